@@ -1,0 +1,190 @@
+"""The exception tree: one class per thing that a handler would do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+
+class Code(StrEnum):
+    """Stable names of failures, for machines. Append only: a released code never changes meaning."""
+
+    SPEC = "spec"
+    """A spec file says something that cannot be."""
+    SOURCE = "source"
+    """A source is missing, unreadable, or changed while it was read."""
+    PLAN = "plan"
+    """The specs and the sources are each well, but do not fit together."""
+    STALE_PLAN = "stale_plan"
+    """The head or an input moved since the plan was made."""
+    EXECUTION = "execution"
+    """Some regions failed; nothing was published."""
+    STORE = "store"
+    """The store could not be used."""
+    NO_STORE = "no_store"
+    """There is no store where one was asked for."""
+    NOT_FOUND = "not_found"
+    """The store holds no such asset, commit or object."""
+    CONFLICT = "conflict"
+    """Somebody else published a change to the same asset first."""
+    LOCKED = "locked"
+    """Another live process holds a lock that this one needs."""
+    CORRUPT = "corrupt"
+    """Stored bytes do not match their digest."""
+    FORMAT = "format"
+    """The store was written by a newer geobatch."""
+    PROTECTED = "protected"
+    """A protection refused the change."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the run; running it again resumes."""
+    INTERNAL = "internal"
+    """A bug of geobatch."""
+
+
+class GeobatchError(Exception):
+    """Base of every error that geobatch raises on purpose.
+
+    The message says what, where, got and expected; `hint` says what to do about it.
+    """
+
+    code: Code = Code.INTERNAL
+    hint: str | None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+
+    def with_hint(self, hint: str) -> Self:
+        """Return this error with another hint."""
+        self.hint = hint
+        return self
+
+
+def _rebuild(
+    kind: type[GeobatchError], args: tuple[Any, ...], state: dict[str, Any]
+) -> GeobatchError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One thing wrong in one place of a spec file."""
+
+    path: str
+    """Spec file, as the user named it."""
+    line: int
+    """1-based line."""
+    column: int
+    """1-based column."""
+    rule: str
+    """Stable name of the broken rule, for example `unknown-key`."""
+    message: str
+    """What is wrong, with the value in backticks."""
+    hint: str | None = None
+    """What to write instead."""
+
+    def __str__(self) -> str:
+        text = f"{self.path}:{self.line}:{self.column}: {self.rule}: {self.message}"
+        return f"{text}\n    hint: {self.hint}" if self.hint else text
+
+
+class SpecError(GeobatchError):
+    """What the user wrote is wrong; carries every problem of every file at once."""
+
+    code = Code.SPEC
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class SourceError(GeobatchError):
+    """The world is wrong: a source is missing, unreadable, or changed while being read."""
+
+    code = Code.SOURCE
+
+
+class PlanError(GeobatchError):
+    """The inputs do not fit together, so there is nothing to plan."""
+
+    code = Code.PLAN
+
+
+class StalePlanError(PlanError):
+    """The head or an input moved since the plan was made; says which one differs."""
+
+    code = Code.STALE_PLAN
+
+
+class ProtectedError(PlanError):
+    """A protected asset, or too many assets, would be deleted."""
+
+    code = Code.PROTECTED
+
+
+class ExecutionError(GeobatchError):
+    """Some regions failed; nothing was published."""
+
+    code = Code.EXECUTION
+
+
+class InterruptedRunError(ExecutionError):
+    """The user stopped the run; what was finished is kept and running again resumes."""
+
+    code = Code.INTERRUPTED
+
+
+class StoreError(GeobatchError):
+    """The store cannot do what was asked."""
+
+    code = Code.STORE
+
+
+class NoStoreError(StoreError):
+    """There is no store at the given place."""
+
+    code = Code.NO_STORE
+
+
+class NotFoundError(StoreError):
+    """No such asset, commit or object."""
+
+    code = Code.NOT_FOUND
+
+
+class ConflictError(StoreError):
+    """Another process published first and touched the same asset."""
+
+    code = Code.CONFLICT
+
+
+class LockedError(StoreError):
+    """A live process holds the lock."""
+
+    code = Code.LOCKED
+
+
+class CorruptObjectError(StoreError):
+    """Stored bytes do not match the digest that names them."""
+
+    code = Code.CORRUPT
+
+
+class FormatError(StoreError):
+    """The store's format is newer than this geobatch understands, or is not a store at all."""
+
+    code = Code.FORMAT
+
+
+class InternalError(GeobatchError):
+    """A bug of geobatch: please report."""
+
+    code = Code.INTERNAL

@@ -1,0 +1,1 @@
+"""Frozen nouns and integer maths: what crosses between the stages."""

@@ -1,0 +1,278 @@
+"""Resolved assets: grids, bands, tilesets and sources, with nothing left open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import GeoBox, Transform
+
+Number: TypeAlias = int | float
+
+DTYPES = (
+    "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64",
+)  # fmt: skip
+"""The pixel types that an asset may hold, by numpy name; stored little-endian."""
+
+
+class Kind(StrEnum):
+    """What an asset is."""
+
+    IMAGE = "image"
+    EXTERNAL_IMAGE = "external_image"
+    TABLE = "table"
+    IMAGE_COLLECTION = "image_collection"
+    FOLDER = "folder"
+
+
+class Policy(StrEnum):
+    """How a 2x2 group of pixels becomes one pixel of the level above (Earth Engine's policies)."""
+
+    MEAN = "MEAN"
+    SAMPLE = "SAMPLE"
+    MIN = "MIN"
+    MAX = "MAX"
+    MODE = "MODE"
+    MEDIAN = "MEDIAN"
+
+
+class MaskSource(StrEnum):
+    """Where a band's mask comes from; the highest that is declared wins."""
+
+    NONE = "none"
+    """Nothing masks the band but NaN, gaps and the footprint."""
+    VALUES = "values"
+    """Pixels equal to a missing value are masked (`missing_data`, or the file's nodata)."""
+    FILE = "file"
+    """The source file's own alpha band or internal mask."""
+    BAND = "band"
+    """The last band of a mask tileset (`mask_bands`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """How the pixels of a tile become the bytes of an object."""
+
+    name: str = "blosc"
+    """`blosc`, `zstd`, `gzip` or `none`."""
+    level: int = 3
+    """Compression level of the codec."""
+    compressor: str = "zstd"
+    """Inner compressor of blosc; empty for the others."""
+    shuffle: str = "bitshuffle"
+    """Blosc's shuffle: `noshuffle`, `shuffle` or `bitshuffle`; empty for the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masking:
+    """What may mask a band's pixels, as far as specs and headers tell."""
+
+    source: MaskSource
+    """Which kind of masking applies."""
+    values: tuple[Number, ...] = ()
+    """Missing values, in the band's dtype; only with VALUES."""
+    tileset: str | None = None
+    """Tileset whose last band is the mask; only with BAND."""
+    is_partial: bool = False
+    """Whether masks between 0 and 255 may occur (alpha and mask bands)."""
+    has_gaps: bool = False
+    """Whether the sources leave a part of the canvas uncovered, or a footprint cuts it."""
+    is_fill_free: bool = False
+    """Whether no valid pixel of level 0 can equal the band's fill value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """One output channel, mapped from (tileset, band index)."""
+
+    id: str
+    """Name of the band and of its arrays."""
+    grid: str
+    """Name of the grid that the band lies on."""
+    tileset: str
+    """Id of the tileset that feeds the band."""
+    index: int
+    """Zero-based band index within the sources of the tileset."""
+    dtype: str
+    """Numpy name of the pixel type, one of `DTYPES`."""
+    policy: Policy
+    """Pyramiding policy."""
+    fill: Number
+    """Value that is burned into masked pixels."""
+    masking: Masking
+    """What may mask its pixels."""
+    description: str | None = None
+    """Band description of the file."""
+    unit: str | None = None
+    """Unit of the scaled values."""
+    scale: float | None = None
+    """Factor from stored to physical values; None for 1."""
+    offset: float | None = None
+    """Addend from stored to physical values; None for 0."""
+    palette: tuple[tuple[int, int, int, int], ...] | None = None
+    """Colour table, RGBA per value from 0."""
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the dtype is a floating-point type."""
+        return self.dtype.startswith("float")
+
+    @property
+    def can_be_masked(self) -> bool:
+        """Whether any pixel of the band can be masked, as far as specs and headers tell."""
+        masking = self.masking
+        return self.is_float or masking.source is not MaskSource.NONE or masking.has_gaps
+
+    @property
+    def mask_from_level(self) -> int | None:
+        """First level with a mask array beside the band: 0, 1, or None for no mask array at all."""
+        if not self.can_be_masked:
+            return None
+        return 1 if self.masking.is_fill_free and not self.masking.is_partial else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """The pixel planes that some bands of an asset share: one multiscale group."""
+
+    name: str
+    """Group name under the asset when there are several grids."""
+    geobox: GeoBox
+    """Level 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStat:
+    """What the file system says of a file; equal means unchanged, as far as stat can tell."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One raster of a tileset, placed on the tileset's canvas."""
+
+    uri: str
+    """Uri as the spec gives it, globs and prefix expanded."""
+    digest: Digest
+    """Digest of the file's bytes."""
+    row: int
+    """Canvas row of the source's first row; may be negative under `grid.bounds`."""
+    col: int
+    """Canvas column of the source's first column; may be negative under `grid.bounds`."""
+    height: int
+    """Rows of the source."""
+    width: int
+    """Columns of the source."""
+    mask: str | None = None
+    """Its own mask: `alpha`, `internal`, or None."""
+    block: tuple[int, int] = field(default=(1, 1), compare=False)
+    """(rows, columns) of a storage block; decides how to read, not what."""
+    is_pixel_interleaved: bool = field(default=False, compare=False)
+    """Whether one block holds all bands."""
+    path: str = field(default="", compare=False)
+    """Local path; empty when read back from a store."""
+    stat: FileStat | None = field(default=None, compare=False)
+    """The file as it was when it was digested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tileset:
+    """Sources that share one structure and are mosaicked; a later source wins where it is valid."""
+
+    id: str
+    """Unique within the asset; may be empty."""
+    grid: str
+    """Name of the grid that the canvas is."""
+    dtypes: tuple[str, ...]
+    """Numpy dtype of each band in the files."""
+    sources: tuple[Source, ...]
+    """In the order of the spec, globs sorted by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """A polygon in pixel coordinates of one grid; pixels that it does not touch are masked."""
+
+    grid: str
+    """Grid of the band that the footprint refers to."""
+    points: tuple[tuple[float, float], ...]
+    """(x, y) pixel coordinates of the closed ring."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One declared product with everything decided."""
+
+    id: str
+    """`/`-separated name."""
+    kind: Kind
+    """What it is."""
+    grids: tuple[Grid, ...]
+    """Grids in the order in which the bands name them first."""
+    bands: tuple[Band, ...]
+    """Bands in the order of the spec."""
+    tilesets: tuple[Tileset, ...]
+    """Tilesets that feed bands or masks."""
+    tile: int = 512
+    """Side of a square tile in pixels."""
+    codec: Codec = Codec()
+    """How tiles are encoded."""
+    properties: tuple[tuple[str, str | int | float], ...] = ()
+    """Sorted by key."""
+    start_time: str | None = None
+    """RFC 3339 in UTC, `Z`-terminated."""
+    end_time: str | None = None
+    """RFC 3339 in UTC, exclusive."""
+    footprint: Footprint | None = None
+    """Valid region in pixels."""
+    memo: str = ""
+    """The user's notes; no effect."""
+    is_protected: bool = False
+    """Whether `lifecycle.protect` guards the asset against deletion."""
+    origin: str = field(default="", compare=False)
+    """Spec file and line, for messages."""
+
+    def grid(self, name: str) -> Grid:
+        """Return the grid of a name."""
+        return next(grid for grid in self.grids if grid.name == name)
+
+    def band(self, band_id: str) -> Band:
+        """Return the band of an id."""
+        return next(band for band in self.bands if band.id == band_id)
+
+    def tileset(self, tileset_id: str) -> Tileset:
+        """Return the tileset of an id."""
+        return next(tileset for tileset in self.tilesets if tileset.id == tileset_id)
+
+    def group(self, grid: str) -> str:
+        """Return the path of a grid's multiscale group within the asset: empty for a single grid."""
+        return "" if len(self.grids) == 1 else grid
+
+    def bands_of(self, grid: str) -> tuple[Band, ...]:
+        """Return the bands on a grid, in order."""
+        return tuple(band for band in self.bands if band.grid == grid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """Everything decided, for every asset that the specs declare."""
+
+    assets: tuple[Asset, ...]
+    """Sorted by id."""
+    sources_hashed: int = 0
+    """How many sources had to be read to be digested."""
+    sources_by_stat: int = 0
+    """How many sources were known by their stat."""
+
+
+__all__ = [
+    "DTYPES", "Asset", "Band", "Codec", "FileStat", "Footprint", "Grid", "Kind", "MaskSource",
+    "Masking", "Number", "Policy", "Resolution", "Source", "Tileset", "Transform",
+]  # fmt: skip

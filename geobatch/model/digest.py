@@ -1,0 +1,72 @@
+"""BLAKE3-256 digests and the canonical JSON that they are taken over."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from blake3 import blake3
+
+Digest: TypeAlias = str
+"""BLAKE3-256 as 64 lowercase hexadecimal digits."""
+
+DIGEST_BYTES = 32
+ALGORITHM = "blake3-256"
+
+Json: TypeAlias = Any
+"""A value that JSON can hold: None, bool, int, float, str, list or a str-keyed mapping of these."""
+
+
+def digest_bytes(data: bytes | memoryview | Any) -> Digest:
+    """Return the BLAKE3-256 of a bytes-like object (anything with a C-contiguous buffer)."""
+    return blake3(data).hexdigest()
+
+
+def number_to_json(value: float) -> Json:
+    """Return a number as canonical JSON: non-finite floats as Zarr v3 spells them, -0.0 kept."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def number_from_json(value: Json) -> int | float:
+    """Invert `number_to_json`."""
+    if isinstance(value, str):
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}[value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"not a number: {value!r}")
+    return value
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return the one UTF-8 encoding of a JSON value: sorted keys, no spaces, no non-finite numbers.
+
+    Floats are written with Python's shortest round-trip form, so equal floats have equal bytes.
+
+    Raises:
+        ValueError: The value holds a non-finite float; pass it through `number_to_json` first.
+    """
+    return json.dumps(
+        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest_json(value: Json) -> Digest:
+    """Return the digest of a value's canonical JSON."""
+    return digest_bytes(canonical_json(value))
+
+
+def _plain(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def bits_of(value: float) -> bytes:
+    """Return the 8 bytes of a float64, to compare floats (NaN and -0.0 included) by identity."""
+    return struct.pack("<d", value)

@@ -1,0 +1,141 @@
+"""A plan is a value: per asset what is done (Op) and why (Reason), down to the very tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from geobatch.model.asset import Asset
+from geobatch.model.digest import Digest
+from geobatch.model.tiles import TileSet
+
+
+class Op(StrEnum):
+    """What happens to an asset."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    DELETE = "-"
+    KEEP = "="
+
+
+class Reason(StrEnum):
+    """Why it happens. Append only."""
+
+    NEW_ASSET = "NEW_ASSET"
+    SOURCE_CHANGED = "SOURCE_CHANGED"
+    SOURCE_ADDED = "SOURCE_ADDED"
+    SOURCE_REMOVED = "SOURCE_REMOVED"
+    SOURCE_MOVED = "SOURCE_MOVED"
+    BAND_ADDED = "BAND_ADDED"
+    BAND_REMOVED = "BAND_REMOVED"
+    BANDS_REORDERED = "BANDS_REORDERED"
+    BAND_SOURCE_CHANGED = "BAND_SOURCE_CHANGED"
+    POLICY_CHANGED = "POLICY_CHANGED"
+    MASKING_CHANGED = "MASKING_CHANGED"
+    DTYPE_CHANGED = "DTYPE_CHANGED"
+    GRID_CHANGED = "GRID_CHANGED"
+    TILING_CHANGED = "TILING_CHANGED"
+    CODEC_CHANGED = "CODEC_CHANGED"
+    PROPERTIES_CHANGED = "PROPERTIES_CHANGED"
+    TIME_CHANGED = "TIME_CHANGED"
+    METADATA_CHANGED = "METADATA_CHANGED"
+    LIFECYCLE_CHANGED = "LIFECYCLE_CHANGED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Because:
+    """One reason with what it is about."""
+
+    reason: Reason
+    """The category."""
+    path: str
+    """What in the spec or among the sources it concerns: a uri, `bands.b1`, `properties.version`."""
+    detail: str = ""
+    """Old and new value, or how much of it changed."""
+
+
+class Start(StrEnum):
+    """Where the pixels of a piece of work come from."""
+
+    SOURCES = "sources"
+    """Level 0 is ingested from the sources."""
+    LEVEL_0 = "level 0"
+    """Level 0 is kept and read from the store; the levels above are rebuilt."""
+    RECODE = "recode"
+    """Every level is kept and only encoded anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandWork:
+    """What must be computed of one band."""
+
+    band: str
+    """Band id."""
+    start: Start
+    """Where its pixels come from."""
+    tiles: TileSet
+    """Level-0 tiles that are recomputed, or whose ancestors are."""
+    base: tuple[str, str] | None = None
+    """(asset id, band id) in the base commit whose tiles are carried over or read; None for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileCounts:
+    """How many tiles of all arrays of an asset a plan touches."""
+
+    compute: int
+    """Tiles that are recomputed."""
+    total: int
+    """Tiles that the asset can have."""
+    by_level: tuple[int, ...]
+    """`compute`, level by level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetChange:
+    """What happens to one asset."""
+
+    id: str
+    """Asset id."""
+    op: Op
+    """What is done."""
+    because: tuple[Because, ...] = ()
+    """Why; empty for KEEP."""
+    asset: Asset | None = None
+    """The asset as it shall be; None for DELETE."""
+    fingerprint: Digest = ""
+    """Fingerprint of that asset."""
+    work: tuple[BandWork, ...] = ()
+    """Per band that needs any; a band without work is carried over."""
+    carried: tuple[tuple[str, tuple[str, str]], ...] = ()
+    """(band id, (asset id, band id) in the base commit) for bands whose tiles are all kept."""
+    tiles: TileCounts = TileCounts(compute=0, total=0, by_level=())
+    """Counts over values and masks."""
+    bytes_read: int = 0
+    """Estimate of source bytes to read."""
+    bytes_write_max: int = 0
+    """Upper bound of the pixels to write, before compression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that an apply would do, and nothing else."""
+
+    store_id: str
+    """Uuid of the store; empty where there is none yet."""
+    base_commit: Digest | None
+    """Commit that the plan was made against."""
+    plan_id: Digest
+    """Hash of store, base, specs and sources: the same on every machine."""
+    changes: tuple[AssetChange, ...]
+    """Sorted by asset id; assets that stay as they are stand as KEEP."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(change.op is Op.KEEP for change in self.changes)
+
+    def count(self, op: Op) -> int:
+        """Return how many assets an op concerns."""
+        return sum(1 for change in self.changes if change.op is op)

@@ -1,0 +1,139 @@
+"""What a store remembers: arrays with the roots of their tile indexes, assets, trees and commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from geobatch.model.asset import Asset
+from geobatch.model.digest import Digest
+
+TILE_ENTRY = np.dtype(
+    [
+        ("row", "<u4"),
+        ("col", "<u4"),
+        ("content", "u1", (32,)),
+        ("stored", "u1", (32,)),
+        ("size", "<u8"),
+    ]
+)
+"""One stored tile of an array: its place, both digests, and the length of its object in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRef:
+    """Where an index page is and what it says; of a root page, where an array's tiles are."""
+
+    content: Digest
+    """Merkle hash of the tiles' places and content digests below the page."""
+    stored: Digest
+    """Digest of the page's bytes; names the object."""
+    size: int
+    """Length of the page in bytes."""
+    tiles: int
+    """How many tiles stand below the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ArrayKey:
+    """One array of an asset."""
+
+    band: str
+    """Band id."""
+    level: int
+    """Level, 0 for full resolution."""
+    is_mask: bool = False
+    """Whether it is the uint8 mask beside the band."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandFingerprint:
+    """Everything that determines a band's tiles, known before reading a pixel."""
+
+    base: Digest
+    """Level 0: sources, placement, masking, dtype, fill, canvas and tile size."""
+    pyramid: Digest
+    """Levels above: the base and the policy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRecord:
+    """A published asset: what was resolved, and where its tiles are."""
+
+    asset: Asset
+    """As resolved; its sources carry no local path."""
+    arrays: tuple[tuple[ArrayKey, PageRef | None], ...]
+    """Index root per array, sorted by key; None where no tile is stored."""
+    fingerprints: tuple[tuple[str, BandFingerprint], ...]
+    """Per band id, sorted."""
+
+    def root(self, key: ArrayKey) -> PageRef | None:
+        """Return the index root of an array.
+
+        Raises:
+            KeyError: The asset has no such array.
+        """
+        return dict(self.arrays)[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeEntry:
+    """One asset in a tree."""
+
+    id: str
+    """Asset id."""
+    kind: str
+    """Asset kind."""
+    content: Digest
+    """Merkle hash over all that a reader can see of the asset."""
+    stored: Digest
+    """Digest of the asset document; names the object."""
+    fingerprint: Digest
+    """Hash of the resolved asset; equal means nothing to do."""
+    is_protected: bool = False
+    """Whether deletion is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """The published state: assets by id, and no time, host or user."""
+
+    entries: tuple[TreeEntry, ...] = ()
+    """Sorted by id."""
+
+    def entry(self, asset_id: str) -> TreeEntry | None:
+        """Return the entry of an asset, or None."""
+        return next((entry for entry in self.entries if entry.id == asset_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One published step."""
+
+    parent: Digest | None
+    """Digest of the commit before."""
+    tree: Digest
+    """Digest of the tree document."""
+    content_root: Digest
+    """Merkle hash over what readers see; equal for equal inputs on every machine."""
+    time: str
+    """RFC 3339 in UTC."""
+    message: str
+    """What was done, in a line."""
+    tools: tuple[tuple[str, str], ...]
+    """(name, version) of geobatch and of the libraries that shape pixels, sorted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A published commit under its number."""
+
+    number: int
+    """Number of the ref, from 1; 0 for a store without commits."""
+    digest: Digest | None
+    """Digest of the commit document; None without commits."""
+    commit: Commit | None = None
+    """The commit itself."""
+    tree: Tree = field(default_factory=Tree)
+    """Its tree."""

@@ -1,0 +1,72 @@
+"""Sets of tiles of one level, and how they map to the level above."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class TileSet:
+    """A set of tiles of one level: a frozen bitmap, so that it compares, hashes and pickles."""
+
+    shape: tuple[int, int]
+    """(rows, columns) of the level's tile plane."""
+    bits: bytes
+    """Row-major bitmap, packed most significant bit first."""
+
+    @classmethod
+    def from_mask(cls, mask: npt.NDArray[np.bool_]) -> TileSet:
+        """Return the set of the True places of a (rows, columns) boolean array."""
+        rows, cols = mask.shape
+        return cls((rows, cols), np.packbits(mask).tobytes())
+
+    @classmethod
+    def full(cls, shape: tuple[int, int]) -> TileSet:
+        """Return the set of all tiles of a plane."""
+        return cls.from_mask(np.ones(shape, dtype=np.bool_))
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> TileSet:
+        """Return the empty set over a plane."""
+        return cls.from_mask(np.zeros(shape, dtype=np.bool_))
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """The set as a (rows, columns) boolean array."""
+        count = self.shape[0] * self.shape[1]
+        flat = np.unpackbits(np.frombuffer(self.bits, dtype=np.uint8), count=count)
+        return flat.astype(np.bool_).reshape(self.shape)
+
+    @property
+    def count(self) -> int:
+        """How many tiles the set holds."""
+        return int(np.bitwise_count(np.frombuffer(self.bits, dtype=np.uint8)).sum())
+
+    def __bool__(self) -> bool:
+        return any(self.bits)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for row, col in np.argwhere(self.mask):
+            yield int(row), int(col)
+
+    def __or__(self, other: TileSet) -> TileSet:
+        if self.shape != other.shape:
+            raise ValueError(f"tile planes differ: {self.shape} and {other.shape}")
+        return TileSet.from_mask(self.mask | other.mask)
+
+    def parents(self) -> TileSet:
+        """Return the tiles of the next level that are built from these."""
+        rows, cols = self.shape
+        padded = np.zeros((rows + rows % 2, cols + cols % 2), dtype=np.bool_)
+        padded[:rows, :cols] = self.mask
+        quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+        return TileSet.from_mask(quads.any(axis=(1, 3)))
+
+    def children(self, shape: tuple[int, int]) -> TileSet:
+        """Return the tiles of the level below, a plane of `shape`, that these are built from."""
+        spread = np.repeat(np.repeat(self.mask, 2, axis=0), 2, axis=1)
+        return TileSet.from_mask(spread[: shape[0], : shape[1]])
