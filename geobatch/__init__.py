@@ -1,0 +1,1 @@
+"""geobatch: Terraform for raster assets."""

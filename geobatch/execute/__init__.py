@@ -1,0 +1,1 @@
+"""Regions of tiles, computed and put."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -25,7 +24,7 @@ def digest_bytes(data: bytes | memoryview | Any) -> Digest:
     return blake3(data).hexdigest()
 
 
-def number_to_json(value: float) -> Json:
+def number_to_json(value: int | float) -> Json:  # noqa: PYI041
     """Return a number as canonical JSON: non-finite floats as Zarr v3 spells them, -0.0 kept."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
@@ -65,8 +64,3 @@ def _plain(value: Json) -> Json:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def bits_of(value: float) -> bytes:
-    """Return the 8 bytes of a float64, to compare floats (NaN and -0.0 included) by identity."""
-    return struct.pack("<d", value)

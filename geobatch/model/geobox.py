@@ -28,6 +28,9 @@ class Crs:
     """Authority code such as `EPSG:32618`, or None where the file gives none."""
     wkt: str
     """WKT2:2019 text; the identity where there is no code."""
+    cf: str = "{}"
+    """What CF readers need, as JSON: `{"grid_mapping": {...}, "x": {...}, "y": {...}}`, attributes
+    of the grid mapping variable and of the coordinate variables. Derived, not identity."""
 
     @property
     def identity(self) -> str:

@@ -64,7 +64,7 @@ class TileSet:
         padded = np.zeros((rows + rows % 2, cols + cols % 2), dtype=np.bool_)
         padded[:rows, :cols] = self.mask
         quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-        return TileSet.from_mask(quads.any(axis=(1, 3)))
+        return TileSet.from_mask(np.any(quads, axis=(1, 3)))
 
     def children(self, shape: tuple[int, int]) -> TileSet:
         """Return the tiles of the level below, a plane of `shape`, that these are built from."""

@@ -1,0 +1,1 @@
+"""The pure comparison of what shall be with what is."""

@@ -1,0 +1,1 @@
+"""GeoTIFF sources through rasterio: headers and pixel windows."""

@@ -1,0 +1,1 @@
+"""Specs and headers to fully decided assets."""

@@ -1,0 +1,1 @@
+"""Specs as written: load with positions, validate, format."""

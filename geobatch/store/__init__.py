@@ -1,0 +1,1 @@
+"""The content-addressed tile store and its Zarr views."""
