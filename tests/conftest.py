@@ -1,0 +1,9 @@
+"""What all tests share: the folders of the reference and of the end-to-end workbench on the path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+for folder in ("oracle", "end_to_end"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
