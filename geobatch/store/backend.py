@@ -1,0 +1,78 @@
+"""The few operations that a store needs of a place that keeps bytes under names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
+
+from geobatch.errors import StoreError
+
+Data: TypeAlias = bytes | bytearray | memoryview
+"""Bytes to write: anything flat with a C-contiguous buffer."""
+
+RUNS = "runs/"
+"""Names below are the business of live runs; `list` passes them over unless asked for them."""
+
+_NAME = re.compile(r"(?!.*(?:\A|/)\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\x7f]+(?:/[^/\\\x00-\x1f\x7f]+)*")
+
+
+class Backend(Protocol):
+    """A flat space of names, each with bytes that appear complete or not at all.
+
+    Names are `/`-separated; no part is empty, `.` or `..`. Every method may be called from any
+    thread, and raises `StoreError` where the place fails or the name is not one.
+    """
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes of a name.
+
+        Raises:
+            NotFoundError: There is no such name.
+        """
+
+    def put(self, name: str, data: Data) -> bool:
+        """Keep bytes under a name that never stands for others; durable after the next `sync`.
+
+        Returns:
+            False where the name is there already with as many bytes, and is left as it is. A name
+            with another length is a torn leftover, and is written anew.
+        """
+
+    def create(self, name: str, data: Data) -> bool:
+        """Keep bytes under a name that nobody has taken; durable on return.
+
+        Of any number of racing callers exactly one gets True.
+        """
+
+    def replace(self, name: str, data: Data) -> None:
+        """Keep bytes under a name that may stand for others before and after; for caches."""
+
+    def size(self, name: str) -> int | None:
+        """Return the number of bytes of a name, or None where there is no such name."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the names that start with a prefix, in the order of their code points."""
+
+    def delete(self, name: str) -> None:
+        """Forget a name; no error where there is none."""
+
+    def sync(self) -> None:
+        """Return when everything that was put before is durable."""
+
+    def close(self) -> None:
+        """Release what the backend holds; it must not be used afterwards."""
+
+
+def parse_name(name: str) -> str:
+    """Return a name if it is one.
+
+    Raises:
+        StoreError: It has an empty, `.` or `..` part, a control character or a backslash.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise StoreError(
+            f"`{name}` is no name in a store",
+            hint="names are `/`-separated parts, none of them empty, `.` or `..`",
+        )
+    return name

@@ -1,0 +1,355 @@
+"""The index of an array level: a radix tree of pages over tile coordinates.
+
+The height of the tree follows from the tile plane alone, so equal tiles make equal pages, however
+one got there, and equal content digests stand for equal subtrees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.model.digest import Digest
+from geobatch.model.record import TILE_ENTRY, PageRef
+from geobatch.model.tiles import TileSet
+from geobatch.store.objects import Objects
+from geobatch.store.page import CHILD, FAN_OUT, SLOTS, Page
+
+Shape: TypeAlias = tuple[int, int]
+Entries: TypeAlias = npt.NDArray[np.void]
+"""(n,) of `TILE_ENTRY`."""
+Places: TypeAlias = npt.NDArray[np.uint32]
+"""(n, 2) of (row, col), sorted."""
+
+_BITS = 6
+_PAGES_KEPT = 32
+
+
+class Diff(NamedTuple):
+    """Where two indexes say something else of a tile's pixels."""
+
+    added: Places
+    """Only in the second."""
+    changed: Places
+    """In both, with different content digests."""
+    removed: Places
+    """Only in the first."""
+
+
+class _Change(NamedTuple):
+    """New tiles and tiles to remove, in the order in which the tree holds them."""
+
+    keys: npt.NDArray[np.uint64]
+    children: npt.NDArray[np.void]
+    removed: npt.NDArray[np.uint64]
+
+
+def height_of(shape: Shape) -> int:
+    """Return how many pages lie between an index root and a tile of a (rows, columns) plane."""
+    height = 1
+    while FAN_OUT**height < max(shape):
+        height += 1
+    return height
+
+
+class Index:
+    """Reads and writes indexes whose pages are objects; decoded pages are kept for a while."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._page = lru_cache(maxsize=_PAGES_KEPT)(self._read)
+
+    def write(
+        self,
+        shape: Shape,
+        *,
+        base: PageRef | None = None,
+        entries: Entries,
+        remove: TileSet | None = None,
+    ) -> PageRef | None:
+        """Return the root of an index like `base` without some tiles and with others.
+
+        Only the pages on the way to these tiles are read and written.
+
+        Args:
+            shape: (rows, columns) of the tile plane.
+            base: Root of an index over the same plane; None for no tile.
+            entries: Tiles to set, in any order.
+            remove: Tiles to remove before; those that are not there do not matter.
+
+        Returns:
+            None where no tile remains.
+
+        Raises:
+            ValueError: A tile lies outside the plane, or stands twice in `entries`.
+            CorruptObjectError: A page of `base` is damaged.
+        """
+        height = height_of(shape)
+        keys = _keys(_checked(entries["row"], shape[0]), _checked(entries["col"], shape[1]), height)
+        order = np.argsort(keys)
+        keys = keys[order]
+        if np.any(keys[1:] == keys[:-1]):
+            twice = entries[order][:-1][keys[1:] == keys[:-1]][0]
+            raise ValueError(f"tile ({twice['row']}, {twice['col']}) is given twice")
+        children: npt.NDArray[np.void] = np.empty(len(keys), dtype=CHILD)
+        for name in ("content", "stored", "size"):
+            children[name] = entries[name][order]
+        children["tiles"] = 1
+        gone = np.zeros((0, 2), dtype=np.intp)
+        if remove is not None:
+            if remove.shape != shape:
+                raise ValueError(f"tile planes differ: {remove.shape} and {shape}")
+            gone = np.argwhere(remove.mask)
+        removed = np.sort(_keys(gone[:, 0], gone[:, 1], height))
+        return self._write(height, base, _Change(keys, children, removed))
+
+    def lookup(self, shape: Shape, root: PageRef | None, *, row: int, col: int) -> np.void | None:
+        """Return the `TILE_ENTRY` of a tile, or None where the tile is fill.
+
+        Raises:
+            CorruptObjectError: A page on the way is damaged.
+        """
+        if root is None or not (0 <= row < shape[0] and 0 <= col < shape[1]):
+            return None
+        digest = root.stored
+        for height in range(height_of(shape), 0, -1):
+            page = self._page(digest, height)
+            shift = _BITS * (height - 1)
+            slot = ((row >> shift) % FAN_OUT) * FAN_OUT + (col >> shift) % FAN_OUT
+            at = int(np.searchsorted(page.slots, slot))
+            if at == len(page.slots) or page.slots[at] != slot:
+                return None
+            digest = page.children["stored"][at].tobytes().hex()
+        entry: npt.NDArray[np.void] = np.zeros(1, dtype=TILE_ENTRY)
+        entry["row"], entry["col"] = row, col
+        for name in ("content", "stored", "size"):
+            entry[name] = page.children[name][at]
+        found: np.void = entry[0]
+        return found
+
+    def entries(self, shape: Shape, root: PageRef | None) -> Entries:
+        """Return all tiles of an index, sorted by (row, col).
+
+        Raises:
+            CorruptObjectError: A page is damaged.
+        """
+        return self._entries(shape, root, None)
+
+    def select(self, shape: Shape, root: PageRef | None, tiles: TileSet) -> Entries:
+        """Return those of some tiles that an index has, sorted by (row, col).
+
+        Raises:
+            CorruptObjectError: A page on the way is damaged.
+            ValueError: The tiles are of another plane.
+        """
+        if tiles.shape != shape:
+            raise ValueError(f"tile planes differ: {tiles.shape} and {shape}")
+        masks = [tiles.mask]
+        for _ in range(height_of(shape) - 1):
+            masks.append(_any_below(masks[-1]))
+        return self._entries(shape, root, masks)
+
+    def diff(self, shape: Shape, a: PageRef | None, b: PageRef | None) -> Diff:
+        """Return where two indexes over one plane differ in content; equal subtrees are not read.
+
+        Tiles that are only encoded otherwise are equal.
+
+        Raises:
+            CorruptObjectError: A page on the way is damaged.
+        """
+        found: tuple[list[Places], list[Places], list[Places]] = ([], [], [])
+        height = height_of(shape)
+        for places, kind in self._differences(height, _as_child(a), _as_child(b), 0, 0):
+            found[kind].append(places)
+        return Diff(*(_sorted_places(parts) for parts in found))
+
+    def pages(self, shape: Shape, root: PageRef | None) -> Iterator[Digest]:
+        """Yield the stored digests of an index's pages, parents first.
+
+        Raises:
+            CorruptObjectError: A page is damaged.
+        """
+        if root is not None:
+            for _, digest, _, _ in self._walk(height_of(shape), root.stored, 0, 0, None):
+                yield digest
+
+    def _read(self, digest: Digest, height: int) -> Page:
+        return Page.from_bytes(self._objects.get(digest), height=height, digest=digest)
+
+    def _write(self, height: int, base: PageRef | None, change: _Change) -> PageRef | None:
+        keys, removed = change.keys, change.removed
+        if len(keys) == 0 and (base is None or len(removed) == 0):
+            return base
+        dense: npt.NDArray[np.void] = np.zeros(SLOTS, dtype=CHILD)
+        present = np.zeros(SLOTS, dtype=np.bool_)
+        if base is not None:
+            page = self._page(base.stored, height)
+            dense[page.slots] = page.children
+            present[page.slots] = True
+        shift = np.uint64(2 * _BITS * (height - 1))
+        set_slots = ((keys >> shift) % np.uint64(SLOTS)).astype(np.intp)
+        removed_slots = ((removed >> shift) % np.uint64(SLOTS)).astype(np.intp)
+        if height == 1:
+            present[removed_slots] = False
+            present[set_slots] = True
+            dense[set_slots] = change.children
+        else:
+            for slot in np.union1d(set_slots, removed_slots):
+                first, last = np.searchsorted(set_slots, [slot, slot + 1])
+                lower, upper = np.searchsorted(removed_slots, [slot, slot + 1])
+                below = _Change(keys[first:last], change.children[first:last], removed[lower:upper])
+                before = _page_ref(dense[slot]) if present[slot] else None
+                after = self._write(height - 1, before, below)
+                present[slot] = after is not None
+                if after is not None:
+                    dense[slot] = _as_child(after)
+        slots = np.flatnonzero(present)
+        if len(slots) == 0:
+            return None
+        page = Page(height=height, slots=slots, children=dense[slots])
+        data = page.to_bytes()
+        stored, _ = self._objects.put(data)
+        return PageRef(content=page.content, stored=stored, size=len(data), tiles=page.tiles)
+
+    def _walk(
+        self,
+        height: int,
+        digest: Digest,
+        row: int,
+        col: int,
+        masks: list[npt.NDArray[np.bool_]] | None,
+    ) -> Iterator[tuple[Page, Digest, int, int]]:
+        """Yield pages with their digest and the (row, col) of their first child, in child sizes."""
+        page = self._page(digest, height)
+        yield page, digest, row * FAN_OUT, col * FAN_OUT
+        if height == 1:
+            return
+        rows, cols = _places(page.slots, row, col)
+        stored = page.children["stored"]
+        for at, (child_row, child_col) in enumerate(zip(rows.tolist(), cols.tolist(), strict=True)):
+            if masks is None or masks[height - 1][child_row, child_col]:
+                yield from self._walk(
+                    height - 1, stored[at].tobytes().hex(), child_row, child_col, masks
+                )
+
+    def _entries(
+        self, shape: Shape, root: PageRef | None, masks: list[npt.NDArray[np.bool_]] | None
+    ) -> Entries:
+        parts: list[Entries] = []
+        if root is not None:
+            for page, _, row, col in self._walk(height_of(shape), root.stored, 0, 0, masks):
+                if page.height > 1:
+                    continue
+                rows, cols = _places(page.slots, row // FAN_OUT, col // FAN_OUT)
+                wanted = slice(None) if masks is None else masks[0][rows, cols]
+                rows, cols = rows[wanted], cols[wanted]
+                part: Entries = np.empty(len(rows), dtype=TILE_ENTRY)
+                part["row"], part["col"] = rows, cols
+                for name in ("content", "stored", "size"):
+                    part[name] = page.children[name][wanted]
+                parts.append(part)
+        if not parts:
+            return np.empty(0, dtype=TILE_ENTRY)
+        joined = np.concatenate(parts)
+        del parts
+        order = np.argsort(_row_major(joined["row"], joined["col"]), kind="stable")
+        return joined[order]
+
+    def _differences(
+        self, height: int, a: np.void | None, b: np.void | None, row: int, col: int
+    ) -> Iterator[tuple[Places, int]]:
+        """Yield (places, 0 added, 1 changed, 2 removed) below two children at a (row, col)."""
+        if a is not None and b is not None and np.array_equal(a["content"], b["content"]):
+            return
+        pages = [
+            None if child is None else self._page(child["stored"].tobytes().hex(), height)
+            for child in (a, b)
+        ]
+        dense: npt.NDArray[np.void] = np.zeros((2, SLOTS), dtype=CHILD)
+        present = np.zeros((2, SLOTS), dtype=np.bool_)
+        for side, page in enumerate(pages):
+            if page is not None:
+                dense[side, page.slots] = page.children
+                present[side, page.slots] = True
+        both = present[0] & present[1]
+        differs = both & np.any(dense["content"][0] != dense["content"][1], axis=1)
+        if height == 1:
+            for kind, mask in enumerate((present[1] & ~both, differs, present[0] & ~both)):
+                rows, cols = _places(np.flatnonzero(mask), row, col)
+                yield np.stack([rows, cols], axis=1).astype(np.uint32), kind
+            return
+        slots = np.flatnonzero(differs | (present[0] ^ present[1]))
+        rows, cols = _places(slots, row, col)
+        for slot, child_row, child_col in zip(slots, rows.tolist(), cols.tolist(), strict=True):
+            below = [dense[side, slot] if present[side, slot] else None for side in (0, 1)]
+            yield from self._differences(height - 1, below[0], below[1], child_row, child_col)
+
+
+def _checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:
+    if len(values) and int(values.max()) >= limit:
+        raise ValueError(f"tile coordinate {values.max()} lies outside a plane of {limit}")
+    return values
+
+
+def _keys(
+    rows: npt.NDArray[np.integer], cols: npt.NDArray[np.integer], height: int
+) -> npt.NDArray[np.uint64]:
+    """Return per tile its slots from the root down, 12 bits each: the order of the tree."""
+    keys = np.zeros(len(rows), dtype=np.uint64)
+    for level in range(height):
+        shift = _BITS * level
+        slots = ((rows >> shift) % FAN_OUT).astype(np.uint64) * np.uint64(FAN_OUT)
+        slots += ((cols >> shift) % FAN_OUT).astype(np.uint64)
+        keys |= slots << np.uint64(2 * shift)
+    return keys
+
+
+def _places(
+    slots: npt.NDArray[np.intp], row: int, col: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the (rows, columns) of slots of the page at a place, in child sizes."""
+    return row * FAN_OUT + slots // FAN_OUT, col * FAN_OUT + slots % FAN_OUT
+
+
+def _row_major(
+    rows: npt.NDArray[np.uint32], cols: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.uint64]:
+    return (rows.astype(np.uint64) << np.uint64(32)) | cols.astype(np.uint64)
+
+
+def _sorted_places(parts: list[Places]) -> Places:
+    if not parts:
+        return np.zeros((0, 2), dtype=np.uint32)
+    joined = np.concatenate(parts)
+    return joined[np.argsort(_row_major(joined[:, 0], joined[:, 1]))]
+
+
+def _any_below(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which 64 x 64 squares of a plane have a True in them."""
+    starts = [np.arange(0, size, FAN_OUT) for size in mask.shape]
+    by_rows = np.logical_or.reduceat(mask, starts[0], axis=0)
+    return np.logical_or.reduceat(by_rows, starts[1], axis=1)
+
+
+def _as_child(ref: PageRef | None) -> np.void | None:
+    if ref is None:
+        return None
+    child: npt.NDArray[np.void] = np.zeros(1, dtype=CHILD)
+    child["content"] = np.frombuffer(bytes.fromhex(ref.content), dtype=np.uint8)
+    child["stored"] = np.frombuffer(bytes.fromhex(ref.stored), dtype=np.uint8)
+    child["size"], child["tiles"] = ref.size, ref.tiles
+    made: np.void = child[0]
+    return made
+
+
+def _page_ref(child: np.void) -> PageRef:
+    return PageRef(
+        content=child["content"].tobytes().hex(),
+        stored=child["stored"].tobytes().hex(),
+        size=int(child["size"]),
+        tiles=int(child["tiles"]),
+    )

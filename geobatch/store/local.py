@@ -1,0 +1,204 @@
+"""A backend in a folder of a local disk: written aside, made durable, renamed into place."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from geobatch.errors import NotFoundError, StoreError
+from geobatch.store.backend import RUNS, Data, parse_name
+from geobatch.store.durable import Durability, sync_folder
+from geobatch.store.run import Run
+
+_OBJECT_MODE = 0o444
+_CACHE_MODE = 0o644
+
+
+class LocalBackend:
+    """Names as files below a root folder.
+
+    Files in the making stand in `runs/<run id>/`; a name appears by one rename or link. The folder
+    itself and the run are made by the first write, so that reading leaves no trace.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).absolute()
+        self._prefix = f"{self.root}/"
+        self._lock = threading.Lock()
+        self._count = itertools.count()
+        self._run: Run | None = None
+        self._durability = Durability(self.root)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (LocalBackend, (self.root,))
+
+    def path(self, name: str) -> Path:
+        """Return the file of a name, whether it is there or not."""
+        return self.root / parse_name(name)
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes of a name; see `Backend.get`."""
+        try:
+            with open(self._prefix + parse_name(name), "rb", buffering=0) as file:  # noqa: PTH123
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
+        except OSError as error:
+            raise self._failure("read", name, error) from error
+
+    def put(self, name: str, data: Data) -> bool:
+        """Keep bytes under a name for good; see `Backend.put`."""
+        self._durability.note(name)
+        if self.size(name) == len(data):
+            return False
+        aside = self._write(name, data, mode=_OBJECT_MODE)
+        try:
+            with self._lock:
+                # Another thread may have put it since: only one may say that it is new.
+                if self.size(name) == len(data):
+                    os.unlink(aside)  # noqa: PTH108
+                    return False
+                self._rename(aside, name)
+        except OSError as error:
+            raise self._failure("write", name, error) from error
+        return True
+
+    def create(self, name: str, data: Data) -> bool:
+        """Keep bytes under a free name; see `Backend.create`."""
+        if self.size(name) is not None:
+            return False
+        aside = self._write(name, data, mode=_OBJECT_MODE, fsync=True)
+        target = self._prefix + name
+        try:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            os.link(aside, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self._failure("create", name, error).with_hint(
+                "a store needs a file system with hard links and room for one more file"
+            ) from error
+        finally:
+            os.unlink(aside)  # noqa: PTH108
+        folder = Path(target).parent
+        while True:
+            sync_folder(folder)
+            if folder in (self.root, folder.parent):
+                break
+            folder = folder.parent
+        return True
+
+    def replace(self, name: str, data: Data) -> None:
+        """Keep bytes under any name; see `Backend.replace`."""
+        aside = self._write(name, data, mode=_CACHE_MODE)
+        try:
+            self._rename(aside, name)
+        except OSError as error:
+            raise self._failure("write", name, error) from error
+
+    def size(self, name: str) -> int | None:
+        """Return the length of a name's bytes; see `Backend.size`."""
+        try:
+            found = os.stat(self._prefix + parse_name(name))  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._failure("look at", name, error) from error
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield names in order; see `Backend.list`."""
+        folder = prefix.rpartition("/")[0]
+        start = f"{parse_name(folder)}/" if folder else ""
+        for name in self._walk(start, prefix):
+            if prefix.startswith(RUNS) or not name.startswith(RUNS):
+                yield name
+
+    def delete(self, name: str) -> None:
+        """Forget a name; see `Backend.delete`."""
+        try:
+            os.unlink(self._prefix + parse_name(name))  # noqa: PTH108
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._failure("delete", name, error) from error
+
+    def sync(self) -> None:
+        """Make every put durable; see `Backend.sync`."""
+        try:
+            self._durability.sync()
+        except OSError as error:
+            raise self._failure("sync", "the store", error) from error
+
+    def close(self) -> None:
+        """End the run, and remove its folder."""
+        with self._lock:
+            run, self._run = self._run, None
+        if run is not None:
+            run.end()
+
+    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(self._prefix + folder) as found:
+                # A folder sorts as its names do: with the slash behind it.
+                names = sorted(
+                    f"{folder}{entry.name}{'/' if entry.is_dir() else ''}" for entry in found
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._failure("list", folder, error) from error
+        for name in names:
+            if name.endswith("/"):
+                if name.startswith(prefix) or prefix.startswith(name):
+                    yield from self._walk(name, prefix)
+            elif name.startswith(prefix):
+                yield name
+
+    def _write(self, name: str, data: Data, *, mode: int, fsync: bool = False) -> str:
+        parse_name(name)
+        aside = f"{self._folder()}/{os.getpid()}-{next(self._count)}"
+        try:
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            try:
+                written = os.write(descriptor, data)
+                while written < len(data):
+                    written += os.write(descriptor, memoryview(data)[written:])
+                if fsync:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # noqa: PTH108
+            raise self._failure("write", name, error) from error
+        return aside
+
+    def _rename(self, aside: str, name: str) -> None:
+        target = self._prefix + name
+        try:
+            os.rename(aside, target)  # noqa: PTH104
+        except FileNotFoundError:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            os.rename(aside, target)  # noqa: PTH104
+
+    def _folder(self) -> str:
+        run = self._run
+        if run is not None:
+            return run.folder
+        with self._lock:
+            if self._run is None:
+                try:
+                    self._run = Run.start(self.root / RUNS)
+                except OSError as error:
+                    raise self._failure("write to", RUNS, error) from error
+            return self._run.folder
+
+    def _failure(self, verb: str, name: str, error: OSError) -> StoreError:
+        return StoreError(f"cannot {verb} `{name}` in `{self.root}`: {error.strerror or error}")

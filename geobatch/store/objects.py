@@ -1,0 +1,53 @@
+"""Immutable bytes, named by their BLAKE3-256."""
+
+from __future__ import annotations
+
+from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.store.backend import Backend, Data
+
+_HINT = "restore the object from a copy of the store, or delete it and apply its asset anew"
+
+
+class Objects:
+    """The objects of a store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @staticmethod
+    def path(digest: Digest) -> str:
+        """Return the name of an object in its store: `objects/ab/cdef...`."""
+        return f"objects/{digest[:2]}/{digest[2:]}"
+
+    def put(self, data: Data) -> tuple[Digest, bool]:
+        """Keep bytes; durable after the backend's next `sync`.
+
+        Returns:
+            Their digest, and whether they were not there before.
+        """
+        digest = digest_bytes(data)
+        return digest, self._backend.put(self.path(digest), data)
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes of a digest, verified.
+
+        Raises:
+            CorruptObjectError: The object is missing, or its bytes have another digest.
+        """
+        name = self.path(digest)
+        try:
+            data = self._backend.get(name)
+        except NotFoundError:
+            raise CorruptObjectError(f"object `{name}` is missing", hint=_HINT) from None
+        got = digest_bytes(data)
+        if got != digest:
+            raise CorruptObjectError(
+                f"object `{name}` is damaged: its {len(data)} bytes have the digest `{got}`",
+                hint=_HINT,
+            )
+        return data
+
+    def has(self, digest: Digest) -> bool:
+        """Return whether there is an object of that name; its bytes are not looked at."""
+        return self._backend.size(self.path(digest)) is not None

@@ -1,0 +1,131 @@
+"""Index pages: the byte layout of 64 x 64 children, read and written with numpy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+
+from geobatch.errors import CorruptObjectError, FormatError
+from geobatch.model.digest import DIGEST_BYTES, Digest
+
+FAN_OUT = 64
+"""Children per side of a page."""
+SLOTS = FAN_OUT * FAN_OUT
+"""Children of a page at most."""
+MAGIC = b"GBIX"
+VERSION = 1
+HEADER = np.dtype(
+    [
+        ("magic", "S4"),
+        ("version", "<u2"),
+        ("height", "<u2"),
+        ("count", "<u4"),
+        ("reserved", "<u4"),
+        ("bitmap", "u1", (SLOTS // 8,)),
+    ]
+)
+"""The first 528 bytes of a page."""
+CHILD = np.dtype(
+    [
+        ("content", "u1", (DIGEST_BYTES,)),
+        ("stored", "u1", (DIGEST_BYTES,)),
+        ("size", "<u8"),
+        ("tiles", "<u8"),
+    ]
+)
+"""What a page says of a child; in the page the fields stand apart, one after the other."""
+
+_DOMAIN = b"geobatch index page 1\x00"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The children of one page, in row-major order of their slots."""
+
+    height: int
+    """1 where the children are tiles, else one more than the height of the children."""
+    slots: npt.NDArray[np.intp]
+    """(count,) sorted slots: 64 * row + col of a child within the page."""
+    children: npt.NDArray[np.void]
+    """(count,) of `CHILD`."""
+
+    @property
+    def bitmap(self) -> npt.NDArray[np.uint8]:
+        """(512,) presence of the slots, most significant bit first."""
+        present = np.zeros(SLOTS, dtype=np.bool_)
+        present[self.slots] = True
+        return np.packbits(present)
+
+    @property
+    def content(self) -> Digest:
+        """Merkle hash over height, places and content digests; stored digests stay out of it."""
+        hasher = blake3(_DOMAIN)
+        hasher.update(self.height.to_bytes(2, "little"))
+        hasher.update(self.bitmap.tobytes())
+        hasher.update(self.children["content"].tobytes())
+        return hasher.hexdigest()
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles stand below the page."""
+        return int(self.children["tiles"].sum())
+
+    def to_bytes(self) -> bytes:
+        """Return the page as it is stored: header, bitmap, then one column after the other."""
+        header = np.zeros((), dtype=HEADER)
+        header["magic"] = MAGIC
+        header["version"] = VERSION
+        header["height"] = self.height
+        header["count"] = len(self.slots)
+        header["bitmap"] = self.bitmap
+        names = CHILD.names or ()
+        return b"".join([header.tobytes(), *(self.children[name].tobytes() for name in names)])
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, height: int, digest: Digest) -> Page:
+        """Read a page.
+
+        Args:
+            data: The bytes of the page.
+            height: The height that the page must have.
+            digest: The page's name, for messages.
+
+        Raises:
+            FormatError: A newer geobatch wrote the page.
+            CorruptObjectError: The bytes are no page of that height.
+        """
+        if len(data) < HEADER.itemsize or not data.startswith(MAGIC):
+            raise CorruptObjectError(f"object `{digest}` is no index page")
+        header = np.frombuffer(data, dtype=HEADER, count=1)[0]
+        if header["version"] != VERSION:
+            raise FormatError(
+                f"index page `{digest}` has version {header['version']}, expected {VERSION}",
+                hint="use a newer geobatch",
+            )
+        slots = np.flatnonzero(np.unpackbits(header["bitmap"]))
+        count = len(slots)
+        expected = HEADER.itemsize + count * CHILD.itemsize
+        got = (int(header["height"]), int(header["count"]), len(data))
+        if count == 0 or got != (height, count, expected):
+            raise CorruptObjectError(
+                f"index page `{digest}` has (height, children, bytes) {got}, "
+                f"expected {(height, count, expected)}"
+            )
+        children: npt.NDArray[np.void] = np.empty(count, dtype=CHILD)
+        offset = HEADER.itemsize
+        for name in CHILD.names or ():
+            column = CHILD[name]
+            children[name] = _column(data, column, count=count, offset=offset)
+            offset += count * column.itemsize
+        children.flags.writeable = False
+        return cls(height=height, slots=slots, children=children)
+
+
+def _column(data: bytes, column: np.dtype[Any], *, count: int, offset: int) -> npt.NDArray[Any]:
+    items = count * int(np.prod(column.shape, dtype=np.intp))
+    flat = np.frombuffer(data, dtype=column.base, count=items, offset=offset)
+    return flat.reshape(count, *column.shape)

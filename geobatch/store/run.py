@@ -1,0 +1,77 @@
+"""A live run's own folder, which the kernel's lock tells from a dead one's."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import uuid
+import weakref
+from pathlib import Path
+
+_LOCK = "lock"
+
+
+class Run:
+    """`runs/<id>/`, whose file `lock` is held by `flock` as long as the process lives.
+
+    The kernel drops the lock when the process ends, however it ends, so no lock can be stale:
+    a folder whose lock is free belongs to nobody.
+    """
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self.folder = str(folder)
+        self._end = weakref.finalize(self, _end, folder, lock, os.getpid())
+
+    @classmethod
+    def start(cls, runs: Path) -> Run:
+        """Remove the folders of dead runs, and make one for this run.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        runs.mkdir(parents=True, exist_ok=True)
+        for entry in runs.iterdir():
+            _remove_if_dead(entry)
+        while True:
+            folder = runs / uuid.uuid4().hex
+            folder.mkdir()
+            # Another process that starts just now may take the folder for a dead one until the
+            # lock is held: then it is gone, and the next one may live.
+            with contextlib.suppress(FileNotFoundError):
+                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if (folder / _LOCK).exists():
+                    return cls(folder, lock)
+                os.close(lock)
+
+    def end(self) -> None:
+        """Remove the folder and let go of the lock."""
+        self._end()
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _end(folder: Path, lock: int, process: int) -> None:
+    if process != os.getpid():  # a fork's copy: the run is its parent's
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)

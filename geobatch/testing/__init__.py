@@ -1,0 +1,1 @@
+"""What tests of geobatch and of programs on top of it need: fakes and contract suites."""
