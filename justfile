@@ -1,0 +1,36 @@
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Lint, check types, test: what a change must pass.
+check: lint types test
+
+# Lint and check the format.
+lint:
+    uv run ruff check .
+    uv run ruff format --check .
+
+# Check types, strictly.
+types:
+    uv run mypy
+
+# Run the tests; arguments go to pytest.
+test *arguments:
+    uv run pytest {{ arguments }}
+
+# Mend what ruff can mend.
+fix:
+    uv run ruff check --fix .
+    uv run ruff format .
+
+# Time geobatch against other tools; arguments go to the benchmark.
+bench *arguments:
+    uv run --group bench python benchmarks/run.py {{ arguments }}
+
+# Make the rasters of the example specs again.
+examples:
+    uv run python scripts/make_examples.py
+
+# Write the JSON Schema that editors use.
+schema:
+    uv run geobatch schema > schema/geobatch.v1.json
