@@ -1,1 +1,9 @@
-"""GeoTIFF sources through rasterio: headers and pixel windows."""
+"""GeoTIFF sources: what they are, whether they changed, and their pixels. Owns rasterio, pyproj."""
+
+from geobatch.raster.crs import parse_crs
+from geobatch.raster.environment import gdal_environment
+from geobatch.raster.file import identify, stat
+from geobatch.raster.header import Header, probe
+from geobatch.raster.reader import Reader
+
+__all__ = ["Header", "Reader", "gdal_environment", "identify", "parse_crs", "probe", "stat"]

@@ -1,0 +1,88 @@
+"""Coordinate reference systems: from text or from GDAL to the model's Crs."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+from rasterio.enums import WktVersion
+
+from geobatch.model.digest import canonical_json
+from geobatch.model.geobox import Crs
+
+_QUIET = threading.Lock()  # warnings.catch_warnings is not thread-safe
+_AXIS_KEYS = ("axis", "long_name", "standard_name", "units")
+
+
+@lru_cache(maxsize=256)
+def parse_crs(text: str) -> Crs:
+    """Return the CRS that a text names: `EPSG:32618`, WKT, PROJJSON or a PROJ string.
+
+    Raises:
+        ValueError: The text is no CRS, or one that cannot place pixels.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _to_model(CRS.from_user_input(text.strip()))
+        except CRSError as error:
+            shown = text if len(text) <= 60 else f"{text[:60]}..."
+            raise ValueError(
+                f"`{shown}` is no coordinate reference system ({_first_line(error)}); expected"
+                " `EPSG:<number>`, WKT or a PROJ string"
+            ) from error
+
+
+def from_rasterio(crs: Any) -> Crs | None:
+    """Return the CRS of a rasterio dataset, or None where it has none.
+
+    Raises:
+        ValueError: GDAL or PROJ cannot make sense of it.
+    """
+    if not crs:
+        return None
+    return parse_crs(crs.to_wkt(version=WktVersion.WKT2_2019))
+
+
+def _to_model(crs: CRS) -> Crs:
+    code = _code(crs)
+    if code is not None:
+        # One definition per code, whatever the writer of a file added to its copy.
+        crs = CRS.from_user_input(code)
+    if crs.is_geocentric or (crs.is_vertical and not (crs.is_projected or crs.is_geographic)):
+        raise CRSError(f"`{crs.name}` has no horizontal plane")
+    axes: dict[str, Mapping[str, Any]] = {}
+    for attributes in crs.cs_to_cf():
+        name = str(attributes.get("axis", "")).lower()
+        axes.setdefault(name, {key: attributes[key] for key in _AXIS_KEYS if key in attributes})
+    content = {
+        "grid_mapping": crs.to_cf(wkt_version="WKT2_2019"),
+        "x": axes.get("x", {"axis": "X"}),
+        "y": axes.get("y", {"axis": "Y"}),
+    }
+    return Crs(code=code, wkt=crs.to_wkt("WKT2_2019"), cf=canonical_json(content).decode())
+
+
+def _code(crs: CRS) -> str | None:
+    # The CRS's own code first, then one that PROJ is certain of; a code is only believed if its
+    # definition is this CRS, because files exist that name a code and then change the datum.
+    own = crs.to_json_dict().get("id")
+    found = (str(own["authority"]), str(own["code"])) if own else None
+    found = found or crs.to_authority(min_confidence=100)
+    if found is None:
+        return None
+    code = ":".join(found)
+    try:
+        official = CRS.from_user_input(code)
+    except CRSError:
+        return None
+    return code if official.equals(crs, ignore_axis_order=True) else None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(":. ") if str(error).strip() else "unreadable"

@@ -1,0 +1,124 @@
+"""Source files as the file system sees them: regular, identified by content, watched for change."""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+from pathlib import Path
+
+from blake3 import blake3
+
+from geobatch.errors import SourceError
+from geobatch.model.asset import FileStat
+from geobatch.model.digest import Digest
+
+_CHUNK = 8 << 20
+_PARALLEL_FROM = 64 << 20
+_KINDS = (
+    (modes.S_ISDIR, "a directory"),
+    (modes.S_ISFIFO, "a named pipe"),
+    (modes.S_ISSOCK, "a socket"),
+    (modes.S_ISCHR, "a device"),
+    (modes.S_ISBLK, "a device"),
+)
+
+
+def regular_file(path: Path, uri: str) -> Path:
+    """Return the absolute real path of a regular file that is not empty.
+
+    Raises:
+        SourceError: There is no such file, it cannot be reached, or it is something else.
+    """
+    if "://" in uri or str(path).startswith("/vsi"):
+        raise SourceError(
+            f"`{uri}`: not a local file", hint="copy the raster to a local disk and name that file"
+        )
+    try:
+        real = path.resolve(strict=True)
+        found = real.stat()
+    except FileNotFoundError:
+        raise SourceError(f"`{uri}`: no such file", hint="check the uri in the spec") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
+    if not modes.S_ISREG(found.st_mode):
+        kind = next((name for test, name in _KINDS if test(found.st_mode)), "something else")
+        raise SourceError(f"`{uri}`: expected a regular file, got {kind}")
+    if found.st_size == 0:
+        raise SourceError(f"`{uri}`: the file is empty")
+    return real
+
+
+def stat(path: Path, uri: str) -> FileStat:
+    """Return what the file system says of a source; nothing is read.
+
+    Raises:
+        SourceError: There is no such regular file.
+    """
+    real = regular_file(path, uri)
+    try:
+        return _file_stat(real.stat())
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
+
+
+def identify(path: Path, uri: str) -> tuple[Digest, FileStat]:
+    """Return the digest of a file's bytes, and its stat, which was the same before and after.
+
+    The bytes are read, not mapped: a file that is cut short meanwhile would kill the process
+    that maps it.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or changed meanwhile.
+    """
+    real = regular_file(path, uri)
+    try:
+        with real.open("rb", buffering=0) as file:
+            before = _file_stat(os.fstat(file.fileno()))
+            threads = blake3.AUTO if before.size >= _PARALLEL_FROM else 1
+            hasher = blake3(max_threads=threads)
+            buffer = memoryview(bytearray(min(_CHUNK, before.size + 1)))
+            while count := file.readinto(buffer):
+                hasher.update(buffer[:count])
+            after = _file_stat(os.fstat(file.fileno()))
+        named = _file_stat(real.stat())
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {_explain(error)}") from error
+    if not before == after == named:
+        raise changed(uri)
+    return hasher.hexdigest(), before
+
+
+def check_unchanged(path: str, uri: str, expected: FileStat) -> None:
+    """Raise unless a file still has the stat that it had when it was identified.
+
+    Raises:
+        SourceError: The file is gone, or its stat differs.
+    """
+    try:
+        found = _file_stat(os.stat(path))  # noqa: PTH116  (called per read: half the cost of Path)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
+    if found != expected:
+        raise changed(uri)
+
+
+def changed(uri: str) -> SourceError:
+    """Return the error for a file that changed under the reader."""
+    return SourceError(
+        f"`{uri}`: changed while it was being read",
+        hint="run again when nothing writes to the file",
+    )
+
+
+def _file_stat(found: os.stat_result) -> FileStat:
+    return FileStat(
+        device=found.st_dev,
+        inode=found.st_ino,
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        ctime_ns=found.st_ctime_ns,
+    )
+
+
+def _explain(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

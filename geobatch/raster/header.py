@@ -1,0 +1,269 @@
+"""What a source file says of itself: size, bands, grid, masks, blocks; no pixel is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
+
+from geobatch.errors import SourceError
+from geobatch.model.asset import DTYPES, Number
+from geobatch.model.geobox import Crs, Transform
+from geobatch.raster import tiff
+from geobatch.raster.crs import from_rasterio
+from geobatch.raster.environment import (
+    FAILURES,
+    gdal_environment,
+    open_dataset,
+    reason,
+    source_errors,
+)
+from geobatch.raster.file import regular_file
+
+Palette = tuple[tuple[int, int, int, int], ...]
+"""RGBA per pixel value from 0."""
+
+_IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """One GeoTIFF's structure; per-band tuples are in band order."""
+
+    uri: str
+    """As the spec names the file."""
+    path: str
+    """Absolute real path."""
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+    dtypes: tuple[str, ...]
+    """Numpy name of the pixel type per band, each one of `DTYPES`."""
+    transform: Transform | None
+    """Pixel corner to CRS coordinates; None where the file does not say."""
+    crs: Crs | None
+    """None where the file does not say."""
+    nodata: tuple[Number | None, ...]
+    """Per band and as a value of its dtype; None where absent, or where the dtype cannot hold it."""
+    mask: str | None
+    """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
+    alpha_index: int | None
+    """Zero-based index of the alpha band: the last of several, if the file declares it so."""
+    descriptions: tuple[str | None, ...]
+    """Per band."""
+    units: tuple[str | None, ...]
+    """Per band, of the scaled values."""
+    scales: tuple[float | None, ...]
+    """Per band, stored to physical; None for 1."""
+    offsets: tuple[float | None, ...]
+    """Per band, stored to physical; None for 0."""
+    palettes: tuple[Palette | None, ...]
+    """Per band."""
+    block: tuple[int, int]
+    """(rows, columns) of a tile or strip as GDAL reads it."""
+    is_pixel_interleaved: bool
+    """Whether a block holds all of several bands."""
+    compression: str
+    """Name of the compression, `NONE` without."""
+    is_lossy: bool | None
+    """Whether the compression loses information; None where the file does not tell."""
+    overviews: int
+    """How many reduced images the file holds; they are never read."""
+
+    @property
+    def count(self) -> int:
+        """How many bands there are, alpha included."""
+        return len(self.dtypes)
+
+
+def probe(path: Path, uri: str) -> Header:
+    """Read a GeoTIFF's header.
+
+    Args:
+        path: The file.
+        uri: What messages call it.
+
+    Raises:
+        SourceError: The file is missing, is no readable TIFF, is compressed in a way that this
+            GDAL lacks, has complex pixels, or is placed by ground control points only.
+    """
+    real = regular_file(path, uri)
+    try:
+        with real.open("rb") as file:
+            return _probe(real, uri, file)
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+
+
+def _probe(real: Path, uri: str, file: BinaryIO) -> Header:
+    start = file.read(4)
+    if not tiff.is_tiff(start):
+        raise SourceError(
+            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
+            hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
+        )
+    try:
+        directory = tiff.read_directories(file)[0]
+    except ValueError as error:
+        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+    tag = tiff.read_number(file, directory, tiff.COMPRESSION, 1)
+    compression = tiff.COMPRESSIONS.get(tag, f"number {tag}")
+    with gdal_environment():
+        try:
+            dataset = open_dataset(real)
+        except FAILURES as error:
+            raise _refused(uri, tag, compression, reason(error)) from error
+        with source_errors(f"`{uri}`: the header cannot be read"):
+            try:
+                return _header(dataset, uri, file, directory, compression, str(real))
+            finally:
+                dataset.close()
+
+
+def _refused(uri: str, tag: int, compression: str, why: str) -> SourceError:
+    if tag not in tiff.COMPRESSIONS or "codec" in why:
+        return SourceError(
+            f"`{uri}`: compression `{compression}` is not one that this GDAL reads: {why}",
+            hint="rewrite the file with another, such as `gdal_translate -co COMPRESS=ZSTD`",
+        )
+    return SourceError(f"`{uri}`: cannot be opened as a GeoTIFF: {why}")
+
+
+def _header(
+    dataset: Any,
+    uri: str,
+    file: BinaryIO,
+    directory: tiff.Directory,
+    compression: str,
+    path: str,
+) -> Header:
+    dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
+    for band, dtype in enumerate(dtypes):
+        if dtype not in DTYPES:
+            raise SourceError(
+                f"`{uri}`: band index {band}: expected one of {', '.join(DTYPES)}, got `{dtype}`",
+                hint="split complex pixels into real bands first" if "complex" in dtype else None,
+            )
+    transform = _transform(dataset, uri, directory)
+    try:
+        crs = from_rasterio(dataset.crs)
+    except ValueError as error:
+        raise SourceError(f"`{uri}`: the CRS cannot be read: {error}") from error
+    interpretations = dataset.colorinterp
+    has_alpha = dataset.count > 1 and interpretations[-1] is ColorInterp.alpha
+    is_planar = dataset.interleaving is Interleaving.band
+    indexes = range(1, dataset.count + 1)
+    return Header(
+        uri=uri,
+        path=path,
+        width=dataset.width,
+        height=dataset.height,
+        dtypes=dtypes,
+        transform=transform,
+        crs=crs,
+        nodata=_nodata(dataset, dtypes, tiff.read_text(file, directory, tiff.GDAL_NODATA)),
+        mask=_mask(dataset, dtypes[-1], has_alpha=has_alpha),
+        alpha_index=dataset.count - 1 if has_alpha else None,
+        descriptions=tuple(text or None for text in dataset.descriptions),
+        units=tuple(text or None for text in dataset.units),
+        scales=tuple(_unless(value, 1.0) for value in dataset.scales),
+        offsets=tuple(_unless(value, 0.0) for value in dataset.offsets),
+        palettes=tuple(
+            _palette(dataset, index) if kind is ColorInterp.palette else None
+            for index, kind in zip(indexes, interpretations, strict=True)
+        ),
+        block=tuple(dataset.block_shapes[0]),
+        is_pixel_interleaved=dataset.count > 1 and not is_planar,
+        compression=compression,
+        is_lossy=_is_lossy(dataset, compression),
+        overviews=len(dataset.overviews(1)),
+    )
+
+
+def _transform(dataset: Any, uri: str, directory: tiff.Directory) -> Transform | None:
+    a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+    transform = (a, b, c, d, e, f)
+    # rasterio says "none" with the identity; a file can only say it with a matrix.
+    if transform == _IDENTITY and tiff.MODEL_TRANSFORMATION not in directory.fields:
+        if dataset.gcps[0]:
+            raise SourceError(
+                f"`{uri}`: is placed by {len(dataset.gcps[0])} ground control points,"
+                " expected an affine transform",
+                hint="warp it onto a grid first, for example with `gdalwarp`",
+            )
+        return None
+    if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
+        raise SourceError(f"`{uri}`: the transform {transform} places no pixels")
+    return transform
+
+
+def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:
+    flags = dataset.mask_flag_enums[0]
+    if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+        return "internal"
+    # GDAL takes no other type for an alpha mask: 255 means nothing in a float band.
+    return "alpha" if has_alpha and dtype in {"uint8", "uint16"} else None
+
+
+def _nodata(dataset: Any, dtypes: tuple[str, ...], text: str | None) -> tuple[Number | None, ...]:
+    found: list[Number | None] = []
+    for dtype, value in zip(dtypes, dataset.nodatavals, strict=True):
+        if value is not None and dtype.endswith("int64"):
+            # GDAL's and rasterio's 64-bit nodata each go wrong somewhere; the tag is the source.
+            found.append(parse_nodata(text or "", dtype))
+        else:
+            found.append(None if value is None else parse_nodata(repr(value), dtype))
+    return tuple(found)
+
+
+def parse_nodata(text: str, dtype: str) -> Number | None:
+    """Return a number written as text as a value of a dtype; None where the dtype has none such.
+
+    Floats are rounded to the dtype, integers are exact.
+    """
+    try:
+        if not dtype.startswith("float"):
+            value = int(text) if text.lstrip("+-").isdigit() else float(text)
+            exact = int(value)
+            bounds = np.iinfo(dtype)
+            return exact if exact == value and bounds.min <= exact <= bounds.max else None
+        number = float(text)
+    except (ValueError, OverflowError):
+        return None
+    with np.errstate(over="ignore"):
+        rounded = float(np.dtype(dtype).type(number))
+    return None if math.isinf(rounded) and not math.isinf(number) else rounded
+
+
+def _palette(dataset: Any, index: int) -> Palette | None:
+    try:
+        colours = dataset.colormap(index)
+    except ValueError:
+        return None
+    size = max(colours, default=-1) + 1
+    rows = (colours.get(value, (0, 0, 0, 255)) for value in range(size))
+    return tuple((int(r), int(g), int(b), int(a)) for r, g, b, a in rows)
+
+
+def _unless(value: float, neutral: float) -> float | None:
+    number = float(value)
+    return None if number == neutral or not math.isfinite(number) else number
+
+
+def _is_lossy(dataset: Any, compression: str) -> bool | None:
+    if compression in _LOSSY:
+        return True
+    stated = dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
+    if compression in {"WEBP", "JXL", "LERC", "JPEG2000"}:
+        return {"LOSSLESS": False, "LOSSY": True}.get(stated)
+    return False
+
+
+def _printable(start: bytes) -> str:
+    return "".join(chr(byte) if 32 <= byte < 127 and byte != 96 else "." for byte in start)

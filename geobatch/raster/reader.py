@@ -1,0 +1,315 @@
+"""Windows of source pixels and masks, read from many threads at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.windows import Window
+
+from geobatch.errors import InternalError, SourceError
+from geobatch.model.asset import FileStat, Source
+from geobatch.raster import tiff
+from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.raster.file import check_unchanged, regular_file, stat
+
+
+@dataclass(slots=True, kw_only=True)
+class _Handle:
+    """One file, open in one thread."""
+
+    dataset: Any
+    stat: FileStat
+    sizes: tiff.BlockSizes | None
+    mask_sizes: tiff.BlockSizes | None
+
+
+class Reader:
+    """Reads windows of GeoTIFFs; safe to share between threads.
+
+    GDAL's handles are not: each thread has its own per file, at most `open_files` of them, and
+    closes the one that it used longest ago. `close` closes those of all threads, and must not run
+    while another thread reads.
+    """
+
+    def __init__(self, *, open_files: int = 16) -> None:
+        self._open_files = open_files
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._handles: dict[int, _Handle] = {}
+        self._bytes_read = 0
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes of the blocks that the reads touched, counted once per read.
+
+        Blocks that two reads share count twice, whether or not GDAL's cache held them.
+        """
+        return self._bytes_read
+
+    def close(self) -> None:
+        """Close every file, of every thread."""
+        with self._lock:
+            self._is_closed = True
+            handles = list(self._handles.values())
+            self._handles.clear()
+        self._local = threading.local()
+        with gdal_environment():
+            for handle in handles:
+                handle.dataset.close()
+
+    def read(
+        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
+    ) -> npt.NDArray[Any]:
+        """Read a window of some bands.
+
+        Args:
+            source: The file; its `path` and `stat` are used.
+            indexes: Zero-based bands, in the order wanted.
+            row: First row of the window, in the file's own pixels.
+            col: First column.
+            height: Rows; the window lies inside the file.
+            width: Columns.
+
+        Returns:
+            (band, row, col) in the file's dtype.
+
+        Raises:
+            SourceError: The file is missing, changed since it was identified, or a block of it
+                cannot be read; names file, band and block.
+        """
+        window = _window(source, row=row, col=col, height=height, width=width)
+        bands = [index + 1 for index in indexes]
+        with gdal_environment():
+            handle = self._handle(source)
+            try:
+                pixels: npt.NDArray[Any] = handle.dataset.read(bands, window=window)
+            except FAILURES as error:
+                check_unchanged(source.path, source.uri, handle.stat)
+                raise _bad_block(handle.dataset, source.uri, bands, window, error) from error
+        check_unchanged(source.path, source.uri, handle.stat)
+        self._count(handle.sizes, window, list(indexes))
+        return pixels
+
+    def read_mask(
+        self,
+        source: Source,
+        *,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+        index: int | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Read a window of the file's own mask, as `source.mask` names it.
+
+        Args:
+            source: The file; without a mask all of it is valid.
+            row: First row of the window, in the file's own pixels.
+            col: First column.
+            height: Rows; the window lies inside the file.
+            width: Columns.
+            index: Zero-based band, for files with an internal mask per band; the first otherwise.
+
+        Returns:
+            (row, col), 0 masked to 255 valid. A uint16 alpha band is scaled as GDAL does.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        window = _window(source, row=row, col=col, height=height, width=width)
+        if source.mask is None:
+            return np.full((height, width), 255, dtype=np.uint8)
+        with gdal_environment():
+            handle = self._handle(source)
+            if source.mask == "alpha":
+                last = handle.dataset.count - 1
+            else:
+                band = (index or 0) + 1
+                try:
+                    mask: npt.NDArray[np.uint8] = handle.dataset.read_masks(band, window=window)
+                except FAILURES as error:
+                    check_unchanged(source.path, source.uri, handle.stat)
+                    raise _bad_mask(source.uri, window, error) from error
+        if source.mask == "alpha":
+            place = {"row": row, "col": col, "height": height, "width": width}
+            return scale_alpha(self.read(source, indexes=[last], **place)[0])
+        check_unchanged(source.path, source.uri, handle.stat)
+        self._count(handle.mask_sizes, window, [0])
+        return mask
+
+    def _count(self, sizes: tiff.BlockSizes | None, window: Window, planes: list[int]) -> None:
+        if sizes is None:
+            return
+        count = sizes.within(
+            row=window.row_off,
+            col=window.col_off,
+            height=window.height,
+            width=window.width,
+            planes=planes,
+        )
+        with self._lock:
+            self._bytes_read += count
+
+    def _handle(self, source: Source) -> _Handle:
+        handles: OrderedDict[str, _Handle] | None = getattr(self._local, "handles", None)
+        if handles is None:
+            handles = self._local.handles = OrderedDict()
+        handle = handles.get(source.path)
+        if handle is not None and (source.stat is None or handle.stat == source.stat):
+            handles.move_to_end(source.path)
+            return handle
+        if handle is not None:
+            self._drop(handles, source.path)
+        handle = _open(source)
+        with self._lock:
+            if self._is_closed:
+                handle.dataset.close()
+                raise InternalError("a closed Reader was asked to read")
+            self._handles[id(handle)] = handle
+        handles[source.path] = handle
+        while len(handles) > self._open_files:
+            self._drop(handles, next(iter(handles)))
+        return handle
+
+    def _drop(self, handles: OrderedDict[str, _Handle], path: str) -> None:
+        handle = handles.pop(path)
+        with self._lock:
+            self._handles.pop(id(handle), None)
+        handle.dataset.close()
+
+
+def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return alpha as a mask of 0 to 255: uint8 as it is, uint16 scaled down.
+
+    Any alpha above 0 stays above 0, as in GDAL (`GDALRescaledAlphaBand`).
+
+    Raises:
+        InternalError: Alpha of another dtype is no mask.
+    """
+    if alpha.dtype == np.uint8:
+        return alpha
+    if alpha.dtype != np.uint16:
+        raise InternalError(f"alpha must be uint8 or uint16, got {alpha.dtype}")
+    scaled = (alpha.astype(np.uint32) * 255 // 65535).astype(np.uint8)
+    scaled[(alpha > 0) & (scaled == 0)] = 1
+    return scaled
+
+
+def _open(source: Source) -> _Handle:
+    path = Path(source.path)
+    expected = source.stat or stat(path, source.uri)
+    real = regular_file(path, source.uri)
+    check_unchanged(source.path, source.uri, expected)
+    try:
+        dataset = open_dataset(real)
+    except FAILURES as error:
+        check_unchanged(source.path, source.uri, expected)
+        raise SourceError(
+            f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
+        ) from error
+    if (dataset.height, dataset.width) != (source.height, source.width):
+        dataset.close()
+        raise SourceError(
+            f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
+            f" got {dataset.height} x {dataset.width}"
+        )
+    sizes, mask_sizes = _block_sizes(real)
+    return _Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
+
+
+def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
+    # Only for the count of bytes: what cannot be parsed is not counted.
+    try:
+        with path.open("rb") as file:
+            first, *others = tiff.read_directories(file)
+            size = _plane(file, first)
+            masks = (
+                tiff.read_block_sizes(file, other)
+                for other in others
+                if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4
+                and _plane(file, other) == size
+            )
+            return tiff.read_block_sizes(file, first), next(masks, None)
+    except (OSError, ValueError):
+        return None, None
+
+
+def _plane(file: Any, directory: tiff.Directory) -> tuple[int, int]:
+    return (
+        tiff.read_number(file, directory, tiff.HEIGHT, 0),
+        tiff.read_number(file, directory, tiff.WIDTH, 0),
+    )
+
+
+def _window(source: Source, *, row: int, col: int, height: int, width: int) -> Window:
+    is_inside = 0 <= row < row + height <= source.height and 0 <= col < col + width <= source.width
+    if not is_inside:
+        raise InternalError(
+            f"`{source.uri}`: the window {height} x {width} at ({row}, {col}) is not inside"
+            f" {source.height} x {source.width}"
+        )
+    return Window(col_off=col, row_off=row, width=width, height=height)
+
+
+def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, Window]]:
+    """Yield (block row, block col, part of the window) for each block that a window touches."""
+    rows, cols = shape
+    bottom, right = window.row_off + window.height, window.col_off + window.width
+    for block_row in range(window.row_off // rows, -(-bottom // rows)):
+        for block_col in range(window.col_off // cols, -(-right // cols)):
+            top, left = (
+                max(block_row * rows, window.row_off),
+                max(block_col * cols, window.col_off),
+            )
+            height = min((block_row + 1) * rows, bottom) - top
+            width = min((block_col + 1) * cols, right) - left
+            part = Window(col_off=left, row_off=top, width=width, height=height)
+            yield block_row, block_col, part
+
+
+def _bad_block(
+    dataset: Any, uri: str, bands: list[int], window: Window, error: BaseException
+) -> SourceError:
+    """Return the error for the first block of a window that cannot be read."""
+    for band in bands:
+        for block_row, block_col, part in _blocks(window, dataset.block_shapes[band - 1]):
+            try:
+                dataset.read(band, window=part)
+            except FAILURES as found:
+                return SourceError(
+                    f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
+                    f" cannot be read: {reason(found)}",
+                    hint="the file is truncated or damaged; fetch it again",
+                )
+    return SourceError(
+        f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row_off} to"
+        f" {window.row_off + window.height - 1} cannot be read: {reason(error)}"
+    )
+
+
+def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
+    return SourceError(
+        f"`{uri}`: internal mask, pixels at row {window.row_off}, col {window.col_off} and on"
+        f" cannot be read: {reason(error)}",
+        hint="the file is truncated or damaged; fetch it again",
+    )

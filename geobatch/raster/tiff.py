@@ -1,0 +1,189 @@
+"""Just enough of TIFF to say what GDAL does not: the compression's name, exact nodata, block sizes.
+
+Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, version 43).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, BANDS = 254, 256, 257, 259, 277
+ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR, PREDICTOR = 278, 279, 284, 317
+TILE_WIDTH, TILE_HEIGHT, TILE_BYTE_COUNTS = 322, 323, 325
+MODEL_TRANSFORMATION, GDAL_NODATA = 34264, 42113
+
+COMPRESSIONS: Mapping[int, str] = {
+    1: "NONE", 2: "CCITTRLE", 3: "CCITTFAX3", 4: "CCITTFAX4", 5: "LZW", 6: "OJPEG", 7: "JPEG",
+    8: "DEFLATE", 32766: "NEXT", 32771: "CCITTRLEW", 32773: "PACKBITS", 32809: "THUNDERSCAN",
+    32946: "DEFLATE", 33003: "APERIO_JPEG2000", 33005: "APERIO_JPEG2000", 34661: "JBIG",
+    34676: "SGILOG", 34677: "SGILOG24", 34712: "JPEG2000", 34887: "LERC", 34925: "LZMA",
+    50000: "ZSTD", 50001: "WEBP", 50002: "JXL", 52546: "JXL",
+}  # fmt: skip
+"""Names of the values of the Compression tag."""
+
+_TYPES = {
+    1: "u1", 2: "S1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4",
+    11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
+}  # fmt: skip
+_MAX_DIRECTORIES = 64
+_MAX_VALUES = 1 << 28
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One entry of a directory."""
+
+    type: int
+    """TIFF type code."""
+    count: int
+    """How many values."""
+    offset: int
+    """Where the values are in the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """One image file directory: tags and where their values are."""
+
+    order: str
+    """Byte order, `<` or `>`."""
+    fields: Mapping[int, Field]
+    """Entries by tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockSizes:
+    """How many bytes each block of an image takes in the file."""
+
+    rows: int
+    """Rows of a block."""
+    cols: int
+    """Columns of a block."""
+    counts: npt.NDArray[np.int64]
+    """Stored bytes, (plane, block row, block column); one plane if a block holds all bands."""
+
+    def within(self, *, row: int, col: int, height: int, width: int, planes: list[int]) -> int:
+        """Return the stored bytes of all blocks that a pixel window touches."""
+        chosen = planes if self.counts.shape[0] > 1 else [0]
+        rows = slice(row // self.rows, -(-(row + height) // self.rows))
+        cols = slice(col // self.cols, -(-(col + width) // self.cols))
+        return sum(int(self.counts[plane, rows, cols].sum()) for plane in chosen)
+
+
+def is_tiff(start: bytes) -> bool:
+    """Return whether a file that starts with these (at least 4) bytes calls itself a TIFF."""
+    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_directories(file: BinaryIO) -> list[Directory]:
+    """Return the directories of a TIFF in file order; the first is the full image.
+
+    Raises:
+        ValueError: The file is not a TIFF, or its first directory is broken.
+    """
+    file.seek(0)
+    start = file.read(16)
+    if not is_tiff(start):
+        raise ValueError(f"starts with the bytes {start[:4]!r}, not as a TIFF")
+    order = "<" if start[:2] == b"II" else ">"
+    is_big = b"+" in start[2:4]
+    try:
+        offset = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)[0]
+    except struct.error:
+        raise ValueError("the file ends within its header") from None
+    found: list[Directory] = []
+    seen: set[int] = set()
+    while offset and offset not in seen and len(found) < _MAX_DIRECTORIES:
+        seen.add(offset)
+        try:
+            directory, offset = _read_directory(file, order, offset, is_big=is_big)
+        except (struct.error, OSError, OverflowError):
+            if not found:
+                raise ValueError("the file ends within its first directory") from None
+            break  # what follows the image is not needed to read it
+        found.append(directory)
+    if not found:
+        raise ValueError("the file has no directory")
+    return found
+
+
+def _read_directory(
+    file: BinaryIO, order: str, offset: int, *, is_big: bool
+) -> tuple[Directory, int]:
+    head, entry, pointer = ("Q", "HHQQ", "Q") if is_big else ("H", "HHII", "I")
+    inline = struct.calcsize("<" + pointer)
+    size = struct.calcsize("<" + entry)
+    file.seek(offset)
+    count = struct.unpack(order + head, file.read(struct.calcsize("<" + head)))[0]
+    data = file.read(min(count, 65536) * size)
+    first = offset + struct.calcsize("<" + head)
+    fields = {}
+    for index in range(min(count, 65536)):
+        tag, kind, values, _ = struct.unpack_from(order + entry, data, index * size)
+        if kind not in _TYPES:
+            continue
+        place = first + index * size + size - inline
+        if values * np.dtype(_TYPES[kind]).itemsize > inline:
+            place = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
+        fields[tag] = Field(type=kind, count=values, offset=place)
+    rest = file.read(inline)
+    following = struct.unpack(order + pointer, rest)[0] if len(rest) == inline else 0
+    return Directory(order=order, fields=fields), following
+
+
+def read_values(file: BinaryIO, directory: Directory, tag: int) -> npt.NDArray[Any]:
+    """Return the values of a tag as a 1-D array; empty where the tag is absent or cut short."""
+    field = directory.fields.get(tag)
+    if field is None or field.count > _MAX_VALUES:
+        return np.zeros(0, dtype=np.int64)
+    dtype = np.dtype(directory.order + _TYPES[field.type])
+    try:
+        file.seek(field.offset)
+        data = file.read(field.count * dtype.itemsize)
+    except (OSError, OverflowError):
+        data = b""
+    if len(data) < field.count * dtype.itemsize:
+        return np.zeros(0, dtype=dtype)
+    return np.frombuffer(data, dtype=dtype)
+
+
+def read_number(file: BinaryIO, directory: Directory, tag: int, default: int) -> int:
+    """Return the first value of a tag, or the default."""
+    values = read_values(file, directory, tag)
+    return int(values[0]) if values.size and values.dtype.kind in "iu" else default
+
+
+def read_text(file: BinaryIO, directory: Directory, tag: int) -> str | None:
+    """Return the text of a tag, or None."""
+    values = read_values(file, directory, tag)
+    if values.dtype.kind != "S":
+        return None
+    return values.tobytes().split(b"\0")[0].decode("ascii", "replace").strip()
+
+
+def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
+    """Return the stored size of every block, or None where the file does not say."""
+    height = read_number(file, directory, HEIGHT, 0)
+    width = read_number(file, directory, WIDTH, 0)
+    if TILE_BYTE_COUNTS in directory.fields:
+        rows = read_number(file, directory, TILE_HEIGHT, 0)
+        cols = read_number(file, directory, TILE_WIDTH, 0)
+        counts = read_values(file, directory, TILE_BYTE_COUNTS)
+    else:
+        rows = min(read_number(file, directory, ROWS_PER_STRIP, height), height)
+        cols = width
+        counts = read_values(file, directory, STRIP_BYTE_COUNTS)
+    is_planar = read_number(file, directory, PLANAR, 1) == 2
+    planes = read_number(file, directory, BANDS, 1) if is_planar else 1
+    if min(height, width, rows, cols, planes) < 1:
+        return None
+    shape = (planes, -(-height // rows), -(-width // cols))
+    if counts.size != shape[0] * shape[1] * shape[2] or counts.dtype.kind not in "iu":
+        return None
+    return BlockSizes(rows=rows, cols=cols, counts=counts.astype(np.int64).reshape(shape))
