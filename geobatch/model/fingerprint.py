@@ -1,0 +1,89 @@
+"""Fingerprints: hashes of everything that determines a result, known before reading pixels.
+
+They decide whether to work. Names (asset, band, tileset, grid, uri) determine no pixel, and the
+codec none either: a band keeps its fingerprint through a renaming and through a new codec.
+"""
+
+from __future__ import annotations
+
+from geobatch.model.asset import Asset, Band, MaskSource, Tileset
+from geobatch.model.asset_json import (
+    Members,
+    geobox_json,
+    pixel_json,
+    points_json,
+    recorded_json,
+    source_json,
+    visible_json,
+)
+from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.record import BandFingerprint
+
+ALGORITHM_EPOCH = 1
+"""Raised whenever equal inputs would give other pixels or masks than before."""
+
+
+def asset_fingerprint(asset: Asset) -> Digest:
+    """Return the hash of a whole resolved asset: equal means that there is nothing to do.
+
+    What a CRS library derives from the identity of a CRS stays out, lest its upgrade look like a
+    change.
+    """
+    recorded = recorded_json(asset)
+    del recorded["crs"]
+    return digest_json(["geobatch asset", ALGORITHM_EPOCH, visible_json(asset), recorded])
+
+
+def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
+    """Return the hashes of what determines a band's level 0, and the levels above it.
+
+    Raises:
+        StopIteration: The asset has no such band.
+    """
+    band = asset.band(band_id)
+    base = digest_json(["geobatch band", ALGORITHM_EPOCH, _base_json(asset, band)])
+    pyramid = digest_json(
+        ["geobatch pyramid", ALGORITHM_EPOCH, base, band.policy.value, band.mask_from_level]
+    )
+    return BandFingerprint(base=base, pyramid=pyramid)
+
+
+def _base_json(asset: Asset, band: Band) -> Members:
+    tileset = asset.tileset(band.tileset)
+    footprint = asset.footprint
+    return {
+        "tile": asset.tile,
+        "grid": geobox_json(asset.grid(band.grid).geobox),
+        "dtype": band.dtype,
+        "fill": pixel_json(band.fill, is_float=band.is_float),
+        "masking": _masking_json(asset, band),
+        "source": _channel_json(tileset, band.index),
+        "footprint": None
+        if footprint is None
+        else [geobox_json(asset.grid(footprint.grid).geobox), points_json(footprint)],
+    }
+
+
+def _masking_json(asset: Asset, band: Band) -> Json:
+    masking = band.masking
+    values = {
+        canonical_json(pixel_json(v, is_float=band.is_float)).decode() for v in masking.values
+    }
+    mask: Json = None
+    if masking.source is MaskSource.BAND and masking.tileset is not None:
+        mask = _channel_json(asset.tileset(masking.tileset), -1)
+    return {
+        "source": masking.source.value,
+        "values": sorted(values),
+        "mask": mask,
+        "is_stored": band.mask_from_level == 0,
+    }
+
+
+def _channel_json(tileset: Tileset, index: int) -> Members:
+    """Return one band of a tileset's mosaic: the order of the sources decides overlaps."""
+    return {
+        "index": index % len(tileset.dtypes),
+        "dtype": tileset.dtypes[index],
+        "sources": [source_json(source) for source in tileset.sources],
+    }

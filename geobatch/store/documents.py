@@ -1,0 +1,208 @@
+"""The documents of a store as canonical JSON: assets, trees and commits."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from geobatch.errors import CorruptObjectError, FormatError
+from geobatch.model.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.record import (
+    ArrayKey,
+    AssetRecord,
+    BandFingerprint,
+    Commit,
+    PageRef,
+    Tree,
+    TreeEntry,
+)
+
+FORMAT = 1
+"""Version of the store's format; a reader refuses a higher one."""
+
+_CONTENT_ROOT = "geobatch content root 1"
+
+
+def encode_asset(record: AssetRecord) -> bytes:
+    """Return the document of a published asset."""
+    recorded = {
+        **recorded_json(record.asset),
+        "pages": [
+            None
+            if root is None
+            else {"stored": root.stored, "size": root.size, "tiles": root.tiles}
+            for _, root in record.arrays
+        ],
+        "fingerprints": {
+            band: {"base": fingerprint.base, "pyramid": fingerprint.pyramid}
+            for band, fingerprint in record.fingerprints
+        },
+    }
+    return canonical_json({"format": FORMAT, "visible": _visible(record), "recorded": recorded})
+
+
+def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
+    """Return the published asset of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no asset document.
+    """
+    document = _parse(data, name)
+    try:
+        visible, recorded = document["visible"], document["recorded"]
+        return AssetRecord(
+            asset=asset_from_json(visible, recorded),
+            arrays=tuple(
+                (
+                    ArrayKey(band=seen["band"], level=seen["level"], is_mask=seen["is_mask"]),
+                    None if page is None else PageRef(content=seen["content"], **page),
+                )
+                for seen, page in zip(visible["arrays"], recorded["pages"], strict=True)
+            ),
+            fingerprints=tuple(
+                (band, BandFingerprint(**fingerprint))
+                for band, fingerprint in sorted(recorded["fingerprints"].items())
+            ),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _malformed(name, "asset", error) from error
+
+
+def asset_content(record: AssetRecord) -> Digest:
+    """Return the Merkle hash over all that a reader can see of an asset."""
+    return digest_json(_visible(record))
+
+
+def encode_tree(tree: Tree) -> bytes:
+    """Return the document of a tree."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "assets": [
+                {
+                    "id": entry.id,
+                    "kind": entry.kind,
+                    "content": entry.content,
+                    "stored": entry.stored,
+                    "fingerprint": entry.fingerprint,
+                    "is_protected": entry.is_protected,
+                }
+                for entry in _sorted(tree.entries)
+            ],
+        }
+    )
+
+
+def decode_tree(data: bytes, *, name: str = "tree document") -> Tree:
+    """Return the tree of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no tree document.
+    """
+    document = _parse(data, name)
+    try:
+        entries = tuple(TreeEntry(**entry) for entry in document["assets"])
+        return Tree(entries=tuple(_sorted(entries)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _malformed(name, "tree", error) from error
+
+
+def content_root(tree: Tree) -> Digest:
+    """Return the Merkle hash over what readers see of a tree, equal on every machine."""
+    assets = [[entry.id, entry.content] for entry in _sorted(tree.entries)]
+    return digest_json([_CONTENT_ROOT, assets])
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Return the document of a commit."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "parent": commit.parent,
+            "tree": commit.tree,
+            "content_root": commit.content_root,
+            "time": commit.time,
+            "message": commit.message,
+            "tools": dict(commit.tools),
+        }
+    )
+
+
+def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
+    """Return the commit of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no commit document.
+    """
+    document = _parse(data, name)
+    try:
+        return Commit(
+            parent=document["parent"],
+            tree=document["tree"],
+            content_root=document["content_root"],
+            time=document["time"],
+            message=document["message"],
+            tools=tuple(sorted(document["tools"].items())),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(name, "commit", error) from error
+
+
+def check_format(version: Json, name: str) -> None:
+    """Refuse a document of a newer format.
+
+    Raises:
+        FormatError: A newer geobatch wrote it, or it says no version at all.
+    """
+    if version == FORMAT and not isinstance(version, bool):
+        return
+    if isinstance(version, int) and version > FORMAT:
+        raise FormatError(
+            f"{name} has format {version}, this geobatch knows {FORMAT}",
+            hint="use a newer geobatch",
+        )
+    raise FormatError(f"{name} has format `{version}`, expected {FORMAT}")
+
+
+def _visible(record: AssetRecord) -> dict[str, Any]:
+    return {
+        **visible_json(record.asset),
+        "arrays": [
+            {
+                "band": key.band,
+                "level": key.level,
+                "is_mask": key.is_mask,
+                "content": None if root is None else root.content,
+            }
+            for key, root in record.arrays
+        ],
+    }
+
+
+def _sorted(entries: Iterable[TreeEntry]) -> list[TreeEntry]:
+    found = sorted(entries, key=lambda entry: entry.id)
+    for first, second in itertools.pairwise(found):
+        if first.id == second.id:
+            raise ValueError(f"asset `{first.id}` stands twice in a tree")
+    return found
+
+
+def _parse(data: bytes, name: str) -> Any:
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise CorruptObjectError(f"{name} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise CorruptObjectError(f"{name} is not a JSON object")
+    check_format(document.get("format"), name)
+    return document
+
+
+def _malformed(name: str, kind: str, error: Exception) -> CorruptObjectError:
+    return CorruptObjectError(f"{name} is no {kind} document: {type(error).__name__} {error}")
