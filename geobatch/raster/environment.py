@@ -35,7 +35,7 @@ OPTIONS = {
 """GDAL's configuration inside `gdal_environment`; stated in full, so that no variable of the
 user's environment changes pixels."""
 
-FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, KeyError, MemoryError, SystemError)
+FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, KeyError)
 """What rasterio raises on broken files."""
 
 # warnings.catch_warnings is not thread-safe, and rasterio warns whenever it opens a raster

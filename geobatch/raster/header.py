@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
@@ -50,7 +50,7 @@ class Header:
     crs: Crs | None
     """None where the file does not say."""
     nodata: tuple[Number | None, ...]
-    """Per band and as a value of its dtype; None where absent, or where the dtype cannot hold it."""
+    """Per band and in its dtype; None where absent, or where the dtype cannot hold it."""
     mask: str | None
     """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
     alpha_index: int | None
@@ -94,55 +94,50 @@ def probe(path: Path, uri: str) -> Header:
             GDAL lacks, has complex pixels, or is placed by ground control points only.
     """
     real = regular_file(path, uri)
-    try:
-        with real.open("rb") as file:
-            return _probe(real, uri, file)
-    except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
-
-
-def _probe(real: Path, uri: str, file: BinaryIO) -> Header:
-    start = file.read(4)
-    if not tiff.is_tiff(start):
-        raise SourceError(
-            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
-            hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
-        )
-    try:
-        directory = tiff.read_directories(file)[0]
-    except ValueError as error:
-        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
-    tag = tiff.read_number(file, directory, tiff.COMPRESSION, 1)
-    compression = tiff.COMPRESSIONS.get(tag, f"number {tag}")
+    tags = _tags(real, uri)
     with gdal_environment():
         try:
             dataset = open_dataset(real)
         except FAILURES as error:
-            raise _refused(uri, tag, compression, reason(error)) from error
+            raise _refused(uri, tags.compression, reason(error)) from error
         with source_errors(f"`{uri}`: the header cannot be read"):
             try:
-                return _header(dataset, uri, file, directory, compression, str(real))
+                return _header(dataset, uri, real, tags)
             finally:
                 dataset.close()
 
 
-def _refused(uri: str, tag: int, compression: str, why: str) -> SourceError:
-    if tag not in tiff.COMPRESSIONS or "codec" in why:
+def _tags(real: Path, uri: str) -> tiff.Tags:
+    try:
+        with real.open("rb") as file:
+            start = file.read(4)
+            if not tiff.is_tiff(start):
+                raise SourceError(
+                    f"`{uri}`: expected a TIFF file, got one that starts with"
+                    f" `{_printable(start)}`",
+                    hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
+                )
+            return tiff.read_tags(file)
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+
+
+def _refused(uri: str, compression: int, why: str) -> SourceError:
+    if compression not in tiff.COMPRESSIONS or "codec" in why:
         return SourceError(
-            f"`{uri}`: compression `{compression}` is not one that this GDAL reads: {why}",
+            f"`{uri}`: compression `{_name(compression)}` is not one that this GDAL reads: {why}",
             hint="rewrite the file with another, such as `gdal_translate -co COMPRESS=ZSTD`",
         )
     return SourceError(f"`{uri}`: cannot be opened as a GeoTIFF: {why}")
 
 
-def _header(
-    dataset: Any,
-    uri: str,
-    file: BinaryIO,
-    directory: tiff.Directory,
-    compression: str,
-    path: str,
-) -> Header:
+def _name(compression: int) -> str:
+    return tiff.COMPRESSIONS.get(compression, f"number {compression}")
+
+
+def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:
@@ -150,24 +145,26 @@ def _header(
                 f"`{uri}`: band index {band}: expected one of {', '.join(DTYPES)}, got `{dtype}`",
                 hint="split complex pixels into real bands first" if "complex" in dtype else None,
             )
-    transform = _transform(dataset, uri, directory)
+    transform = _transform(dataset, uri, has_matrix=tags.has_matrix)
     try:
         crs = from_rasterio(dataset.crs)
     except ValueError as error:
         raise SourceError(f"`{uri}`: the CRS cannot be read: {error}") from error
+    compression = _name(tags.compression)
     interpretations = dataset.colorinterp
     has_alpha = dataset.count > 1 and interpretations[-1] is ColorInterp.alpha
     is_planar = dataset.interleaving is Interleaving.band
     indexes = range(1, dataset.count + 1)
+    block_rows, block_cols = dataset.block_shapes[0]
     return Header(
         uri=uri,
-        path=path,
+        path=str(real),
         width=dataset.width,
         height=dataset.height,
         dtypes=dtypes,
         transform=transform,
         crs=crs,
-        nodata=_nodata(dataset, dtypes, tiff.read_text(file, directory, tiff.GDAL_NODATA)),
+        nodata=_nodata(dataset, dtypes, tags.nodata),
         mask=_mask(dataset, dtypes[-1], has_alpha=has_alpha),
         alpha_index=dataset.count - 1 if has_alpha else None,
         descriptions=tuple(text or None for text in dataset.descriptions),
@@ -178,7 +175,7 @@ def _header(
             _palette(dataset, index) if kind is ColorInterp.palette else None
             for index, kind in zip(indexes, interpretations, strict=True)
         ),
-        block=tuple(dataset.block_shapes[0]),
+        block=(block_rows, block_cols),
         is_pixel_interleaved=dataset.count > 1 and not is_planar,
         compression=compression,
         is_lossy=_is_lossy(dataset, compression),
@@ -186,11 +183,11 @@ def _header(
     )
 
 
-def _transform(dataset: Any, uri: str, directory: tiff.Directory) -> Transform | None:
+def _transform(dataset: Any, uri: str, *, has_matrix: bool) -> Transform | None:
     a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
     transform = (a, b, c, d, e, f)
     # rasterio says "none" with the identity; a file can only say it with a matrix.
-    if transform == _IDENTITY and tiff.MODEL_TRANSFORMATION not in directory.fields:
+    if transform == _IDENTITY and not has_matrix:
         if dataset.gcps[0]:
             raise SourceError(
                 f"`{uri}`: is placed by {len(dataset.gcps[0])} ground control points,"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, BANDS = 254, 256, 257, 259, 277
-ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR, PREDICTOR = 278, 279, 284, 317
+ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_BYTE_COUNTS = 322, 323, 325
 MODEL_TRANSFORMATION, GDAL_NODATA = 34264, 42113
 
@@ -55,6 +55,18 @@ class Directory:
     """Byte order, `<` or `>`."""
     fields: Mapping[int, Field]
     """Entries by tag."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """What GDAL leaves out of the full image's tags."""
+
+    compression: int
+    """Value of the Compression tag."""
+    nodata: str | None
+    """Nodata as it is written."""
+    has_matrix: bool
+    """Whether the transform is given as a matrix, which alone can be the identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +177,20 @@ def read_text(file: BinaryIO, directory: Directory, tag: int) -> str | None:
     if values.dtype.kind != "S":
         return None
     return values.tobytes().split(b"\0")[0].decode("ascii", "replace").strip()
+
+
+def read_tags(file: BinaryIO) -> Tags:
+    """Return the tags of the full image that GDAL tells wrongly or not at all.
+
+    Raises:
+        ValueError: The file is not a TIFF, or its first directory is broken.
+    """
+    directory = read_directories(file)[0]
+    return Tags(
+        compression=read_number(file, directory, COMPRESSION, 1),
+        nodata=read_text(file, directory, GDAL_NODATA),
+        has_matrix=MODEL_TRANSFORMATION in directory.fields,
+    )
 
 
 def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
