@@ -1,4 +1,4 @@
-"""What all tests share: the folders of the reference and of the end-to-end workbench on the path."""
+"""What all tests share: the reference and the end-to-end workbench can be imported."""
 
 from __future__ import annotations
 

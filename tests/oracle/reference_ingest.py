@@ -42,9 +42,9 @@ class Expectation:
 
 def equals(values: Values, value: float) -> Values:
     """Tell which pixels equal a missing value, compared in the pixels' own dtype."""
-    if isinstance(value, float) and math.isnan(value):
+    if math.isnan(value):
         return np.isnan(values)
-    return values == np.array(value).astype(values.dtype)
+    return np.asarray(values == np.array(value).astype(values.dtype))
 
 
 def masks_of_plane(plane: Plane, *, missing: Sequence[float] | None, has_mask_band: bool) -> Masks:

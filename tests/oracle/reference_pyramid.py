@@ -106,9 +106,7 @@ def reduced_value(group: list[Pixel | None], policy: str, *, is_float: bool) -> 
     return median(valid, is_float=is_float)
 
 
-def reduce_plane(
-    values: Values, masks: Masks, *, policy: str, fill: float
-) -> tuple[Values, Masks]:
+def reduce_plane(values: Values, masks: Masks, *, policy: str, fill: float) -> tuple[Values, Masks]:
     """Return the next level's values and masks, (ceil(rows / 2), ceil(cols / 2)) each."""
     height, width = values.shape
     is_float = values.dtype.kind == "f"
@@ -128,9 +126,7 @@ def reduce_plane(
             group = [pixel(2 * row + y, 2 * col + x) for y in (0, 1) for x in (0, 1)]
             mask = reduced_mask(group, policy)
             above_masks[row, col] = mask
-            above[row, col] = (
-                reduced_value(group, policy, is_float=is_float) if mask > 0 else fill
-            )
+            above[row, col] = reduced_value(group, policy, is_float=is_float) if mask > 0 else fill
     return above, above_masks
 
 

@@ -54,7 +54,7 @@ CASES: list[tuple[str, str, list[list[Any]], list[list[int]], Any, int]] = [
 
 @pytest.mark.parametrize(("policy", "dtype", "values", "masks", "value", "mask"), CASES)
 def test_a_group_computed_by_hand(
-    policy: str, dtype: str, values: list[Any], masks: list[Any], value: float, mask: int
+    *, policy: str, dtype: str, values: list[Any], masks: list[Any], value: float, mask: int
 ) -> None:
     above, above_masks = reduce_plane(
         np.array(values, dtype=dtype), np.array(masks, dtype=np.uint8), policy=policy, fill=77
@@ -145,7 +145,7 @@ def test_the_later_source_wins_where_it_is_valid() -> None:
     ],
 )
 def test_fill_and_mask_arrays_follow_from_headers(
-    file_dtype: str, dtype: str, nodata: float | None, missing: list[float] | None,
+    *, file_dtype: str, dtype: str, nodata: float | None, missing: list[float] | None,
     own: str | None, fill: float, level: int | None,
 ) -> None:  # fmt: skip
     masks = np.array([[255, 0]], dtype=np.uint8)
