@@ -1,1 +1,20 @@
 """Specs as written: load with positions, validate, format."""
+
+from geobatch.spec.expand import Expansion, SourceFile, expand, validate
+from geobatch.spec.load import load, problem
+from geobatch.spec.nouns import (
+    BandSpec,
+    FootprintSpec,
+    ImageSpec,
+    Loc,
+    MaskBandSpec,
+    Positions,
+    SourceSpec,
+    SpecSet,
+    TilesetSpec,
+)
+
+__all__ = [
+    "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
+    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "load", "problem", "validate",
+]  # fmt: skip

@@ -1,0 +1,233 @@
+"""What one field says against another: names that must exist, be unique, or come in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from geobatch.errors import Problem
+from geobatch.model.asset import Codec
+from geobatch.spec.hints import did_you_mean, show
+from geobatch.spec.manifest import CodecManifest, Manifest, MissingDataManifest, SourceManifest
+from geobatch.spec.nouns import (
+    BandSpec,
+    FootprintSpec,
+    ImageSpec,
+    Loc,
+    MaskBandSpec,
+    Positions,
+    SourceSpec,
+    TilesetSpec,
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Check:
+    """The rules that need more than one field of a document."""
+
+    manifest: Manifest
+    """Fields that are each well."""
+    positions: Positions
+    """Where they stand."""
+    lost: frozenset[str] = frozenset()
+    """Top-level keys that lost a part to earlier problems: what they name cannot be judged."""
+    problems: list[Problem] = field(default_factory=list)
+    """What was found."""
+
+    def report(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> None:
+        """Note a problem."""
+        self.problems.append(problem_at(self.positions, loc, rule, message, hint))
+
+    def run(self) -> None:
+        """Apply every rule."""
+        self._identity()
+        self._tilesets()
+        self._bands()
+        self._masks()
+        self._times()
+
+    def _identity(self) -> None:
+        manifest = self.manifest
+        if manifest.id is not None and manifest.name is not None:
+            message = "`id` and `name` both name the asset"
+            self.report(("name",), "duplicate-key", message, "keep `id`")
+        if manifest.id is None and manifest.name is None and not self.lost & {"id", "name"}:
+            self.report((), "missing-key", "`id` is missing", "add `id: folder/asset`")
+        if not manifest.tilesets and "tilesets" not in self.lost:
+            hint = "add `tilesets: [{sources: [{uris: [file.tif]}]}]`"
+            self.report(("tilesets",), "missing-key", "`tilesets` is missing or empty", hint)
+
+    def _tilesets(self) -> None:
+        ids = ((("tilesets", i, "id"), part.id) for i, part in enumerate(self.manifest.tilesets))
+        self._unique(ids, "tileset")
+
+    def _bands(self) -> None:
+        bands = self.manifest.bands
+        self._unique(((("bands", i, "id"), band.id) for i, band in enumerate(bands)), "band")
+        for index, band in enumerate(bands):
+            self._tileset(("bands", index), band.tileset_id)
+
+    def _masks(self) -> None:
+        bands = {band.id for band in self.manifest.bands}
+        can_judge = bool(bands) and "bands" not in self.lost
+        masked: dict[str, int] = {}
+        for index, mask in enumerate(self.manifest.mask_bands):
+            here: Loc = ("mask_bands", index)
+            self._tileset(here, mask.tileset_id)
+            for place, band in enumerate(mask.band_ids):
+                loc = (*here, "band_ids", place)
+                if can_judge and band not in bands:
+                    self.report(
+                        loc, "unknown-band", f"no band {show(band)}", did_you_mean(band, bands)
+                    )
+            for band in dict.fromkeys(mask.band_ids) or sorted(bands) or [""]:
+                if band in masked or (masked and (band == "" or "" in masked)):
+                    name = f"the band {show(band)}" if band else "every band"
+                    hint = "a band has at most one mask band; list `band_ids`"
+                    self.report((*here, "band_ids"), "mask-band", f"{name} is masked twice", hint)
+                    break
+            masked |= dict.fromkeys(mask.band_ids or bands or [""], index)
+        footprint = self.manifest.footprint
+        if footprint and footprint.band_id and can_judge and footprint.band_id not in bands:
+            band = footprint.band_id
+            message = f"no band {show(band)}"
+            loc = ("footprint", "band_id")
+            self.report(loc, "unknown-band", message, did_you_mean(band, bands))
+
+    def _times(self) -> None:
+        start, end = self.manifest.start_time, self.manifest.end_time
+        if start and end and _order(end) < _order(start):
+            message = f"the end {show(end)} is before the start {show(start)}"
+            self.report(("end_time",), "time-order", message, "the end is exclusive")
+
+    def _tileset(self, loc: Loc, name: str | None) -> None:
+        ids = [tileset.id for tileset in self.manifest.tilesets]
+        if not ids or "tilesets" in self.lost:
+            return
+        if name is None:
+            if len(ids) > 1:
+                hint = did_you_mean("", ids)
+                message = f"`tileset_id` is missing, and there are {len(ids)} tilesets"
+                self.report(loc, "missing-key", message, hint)
+        elif name not in ids:
+            hint = did_you_mean(name, (one or '""' for one in ids))
+            message = f"no tileset {show(name)}"
+            self.report((*loc, "tileset_id"), "unknown-tileset", message, hint)
+
+    def _unique(self, ids: Iterable[tuple[Loc, str]], noun: str) -> None:
+        first: dict[str, Loc] = {}
+        for loc, name in ids:
+            if name in first:
+                line = self.positions.where(first[name])[1]
+                message = f"the {noun} {show(name)} is declared twice"
+                hint = f"it is on line {line} already; choose another id"
+                self.report(loc, f"duplicate-{noun}", message, hint)
+            first.setdefault(name, loc)
+
+    def spec(self) -> ImageSpec:
+        """Return the spec; meaningful where no problem was found."""
+        manifest = self.manifest
+        only = manifest.tilesets[0].id if manifest.tilesets else ""
+        grid, bounds = manifest.grid, None
+        if grid is not None and grid.bounds is not None:
+            left, bottom, right, top = (float(value) for value in grid.bounds)
+            bounds = (left, bottom, right, top)
+        return ImageSpec(
+            id=manifest.id or manifest.name or "",
+            tilesets=tuple(
+                TilesetSpec(
+                    id=tileset.id,
+                    sources=tuple(_source(source) for source in tileset.sources),
+                    dtype=tileset.data_type,
+                    crs=tileset.crs,
+                )
+                for tileset in manifest.tilesets
+            ),
+            bands=tuple(
+                BandSpec(
+                    id=band.id,
+                    tileset_id=only if band.tileset_id is None else band.tileset_id,
+                    tileset_band_index=band.tileset_band_index,
+                    missing_data=_values(band.missing_data),
+                    pyramiding_policy=band.pyramiding_policy,
+                )
+                for band in manifest.bands
+            )
+            or None,
+            mask_bands=tuple(
+                MaskBandSpec(
+                    tileset_id=only if mask.tileset_id is None else mask.tileset_id,
+                    band_ids=tuple(dict.fromkeys(mask.band_ids)),
+                )
+                for mask in manifest.mask_bands
+            ),
+            missing_data=_values(manifest.missing_data),
+            pyramiding_policy=manifest.pyramiding_policy,
+            start_time=manifest.start_time,
+            end_time=manifest.end_time,
+            properties=tuple(sorted(manifest.properties.items())),
+            footprint=FootprintSpec(
+                points=tuple((float(p.x), float(p.y)) for p in manifest.footprint.points),
+                band_id=manifest.footprint.band_id,
+            )
+            if manifest.footprint
+            else None,
+            memo=manifest.memo,
+            uri_prefix=manifest.uri_prefix,
+            skip_metadata_read=manifest.skip_metadata_read,
+            tile=manifest.tiling.tile if manifest.tiling else 512,
+            codec=_codec(manifest.codec),
+            bounds=bounds,
+            is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
+            positions=self.positions,
+        )
+
+
+def problem_at(
+    positions: Positions, loc: Loc, rule: str, message: str, hint: str | None
+) -> Problem:
+    """Return a problem at an element of a document."""
+    path, line, column = positions.where(loc)
+    return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
+
+
+def _order(time: str) -> tuple[str, str]:
+    return (time[:19], time[19:].strip(".Z").ljust(9, "0"))
+
+
+def _values(missing: MissingDataManifest | None) -> tuple[int | float, ...] | None:
+    return None if missing is None else tuple(missing.values)
+
+
+def _source(source: SourceManifest) -> SourceSpec:
+    affine, size = source.affine_transform, source.dimensions
+    return SourceSpec(
+        uris=tuple(source.uris),
+        affine_transform=(
+            float(affine.scale_x),
+            float(affine.shear_x),
+            float(affine.translate_x),
+            float(affine.shear_y),
+            float(affine.scale_y),
+            float(affine.translate_y),
+        )
+        if affine
+        else None,
+        dimensions=(size.width, size.height) if size else None,
+    )
+
+
+def _codec(codec: CodecManifest | None) -> Codec:
+    if codec is None:
+        return Codec()
+    if codec.name == "none":
+        return Codec(name="none", level=0, compressor="", shuffle="")
+    level = 3 if codec.level is None else codec.level
+    if codec.name != "blosc":
+        return Codec(name=codec.name, level=level, compressor="", shuffle="")
+    return Codec(
+        name="blosc",
+        level=level,
+        compressor=codec.compressor or "zstd",
+        shuffle=codec.shuffle or "bitshuffle",
+    )

@@ -1,0 +1,233 @@
+"""Nodes from a stream of parse events: duplicate keys, merge keys, aliases, and every bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from geobatch.errors import Problem
+from geobatch.spec.hints import show
+from geobatch.spec.nodes import ListNode, MappingNode, Node, Plain, ScalarNode, parse_plain
+
+MAX_DEPTH = 64
+"""Nesting beyond this is refused; a spec needs eight."""
+MAX_NODES = 500_000
+"""Values of one document, aliases followed; bounds what a few nested aliases may grow to."""
+
+TAG = "tag:yaml.org,2002:"
+SCALAR_TAGS: dict[str, tuple[type, ...]] = {
+    TAG + "int": (int,),
+    TAG + "float": (int, float),
+    TAG + "bool": (bool,),
+    TAG + "null": (type(None),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an event stands."""
+
+    line: int
+    """1-based line."""
+    column: int
+    """1-based column, in characters."""
+    start: int
+    """Offset of the first character."""
+    end: int
+    """Offset past the last character."""
+
+
+class UnreadableError(Exception):
+    """The rest of the file cannot be read; carries why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class Frame:
+    """A list or mapping that is still open."""
+
+    node: ListNode | MappingNode
+    anchor: str | None
+    key: Node | None = None
+    pairs: list[tuple[Node, Node]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Composer:
+    """Builds the documents of one file; a loop with its own stack, so that depth is a number."""
+
+    path: str
+    """Spec file, as the user named it."""
+    documents: list[Node] = field(default_factory=list)
+    """Roots of the finished documents."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong but does not hinder reading on."""
+    has_aliases: bool = False
+    """Whether any anchor or alias was met."""
+    _anchors: dict[str, Node] = field(default_factory=dict)
+    _open_anchors: list[str] = field(default_factory=list)
+    _stack: list[Frame] = field(default_factory=list)
+
+    def problem(self, place: Place | Node, rule: str, message: str, hint: str | None) -> Problem:
+        """Return a problem at a place of this file."""
+        return Problem(
+            path=self.path,
+            line=place.line,
+            column=place.column,
+            rule=rule,
+            message=message,
+            hint=hint,
+        )
+
+    def report(self, place: Place | Node, rule: str, message: str, hint: str | None = None) -> None:
+        """Note a problem and read on."""
+        self.problems.append(self.problem(place, rule, message, hint))
+
+    def start_document(self) -> None:
+        """Forget the anchors: they hold within one document."""
+        self._anchors.clear()
+
+    def scalar(
+        self,
+        place: Place,
+        text: str,
+        *,
+        style: str = "",
+        tag: str | None = None,
+        anchor: str | None = None,
+    ) -> None:
+        """Take a single value."""
+        value = text if style or tag == "!" else parse_plain(text)
+        if tag == TAG + "str":
+            value = text
+        elif tag not in (None, "!"):
+            value = self._tagged(place, text, str(tag))
+        node = ScalarNode(
+            line=place.line,
+            column=place.column,
+            start=place.start,
+            end=place.end,
+            value=value,
+            text=text,
+            style=style,
+        )
+        self._name(anchor, node)
+        self._place(node)
+
+    def open(self, place: Place, node: ListNode | MappingNode, anchor: str | None = None) -> None:
+        """Take the start of a list or mapping.
+
+        Raises:
+            UnreadableError: It is nested too deep.
+        """
+        if len(self._stack) >= MAX_DEPTH:
+            self._too_deep(place)
+        if anchor is not None:
+            self.has_aliases = True
+            self._anchors.pop(anchor, None)
+        self._stack.append(Frame(node, anchor))
+
+    def close(self, place: Place) -> None:
+        """Take the end of the innermost list or mapping.
+
+        Raises:
+            UnreadableError: It holds too many values.
+        """
+        frame = self._stack.pop()
+        node = frame.node
+        node.end = place.end
+        children = (
+            node.items
+            if isinstance(node, ListNode)
+            else [part for pair in frame.pairs for part in pair]
+        )
+        node.weight = 1 + sum(child.weight for child in children)
+        node.depth = 1 + max((child.depth for child in children), default=0)
+        if node.weight > MAX_NODES:
+            message = f"a document may hold {MAX_NODES} values, here are {node.weight}"
+            hint = "aliases of aliases grow fast; split the file otherwise"
+            raise UnreadableError(self.problem(node, "too-large", message, hint))
+        if isinstance(node, MappingNode):
+            node.entries = self._entries(frame.pairs)
+        self._name(frame.anchor, node)
+        self._place(node)
+
+    def alias(self, place: Place, anchor: str) -> None:
+        """Take an alias.
+
+        Raises:
+            UnreadableError: It names no anchor, an anchor around itself, or nests too deep.
+        """
+        self.has_aliases = True
+        node = self._anchors.get(anchor)
+        if node is None:
+            is_open = any(frame.anchor == anchor for frame in self._stack)
+            why = "stands inside its own anchor" if is_open else "names no anchor before it"
+            message = f"the alias {show('*' + anchor)} {why}"
+            raise UnreadableError(self.problem(place, "yaml-alias", message, None))
+        if len(self._stack) + node.depth > MAX_DEPTH:
+            self._too_deep(place)
+        self._place(node)
+
+    def _too_deep(self, place: Place) -> None:
+        message = f"nested more than {MAX_DEPTH} levels deep"
+        raise UnreadableError(
+            self.problem(place, "too-deep", message, "a spec needs fewer than 10")
+        )
+
+    def _name(self, anchor: str | None, node: Node) -> None:
+        if anchor is not None:
+            self.has_aliases = True
+            self._anchors[anchor] = node
+
+    def _place(self, node: Node) -> None:
+        if not self._stack:
+            self.documents.append(node)
+            return
+        frame = self._stack[-1]
+        if isinstance(frame.node, ListNode):
+            frame.node.items.append(node)
+        elif frame.key is None:
+            frame.key = node
+        else:
+            frame.pairs.append((frame.key, node))
+            frame.key = None
+
+    def _tagged(self, place: Place, text: str, tag: str) -> Plain:
+        value = parse_plain(text)
+        types = SCALAR_TAGS.get(tag)
+        if types is None:
+            self.report(place, "yaml-tag", f"unknown tag {show(tag)}", "leave the tag away")
+        elif type(value) not in types:
+            self.report(place, "yaml-tag", f"{show(text)} does not fit its tag {show(tag)}")
+        return value
+
+    def _entries(self, pairs: list[tuple[Node, Node]]) -> list[tuple[ScalarNode, Node]]:
+        entries: dict[str, tuple[ScalarNode, Node]] = {}
+        merges: list[tuple[ScalarNode, Node]] = []
+        for key, value in pairs:
+            if not isinstance(key, ScalarNode):
+                self.report(key, "wrong-type", "a key is text, got a list or a mapping")
+            elif key.text == "<<" and not key.style:
+                merges.append((key, value))
+            elif key.text in entries:
+                first = entries[key.text][0]
+                message = f"the key {show(key.text)} stands here again"
+                hint = f"it is on line {first.line} already; keep one"
+                self.report(key, "duplicate-key", message, hint)
+            else:
+                entries[key.text] = (key, value)
+        if len(merges) > 1:
+            hint = "merge a list: `<<: [*a, *b]`"
+            self.report(merges[1][0], "duplicate-key", "the merge key stands here again", hint)
+        for _, value in merges[:1]:
+            for source in value.items if isinstance(value, ListNode) else [value]:
+                if not isinstance(source, MappingNode):
+                    hint = "write `<<: *name` or `<<: [*a, *b]`"
+                    self.report(source, "wrong-type", "a merge key takes mappings", hint)
+                    continue
+                for key, merged in source.entries:
+                    entries.setdefault(key.text, (key, merged))
+        return list(entries.values())

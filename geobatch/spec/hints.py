@@ -1,0 +1,64 @@
+"""What to say about a wrong word: how a value is shown, and what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+SHOWN_CHARACTERS = 60
+SHOWN_CANDIDATES = 24
+KINDS = {
+    type(None): "nothing",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "text",
+    dict: "a mapping",
+    list: "a list",
+}
+
+
+def show(value: Any) -> str:
+    """Return a value in backticks as a spec would spell it, cut to a readable length."""
+    match value:
+        case None:
+            text = "null"
+        case bool():
+            text = str(value).lower()
+        case int() if abs(value) >= 10**SHOWN_CHARACTERS:
+            text = "a number of many digits"
+        case float() | int():
+            text = f"{value}"
+        case str():
+            text = value.replace("\n", " ") or '""'
+        case _:
+            text = repr(value)
+    if len(text) > SHOWN_CHARACTERS:
+        text = text[: SHOWN_CHARACTERS - 3] + "..."
+    return f"`{text}`"
+
+
+def kind_of(value: Any) -> str:
+    """Return the word for a value's type."""
+    return KINDS.get(type(value), "an unknown kind of value")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Return words in backticks, joined by commas; many are cut."""
+    every = [f"`{word}`" for word in words]
+    shown = every[:SHOWN_CANDIDATES]
+    return ", ".join(shown) + (", ..." if len(every) > len(shown) else "")
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return a hint naming the closest candidates and all that would do; None without any."""
+    every = list(dict.fromkeys(candidates))
+    if not every:
+        return None
+    lowered = {candidate.lower(): candidate for candidate in every}
+    close = difflib.get_close_matches(word[:200].lower(), lowered, n=2, cutoff=0.6)
+    if not close:
+        return f"one of {listed(every)}"
+    meant = " or ".join(f"`{lowered[name]}`" for name in close)
+    return f"did you mean {meant}? Allowed: {listed(every)}"

@@ -1,0 +1,145 @@
+"""Spec files to a SpecSet, or every problem of every file at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from geobatch.errors import Problem, SpecError
+from geobatch.spec.document import draft
+from geobatch.spec.hints import show
+from geobatch.spec.nouns import ImageSpec, SpecSet
+from geobatch.spec.read import MAX_BYTES, read
+
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def load(paths: Sequence[Path]) -> SpecSet:
+    """Read spec files, and folders of them, into one set of specs.
+
+    Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
+    a dot are passed over. Sources are not looked at: `validate` does that too.
+
+    Args:
+        paths: Files or folders; messages name them as they are given.
+
+    Raises:
+        SpecError: Something is wrong, or nothing is declared; carries every problem.
+    """
+    specs, problems = drafts(paths)
+    raise_all(problems)
+    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
+
+
+def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
+    """Return every spec as far as it can be known, and every problem."""
+    specs: list[ImageSpec] = []
+    problems: list[Problem] = []
+    for path in _files(paths, problems):
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            message = f"cannot read the file: {error.strerror or error}"
+            problems.append(_file_problem(path, "unreadable-file", message, None))
+            continue
+        file = read(data, path=str(path))
+        problems += file.problems
+        for root in file.documents:
+            one = draft(root, path=str(path))
+            problems += one.problems
+            if one.spec is not None:
+                specs.append(one.spec)
+    problems += _clashes(specs)
+    if not specs and not problems:
+        where = Path(paths[0]) if paths else Path()
+        message = f"no asset is declared: no {', '.join(SUFFIXES)} file here"
+        hint = "name a spec file, or a folder that holds one"
+        problems.append(_file_problem(where, "empty-set", message, hint))
+    return specs, problems
+
+
+def raise_all(problems: Iterable[Problem]) -> None:
+    """Raise the problems, sorted by place and without doubles.
+
+    Raises:
+        SpecError: There are any.
+    """
+
+    def order(problem: Problem) -> tuple[str, int, int, str, str]:
+        return (problem.path, problem.line, problem.column, problem.rule, problem.message)
+
+    every = sorted(dict.fromkeys(problems), key=order)
+    if every:
+        raise SpecError(tuple(every))
+
+
+def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
+    seen: set[str] = set()
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            hint = "name a spec file or a folder of them"
+            problems.append(_file_problem(path, "missing-file", "no such file or folder", hint))
+            continue
+        for file in sorted(_walk(path)) if path.is_dir() else [path]:
+            real = os.path.realpath(file)
+            if real not in seen:
+                seen.add(real)
+                yield file
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield Path(parent, name)
+
+
+def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
+    first: dict[str, ImageSpec] = {}
+    for spec in specs:
+        if not spec.id:
+            continue
+        if spec.id in first:
+            message = f"the asset {show(spec.id)} is declared twice"
+            hint = f"it is declared at {_place(first[spec.id])} already"
+            yield problem(spec, ("id",), "duplicate-asset", message, hint)
+        first.setdefault(spec.id, spec)
+    for spec in first.values():
+        parts = spec.id.split("/")
+        for length in range(1, len(parts)):
+            folder = first.get("/".join(parts[:length]))
+            if folder is not None:
+                message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
+                hint = f"that one is declared at {_place(folder)}; an asset is no folder"
+                yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def problem(
+    spec: ImageSpec, loc: Sequence[str | int], rule: str, message: str, hint: str | None = None
+) -> Problem:
+    """Return a problem at an element of a spec.
+
+    Args:
+        spec: The spec.
+        loc: Keys in snake_case and list indexes; the nearest known element around it serves.
+        rule: Stable name of the broken rule.
+        message: What is wrong, with the value in backticks.
+        hint: What to write instead.
+    """
+    keys = tuple(loc)
+    if keys == ("id",) and keys not in spec.positions.places:
+        keys = ("name",)
+    path, line, column = spec.where(*keys)
+    return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
+
+
+def _place(spec: ImageSpec) -> str:
+    found = problem(spec, ("id",), "", "")
+    return f"{found.path}:{found.line}:{found.column}"
+
+
+def _file_problem(path: Path, rule: str, message: str, hint: str | None) -> Problem:
+    return Problem(path=str(path), line=1, column=1, rule=rule, message=message, hint=hint)

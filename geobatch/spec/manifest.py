@@ -1,0 +1,292 @@
+"""The fields of a spec document: Earth Engine's image manifest and geobatch's own keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from geobatch.spec.hints import show
+from geobatch.spec.values import (
+    AssetId,
+    AssetName,
+    BandId,
+    DataTypeName,
+    Finite,
+    Index,
+    KindName,
+    Number,
+    PolicyName,
+    PropertyKey,
+    PropertyValue,
+    Size,
+    Text,
+    Time,
+    refuse,
+)
+
+LEVELS = {"blosc": (0, 9), "zstd": (1, 22), "gzip": (0, 9)}
+"""Compression levels, lowest and highest, by codec."""
+
+
+class Part(BaseModel):
+    """A mapping of a spec; its own keys only, in canonical order."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, defer_build=True, use_attribute_docstrings=True
+    )
+
+    required: ClassVar[tuple[str, ...]] = ()
+    """Keys that must stand; a default fills in for them so that the rest can be judged."""
+    unsupported: ClassVar[dict[str, str]] = {}
+    """Keys that are known but not built yet, and what to do instead."""
+    one_or_many: ClassVar[frozenset[str]] = frozenset()
+    """Lists that may be written as their one item."""
+
+
+class AffineManifest(Part):
+    """Places a raster: x = scale_x*col + shear_x*row + translate_x, y likewise."""
+
+    required: ClassVar[tuple[str, ...]] = ("scale_x", "scale_y")
+
+    scale_x: Finite = 1
+    """Width of a pixel."""
+    shear_x: Finite = 0
+    """Change of x per row."""
+    translate_x: Finite = 0
+    """x of the upper left corner."""
+    shear_y: Finite = 0
+    """Change of y per column."""
+    scale_y: Finite = 1
+    """Height of a pixel; negative where rows run south."""
+    translate_y: Finite = 0
+    """y of the upper left corner."""
+
+    @model_validator(mode="after")
+    def _has_area(self) -> AffineManifest:
+        if float(self.scale_x) * float(self.scale_y) == float(self.shear_x) * float(self.shear_y):
+            hint = "`scale_x` and `scale_y` are the sizes of a pixel, not zero"
+            refuse("affine", "the transform gives pixels without area", hint)
+        return self
+
+
+class DimensionsManifest(Part):
+    """Size of a raster."""
+
+    required: ClassVar[tuple[str, ...]] = ("width", "height")
+
+    width: Size = 1
+    """Columns."""
+    height: Size = 1
+    """Rows."""
+
+
+class SourceManifest(Part):
+    """One raster of a tileset, or a glob of them."""
+
+    required: ClassVar[tuple[str, ...]] = ("uris",)
+
+    uris: Annotated[list[Text], Field(min_length=1)] = []
+    """One path, relative to the spec file; a glob gives one source per file, sorted by name."""
+    affine_transform: AffineManifest | None = None
+    """Placement, for a file that does not tell its own."""
+    dimensions: DimensionsManifest | None = None
+    """Size, used only with `skip_metadata_read`."""
+
+
+class TilesetManifest(Part):
+    """Sources that share one structure and are mosaicked."""
+
+    required: ClassVar[tuple[str, ...]] = ("sources",)
+    unsupported: ClassVar[dict[str, str]] = {
+        "subdataset_prefix": "name a GeoTIFF in `uris`",
+        "subdataset_suffix": "name a GeoTIFF in `uris`",
+    }
+
+    id: str = ""
+    """Name of the tileset, unique in the asset; may be empty."""
+    data_type: DataTypeName = None
+    """Pixel type, where the file's own shall not hold."""
+    crs: Text | None = None
+    """Authority code such as `EPSG:32633`, or WKT, where the file's own shall not hold."""
+    sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
+    """Rasters; where they overlap, the later wins where it is valid."""
+
+
+class MissingDataManifest(Part):
+    """Values that mean masked."""
+
+    values: list[Number] = []
+    """Masked values; an empty list ignores the file's own nodata."""
+
+
+class BandManifest(Part):
+    """One output channel."""
+
+    required: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: BandId = ""
+    """Name of the band and of its arrays."""
+    tileset_id: str | None = None
+    """Tileset that feeds the band; may be left away when there is one."""
+    tileset_band_index: Index = 0
+    """Zero-based band of the tileset's files."""
+    pyramiding_policy: PolicyName = None
+    """How 2x2 pixels become one; the asset's policy by default."""
+    missing_data: MissingDataManifest | None = None
+    """Masked values of this band; the asset's by default."""
+
+
+class MaskBandManifest(Part):
+    """A tileset whose last band masks other bands."""
+
+    tileset_id: str | None = None
+    """Tileset whose last band is the mask; may be left away when there is one."""
+    band_ids: list[str] = []
+    """Bands that it masks; all when empty."""
+
+
+class PointManifest(Part):
+    """A corner of a footprint, in pixels."""
+
+    required: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    x: Finite = 0
+    """Columns from the left edge."""
+    y: Finite = 0
+    """Rows from the upper edge."""
+
+
+class FootprintManifest(Part):
+    """A polygon in pixel coordinates; pixels that it does not touch are masked."""
+
+    required: ClassVar[tuple[str, ...]] = ("points",)
+
+    points: Annotated[list[PointManifest], Field(min_length=4)] = []
+    """The ring; the last point is the first again."""
+    band_id: str = ""
+    """Band whose pixels are meant; the first by default."""
+
+    @model_validator(mode="after")
+    def _is_closed(self) -> FootprintManifest:
+        if not self.points:
+            return self
+        first, last = self.points[0], self.points[-1]
+        if first != last:
+            message = "the ring is open: its last point is not its first"
+            refuse("footprint", message, f"end with `{{x: {first.x}, y: {first.y}}}`")
+        return self
+
+
+class TilingManifest(Part):
+    """How the pixel planes are cut."""
+
+    unsupported: ClassVar[dict[str, str]] = {"shard": "every tile is one object"}
+
+    tile: Annotated[int, Field(ge=16, le=4096, multiple_of=16)] = 512
+    """Side of a square tile in pixels."""
+
+
+class CodecManifest(Part):
+    """How the pixels of a tile become bytes; may be written as its name alone."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: Literal["blosc", "zstd", "gzip", "none"] = "blosc"
+    """Codec of Zarr."""
+    level: int | None = None
+    """Compression level; 3 by default."""
+    compressor: Literal["blosclz", "lz4", "lz4hc", "zlib", "zstd"] | None = None
+    """Inner compressor of blosc; zstd by default."""
+    shuffle: Literal["noshuffle", "shuffle", "bitshuffle"] | None = None
+    """Shuffle of blosc; bitshuffle by default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> CodecManifest:
+        if self.name != "blosc" and (self.compressor or self.shuffle):
+            message = f"{show(self.name)} takes neither `compressor` nor `shuffle`"
+            refuse("codec", message, "only `blosc` does")
+        if self.level is None:
+            return self
+        low, high = LEVELS.get(self.name, (0, 0))
+        if not low <= self.level <= high:
+            message = f"{show(self.name)} has no level {show(self.level)}"
+            refuse("codec", message, f"from {low} to {high}")
+        return self
+
+
+class GridManifest(Part):
+    """The canvas, where it shall not follow the sources."""
+
+    bounds: Annotated[list[Finite], Field(min_length=4, max_length=4)] | None = None
+    """[left, bottom, right, top] in CRS units; keeps the tiles in place as sources come and go."""
+
+    @model_validator(mode="after")
+    def _has_area(self) -> GridManifest:
+        if self.bounds is not None:
+            left, bottom, right, top = self.bounds
+            if not (left < right and bottom < top):
+                message = f"{show(self.bounds)} spans nothing"
+                refuse("bounds", message, "in order: left < right, bottom < top")
+        return self
+
+
+class LifecycleManifest(Part):
+    """What may happen to the asset."""
+
+    protect: bool = False
+    """Whether deleting the asset is refused."""
+
+
+class Manifest(Part):
+    """A raster asset: its sources, bands, masks, pyramids and metadata."""
+
+    unsupported: ClassVar[dict[str, str]] = {
+        "min_tile_area_ratio": "mosaics of more than 99 % gap are refused",
+        "moved_from": "the asset is built anew under its id",
+    }
+    one_or_many: ClassVar[frozenset[str]] = frozenset({"mask_bands"})
+
+    kind: KindName | None = None
+    """What the asset is."""
+    id: AssetId | None = None
+    """`/`-separated name of the asset, at most ten parts."""
+    name: AssetName | None = None
+    """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
+    uri_prefix: str = ""
+    """Put literally before every uri."""
+    tilesets: list[TilesetManifest] = []
+    """Where the pixels come from."""
+    bands: list[BandManifest] = []
+    """Bands in order; by default all bands of all tilesets."""
+    mask_bands: list[MaskBandManifest] = []
+    """Tilesets that mask bands."""
+    missing_data: MissingDataManifest | None = None
+    """Masked values of bands without their own."""
+    pyramiding_policy: PolicyName = None
+    """Policy of bands without their own; MEAN by default."""
+    footprint: FootprintManifest | None = None
+    """Valid region."""
+    start_time: Time | None = None
+    """Start, RFC 3339 or a date."""
+    end_time: Time | None = None
+    """End, exclusive."""
+    properties: dict[PropertyKey, PropertyValue] = {}
+    """Metadata: text or numbers."""
+    skip_metadata_read: bool = False
+    """Whether the tilesets tell all that the headers would."""
+    memo: str = ""
+    """Notes; no effect."""
+    grid: GridManifest | None = None
+    """The canvas."""
+    tiling: TilingManifest | None = None
+    """The tiles."""
+    codec: CodecManifest | None = None
+    """Encoding of the tiles."""
+    lifecycle: LifecycleManifest | None = None
+    """Protection."""

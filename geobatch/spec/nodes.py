@@ -1,0 +1,94 @@
+"""What a spec file says, as nodes that know their line and column."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Plain: TypeAlias = bool | int | float | str | None
+"""What a scalar may be."""
+
+WORDS: dict[str, Plain] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
+REAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
+INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
+NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
+MAX_DIGITS = 400
+"""Digits past this cannot be a number that a raster holds; such a word stays text."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Node:
+    """A value in a file."""
+
+    line: int
+    """1-based line."""
+    column: int
+    """1-based column, in characters."""
+    start: int
+    """Offset of the first character."""
+    end: int = 0
+    """Offset past the last character."""
+    weight: int = 1
+    """How many nodes stand here once every alias is followed."""
+    depth: int = 1
+    """How deep the nesting below goes."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ScalarNode(Node):
+    """A single value."""
+
+    value: Plain
+    """As the YAML 1.2 core schema reads it."""
+    text: str
+    """The characters, quotes and escapes resolved."""
+    style: str = ""
+    """Empty for plain, else the quote or the block indicator."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class ListNode(Node):
+    """A list."""
+
+    items: list[Node] = field(default_factory=list)
+    """In the order of the file."""
+    is_flow: bool = False
+    """Whether it is written in brackets."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class MappingNode(Node):
+    """A mapping; merge keys are followed, duplicate keys are gone."""
+
+    entries: list[tuple[ScalarNode, Node]] = field(default_factory=list)
+    """(key, value) in the order of the file."""
+    is_flow: bool = False
+    """Whether it is written in braces."""
+
+    def get(self, *names: str) -> Node | None:
+        """Return the value of the first key that has one of the names."""
+        return next((value for key, value in self.entries if key.text in names), None)
+
+
+def parse_plain(text: str) -> Plain:
+    """Return what an unquoted word means in the YAML 1.2 core schema.
+
+    Only that schema: dates, `no`, `on` and `12:30` stay text.
+    Source: https://yaml.org/spec/1.2.2/#103-core-schema
+    """
+    if text in WORDS:
+        return WORDS[text]
+    if len(text) > MAX_DIGITS:
+        return text
+    if INTEGER.fullmatch(text):
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+    if REAL.fullmatch(text):
+        return float(text)
+    if match := INFINITE.fullmatch(text):
+        return float(f"{match[1]}inf")
+    return float("nan") if NOT_A_NUMBER.fullmatch(text) else text

@@ -1,0 +1,158 @@
+"""Specs as written and validated: normalised, positioned, and with the defaults still open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from geobatch.model.asset import Codec, Kind, Number, Policy
+from geobatch.model.geobox import Bounds, Transform
+
+Loc: TypeAlias = tuple[str | int, ...]
+"""Keys (in snake_case) and list indexes from the root of a document to an element."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """A raster, or a glob of rasters."""
+
+    uris: tuple[str, ...]
+    """As written."""
+    affine_transform: Transform | None = None
+    """Placement, where the file's own shall not hold."""
+    dimensions: tuple[int, int] | None = None
+    """(width, height) in pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TilesetSpec:
+    """Sources that share one structure."""
+
+    id: str
+    """Unique in the asset; may be empty."""
+    sources: tuple[SourceSpec, ...]
+    """At least one."""
+    dtype: str | None = None
+    """Numpy name of the pixel type; None for the files' own."""
+    crs: str | None = None
+    """Authority code or WKT; None for the files' own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BandSpec:
+    """One output channel."""
+
+    id: str
+    """Unique in the asset."""
+    tileset_id: str
+    """An existing tileset."""
+    tileset_band_index: int = 0
+    """Zero-based."""
+    missing_data: tuple[Number, ...] | None = None
+    """Masked values; empty to ignore the file's nodata; None to follow the asset."""
+    pyramiding_policy: Policy | None = None
+    """None to follow the asset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskBandSpec:
+    """A tileset whose last band masks other bands."""
+
+    tileset_id: str
+    """An existing tileset."""
+    band_ids: tuple[str, ...] = ()
+    """Masked bands; all when empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FootprintSpec:
+    """A polygon in pixel coordinates."""
+
+    points: tuple[tuple[float, float], ...]
+    """(x, y) of the closed ring, at least four."""
+    band_id: str = ""
+    """Band whose pixels are meant; empty for the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """Where the elements of a document stand."""
+
+    path: str
+    """Spec file, as the user named it."""
+    places: dict[Loc, tuple[int, int]]
+    """(line, column), both from 1, of every element; the empty loc is the document."""
+
+    def where(self, loc: Loc) -> tuple[str, int, int]:
+        """Return (path, line, column) of an element, or of the nearest around it."""
+        for length in range(len(loc), -1, -1):
+            if place := self.places.get(loc[:length]):
+                return (self.path, *place)
+        return (self.path, 1, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec:
+    """One asset as its document declares it."""
+
+    id: str
+    """`/`-separated name."""
+    tilesets: tuple[TilesetSpec, ...]
+    """At least one."""
+    kind: Kind = Kind.IMAGE
+    """What it is."""
+    bands: tuple[BandSpec, ...] | None = None
+    """In order; None for all bands of all tilesets."""
+    mask_bands: tuple[MaskBandSpec, ...] = ()
+    """A band is masked by one at most."""
+    missing_data: tuple[Number, ...] | None = None
+    """Masked values of bands without their own; empty to ignore the files' nodata."""
+    pyramiding_policy: Policy | None = None
+    """Policy of bands without their own."""
+    start_time: str | None = None
+    """RFC 3339 in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`."""
+    end_time: str | None = None
+    """Likewise; exclusive, not before the start."""
+    properties: tuple[tuple[str, str | int | float], ...] = ()
+    """Sorted by key."""
+    footprint: FootprintSpec | None = None
+    """Valid region."""
+    memo: str = ""
+    """Notes."""
+    uri_prefix: str = ""
+    """Put literally before every uri."""
+    skip_metadata_read: bool = False
+    """Whether the tilesets tell all that the headers would."""
+    tile: int = 512
+    """Side of a square tile in pixels."""
+    codec: Codec = field(default_factory=Codec)
+    """Encoding of the tiles."""
+    bounds: Bounds | None = None
+    """Declared canvas in CRS units."""
+    is_protected: bool = False
+    """Whether deletion is refused."""
+    positions: Positions = field(
+        default=Positions(path="", places={}), compare=False, repr=False, hash=False
+    )
+    """Where everything stands, for messages."""
+
+    @property
+    def path(self) -> str:
+        """Spec file, as the user named it; relative uris start from its folder."""
+        return self.positions.path
+
+    def where(self, *loc: str | int) -> tuple[str, int, int]:
+        """Return (path, line, column) of an element, or of the nearest around it.
+
+        Args:
+            *loc: Keys in snake_case and list indexes, as in `where("bands", 1, "tileset_id")`.
+        """
+        return self.positions.where(loc)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecSet:
+    """Every asset that the given files declare."""
+
+    specs: tuple[ImageSpec, ...]
+    """Sorted by id."""

@@ -1,0 +1,201 @@
+"""Bytes of a spec file to nodes: YAML through PyYAML's events, JSON through its own tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from geobatch.errors import Problem
+from geobatch.spec.compose import Composer, Place, UnreadableError
+from geobatch.spec.hints import show
+from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
+
+MAX_BYTES = 10 * 1024 * 1024
+"""Earth Engine's limit for a manifest file."""
+
+STRING = json.JSONDecoder()
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+JSON_BREAK = re.compile(r"\r\n|[\n\r]")
+FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters outside YAML's printable set. Source: https://yaml.org/spec/1.2.2/#51-character-set"""
+JSON_TOKEN = re.compile(r'[\[\]{}"]|[^\s\[\]{}",:]+')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A spec file, read as far as it can be."""
+
+    documents: tuple[Node, ...]
+    """Root nodes; empty documents are left out."""
+    problems: tuple[Problem, ...]
+    """What is wrong with the file as YAML or JSON."""
+    text: str = ""
+    """The characters, without a byte order mark."""
+    has_aliases: bool = False
+    """Whether it uses YAML's anchors."""
+
+
+def read(data: bytes, *, path: str) -> File:
+    """Read the bytes of a spec file; JSON if the path ends in `.json`, else YAML.
+
+    Never raises for what the bytes hold: every defect becomes a problem with a position.
+    """
+    composer = Composer(path)
+    text = ""
+    try:
+        text = _decode(data, composer)
+        if path.lower().endswith(".json"):
+            _compose_json(text, composer)
+        else:
+            _compose_yaml(text, composer)
+    except UnreadableError as error:
+        composer.problems.append(error.problem)
+    documents = tuple(
+        node
+        for node in composer.documents
+        if not (isinstance(node, ScalarNode) and node.value is None)
+    )
+    if not documents and not composer.problems:
+        start = Place(1, 1, 0, 0)
+        hint = "declare an asset: `id`, `tilesets`, `bands`"
+        composer.report(start, "empty-file", "the file holds no document", hint)
+    return File(
+        documents=documents,
+        problems=tuple(composer.problems),
+        text=text,
+        has_aliases=composer.has_aliases,
+    )
+
+
+def place_at(text: str, index: int) -> Place:
+    """Return line and column of an offset in a text."""
+    line, start = 1, 0
+    for match in BREAK.finditer(text, 0, index):
+        line, start = line + 1, match.end()
+    return Place(line, index - start + 1, index, index)
+
+
+def _decode(data: bytes, composer: Composer) -> str:
+    if len(data) > MAX_BYTES:
+        message = f"a spec file may hold {MAX_BYTES} bytes, got more"
+        problem = composer.problem(Place(1, 1, 0, 0), "too-large", message, "split the file")
+        raise UnreadableError(problem)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        place = place_at(before, len(before))
+        message = f"the byte `0x{data[error.start]:02x}` is not UTF-8"
+        problem = composer.problem(place, "encoding", message, "save the file as UTF-8")
+        raise UnreadableError(problem) from None
+    text = text.removeprefix("\ufeff")
+    if match := FORBIDDEN.search(text):
+        message = f"the character `U+{ord(match[0]):04X}` may not stand in a spec"
+        problem = composer.problem(place_at(text, match.start()), "encoding", message, None)
+        raise UnreadableError(problem)
+    return text
+
+
+def _compose_yaml(text: str, composer: Composer) -> None:
+    try:
+        for event in yaml.parse(text, Loader=LOADER):
+            _take(event, composer)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
+        message = ", ".join(part for part in (error.context, error.problem) if part)
+        hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
+        problem = composer.problem(place, "yaml-syntax", message or "not YAML", hint)
+        raise UnreadableError(problem) from None
+    except yaml.YAMLError as error:
+        problem = composer.problem(Place(1, 1, 0, 0), "yaml-syntax", str(error), None)
+        raise UnreadableError(problem) from None
+
+
+def _take(event: Any, composer: Composer) -> None:
+    first, last = event.start_mark, event.end_mark
+    place = Place(first.line + 1, first.column + 1, first.index, last.index)
+    match event:
+        case yaml.DocumentStartEvent():
+            composer.start_document()
+        case yaml.ScalarEvent():
+            style = event.style or ""
+            composer.scalar(place, event.value, style=style, tag=event.tag, anchor=event.anchor)
+        case yaml.AliasEvent():
+            composer.alias(place, event.anchor or "")
+        case yaml.SequenceStartEvent():
+            node = ListNode(
+                line=place.line,
+                column=place.column,
+                start=place.start,
+                is_flow=bool(event.flow_style),
+            )
+            _check_tag(event, place, composer, "seq")
+            composer.open(place, node, event.anchor)
+        case yaml.MappingStartEvent():
+            mapping = MappingNode(
+                line=place.line,
+                column=place.column,
+                start=place.start,
+                is_flow=bool(event.flow_style),
+            )
+            _check_tag(event, place, composer, "map")
+            composer.open(place, mapping, event.anchor)
+        case yaml.CollectionEndEvent():
+            composer.close(place)
+        case _:
+            pass
+
+
+def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
+    if event.tag not in (None, "!", f"tag:yaml.org,2002:{name}"):
+        composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "leave the tag away")
+
+
+def _compose_json(text: str, composer: Composer) -> None:
+    """Check with the standard parser, then walk the tokens: those alone know their places."""
+    if not text.strip():
+        return
+    try:
+        json.loads(text, parse_int=str, parse_float=str)
+    except json.JSONDecodeError as error:
+        hint = "JSON takes no comments, no trailing commas, and double quotes only"
+        problem = composer.problem(place_at(text, error.pos), "json-syntax", error.msg, hint)
+        raise UnreadableError(problem) from None
+    except RecursionError:
+        problem = composer.problem(Place(1, 1, 0, 0), "too-deep", "nested too deep", None)
+        raise UnreadableError(problem) from None
+    composer.start_document()
+    index, line, line_start = 0, 1, 0
+    while match := JSON_TOKEN.search(text, index):
+        for broken in JSON_BREAK.finditer(text, index, match.start()):
+            line, line_start = line + 1, broken.end()
+        start, index = match.span()
+        value = ""
+        if match[0] == '"':
+            value, index = STRING.raw_decode(text, start)
+        place = Place(line, start - line_start + 1, start, index)
+        _take_json(match[0], value, place, composer)
+
+
+def _take_json(token: str, value: str, place: Place, composer: Composer) -> None:
+    line, column, start = place.line, place.column, place.start
+    match token:
+        case "[":
+            composer.open(place, ListNode(line=line, column=column, start=start, is_flow=True))
+        case "{":
+            composer.open(place, MappingNode(line=line, column=column, start=start, is_flow=True))
+        case "]" | "}":
+            composer.close(place)
+        case '"':
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                message = "half of a surrogate pair is not text"
+                raise UnreadableError(composer.problem(place, "json-syntax", message, None))
+            composer.scalar(place, value, style='"')
+        case _:
+            composer.scalar(place, token)

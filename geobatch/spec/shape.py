@@ -1,0 +1,173 @@
+"""The keys of a document: spelling normalised, strangers and doubles reported, places noted."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, get_args
+
+from geobatch.errors import Problem
+from geobatch.spec.hints import did_you_mean, show
+from geobatch.spec.manifest import Part
+from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
+from geobatch.spec.nouns import Loc, Positions
+
+
+def to_camel(name: str) -> str:
+    """Return the lowerCamelCase spelling of a snake_case name."""
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+
+
+@cache
+def spellings(part: type[Part]) -> dict[str, str]:
+    """Return the snake_case name by every spelling that a mapping's keys may have."""
+    names = [*part.model_fields, *part.unsupported]
+    return {spelling: name for name in names for spelling in (name, to_camel(name))}
+
+
+@cache
+def part_of(part: type[Part], name: str) -> type[Part] | None:
+    """Return what a field holds when it holds a mapping or a list of them."""
+    return _find_part(part.model_fields[name].annotation)
+
+
+def _find_part(annotation: Any) -> type[Part] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation
+    found = (_find_part(argument) for argument in get_args(annotation))
+    return next((part for part in found if part is not None), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """A document as plain values with snake_case keys, and where each of them stands."""
+
+    path: str
+    """Spec file, as the user named it."""
+    value: Any = None
+    """Mappings, lists and scalars, ready for the manifest's types."""
+    places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    """(line, column) by loc: of a scalar itself, of the key that leads to a list or mapping."""
+    keys: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    """(line, column) of the key that leads to an element."""
+    owners: dict[Loc, tuple[ListNode | MappingNode, Node]] = field(default_factory=dict)
+    """The node around an element, and its own."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong with the keys."""
+
+    @classmethod
+    def of(cls, root: Node, part: type[Part], *, path: str) -> Shape:
+        """Return the shape of a document that shall be a `part`."""
+        shape = cls(path=path)
+        shape.places[()] = (root.line, root.column)
+        shape.value = shape._walk(root, part, ())
+        return shape
+
+    @property
+    def positions(self) -> Positions:
+        """The places alone."""
+        return Positions(path=self.path, places=self.places)
+
+    def prune(self, loc: Loc) -> Loc | None:
+        """Take the nearest known element out of the document's nodes and return its loc.
+
+        None if that is the document itself.
+        """
+        while loc and loc not in self.owners:
+            loc = loc[:-1]
+        if not loc:
+            return None
+        owner, child = self.owners[loc]
+        if isinstance(owner, ListNode):
+            owner.items = [item for item in owner.items if item is not child]
+        else:
+            owner.entries = [entry for entry in owner.entries if entry[1] is not child]
+        return loc
+
+    def report(self, node: Node, rule: str, message: str, hint: str | None) -> None:
+        """Note a problem at a node."""
+        self.problems.append(
+            Problem(
+                path=self.path,
+                line=node.line,
+                column=node.column,
+                rule=rule,
+                message=message,
+                hint=hint,
+            )
+        )
+
+    def _walk(self, node: Node, part: type[Part] | None, loc: Loc) -> Any:
+        if isinstance(node, ScalarNode):
+            return node.value
+        if isinstance(node, ListNode):
+            values = []
+            for index, item in enumerate(node.items):
+                here = (*loc, index)
+                self.places[here] = (item.line, item.column)
+                self.owners[here] = (node, item)
+                values.append(self._walk(item, part, here))
+            return values
+        if not isinstance(node, MappingNode):
+            raise TypeError(type(node).__name__)
+        return self._walk_part(node, part, loc) if part else self._walk_free(node, loc)
+
+    def _enter(self, owner: MappingNode, key: ScalarNode, node: Node, loc: Loc) -> None:
+        self.keys[loc] = (key.line, key.column)
+        first = node if isinstance(node, ScalarNode) else key
+        self.places[loc] = (first.line, first.column)
+        self.owners[loc] = (owner, node)
+
+    def _walk_free(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
+        values = {}
+        for key, child in node.entries:
+            here = (*loc, key.text)
+            self._enter(node, key, child, here)
+            values[key.text] = self._walk(child, None, here)
+        return values
+
+    def _walk_part(self, node: MappingNode, part: type[Part], loc: Loc) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        seen: dict[str, ScalarNode] = {}
+        known = spellings(part)
+        for key, child in node.entries:
+            name = known.get(key.text)
+            if name is None:
+                hint = did_you_mean(key.text, part.model_fields)
+                self.report(key, "unknown-key", f"no key {show(key.text)} here", hint)
+            elif name in part.unsupported:
+                message = f"the key {show(key.text)} is not supported yet"
+                hint = f"leave it away: {part.unsupported[name]}"
+                self.report(key, "unsupported", message, hint)
+            elif name in seen:
+                message = f"the key {show(key.text)} stands here as {show(seen[name].text)} too"
+                hint = f"line {seen[name].line} has it already; keep one"
+                self.report(key, "duplicate-key", message, hint)
+            else:
+                seen[name] = key
+                here = (*loc, name)
+                self._enter(node, key, child, here)
+                inner = part_of(part, name)
+                if name in part.one_or_many and isinstance(child, MappingNode):
+                    item = (*here, 0)
+                    self.places[item] = self.places[here]
+                    values[name] = [self._walk(child, inner, item)]
+                else:
+                    values[name] = self._walk(child, inner, here)
+        for name in part.required:
+            if name not in seen:
+                path, line, column = self.positions.where(loc)
+                message = f"the key `{name}` is missing"
+                hint = f"add `{name}`: {part.model_fields[name].description}"
+                self.problems.append(
+                    Problem(
+                        path=path,
+                        line=line,
+                        column=column,
+                        rule="missing-key",
+                        message=message,
+                        hint=hint,
+                    )
+                )
+        return values
