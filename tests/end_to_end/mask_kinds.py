@@ -18,12 +18,15 @@ DTYPES = (
 )  # fmt: skip
 
 WIDER = {
-    "int8": "INT16", "uint8": "INT16", "int16": "INT32", "uint16": "INT32", "int32": "DOUBLE",
-    "uint32": "DOUBLE", "float32": "DOUBLE",
+    "int8": "INT16", "uint8": "INT16", "int16": "INT32", "uint16": "INT32", "int32": "INT64",
+    "uint32": "UINT64", "float32": "DOUBLE",
 }  # fmt: skip
 """A wider `data_type` for some dtypes; signed where that puts the sentinel below the range."""
 
-NUMPY = {"INT16": "int16", "UINT16": "uint16", "INT32": "int32", "DOUBLE": "float64"}
+NUMPY = {
+    "INT16": "int16", "UINT16": "uint16", "INT32": "int32", "INT64": "int64", "UINT64": "uint64",
+    "DOUBLE": "float64",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +181,11 @@ def internal_mask_kept(bench: Bench) -> Case:
 
 def internal_mask_widened(bench: Bench) -> Case:
     return bench.simple(own=bench.weights((0, 255)), data_type=WIDER[bench.dtype])
+
+
+def internal_mask_to_double(bench: Bench) -> Case:
+    """Integers that become floats are masked as NaN."""
+    return bench.simple(own=bench.weights((0, 255)), data_type="DOUBLE")
 
 
 def internal_mask_widened_unsigned(bench: Bench) -> Case:
@@ -362,6 +370,8 @@ def kinds_of(dtype: str) -> list[Callable[[Bench], Case]]:
         kinds += ALPHA
     if dtype == "uint8":
         kinds += [mask_band_beside, internal_mask_widened_unsigned]
+    if dtype in ("int8", "int32", "uint32"):
+        kinds.append(internal_mask_to_double)
     if dtype in WIDER:
         kinds += [internal_mask_widened, mosaic_widened]
     return kinds
