@@ -1,4 +1,5 @@
 """A backend in a folder of a local disk: written aside, made durable, renamed into place."""
+# ruff: noqa: PTH -- thousands of puts a second: a Path costs more than the call beneath it
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ class LocalBackend:
     def get(self, name: str) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
         try:
-            with open(self._prefix + parse_name(name), "rb", buffering=0) as file:  # noqa: PTH123
+            with open(self._prefix + parse_name(name), "rb", buffering=0) as file:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
@@ -58,15 +59,12 @@ class LocalBackend:
         if self.size(name) == len(data):
             return False
         aside = self._write(name, data, mode=_OBJECT_MODE)
-        try:
-            with self._lock:
-                # Another thread may have put it since: only one may say that it is new.
-                if self.size(name) == len(data):
-                    os.unlink(aside)  # noqa: PTH108
-                    return False
-                self._rename(aside, name)
-        except OSError as error:
-            raise self._failure("write", name, error) from error
+        with self._lock:
+            # Another thread may have put it since: only one may say that it is new.
+            if self.size(name) == len(data):
+                os.unlink(aside)
+                return False
+            self._rename(aside, name)
         return True
 
     def create(self, name: str, data: Data) -> bool:
@@ -75,18 +73,21 @@ class LocalBackend:
             return False
         aside = self._write(name, data, mode=_OBJECT_MODE, fsync=True)
         target = self._prefix + name
+        folder = Path(target).parent
         try:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-            os.link(aside, target)
+            self._link(aside, target)
         except FileExistsError:
-            return False
+            if folder.is_dir():
+                return False
+            raise self._failure(
+                "create", name, NotADirectoryError(f"`{folder}` is a file")
+            ) from None
         except OSError as error:
             raise self._failure("create", name, error).with_hint(
                 "a store needs a file system with hard links and room for one more file"
             ) from error
         finally:
-            os.unlink(aside)  # noqa: PTH108
-        folder = Path(target).parent
+            os.unlink(aside)
         while True:
             sync_folder(folder)
             if folder in (self.root, folder.parent):
@@ -96,16 +97,12 @@ class LocalBackend:
 
     def replace(self, name: str, data: Data) -> None:
         """Keep bytes under any name; see `Backend.replace`."""
-        aside = self._write(name, data, mode=_CACHE_MODE)
-        try:
-            self._rename(aside, name)
-        except OSError as error:
-            raise self._failure("write", name, error) from error
+        self._rename(self._write(name, data, mode=_CACHE_MODE), name)
 
     def size(self, name: str) -> int | None:
         """Return the length of a name's bytes; see `Backend.size`."""
         try:
-            found = os.stat(self._prefix + parse_name(name))  # noqa: PTH116
+            found = os.stat(self._prefix + parse_name(name))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -123,10 +120,10 @@ class LocalBackend:
     def delete(self, name: str) -> None:
         """Forget a name; see `Backend.delete`."""
         try:
-            os.unlink(self._prefix + parse_name(name))  # noqa: PTH108
-        except (FileNotFoundError, NotADirectoryError):
-            return
+            os.unlink(self._prefix + parse_name(name))
         except OSError as error:
+            if self.size(name) is None:
+                return
             raise self._failure("delete", name, error) from error
 
     def sync(self) -> None:
@@ -176,17 +173,29 @@ class LocalBackend:
                 os.close(descriptor)
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108
+                os.unlink(aside)
             raise self._failure("write", name, error) from error
         return aside
 
     def _rename(self, aside: str, name: str) -> None:
         target = self._prefix + name
         try:
-            os.rename(aside, target)  # noqa: PTH104
+            try:
+                os.rename(aside, target)
+            except FileNotFoundError:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+                os.rename(aside, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)
+            raise self._failure("write", name, error) from error
+
+    def _link(self, aside: str, target: str) -> None:
+        try:
+            os.link(aside, target)
         except FileNotFoundError:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-            os.rename(aside, target)  # noqa: PTH104
+            os.link(aside, target)
 
     def _folder(self) -> str:
         run = self._run

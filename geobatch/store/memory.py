@@ -37,7 +37,10 @@ class MemoryBackend:
         """Keep bytes under a free name; see `Backend.create`."""
         kept = bytes(data)
         with self._lock:
-            return self._data.setdefault(parse_name(name), kept) is kept
+            if parse_name(name) in self._data:
+                return False
+            self._data[name] = kept
+            return True
 
     def replace(self, name: str, data: Data) -> None:
         """Keep bytes under any name; see `Backend.replace`."""

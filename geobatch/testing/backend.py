@@ -1,0 +1,179 @@
+"""The contract that every backend passes: subclass it in a test and give it a `backend` fixture."""
+# ruff: noqa: S101 -- a contract is made of assertions
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from geobatch.errors import NotFoundError, StoreError
+from geobatch.store.backend import Backend, Data
+
+_THREADS = 8
+
+
+class BackendContract:
+    """What a store relies on. The fixture `backend` gives a new, empty backend."""
+
+    def test_what_was_put_is_there(self, backend: Backend) -> None:
+        """Bytes come back as they went in, whatever their length or type."""
+        long = bytes(range(256)) * 5000
+        parts: list[Data] = [b"", b"x", long, bytearray(long), memoryview(long)[3:]]
+        for at, data in enumerate(parts):
+            assert backend.put(f"objects/a{at}", data)
+            assert backend.get(f"objects/a{at}") == bytes(data)
+            assert backend.size(f"objects/a{at}") == len(data)
+
+    def test_what_is_not_there_is_not_found(self, backend: Backend) -> None:
+        """A missing name, and a name that only other names start with, are no names."""
+        backend.put("folder/name", b"x")
+        for name in ("nothing", "folder", "folder/name/below", "folder/nam"):
+            with pytest.raises(NotFoundError, match=name):
+                backend.get(name)
+            assert backend.size(name) is None
+            backend.delete(name)
+        assert backend.get("folder/name") == b"x"
+
+    def test_put_keeps_what_is_there(self, backend: Backend) -> None:
+        """A second put of as many bytes changes nothing, and says so."""
+        assert backend.put("objects/a", b"one")
+        assert not backend.put("objects/a", b"one")
+        assert backend.get("objects/a") == b"one"
+
+    def test_put_mends_another_length(self, backend: Backend) -> None:
+        """Existence is not trusted: a torn leftover is written anew."""
+        backend.replace("objects/a", b"")
+        assert backend.put("objects/a", b"whole")
+        assert backend.get("objects/a") == b"whole"
+
+    def test_create_takes_a_name_once(self, backend: Backend) -> None:
+        """The second caller gets False, and the first one's bytes stay."""
+        assert backend.create("refs/main/1", b"first")
+        assert not backend.create("refs/main/1", b"second")
+        assert not backend.create("refs/main/1", b"first")
+        assert backend.get("refs/main/1") == b"first"
+
+    def test_one_of_racing_creates_wins(self, backend: Backend) -> None:
+        """Of threads that create one name at once exactly one wins, and its bytes are there."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for name in (f"refs/main/{number}" for number in range(20)):
+                start = threading.Barrier(_THREADS)
+
+                def race(
+                    racer: int, name: str = name, start: threading.Barrier = start
+                ) -> bytes | None:
+                    data = b"racer %d" % racer
+                    start.wait()
+                    return data if backend.create(name, data) else None
+
+                winners = [data for data in pool.map(race, range(_THREADS)) if data]
+                assert winners == [backend.get(name)]
+
+    def test_one_of_racing_puts_is_new(self, backend: Backend) -> None:
+        """Of threads that put the same bytes at once exactly one is told that they are new."""
+        data = bytes(100_000)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for name in (f"objects/{number}" for number in range(20)):
+                start = threading.Barrier(_THREADS)
+
+                def race(_: int, name: str = name, start: threading.Barrier = start) -> bool:
+                    start.wait()
+                    return backend.put(name, data)
+
+                assert sum(pool.map(race, range(_THREADS))) == 1
+                assert backend.get(name) == data
+
+    def test_readers_see_whole_values(self, backend: Backend) -> None:
+        """While a name is replaced over and over, a reader gets one of the values, whole."""
+        values = [bytes([value]) * 50_000 for value in range(4)]
+        backend.replace("cache/a", values[0])
+
+        def write() -> None:
+            for turn in range(100):
+                backend.replace("cache/a", values[turn % len(values)])
+
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(write)
+            while not done.done():
+                assert backend.get("cache/a") in values
+            done.result()
+
+    def test_replace_changes_a_name(self, backend: Backend) -> None:
+        """The last value stands."""
+        for data in (b"one", b"two", b"three"):
+            backend.replace("cache/a", data)
+            assert backend.get("cache/a") == data
+
+    def test_delete_forgets_a_name(self, backend: Backend) -> None:
+        """A deleted name is gone, may be deleted again, and may come back."""
+        backend.put("objects/a", b"x")
+        backend.create("refs/a", b"x")
+        for name in ("objects/a", "refs/a"):
+            backend.delete(name)
+            backend.delete(name)
+            assert backend.size(name) is None
+        assert backend.put("objects/a", b"y")
+        assert backend.create("refs/a", b"y")
+
+    def test_list_gives_names_in_order(self, backend: Backend) -> None:
+        """Every name under a prefix, once, by code points, folders or not."""
+        names = ["a-b", "a.b", "a/b", "a/b0", "a/c/d", "a/c0", "a0", "b/c", "ä"]
+        for name in reversed(names):
+            backend.put(name, b"x")
+        assert list(backend.list("")) == names
+        assert list(backend.list("a/")) == ["a/b", "a/b0", "a/c/d", "a/c0"]
+        assert list(backend.list("a/c")) == ["a/c/d", "a/c0"]
+        assert list(backend.list("a/b")) == ["a/b", "a/b0"]
+        assert list(backend.list("nothing/")) == []
+
+    def test_list_leaves_runs_out(self, backend: Backend) -> None:
+        """What runs keep is listed only when asked for."""
+        backend.put("runs/mine/journal", b"x")
+        backend.put("objects/a", b"x")
+        assert list(backend.list("")) == ["objects/a"]
+        assert list(backend.list("runs/mine/j")) == ["runs/mine/journal"]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "../a",
+            "a/../b",
+            "a/..",
+            "./a",
+            "a\\b",
+            "a\0",
+            "a\n",
+        ],
+    )
+    def test_a_name_cannot_escape(self, backend: Backend, name: str) -> None:
+        """What is no name is refused, everywhere."""
+        with pytest.raises(StoreError, match="no name"):
+            backend.put(name, b"x")
+        with pytest.raises(StoreError, match="no name"):
+            backend.create(name, b"x")
+        with pytest.raises(StoreError, match="no name"):
+            backend.replace(name, b"x")
+        with pytest.raises(StoreError, match="no name"):
+            backend.get(name)
+        with pytest.raises(StoreError, match="no name"):
+            backend.size(name)
+        with pytest.raises(StoreError, match="no name"):
+            backend.delete(name)
+        assert list(backend.list("")) == []
+
+    def test_sync_may_be_called_at_any_time(self, backend: Backend) -> None:
+        """Before the first put, after it, and twice."""
+        backend.sync()
+        backend.put("objects/a", b"x")
+        backend.sync()
+        backend.sync()
+        assert backend.get("objects/a") == b"x"
