@@ -1,0 +1,113 @@
+"""Every block of the README does what it says, in a copy of the clone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import rasterio
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+SHIM = """#!/bin/sh
+# Stands for `uv run`: the environment that the tests run in is installed already.
+shift
+[ "$1" = pytest ] && exec pytest --version  # these are the tests: once is enough
+exec "$@"
+"""
+VARYING = re.compile(r"\b[0-9a-f]{6,}\b|\d+(\.\d+)?(?= s\b)|\([^)]*(by stat|hashed)[^)]*\)")
+"""Digests, durations, and how sources were known: what differs from run to run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fenced block."""
+
+    language: str
+    """Word after the fence."""
+    text: str
+    """What stands in it."""
+    line: int
+    """Line of its first character in the README."""
+
+
+def blocks() -> list[Block]:
+    text = README.read_text()
+    return [
+        Block(language=match[1], text=match[2], line=text[: match.start(2)].count("\n") + 1)
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "specs", tmp_path / "clone" / "specs")
+    shutil.copytree(ROOT / "schema", tmp_path / "clone" / "schema")
+    (tmp_path / "bin").mkdir()
+    uv = tmp_path / "bin" / "uv"
+    uv.write_text(SHIM)
+    uv.chmod(0o755)
+    return tmp_path / "clone"
+
+
+def run(command: list[str], *, clone: Path, what: str) -> str:
+    path = [clone.parent / "bin", Path(sys.executable).parent, os.environ["PATH"]]
+    environment = {
+        **{key: value for key, value in os.environ.items() if key != "GEOBATCH_STORE"},
+        "PATH": os.pathsep.join(map(str, path)),
+        "NO_COLOR": "1",
+        "COLUMNS": "120",
+    }
+    done = subprocess.run(
+        command, cwd=clone, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{what} exits {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def steady(text: str) -> list[str]:
+    return [VARYING.sub("*", " ".join(line.split())) for line in text.splitlines() if line.strip()]
+
+
+def test_the_readme_shows_each_kind_of_block() -> None:
+    languages = [block.language for block in blocks()]
+    assert {"sh", "python", "yaml", "text"} <= set(languages)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) < 200
+
+
+def test_spec_blocks_are_files_of_the_examples() -> None:
+    specs = {path.read_text() for path in (ROOT / "specs").glob("*.yaml")}
+    for block in blocks():
+        if block.language == "yaml":
+            assert block.text in specs, f"README.md:{block.line}: not the text of any spec"
+
+
+def test_blocks_run_one_after_the_other(clone: Path) -> None:
+    printed = ""
+    for block in blocks():
+        what = f"README.md:{block.line}"
+        if block.language == "sh":
+            command = ["bash", "-euo", "pipefail", "-c", block.text]
+            printed = run(command, clone=clone, what=what)
+        elif block.language == "python":
+            gdal = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])
+            if "ZARR:" in block.text and gdal < (3, 12):
+                continue  # the README says which GDAL it takes
+            assert run([sys.executable, "-c", block.text], clone=clone, what=what)
+        elif block.language == "text":
+            assert steady(block.text) == steady(printed), f"{what}: not what the block above prints"
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to `{target}`"
