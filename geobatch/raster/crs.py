@@ -29,7 +29,7 @@ def parse_crs(text: str) -> Crs:
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _to_model(CRS.from_user_input(text.strip()))
+            return _to_model(_parse(text.strip()))
         except CRSError as error:
             shown = text if len(text) <= 60 else f"{text[:60]}..."
             raise ValueError(
@@ -47,6 +47,12 @@ def from_rasterio(crs: Any) -> Crs | None:
     if not crs:
         return None
     return parse_crs(crs.to_wkt(version=WktVersion.WKT2_2019))
+
+
+def _parse(text: str) -> CRS:
+    if not any(mark in text for mark in ":[{+"):
+        raise CRSError("a name or number alone is ambiguous")
+    return CRS.from_user_input(text)
 
 
 def _to_model(crs: CRS) -> Crs:
@@ -69,8 +75,7 @@ def _to_model(crs: CRS) -> Crs:
 
 
 def _code(crs: CRS) -> str | None:
-    # The CRS's own code first, then one that PROJ is certain of; a code is only believed if its
-    # definition is this CRS, because files exist that name a code and then change the datum.
+    # The CRS's own code first, then one that PROJ is certain of.
     own = crs.to_json_dict().get("id")
     found = (str(own["authority"]), str(own["code"])) if own else None
     found = found or crs.to_authority(min_confidence=100)
@@ -81,7 +86,13 @@ def _code(crs: CRS) -> str | None:
         official = CRS.from_user_input(code)
     except CRSError:
         return None
-    return code if official.equals(crs, ignore_axis_order=True) else None
+    # Files exist that name a code and then change the datum: such a code is not believed. But
+    # GDAL's list of codes may be older than PROJ's and name the same datum otherwise; hence the
+    # second test, by numbers.
+    is_same = official.equals(crs, ignore_axis_order=True) or (
+        own is not None and official.to_dict() == crs.to_dict()
+    )
+    return code if is_same else None
 
 
 def _first_line(error: Exception) -> str:

@@ -209,14 +209,17 @@ def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:
 
 
 def _nodata(dataset: Any, dtypes: tuple[str, ...], text: str | None) -> tuple[Number | None, ...]:
-    found: list[Number | None] = []
-    for dtype, value in zip(dtypes, dataset.nodatavals, strict=True):
-        if value is not None and dtype.endswith("int64"):
-            # GDAL's and rasterio's 64-bit nodata each go wrong somewhere; the tag is the source.
-            found.append(parse_nodata(text or "", dtype))
-        else:
-            found.append(None if value is None else parse_nodata(repr(value), dtype))
-    return tuple(found)
+    # The tag's text is the source: GDAL and rasterio pass nodata through a float64, which loses
+    # 64-bit integers, and through the dtype's range, which turns 1e300 into infinity.
+    if text is None:
+        return (None,) * len(dtypes)
+    try:
+        float(text)
+    except ValueError:  # such as `1.#QNAN`, which GDAL knows
+        texts = tuple(repr(value) for value in dataset.nodatavals)
+    else:
+        texts = (text,) * len(dtypes)
+    return tuple(parse_nodata(text, dtype) for text, dtype in zip(texts, dtypes, strict=True))
 
 
 def parse_nodata(text: str, dtype: str) -> Number | None:
