@@ -1,1 +1,6 @@
 """Regions of tiles, computed and put."""
+
+from geobatch.execute.executor import Counts, execute
+from geobatch.execute.observer import Observer, SilentObserver
+
+__all__ = ["Counts", "Observer", "SilentObserver", "execute"]

@@ -252,7 +252,7 @@ class Asset:
         return next(tileset for tileset in self.tilesets if tileset.id == tileset_id)
 
     def group(self, grid: str) -> str:
-        """Return the path of a grid's multiscale group within the asset: empty for a single grid."""
+        """Return the path of a grid's multiscale group in the asset: empty for a single grid."""
         return "" if len(self.grids) == 1 else grid
 
     def bands_of(self, grid: str) -> tuple[Band, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 Transform: TypeAlias = tuple[float, float, float, float, float, float]
-"""(a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at pixel corners (as rasterio)."""
+"""(a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at pixel corners."""
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 """(left, bottom, right, top), the box around the four corners, in CRS units."""

@@ -50,7 +50,7 @@ class Because:
     reason: Reason
     """The category."""
     path: str
-    """What in the spec or among the sources it concerns: a uri, `bands.b1`, `properties.version`."""
+    """What in the spec or among the sources it concerns: a uri, or `properties.version`."""
     detail: str = ""
     """Old and new value, or how much of it changed."""
 
@@ -77,7 +77,16 @@ class BandWork:
     tiles: TileSet
     """Level-0 tiles that are recomputed, or whose ancestors are."""
     base: tuple[str, str] | None = None
-    """(asset id, band id) in the base commit whose tiles are carried over or read; None for none."""
+    """(asset id, band id) in the base commit whose tiles are carried over or read; or None."""
+
+    def dirty(self, level_count: int) -> tuple[TileSet, ...]:
+        """Return the tiles to recompute, level by level."""
+        levels = [self.tiles]
+        for _ in range(1, level_count):
+            levels.append(levels[-1].parents())
+        if self.start is Start.LEVEL_0:
+            levels[0] = TileSet.empty(self.tiles.shape)
+        return tuple(levels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

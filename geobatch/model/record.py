@@ -1,4 +1,4 @@
-"""What a store remembers: arrays with the roots of their tile indexes, assets, trees and commits."""
+"""What a store remembers: arrays with their tile index roots, assets, trees and commits."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from geobatch.raster.crs import parse_crs
 from geobatch.raster.environment import gdal_environment
 from geobatch.raster.file import identify, stat
+from geobatch.raster.footprint import footprint_mask
 from geobatch.raster.header import Header, probe
 from geobatch.raster.reader import Reader
 
-__all__ = ["Header", "Reader", "gdal_environment", "identify", "parse_crs", "probe", "stat"]
+__all__ = ["Header", "Reader", "footprint_mask", "gdal_environment", "identify", "parse_crs", "probe", "stat"]

@@ -1,0 +1,177 @@
+"""The one busy room: runs the regions of a plan on threads and returns finished assets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from geobatch.errors import InternalError, InterruptedRunError
+from geobatch.execute.observer import Observer
+from geobatch.execute.region import RegionResult
+from geobatch.execute.stages import AssetRun, Task
+from geobatch.model.fingerprint import band_fingerprint
+from geobatch.model.plan import AssetChange, Plan
+from geobatch.model.record import AssetRecord
+from geobatch.raster import Reader
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+
+_AHEAD = 2
+"""Tasks waiting per worker, so that none idles while the coordinator indexes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What a run did, over all its tiles."""
+
+    written: int = 0
+    """Tiles whose object the run put."""
+    reused: int = 0
+    """Tiles that were computed and found to be there."""
+    empty: int = 0
+    """Fully masked tiles."""
+    bytes_written: int = 0
+    """Bytes of tile objects put."""
+
+    def add(self, result: RegionResult) -> None:
+        """Count what a region put."""
+        self.written += result.written
+        self.reused += result.reused
+        self.empty += result.empty
+        self.bytes_written += result.bytes_written
+
+
+def execute(
+    plan: Plan,
+    *,
+    records: Mapping[str, AssetRecord],
+    objects: Objects,
+    index: Index,
+    reader: Reader,
+    workers: int,
+    observer: Observer,
+    counts: Counts,
+) -> Iterator[AssetRecord]:
+    """Compute everything that a plan names, and yield each asset when its tiles are all put.
+
+    Memory is bounded by the workers' regions: at most `workers` regions are computed at a time, and
+    no pixels are held between regions.
+
+    Args:
+        plan: What to do; assets to keep or delete are passed over.
+        records: Published records that the plan's work builds upon, by asset id.
+        objects: Where tiles are put.
+        index: Where tile indexes are read and written.
+        reader: Where source pixels come from.
+        workers: Threads that compute regions.
+        observer: Told of the progress, from this thread.
+        counts: Added to as regions finish.
+
+    Raises:
+        SourceError: A source cannot be read, or changed since it was resolved.
+        CorruptObjectError: A stored tile that is needed does not match its digest.
+        InterruptedRunError: The user stopped the run; tiles in flight were finished.
+    """
+    waiting = deque(change for change in plan.changes if change.asset is not None)
+    active: list[_Active] = []
+    in_flight: dict[Future[RegionResult], _Active] = {}
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="region")
+    try:
+        while waiting or active:
+            while len(in_flight) < workers * _AHEAD:
+                picked = next((item for item in active if item.peek() is not None), None)
+                if picked is not None:
+                    in_flight[pool.submit(picked.take())] = picked
+                elif waiting and len(active) <= workers:
+                    change = waiting.popleft()
+                    observer.asset_started(change.id, tiles=change.tiles.compute)
+                    active.append(_begin(change, records, objects, index, reader))
+                else:
+                    break
+            for item in [item for item in active if item.is_idle]:
+                item.run.finish_stage()
+                tasks = item.run.stage()
+                if tasks is not None:
+                    item.tasks = tasks
+                    continue
+                active.remove(item)
+                observer.asset_finished(item.run.change.id)
+                yield item.run.record()
+            if not in_flight:
+                continue
+            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+            for future in done:
+                item = in_flight.pop(future)
+                result = future.result()
+                item.absorb(result)
+                counts.add(result)
+                observer.tiles_done(
+                    item.run.change.id, tiles=result.tiles, bytes_read=reader.bytes_read
+                )
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "interrupted; tiles in flight were finished and nothing was published",
+            hint="run the same command again: finished tiles are not written twice",
+        ) from None
+    finally:
+        # Tasks that wait are dropped, those in flight finish: an object is put whole or not at all.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Active:
+    """An asset under work: the tasks of its stage that wait, and how many of them run."""
+
+    run: AssetRun
+    tasks: Iterator[Task]
+    in_flight: int = 0
+    _following: Task | None = None
+
+    def peek(self) -> Task | None:
+        """Return the next task of the stage without taking it, or None if all are handed out."""
+        if self._following is None:
+            self._following = next(self.tasks, None)
+        return self._following
+
+    def take(self) -> Task:
+        """Hand out the next task, which `peek` has shown."""
+        task, self._following = self._following, None
+        if task is None:
+            raise InternalError("no task to take")
+        self.in_flight += 1
+        return task
+
+    def absorb(self, result: RegionResult) -> None:
+        """Take in the result of a task that was handed out."""
+        self.in_flight -= 1
+        self.run.absorb(result)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the stage is finished: every task was handed out and came back."""
+        return self.in_flight == 0 and self.peek() is None
+
+
+def _begin(
+    change: AssetChange,
+    records: Mapping[str, AssetRecord],
+    objects: Objects,
+    index: Index,
+    reader: Reader,
+) -> _Active:
+    asset = change.asset
+    if asset is None:
+        raise InternalError(f"`{change.id}`: nothing to execute")
+    names = sorted(band.id for band in asset.bands)
+    run = AssetRun(
+        change,
+        asset,
+        records=records,
+        fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
+        objects=objects,
+        index=index,
+        reader=reader,
+    )
+    return _Active(run=run, tasks=run.stage() or iter(()))

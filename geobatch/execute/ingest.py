@@ -1,0 +1,234 @@
+"""Level 0 from the sources: mosaics with their masks, window by window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geobatch.errors import SourceError
+from geobatch.execute.reduce import Mask, Plane, Values
+from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
+from geobatch.raster import Reader, footprint_mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A rectangle of a pixel plane."""
+
+    row: int
+    """First row."""
+    col: int
+    """First column."""
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+
+    def overlap(self, source: Source) -> Window | None:
+        """Return the part of the window that a source covers, in canvas pixels."""
+        row, col = max(self.row, source.row), max(self.col, source.col)
+        bottom = min(self.row + self.height, source.row + source.height)
+        right = min(self.col + self.width, source.col + source.width)
+        if bottom <= row or right <= col:
+            return None
+        return Window(row=row, col=col, height=bottom - row, width=right - col)
+
+    def within(self, part: Window) -> tuple[slice, slice]:
+        """Return where a part lies in this window, as (row, column) slices."""
+        row, col = part.row - self.row, part.col - self.col
+        return (slice(row, row + part.height), slice(col, col + part.width))
+
+
+def ingest(
+    asset: Asset, bands: Sequence[Band], window: Window, *, reader: Reader
+) -> dict[str, Plane]:
+    """Read a window of level 0 for some bands of one grid.
+
+    Args:
+        asset: The asset that the bands belong to.
+        bands: Bands on the same grid.
+        window: Window in that grid's pixels, inside its plane.
+        reader: Where source pixels come from.
+
+    Returns:
+        Per band id, (height, width) pixels in the band's dtype, masked ones burned to its fill.
+
+    Raises:
+        SourceError: A source cannot be read, or changed since it was resolved.
+    """
+    planes: dict[str, Plane] = {}
+    by_tileset: dict[str, list[Band]] = {}
+    for band in bands:
+        by_tileset.setdefault(band.tileset, []).append(band)
+    for tileset_id, members in by_tileset.items():
+        planes.update(_mosaic(asset.tileset(tileset_id), members, window, reader=reader))
+    mask_planes: dict[str, Mask] = {}
+    outside = _outside_footprint(asset, bands[0].grid, window)
+    for band in bands:
+        values, mask = planes[band.id]
+        mask_tileset = band.masking.tileset
+        if mask_tileset is not None and mask_tileset != band.tileset:
+            if mask_tileset not in mask_planes:
+                mask_planes[mask_tileset] = _mask_band(
+                    asset.tileset(mask_tileset), window, reader=reader
+                )
+            mask = _combine(mask, mask_planes[mask_tileset])
+        if outside is not None:
+            mask = _combine(mask, outside)
+        if mask is not None:
+            if mask.min() == 255:
+                mask = None
+            else:
+                values[mask == 0] = band.fill
+        planes[band.id] = Plane(values, mask)
+    return planes
+
+
+def _mosaic(
+    tileset: Tileset, bands: Sequence[Band], window: Window, *, reader: Reader
+) -> dict[str, Plane]:
+    """Paste the sources that touch the window, in order: a later one wins where it is valid."""
+    planes: dict[str, Plane] = {}
+    wanted = [band.index for band in bands]
+    last = len(tileset.dtypes) - 1
+    has_mask_band = any(band.masking.tileset == tileset.id for band in bands)
+    indexes = sorted({*wanted, last} if has_mask_band else set(wanted))
+    for source in tileset.sources:
+        part = window.overlap(source)
+        if part is None:
+            continue
+        pixels = _read(reader, source, part, indexes=indexes)
+        own_mask: Mask | None = None
+        if has_mask_band:
+            own_mask = pixels[-1]
+        elif source.mask is not None and any(
+            band.masking.source is MaskSource.FILE for band in bands
+        ):
+            own_mask = reader.read_mask(
+                source,
+                row=part.row - source.row,
+                col=part.col - source.col,
+                height=part.height,
+                width=part.width,
+            )
+        for band in bands:
+            values = _cast(pixels[indexes.index(band.index)], band, source)
+            if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
+                # Masked pixels are burned in place: bands that share pixels need their own.
+                values = values.copy()
+            mask = _own_mask(values, band, own_mask, is_masked_by_band=has_mask_band)
+            if part == window and (mask is None or band.id not in planes):
+                planes[band.id] = Plane(values, mask)
+            else:
+                canvas = planes.get(band.id) or _gap(band, window)
+                planes[band.id] = _paste(canvas, Plane(values, mask), window.within(part))
+    for band in bands:
+        if band.id not in planes:
+            planes[band.id] = _gap(band, window)
+    return planes
+
+
+def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Values:
+    return reader.read(
+        source,
+        indexes=indexes,
+        row=part.row - source.row,
+        col=part.col - source.col,
+        height=part.height,
+        width=part.width,
+    )
+
+
+def _gap(band: Band, window: Window) -> Plane:
+    shape = (window.height, window.width)
+    return Plane(np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8))
+
+
+def _paste(canvas: Plane, piece: Plane, place: tuple[slice, slice]) -> Plane:
+    """Paint a piece over its place on a canvas, where the piece is valid."""
+    values, mask = canvas
+    if piece.mask is None:
+        values[place] = piece.values
+        if mask is not None:
+            mask[place] = 255
+        return canvas
+    is_valid = piece.mask > 0
+    values[place][is_valid] = piece.values[is_valid]
+    if mask is None:
+        mask = np.full(values.shape, 255, dtype=np.uint8)
+    mask[place][is_valid] = piece.mask[is_valid]
+    return Plane(values, mask)
+
+
+def _cast(pixels: Values, band: Band, source: Source) -> Values:
+    """Return file pixels in the band's dtype: Byte and Int8 by reinterpretation, else by value."""
+    target: np.dtype[Any] = np.dtype(band.dtype)
+    if pixels.dtype != target and {pixels.dtype.name, band.dtype} == {"uint8", "int8"}:
+        return np.ascontiguousarray(pixels).view(target)
+    if not np.can_cast(pixels.dtype, target, casting="safe"):
+        raise SourceError(
+            f"`{source.uri}`: band {band.index + 1} is now `{pixels.dtype.name}`, "
+            f"expected one that fits `{band.dtype}`"
+        )
+    return pixels.astype(target, copy=False)
+
+
+def _own_mask(
+    values: Values, band: Band, own_mask: Mask | None, *, is_masked_by_band: bool
+) -> Mask | None:
+    """Return the mask of a piece of one source, or None where all of it is valid."""
+    mask: Mask | None = None
+    masking = band.masking
+    if masking.source is MaskSource.VALUES:
+        invalid = np.zeros(values.shape, dtype=np.bool_)
+        for value in masking.values:
+            invalid |= np.isnan(values) if math.isnan(value) else values == value
+        if invalid.any():
+            mask = _from_invalid(invalid)
+    elif own_mask is not None and (
+        masking.source is MaskSource.FILE or (is_masked_by_band and masking.tileset == band.tileset)
+    ):
+        # A copy: the canvas of each band is painted over by later sources.
+        mask = None if own_mask.min() == 255 else own_mask.copy()
+    if values.dtype.kind == "f":
+        invalid = np.isnan(values)
+        if invalid.any():
+            mask = _combine(mask, _from_invalid(invalid))
+    return mask
+
+
+def _from_invalid(invalid: Any) -> Mask:
+    # True is 1 and False 0 as bytes: 1 - 1 = 0 is masked, 0 - 1 wraps to 255, valid.
+    mask: Mask = invalid.view(np.uint8) - np.uint8(1)
+    return mask
+
+
+def _combine(mask: Mask | None, other: Mask) -> Mask:
+    """Return a mask where one of the two only says valid (255) or masked (0)."""
+    lower: Mask = other if mask is None else np.minimum(mask, other)
+    return lower
+
+
+def _mask_band(tileset: Tileset, window: Window, *, reader: Reader) -> Mask:
+    """Return the mosaic of a mask tileset's last band; what no source covers is masked."""
+    canvas = np.zeros((window.height, window.width), dtype=np.uint8)
+    index = len(tileset.dtypes) - 1
+    for source in tileset.sources:
+        part = window.overlap(source)
+        if part is None:
+            continue
+        canvas[window.within(part)] = _read(reader, source, part, indexes=[index])[0]
+    return canvas
+
+
+def _outside_footprint(asset: Asset, grid: str, window: Window) -> Mask | None:
+    footprint = asset.footprint
+    if footprint is None or footprint.grid != grid:
+        return None
+    return footprint_mask(
+        footprint.points, row=window.row, col=window.col, height=window.height, width=window.width
+    )

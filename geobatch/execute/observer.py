@@ -1,0 +1,31 @@
+"""What a run tells while it works; the command line draws it, tests listen to it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Listener of a run; called from the coordinating thread only."""
+
+    def asset_started(self, asset_id: str, *, tiles: int) -> None:
+        """An asset with this many tiles to compute is begun."""
+
+    def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
+        """More tiles of an asset are done; `bytes_read` source bytes were read in all so far."""
+
+    def asset_finished(self, asset_id: str) -> None:
+        """All tiles of an asset are done."""
+
+
+class SilentObserver:
+    """Listens to nothing."""
+
+    def asset_started(self, asset_id: str, *, tiles: int) -> None:
+        """Ignore it."""
+
+    def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
+        """Ignore it."""
+
+    def asset_finished(self, asset_id: str) -> None:
+        """Ignore it."""

@@ -1,0 +1,148 @@
+"""Planes of masked pixels over a box of tiles: read back from the store, joined, cut into tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.execute.ingest import Window
+from geobatch.execute.reduce import Mask, Plane, Values
+from geobatch.model.asset import Band, Codec
+from geobatch.model.geobox import GeoBox
+from geobatch.model.record import ArrayKey, PageRef
+from geobatch.store.codec import decode
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle of tiles of one level."""
+
+    row: int
+    """First tile row."""
+    col: int
+    """First tile column."""
+    height: int
+    """Tile rows."""
+    width: int
+    """Tile columns."""
+
+    @classmethod
+    def around(cls, tiles: npt.NDArray[np.bool_], *, row: int = 0, col: int = 0) -> Box:
+        """Return the smallest box around the True places of a mask whose corner is (row, col)."""
+        rows, cols = np.flatnonzero(tiles.any(axis=1)), np.flatnonzero(tiles.any(axis=0))
+        return cls(
+            row=row + int(rows[0]),
+            col=col + int(cols[0]),
+            height=int(rows[-1] - rows[0]) + 1,
+            width=int(cols[-1] - cols[0]) + 1,
+        )
+
+    def children(self, plane: tuple[int, int]) -> Box:
+        """Return the box of the tiles below, cut to a level of `plane` (rows, columns) of tiles."""
+        return Box(
+            row=2 * self.row,
+            col=2 * self.col,
+            height=min(2 * self.height, plane[0] - 2 * self.row),
+            width=min(2 * self.width, plane[1] - 2 * self.col),
+        )
+
+    def window(self, geobox: GeoBox, *, tile: int) -> Window:
+        """Return the pixels of the box, cut to the level's plane."""
+        row, col = self.row * tile, self.col * tile
+        return Window(
+            row=row,
+            col=col,
+            height=min(self.height * tile, geobox.height - row),
+            width=min(self.width * tile, geobox.width - col),
+        )
+
+    def cut(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return the part of a whole level's tile mask that lies in the box."""
+        return mask[self.row : self.row + self.height, self.col : self.col + self.width]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLevels:
+    """The stored tiles of one band, as they stand now: base commit plus what this run indexed."""
+
+    band: Band
+    """The band as it shall be; its dtype and fill hold for the stored tiles too."""
+    shape: tuple[int, int]
+    """(rows, columns) of tiles at level 0."""
+    tile: int
+    """Side of a tile."""
+    codec: Codec
+    """Codec of the stored tiles."""
+    objects: Objects
+    """Where tiles are."""
+    index: Index
+    """Where tile indexes are."""
+    roots: dict[ArrayKey, PageRef | None]
+    """Index root per array, of at least this band."""
+
+    def plane_shape(self, level: int) -> tuple[int, int]:
+        """Return (rows, columns) of tiles at a level."""
+        rows, cols = self.shape
+        for _ in range(level):
+            rows, cols = (rows + 1) // 2, (cols + 1) // 2
+        return rows, cols
+
+    def entry(self, key: ArrayKey, row: int, col: int) -> Any | None:
+        """Return the index entry of a tile of an array, or None where nothing is stored."""
+        root = self.roots.get(key)
+        if root is None:
+            return None
+        return self.index.lookup(self.plane_shape(key.level), root, row=row, col=col)
+
+    def read(self, key: ArrayKey, row: int, col: int) -> Values | None:
+        """Return the pixels of a tile (tile, tile), or None where it is not stored.
+
+        Raises:
+            CorruptObjectError: The object does not match its digest.
+        """
+        entry = self.entry(key, row, col)
+        if entry is None:
+            return None
+        data = self.objects.get(bytes(entry["stored"]).hex())
+        dtype = "uint8" if key.is_mask else self.band.dtype
+        return decode(self.codec, data, dtype, self.tile)
+
+    def read_tile(self, level: int, row: int, col: int) -> tuple[Values | None, Mask | None]:
+        """Return a tile's values and mask; no values: fully masked; no mask: fully valid."""
+        band = self.band
+        values = self.read(ArrayKey(band=band.id, level=level), row, col)
+        if values is None or band.mask_from_level is None:
+            return values, None
+        if level >= band.mask_from_level:
+            return values, self.read(ArrayKey(band=band.id, level=level, is_mask=True), row, col)
+        is_valid = ~np.isnan(values) if np.isnan(band.fill) else values != band.fill
+        return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)
+
+    def load(
+        self, geobox: GeoBox, level: int, box: Box, wanted: npt.NDArray[np.bool_] | None = None
+    ) -> Plane:
+        """Return the pixels of a box of tiles; those not `wanted` are left masked."""
+        band, tile = self.band, self.tile
+        window = box.window(geobox, tile=tile)
+        values = np.full((window.height, window.width), band.fill, dtype=band.dtype)
+        mask = None if not band.can_be_masked else np.zeros(values.shape, dtype=np.uint8)
+        for row in range(box.height):
+            for col in range(box.width):
+                if wanted is not None and not wanted[row, col]:
+                    continue
+                pixels, weights = self.read_tile(level, box.row + row, box.col + col)
+                if pixels is None:
+                    continue
+                place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
+                target = values[place]
+                target[:] = pixels[: target.shape[0], : target.shape[1]]
+                if mask is not None:
+                    mask[place] = (
+                        255 if weights is None else weights[: target.shape[0], : target.shape[1]]
+                    )
+        return Plane(values, None if mask is None or mask.min() == 255 else mask)

@@ -1,0 +1,39 @@
+"""Tiles encoded anew: the same pixels under another codec."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.execute.planes import StoredLevels
+from geobatch.execute.region import RegionResult
+from geobatch.model.asset import Codec
+from geobatch.model.record import ArrayKey
+from geobatch.store.codec import decode, encode
+
+
+def recode_tiles(
+    key: ArrayKey, entries: npt.NDArray[np.void], *, stored: StoredLevels, before: Codec
+) -> RegionResult:
+    """Put some tiles of an array in the codec of `stored`; their content digests stay.
+
+    Raises:
+        CorruptObjectError: A stored tile does not match its digest.
+    """
+    result = RegionResult()
+    dtype = "uint8" if key.is_mask else stored.band.dtype
+    rows = result.entries.setdefault(key, [])
+    for entry in entries:
+        pixels = decode(
+            before, stored.objects.get(bytes(entry["stored"]).hex()), dtype, stored.tile
+        )
+        data = encode(stored.codec, pixels)
+        digest, is_new = stored.objects.put(data)
+        if is_new:
+            result.written += 1
+            result.bytes_written += len(data)
+        else:
+            result.reused += 1
+        place = (int(entry["row"]), int(entry["col"]))
+        rows.append((*place, bytes(entry["content"]), bytes.fromhex(digest), len(data)))
+    return result

@@ -1,0 +1,248 @@
+"""An asset in stages: regions of tiles at ever higher levels, each stage upon the one below.
+
+A stage covers `span` levels above its base. The pixels of the first base come from the sources (or
+from kept level-0 tiles), those of every later base from the tiles that the stage before has put. So
+a run holds no more pixels than its workers' regions, whatever the size of the raster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.execute.planes import StoredLevels
+from geobatch.execute.recode import recode_tiles
+from geobatch.execute.region import BandTask, Region, RegionResult, compute_region
+from geobatch.model.asset import Asset, Grid
+from geobatch.model.plan import AssetChange, Start
+from geobatch.model.record import TILE_ENTRY, ArrayKey, AssetRecord, BandFingerprint, PageRef
+from geobatch.model.tiles import TileSet
+from geobatch.raster import Reader
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+
+REGION_PIXELS = 2048
+"""Longest side of a region."""
+REGION_BYTES = 64 << 20
+"""Most bytes of values and masks that the level-0 pixels of a region may take."""
+STRIP_BYTES = 24 << 20
+"""Most bytes of full-width strips that the rows of a region may span, so that GDAL's cache holds
+them for the next region of the same rows."""
+_RECODE_TILES = 64
+
+Task = Callable[[], RegionResult]
+Roots = dict[ArrayKey, PageRef | None]
+
+
+class AssetRun:
+    """The state of one asset's work: what was indexed so far, and the stage that is under way."""
+
+    def __init__(
+        self,
+        change: AssetChange,
+        asset: Asset,
+        *,
+        records: Mapping[str, AssetRecord],
+        fingerprints: tuple[tuple[str, BandFingerprint], ...],
+        objects: Objects,
+        index: Index,
+        reader: Reader,
+    ) -> None:
+        self.change = change
+        self.asset = asset
+        self._fingerprints = fingerprints
+        self._objects = objects
+        self._index = index
+        self._reader = reader
+        self._results: list[RegionResult] = []
+        self._stage = 0
+        self._roots: Roots = {}
+        self._tasks: dict[str, list[BandTask]] = {grid.name: [] for grid in asset.grids}
+        self._recodes: list[Task] = []
+        for band_id, base in change.carried:
+            self._roots |= _taken_over(records[base[0]], base[1], band_id)
+        for work in change.work:
+            band = asset.band(work.band)
+            record = None if work.base is None else records[work.base[0]]
+            if record is not None and work.base is not None:
+                self._roots |= _taken_over(record, work.base[1], band.id)
+            stored = StoredLevels(
+                band=band,
+                shape=work.tiles.shape,
+                tile=asset.tile,
+                codec=asset.codec,
+                objects=objects,
+                index=index,
+                roots=self._roots,
+            )
+            geobox = asset.grid(band.grid).geobox
+            if work.start is Start.RECODE and record is not None:
+                self._recodes += self._recode(stored, record, geobox.level_count)
+                continue
+            dirty = work.dirty(geobox.level_count)
+            self._tasks[band.grid].append(
+                BandTask(
+                    band=band,
+                    stored=stored,
+                    dirty=tuple(level.mask for level in dirty),
+                    from_sources=work.start is Start.SOURCES,
+                )
+            )
+
+    def stage(self) -> Iterator[Task] | None:
+        """Return the tasks of the next stage, which may be none at all; None when all is done."""
+        number, self._stage = self._stage, self._stage + 1
+        parts: list[Iterator[Task]] = [iter(self._recodes)] if number == 0 else []
+        for grid in self.asset.grids:
+            tasks = self._tasks[grid.name]
+            first = _span(self.asset, tasks, strip_row=_strip_row(self.asset, tasks))
+            if number == 0:
+                parts.append(self._regions(grid, 0, first, tasks))
+                continue
+            span = max(1, _span(self.asset, tasks, strip_row=0))
+            level = first + (number - 1) * span
+            if level < grid.geobox.level_count - 1:
+                stored = [replace(task, from_sources=False) for task in tasks]
+                parts.append(self._regions(grid, level, span, stored))
+        return chain.from_iterable(parts) if parts else None
+
+    def absorb(self, result: RegionResult) -> None:
+        """Take in what a task of the current stage has put."""
+        self._results.append(result)
+
+    def finish_stage(self) -> None:
+        """Index the tiles of the current stage, so that the next one can read them."""
+        entries: dict[ArrayKey, list[tuple[int, int, bytes, bytes, int]]] = {}
+        removed: dict[ArrayKey, list[tuple[int, int]]] = {}
+        for result in self._results:
+            for key, rows in result.entries.items():
+                entries.setdefault(key, []).extend(rows)
+            for key, places in result.removed.items():
+                removed.setdefault(key, []).extend(places)
+        self._results.clear()
+        for key in sorted(entries.keys() | removed.keys()):
+            shape = self._plane(key)
+            base = self._roots.get(key)
+            gone = None
+            if base is not None and key in removed:
+                mask = np.zeros(shape, dtype=np.bool_)
+                mask[tuple(np.array(removed[key]).T)] = True
+                gone = TileSet.from_mask(mask)
+            self._roots[key] = self._index.write(
+                shape, base=base, entries=_entries(entries.get(key, [])), remove=gone
+            )
+
+    def record(self) -> AssetRecord:
+        """Return the finished asset."""
+        arrays = []
+        for band in self.asset.bands:
+            for level in range(self.asset.grid(band.grid).geobox.level_count):
+                key = ArrayKey(band=band.id, level=level)
+                arrays.append((key, self._roots.get(key)))
+                if band.mask_from_level is not None and level >= band.mask_from_level:
+                    key = ArrayKey(band=band.id, level=level, is_mask=True)
+                    arrays.append((key, self._roots.get(key)))
+        return AssetRecord(
+            asset=self.asset, arrays=tuple(sorted(arrays)), fingerprints=self._fingerprints
+        )
+
+    def _plane(self, key: ArrayKey) -> tuple[int, int]:
+        geobox = self.asset.grid(self.asset.band(key.band).grid).geobox
+        return geobox.tile_shape(tile=self.asset.tile, level=key.level)
+
+    def _regions(self, grid: Grid, level: int, span: int, tasks: list[BandTask]) -> Iterator[Task]:
+        if not tasks:
+            return
+        span = min(span, grid.geobox.level_count - 1 - level)
+        side = 1 << span
+        blocks = [
+            _blocks(task.dirty[level + up], side >> up) for task in tasks for up in range(span + 1)
+        ]
+        active = np.logical_or.reduce(blocks)
+        for row, col in np.argwhere(active).tolist():
+            region = Region(level=level, row=row * side, col=col * side, span=span)
+            yield partial(
+                compute_region,
+                region,
+                tasks,
+                asset=self.asset,
+                geobox=grid.geobox,
+                objects=self._objects,
+                reader=self._reader,
+            )
+
+    def _recode(
+        self, stored: StoredLevels, record: AssetRecord, level_count: int
+    ) -> Iterator[Task]:
+        for level in range(level_count):
+            for is_mask in (False, True):
+                key = ArrayKey(band=stored.band.id, level=level, is_mask=is_mask)
+                if key not in self._roots:
+                    continue
+                entries = self._index.entries(self._plane(key), self._roots[key])
+                for first in range(0, len(entries), _RECODE_TILES):
+                    yield partial(
+                        recode_tiles,
+                        key,
+                        entries[first : first + _RECODE_TILES],
+                        stored=stored,
+                        before=record.asset.codec,
+                    )
+
+
+def _taken_over(record: AssetRecord, band_id: str, name: str) -> Roots:
+    """Return the arrays of a published band under another band's name."""
+    return {
+        ArrayKey(band=name, level=key.level, is_mask=key.is_mask): root
+        for key, root in record.arrays
+        if key.band == band_id
+    }
+
+
+def _strip_row(asset: Asset, tasks: list[BandTask]) -> int:
+    """Return the bytes of the widest source row that can only be decoded whole; 0 for tiles."""
+    names = {task.band.tileset for task in tasks if task.from_sources}
+    widest = 0
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            pixel = sum(np.dtype(dtype).itemsize for dtype in tileset.dtypes)
+            for source in tileset.sources:
+                if source.block[1] >= source.width > REGION_PIXELS:
+                    widest = max(widest, source.width * pixel)
+    return widest
+
+
+def _span(asset: Asset, tasks: list[BandTask], *, strip_row: int) -> int:
+    """Return how many levels above its base a region holds within its bounds of memory."""
+    pixel = sum(np.dtype(task.band.dtype).itemsize + 1 for task in tasks)
+    span, side = 0, 2 * asset.tile
+    while (
+        side <= REGION_PIXELS
+        and side * side * pixel <= REGION_BYTES
+        and side * strip_row <= STRIP_BYTES
+    ):
+        span, side = span + 1, side * 2
+    return span
+
+
+def _blocks(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Return which (side, side) blocks of a mask hold a True."""
+    rows, cols = (-(-size // side) for size in mask.shape)
+    padded = np.zeros((rows * side, cols * side), dtype=np.bool_)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    return np.any(padded.reshape(rows, side, cols, side), axis=(1, 3))
+
+
+def _entries(rows: list[tuple[int, int, bytes, bytes, int]]) -> npt.NDArray[np.void]:
+    entries = np.zeros(len(rows), dtype=TILE_ENTRY)
+    if rows:
+        row, col, content, stored, size = zip(*rows, strict=True)
+        entries["row"], entries["col"], entries["size"] = row, col, size
+        for name, digests in (("content", content), ("stored", stored)):
+            entries[name] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
+    return entries

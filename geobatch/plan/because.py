@@ -1,0 +1,157 @@
+"""Why an asset changes: the difference of two resolved assets, facet by facet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from geobatch.model.asset import Asset, Band, Source, Tileset
+from geobatch.model.plan import Because, Reason
+
+
+def because_of(asset: Asset, before: Asset | None) -> tuple[Because, ...]:
+    """Return every reason for which an asset differs from what was published under its name."""
+    if before is None:
+        return (Because(reason=Reason.NEW_ASSET, path=asset.id),)
+    return tuple(_reasons(asset, before))
+
+
+def _reasons(asset: Asset, before: Asset) -> Iterator[Because]:
+    yield from _sources(asset, before)
+    yield from _grids(asset, before)
+    yield from _bands(asset, before)
+    if asset.tile != before.tile:
+        yield _because(Reason.TILING_CHANGED, "tiling.tile", before.tile, asset.tile)
+    if asset.codec != before.codec:
+        yield _because(Reason.CODEC_CHANGED, "codec", before.codec.name, asset.codec.name)
+    yield from _properties(asset, before)
+    for name in ("start_time", "end_time"):
+        old, new = getattr(before, name), getattr(asset, name)
+        if old != new:
+            yield _because(Reason.TIME_CHANGED, name, old, new)
+    if asset.footprint != before.footprint:
+        yield Because(reason=Reason.MASKING_CHANGED, path="footprint")
+    if asset.is_protected != before.is_protected:
+        yield _because(
+            Reason.LIFECYCLE_CHANGED, "lifecycle.protect", before.is_protected, asset.is_protected
+        )
+    if asset.memo != before.memo:
+        yield Because(reason=Reason.METADATA_CHANGED, path="memo")
+    if asset.kind != before.kind:
+        yield _because(Reason.METADATA_CHANGED, "kind", before.kind, asset.kind)
+
+
+def _because(reason: Reason, path: str, old: Any, new: Any) -> Because:
+    return Because(reason=reason, path=path, detail=f"{_text(old)} -> {_text(new)}")
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if value is True else str(value)
+
+
+def _sources(asset: Asset, before: Asset) -> Iterator[Because]:
+    old_tilesets = {tileset.id: tileset for tileset in before.tilesets}
+    for tileset in asset.tilesets:
+        old = old_tilesets.get(tileset.id)
+        if old is None:
+            continue
+        yield from _tileset_sources(tileset, old)
+
+
+def _tileset_sources(tileset: Tileset, before: Tileset) -> Iterator[Because]:
+    old = _by_uri(before.sources)
+    new = _by_uri(tileset.sources)
+    # A file that was only renamed or moved on disk is the same source.
+    renamed = {(s.digest, s.row, s.col) for uri, s in old.items() if uri not in new}
+    for uri, source in new.items():
+        if uri in old:
+            if source.digest != old[uri].digest:
+                yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail="its bytes changed")
+            elif (source.row, source.col) != (old[uri].row, old[uri].col):
+                yield _because(
+                    Reason.SOURCE_MOVED, uri,
+                    (old[uri].row, old[uri].col), (source.row, source.col),
+                )  # fmt: skip
+            elif source.mask != old[uri].mask:
+                yield _because(Reason.MASKING_CHANGED, uri, old[uri].mask, source.mask)
+        elif (source.digest, source.row, source.col) in renamed:
+            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
+        else:
+            yield Because(reason=Reason.SOURCE_ADDED, path=uri)
+    kept = {(s.digest, s.row, s.col) for uri, s in new.items() if uri not in old}
+    for uri, source in old.items():
+        if uri not in new and (source.digest, source.row, source.col) not in kept:
+            yield Because(reason=Reason.SOURCE_REMOVED, path=uri)
+    both = [uri for uri in new if uri in old]
+    if both != [uri for uri in old if uri in new]:
+        yield Because(
+            reason=Reason.SOURCE_MOVED, path=f"tilesets.{tileset.id}", detail="order of sources"
+        )
+
+
+def _by_uri(sources: tuple[Source, ...]) -> dict[str, Source]:
+    return {source.uri: source for source in sources}
+
+
+def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
+    old = {grid.name: grid.geobox for grid in before.grids}
+    new = {grid.name: grid.geobox for grid in asset.grids}
+    for name, geobox in new.items():
+        if name not in old:
+            yield Because(reason=Reason.GRID_CHANGED, path=f"grid {name}", detail="new")
+        elif geobox.crs != old[name].crs:
+            yield _because(Reason.GRID_CHANGED, f"grid {name}.crs", old[name].crs, geobox.crs)
+        elif geobox.shape != old[name].shape:
+            yield _because(Reason.GRID_CHANGED, f"grid {name}.shape", old[name].shape, geobox.shape)
+        elif geobox.transform != old[name].transform:
+            yield _because(
+                Reason.GRID_CHANGED, f"grid {name}.transform",
+                old[name].transform, geobox.transform,
+            )  # fmt: skip
+    for name in old:
+        if name not in new:
+            yield Because(reason=Reason.GRID_CHANGED, path=f"grid {name}", detail="gone")
+
+
+def _bands(asset: Asset, before: Asset) -> Iterator[Because]:
+    old = {band.id: band for band in before.bands}
+    new = {band.id: band for band in asset.bands}
+    for name, band in new.items():
+        if name in old:
+            yield from _band(band, old[name])
+        else:
+            yield Because(reason=Reason.BAND_ADDED, path=f"bands.{name}")
+    for name in old:
+        if name not in new:
+            yield Because(reason=Reason.BAND_REMOVED, path=f"bands.{name}")
+    if [name for name in new if name in old] != [name for name in old if name in new]:
+        yield Because(reason=Reason.BANDS_REORDERED, path="bands")
+
+
+def _band(band: Band, before: Band) -> Iterator[Because]:
+    path = f"bands.{band.id}"
+    if band.policy is not before.policy:
+        yield _because(
+            Reason.POLICY_CHANGED, f"{path}.pyramiding_policy", before.policy, band.policy
+        )
+    if band.dtype != before.dtype:
+        yield _because(Reason.DTYPE_CHANGED, path, before.dtype, band.dtype)
+    source, old_source = (band.tileset, band.index), (before.tileset, before.index)
+    if source != old_source:
+        yield _because(Reason.BAND_SOURCE_CHANGED, path, old_source, source)
+    if repr((band.fill, band.masking)) != repr((before.fill, before.masking)):
+        yield Because(reason=Reason.MASKING_CHANGED, path=path)
+    if band.grid != before.grid:
+        yield _because(Reason.GRID_CHANGED, path, before.grid, band.grid)
+    for name in ("description", "unit", "scale", "offset", "palette"):
+        if getattr(band, name) != getattr(before, name):
+            yield Because(reason=Reason.METADATA_CHANGED, path=f"{path}.{name}")
+
+
+def _properties(asset: Asset, before: Asset) -> Iterator[Because]:
+    old, new = dict(before.properties), dict(asset.properties)
+    for key in sorted(old.keys() | new.keys()):
+        if key not in old or key not in new or repr(old[key]) != repr(new[key]):
+            yield _because(
+                Reason.PROPERTIES_CHANGED, f"properties.{key}", old.get(key), new.get(key)
+            )

@@ -1,0 +1,142 @@
+"""Bands decided: their dtype, what masks them, and the value that stands for masked."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from geobatch.errors import PlanError
+from geobatch.model.asset import Band, Masking, MaskSource, Number, Policy
+from geobatch.raster import Header
+
+
+def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
+    """Return the dtype of a band: the file's, or the declared one if it holds all its values.
+
+    Byte files may be read as INT8 and the reverse, since TIFF long knew no difference.
+
+    Raises:
+        PlanError: The declared dtype cannot hold the file's values.
+    """
+    if declared is None or declared == file_dtype or {declared, file_dtype} == {"int8", "uint8"}:
+        return declared or file_dtype
+    if not np.can_cast(file_dtype, declared, casting="safe"):
+        raise PlanError(
+            f"`data_type` {declared.upper()} cannot hold the {file_dtype.upper()} values of"
+            f" `{uri}`",
+            hint="declare a type that holds every value of the file, or leave `data_type` out",
+        )
+    return declared
+
+
+def in_dtype(value: Number, dtype: str) -> Number | None:
+    """Return a number in a dtype, or None where the dtype has no such number."""
+    if dtype.startswith("float"):
+        with np.errstate(over="ignore"):
+            rounded = float(np.dtype(dtype).type(value))
+        return None if math.isinf(rounded) and not math.isinf(value) else rounded
+    if not math.isfinite(value) or value != int(value):
+        return None
+    limits = np.iinfo(dtype)
+    return int(value) if limits.min <= int(value) <= limits.max else None
+
+
+def decide_band(
+    *,
+    band_id: str,
+    grid: str,
+    tileset: str,
+    index: int,
+    header: Header,
+    dtype: str,
+    policy: Policy,
+    missing: tuple[Number, ...] | None,
+    mask_tileset: str | None,
+    has_gaps: bool,
+) -> Band:
+    """Return a band with its masking and fill value decided.
+
+    Of the sources of masking the highest wins: the mask tileset, then declared missing values, then
+    the file's own internal mask, nodata or alpha. Declaring no missing values (`values: []`) sets
+    the file's nodata aside, and nothing else.
+
+    Args:
+        band_id: Id of the band.
+        grid: Name of its grid.
+        tileset: Id of its tileset.
+        index: Zero-based index in the tileset's sources.
+        header: Header of the first source.
+        dtype: Decided dtype.
+        policy: Pyramiding policy.
+        missing: Declared missing values in the band's dtype; None where none are declared.
+        mask_tileset: Id of the tileset whose last band masks this one.
+        has_gaps: Whether sources or footprint leave a part uncovered.
+    """
+    nodata = _nodata(header, index, dtype)
+    is_alpha_itself = index == header.alpha_index
+    own = None if is_alpha_itself else header.mask
+    values: tuple[Number, ...]
+    if mask_tileset is not None:
+        source, values = MaskSource.BAND, ()
+    elif missing:
+        source, values = MaskSource.VALUES, missing
+    # In a file, an internal mask goes before nodata and nodata before alpha, as GDAL has it.
+    elif own == "internal":
+        source, values = MaskSource.FILE, ()
+    elif nodata is not None and missing is None:
+        source, values = MaskSource.VALUES, (nodata,)
+    elif own is not None:
+        source, values = MaskSource.FILE, ()
+    else:
+        source, values = MaskSource.NONE, ()
+    fill, is_free = _fill(dtype, header.dtypes[index], values, nodata)
+    return Band(
+        id=band_id,
+        grid=grid,
+        tileset=tileset,
+        index=index,
+        dtype=dtype,
+        policy=policy,
+        fill=fill,
+        masking=Masking(
+            source=source,
+            values=values,
+            tileset=mask_tileset,
+            is_partial=source is MaskSource.BAND or (source is MaskSource.FILE and own == "alpha"),
+            has_gaps=has_gaps,
+            is_fill_free=is_free,
+        ),
+        description=header.descriptions[index],
+        unit=header.units[index],
+        scale=header.scales[index],
+        offset=header.offsets[index],
+        palette=header.palettes[index],
+    )
+
+
+def _nodata(header: Header, index: int, dtype: str) -> Number | None:
+    value = header.nodata[index]
+    if value is None:
+        return None
+    if {dtype, header.dtypes[index]} == {"int8", "uint8"} and dtype != header.dtypes[index]:
+        # The pixels are reinterpreted, and so is their nodata.
+        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
+    return in_dtype(value, dtype)
+
+
+def _fill(
+    dtype: str, file_dtype: str, values: tuple[Number, ...], nodata: Number | None
+) -> tuple[Number, bool]:
+    """Return the value burned into masked pixels, and whether no valid pixel can equal it."""
+    if values:
+        return values[0], True
+    if dtype.startswith("float"):
+        return math.nan, True
+    if dtype != file_dtype and {dtype, file_dtype} != {"int8", "uint8"}:
+        wide, narrow = np.iinfo(dtype), np.iinfo(file_dtype)
+        if wide.min < narrow.min:
+            return int(wide.min), True
+        if wide.max > narrow.max:
+            return int(wide.max), True
+    return (0 if nodata is None else int(nodata)), False

@@ -1,0 +1,269 @@
+"""The canvas of a tileset: sources of one structure, placed side by side on one pixel grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from geobatch.errors import PlanError, SourceError
+from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
+from geobatch.raster import Header
+
+OFFSET_TOLERANCE = 0.01
+"""Pixels by which a source may miss the grid of the first one, anywhere within it."""
+MAX_GAP = 0.99
+"""Share of a canvas that may stay uncovered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One source on a canvas."""
+
+    header: Header
+    """What the file says of itself."""
+    row: int
+    """Canvas row of its first row."""
+    col: int
+    """Canvas column of its first column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """A pixel plane with the sources that lie on it, in mosaicking order."""
+
+    geobox: GeoBox
+    """The plane."""
+    placed: tuple[Placed, ...]
+    """The sources."""
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some pixels of the plane are covered by no source."""
+        return covered_pixels(self) < self.geobox.height * self.geobox.width
+
+
+def check_structure(headers: Sequence[Header]) -> None:
+    """Check that the sources of a tileset agree in band count, dtypes and missing values.
+
+    Raises:
+        PlanError: Two differ; names both files and both values.
+    """
+    first = headers[0]
+    for other in headers[1:]:
+        _agree("band count", first, other, first.count, other.count)
+        _agree("data type", first, other, first.dtypes, other.dtypes)
+        _agree("missing value (nodata)", first, other, first.nodata, other.nodata)
+
+
+def place(
+    headers: Sequence[Header],
+    *,
+    transforms: Sequence[Transform | None],
+    crs: Crs | None,
+    bounds: Bounds | None,
+) -> Canvas:
+    """Place the sources of a tileset on one canvas: their union, or the declared bounds.
+
+    Args:
+        headers: The sources, in mosaicking order.
+        transforms: Per source, a transform that the spec declares in place of the file's.
+        crs: A CRS that the spec declares in place of the files'.
+        bounds: `grid.bounds` of the spec.
+
+    Raises:
+        SourceError: A file has no CRS or no transform, and the spec gives none.
+        PlanError: Two sources differ in CRS or resolution or are not whole pixels apart, the bounds
+            do not fit the pixel grid, or the sources leave nearly everything uncovered.
+    """
+    boxes = [
+        _geobox(header, transform, crs)
+        for header, transform in zip(headers, transforms, strict=True)
+    ]
+    origin = boxes[0]
+    if bounds is not None:
+        plane = _bounded(headers[0], origin, bounds)
+        offsets = [
+            _offset(headers[0], plane, header, box)
+            for header, box in zip(headers, boxes, strict=True)
+        ]
+    else:
+        offsets = [
+            _offset(headers[0], origin, header, box)
+            for header, box in zip(headers, boxes, strict=True)
+        ]
+        top, left = min(row for row, _ in offsets), min(col for _, col in offsets)
+        bottom = max(row + box.height for (row, _), box in zip(offsets, boxes, strict=True))
+        right = max(col + box.width for (_, col), box in zip(offsets, boxes, strict=True))
+        a, b, _, d, e, _ = origin.transform
+        x, y = origin.xy(col=left, row=top)
+        plane = replace(
+            origin, transform=(a, b, x, d, e, y), height=bottom - top, width=right - left
+        )
+        offsets = [(row - top, col - left) for row, col in offsets]
+    canvas = Canvas(
+        geobox=plane,
+        placed=tuple(
+            Placed(header=header, row=row, col=col)
+            for header, (row, col) in zip(headers, offsets, strict=True)
+        ),
+    )
+    _check_gap(canvas, is_declared=bounds is not None)
+    return canvas
+
+
+def place_upon(
+    headers: Sequence[Header],
+    *,
+    transforms: Sequence[Transform | None],
+    crs: Crs | None,
+    canvas: Canvas,
+) -> tuple[Placed, ...]:
+    """Place the sources of a mask tileset on the canvas of the bands that they mask.
+
+    Raises:
+        SourceError: A file has no CRS or no transform, and the spec gives none.
+        PlanError: A source differs from the canvas in CRS or resolution, or not whole pixels off.
+    """
+    placed = []
+    reference = canvas.placed[0].header
+    for header, transform in zip(headers, transforms, strict=True):
+        box = _geobox(header, transform, crs)
+        row, col = _offset(reference, canvas.geobox, header, box)
+        placed.append(Placed(header=header, row=row, col=col))
+    return tuple(placed)
+
+
+def covered_pixels(canvas: Canvas) -> int:
+    """Return how many pixels of a canvas some source covers: a sweep over the rows' edges."""
+    plane = canvas.geobox
+    spans = []
+    for placed in canvas.placed:
+        top, bottom = max(placed.row, 0), min(placed.row + placed.header.height, plane.height)
+        left, right = max(placed.col, 0), min(placed.col + placed.header.width, plane.width)
+        if top < bottom and left < right:
+            spans.append((top, bottom, left, right))
+    spans.sort()
+    edges = sorted({edge for top, bottom, _, _ in spans for edge in (top, bottom)})
+    total, following = 0, 0
+    open_spans: list[tuple[int, int, int]] = []
+    for top, bottom in pairwise(edges):
+        while following < len(spans) and spans[following][0] <= top:
+            _, end, left, right = spans[following]
+            open_spans.append((left, right, end))
+            following += 1
+        open_spans = sorted(span for span in open_spans if span[2] > top)
+        covered, reach = 0, 0
+        for left, right, _ in open_spans:
+            covered += max(0, right - max(left, reach))
+            reach = max(reach, right)
+        total += covered * (bottom - top)
+    return total
+
+
+def _check_gap(canvas: Canvas, *, is_declared: bool) -> None:
+    area = canvas.geobox.height * canvas.geobox.width
+    covered = covered_pixels(canvas)
+    if covered == 0:
+        raise PlanError(
+            f"no source lies within `grid.bounds`; `{canvas.placed[0].header.uri}` is outside",
+            hint="bounds are [left, bottom, right, top] in the units of the CRS",
+        )
+    # Whoever declares the grid has chosen its gaps.
+    if not is_declared and area - covered > MAX_GAP * area:
+        raise PlanError(
+            f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"
+            f" gap (`{canvas.placed[0].header.uri}` to `{canvas.placed[-1].header.uri}`)",
+            hint="check for a source that is far away, or declare `grid.bounds`",
+        )
+
+
+def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> GeoBox:
+    placed_by = transform or header.transform
+    if placed_by is None:
+        raise SourceError(
+            f"`{header.uri}`: the file does not say where its pixels are",
+            hint="give `affine_transform` in the spec",
+        )
+    system = crs or header.crs
+    if system is None:
+        raise SourceError(
+            f"`{header.uri}`: the file has no CRS", hint="give `crs` to the tileset in the spec"
+        )
+    return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
+
+
+def _bounded(header: Header, origin: GeoBox, bounds: Bounds) -> GeoBox:
+    """Return the plane that covers declared bounds with the pixels of a source."""
+    if not origin.is_axis_aligned:
+        raise PlanError(
+            f"`{header.uri}` is rotated or sheared; `grid.bounds` need pixels along the axes"
+        )
+    a, _, _, _, e, _ = origin.transform
+    left, bottom, right, top = bounds
+    width, height = (right - left) / abs(a), (top - bottom) / abs(e)
+    cols, rows = round(width), round(height)
+    if max(abs(width - cols), abs(height - rows)) > OFFSET_TOLERANCE or not (rows and cols):
+        raise PlanError(
+            f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`,"
+            " expected whole pixels",
+            hint=f"its pixels are {abs(a):.12g} x {abs(e):.12g}",
+        )
+    # From the bounds alone, so that the grid stays the same to the last bit as sources come and go.
+    step_x, step_y = (right - left) / cols, (top - bottom) / rows
+    return replace(
+        origin,
+        transform=(
+            step_x if a > 0 else -step_x, 0.0, left if a > 0 else right,
+            0.0, step_y if e > 0 else -step_y, bottom if e > 0 else top,
+        ),
+        height=rows,
+        width=cols,
+    )  # fmt: skip
+
+
+def _offset(reference: Header, plane: GeoBox, header: Header, box: GeoBox) -> tuple[int, int]:
+    """Return the (row, col) of a source's first pixel on a plane, which must be whole."""
+    if box.crs != plane.crs:
+        _agree("CRS", reference, header, plane.crs, box.crs)
+    # The far corners must fit too: a resolution that is a little off drifts away with distance.
+    far = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]
+    start = plane.col_row(x=box.transform[2], y=box.transform[5])
+    col, row = (round(value) for value in start)
+    for dx, dy in far[1:]:
+        x, y = box.xy(col=dx, row=dy)
+        at_col, at_row = plane.col_row(x=x, y=y)
+        if max(abs(at_col - start[0] - dx), abs(at_row - start[1] - dy)) > OFFSET_TOLERANCE:
+            _agree(
+                "resolution", reference, header, _resolution(plane.transform),
+                _resolution(box.transform),
+            )  # fmt: skip
+    if max(abs(start[0] - col), abs(start[1] - row)) > OFFSET_TOLERANCE:
+        raise PlanError(
+            f"`{header.uri}` lies ({start[0]:.6g}, {start[1]:.6g}) pixels from the grid of"
+            f" `{reference.uri}`, expected whole pixels (within {OFFSET_TOLERANCE})",
+            hint="resample it onto the same pixel grid, or make it a tileset of its own",
+        )
+    return row, col
+
+
+def _resolution(transform: Transform) -> str:
+    a, b, _, d, e, _ = transform
+    return f"{a:.12g} x {e:.12g}" + (f" (shear {b:.6g}, {d:.6g})" if b or d else "")
+
+
+def _agree(what: str, first: Header, other: Header, expected: Any, got: Any) -> None:
+    # Compared as text: NaN, as a missing value, equals itself here.
+    if repr(expected) != repr(got):
+        raise PlanError(
+            f"sources of one tileset differ in {what}: `{first.uri}` has `{_text(expected)}`,"
+            f" `{other.uri}` has `{_text(got)}`",
+            hint="put them into tilesets of their own, or rewrite one of them",
+        )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(value[0]) if len(set(map(repr, value))) == 1 else ", ".join(map(str, value))
+    return str(value)
