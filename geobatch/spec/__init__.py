@@ -1,6 +1,7 @@
 """Specs as written: load with positions, validate, format."""
 
 from geobatch.spec.expand import Expansion, SourceFile, expand, validate
+from geobatch.spec.format import fmt_text
 from geobatch.spec.load import load, problem
 from geobatch.spec.nouns import (
     BandSpec,
@@ -13,8 +14,10 @@ from geobatch.spec.nouns import (
     SpecSet,
     TilesetSpec,
 )
+from geobatch.spec.schema import schema
 
 __all__ = [
     "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "load", "problem", "validate",
+    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
+    "schema", "validate",
 ]  # fmt: skip

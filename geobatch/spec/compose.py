@@ -65,7 +65,7 @@ class Composer:
     problems: list[Problem] = field(default_factory=list)
     """What is wrong but does not hinder reading on."""
     has_aliases: bool = False
-    """Whether any anchor or alias was met."""
+    """Whether any anchor, alias or merge key was met."""
     _anchors: dict[str, Node] = field(default_factory=dict)
     _open_anchors: list[str] = field(default_factory=list)
     _stack: list[Frame] = field(default_factory=list)
@@ -212,6 +212,7 @@ class Composer:
                 self.report(key, "wrong-type", "a key is text, got a list or a mapping")
             elif key.text == "<<" and not key.style:
                 merges.append((key, value))
+                self.has_aliases = True
             elif key.text in entries:
                 first = entries[key.text][0]
                 message = f"the key {show(key.text)} stands here again"

@@ -73,10 +73,10 @@ def draft(root: Node, *, path: str) -> Draft:
         if is_first:
             problems += [_problem(one, shape) for one in found]
         is_first = False
-        pruned = [shape.prune(tuple(one["loc"])) for one in found]
-        if None in pruned:
+        pruned = shape.prune(tuple(one["loc"]) for one in found)
+        if () in pruned:
             return Draft(spec=None, problems=tuple(problems))
-        lost |= {str(loc[0]) for loc in pruned if loc and (len(loc) <= 2 or loc[2] == "id")}
+        lost |= {str(loc[0]) for loc in pruned if len(loc) <= 2 or loc[2] == "id"}
         shape = Shape.of(root, Manifest, path=path)
     check = Check(manifest=manifest, positions=shape.positions, lost=frozenset(lost))
     check.run()
@@ -121,8 +121,8 @@ def _words(error: Any, loc: Loc) -> tuple[str, str, str | None]:
     if kind == "literal_error":
         choices = context["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         hint = did_you_mean(str(value), choices)
-        words = [str(part) for part in loc if isinstance(part, str)]
-        return ("unknown-value", f"{show(value)} is no `{'.'.join(words[-2:])}`", hint)
+        keys = [part for part in loc if isinstance(part, str)]
+        return ("unknown-value", f"{show(value)} is no `{'.'.join(keys[-2:])}`", hint)
     if kind in LIMITS:
         limit, words = LIMITS[kind]
         got = f"{len(value)}" if kind.startswith("too_") else show(value)

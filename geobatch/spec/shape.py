@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
@@ -12,6 +13,9 @@ from geobatch.spec.hints import did_you_mean, show
 from geobatch.spec.manifest import Part
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import Loc, Positions
+
+MAX_HINTED = 200
+"""Strangers of one document that are compared with the keys they may have meant."""
 
 
 def to_camel(name: str) -> str:
@@ -69,20 +73,28 @@ class Shape:
         """The places alone."""
         return Positions(path=self.path, places=self.places)
 
-    def prune(self, loc: Loc) -> Loc | None:
-        """Take the nearest known element out of the document's nodes and return its loc.
+    def prune(self, locs: Iterable[Loc]) -> set[Loc]:
+        """Take the nearest known elements out of the document's nodes and return their locs.
 
-        None if that is the document itself.
+        The empty loc among them is the document itself, which stays.
         """
+        known = {self._nearest(loc) for loc in locs}
+        owners: dict[int, ListNode | MappingNode] = {}
+        gone: set[int] = set()
+        for loc in known - {()}:
+            owner, child = self.owners[loc]
+            owners[id(owner)] = owner
+            gone.add(id(child))
+        for owner in owners.values():
+            if isinstance(owner, ListNode):
+                owner.items = [item for item in owner.items if id(item) not in gone]
+            else:
+                owner.entries = [entry for entry in owner.entries if id(entry[1]) not in gone]
+        return known
+
+    def _nearest(self, loc: Loc) -> Loc:
         while loc and loc not in self.owners:
             loc = loc[:-1]
-        if not loc:
-            return None
-        owner, child = self.owners[loc]
-        if isinstance(owner, ListNode):
-            owner.items = [item for item in owner.items if item is not child]
-        else:
-            owner.entries = [entry for entry in owner.entries if entry[1] is not child]
         return loc
 
     def report(self, node: Node, rule: str, message: str, hint: str | None) -> None:
@@ -134,7 +146,8 @@ class Shape:
         for key, child in node.entries:
             name = known.get(key.text)
             if name is None:
-                hint = did_you_mean(key.text, part.model_fields)
+                is_early = len(self.problems) < MAX_HINTED
+                hint = did_you_mean(key.text, part.model_fields) if is_early else None
                 self.report(key, "unknown-key", f"no key {show(key.text)} here", hint)
             elif name in part.unsupported:
                 message = f"the key {show(key.text)} is not supported yet"
