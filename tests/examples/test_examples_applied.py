@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import zarr
 
-from geobatch.spec import validate
+from geobatch.spec import fmt_text, validate
 from geobatch.workflow import apply, plan
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -54,6 +54,11 @@ def blocks(pixels: Pixels) -> Pixels:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_spec_is_valid(path: Path) -> None:
     validate([path])  # raises SpecError with every problem
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_spec_is_in_the_canonical_form(path: Path) -> None:
+    assert fmt_text(path.read_text(), path=str(path)) == path.read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
