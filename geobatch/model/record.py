@@ -93,6 +93,8 @@ class TreeEntry:
     """Hash of the resolved asset; equal means nothing to do."""
     is_protected: bool = False
     """Whether deletion is refused."""
+    tiles: int = 0
+    """How many tiles are stored, over all arrays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

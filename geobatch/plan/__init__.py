@@ -1,5 +1,5 @@
 """The pure comparison of what shall be with what is."""
 
-from geobatch.plan.planner import needs_record, plan
+from geobatch.plan.planner import needed_records, plan
 
-__all__ = ["needs_record", "plan"]
+__all__ = ["needed_records", "plan"]

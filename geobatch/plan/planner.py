@@ -10,7 +10,7 @@ from geobatch.model.asset import Asset, Band, Resolution
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
-from geobatch.model.record import AssetRecord, Head
+from geobatch.model.record import AssetRecord, Head, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.plan.because import because_of
 
@@ -26,7 +26,7 @@ def plan(
     Args:
         resolution: The assets as they shall be.
         base: The published state.
-        records: Records of the base, at least of every asset for which `needs_record` is true.
+        records: Records of the base, at least of every asset that `needed_records` names.
         store_id: Uuid of the store, or empty where there is none yet.
 
     Raises:
@@ -34,10 +34,11 @@ def plan(
     """
     changes = []
     fingerprints = []
+    entries = {entry.id: entry for entry in base.tree.entries}
     for asset in resolution.assets:
         fingerprint = asset_fingerprint(asset)
         fingerprints.append([asset.id, fingerprint])
-        entry = base.tree.entry(asset.id)
+        entry = entries.get(asset.id)
         if entry is not None and entry.fingerprint == fingerprint:
             changes.append(AssetChange(id=asset.id, op=Op.KEEP))
         else:
@@ -51,10 +52,14 @@ def plan(
     )
 
 
-def needs_record(asset: Asset, *, base: Head) -> bool:
-    """Return whether planning an asset needs its record: it is published, and differs."""
-    entry = base.tree.entry(asset.id)
-    return entry is not None and entry.fingerprint != asset_fingerprint(asset)
+def needed_records(resolution: Resolution, *, base: Head) -> tuple[TreeEntry, ...]:
+    """Return the entries of the assets whose records planning needs: published, and different."""
+    entries = {entry.id: entry for entry in base.tree.entries}
+    return tuple(
+        entries[asset.id]
+        for asset in resolution.assets
+        if asset.id in entries and entries[asset.id].fingerprint != asset_fingerprint(asset)
+    )
 
 
 def _change(asset: Asset, fingerprint: Digest, record: AssetRecord | None) -> AssetChange:

@@ -110,6 +110,15 @@ class Reader:
         self._count(handle.sizes, window, list(indexes))
         return pixels
 
+    def check(self, source: Source) -> None:
+        """Check that a file is still as it was identified.
+
+        Raises:
+            SourceError: It is gone, or it changed.
+        """
+        if source.stat is not None:
+            check_unchanged(source.path, source.uri, source.stat)
+
     def read_mask(
         self,
         source: Source,

@@ -90,6 +90,7 @@ def encode_tree(tree: Tree) -> bytes:
                     "stored": entry.stored,
                     "fingerprint": entry.fingerprint,
                     "is_protected": entry.is_protected,
+                    "tiles": entry.tiles,
                 }
                 for entry in _sorted(tree.entries)
             ],

@@ -165,6 +165,7 @@ class TileStore:
             stored=stored,
             fingerprint=asset_fingerprint(record.asset),
             is_protected=record.asset.is_protected,
+            tiles=sum(root.tiles for _, root in record.arrays if root is not None),
         )
 
     def publish(
