@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,8 +32,24 @@ def array_path(asset: Asset, key: ArrayKey) -> str:
     return join(asset.group(asset.band(key.band).grid), str(key.level), name)
 
 
+def tile_plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
+    """Return how many (rows, columns) of tiles an array has."""
+    geobox = asset.grid(asset.band(key.band).grid).geobox
+    return geobox.tile_shape(tile=asset.tile, level=key.level)
+
+
+def parse_place(text: str) -> tuple[int, int] | None:
+    """Return (row, column) of the end of a chunk key, or None where it is not written so."""
+    row, _, col = text.partition("/")
+    try:
+        place = (int(row), int(col))
+    except ValueError:
+        return None
+    return place if min(place) >= 0 and text == f"{place[0]}/{place[1]}" else None
+
+
 def plain_group() -> bytes:
-    """Return the document of a folder above the assets."""
+    """Return the document of a folder above assets."""
     return _text(_group({})).encode()
 
 
@@ -80,6 +95,17 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
         **_consolidated(groups, arrays),
     }
+
+
+def folders_above(asset_ids: Iterable[str]) -> frozenset[str]:
+    """Return every folder that stands above some assets: `a` and `a/b` above `a/b/c`."""
+    found: set[str] = set()
+    for asset_id in asset_ids:
+        folder = asset_id.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(found)
 
 
 def join(*parts: str) -> str:
@@ -167,7 +193,7 @@ def _array(
     dtype: str,
     chunk_shape: tuple[int, ...],
     fill: Json,
-    codecs: list[Any],
+    codecs: Sequence[Json],
     dimensions: tuple[str, ...],
     attributes: Attributes,
 ) -> Json:
@@ -206,7 +232,9 @@ def _consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -
             if name.startswith(prefix) and name
         )
         inline = f'{{"kind":"inline","must_understand":false,"metadata":{{{below}}}}}'
-        found[join(path, DOCUMENT)] = f'{plain[path][:-1]},"consolidated_metadata":{inline}}}'.encode()
+        found[join(path, DOCUMENT)] = (
+            f'{plain[path][:-1]},"consolidated_metadata":{inline}}}'.encode()
+        )
     return found
 
 
