@@ -24,6 +24,7 @@ _SHUFFLES: dict[str, int] = {
     "shuffle": blosc.SHUFFLE,
     "bitshuffle": blosc.BITSHUFFLE,
 }
+_BLOSC_HEADER = 16
 _GZIP_WINDOW = 31
 """zlib's window bits for a gzip frame; its header has no time."""
 
@@ -67,7 +68,7 @@ def decode(codec: Codec, data: bytes, dtype: str | np.dtype[Any], tile: int) -> 
     kind = np.dtype(dtype).newbyteorder("<")
     try:
         if codec.name == "blosc":
-            plain = blosc.decompress(data)
+            plain = blosc.decompress(_whole_blosc(data))
         elif codec.name == "zstd":
             plain = zstd.decompress(data)
         elif codec.name == "gzip":
@@ -126,6 +127,13 @@ def content_digest(pixels: npt.NDArray[Any]) -> Digest:
 
 def _flat(pixels: npt.NDArray[Any]) -> memoryview:
     return pixels.reshape(-1).view(np.uint8).data
+
+
+def _whole_blosc(data: bytes) -> bytes:
+    """Refuse a cut buffer: Blosc itself trusts the lengths that the header gives."""
+    if len(data) < _BLOSC_HEADER or int.from_bytes(data[12:16], "little") != len(data):
+        raise ValueError(f"{len(data)} bytes are no whole Blosc buffer")
+    return data
 
 
 def _shuffle(codec: Codec) -> int:

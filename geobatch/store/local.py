@@ -1,5 +1,5 @@
 """A backend in a folder of a local disk: written aside, made durable, renamed into place."""
-# ruff: noqa: PTH -- thousands of puts a second: a Path costs more than the call beneath it
+# ruff: noqa: PTH104, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
 
 from __future__ import annotations
 
