@@ -36,7 +36,7 @@ def levels_of(store: Path, asset: str, band: str) -> list[Path]:
 
 def read(path: Path) -> Pixels:
     array = zarr.open_array(path, mode="r")
-    return cast("Pixels", np.asarray(array[...]))
+    return np.asarray(array[...])
 
 
 def source(name: str, band: int = 1) -> Pixels:
