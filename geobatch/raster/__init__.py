@@ -7,4 +7,13 @@ from geobatch.raster.footprint import footprint_mask
 from geobatch.raster.header import Header, probe
 from geobatch.raster.reader import Reader
 
-__all__ = ["Header", "Reader", "footprint_mask", "gdal_environment", "identify", "parse_crs", "probe", "stat"]
+__all__ = [
+    "Header",
+    "Reader",
+    "footprint_mask",
+    "gdal_environment",
+    "identify",
+    "parse_crs",
+    "probe",
+    "stat",
+]

@@ -43,7 +43,9 @@ def test_code_of_another_datum_is_not_believed() -> None:
     assert 'ID["EPSG",32618]' in wkt
     crs = parse_crs(wkt)
     assert crs.code is None
-    assert pyproj.CRS(crs.wkt).ellipsoid.inverse_flattening == 290
+    ellipsoid = pyproj.CRS(crs.wkt).ellipsoid
+    assert ellipsoid is not None
+    assert ellipsoid.inverse_flattening == 290
 
 
 def test_code_of_another_datum_name_with_the_same_numbers_is_believed() -> None:

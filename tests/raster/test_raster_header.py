@@ -40,9 +40,9 @@ def write(path: Path, pixels: Any, *, after: Any = None, **options: Any) -> Path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with rasterio.open(path, "w", **profile) as dataset:
-            dataset.write(pixels)
-            if after:
+            if after:  # before the pixels: what is said later may go into a sidecar
                 after(dataset)
+            dataset.write(pixels)
     return path
 
 
