@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import pickle
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,17 +106,20 @@ def test_a_live_run_is_left_alone_and_a_dead_one_removed(root: Path) -> None:
     assert LocalBackend(root).get("objects/c") == b"x"
 
 
-def _die_while_running(root: Path) -> None:
-    backend = LocalBackend(root)
-    backend.put("objects/a", b"x")
-    os.kill(os.getpid(), signal.SIGKILL)
+DIE_WHILE_RUNNING = """
+import os, signal, sys
+from geobatch.store.local import LocalBackend
+
+backend = LocalBackend(sys.argv[1])
+backend.put("objects/a", b"x")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_the_lock_of_a_killed_process_is_free(root: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_die_while_running, args=(root,))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    command = [sys.executable, "-c", DIE_WHILE_RUNNING, str(root)]
+    process = subprocess.run(command, check=False)
+    assert process.returncode == -signal.SIGKILL
     (folder,) = runs(root)
     descriptor = os.open(folder / "lock", os.O_RDWR)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
