@@ -70,7 +70,7 @@ def remarks(text: str, scalars: list[ScalarNode]) -> list[Remark]:
         line = text[line_start:end]
         while passed < len(spans) and spans[passed][1] <= line_start:
             passed += 1
-        if not line.strip():
+        if not line.strip(" \t"):
             if not _is_inside(spans[passed : passed + 1], line_start):
                 found.append(
                     Remark(text="", line=number, column=1, start=line_start, is_alone=True)
@@ -101,11 +101,11 @@ def _comment(
         if any(first <= start < last for first, last in nearby):
             continue
         yield Remark(
-            text=match[0].rstrip(),
+            text=match[0].rstrip(" \t"),
             line=number,
             column=match.start() + 1,
             start=start,
-            is_alone=not line[: match.start()].strip(),
+            is_alone=not line[: match.start()].strip(" \t"),
         )
         return
 
@@ -124,6 +124,7 @@ def attach(root: Node, text: str, found: list[Remark]) -> Comments:
     for remark in found:
         while index < len(elements) and elements[index].node.start < remark.start:
             index += 1
+            blanks = []
         if not remark.text:
             blanks = [""]
             continue

@@ -76,7 +76,8 @@ def _document_starts(text: str) -> list[int] | None:
         if isinstance(event, yaml.DocumentStartEvent):
             if event.version or event.tags:
                 return None
-            starts.append(event.start_mark.index)
+            mark: Any = event.start_mark
+            starts.append(mark.index)
         elif isinstance(event, yaml.DocumentEndEvent) and event.explicit:
             return None
     return starts
@@ -162,7 +163,7 @@ class Emitter:
             return lines
         inline = self._inline(value, part)
         if inline is not None and self._fits(head, inline, value):
-            return [f"{head} {inline}".rstrip() + tail]
+            return [f"{head} {inline}".rstrip(" ") + tail]
         return [head + tail, *self.block(value, part, indent + "  ")]
 
     def _item(self, item: Node, part: type[Part] | None, indent: str) -> list[str]:
@@ -172,7 +173,7 @@ class Emitter:
             return lines
         inline = self._inline(item, part)
         if inline is not None and self._fits(head, inline, item):
-            return [f"{head} {inline}".rstrip() + (f"  {beside}" if beside else "")]
+            return [f"{head} {inline}".rstrip(" ") + (f"  {beside}" if beside else "")]
         lines = self.block(item, part, indent + "  ")
         skip = 0
         while not lines[skip].strip() or lines[skip].lstrip().startswith("#"):
@@ -209,13 +210,16 @@ class Emitter:
         if not isinstance(node, ScalarNode) or node.style not in ("|", ">"):
             return None
         first, *body = self._source[node.start : node.end].splitlines()
-        while body and not body[-1].strip():
+        while body and not body[-1].strip(" \t"):
             body.pop()
         if "+" in first[:3] or re.match(r"[|>][-+]?\d", first) or not body:
             return [f"{head} {_quoted(node.text)}"]
-        full = next(line for line in body if line.strip())
+        full = next(line for line in body if line.strip(" \t"))
         margin = len(full) - len(full.lstrip(" "))
-        return [f"{head} {first.rstrip()}", *_indented([b[margin:] for b in body], indent + "  ")]
+        return [
+            f"{head} {first.rstrip(' ')}",
+            *_indented([b[margin:] for b in body], indent + "  "),
+        ]
 
 
 def _indented(lines: list[str], indent: str) -> list[str]:
@@ -242,17 +246,14 @@ def _json(node: Node, part: type[Part] | None, indent: str) -> str:
     """Return a value as JSON; what holds only scalars and is short stays on one line."""
     deeper = indent + "  "
     if isinstance(node, ScalarNode):
-        return json.dumps(node.text, ensure_ascii=False) if node.style else node.text
+        return _quoted(node.text) if node.style else node.text
     if isinstance(node, ListNode):
         brackets, children = "[]", node.items
         rows = [_json(item, part, deeper) for item in node.items]
     elif isinstance(node, MappingNode):
         ordered = _ordered(node, part)
         brackets, children = "{}", [row[2] for row in ordered]
-        rows = [
-            f"{json.dumps(n or k.text, ensure_ascii=False)}: {_json(v, p, deeper)}"
-            for n, k, v, p in ordered
-        ]
+        rows = [f"{_quoted(n or k.text)}: {_json(v, p, deeper)}" for n, k, v, p in ordered]
     else:
         raise TypeError(type(node).__name__)
     line = brackets[0] + ", ".join(rows) + brackets[1]

@@ -108,6 +108,9 @@ def _compose_yaml(text: str, composer: Composer) -> None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
+        end = place_at(text, len(text))
+        if (place.line, place.column) > (end.line, end.column):
+            place = end  # the parser adds a line break of its own
         message = ", ".join(part for part in (error.context, error.problem) if part)
         hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
         problem = composer.problem(place, "yaml-syntax", message or "not YAML", hint)

@@ -6,6 +6,7 @@ from typing import Any
 
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.shape import to_camel
+from geobatch.spec.values import PROPERTY_KEY
 
 
 def schema() -> dict[str, Any]:
@@ -23,6 +24,7 @@ def schema() -> dict[str, Any]:
     made["required"] = ["tilesets"]
     properties = made["properties"]
     properties["tilesets"]["minItems"] = 1
+    properties["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
     for name in ("mask_bands", "maskBands"):
         one = properties[name]
         words = {key: one.pop(key) for key in ("description", "default")}

@@ -1,0 +1,123 @@
+"""Uris become files; what cannot be found is named with what is near."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geobatch.errors import Problem, SpecError
+from geobatch.spec import Expansion, expand, load, validate
+
+
+def written(folder: Path, sources: str, extra: str = "") -> Path:
+    file = folder / "specs" / "a.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"id: a\n{extra}tilesets: [{{sources: {sources}}}]\n")
+    return file
+
+
+def files_of(folder: Path, sources: str, extra: str = "") -> Expansion:
+    return expand(validate([written(folder, sources, extra)]).specs[0])
+
+
+def problems_of(folder: Path, sources: str, extra: str = "") -> tuple[Problem, ...]:
+    file = written(folder, sources, extra)
+    with pytest.raises(SpecError) as caught:
+        validate([file])
+    with pytest.raises(SpecError) as again:
+        expand(load([file]).specs[0])
+    assert again.value.problems == caught.value.problems
+    return caught.value.problems
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for name in ("b.tif", "a.tif", "B.tif", "t10.tif", "deep/er/c.tif", "odd[1].tif", ".hid.tif"):
+        file = tmp_path / "specs" / "data" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (tmp_path / "specs" / "data" / "folder.tif").mkdir()
+    return tmp_path
+
+
+def uris(expansion: Expansion) -> list[tuple[str, int]]:
+    return [(file.uri, file.source) for file in expansion.tilesets[0]]
+
+
+def test_a_glob_gives_a_source_per_file_sorted(data: Path) -> None:
+    found = files_of(data, "[{uris: [data/t*.tif]}, {uris: [data/?.tif]}]")
+    assert uris(found) == [
+        ("data/t10.tif", 0), ("data/B.tif", 1), ("data/a.tif", 1), ("data/b.tif", 1),
+    ]  # fmt: skip
+    for file in found.tilesets[0]:
+        assert file.path.is_absolute()
+        assert file.path == data / "specs" / file.uri
+
+
+def test_recursive_and_parent_globs(data: Path) -> None:
+    assert uris(files_of(data, "[{uris: ['**/c.tif']}]")) == [("data/deep/er/c.tif", 0)]
+    assert uris(files_of(data, "[{uris: [../specs/*/a.tif]}]")) == [("../specs/data/a.tif", 0)]
+    absolute = str(data / "specs" / "data" / "a.tif")
+    assert uris(files_of(data, f"[{{uris: ['{absolute[:-5]}[a].tif']}}]")) == [(absolute, 0)]
+
+
+def test_a_literal_name_with_brackets(data: Path) -> None:
+    assert uris(files_of(data, "[{uris: ['data/odd[1].tif']}]")) == [("data/odd[1].tif", 0)]
+
+
+def test_prefix_is_put_literally(data: Path) -> None:
+    found = files_of(data, "[{uris: ['0.tif']}, {uris: ['?.tif']}]", "uri_prefix: data/t1\n")
+    assert uris(found) == [("data/t10.tif", 0), ("data/t10.tif", 1)]
+
+
+def test_several_globs_in_one_source(data: Path) -> None:
+    found = files_of(data, "[{uris: ['data/b.t*', 'data/a.t*']}]")
+    assert uris(found) == [("data/b.tif", 0), ("data/a.tif", 0)]
+
+
+def test_the_working_folder_plays_no_part(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(data, "[{uris: [data/a.tif]}]")
+    monkeypatch.chdir(data)
+    (spec,) = validate([Path("specs")]).specs
+    assert spec.path == "specs/a.yaml"
+    files = expand(spec).tilesets[0]
+    assert [file.path for file in files] == [data / "specs" / "data" / "a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("sources", "rule", "column", "words"),
+    [
+        ("[{uris: [data/aa.tif]}]", "missing-file", 31, "`data/a.tif`"),
+        ("[{uris: [dta/a.tif]}]", "missing-file", 31, "`data`"),
+        ("[{uris: ['data/z*.tif']}]", "missing-file", 31, "no file matches"),
+        ("[{uris: [data/folder.tif]}]", "missing-file", 31, "is a folder"),
+        ("[{uris: ['gs://b/a.tif']}]", "unsupported-uri", 31, "not supported yet"),
+        ("[{uris: ['file:///a.tif']}]", "unsupported-uri", 31, "`/a.tif`"),
+        ("[{uris: ['https://b/*.tif']}]", "unsupported-uri", 31, "`https://`"),
+        ("[{uris: [/vsicurl/x]}]", "unsupported-uri", 31, "virtual"),
+        ("[{uris: [data/a.tif, data/b.tif]}]", "sidecar-unsupported", 43, "one source per file"),
+        ("[{uris: ['data/*.tif', data/b.tif]}]", "sidecar-unsupported", 45, "one source per file"),
+        ('[{uris: ["a\\0.tif"]}]', "unsupported-uri", 31, "U+0000"),
+        (f"[{{uris: [{'n' * 5000}.tif]}}]", "missing-file", 31, "no file"),
+        ("[{uris: ['data/[z-a].tif']}]", "missing-file", 31, "no file matches"),
+        ("[{uris: ['data/?.tif'], dimensions: {width: 1, height: 1}}]", "glob-placement", 46, "3"),
+        ("[{uris: ['data/?.tif'], affine_transform: {scale_x: 1, scale_y: 1}}]",
+         "glob-placement", 46, "3"),
+    ],
+)  # fmt: skip
+def test_problems(data: Path, sources: str, rule: str, column: int, words: str) -> None:
+    found = problems_of(data, sources)
+    assert [(one.rule, one.line, one.column) for one in found] == [(rule, 2, column)]
+    assert words in f"{found[0].message} {found[0].hint}"
+
+
+def test_a_glob_of_one_file_may_be_placed(data: Path) -> None:
+    sources = "[{uris: ['data/t*.tif'], affine_transform: {scale_x: 1, scale_y: 1}}]"
+    assert uris(files_of(data, sources)) == [("data/t10.tif", 0)]
+
+
+def test_a_dangling_link(data: Path) -> None:
+    (data / "specs" / "data" / "link.tif").symlink_to("nowhere")
+    (found,) = problems_of(data, "[{uris: [data/link.tif]}]")
+    assert "link leads nowhere" in found.message
