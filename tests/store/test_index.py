@@ -182,3 +182,24 @@ def test_what_cannot_be_is_refused() -> None:
         index.write((2, 2), entries=entries({(2, 0): 1}))
     with pytest.raises(ValueError, match="twice"):
         index.write((2, 2), entries=np.concatenate([entries({(1, 0): 1})] * 2))
+
+
+@given(st.data())
+def test_equal_content_hashes_are_equal_places_and_pixels(data: st.DataObject) -> None:
+    shape = data.draw(planes())
+    one, other = data.draw(tiles(shape)), data.draw(tiles(shape))
+    values = sorted(one.values())
+    moved = dict(zip(data.draw(st.permutations([*other, *one])), values, strict=False))
+    roots = [new_index().write(shape, entries=entries(found)) for found in (one, moved)]
+    contents = [root and root.content for root in roots]
+    assert (contents[0] == contents[1]) == (one == moved)
+
+
+def test_an_index_does_not_differ_from_itself() -> None:
+    backend = MemoryBackend()
+    index = Index(Objects(backend))
+    root = index.write((100, 100), entries=entries({(0, 0): 1, (99, 99): 2}))
+    for name in list(backend.list("")):
+        backend.delete(name)
+    found = Index(Objects(backend)).diff((100, 100), root, root)
+    assert [len(part) for part in found] == [0, 0, 0]
