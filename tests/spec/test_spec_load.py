@@ -70,10 +70,10 @@ def test_every_field_arrives(tmp_path: Path) -> None:
     main, mask = spec.tilesets
     assert (main.id, main.crs, main.dtype) == ("main", "EPSG:32633", "float32")
     assert (mask.id, mask.crs, mask.dtype) == ("mask", None, None)
-    assert main.sources[0].uris == ("lc_*.tif",)
-    assert main.sources[0].affine_transform is None
-    assert main.sources[1].affine_transform == (10, 0, 500000, 0, -10, 5000000)
-    assert main.sources[1].dimensions == (3, 4)
+    free, placed = main.sources
+    assert (free.uris, free.affine_transform, free.dimensions) == (("lc_*.tif",), None, None)
+    assert placed.affine_transform == (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0)
+    assert placed.dimensions == (3, 4)
     assert spec.bands is not None
     first, second = spec.bands
     assert second.pyramiding_policy is None
@@ -97,7 +97,7 @@ def test_every_field_arrives(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (spec.skip_metadata_read, spec.memo, spec.tile) == (True, "notes", 256)
     assert spec.codec == Codec(name="blosc", level=5, compressor="lz4", shuffle="shuffle")
-    assert spec.bounds == (0, 1, 20, 31.5)
+    assert spec.bounds == (0.0, 1.0, 20.0, 31.5)
     assert spec.is_protected
 
 

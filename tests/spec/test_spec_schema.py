@@ -69,8 +69,8 @@ def test_it_is_a_schema_with_a_word_for_every_key() -> None:
         "id: a\ncodec: {name: blosc, level: 3, compressor: zstd, shuffle: bitshuffle}\n" + T,
         "id: a\nstart_time: {seconds: 5}\nend_time: '2020-01-01T00:00:00.123+01:00'\n" + T,
         "id: a\nmissingData: {values: [1, 2.5, 'NaN']}\npyramidingPolicy: mode\n" + T,
-        "id: a\ntilesets: [{dataType: FLOAT, sources: [{uris: [x], affineTransform: {scaleX: 1,"
-        + " scaleY: -1}}]}]\n",
+        "id: a\ntilesets: [{dataType: FLOAT, sources: [{uris: [x]}]}]\n",
+        "id: a\ntilesets: [{sources: [{uris: [x], affineTransform: {scaleX: 1, scaleY: -1}}]}]\n",
         "id: a\ngrid: {bounds: [0, 0, 1, 1]}\nproperties: {a: 1, system:b: x}\n" + T,
     ],
 )
