@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from geobatch.model.asset import (
     Asset,
@@ -233,6 +233,7 @@ def test_the_order_and_spelling_of_missing_values_do_not_count() -> None:
     assert first_fingerprint(valued(1)) != first_fingerprint(valued(1, 2))
 
 
+@settings(max_examples=40)
 @given(assets())
 def test_an_asset_keeps_its_fingerprint_through_json(asset: Asset) -> None:
     again = asset_from_json(visible_json(asset), recorded_json(asset))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geobatch.model.asset import Asset, Kind
@@ -97,6 +97,7 @@ def test_a_crash_at_any_operation(before: int, is_done: bool, fate: Fate) -> Non
         assert list(read_all(disk)) == new
 
 
+@settings(max_examples=50)
 @given(st.data())
 def test_a_crash_with_any_fate_of_each_name(data: st.DataObject) -> None:
     crash_at = data.draw(st.integers(0, operations(1) - 1))

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geobatch.errors import CorruptObjectError, FormatError
@@ -49,6 +49,7 @@ BAND = Band(
 )
 
 
+@settings(max_examples=40)
 @given(records())
 def test_an_asset_comes_back(record: AssetRecord) -> None:
     data = encode_asset(record)
@@ -67,6 +68,7 @@ def _with_plain_numbers(record: AssetRecord) -> AssetRecord:
     return replace(record, asset=replace(record.asset, bands=bands))
 
 
+@settings(max_examples=40)
 @given(records())
 def test_an_asset_document_is_canonical(record: AssetRecord) -> None:
     data = encode_asset(record)
@@ -80,6 +82,7 @@ def test_an_asset_document_is_canonical(record: AssetRecord) -> None:
     assert asset_content(record) == digest_bytes(visible.encode())
 
 
+@settings(max_examples=40)
 @given(records(), DIGESTS)
 def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, digest: str) -> None:
     asset = record.asset
@@ -114,6 +117,7 @@ def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, diges
     assert asset_content(other) == asset_content(record)
 
 
+@settings(max_examples=40)
 @given(records())
 def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
     stat = FileStat(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5)
@@ -130,6 +134,7 @@ def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
     assert encode_asset(here) == encode_asset(record)
 
 
+@settings(max_examples=40)
 @given(records(), DIGESTS)
 def test_what_readers_see_moves_the_content(record: AssetRecord, digest: str) -> None:
     asset = record.asset

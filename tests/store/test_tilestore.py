@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geobatch.errors import (
@@ -64,6 +64,7 @@ def test_a_store_begins_without_commits(store: TileStore) -> None:
         store.at("HEAD")
 
 
+@settings(max_examples=40)
 @given(records())
 def test_what_was_published_is_read_back(record: AssetRecord) -> None:
     store = TileStore.create(MemoryBackend())
