@@ -230,6 +230,7 @@ def _open(source: Source) -> _Handle:
     real = regular_file(path, source.uri)
     check_unchanged(source.path, source.uri, expected)
     try:
+        sizes, mask_sizes = _block_sizes(real)
         dataset = open_dataset(real)
     except FAILURES as error:
         check_unchanged(source.path, source.uri, expected)
@@ -242,25 +243,20 @@ def _open(source: Source) -> _Handle:
             f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
             f" got {dataset.height} x {dataset.width}"
         )
-    sizes, mask_sizes = _block_sizes(real)
     return _Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
 
 
 def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
-    # Only for the count of bytes: what cannot be parsed is not counted.
-    try:
-        with path.open("rb") as file:
-            first, *others = tiff.read_directories(file)
-            size = _plane(file, first)
-            masks = (
-                tiff.read_block_sizes(file, other)
-                for other in others
-                if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4
-                and _plane(file, other) == size
-            )
-            return tiff.read_block_sizes(file, first), next(masks, None)
-    except (OSError, ValueError):
-        return None, None
+    with path.open("rb") as file:
+        first, *others = tiff.read_directories(file)
+        size = _plane(file, first)
+        masks = (
+            tiff.read_block_sizes(file, other)
+            for other in others
+            if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4
+            and _plane(file, other) == size
+        )
+        return tiff.read_block_sizes(file, first), next(masks, None)
 
 
 def _plane(file: Any, directory: tiff.Directory) -> tuple[int, int]:

@@ -32,6 +32,7 @@ _TYPES = {
     11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
 }  # fmt: skip
 _MAX_DIRECTORIES = 64
+_MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
 
 
@@ -96,32 +97,35 @@ def is_tiff(start: bytes) -> bool:
 def read_directories(file: BinaryIO) -> list[Directory]:
     """Return the directories of a TIFF in file order; the first is the full image.
 
+    GDAL passes over a tag or a later directory that lies beyond the end of the file, and so loses
+    decoding tables, masks or the transform of a file that was cut short; here that is an error.
+
     Raises:
-        ValueError: The file is not a TIFF, or its first directory is broken.
+        ValueError: The file is not a TIFF, or it ends before its directories do.
     """
+    size = file.seek(0, 2)
     file.seek(0)
     start = file.read(16)
     if not is_tiff(start):
         raise ValueError(f"starts with the bytes {start[:4]!r}, not as a TIFF")
     order = "<" if start[:2] == b"II" else ">"
     is_big = b"+" in start[2:4]
-    try:
-        offset = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)[0]
-    except struct.error:
-        raise ValueError("the file ends within its header") from None
     found: list[Directory] = []
     seen: set[int] = set()
-    while offset and offset not in seen and len(found) < _MAX_DIRECTORIES:
-        seen.add(offset)
-        try:
+    try:
+        offset = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)[0]
+        while offset and offset not in seen and len(found) < _MAX_DIRECTORIES:
+            seen.add(offset)
             directory, offset = _read_directory(file, order, offset, is_big=is_big)
-        except (struct.error, OSError, OverflowError):
-            if not found:
-                raise ValueError("the file ends within its first directory") from None
-            break  # what follows the image is not needed to read it
-        found.append(directory)
+            found.append(directory)
+    except (struct.error, OSError, OverflowError):
+        raise ValueError(f"the file ends before its directory {len(found)}") from None
     if not found:
         raise ValueError("the file has no directory")
+    for number, directory in enumerate(found):
+        for tag, field in directory.fields.items():
+            if field.offset + field.count * np.dtype(_TYPES[field.type]).itemsize > size:
+                raise ValueError(f"tag {tag} of directory {number} lies beyond the end of the file")
     return found
 
 
@@ -133,10 +137,12 @@ def _read_directory(
     size = struct.calcsize("<" + entry)
     file.seek(offset)
     count = struct.unpack(order + head, file.read(struct.calcsize("<" + head)))[0]
-    data = file.read(min(count, 65536) * size)
+    if count > _MAX_FIELDS:
+        raise struct.error
+    data = file.read(count * size)
     first = offset + struct.calcsize("<" + head)
     fields = {}
-    for index in range(min(count, 65536)):
+    for index in range(count):
         tag, kind, values, _ = struct.unpack_from(order + entry, data, index * size)
         if kind not in _TYPES:
             continue
@@ -144,8 +150,7 @@ def _read_directory(
         if values * np.dtype(_TYPES[kind]).itemsize > inline:
             place = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
         fields[tag] = Field(type=kind, count=values, offset=place)
-    rest = file.read(inline)
-    following = struct.unpack(order + pointer, rest)[0] if len(rest) == inline else 0
+    following = struct.unpack(order + pointer, file.read(inline))[0]
     return Directory(order=order, fields=fields), following
 
 
