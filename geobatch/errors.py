@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class Code(StrEnum):
-    """Stable names of failures, for machines. Append only: a released code never changes meaning."""
+    """Stable names of failures, for machines. Append only: a released code keeps its meaning."""
 
     SPEC = "spec"
     """A spec file says something that cannot be."""

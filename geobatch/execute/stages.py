@@ -235,7 +235,8 @@ def _blocks(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
     rows, cols = (-(-size // side) for size in mask.shape)
     padded = np.zeros((rows * side, cols * side), dtype=np.bool_)
     padded[: mask.shape[0], : mask.shape[1]] = mask
-    return np.any(padded.reshape(rows, side, cols, side), axis=(1, 3))
+    blocks: npt.NDArray[np.bool_] = np.any(padded.reshape(rows, side, cols, side), axis=(1, 3))
+    return blocks
 
 
 def _entries(rows: list[tuple[int, int, bytes, bytes, int]]) -> npt.NDArray[np.void]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from geobatch.model.asset import Asset
@@ -139,6 +139,10 @@ class Plan:
     """Hash of store, base, specs and sources: the same on every machine."""
     changes: tuple[AssetChange, ...]
     """Sorted by asset id; assets that stay as they are stand as KEEP."""
+    sources_hashed: int = field(default=0, compare=False)
+    """How many sources were read to be identified."""
+    sources_by_stat: int = field(default=0, compare=False)
+    """How many sources were known by their stat."""
 
     @property
     def is_empty(self) -> bool:

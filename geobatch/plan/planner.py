@@ -49,6 +49,8 @@ def plan(
         base_commit=base.digest,
         plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, sorted(fingerprints)]),
         changes=tuple(sorted(changes, key=lambda change: change.id)),
+        sources_hashed=resolution.sources_hashed,
+        sources_by_stat=resolution.sources_by_stat,
     )
 
 

@@ -90,7 +90,11 @@ def decide_band(
         source, values = MaskSource.FILE, ()
     else:
         source, values = MaskSource.NONE, ()
-    fill, is_free = _fill(dtype, header.dtypes[index], values, nodata)
+    if missing is not None:
+        nodata = missing[0] if missing else None
+    fill, is_free = _fill(dtype, header.dtypes[index], nodata)
+    # A nodata that is not what masks the band may be the value of a valid pixel.
+    is_free = is_free or source is MaskSource.VALUES
     return Band(
         id=band_id,
         grid=grid,
@@ -125,12 +129,10 @@ def _nodata(header: Header, index: int, dtype: str) -> Number | None:
     return in_dtype(value, dtype)
 
 
-def _fill(
-    dtype: str, file_dtype: str, values: tuple[Number, ...], nodata: Number | None
-) -> tuple[Number, bool]:
+def _fill(dtype: str, file_dtype: str, nodata: Number | None) -> tuple[Number, bool]:
     """Return the value burned into masked pixels, and whether no valid pixel can equal it."""
-    if values:
-        return values[0], True
+    if nodata is not None:
+        return nodata, False
     if dtype.startswith("float"):
         return math.nan, True
     if dtype != file_dtype and {dtype, file_dtype} != {"int8", "uint8"}:
@@ -139,4 +141,4 @@ def _fill(
             return int(wide.min), True
         if wide.max > narrow.max:
             return int(wide.max), True
-    return (0 if nodata is None else int(nodata)), False
+    return 0, False

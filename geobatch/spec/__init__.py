@@ -2,7 +2,7 @@
 
 from geobatch.spec.expand import Expansion, SourceFile, expand, validate
 from geobatch.spec.format import fmt_text
-from geobatch.spec.load import load, problem
+from geobatch.spec.load import load, problem, spec_files
 from geobatch.spec.nouns import (
     BandSpec,
     FootprintSpec,
@@ -19,5 +19,5 @@ from geobatch.spec.schema import schema
 __all__ = [
     "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
     "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
-    "schema", "validate",
+    "schema", "spec_files", "validate",
 ]  # fmt: skip

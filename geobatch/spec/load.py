@@ -75,6 +75,18 @@ def raise_all(problems: Iterable[Problem]) -> None:
         raise SpecError(tuple(every))
 
 
+def spec_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the spec files that some paths name, folders searched.
+
+    Raises:
+        SpecError: A path does not exist.
+    """
+    problems: list[Problem] = []
+    files = tuple(_files(paths, problems))
+    raise_all(problems)
+    return files
+
+
 def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
     seen: set[str] = set()
     for path in map(Path, paths):

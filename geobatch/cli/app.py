@@ -1,0 +1,292 @@
+"""The commands; each imports what it needs when it runs, so that help starts at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geobatch.cli.exits import Exit
+from geobatch.cli.settings import Settings
+from geobatch.errors import NotFoundError
+
+_EPILOG = (
+    "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
+    "lines, -j N for the number of workers, -q and -v."
+)
+
+app = typer.Typer(
+    name="geobatch",
+    help="Raster assets from reviewed specs: only what changed is rebuilt.",
+    epilog=_EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Paths = Annotated[
+    list[Path], typer.Argument(help="Spec files, or folders of them.", show_default=False)
+]
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed  # noqa: PLC0415
+
+        settings: Settings = context.obj
+        settings.output.line(f"geobatch {installed('geobatch')}")
+        settings.output.record("version", version=installed("geobatch"))
+        raise typer.Exit
+
+
+@app.command(epilog=_EPILOG)
+def init(context: typer.Context) -> int:
+    """Make an empty store; `apply` does so by itself."""
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    store = TileStore.create(settings.store)
+    store.close()
+    settings.output.line(f"store {settings.store}  id {store.id}")
+    settings.output.record("store", path=str(settings.store), id=store.id)
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def validate(context: typer.Context, paths: Paths) -> int:
+    """Check specs and that their files are there; no raster is opened."""
+    from geobatch.spec import validate as validate_specs  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    specs = validate_specs(paths).specs
+    files = len({spec.path for spec in specs})
+    settings.output.line(
+        f"{_count(len(specs), 'asset')} in {_count(files, 'file')}: no problems found"
+    )
+    settings.output.record("valid", assets=[spec.id for spec in specs], files=files)
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def fmt(
+    context: typer.Context,
+    paths: Paths,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if a file would change.")
+    ] = False,
+) -> int:
+    """Write specs in the canonical form; comments stay."""
+    from geobatch.spec import fmt_text, spec_files  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    changed = 0
+    files = spec_files(paths)
+    for path in files:
+        # Bytes, since text mode would hide line endings that need mending.
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        formatted = fmt_text(text, path=str(path))
+        if formatted == text:
+            continue
+        changed += 1
+        if not check:
+            path.write_bytes(formatted.encode())
+        settings.output.line(f"{'would format' if check else 'formatted'} {path}")
+        settings.output.record("formatted", path=str(path), written=not check)
+    settings.output.note(f"{changed} of {_count(len(files), 'file')} not in the canonical form")
+    return Exit.ERROR if check and changed else Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def schema(context: typer.Context) -> int:
+    """Print the JSON Schema of specs, for editors."""
+    import json  # noqa: PLC0415
+
+    from geobatch.spec import schema as spec_schema  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+    settings.output.record("schema", schema=spec_schema())
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def plan(
+    context: typer.Context,
+    paths: Paths,
+    *,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 2 if there are changes.")
+    ] = False,
+) -> int:
+    """Say what apply would do, and do nothing."""
+    import time  # noqa: PLC0415
+
+    from geobatch import workflow  # noqa: PLC0415
+    from geobatch.cli.plan_view import plan_json, plan_lines  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    started = time.perf_counter()
+    made = workflow.plan(paths, store=settings.store, workers=settings.workers)
+    for line in plan_lines(made, seconds=time.perf_counter() - started):
+        settings.output.line(line)
+    settings.output.record("plan", **plan_json(made))
+    return Exit.CHANGES if detailed_exitcode and not made.is_empty else Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def apply(context: typer.Context, paths: Paths) -> int:
+    """Make the store hold what the specs declare, in one atomic commit."""
+    from geobatch import workflow  # noqa: PLC0415
+    from geobatch.cli.plan_view import change_json, change_lines  # noqa: PLC0415
+    from geobatch.cli.progress import observing  # noqa: PLC0415
+    from geobatch.cli.store_view import summary_json, summary_lines  # noqa: PLC0415
+    from geobatch.model.plan import Op  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    output = settings.output
+    with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
+        summary = workflow.apply(
+            paths, store=settings.store, workers=settings.workers, observer=observer
+        )
+    for change in summary.plan.changes:
+        if change.op is not Op.KEEP:
+            output.record("asset", **change_json(change))
+            for line in change_lines(change):
+                output.line(line)
+    for line in summary_lines(summary):
+        output.line(line)
+    output.record("summary", **summary_json(summary))
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def ls(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="Only assets whose id begins so.")] = "",
+    *,
+    at: At = None,
+) -> int:
+    """List the published assets."""
+    from geobatch.cli.store_view import asset_json, asset_row  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    with _reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        for entry in head.tree.entries:
+            if entry.id.startswith(prefix):
+                record = store.record(entry)
+                settings.output.line(asset_row(entry, record))
+                settings.output.record("asset", **asset_json(entry, record))
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def info(
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(help="Asset id; none for the store itself.")] = "",
+    *,
+    at: At = None,
+) -> int:
+    """Describe the store, or one asset: grids, levels, bands, tiles."""
+    from geobatch.cli.store_view import (  # noqa: PLC0415
+        asset_json,
+        asset_lines,
+        store_json,
+        store_lines,
+    )
+
+    settings: Settings = context.obj
+    with _reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        if not asset:
+            for line in store_lines(store, head):
+                settings.output.line(line)
+            settings.output.record("store", **store_json(store, head))
+            return Exit.OK
+        entry = head.tree.entry(asset)
+        if entry is None:
+            raise _no_asset(asset, [entry.id for entry in head.tree.entries])
+        record = store.record(entry)
+        for line in asset_lines(entry, record):
+            settings.output.line(line)
+        settings.output.record("asset", **asset_json(entry, record))
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def show(
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(help="Asset id.")],
+    *,
+    at: At = None,
+) -> int:
+    """Print everything that was decided of a published asset, as JSON: the resolved spec."""
+    import json  # noqa: PLC0415
+
+    from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    with _reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        entry = head.tree.entry(asset)
+        if entry is None:
+            raise _no_asset(asset, [entry.id for entry in head.tree.entries])
+        document = resolved_json(store, entry)
+        settings.output.line(json.dumps(document, indent=2, ensure_ascii=False))
+        settings.output.record("asset", **document)
+    return Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def log(
+    context: typer.Context,
+    *,
+    number: Annotated[
+        int, typer.Option("-n", "--max-count", min=1, help="How many commits at most.")
+    ] = 1_000_000,
+) -> int:
+    """List the commits, newest first."""
+    from itertools import islice  # noqa: PLC0415
+
+    from geobatch.cli.store_view import commit_json, commit_line  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    with _reading(settings) as store:
+        for head in islice(store.log(), number):
+            settings.output.line(commit_line(head))
+            settings.output.record("commit", **commit_json(head))
+    return Exit.OK
+
+
+def _reading(settings: Settings):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Return a context with the store open; imported late, for the sake of the other commands."""
+    from contextlib import closing  # noqa: PLC0415
+
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+
+    return closing(TileStore.open(settings.store))
+
+
+def _no_asset(asset: str, ids: list[str]) -> NotFoundError:
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(asset, ids, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets"
+    return NotFoundError(f"no asset `{asset}` is published", hint=hint)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,44 @@
+"""Exit codes: what a shell script or a CI job can tell apart."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from geobatch import errors
+
+
+class Exit(IntEnum):
+    """What an exit code means."""
+
+    OK = 0
+    ERROR = 1
+    CHANGES = 2
+    PARTIAL = 3
+    STALE = 4
+    REFUSED = 5
+    CORRUPT = 6
+    SOURCE = 7
+    NO_STORE = 10
+    LOCKED = 11
+    FORMAT = 12
+    USAGE = 64
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+_CODES: tuple[tuple[type[errors.GeobatchError], Exit], ...] = (
+    (errors.StalePlanError, Exit.STALE),
+    (errors.ConflictError, Exit.STALE),
+    (errors.ProtectedError, Exit.REFUSED),
+    (errors.CorruptObjectError, Exit.CORRUPT),
+    (errors.SourceError, Exit.SOURCE),
+    (errors.NoStoreError, Exit.NO_STORE),
+    (errors.LockedError, Exit.LOCKED),
+    (errors.FormatError, Exit.FORMAT),
+    (errors.InterruptedRunError, Exit.INTERRUPTED),
+)
+
+
+def exit_code(error: errors.GeobatchError) -> Exit:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)

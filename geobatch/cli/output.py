@@ -1,0 +1,79 @@
+"""Where things are printed: data to stdout, everything else to stderr, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from geobatch.errors import GeobatchError, SpecError
+
+
+class Output:
+    """The two streams of a command, in the form that the user asked for."""
+
+    def __init__(self, *, is_json: bool, is_quiet: bool) -> None:
+        self.is_json = is_json
+        """Whether stdout takes JSON lines only."""
+        self.is_quiet = is_quiet
+        """Whether to leave out progress and notes."""
+
+    def line(self, text: str = "") -> None:
+        """Print a line of data; left out under `--json`, where `record` says the same."""
+        if not self.is_json:
+            sys.stdout.write(f"{text}\n")
+
+    def record(self, kind: str, /, **fields: Any) -> None:
+        """Print a JSON line; left out without `--json`."""
+        if self.is_json:
+            text = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Print a remark to stderr, unless quiet."""
+        if not self.is_quiet:
+            sys.stderr.write(f"{text}\n")
+
+    def error(self, error: GeobatchError) -> None:
+        """Print an error with its hint."""
+        if self.is_json:
+            fields: dict[str, Any] = {"code": error.code.value, "message": error.message}
+            if error.hint:
+                fields["hint"] = error.hint
+            if isinstance(error, SpecError):
+                fields["problems"] = [
+                    {
+                        "path": problem.path,
+                        "line": problem.line,
+                        "column": problem.column,
+                        "rule": problem.rule,
+                        "message": problem.message,
+                        "hint": problem.hint,
+                    }
+                    for problem in error.problems
+                ]
+            self.record("error", **fields)
+            return
+        if isinstance(error, SpecError):
+            count = len(error.problems)
+            tail = f"{count} problem{'s' if count != 1 else ''}"
+            self._complain(f"{error.message}\n{tail}")
+            return
+        self._complain(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
+
+    def error_text(self, text: str, *, code: str) -> None:
+        """Print an error that is no `GeobatchError`."""
+        if self.is_json:
+            self.record("error", code=code, message=text)
+        else:
+            self._complain(f"error: {text}")
+
+    def end(self, code: int) -> None:
+        """Print the last JSON line."""
+        self.record("exit", code=int(code))
+
+    @staticmethod
+    def _complain(text: str) -> None:
+        sys.stdout.flush()
+        sys.stderr.write(f"{text}\n")

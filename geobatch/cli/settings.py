@@ -1,0 +1,76 @@
+"""Options that every command takes, before or after its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geobatch.cli.output import Output
+
+
+class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to click's
+    """A global option is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The global options."""
+
+    store: Path
+    """`--store`, or `GEOBATCH_STORE`."""
+    workers: int | None
+    """`-j`; None for one per processor."""
+    is_verbose: bool
+    """`-v`."""
+    output: Output
+    """Where to print; knows `--json` and `-q`."""
+
+
+def take_settings(
+    argv: Sequence[str], environment: Mapping[str, str]
+) -> tuple[Settings, tuple[str, ...]]:
+    """Split the global options off a command line, wherever they stand before a `--`.
+
+    Raises:
+        UsageProblem: An option lacks its value, or the value is wrong.
+    """
+    store = environment.get("GEOBATCH_STORE") or "store"
+    workers: int | None = None
+    flags = {"--json": False, "--quiet": False, "--verbose": False}
+    short = {"-q": "--quiet", "-v": "--verbose"}
+    rest: list[str] = []
+    tokens = iter(argv)
+    for token in tokens:
+        name, has_value, value = token.partition("=")
+        if token == "--":  # noqa: S105 - a separator, no secret
+            rest += [token, *tokens]
+        elif name in {"--store", "-j", "--jobs"}:
+            text = value if has_value else next(tokens, "")
+            if name == "--store":
+                store = _path(text)
+            else:
+                workers = _count(name, text)
+        elif token.startswith("-j") and token[2:].isdigit():
+            workers = _count("-j", token[2:])
+        elif short.get(token, token) in flags:
+            flags[short.get(token, token)] = True
+        else:
+            rest.append(token)
+    output = Output(is_json=flags["--json"], is_quiet=flags["--quiet"])
+    settings = Settings(
+        store=Path(store), workers=workers, is_verbose=flags["--verbose"], output=output
+    )
+    return settings, tuple(rest)
+
+
+def _path(text: str) -> str:
+    if not text:
+        raise UsageProblem("`--store` needs a folder")
+    return text
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise UsageProblem(f"`{name}` needs a number of workers from 1 to 1024, got `{text}`")
+    return int(text)

@@ -1,0 +1,196 @@
+"""Stores, assets, commits and run summaries for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from geobatch.cli.words import byte_text, count_text
+from geobatch.model.asset import Asset, Grid
+from geobatch.model.digest import number_to_json
+from geobatch.model.record import AssetRecord, Head, TreeEntry
+
+if TYPE_CHECKING:
+    from geobatch.store.tilestore import TileStore
+    from geobatch.workflow import ApplySummary
+
+
+def summary_lines(summary: ApplySummary) -> Iterator[str]:
+    """Yield what an apply did."""
+    tiles = summary.tiles
+    if summary.commit is None:
+        yield (
+            f"Nothing to do: {count_text(len(summary.plan.changes), 'asset')} as declared."
+            f"  {summary.seconds:.1f} s"
+        )
+    else:
+        yield ""
+        yield (
+            f"Applied in {summary.seconds:.1f} s: {count_text(tiles.written, 'tile')} written,"
+            f" {tiles.reused:,} reused, {tiles.empty:,} empty;"
+            f" {byte_text(summary.bytes.read)} read, {byte_text(summary.bytes.written)} written."
+        )
+        yield f"commit        {summary.commit}"
+    yield f"content root  {summary.content_root}"
+
+
+def summary_json(summary: ApplySummary) -> dict[str, Any]:
+    """Return the machine form of what an apply did."""
+    return {
+        "commit": summary.commit,
+        "content_root": summary.content_root,
+        "plan_id": summary.plan.plan_id,
+        "tiles": {
+            "written": summary.tiles.written,
+            "reused": summary.tiles.reused,
+            "empty": summary.tiles.empty,
+        },
+        "bytes": {"read": summary.bytes.read, "written": summary.bytes.written},
+        "seconds": round(summary.seconds, 3),
+    }
+
+
+def asset_row(entry: TreeEntry, record: AssetRecord) -> str:
+    """Return an asset's line in a listing."""
+    asset = record.asset
+    sizes = " + ".join(f"{grid.geobox.width} x {grid.geobox.height}" for grid in asset.grids)
+    time = (asset.start_time or "")[:10]
+    bands = count_text(len(asset.bands), "band")
+    tiles = count_text(entry.tiles, "tile")
+    return f"{entry.id:<32} {entry.kind:<8} {sizes:<20} {bands:<9} {tiles:>12}  {time}".rstrip()
+
+
+def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
+    """Return the machine form of a published asset, in short."""
+    asset = record.asset
+    return {
+        "id": entry.id,
+        "kind": entry.kind,
+        "content": entry.content,
+        "start_time": asset.start_time,
+        "end_time": asset.end_time,
+        "properties": dict(asset.properties),
+        "tile": asset.tile,
+        "tiles": entry.tiles,
+        "is_protected": entry.is_protected,
+        "grids": [_grid_json(asset, grid) for grid in asset.grids],
+        "bands": [
+            {
+                "id": band.id,
+                "grid": band.grid,
+                "dtype": band.dtype,
+                "pyramiding_policy": band.policy.value,
+                "fill": number_to_json(band.fill),
+                "mask_from_level": band.mask_from_level,
+            }
+            for band in asset.bands
+        ],
+    }
+
+
+def _grid_json(asset: Asset, grid: Grid) -> dict[str, Any]:
+    geobox = grid.geobox
+    return {
+        "name": grid.name,
+        "path": "/".join(part for part in (asset.id, asset.group(grid.name)) if part),
+        "crs": geobox.crs.identity,
+        "transform": list(geobox.transform),
+        "shape": list(geobox.shape),
+        "bounds": list(geobox.bounds),
+        "levels": geobox.level_count,
+    }
+
+
+def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
+    """Yield the description of a published asset."""
+    asset = record.asset
+    yield f"{entry.id}  ({entry.kind}{', protected' if entry.is_protected else ''})"
+    yield f"  content     {entry.content}"
+    if asset.start_time:
+        yield f"  time        {asset.start_time} to {asset.end_time}"
+    for key, value in asset.properties:
+        yield f"  property    {key} = {value!r}"
+    yield f"  tiles       {count_text(entry.tiles, 'tile')} of {asset.tile} x {asset.tile}"
+    for grid in asset.grids:
+        geobox = grid.geobox
+        sizes = " - ".join(
+            f"L{level} {plane.width} x {plane.height}"
+            for level, plane in ((k, geobox.level(k)) for k in range(geobox.level_count))
+        )
+        yield f"  grid {grid.name:<6} {geobox.crs.code or 'CRS without a code'}"
+        yield f"    pixel     {abs(geobox.transform[0]):.12g} x {abs(geobox.transform[4]):.12g}"
+        yield f"    bounds    {', '.join(f'{edge:.12g}' for edge in geobox.bounds)}"
+        yield f"    levels    {sizes}"
+        for band in asset.bands_of(grid.name):
+            mask = "" if band.mask_from_level is None else f", mask from L{band.mask_from_level}"
+            yield (
+                f"    band      {band.id:<12} {band.dtype:<8} {band.policy.value:<7}"
+                f" fill {number_to_json(band.fill)}{mask}"
+            )
+    for tileset in asset.tilesets:
+        for source in tileset.sources[:_SOURCES_SHOWN]:
+            yield f"  source      {source.uri}  {source.digest[:12]}"
+        if len(tileset.sources) > _SOURCES_SHOWN:
+            yield f"  source      and {len(tileset.sources) - _SOURCES_SHOWN} more"
+
+
+_SOURCES_SHOWN = 10
+
+
+def resolved_json(store: TileStore, entry: TreeEntry) -> dict[str, Any]:
+    """Return the whole document of a published asset."""
+    document: dict[str, Any] = json.loads(store.objects.get(entry.stored))
+    return document
+
+
+def store_lines(store: TileStore, head: Head) -> Iterator[str]:
+    """Yield the description of a store."""
+    fields = store_json(store, head)
+    yield f"store         {fields['id']}"
+    yield f"commits       {fields['commits']}"
+    yield f"head          {fields['commit'] or 'none'}"
+    yield f"content root  {fields['content_root'] or 'none'}"
+    yield f"assets        {fields['assets']}"
+    yield f"tiles         {fields['tiles']:,}"
+
+
+def store_json(store: TileStore, head: Head) -> dict[str, Any]:
+    """Return the machine form of a store's description."""
+    return {
+        "id": store.id,
+        "commits": head.number,
+        "commit": head.digest,
+        "content_root": None if head.commit is None else head.commit.content_root,
+        "assets": len(head.tree.entries),
+        "tiles": sum(entry.tiles for entry in head.tree.entries),
+    }
+
+
+def commit_line(head: Head) -> str:
+    """Return a commit's line in the log."""
+    commit = head.commit
+    if commit is None:
+        return "no commit"
+    return (
+        f"{head.number:>6}  {(head.digest or '')[:12]}  {commit.time}  "
+        f"{count_text(len(head.tree.entries), 'asset')}  {commit.message}"
+    )
+
+
+def commit_json(head: Head) -> dict[str, Any]:
+    """Return the machine form of a commit."""
+    commit = head.commit
+    if commit is None:
+        return {"number": head.number}
+    return {
+        "number": head.number,
+        "commit": head.digest,
+        "parent": commit.parent,
+        "tree": commit.tree,
+        "content_root": commit.content_root,
+        "time": commit.time,
+        "message": commit.message,
+        "tools": dict(commit.tools),
+        "assets": len(head.tree.entries),
+    }

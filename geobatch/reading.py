@@ -1,0 +1,65 @@
+"""Reading a store from Python: published assets as read-only zarr groups."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zarr
+
+    from geobatch.store.tilestore import TileStore
+
+
+class Store:
+    """The published assets of a store."""
+
+    def __init__(self, tiles: TileStore) -> None:
+        self._tiles = tiles
+
+    def assets(self, at: str | None = None) -> tuple[str, ...]:
+        """Return the ids of the published assets, sorted.
+
+        Args:
+            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+
+        Raises:
+            NotFoundError: There is no such commit.
+        """
+        head = self._tiles.head() if at is None else self._tiles.at(at)
+        return tuple(entry.id for entry in head.tree.entries)
+
+    def open(self, asset_id: str, at: str | None = None) -> zarr.Group:
+        """Open an asset as a zarr group that verifies all it reads.
+
+        An asset with one grid has a group per level (`"0"` is full resolution) with one 2-D array
+        (row, column) per band, and `<band>.mask` (uint8, 0 masked to 255 valid) where the band has
+        a mask array; an asset with several grids has such a group per grid.
+
+        Args:
+            asset_id: Id of the asset.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+
+        Returns:
+            A read-only group. What was opened stays as it is, whatever is published later.
+
+        Raises:
+            NotFoundError: There is no such asset or commit.
+            CorruptObjectError: On reading: stored bytes do not match their digest.
+        """
+        from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
+
+        return open_group(self._tiles, asset_id, at=at)
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open the store in a folder, for reading.
+
+    Raises:
+        NoStoreError: There is no store.
+        FormatError: A newer geobatch wrote it.
+    """
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415 - nor is this needed for help
+
+    return Store(TileStore.open(Path(path)))
