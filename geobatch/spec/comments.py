@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.spec.read import BREAK
 
-COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[^\r\n\x85\u2028\u2029]*", re.MULTILINE)
+COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
 MODELINE = re.compile(r"#\s*(yaml-language-server:|-\*-|vim?:)")
 
 
@@ -101,7 +101,7 @@ def _comment(
         if any(first <= start < last for first, last in nearby):
             continue
         yield Remark(
-            text=match[0].rstrip(" \t"),
+            text=line[match.start() :].rstrip(" \t"),
             line=number,
             column=match.start() + 1,
             start=start,

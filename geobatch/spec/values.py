@@ -196,7 +196,7 @@ Text = Annotated[str, StringConstraints(strict=True, min_length=1)]
 Number = Annotated[
     int | float,
     PlainValidator(parse_number),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": [*SPELLED, ".nan", ".inf", "-.inf"]}]}),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": [*SPELLED]}]}),
 ]
 Finite = Annotated[int | float, PlainValidator(parse_finite), WithJsonSchema({"type": "number"})]
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -84,6 +84,22 @@ def test_documents_keep_their_comments() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "neat"),
+    [
+        ('memo: "0 # \n  0"   # x\nid: a\n', 'id: a\nmemo: "0 # 0"  # x\n'),
+        ("memo: '#'\nid: a#b # '\n", "id: a#b  # '\nmemo: '#'\n"),
+        ("memo: \xa0\nid: a\n", "id: a\nmemo: \xa0\n"),
+        ("memo: |2\n    x\nid: a\n", 'id: a\nmemo: "  x\\n"\n'),
+        ("memo: !!str 5\nid: a\n", 'id: a\nmemo: "5"\n'),
+        ("bands:\n- id: b\n# c\n-  id: d\nid: a\n", "id: a\nbands:\n  - id: b\n  # c\n  - id: d\n"),
+    ],
+)
+def test_what_is_easily_mistaken(text: str, neat: str) -> None:
+    assert fmt_text(text, path="a.yaml") == neat
+    assert fmt_text(neat, path="a.yaml") == neat
+
+
 def test_json_is_printed() -> None:
     text = '{"tilesets":[{"sources":[{"uris":["a"]}],"dataType":"INT8"}],\n"id":"q","n":1e5}'
     assert fmt_text(text, path="a.json") == (
