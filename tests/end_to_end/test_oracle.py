@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,36 +22,41 @@ Applied = tuple[Workbench, dict[str, Case]]
 
 
 @pytest.fixture(scope="module")
-def applied(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Applied:
-    dtype: str = request.param
-    folder = tmp_path_factory.mktemp(dtype)
-    number = DTYPES.index(dtype)
-    cases = {
-        kind.__name__: kind(
-            Bench(
-                folder=folder,
-                name=kind.__name__,
-                dtype=dtype,
-                shape=SHAPES[(number + position) % len(SHAPES)],
-                rng=np.random.default_rng([number, position]),
-                layout=number + position,
-                tile=(64, 128, 256)[(number + position) % 3],
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Applied]:
+    """Apply all the kinds of masking of a dtype in one run, once."""
+
+    @cache
+    def applied(dtype: str) -> Applied:
+        folder = tmp_path_factory.mktemp(dtype)
+        number = DTYPES.index(dtype)
+        cases = {
+            kind.__name__: kind(
+                Bench(
+                    folder=folder,
+                    name=kind.__name__,
+                    dtype=dtype,
+                    shape=SHAPES[(number + position) % len(SHAPES)],
+                    rng=np.random.default_rng([number, position]),
+                    layout=number + position,
+                    tile=(64, 128, 256)[(number + position) % 3],
+                )
             )
-        )
-        for position, kind in enumerate(kinds_of(dtype))
-    }
-    workbench = Workbench(folder=folder)
-    workbench.apply(*(case.document for case in cases.values()))
-    return workbench, cases
+            for position, kind in enumerate(kinds_of(dtype))
+        }
+        workbench = Workbench(folder=folder)
+        workbench.apply(*(case.document for case in cases.values()))
+        return workbench, cases
+
+    return applied
 
 
 @pytest.mark.parametrize(
-    ("applied", "kind"),
-    [(dtype, kind.__name__) for dtype in DTYPES for kind in kinds_of(dtype)],
-    indirect=["applied"],
+    ("dtype", "kind"), [(dtype, kind.__name__) for dtype in DTYPES for kind in kinds_of(dtype)]
 )
-def test_all_policies_under_every_mask(applied: Applied, kind: str) -> None:
-    workbench, cases = applied
+def test_all_policies_under_every_mask(
+    applied: Callable[[str], Applied], dtype: str, kind: str
+) -> None:
+    workbench, cases = applied(dtype)
     workbench.assert_bands(kind, cases[kind].expect())
 
 
