@@ -265,7 +265,7 @@ def describe(*, source: Path, size: int, interleave: str, runs: int) -> str:
         "Written by `benchmarks/run.py`; what is compared, and how: [README.md](README.md).\n\n"
         f"Workload: 4 bands of {size} x {size} uint16, {interleave}-interleaved, "
         f"{source.stat().st_size / 1e6:.0f} MB on disk, {8 * size * size / 1e6:.0f} MB of pixels. "
-        f"Medians of {runs} runs after one warm-up.\n\n{facts}"
+        f"Medians; measured runs of each pair: {runs}, after one warm-up.\n\n{facts}"
     )
 
 
