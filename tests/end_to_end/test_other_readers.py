@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,10 @@ for path in sys.argv[1:]:
         "transform": list(data.rio.transform())[:6],
         "bands": {
             name: {
-                "nodata": repr(band.rio.nodata),
-                "encoded_nodata": repr(band.rio.encoded_nodata),
+                "nodata": float(band.rio.nodata),
+                "encoded_nodata": float(
+                    numpy.nan if band.rio.encoded_nodata is None else band.rio.encoded_nodata
+                ),
                 "crs": band.rio.crs.to_wkt(),
                 "transform": list(band.rio.transform())[:6],
                 "shape": list(band.shape),
@@ -50,6 +53,9 @@ json.dump(found, sys.stdout)
 """
 
 SHAPE = (263, 301)
+
+QUIET = "ignore:Use `@` matmul:PendingDeprecationWarning"
+"""What affine says to rioxarray about rioxarray's own code."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +90,7 @@ def read(bench: Workbench) -> dict[str, Any]:
     names = ("whole", "holes", "sentinel", "no_code")
     paths = [bench.tree / "some" / name / level for name in names for level in ("0", "1")]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", READ, *map(str, paths)],
+        [sys.executable, "-W", "error", "-W", QUIET, "-c", READ, *map(str, paths)],
         capture_output=True, text=True, check=False, cwd=bench.folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -109,7 +115,7 @@ def test_masked_pixels_are_missing(bench: Workbench, read: dict[str, Any]) -> No
     pixels = SHAPE[0] * SHAPE[1]
     whole = read["whole/0"]["bands"]["b1"]
     assert whole["valid"] == pixels - 70 * 90
-    assert whole["encoded_nodata"] in ("-7", "np.int16(-7)", "-7.0", "np.float64(-7.0)")
+    assert whole["encoded_nodata"] == -7
     assert whole["zarr_dtype"] == "int16"
     assert whole["dims"] == ["y", "x"]
     # Only the first band holds the nodata itself: in the second those pixels are -6, and valid.
@@ -117,8 +123,8 @@ def test_masked_pixels_are_missing(bench: Workbench, read: dict[str, Any]) -> No
     for name in ("holes", "sentinel"):
         assert read[f"{name}/0"]["bands"]["b1"]["valid"] == pixels - 4 * SHAPE[1]
         assert read[f"{name}/1"]["bands"]["b1"]["valid"] < 132 * 151
-    assert "nan" in read["holes/0"]["bands"]["b1"]["nodata"]
-    assert "-9999" in read["sentinel/0"]["bands"]["b1"]["encoded_nodata"]
+    assert math.isnan(read["holes/0"]["bands"]["b1"]["nodata"])
+    assert read["sentinel/0"]["bands"]["b1"]["encoded_nodata"] == -9999
     for path, found in read.items():
         for band in found["bands"].values():
             assert band["shape"] == ([263, 301] if path.endswith("0") else [132, 151])
