@@ -18,9 +18,6 @@ Attributes: TypeAlias = dict[str, Any]
 GRID_MAPPING = "spatial_ref"
 """Name of the array that carries the CRS for CF readers."""
 
-RESERVED = frozenset({"x", "y", GRID_MAPPING})
-"""Names that stand beside the bands in each level group; no band may be called so."""
-
 MASK_SUFFIX = ".mask"
 """What follows a band's id in the name of its mask array."""
 

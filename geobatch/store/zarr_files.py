@@ -84,6 +84,7 @@ class Files:
         """
         if _unlink(self._folder + path):
             self.removed += 1
+        _unlink(self._folder + path + _ASIDE)
         parent = path.rpartition("/")[0]
         while parent and _rmdir(self._folder + parent):
             parent = parent.rpartition("/")[0]
