@@ -108,7 +108,7 @@ class _Sync:
     def run(self) -> TreeChange:
         shown = self._read()
         if shown is None:
-            if not self._wanted and not self._root.exists():
+            if self._attributes["commit"] is None and not self._root.exists():
                 return TreeChange()
             return self._rebuild()
         touched = self._touched(shown)

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import zarr
 import zarr_workbench as bench
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from zarr_workbench import Pixels
 
@@ -181,6 +181,7 @@ VARIANTS: dict[str, Callable[[str], State]] = {
 }
 
 
+@example(history=[("absent", "below"), ("absent", "absent")], skipped={0})
 @settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
