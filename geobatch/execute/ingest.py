@@ -102,13 +102,11 @@ def _mosaic(
         if part is None:
             continue
         pixels = _read(reader, source, part, indexes=indexes)
-        own_mask: Mask | None = None
-        if has_mask_band:
-            own_mask = pixels[-1]
-        elif source.mask is not None and any(
+        file_mask: Mask | None = None
+        if source.mask is not None and any(
             band.masking.source is MaskSource.FILE for band in bands
         ):
-            own_mask = reader.read_mask(
+            file_mask = reader.read_mask(
                 source,
                 row=part.row - source.row,
                 col=part.col - source.col,
@@ -120,7 +118,10 @@ def _mosaic(
             if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
                 # Masked pixels are burned in place: bands that share pixels need their own.
                 values = values.copy()
-            mask = _own_mask(values, band, own_mask, is_masked_by_band=has_mask_band)
+            own_mask = file_mask if band.masking.source is MaskSource.FILE else None
+            if band.masking.tileset == tileset.id:
+                own_mask = pixels[-1]
+            mask = _own_mask(values, band, own_mask)
             if part == window and (mask is None or band.id not in planes):
                 planes[band.id] = Plane(values, mask)
             else:
@@ -177,10 +178,14 @@ def _cast(pixels: Values, band: Band, source: Source) -> Values:
     return pixels.astype(target, copy=False)
 
 
-def _own_mask(
-    values: Values, band: Band, own_mask: Mask | None, *, is_masked_by_band: bool
-) -> Mask | None:
-    """Return the mask of a piece of one source, or None where all of it is valid."""
+def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
+    """Return the mask of a piece of one source, or None where all of it is valid.
+
+    Args:
+        values: The piece, (row, col) in the band's dtype.
+        band: The band.
+        own_mask: What else masks the piece: the file's own mask, or its last band.
+    """
     mask: Mask | None = None
     masking = band.masking
     if masking.source is MaskSource.VALUES:
@@ -189,9 +194,7 @@ def _own_mask(
             invalid |= np.isnan(values) if math.isnan(value) else values == value
         if invalid.any():
             mask = _from_invalid(invalid)
-    elif own_mask is not None and (
-        masking.source is MaskSource.FILE or (is_masked_by_band and masking.tileset == band.tileset)
-    ):
+    elif own_mask is not None:
         # A copy: the canvas of each band is painted over by later sources.
         mask = None if own_mask.min() == 255 else own_mask.copy()
     if values.dtype.kind == "f":
