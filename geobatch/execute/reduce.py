@@ -62,12 +62,11 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
                 fill=fill,
             )
             out[rows, cols] = result
-            if out_mask is not None:
-                out_mask[rows, cols] = result_mask
-            elif result_mask is not None:
+            if out_mask is None and result_mask is not None:
                 # Only infinities can do this: their mean may be NaN, which is always masked.
                 out_mask = np.full(shape, 255, dtype=np.uint8)
-                out_mask[rows, cols] = result_mask
+            if out_mask is not None:
+                out_mask[rows, cols] = 255 if result_mask is None else result_mask
     return Plane(out, out_mask)
 
 
@@ -83,7 +82,9 @@ def _reduce_members(
 ) -> tuple[Values, Mask | None]:
     """Reduce groups given as one plane per member, in row-major order of the group."""
     if policy is Policy.SAMPLE:
-        return values[0], None if masks is None else masks[0]
+        if masks is None:
+            return values[0], None
+        return np.where(masks[0] == 0, values[0].dtype.type(fill), values[0]), masks[0]
     result: Values = np.array(_PLAIN[policy](values))
     mask = None if masks is None else _mean_mask(masks)
     if masks is not None and mask is not None:
