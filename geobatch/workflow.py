@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from geobatch.errors import InterruptedRunError
 from geobatch.execute import Counts, Observer, SilentObserver, execute
 from geobatch.model.asset import Resolution
 from geobatch.model.digest import Digest
@@ -110,7 +111,7 @@ def apply(
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
         PlanError: The sources do not fit together.
         ConflictError: Another process published a change of the same asset; nothing is published.
-        InterruptedRunError: The user stopped the run; nothing is published.
+        InterruptedRunError: The user stopped the run; says whether anything was published.
         StoreError: The store cannot be used.
     """
     started = time.perf_counter()
@@ -133,7 +134,14 @@ def apply(
                 counts=counts,
             )
             bytes_read = reader.bytes_read
-        sync(opened, head=head)
+        try:
+            sync(opened, head=head)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted while the Zarr tree was brought up to date; "
+                f"commit {head.number} is published",
+                hint="run the same command again: it completes the tree",
+            ) from None
         planned = {change.id for change in made.changes}
         stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
         return ApplySummary(

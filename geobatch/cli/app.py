@@ -9,6 +9,7 @@ import typer
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.settings import Settings
+from geobatch.cli.words import count_text
 from geobatch.errors import NotFoundError
 
 _EPILOG = (
@@ -28,7 +29,8 @@ app = typer.Typer(
 )
 
 Paths = Annotated[
-    list[Path], typer.Argument(help="Spec files, or folders of them.", show_default=False)
+    list[Path],
+    typer.Argument(metavar="SPECS", help="Spec files, or folders of them.", show_default=False),
 ]
 At = Annotated[
     str | None,
@@ -54,26 +56,27 @@ def _root(
 @app.command(epilog=_EPILOG)
 def init(context: typer.Context) -> int:
     """Make an empty store; `apply` does so by itself."""
-    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+    from geobatch.store.tilestore import IDENTITY, TileStore  # noqa: PLC0415
 
     settings: Settings = context.obj
+    is_new = not (settings.store / IDENTITY).exists()
     store = TileStore.create(settings.store)
     store.close()
-    settings.output.line(f"store {settings.store}  id {store.id}")
-    settings.output.record("store", path=str(settings.store), id=store.id)
+    settings.output.line(f"{'made' if is_new else 'kept'} {settings.store}  id {store.id}")
+    settings.output.record("store", path=str(settings.store), id=store.id, is_new=is_new)
     return Exit.OK
 
 
 @app.command(epilog=_EPILOG)
 def validate(context: typer.Context, paths: Paths) -> int:
-    """Check specs and that their files are there; no raster is opened."""
+    """Check specs, and that their files are there."""
     from geobatch.spec import validate as validate_specs  # noqa: PLC0415
 
     settings: Settings = context.obj
     specs = validate_specs(paths).specs
     files = len({spec.path for spec in specs})
     settings.output.line(
-        f"{_count(len(specs), 'asset')} in {_count(files, 'file')}: no problems found"
+        f"{count_text(len(specs), 'asset')} in {count_text(files, 'file')}: no problems found"
     )
     settings.output.record("valid", assets=[spec.id for spec in specs], files=files)
     return Exit.OK
@@ -89,23 +92,21 @@ def fmt(
     ] = False,
 ) -> int:
     """Write specs in the canonical form; comments stay."""
-    from geobatch.spec import fmt_text, spec_files  # noqa: PLC0415
+    from geobatch.cli.rewriting import formatted_files, rewrite  # noqa: PLC0415
 
     settings: Settings = context.obj
-    changed = 0
-    files = spec_files(paths)
-    for path in files:
-        # Bytes, since text mode would hide line endings that need mending.
-        text = path.read_bytes().decode("utf-8", errors="replace")
-        formatted = fmt_text(text, path=str(path))
-        if formatted == text:
-            continue
-        changed += 1
+    # Every file is read before the first is written: an error in one leaves all as they were.
+    files = formatted_files(paths)
+    changed = [(path, after) for path, before, after in files if before != after]
+    for path, after in changed:
         if not check:
-            path.write_bytes(formatted.encode())
+            rewrite(path, after)
         settings.output.line(f"{'would format' if check else 'formatted'} {path}")
         settings.output.record("formatted", path=str(path), written=not check)
-    settings.output.note(f"{changed} of {_count(len(files), 'file')} not in the canonical form")
+    settings.output.note(
+        f"{len(changed):,} of {count_text(len(files), 'file')} "
+        f"{'not in the canonical form' if check else 'changed'}"
+    )
     return Exit.ERROR if check and changed else Exit.OK
 
 
@@ -148,7 +149,7 @@ def plan(
 
 @app.command(epilog=_EPILOG)
 def apply(context: typer.Context, paths: Paths) -> int:
-    """Make the store hold what the specs declare, in one atomic commit."""
+    """Make the store hold what the specs declare."""
     from geobatch import workflow  # noqa: PLC0415
     from geobatch.cli.plan_view import change_json, change_lines  # noqa: PLC0415
     from geobatch.cli.progress import observing  # noqa: PLC0415
@@ -164,8 +165,8 @@ def apply(context: typer.Context, paths: Paths) -> int:
     for change in summary.plan.changes:
         if change.op is not Op.KEEP:
             output.record("asset", **change_json(change))
-            for line in change_lines(change):
-                output.line(line)
+    for line in change_lines(summary.plan):
+        output.line(line)
     for line in summary_lines(summary):
         output.line(line)
     output.record("summary", **summary_json(summary))
@@ -181,15 +182,21 @@ def ls(
 ) -> int:
     """List the published assets."""
     from geobatch.cli.store_view import asset_json, asset_row  # noqa: PLC0415
+    from geobatch.cli.words import columns  # noqa: PLC0415
 
     settings: Settings = context.obj
+    rows = []
     with _reading(settings) as store:
         head = store.head() if at is None else store.at(at)
         for entry in head.tree.entries:
             if entry.id.startswith(prefix):
                 record = store.record(entry)
-                settings.output.line(asset_row(entry, record))
+                rows.append(asset_row(entry, record))
                 settings.output.record("asset", **asset_json(entry, record))
+    for line in columns(rows, right={4}):
+        settings.output.line(line)
+    if not rows:
+        settings.output.note(f"no asset begins with `{prefix}`" if prefix else "no asset yet")
     return Exit.OK
 
 
@@ -200,7 +207,7 @@ def info(
     *,
     at: At = None,
 ) -> int:
-    """Describe the store, or one asset: grids, levels, bands, tiles."""
+    """Describe an asset: grids, levels, bands; or the store."""
     from geobatch.cli.store_view import (  # noqa: PLC0415
         asset_json,
         asset_lines,
@@ -233,7 +240,7 @@ def show(
     *,
     at: At = None,
 ) -> int:
-    """Print everything that was decided of a published asset, as JSON: the resolved spec."""
+    """Print all that was decided of an asset, as JSON."""
     import json  # noqa: PLC0415
 
     from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
@@ -286,7 +293,3 @@ def _no_asset(asset: str, ids: list[str]) -> NotFoundError:
     close = difflib.get_close_matches(asset, ids, n=1)
     hint = f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets"
     return NotFoundError(f"no asset `{asset}` is published", hint=hint)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

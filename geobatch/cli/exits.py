@@ -40,5 +40,11 @@ _CODES: tuple[tuple[type[errors.GeobatchError], Exit], ...] = (
 
 
 def exit_code(error: errors.GeobatchError) -> Exit:
-    """Return the exit code of an error."""
+    """Return the exit code of an error.
+
+    Specs in which nothing is wrong but that files are not there are the fault of the sources.
+    """
+    if isinstance(error, errors.SpecError) and error.problems:
+        is_missing = all(problem.rule == "missing-file" for problem in error.problems)
+        return Exit.SOURCE if is_missing else Exit.ERROR
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)

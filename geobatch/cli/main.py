@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, Never
 
@@ -24,46 +27,29 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main(argv: Sequence[str] | None = None) -> Never:
     """Run the command line and exit with a code of `Exit`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, who wants none of it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
 def run(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code; prints, but never a traceback."""
-    output = Output(is_json="--json" in argv, is_quiet=False)
-    interruption = _Interruption()
-    before = signal.signal(signal.SIGTERM, interruption.terminate)
-    try:
-        settings, rest = take_settings(argv, os.environ)
-        output = settings.output
-        code = _invoke(rest, settings)
-    except UsageProblem as problem:
-        output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")
-        code = Exit.USAGE
-    except _UsageError as error:
-        code = _refuse_usage(error, output)
-    except (InterruptedRunError, KeyboardInterrupt, typer.Abort) as error:
-        if not isinstance(error, GeobatchError):
-            error = InterruptedRunError("interrupted; nothing was published")
-        output.error(error)
-        code = interruption.code
-    except GeobatchError as error:
-        output.error(error)
-        code = exit_code(error)
-    except OSError as error:
-        code = _refuse_system(error, output)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, said plainly
-        if "-v" in argv or "--verbose" in argv:
-            traceback.print_exc()
-        output.error_text(
-            f"a bug of geobatch: {type(error).__name__}: {error}\n"
-            "hint: run again with `-v` and report what it prints",
-            code="internal",
-        )
-        code = Exit.ERROR
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    output.end(code)
-    return code
+    with _terminable() as interruption:
+        try:
+            return _run(argv, interruption)
+        except BrokenPipeError:  # the reader of our output has seen enough
+            _close_stdout()
+        except OSError as error:
+            _close_stdout()
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"error: cannot print: {error.strerror or error}\n")
+        except KeyboardInterrupt:
+            return interruption.code
+        return Exit.ERROR
 
 
 class _Interruption:
@@ -76,12 +62,70 @@ class _Interruption:
         raise KeyboardInterrupt
 
 
-def _invoke(argv: Sequence[str], settings: Settings) -> int:
-    result = typer.main.get_command(app).main(
-        args=list(argv) or ["--help"], prog_name="geobatch", standalone_mode=False, obj=settings
-    )
-    sys.stdout.flush()
-    return result if isinstance(result, int) else Exit.OK
+@contextlib.contextmanager
+def _terminable() -> Iterator[_Interruption]:
+    interruption = _Interruption()
+    before = signal.signal(signal.SIGTERM, interruption.terminate)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
+    output = Output(is_json="--json" in argv, is_quiet=False)
+    try:
+        settings, rest = take_settings(argv, os.environ)
+        output = settings.output
+        code = _invoke(rest, settings)
+    except UsageProblem as problem:
+        output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")
+        code = Exit.USAGE
+    except _UsageError as error:
+        code = _refuse_usage(error, output)
+    except (InterruptedRunError, KeyboardInterrupt, typer.Abort) as error:
+        if not isinstance(error, GeobatchError):
+            error = InterruptedRunError(
+                "interrupted", hint="run the same command again: what was finished is kept"
+            )
+        output.error(error)
+        code = interruption.code
+    except GeobatchError as error:
+        output.error(error)
+        code = exit_code(error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = f": `{error.filename}`" if error.filename else ""
+        output.error_text(f"{error.strerror or error}{place}", code="system")
+        code = Exit.ERROR
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, said plainly
+        if "-v" in argv or "--verbose" in argv:
+            traceback.print_exc()
+        output.error_text(
+            f"a bug of geobatch: {type(error).__name__}: {error}\n"
+            "hint: run again with `-v` and report what it prints",
+            code="internal",
+        )
+        code = Exit.ERROR
+    output.end(code)
+    return code
+
+
+def _invoke(argv: Sequence[str], settings: Settings) -> Exit:
+    text = io.StringIO()
+    is_help = not argv or not {"-h", "--help"}.isdisjoint(argv)
+    with (
+        contextlib.redirect_stdout(text)
+        if is_help and settings.output.is_json
+        else contextlib.nullcontext()
+    ):
+        result = typer.main.get_command(app).main(
+            args=list(argv) or ["--help"], prog_name="geobatch", standalone_mode=False, obj=settings
+        )
+    if text.getvalue():
+        settings.output.record("help", text=text.getvalue())
+    return Exit(result) if isinstance(result, int) else Exit.OK
 
 
 def _refuse_usage(error: Any, output: Output) -> Exit:
@@ -92,11 +136,7 @@ def _refuse_usage(error: Any, output: Output) -> Exit:
     return Exit.USAGE
 
 
-def _refuse_system(error: OSError, output: Output) -> Exit:
-    if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone: point stdout elsewhere, so that exiting stays quiet.
+def _close_stdout() -> None:
+    """Point stdout elsewhere, so that what is still to be flushed on exit stays quiet."""
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    else:
-        place = f": `{error.filename}`" if error.filename else ""
-        output.error_text(f"{error.strerror or error}{place}", code="system")
-    return Exit.ERROR

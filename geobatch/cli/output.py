@@ -8,6 +8,11 @@ from typing import Any
 
 from geobatch.errors import GeobatchError, SpecError
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
+"""Control characters, and how they are shown: a name in a spec must not steer the terminal."""
+
 
 class Output:
     """The two streams of a command, in the form that the user asked for."""
@@ -21,19 +26,20 @@ class Output:
     def line(self, text: str = "") -> None:
         """Print a line of data; left out under `--json`, where `record` says the same."""
         if not self.is_json:
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(f"{text.translate(_CONTROLS)}\n")
 
     def record(self, kind: str, /, **fields: Any) -> None:
         """Print a JSON line; left out without `--json`."""
         if self.is_json:
-            text = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
+            # ASCII, so that a JSON line is one in any locale.
+            text = json.dumps({"type": kind, **fields}, allow_nan=False)
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
     def note(self, text: str) -> None:
         """Print a remark to stderr, unless quiet."""
         if not self.is_quiet:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{text.translate(_CONTROLS)}\n")
 
     def error(self, error: GeobatchError) -> None:
         """Print an error with its hint."""
@@ -70,10 +76,11 @@ class Output:
             self._complain(f"error: {text}")
 
     def end(self, code: int) -> None:
-        """Print the last JSON line."""
+        """Print the last JSON line; nothing is left in a buffer after it."""
         self.record("exit", code=int(code))
+        sys.stdout.flush()
 
     @staticmethod
     def _complain(text: str) -> None:
         sys.stdout.flush()
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{text.translate(_CONTROLS)}\n")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from geobatch.cli.words import byte_text, count_text
+from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
 
 _VERBS = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete"}
@@ -45,19 +45,30 @@ def plan_lines(plan: Plan, *, seconds: float) -> Iterator[str]:
         f"{seconds:.2f} s"
     )
     yield ""
-    for change in plan.changes:
-        if change.op is not Op.KEEP:
-            yield from change_lines(change)
+    yield from change_lines(plan)
     if not plan.is_empty:
         yield ""
     counts = ", ".join(f"{plan.count(op)} {_VERBS[op]}" for op in (Op.UPDATE, Op.CREATE, Op.DELETE))
     yield f"Plan: {counts}.  {plan.count(Op.KEEP)} unchanged."
 
 
-def change_lines(change: AssetChange) -> Iterator[str]:
-    """Yield the human form of one asset's change."""
-    tiles = f"{change.tiles.compute:,} of {count_text(change.tiles.total, 'tile')}"
-    yield f"  {change.op.value} {change.id:<24} {tiles:<22} {_VERBS.get(change.op, 'keep')}"
+def change_lines(plan: Plan) -> Iterator[str]:
+    """Yield the human form of the changes of a plan, less what is kept."""
+    changes = [change for change in plan.changes if change.op is not Op.KEEP]
+    rows = [
+        (
+            f"  {change.op.value} {change.id}",
+            f"{change.tiles.compute:,} of {count_text(change.tiles.total, 'tile')}",
+            _VERBS[change.op],
+        )
+        for change in changes
+    ]
+    for change, line in zip(changes, columns(rows, right={1}), strict=True):
+        yield line
+        yield from _detail_lines(change)
+
+
+def _detail_lines(change: AssetChange) -> Iterator[str]:
     if change.op is Op.UPDATE:
         for reason in change.because[:_REASONS_SHOWN]:
             yield f"      reason   {_reason_text(reason)}{_kept(change, reason)}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.words import byte_text, count_text
-from geobatch.model.asset import Asset, Grid
+from geobatch.cli.words import byte_text, columns, count_text
+from geobatch.model.asset import Asset, Band, Grid
 from geobatch.model.digest import number_to_json
 from geobatch.model.record import AssetRecord, Head, TreeEntry
 
@@ -51,14 +52,17 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
     }
 
 
-def asset_row(entry: TreeEntry, record: AssetRecord) -> str:
-    """Return an asset's line in a listing."""
+def asset_row(entry: TreeEntry, record: AssetRecord) -> tuple[str, ...]:
+    """Return an asset's cells in a listing."""
     asset = record.asset
-    sizes = " + ".join(f"{grid.geobox.width} x {grid.geobox.height}" for grid in asset.grids)
-    time = (asset.start_time or "")[:10]
-    bands = count_text(len(asset.bands), "band")
-    tiles = count_text(entry.tiles, "tile")
-    return f"{entry.id:<32} {entry.kind:<8} {sizes:<20} {bands:<9} {tiles:>12}  {time}".rstrip()
+    return (
+        entry.id,
+        entry.kind,
+        " + ".join(f"{grid.geobox.width} x {grid.geobox.height}" for grid in asset.grids),
+        count_text(len(asset.bands), "band"),
+        count_text(entry.tiles, "tile"),
+        (asset.start_time or "")[:10],
+    )
 
 
 def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
@@ -108,9 +112,11 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     yield f"{entry.id}  ({entry.kind}{', protected' if entry.is_protected else ''})"
     yield f"  content     {entry.content}"
     if asset.start_time:
-        yield f"  time        {asset.start_time} to {asset.end_time}"
-    for key, value in asset.properties:
-        yield f"  property    {key} = {value!r}"
+        until = f" to {asset.end_time}" if asset.end_time != asset.start_time else ""
+        yield f"  time        {asset.start_time}{until}"
+    properties = [(key, repr(value)) for key, value in asset.properties]
+    for line in columns(properties):
+        yield f"  property    {line}"
     yield f"  tiles       {count_text(entry.tiles, 'tile')} of {asset.tile} x {asset.tile}"
     for grid in asset.grids:
         geobox = grid.geobox
@@ -119,15 +125,13 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
             for level, plane in ((k, geobox.level(k)) for k in range(geobox.level_count))
         )
         yield f"  grid {grid.name:<6} {geobox.crs.code or 'CRS without a code'}"
-        yield f"    pixel     {abs(geobox.transform[0]):.12g} x {abs(geobox.transform[4]):.12g}"
+        a, b, _, d, e, _ = geobox.transform
+        yield f"    pixel     {math.hypot(a, d):.12g} x {math.hypot(b, e):.12g}"
         yield f"    bounds    {', '.join(f'{edge:.12g}' for edge in geobox.bounds)}"
         yield f"    levels    {sizes}"
-        for band in asset.bands_of(grid.name):
-            mask = "" if band.mask_from_level is None else f", mask from L{band.mask_from_level}"
-            yield (
-                f"    band      {band.id:<12} {band.dtype:<8} {band.policy.value:<7}"
-                f" fill {number_to_json(band.fill)}{mask}"
-            )
+        bands = [_band_row(band) for band in asset.bands_of(grid.name)]
+        for line in columns(bands):
+            yield f"    band      {line}"
     for tileset in asset.tilesets:
         for source in tileset.sources[:_SOURCES_SHOWN]:
             yield f"  source      {source.uri}  {source.digest[:12]}"
@@ -136,6 +140,13 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
 
 
 _SOURCES_SHOWN = 10
+
+
+def _band_row(band: Band) -> tuple[str, ...]:
+    mask = "" if band.mask_from_level is None else f"mask from L{band.mask_from_level}"
+    fill = f"fill {number_to_json(band.fill)}"
+    description = band.description if band.description not in (None, band.id) else ""
+    return (band.id, band.dtype, band.policy.value, fill, mask, description or "")
 
 
 def resolved_json(store: TileStore, entry: TreeEntry) -> dict[str, Any]:
@@ -148,10 +159,12 @@ def store_lines(store: TileStore, head: Head) -> Iterator[str]:
     """Yield the description of a store."""
     fields = store_json(store, head)
     yield f"store         {fields['id']}"
-    yield f"commits       {fields['commits']}"
+    yield f"commits       {fields['commits']:,}"
     yield f"head          {fields['commit'] or 'none'}"
     yield f"content root  {fields['content_root'] or 'none'}"
-    yield f"assets        {fields['assets']}"
+    if fields["time"]:
+        yield f"time          {fields['time']}"
+    yield f"assets        {fields['assets']:,}"
     yield f"tiles         {fields['tiles']:,}"
 
 
@@ -162,6 +175,7 @@ def store_json(store: TileStore, head: Head) -> dict[str, Any]:
         "commits": head.number,
         "commit": head.digest,
         "content_root": None if head.commit is None else head.commit.content_root,
+        "time": None if head.commit is None else head.commit.time,
         "assets": len(head.tree.entries),
         "tiles": sum(entry.tiles for entry in head.tree.entries),
     }
@@ -174,7 +188,7 @@ def commit_line(head: Head) -> str:
         return "no commit"
     return (
         f"{head.number:>6}  {(head.digest or '')[:12]}  {commit.time}  "
-        f"{count_text(len(head.tree.entries), 'asset')}  {commit.message}"
+        f"{count_text(len(head.tree.entries), 'asset'):<9}  {commit.message}"
     )
 
 

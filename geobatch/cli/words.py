@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Sequence
+
 
 def byte_text(count: int) -> str:
     """Return a byte count in decimal units: `1.8 MB`."""
@@ -16,3 +18,19 @@ def byte_text(count: int) -> str:
 def count_text(count: int, noun: str) -> str:
     """Return a number with its noun: `1 tile`, `1,204 tiles`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
+    """Yield rows of text as lines with aligned columns, two spaces apart.
+
+    Args:
+        rows: Cells, the same number in every row.
+        right: Numbers of the columns that are aligned to the right.
+    """
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()

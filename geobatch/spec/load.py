@@ -92,7 +92,7 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
     for path in map(Path, paths):
         if not os.path.lexists(path):
             hint = "name a spec file or a folder of them"
-            problems.append(_file_problem(path, "missing-file", "no such file or folder", hint))
+            problems.append(_file_problem(path, "missing-spec", "no such file or folder", hint))
             continue
         for file in sorted(_walk(path)) if path.is_dir() else [path]:
             real = os.path.realpath(file)

@@ -73,6 +73,11 @@ class TileStore:
             StoreError: The place holds something else, or cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
+        if isinstance(place, Path | str) and Path(place).is_file():
+            raise StoreError(
+                f"`{place}` is a file, expected a folder",
+                hint="name an empty or a new folder with `--store`",
+            )
         backend = _backend(place)
         if backend.size(IDENTITY) is None:
             other = next((name for name in backend.list("") if not name.startswith(RUNS)), None)

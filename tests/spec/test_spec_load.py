@@ -282,7 +282,7 @@ def test_nothing_declared_is_an_error(tmp_path: Path) -> None:
     for paths in ([], [tmp_path]):
         with pytest.raises(SpecError, match="empty-set"):
             load(paths)
-    with pytest.raises(SpecError, match="missing-file"):
+    with pytest.raises(SpecError, match="missing-spec"):
         load([tmp_path / "none.yaml"])
 
 

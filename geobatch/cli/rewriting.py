@@ -1,0 +1,54 @@
+"""Spec files in the canonical form, and how they are written over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from geobatch.errors import Problem, SpecError
+from geobatch.spec import fmt_text, spec_files
+from geobatch.spec.read import read
+
+
+def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str]]:
+    """Return every spec file with its text, and its text in the canonical form.
+
+    Raises:
+        SpecError: Files cannot be formatted; carries the problems of all of them.
+        OSError: A file cannot be read.
+    """
+    found: list[tuple[Path, str, str]] = []
+    problems: list[Problem] = []
+    for path in spec_files(paths):
+        # Bytes, since text mode would hide line endings that need mending.
+        data = path.read_bytes()
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            problems += read(data, path=str(path)).problems
+            continue
+        try:
+            found.append((path, text, fmt_text(text, path=str(path))))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(tuple(problems))
+    return found
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Write a file over in one step: whoever reads it meanwhile sees the old text or the new.
+
+    Raises:
+        OSError: The disk refused; the file is as it was.
+    """
+    target = Path(os.path.realpath(path))
+    aside = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        aside.write_bytes(text.encode())
+        shutil.copymode(target, aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
