@@ -1,0 +1,102 @@
+"""The floors: imports only fall, heavy libraries stay in their rooms, modules stay small."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "geobatch"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NOUNS = {"errors", "model"}
+BELOW = {
+    "errors": set[str](),
+    "model": {"errors"},
+    "spec": NOUNS,
+    "raster": NOUNS,
+    "store": NOUNS,
+    "plan": NOUNS,
+    "resolve": NOUNS | {"spec", "raster"},
+    "execute": NOUNS | {"raster", "store"},
+    "workflow": NOUNS | {"spec", "raster", "store", "plan", "resolve", "execute"},
+    "reading": NOUNS | {"store"},
+    "testing": NOUNS | {"store"},
+    "cli": NOUNS | {"spec", "store", "execute", "workflow"},
+    "__init__": {"reading"},
+    "__main__": {"cli"},
+}
+"""Which rooms a room may import, besides itself."""
+LIBRARIES = {
+    "numpy": {"model", "raster", "store", "plan", "resolve", "execute"},
+    "blake3": {"model", "raster", "store"},
+    "pydantic": {"spec"},
+    "pydantic_core": {"spec"},
+    "yaml": {"spec"},
+    "affine": {"raster"},
+    "pyproj": {"raster"},
+    "rasterio": {"raster"},
+    "numcodecs": {"store"},
+    "zarr": {"store", "reading"},
+    "rich": {"cli"},
+    "typer": {"cli"},
+    "hypothesis": {"testing"},
+    "pytest": {"testing"},
+}
+"""In which rooms a library may be imported; one that is not named here may be in none."""
+BANNED = {"utils", "util", "helpers", "helper", "common", "manager", "context", "misc"}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the absolute names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: a relative import"
+            module = node.module or ""
+            # `from geobatch import x` imports the room x, unless x is of the package itself.
+            bare = module == "geobatch"
+            yield from (f"geobatch.{alias.name}" if bare else module for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_only_fall(path: Path) -> None:
+    here = room(path)
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "geobatch":
+            there = rest.partition(".")[0]
+            assert there == here or there in BELOW[here], f"`{here}` imports `{name}`"
+        elif top not in sys.stdlib_module_names:
+            assert here in LIBRARIES.get(top, ()), f"`{here}` imports `{name}`"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_is_small_and_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    assert BANNED.isdisjoint(path.relative_to(PACKAGE).with_suffix("").parts)
+    purpose = (ast.get_docstring(ast.parse(text)) or "").partition("\n")
+    assert purpose[0].endswith((".", ":")), "the docstring's first line is no sentence"
+    assert not purpose[2].strip() or purpose[2].startswith("\n"), "the purpose takes one line"
+
+
+def test_every_room_is_known_and_used() -> None:
+    rooms = {room(path) for path in MODULES}
+    assert rooms == BELOW.keys()
+    for library, places in LIBRARIES.items():
+        for place in places:
+            found = {
+                name.partition(".")[0]
+                for path in MODULES
+                if room(path) == place
+                for name in imports(path)
+            }
+            assert library in found, f"`{place}` does not import `{library}` any more"
