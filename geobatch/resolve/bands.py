@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,13 +22,19 @@ def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
     """
     if declared is None or declared == file_dtype or {declared, file_dtype} == {"int8", "uint8"}:
         return declared or file_dtype
-    if not np.can_cast(file_dtype, declared, casting="safe"):
+    if not _holds(declared, file_dtype):
         raise PlanError(
             f"`data_type` {declared.upper()} cannot hold the {file_dtype.upper()} values of"
             f" `{uri}`",
             hint="declare a type that holds every value of the file, or leave `data_type` out",
         )
     return declared
+
+
+def _holds(dtype: str, file_dtype: str) -> bool:
+    # numpy calls int64 to float64 safe, though there only 53 bits are exact.
+    is_rounded = dtype.startswith("float") and file_dtype in {"int64", "uint64"}
+    return np.can_cast(file_dtype, dtype, casting="safe") and not is_rounded
 
 
 def in_dtype(value: Number, dtype: str) -> Number | None:
@@ -48,7 +55,7 @@ def decide_band(
     grid: str,
     tileset: str,
     index: int,
-    header: Header,
+    headers: Sequence[Header],
     dtype: str,
     policy: Policy,
     missing: tuple[Number, ...] | None,
@@ -66,16 +73,23 @@ def decide_band(
         grid: Name of its grid.
         tileset: Id of its tileset.
         index: Zero-based index in the tileset's sources.
-        header: Header of the first source.
+        headers: Headers of the sources, which agree in structure.
         dtype: Decided dtype.
         policy: Pyramiding policy.
         missing: Declared missing values in the band's dtype; None where none are declared.
         mask_tileset: Id of the tileset whose last band masks this one.
         has_gaps: Whether sources or footprint leave a part uncovered.
+
+    Raises:
+        PlanError: The sources' own masks decide, and are not of one kind.
     """
+    header = headers[0]
     nodata = _nodata(header, index, dtype)
     is_alpha_itself = index == header.alpha_index
-    own = None if is_alpha_itself else header.mask
+    if mask_tileset is None and not missing:
+        _check_own_masks(headers, has_nodata=nodata is not None and missing is None)
+    masks = {other.mask for other in headers}
+    own = None if is_alpha_itself else next((m for m in ("internal", "alpha") if m in masks), None)
     values: tuple[Number, ...]
     if mask_tileset is not None:
         source, values = MaskSource.BAND, ()
@@ -117,6 +131,25 @@ def decide_band(
         offset=header.offsets[index],
         palette=header.palettes[index],
     )
+
+
+def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
+    """Check that one kind of masking holds for all sources.
+
+    Internal masks may be in some of them: where there is none, all pixels are valid. But not beside
+    a nodata value, which would then hold for those others alone.
+    """
+    first = headers[0]
+    for other in headers[1:]:
+        is_optional = not has_nodata and {first.mask, other.mask} == {"internal", None}
+        if other.mask != first.mask and not is_optional:
+            raise PlanError(
+                "sources of one tileset differ in their own mask:"
+                f" `{first.uri}` has `{first.mask or 'none'}`,"
+                f" `{other.uri}` has `{other.mask or 'none'}`",
+                hint="put them into tilesets of their own, or declare `missing_data` or"
+                " `mask_bands`",
+            )
 
 
 def _nodata(header: Header, index: int, dtype: str) -> Number | None:

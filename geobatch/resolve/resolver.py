@@ -26,7 +26,7 @@ from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.raster import Header, identify, parse_crs, probe, stat
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
-from geobatch.spec import BandSpec, ImageSpec, SourceFile, SpecSet, expand, problem
+from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +136,7 @@ class _ImageResolver:
         except ValueError as error:
             raise self._spec_error(("tilesets", number, "crs"), "crs", str(error)) from None
 
-    def _spec_error(
-        self, loc: tuple[str | int, ...], rule: str, message: str, hint: str | None = None
-    ) -> SpecError:
+    def _spec_error(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> SpecError:
         return SpecError((problem(self.spec, loc, rule, message, hint),))
 
     def _masks(self) -> dict[str, str]:
@@ -164,7 +162,7 @@ class _ImageResolver:
             is_mask = tileset.id in self.mask_of.values()
             for index in range(header.count):
                 is_last = index == header.count - 1
-                if not (is_mask and is_last) and index != header.alpha_index:
+                if not (is_mask and is_last) and not self._is_own_mask(header, index):
                     name = f"b{len(found) + 1}"
                     found.append(BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index))
         if not found:
@@ -174,13 +172,19 @@ class _ImageResolver:
         for number, mask in enumerate(self.spec.mask_bands):
             for place_, band_id in enumerate(mask.band_ids):
                 if band_id not in {band.id for band in found}:
-                    raise self._spec_error(
-                        ("mask_bands", number, "band_ids", place_),
-                        "unknown-band",
-                        f"there is no band `{band_id}`; without `bands`, they are named b1 to"
-                        f" b{len(found)}",
-                    )
+                    loc = ("mask_bands", number, "band_ids", place_)
+                    raise self._unknown_band(loc, band_id, len(found))
         return tuple(found)
+
+    def _unknown_band(self, loc: Loc, band_id: str, count: int) -> SpecError:
+        message = f"there is no band `{band_id}`; without `bands`, they are named b1 to b{count}"
+        return self._spec_error(loc, "unknown-band", message)
+
+    def _is_own_mask(self, header: Header, index: int) -> bool:
+        """Return whether a band is the file's alpha band and serves as its mask."""
+        missing = self.spec.missing_data
+        is_set_aside = bool(missing) or (missing is None and header.nodata[0] is not None)
+        return index == header.alpha_index and header.mask == "alpha" and not is_set_aside
 
     def _check_index(self, number: int, band: BandSpec) -> None:
         count = self._headers(band.tileset_id)[0].count
@@ -230,7 +234,12 @@ class _ImageResolver:
         footprint = self.spec.footprint
         if footprint is None:
             return None
-        band = next((band for band in bands if band.id == footprint.band_id), bands[0])
+        band = bands[0]
+        if footprint.band_id:
+            found = [band for band in bands if band.id == footprint.band_id]
+            if not found:
+                raise self._unknown_band(("footprint", "band_id"), footprint.band_id, len(bands))
+            band = found[0]
         return Footprint(grid=names[band.tileset_id], points=footprint.points)
 
     def _band(
@@ -247,7 +256,7 @@ class _ImageResolver:
             grid=grid,
             tileset=band.tileset_id,
             index=band.tileset_band_index,
-            header=header,
+            headers=[placed.header for placed in canvas.placed],
             dtype=dtype,
             policy=band.pyramiding_policy or spec.pyramiding_policy or Policy.MEAN,
             missing=self._missing(number, band, dtype),
@@ -261,7 +270,7 @@ class _ImageResolver:
         declared = own if own is not None else self.spec.missing_data
         if declared is None:
             return None
-        base: tuple[str | int, ...] = () if own is None else ("bands", number)
+        base: Loc = () if own is None else ("bands", number)
         found = []
         for place_, value in enumerate(declared):
             fitting = in_dtype(value, dtype)
@@ -300,6 +309,7 @@ class _ImageResolver:
             if mask not in canvases and mask not in {tileset.id for tileset in tilesets}:
                 headers = self._headers(mask)
                 check_structure(headers)
+                self._check_dimensions(mask, headers)
                 placed = place_upon(
                     headers,
                     transforms=self._transforms(mask),
