@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,11 @@ def because_of(asset: Asset, before: Asset | None) -> tuple[Because, ...]:
     """Return every reason for which an asset differs from what was published under its name."""
     if before is None:
         return (Because(reason=Reason.NEW_ASSET, path=asset.id),)
-    return tuple(_reasons(asset, before))
+    # A fingerprint may differ in what no reason is about, such as the rules of a newer version.
+    otherwise = Because(
+        reason=Reason.METADATA_CHANGED, path=asset.id, detail="resolved or computed otherwise"
+    )
+    return tuple(_reasons(asset, before)) or (otherwise,)
 
 
 def _reasons(asset: Asset, before: Asset) -> Iterator[Because]:
@@ -62,35 +67,41 @@ def _tileset_sources(tileset: Tileset, before: Tileset) -> Iterator[Because]:
     old = _by_uri(before.sources)
     new = _by_uri(tileset.sources)
     # A file that was only renamed or moved on disk is the same source.
-    renamed = {(s.digest, s.row, s.col) for uri, s in old.items() if uri not in new}
-    for uri, source in new.items():
-        if uri in old:
-            if source.digest != old[uri].digest:
+    renamed = {(s.digest, s.row, s.col) for key, s in old.items() if key not in new}
+    for key, source in new.items():
+        uri = source.uri
+        if key in old:
+            was = old[key]
+            if source.digest != was.digest:
                 yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail="its bytes changed")
-            elif (source.row, source.col) != (old[uri].row, old[uri].col):
+            elif (source.row, source.col) != (was.row, was.col):
                 yield _because(
-                    Reason.SOURCE_MOVED, uri,
-                    (old[uri].row, old[uri].col), (source.row, source.col),
-                )  # fmt: skip
-            elif source.mask != old[uri].mask:
-                yield _because(Reason.MASKING_CHANGED, uri, old[uri].mask, source.mask)
+                    Reason.SOURCE_MOVED, uri, (was.row, was.col), (source.row, source.col)
+                )
+            elif source.mask != was.mask:
+                yield _because(Reason.MASKING_CHANGED, uri, was.mask, source.mask)
         elif (source.digest, source.row, source.col) in renamed:
             yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
         else:
             yield Because(reason=Reason.SOURCE_ADDED, path=uri)
-    kept = {(s.digest, s.row, s.col) for uri, s in new.items() if uri not in old}
-    for uri, source in old.items():
-        if uri not in new and (source.digest, source.row, source.col) not in kept:
-            yield Because(reason=Reason.SOURCE_REMOVED, path=uri)
-    both = [uri for uri in new if uri in old]
-    if both != [uri for uri in old if uri in new]:
+    kept = {(s.digest, s.row, s.col) for key, s in new.items() if key not in old}
+    for key, source in old.items():
+        if key not in new and (source.digest, source.row, source.col) not in kept:
+            yield Because(reason=Reason.SOURCE_REMOVED, path=source.uri)
+    if [key for key in new if key in old] != [key for key in old if key in new]:
         yield Because(
             reason=Reason.SOURCE_MOVED, path=f"tilesets.{tileset.id}", detail="order of sources"
         )
 
 
-def _by_uri(sources: tuple[Source, ...]) -> dict[str, Source]:
-    return {source.uri: source for source in sources}
+def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:
+    """Return sources by uri and by how often the uri stood before: a file may be named twice."""
+    found: dict[tuple[str, int], Source] = {}
+    times: Counter[str] = Counter()
+    for source in sources:
+        found[source.uri, times[source.uri]] = source
+        times[source.uri] += 1
+    return found
 
 
 def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
