@@ -189,9 +189,10 @@ def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
     mask: Mask | None = None
     masking = band.masking
     if masking.source is MaskSource.VALUES:
-        invalid = np.zeros(values.shape, dtype=np.bool_)
-        for value in masking.values:
-            invalid |= np.isnan(values) if math.isnan(value) else values == value
+        hits = (np.isnan(values) if math.isnan(v) else values == v for v in masking.values)
+        invalid = next(hits)
+        for hit in hits:
+            invalid |= hit
         if invalid.any():
             mask = _from_invalid(invalid)
     elif own_mask is not None:

@@ -85,7 +85,9 @@ def _reduce_members(
         if masks is None:
             return values[0], None
         return np.where(masks[0] == 0, values[0].dtype.type(fill), values[0]), masks[0]
-    result: Values = np.array(_PLAIN[policy](values))
+    result = _PLAIN[policy](values)
+    if result.base is not None:
+        result = result.copy()
     mask = None if masks is None else _mean_mask(masks)
     if masks is not None and mask is not None:
         uneven = np.zeros(result.shape, dtype=np.bool_)
@@ -132,10 +134,10 @@ def _plain_mean(members: list[Values]) -> Values:
     shift = count.bit_length() - 1
     if dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            pairs = [
-                np.add(members[i], members[i + 1], dtype=np.float64) for i in range(0, count, 2)
-            ]
-            total = pairs[0] if count == 2 else pairs[0] + pairs[1]
+            # In row-major order, so that float64 equals GDAL's average to the last bit.
+            total = np.add(members[0], members[1], dtype=np.float64)
+            for member in members[2:]:
+                total += member
             total *= 1.0 / count
             return total.astype(dtype)
     if dtype.itemsize == 8:
@@ -199,7 +201,9 @@ def _midpoint(a: Values, b: Values) -> Values:
     """Return the average of two; integers round half up, exactly."""
     if a.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            return (np.add(a, b, dtype=np.float64) / 2).astype(a.dtype)
+            middle: Values = (np.add(a, b, dtype=np.float64) / 2).astype(a.dtype)
+            # The sum of two large float64 may be infinite where their midpoint is not.
+            return np.where(np.isinf(middle), a / 2 + b / 2, middle)
     one = a.dtype.type(1)
     mid: Values = (a >> one) + (b >> one) + (((a & one) + (b & one) + one) >> one)
     return mid
@@ -213,8 +217,10 @@ def _weighted_mean(group: Values, weights: npt.NDArray[np.int64]) -> Values:
     if group.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
             terms = np.where(weights > 0, group, 0).astype(np.float64) * weights
-            pairs = [terms[:, i] + terms[:, i + 1] for i in range(0, terms.shape[1], 2)]
-            means: Values = (sum(pairs[1:], pairs[0]) / total).astype(group.dtype)
+            summed = terms[:, 0]
+            for member in range(1, terms.shape[1]):
+                summed = summed + terms[:, member]
+            means: Values = (summed / total).astype(group.dtype)
             return means
     if group.dtype.itemsize < 8:
         summed = (group.astype(np.int64) * weights).sum(axis=1)

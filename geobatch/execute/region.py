@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from geobatch.execute.ingest import ingest
 from geobatch.execute.planes import Box, StoredLevels
-from geobatch.execute.reduce import Plane, Values, reduce_plane
-from geobatch.model.asset import Asset, Band
+from geobatch.execute.reduce import Mask, Plane, Values, reduce_plane
+from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.raster import Reader
@@ -99,32 +100,50 @@ def compute_region(
         CorruptObjectError: A stored tile that is needed does not match its digest.
     """
     result = RegionResult()
-    planes: dict[str, Plane] = {}
-    box: Box | None = None
-    ingested = [
-        task
-        for task in tasks
-        if region.level == 0 and task.from_sources and _dirty_in(region, task, 0).any()
-    ]
-    if ingested:
-        joint = np.logical_or.reduce([_dirty_in(region, task, 0) for task in ingested])
-        corner = region.box(0, ingested[0].stored.shape)
-        box = Box.around(joint, row=corner.row, col=corner.col)
+    climbs = [_Climb(task, region, geobox, objects, result) for task in tasks]
+    ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
+    for box in _pieces(region, ingesting, asset=asset):
+        here = [climb for climb in ingesting if box.cut(climb.task.dirty[0]).any()]
         planes = ingest(
             asset,
-            [task.band for task in ingested],
+            [climb.task.band for climb in here],
             box.window(geobox, tile=asset.tile),
             reader=reader,
         )
-    for task in tasks:
-        climb = _Climb(task, region, geobox, objects, result)
-        # Popped, so that a band's pixels go when its tiles are put.
-        climb.run(box if task in ingested else None, planes.pop(task.band.id, None))
+        for climb in here:
+            # Popped, so that a band's pixels go when its tiles are put.
+            climb.add(box, planes.pop(climb.task.band.id))
+    for climb in climbs:
+        climb.finish()
     return result
 
 
-def _dirty_in(region: Region, task: BandTask, level: int) -> npt.NDArray[np.bool_]:
-    return region.box(level, task.stored.plane_shape(level)).cut(task.dirty[level])
+def _pieces(region: Region, ingesting: Sequence[_Climb], *, asset: Asset) -> Iterator[Box]:
+    """Yield the boxes of tiles to ingest at a time.
+
+    Single tiles stay in the processor's cache on their whole way, from decoding to encoding. Where
+    storage blocks straddle tiles, the region is read at once instead, lest blocks be decoded twice.
+    """
+    if not ingesting:
+        return
+    joint = np.logical_or.reduce([climb.dirty(0) for climb in ingesting])
+    corner = region.box(0, ingesting[0].task.stored.shape)
+    if _is_tiled_alike(asset, {climb.task.band.tileset for climb in ingesting}):
+        for row, col in np.argwhere(joint).tolist():
+            yield Box(row=corner.row + row, col=corner.col + col, height=1, width=1)
+    else:
+        yield Box.around(joint, row=corner.row, col=corner.col)
+
+
+def _is_tiled_alike(asset: Asset, tilesets: set[str]) -> bool:
+    """Return whether each tile holds whole storage blocks of every source of some tilesets."""
+    return all(
+        asset.tile % side == 0 and start % side == 0
+        for tileset in asset.tilesets
+        if tileset.id in tilesets
+        for source in tileset.sources
+        for side, start in zip(source.block, (source.row, source.col), strict=True)
+    )
 
 
 class _Climb:
@@ -138,52 +157,96 @@ class _Climb:
         self.geobox = geobox
         self.objects = objects
         self.result = result
+        self.base = region.level
+        self.top = min(region.level + region.span, len(task.dirty) - 1)
+        self._above = self._target(self.base + 1)
+        if self._above is not None:
+            self._needed = self._above.children(task.stored.plane_shape(self.base))
+            window = self._above.window(geobox.level(self.base + 1), tile=task.stored.tile)
+            self._values = np.zeros((window.height, window.width), dtype=task.band.dtype)
+            self._mask: Mask | None = None
+            self._is_missing = np.ones((self._needed.height, self._needed.width), dtype=np.bool_)
 
-    def run(self, box: Box | None, plane: Plane | None) -> None:
-        """Climb from the region's base, whose ingested pixels lie in `box`, or in the store."""
-        task, stored, band = self.task, self.task.stored, self.task.band
-        top = min(self.region.level + self.region.span, len(task.dirty) - 1)
-        for level in range(self.region.level, top + 1):
-            if box is not None and plane is not None:
-                self._emit(level, box, plane)
-            if level == top:
+    def dirty(self, level: int) -> npt.NDArray[np.bool_]:
+        """Return which tiles of the region are to be recomputed at a level."""
+        plane = self.task.stored.plane_shape(level)
+        return self.region.box(level, plane).cut(self.task.dirty[level])
+
+    def _target(self, level: int) -> Box | None:
+        """Return the box around the dirty tiles of a level; None for none, or above the top."""
+        if level > self.top or not self.dirty(level).any():
+            return None
+        corner = self.region.box(level, self.task.stored.plane_shape(level))
+        return Box.around(self.dirty(level), row=corner.row, col=corner.col)
+
+    def add(self, box: Box, plane: Plane) -> None:
+        """Take in ingested pixels of a box of base tiles: put the dirty ones, reduce them all."""
+        self._emit(self.base, box, plane)
+        if self._above is not None:
+            self._paste(box, plane)
+
+    def finish(self) -> None:
+        """Climb from the base, what is not ingested read from the store, to the region's top."""
+        target = self._above
+        if target is None:
+            return
+        stored, band = self.task.stored, self.task.band
+        for row, col in np.argwhere(self._is_missing).tolist():
+            box = Box(row=self._needed.row + row, col=self._needed.col + col, height=1, width=1)
+            self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
+        plane = Plane(self._values, self._mask)
+        for level in range(self.base + 1, self.top + 1):
+            self._emit(level, target, plane)
+            above = self._target(level + 1)
+            if above is None:
                 return
-            above = self.region.box(level + 1, stored.plane_shape(level + 1))
-            dirty_above = above.cut(task.dirty[level + 1])
-            if not dirty_above.any():
-                return
-            target = Box.around(dirty_above, row=above.row, col=above.col)
-            needed = target.children(stored.plane_shape(level))
-            if box is None or plane is None:
-                plane = stored.load(self.geobox.level(level), level, needed)
-            elif box != needed:
-                plane = self._complete(level, needed, box, plane)
+            needed = above.children(stored.plane_shape(level))
+            if target != needed:
+                plane = self._complete(level, needed, target, plane)
             plane = reduce_plane(plane, policy=band.policy, fill=band.fill)
-            box = target
+            target = above
+
+    def _paste(self, box: Box, plane: Plane) -> None:
+        """Reduce pixels of base tiles, and paint them where they belong one level up."""
+        if self._above is None:
+            return
+        band, tile = self.task.band, self.task.stored.tile
+        reduced = reduce_plane(plane, policy=band.policy, fill=band.fill)
+        # In pixels of the level above, where a base tile is half a tile wide. A piece may reach
+        # beyond what this band needs, when it was cut for several bands.
+        row = (box.row - self._needed.row) * tile // 2
+        col = (box.col - self._needed.col) * tile // 2
+        height, width = self._values.shape
+        bottom = min(row + reduced.values.shape[0], height)
+        right = min(col + reduced.values.shape[1], width)
+        into = (slice(max(row, 0), bottom), slice(max(col, 0), right))
+        out_of = (slice(max(-row, 0), bottom - row), slice(max(-col, 0), right - col))
+        self._values[into] = reduced.values[out_of]
+        if reduced.mask is not None and self._mask is None:
+            self._mask = np.full(self._values.shape, 255, dtype=np.uint8)
+        if self._mask is not None:
+            self._mask[into] = 255 if reduced.mask is None else reduced.mask[out_of]
+        top, left = max(box.row - self._needed.row, 0), max(box.col - self._needed.col, 0)
+        self._is_missing[
+            top : box.row - self._needed.row + box.height,
+            left : box.col - self._needed.col + box.width,
+        ] = False
 
     def _complete(self, level: int, needed: Box, box: Box, fresh: Plane) -> Plane:
         """Return the plane of a box: fresh pixels where there are any, stored tiles elsewhere."""
         stored, tile = self.task.stored, self.task.stored.tile
         geobox = self.geobox.level(level)
-        # Fresh pixels may reach beyond what is needed, when only a part of them is dirty above.
-        row, col = max(box.row, needed.row), max(box.col, needed.col)
-        bottom = min(box.row + box.height, needed.row + needed.height)
-        right = min(box.col + box.width, needed.col + needed.width)
+        # Dirty tiles have dirty parents, so what is fresh lies within what is needed.
+        top, left = box.row - needed.row, box.col - needed.col
         is_stored = np.ones((needed.height, needed.width), dtype=np.bool_)
-        is_stored[row - needed.row : bottom - needed.row, col - needed.col : right - needed.col] = (
-            False
-        )
+        is_stored[top : top + box.height, left : left + box.width] = False
         values, mask = stored.load(geobox, level, needed, is_stored)
-        part = Box(row=row, col=col, height=bottom - row, width=right - col).window(
-            geobox, tile=tile
-        )
-        into = needed.window(geobox, tile=tile).within(part)
-        out_of = box.window(geobox, tile=tile).within(part)
-        values[into] = fresh.values[out_of]
+        into = needed.window(geobox, tile=tile).within(box.window(geobox, tile=tile))
+        values[into] = fresh.values
         if mask is None and fresh.mask is not None:
             mask = np.full(values.shape, 255, dtype=np.uint8)
         if mask is not None:
-            mask[into] = 255 if fresh.mask is None else fresh.mask[out_of]
+            mask[into] = 255 if fresh.mask is None else fresh.mask
         return Plane(values, mask)
 
     def _emit(self, level: int, box: Box, plane: Plane) -> None:
@@ -206,17 +269,18 @@ class _Climb:
             self._put(value_key, at, _padded(values, tile, band.fill))
             if has_mask:
                 if mask is None:
-                    mask = np.full(values.shape, 255, dtype=np.uint8)
+                    mask = _all_valid(values.shape)
                 self._put(mask_key, at, _padded(mask, tile, 0))
 
     def _put(self, key: ArrayKey, at: tuple[int, int], pixels: Values) -> None:
         stored, result = self.task.stored, self.result
-        content = bytes.fromhex(content_digest(pixels))
+        content, data = _encoded(pixels, stored.codec)
         before = stored.entry(key, *at)
         if before is not None and bytes(before["content"]) == content:
             result.reused += 1
             return
-        data = encode(stored.codec, pixels)
+        if data is None:
+            data = encode(stored.codec, pixels)
         digest, is_new = self.objects.put(data)
         if is_new:
             result.written += 1
@@ -225,6 +289,27 @@ class _Climb:
             result.reused += 1
         rows = result.entries.setdefault(key, [])
         rows.append((*at, content, bytes.fromhex(digest), len(data)))
+
+
+@lru_cache(maxsize=16)
+def _all_valid(shape: tuple[int, int]) -> Mask:
+    """Return the mask of a tile without a masked pixel: one array for all such tiles."""
+    mask = np.full(shape, 255, dtype=np.uint8)
+    mask.setflags(write=False)
+    return mask
+
+
+def _encoded(pixels: Values, codec: Codec) -> tuple[bytes, bytes | None]:
+    """Return a tile's content digest; and its bytes if it is one of those met over and over."""
+    if pixels is _all_valid(pixels.shape):
+        return _encoded_all_valid(pixels.shape, codec)
+    return bytes.fromhex(content_digest(pixels)), None
+
+
+@lru_cache(maxsize=16)
+def _encoded_all_valid(shape: tuple[int, int], codec: Codec) -> tuple[bytes, bytes]:
+    mask = _all_valid(shape)
+    return bytes.fromhex(content_digest(mask)), encode(codec, mask)
 
 
 def _padded(pixels: Values, tile: int, fill: float) -> Values:

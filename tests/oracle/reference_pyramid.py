@@ -38,17 +38,17 @@ def mean_of_integers(group: list[Pixel | None]) -> int:
 
 
 def mean_of_floats(group: list[Pixel | None]) -> float:
-    """Add in the order (upper left + upper right) + (lower left + lower right), in doubles."""
+    """Add in row-major order, in doubles."""
     existing = [pixel for pixel in group if pixel is not None]
     if len({pixel.mask for pixel in existing}) == 1:
         v = [0.0 if pixel is None else float(pixel.value) for pixel in group]
-        return ((v[0] + v[1]) + (v[2] + v[3])) / len(existing)
+        return (((v[0] + v[1]) + v[2]) + v[3]) / len(existing)
     w = [0.0 if pixel is None else float(pixel.mask) for pixel in group]
     wv = [
         0.0 if pixel is None or pixel.mask == 0 else float(pixel.mask) * float(pixel.value)
         for pixel in group
     ]
-    return ((wv[0] + wv[1]) + (wv[2] + wv[3])) / ((w[0] + w[1]) + (w[2] + w[3]))
+    return (((wv[0] + wv[1]) + wv[2]) + wv[3]) / sum(w)
 
 
 def mode(valid: list[Pixel]) -> int | float:
@@ -73,7 +73,8 @@ def median(valid: list[Pixel], *, is_float: bool) -> int | float:
         if 2 * cumulative == total:
             larger = values[position + 1]
             if is_float:
-                return (float(value) + float(larger)) / 2.0
+                midpoint = (float(value) + float(larger)) / 2.0
+                return midpoint if math.isfinite(midpoint) else float(value) / 2 + float(larger) / 2
             return round_half_up(Fraction(int(value) + int(larger), 2))
     raise AssertionError("half of the weight is always reached")
 
