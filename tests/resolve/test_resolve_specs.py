@@ -127,7 +127,7 @@ def test_missing_data_that_no_pixel_can_equal_is_pointed_at(
     tmp_path: Path, value: float, *, is_own: bool
 ) -> None:
     write_tiff(tmp_path / "a.tif", [pixels()])
-    missing = {"missing_data": {"values": [0, value]}}
+    missing: Document = {"missing_data": {"values": [0, value]}}
     document = (
         image("a", "a.tif", bands=[band(0, **missing)])
         if is_own
