@@ -1,9 +1,9 @@
-"""What all tests share: the reference and the end-to-end workbench can be imported."""
+"""What all tests share: the reference, the end-to-end workbench and the shell can be imported."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-for folder in ("oracle", "end_to_end"):
+for folder in ("oracle", "end_to_end", "cli"):
     sys.path.insert(0, str(Path(__file__).parent / folder))

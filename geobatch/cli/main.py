@@ -129,10 +129,10 @@ def _invoke(argv: Sequence[str], settings: Settings) -> Exit:
 
 
 def _refuse_usage(error: Any, output: Output) -> Exit:
-    if output.is_json:
-        output.error_text(error.format_message(), code="usage")
-    else:
-        error.show()
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "geobatch"
+    text = f"{error.format_message()}\nTry `{command} --help`."
+    output.error_text(text, code="usage")
     return Exit.USAGE
 
 

@@ -1,0 +1,60 @@
+"""Commands that look at no pixel start at once: what they import is counted, not timed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "affine", "asyncio", "dask", "numcodecs", "numpy", "pyproj", "rasterio", "rich", "tensorflow",
+    "xarray", "zarr",
+}  # fmt: skip
+SPECS = Path(__file__).parents[2] / "specs"
+
+
+def imported(argv: list[str], tmp_path: Path) -> set[str]:
+    """Return the top-level modules that a process has imported at its end."""
+    code = (
+        "import sys\n"
+        "from geobatch.cli.main import run\n"
+        f"code = run({argv!r})\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(code, *sorted(names), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    exit_code, *names = done.stderr.splitlines()[-1].split()
+    assert exit_code == "0", done.stderr
+    return set(names)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["apply", "--help"], ["--version"], ["schema"], ["validate", str(SPECS)],
+     ["fmt", "--check", str(SPECS)]],
+    ids=lambda argv: argv[0],
+)  # fmt: skip
+def test_light_commands_import_no_heavy_library(argv: list[str], tmp_path: Path) -> None:
+    names = imported(argv, tmp_path)
+    assert "typer" in names
+    assert not HEAVY & names
+
+
+def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:
+    imported(["init"], tmp_path)
+    for argv in (["ls"], ["info"], ["log"]):
+        assert not {"rasterio", "pyproj", "zarr", "tensorflow"} & imported(argv, tmp_path)
+
+
+def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
+    assert "tensorflow" not in imported(["apply", str(SPECS / "landcover.yaml")], tmp_path)
+
+
+def test_the_package_itself_is_light() -> None:
+    code = "import sys, geobatch; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not (HEAVY | {"typer", "pydantic", "yaml"}) & set(done.stdout.split())
