@@ -14,7 +14,7 @@ from typing import Any
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.store.backend import RUNS, Data, parse_name
-from geobatch.store.durable import Durability, sync_folder
+from geobatch.store.durable import Durability, start_writing_out, sync_folder
 from geobatch.store.run import Run
 
 _OBJECT_MODE = 0o444
@@ -169,6 +169,8 @@ class LocalBackend:
                     written += os.write(descriptor, memoryview(data)[written:])
                 if fsync:
                     os.fsync(descriptor)
+                else:
+                    start_writing_out(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
