@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from shell import Done, geobatch, process
 from workbench import Workbench, image, write_tiff
 
@@ -104,8 +105,9 @@ def damage(path: Path, how: str) -> None:
     if how == "cut":
         path.write_bytes(data[: len(data) // 2])
     elif how == "flipped":
-        middle = len(data) // 2
-        data[middle : middle + 64] = bytes(64)
+        with rasterio.open(path) as dataset:
+            offset = int(dataset.get_tag_item("BLOCK_OFFSET_1_0", "TIFF", bidx=1))
+        data[offset : offset + 16] = bytes(16)
         path.write_bytes(data)
     elif how == "empty":
         path.write_bytes(b"")
