@@ -184,7 +184,10 @@ class AssetRun:
                 key = ArrayKey(band=stored.band.id, level=level, is_mask=is_mask)
                 if key not in self._roots:
                     continue
-                entries = self._index.entries(self._plane(key), self._roots[key])
+                rows, cols = self._plane(key)
+                entries = self._index.entries((rows, cols), self._roots[key])
+                # Planned like the others, and done: so that a run ends at all of its tiles.
+                yield partial(RegionResult, empty=rows * cols - len(entries))
                 for first in range(0, len(entries), _RECODE_TILES):
                     yield partial(
                         recode_tiles,
