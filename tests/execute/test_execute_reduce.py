@@ -34,8 +34,7 @@ def pool(dtype: str) -> list[Number]:
 def values_of(dtype: str, shape: tuple[int, int]) -> st.SearchStrategy[Values]:
     some = st.sampled_from(pool(dtype))
     if dtype.startswith("float"):
-        width = 32 if dtype == "float32" else 64
-        any_value = st.floats(-(2.0**100), 2.0**100, width=width)
+        any_value = st.floats(-(2.0**100), 2.0**100, width=32 if dtype == "float32" else 64)
     else:
         info = np.iinfo(dtype)
         any_value = st.integers(int(info.min), int(info.max))
@@ -50,8 +49,7 @@ def planes(draw: st.DrawFn, *, side: int = 7) -> tuple[Values, Mask | None, Numb
     values = draw(values_of(dtype, shape))
     fill = draw(st.sampled_from([*pool(dtype), *([math.nan] if dtype.startswith("f") else [])]))
     mask: Mask | None = draw(
-        st.none()
-        | hnp.arrays("uint8", shape, elements=st.sampled_from(WEIGHTS), fill=st.nothing())
+        st.none() | hnp.arrays("uint8", shape, elements=st.sampled_from(WEIGHTS), fill=st.nothing())
     )
     if mask is not None and dtype.startswith("f") and draw(st.booleans()):
         values[mask == 0] = np.nan

@@ -1,0 +1,142 @@
+"""A workbench for the executor alone: resolved assets in, records and pixels out, all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+from reference_pyramid import Values
+from workbench import Document
+
+from geobatch.execute import Counts, Observer, SilentObserver, execute
+from geobatch.model.asset import Asset
+from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.record import ArrayKey, AssetRecord, Head, PageRef, Tree, TreeEntry
+from geobatch.model.tiles import TileSet
+from geobatch.raster import Reader
+from geobatch.resolve import resolve
+from geobatch.spec import validate
+from geobatch.store.codec import decode
+from geobatch.store.index import Index
+from geobatch.store.memory import MemoryBackend
+from geobatch.store.objects import Objects
+
+
+def resolved(folder: Path, document: Document) -> Asset:
+    """Return the asset of an image spec."""
+    path = folder / "spec.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return resolve(validate([path])).assets[0]
+
+
+def tile_shape(asset: Asset, band: str, level: int = 0) -> tuple[int, int]:
+    """Return (rows, columns) of tiles of a band at a level."""
+    geobox = asset.grid(asset.band(band).grid).geobox
+    return geobox.tile_shape(tile=asset.tile, level=level)
+
+
+def change_of(asset: Asset, work: Sequence[BandWork] | None = None) -> AssetChange:
+    """Return the change that does some work, or everything from the sources."""
+    if work is None:
+        work = [
+            BandWork(
+                band=band.id,
+                start=Start.SOURCES,
+                tiles=TileSet.full(tile_shape(asset, band.id)),
+            )
+            for band in asset.bands
+        ]
+    return AssetChange(id=asset.id, op=Op.CREATE, asset=asset, work=tuple(work))
+
+
+def plan_of(*changes: AssetChange) -> Plan:
+    """Return a plan of some changes."""
+    return Plan(store_id="", base_commit=None, plan_id="", changes=changes)
+
+
+def head_of(*records: AssetRecord) -> Head:
+    """Return a published state that holds some records."""
+    entries = [
+        TreeEntry(
+            id=record.asset.id,
+            kind=record.asset.kind.value,
+            content="0" * 64,
+            stored="0" * 64,
+            fingerprint=asset_fingerprint(record.asset),
+        )
+        for record in records
+    ]
+    return Head(number=1, digest="1" * 64, tree=Tree(entries=tuple(entries)))
+
+
+Roots = dict[ArrayKey, PageRef | None]
+
+
+@dataclass(kw_only=True)
+class Executor:
+    """Objects in memory, and what runs on them."""
+
+    objects: Objects = field(default_factory=lambda: Objects(MemoryBackend()))
+
+    def __post_init__(self) -> None:
+        self.index = Index(self.objects)
+
+    def execute(
+        self,
+        *changes: AssetChange,
+        records: Mapping[str, AssetRecord] | None = None,
+        workers: int = 1,
+        observer: Observer | None = None,
+    ) -> tuple[list[AssetRecord], Counts]:
+        """Execute some changes; return the finished assets, in the order of the changes."""
+        counts = Counts()
+        with Reader() as reader:
+            finished = {
+                record.asset.id: record
+                for record in execute(
+                    plan_of(*changes),
+                    records=records or {},
+                    objects=self.objects,
+                    index=self.index,
+                    reader=reader,
+                    workers=workers,
+                    observer=observer or SilentObserver(),
+                    counts=counts,
+                )
+            }
+        return [finished[change.id] for change in changes], counts
+
+    def build(self, asset: Asset, *, workers: int = 1) -> AssetRecord:
+        """Compute an asset from its sources alone."""
+        (record,), _ = self.execute(change_of(asset), workers=workers)
+        return record
+
+    def plane(self, record: AssetRecord, key: ArrayKey) -> Values:
+        """Return the pixels of an array, fill where no tile is stored."""
+        asset = record.asset
+        band = asset.band(key.band)
+        geobox = asset.grid(band.grid).geobox.level(key.level)
+        dtype, fill = ("uint8", 0) if key.is_mask else (band.dtype, band.fill)
+        rows, cols = tile_shape(asset, band.id, key.level)
+        whole = np.full((rows * asset.tile, cols * asset.tile), fill, dtype=dtype)
+        for entry in self.index.entries((rows, cols), record.root(key)):
+            data = self.objects.get(bytes(entry["stored"]).hex())
+            top, left = int(entry["row"]) * asset.tile, int(entry["col"]) * asset.tile
+            whole[top : top + asset.tile, left : left + asset.tile] = decode(
+                asset.codec, data, dtype, asset.tile
+            )
+        return whole[: geobox.height, : geobox.width]
+
+
+def roots(record: AssetRecord) -> Roots:
+    """Return the index root per array."""
+    return dict(record.arrays)
+
+
+def contents(record: AssetRecord) -> dict[ArrayKey, str | None]:
+    """Return the content digest of the index root per array."""
+    return {key: None if root is None else root.content for key, root in record.arrays}
