@@ -1,0 +1,218 @@
+"""P7: whatever byte of a store is flipped or missing, what is read is right or an error."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from shell import geobatch
+from workbench import Workbench, image, write_tiff
+
+from geobatch import open_store
+from geobatch.errors import CorruptObjectError, FormatError, NoStoreError
+from geobatch.model.record import ArrayKey
+from geobatch.store.objects import Objects
+from geobatch.store.tilestore import TileStore
+
+TILE = 128
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    """A store of two commits, two assets, masks, and a tile that is not stored."""
+    bench = Workbench(folder=tmp_path_factory.mktemp("damage"))
+    rng = np.random.default_rng(9)
+    values = rng.integers(1, 200, (300, 260)).astype(np.uint8)
+    values[:128, :128] = 0
+    write_tiff(bench.folder / "a.tif", [values], nodata=0)
+    write_tiff(bench.folder / "b.tif", [values.astype(np.float32) / 7, values.astype(np.float32)])
+    bench.apply(image("one", "a.tif", tile=TILE))
+    bench.apply(
+        image("one", "a.tif", tile=TILE, pyramiding_policy="MAX"), image("two", "b.tif", tile=TILE)
+    )
+    # Copies instead of links: damage shall stay where it is done.
+    shutil.rmtree(bench.tree)
+    return bench
+
+
+Found = dict[str, bytes]
+
+
+def readings(bench: Workbench) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield all ways to read the store, each by a name."""
+
+    def pixels(asset_id: str, path: str) -> bytes:
+        return np.asarray(open_store(bench.store).open(asset_id)[path][...]).tobytes()  # type: ignore[index]
+
+    def printed(*argv: str) -> bytes:
+        done = geobatch("--store", bench.store, *argv)
+        if done.code == 6:
+            raise CorruptObjectError(done.err)
+        assert done.code == 0, done
+        return done.out.encode()
+
+    def array(asset_id: str, path: str) -> Callable[[], bytes]:
+        return lambda: pixels(asset_id, path)
+
+    def text(*argv: str) -> Callable[[], bytes]:
+        return lambda: printed(*argv)
+
+    for asset_id, bands in (("one", ("b1",)), ("two", ("b1", "b2"))):
+        for level in ("0", "1"):
+            for band in bands:
+                yield f"{asset_id}/{level}/{band}", array(asset_id, f"{level}/{band}")
+                if level == "1" or asset_id == "one":
+                    name = f"{level}/{band}.mask"
+                    group = open_store(bench.store).open(asset_id)
+                    if name in group:
+                        yield f"{asset_id}/{name}", array(asset_id, name)
+    for argv in (["ls"], ["ls", "--at", "1"], ["info"], ["info", "one"], ["show", "two"], ["log"]):
+        yield " ".join(argv), text(*argv)
+
+
+@pytest.fixture(scope="module")
+def ways(bench: Workbench) -> dict[str, Callable[[], bytes]]:
+    return dict(readings(bench))
+
+
+@pytest.fixture(scope="module")
+def whole(ways: dict[str, Callable[[], bytes]]) -> Found:
+    return {name: read() for name, read in ways.items()}
+
+
+def objects(bench: Workbench) -> list[Path]:
+    found = [path for path in (bench.store / "objects").rglob("*") if path.is_file()]
+    return sorted(found)
+
+
+def test_every_object_is_reached_by_a_reading(
+    bench: Workbench, ways: dict[str, Callable[[], bytes]], whole: Found
+) -> None:
+    """Damage to any object is noticed by somebody; nobody reads wrong."""
+    rng = random.Random(4)
+    unnoticed = []
+    for path in objects(bench):
+        data = path.read_bytes()
+        changed = bytearray(data)
+        changed[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        with damaged(path, bytes(changed)):
+            if not errors_of(ways, whole):
+                unnoticed.append(path)
+    # Of the first commit only levels above 0 differ, whose policy was changed: nobody reads them.
+    assert len(unnoticed) <= count_of_first_commit_only(bench)
+    assert len(objects(bench)) > 30
+
+
+def count_of_first_commit_only(bench: Workbench) -> int:
+    """Return how many tiles and pages of level 1 and 2 the first commit alone refers to."""
+    group = open_store(bench.store).open("one", at="1")
+    tiles = 0
+    for level in ("1", "2"):
+        if level in group:
+            rows, cols = group[f"{level}/b1"].shape  # type: ignore[union-attr]
+            tiles += -(-rows // TILE) * -(-cols // TILE)
+    return tiles + 2
+
+
+def errors_of(ways: dict[str, Callable[[], bytes]], whole: Found) -> list[str]:
+    """Read the store in all ways; return those that raise, for the others must read right."""
+    raised = []
+    for name, read in ways.items():
+        try:
+            found = read()
+        except CorruptObjectError:
+            raised.append(name)
+        else:
+            assert found == whole[name], name
+    return raised
+
+
+class damaged:  # noqa: N801 - a context, used as a verb
+    """Another content in a file of the store, for a while; None removes the file."""
+
+    def __init__(self, path: Path, data: bytes | None) -> None:
+        self._path = path
+        self._data = data
+
+    def __enter__(self) -> None:
+        self._kept = self._path.read_bytes()
+        self._put(self._data)
+
+    def __exit__(self, *_: object) -> None:
+        self._put(self._kept)
+
+    def _put(self, data: bytes | None) -> None:
+        self._path.unlink(missing_ok=True)
+        if data is not None:
+            self._path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut", "longer", "empty", "missing", "swapped"])
+def test_other_damage(
+    bench: Workbench, ways: dict[str, Callable[[], bytes]], whole: Found, how: str
+) -> None:
+    paths = objects(bench)
+    for number, path in enumerate(paths[::5]):
+        data = path.read_bytes()
+        other: dict[str, bytes | None] = {
+            "cut": data[:-1], "longer": data + b"\0", "empty": b"", "missing": None,
+            "swapped": paths[(5 * number + 1) % len(paths)].read_bytes(),
+        }  # fmt: skip
+        with damaged(path, other[how]):
+            errors_of(ways, whole)
+
+
+def test_every_byte_of_refs_and_identity(
+    bench: Workbench, ways: dict[str, Callable[[], bytes]], whole: Found
+) -> None:
+    refs = sorted((bench.store / "refs" / "main").iterdir())
+    assert len(refs) == 2
+    for path in [*refs, bench.store / "geobatch.json"]:
+        data = path.read_bytes()
+        for place in range(0, len(data), 3):
+            changed = bytearray(data)
+            changed[place] ^= 1
+            with damaged(path, bytes(changed)):
+                for name in ("one/0/b1", "two/1/b2"):
+                    try:
+                        found = ways[name]()
+                    except (CorruptObjectError, FormatError, NoStoreError):
+                        continue
+                    # The first ref is not on the way, nor is the id; a final newline says nothing.
+                    assert found == whole[name]
+                    assert path != refs[1] or place == len(data) - 1
+
+
+def level_0(bench: Workbench, asset_id: str) -> list[Path]:
+    """Return the objects of the tiles of a band at level 0."""
+    store = TileStore.open(bench.store)
+    entry = store.head().tree.entry(asset_id)
+    assert entry is not None
+    root = store.record(entry).root(ArrayKey(band="b1", level=0))
+    found = store.index.entries((3, 3), root)
+    store.close()
+    return [bench.store / Objects.path(one["stored"].tobytes().hex()) for one in found]
+
+
+def test_an_apply_upon_damage_publishes_nothing(bench: Workbench, tmp_path: Path) -> None:
+    """A policy is changed: level 0 is read from the store, where a tile is damaged."""
+    other = Workbench(folder=tmp_path)
+    shutil.copytree(bench.folder, tmp_path, dirs_exist_ok=True)
+    spec = other.write_spec([image("one", "a.tif", tile=TILE, pyramiding_policy="MIN")])
+    needed, unneeded = level_0(other, "one"), level_0(other, "two")
+    assert len(needed) == 8, "one tile of nine holds no valid pixel"
+    for path in needed:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        with damaged(path, bytes(data)):
+            done = geobatch("--store", other.store, "apply", spec)
+            assert done.code == 6
+            assert str(path.relative_to(other.store)) in done.err
+            assert "hint: restore" in done.err
+            assert len(list((other.store / "refs" / "main").iterdir())) == 2
+    with damaged(unneeded[0], b"another asset's"):
+        assert geobatch("--store", other.store, "apply", spec).code == 0
