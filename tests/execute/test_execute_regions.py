@@ -255,12 +255,12 @@ def test_the_size_of_regions_does_not_matter(tmp_path: Path, top: int) -> None:
 def test_the_number_of_workers_does_not_matter(tmp_path: Path, pixels: int) -> None:
     with constants(REGION_PIXELS=pixels):
         asset = grids(tmp_path)
-        copies = [replace(asset, id=f"copy{number}") for number in range(3)]
+        copies = [replace(asset, id=f"copy{number}") for number in range(2)]
         found = []
-        for workers in (1, 2, 3, 4):
+        for workers in (1, 2, 4):
             records, counts = Executor().execute(*map(change_of, copies), workers=workers)
             found.append([roots(record) for record in records])
-            assert counts.written + counts.reused + counts.empty == 3 * total(asset)
+            assert counts.written + counts.reused + counts.empty == 2 * total(asset)
         assert all(other == found[0] for other in found)
         assert all(other == found[0][0] for other in found[0])
 
@@ -523,7 +523,7 @@ class Listener(SilentObserver):
 def test_an_observer_hears_of_every_tile_between_start_and_end(tmp_path: Path) -> None:
     with constants(REGION_PIXELS=4 * TILE):
         asset = grids(tmp_path)
-        copies = [replace(asset, id=f"copy{number}") for number in range(5)]
+        copies = [replace(asset, id=f"copy{number}") for number in range(4)]
         made = plan(
             Resolution(assets=tuple(copies)),
             base=Head(number=0, digest=None),
