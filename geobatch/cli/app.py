@@ -30,7 +30,12 @@ app = typer.Typer(
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="SPECS", help="Spec files, or folders of them.", show_default=False),
+    typer.Argument(
+        metavar="SPECS",
+        help="Spec files, or folders of them.",
+        show_default=False,
+        readable=False,  # not checked here: `validate` says it of every file, with its place
+    ),
 ]
 At = Annotated[
     str | None,

@@ -13,13 +13,16 @@ from geobatch.spec.nouns import ImageSpec, SpecSet
 from geobatch.spec.read import MAX_BYTES, read
 
 SUFFIXES = (".yaml", ".yml", ".json")
+_OTHERS = frozenset({"geobatch.json", "zarr.json"})
+"""Documents of a store and of a Zarr tree: what lies beside or below them is no spec."""
 
 
 def load(paths: Sequence[Path]) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
-    a dot are passed over. Sources are not looked at: `validate` does that too.
+    a dot are passed over, and so are stores and Zarr trees. Sources are not looked at: `validate`
+    does that too.
 
     Args:
         paths: Files or folders; messages name them as they are given.
@@ -94,15 +97,23 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             hint = "name a spec file or a folder of them"
             problems.append(_file_problem(path, "missing-spec", "no such file or folder", hint))
             continue
-        for file in sorted(_walk(path)) if path.is_dir() else [path]:
+        for file in sorted(_walk(path, problems)) if path.is_dir() else [path]:
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
                 yield file
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _walk(folder: Path, problems: list[Problem]) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        place = Path(error.filename)
+        message = f"cannot read the folder: {error.strerror or error}"
+        problems.append(_file_problem(place, "unreadable-file", message, None))
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        if not _OTHERS.isdisjoint(names):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):

@@ -6,7 +6,7 @@ from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backend import Backend, Data
 
-_HINT = "restore the object from a copy of the store, or delete it and apply its asset anew"
+_HINT = "restore the object from a copy of the store; without one, apply the specs to a new store"
 
 
 class Objects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -73,7 +74,7 @@ class TileStore:
             StoreError: The place holds something else, or cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
-        if isinstance(place, Path | str) and Path(place).is_file():
+        if isinstance(place, Path | str) and os.path.isfile(place):  # noqa: PTH113 - never raises
             raise StoreError(
                 f"`{place}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",

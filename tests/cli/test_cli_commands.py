@@ -65,6 +65,25 @@ def test_fmt_changes_no_file_if_one_is_broken_and_names_every_problem(bench: Wor
         assert (bench.folder / name).read_bytes() == data
 
 
+def test_a_store_among_the_specs_is_passed_over(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default store is made where the command runs: `apply .` must work more than once."""
+    monkeypatch.chdir(bench.folder)
+    monkeypatch.delenv("GEOBATCH_STORE", raising=False)
+    bench.write_spec([image("a", "a.tif")])
+    before: dict[Path, bytes] = {}
+    for _ in range(2):
+        done = geobatch("apply", ".")
+        assert (done.code, done.err) == (0, "")
+        files = {path: path.read_bytes() for path in bench.store.rglob("*") if path.is_file()}
+        assert before in ({}, files)
+        before = files
+    assert geobatch("fmt", ".").code == 0
+    assert before == {path: path.read_bytes() for path in before}
+    assert geobatch("validate", "store").code == 1
+
+
 def test_schema_is_the_one_that_editors_are_pointed_to() -> None:
     kept = Path(__file__).parents[2] / "schema" / "geobatch.v1.json"
     assert json.loads(geobatch("schema").out) == json.loads(kept.read_text())

@@ -14,6 +14,17 @@ from geobatch.store.tilestore import TileStore
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Workbench:
+    return made_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    bench = made_in(tmp_path_factory.mktemp("applied"))
+    bench.apply_spec()
+    return bench
+
+
+def made_in(tmp_path: Path) -> Workbench:
     pixels = np.random.default_rng(1).integers(1, 255, (600, 280)).astype(np.uint8)
     pixels[:64, :64] = 0
     layout = {"tiled": True, "blockxsize": 64, "blockysize": 64}
@@ -55,9 +66,12 @@ def argv_of(bench: Workbench, text: str) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_every_line_is_a_record(bench: Workbench, text: str, types: list[str], place: str) -> None:
-    geobatch(*argv_of(bench, "apply SPEC"))
-    argv = argv_of(bench, text)
+def test_every_line_is_a_record(
+    applied: Workbench, text: str, types: list[str], place: str
+) -> None:
+    if text.startswith("fmt"):
+        applied.write_spec([image("x/a", "a.tif", properties={"title": "Größe\t☃"})])
+    argv = argv_of(applied, text)
     done = geobatch(*(["--json", *argv] if place == "before" else [*argv, "--json"]))
     assert [line["type"] for line in done.lines] == [*types, "exit"]
     assert done.lines[-1] == {"type": "exit", "code": done.code}
