@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 
 from geobatch.errors import SourceError
 from geobatch.model.asset import DTYPES, Number
-from geobatch.model.geobox import Crs, Transform
+from geobatch.model.geobox import Transform
+from geobatch.model.header import Header, Palette
 from geobatch.raster import tiff
 from geobatch.raster.crs import from_rasterio
 from geobatch.raster.environment import (
@@ -24,62 +24,8 @@ from geobatch.raster.environment import (
 )
 from geobatch.raster.file import regular_file
 
-Palette = tuple[tuple[int, int, int, int], ...]
-"""RGBA per pixel value from 0."""
-
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """One GeoTIFF's structure; per-band tuples are in band order."""
-
-    uri: str
-    """As the spec names the file."""
-    path: str
-    """Absolute real path."""
-    width: int
-    """Columns."""
-    height: int
-    """Rows."""
-    dtypes: tuple[str, ...]
-    """Numpy name of the pixel type per band, each one of `DTYPES`."""
-    transform: Transform | None
-    """Pixel corner to CRS coordinates; None where the file does not say."""
-    crs: Crs | None
-    """None where the file does not say."""
-    nodata: tuple[Number | None, ...]
-    """Per band and in its dtype; None where absent, or where the dtype cannot hold it."""
-    mask: str | None
-    """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
-    alpha_index: int | None
-    """Zero-based index of the alpha band: the last of several, if the file declares it so."""
-    descriptions: tuple[str | None, ...]
-    """Per band."""
-    units: tuple[str | None, ...]
-    """Per band, of the scaled values."""
-    scales: tuple[float | None, ...]
-    """Per band, stored to physical; None for 1."""
-    offsets: tuple[float | None, ...]
-    """Per band, stored to physical; None for 0."""
-    palettes: tuple[Palette | None, ...]
-    """Per band."""
-    block: tuple[int, int]
-    """(rows, columns) of a tile or strip as GDAL reads it."""
-    is_pixel_interleaved: bool
-    """Whether a block holds all of several bands."""
-    compression: str
-    """Name of the compression, `NONE` without."""
-    is_lossy: bool | None
-    """Whether the compression loses information; None where the file does not tell."""
-    overviews: int
-    """How many reduced images the file holds; they are never read."""
-
-    @property
-    def count(self) -> int:
-        """How many bands there are, alpha included."""
-        return len(self.dtypes)
 
 
 def probe(path: Path, uri: str) -> Header:

@@ -9,7 +9,7 @@ import numpy as np
 
 from geobatch.errors import PlanError
 from geobatch.model.asset import Band, Masking, MaskSource, Number, Policy
-from geobatch.raster import Header
+from geobatch.model.header import Header
 
 
 def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
-from geobatch.raster import Header
+from geobatch.model.header import Header
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""

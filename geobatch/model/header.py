@@ -1,0 +1,156 @@
+"""What a source file says of itself, as a value and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from geobatch.model.asset import Number
+from geobatch.model.digest import Json, number_from_json, number_to_json
+from geobatch.model.geobox import Crs, Transform
+
+Palette = tuple[tuple[int, int, int, int], ...]
+"""RGBA per pixel value from 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """One GeoTIFF's structure; per-band tuples are in band order."""
+
+    uri: str
+    """As the spec names the file."""
+    path: str
+    """Absolute path."""
+    width: int
+    """Columns."""
+    height: int
+    """Rows."""
+    dtypes: tuple[str, ...]
+    """Numpy name of the pixel type per band, each one of `DTYPES`."""
+    transform: Transform | None
+    """Pixel corner to CRS coordinates; None where the file does not say."""
+    crs: Crs | None
+    """None where the file does not say."""
+    nodata: tuple[Number | None, ...]
+    """Per band and in its dtype; None where absent, or where the dtype cannot hold it."""
+    mask: str | None
+    """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
+    alpha_index: int | None
+    """Zero-based index of the alpha band: the last of several, if the file declares it so."""
+    descriptions: tuple[str | None, ...]
+    """Per band."""
+    units: tuple[str | None, ...]
+    """Per band, of the scaled values."""
+    scales: tuple[float | None, ...]
+    """Per band, stored to physical; None for 1."""
+    offsets: tuple[float | None, ...]
+    """Per band, stored to physical; None for 0."""
+    palettes: tuple[Palette | None, ...]
+    """Per band."""
+    block: tuple[int, int]
+    """(rows, columns) of a tile or strip as GDAL reads it."""
+    is_pixel_interleaved: bool
+    """Whether a block holds all of several bands."""
+    compression: str
+    """Name of the compression, `NONE` without."""
+    is_lossy: bool | None
+    """Whether the compression loses information; None where the file does not tell."""
+    overviews: int
+    """How many reduced images the file holds; they are never read."""
+
+    @property
+    def count(self) -> int:
+        """How many bands there are, alpha included."""
+        return len(self.dtypes)
+
+
+def header_to_text(header: Header) -> str:
+    """Return a header as JSON text, without its uri, path and CRS: files that agree share it."""
+    return _dump(
+        {
+            "size": [header.width, header.height],
+            "dtypes": header.dtypes,
+            "transform": header.transform,
+            "nodata": [None if v is None else number_to_json(v) for v in header.nodata],
+            "mask": header.mask,
+            "alpha_index": header.alpha_index,
+            "descriptions": header.descriptions,
+            "units": header.units,
+            "scales": header.scales,
+            "offsets": header.offsets,
+            "palettes": header.palettes,
+            "block": header.block,
+            "is_pixel_interleaved": header.is_pixel_interleaved,
+            "compression": header.compression,
+            "is_lossy": header.is_lossy,
+            "overviews": header.overviews,
+        }
+    )
+
+
+def header_from_text(text: str, *, uri: str, path: str, crs: Crs | None) -> Header:
+    """Invert `header_to_text`.
+
+    Raises:
+        ValueError: The text is no JSON.
+        KeyError: A member is missing.
+        TypeError: A member has another type.
+    """
+    members: dict[str, Json] = json.loads(text)
+    width, height = members["size"]
+    rows, cols = members["block"]
+    return Header(
+        uri=uri,
+        path=path,
+        width=width,
+        height=height,
+        dtypes=tuple(members["dtypes"]),
+        transform=_transform(members["transform"]),
+        crs=crs,
+        nodata=tuple(None if v is None else number_from_json(v) for v in members["nodata"]),
+        mask=members["mask"],
+        alpha_index=members["alpha_index"],
+        descriptions=tuple(members["descriptions"]),
+        units=tuple(members["units"]),
+        scales=tuple(members["scales"]),
+        offsets=tuple(members["offsets"]),
+        palettes=tuple(_palette(palette) for palette in members["palettes"]),
+        block=(rows, cols),
+        is_pixel_interleaved=members["is_pixel_interleaved"],
+        compression=members["compression"],
+        is_lossy=members["is_lossy"],
+        overviews=members["overviews"],
+    )
+
+
+def crs_to_text(crs: Crs) -> str:
+    """Return a CRS as JSON text, with all that was derived from it."""
+    return _dump({"code": crs.code, "wkt": crs.wkt, "cf": crs.cf})
+
+
+def crs_from_text(text: str) -> Crs:
+    """Invert `crs_to_text`.
+
+    Raises:
+        ValueError: The text is no JSON.
+        KeyError: A member is missing.
+        TypeError: The text is no JSON object.
+    """
+    members: dict[str, Json] = json.loads(text)
+    return Crs(code=members["code"], wkt=members["wkt"], cf=members["cf"])
+
+
+def _dump(members: dict[str, Json]) -> str:
+    # ASCII: a file may describe its bands with what is no UTF-8.
+    return json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _transform(values: Json) -> Transform | None:
+    if values is None:
+        return None
+    a, b, c, d, e, f = values
+    return (a, b, c, d, e, f)
+
+
+def _palette(rows: Json) -> Palette | None:
+    return None if rows is None else tuple((r, g, b, a) for r, g, b, a in rows)

@@ -1,0 +1,44 @@
+"""One look at a source file, to be remembered, and when it may be believed later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geobatch.model.asset import FileStat
+from geobatch.model.digest import Digest
+
+MARGIN_NS = 20_000_000
+"""How coarse a clock that stamps files may be: the kernel's ticks are 10 ms at most."""
+COARSE_MARGIN_NS = 2_000_000_000
+"""The same where times have whole seconds only, or even ones."""
+_SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was found when a file was looked at."""
+
+    stat: FileStat
+    """The file as it was before and after."""
+    time_ns: int
+    """When the look began, in nanoseconds since 1970."""
+    digest: Digest
+    """Identity of the source."""
+    header: str
+    """Its header as JSON, see `geobatch.model.header.header_to_text`."""
+    crs: str
+    """Its CRS as JSON; empty without."""
+    is_linked: bool
+    """Whether links lead to the file, so that its real path must be asked for again."""
+    maker: str
+    """Versions of what read the header; another version may read it otherwise."""
+
+    def is_trusted(self, stat: FileStat) -> bool:
+        """Return whether a file with this stat is still the one that was looked at.
+
+        A file that was changed shortly before the look could be changed again within the same
+        tick of the clock and keep its stat (git calls such an index entry racy): not trusted.
+        """
+        is_coarse = stat.ctime_ns % _SECOND_NS == 0
+        margin = COARSE_MARGIN_NS if is_coarse else MARGIN_NS
+        return stat == self.stat and stat.ctime_ns + margin < self.time_ns
