@@ -15,6 +15,7 @@ from geobatch.execute.reduce import Mask, Plane, Values, reduce_plane
 from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
+from geobatch.model.tiles import parents_of
 from geobatch.raster import Reader
 from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
@@ -55,6 +56,8 @@ class BandTask:
     """Per level, (rows, columns) of tiles: those to recompute."""
     from_sources: bool
     """Whether level 0 is ingested; else it is kept and read from the store."""
+    can_stop: bool = False
+    """Whether a tile that comes out as it is stored leaves its ancestors as they are."""
 
 
 TileRow = tuple[int, int, bytes, bytes, int]
@@ -69,6 +72,8 @@ class RegionResult:
     """Tiles per array."""
     removed: dict[ArrayKey, list[tuple[int, int]]] = field(default_factory=dict)
     """(row, column) of tiles that hold no valid pixel, per array."""
+    changed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """(row, column) of the tiles at the region's top level that differ from the base, per band."""
     written: int = 0
     """Tiles whose object this region put."""
     reused: int = 0
@@ -159,6 +164,11 @@ class _Climb:
         self.result = result
         self.base = region.level
         self.top = min(region.level + region.span, len(task.dirty) - 1)
+        self._dirty = {
+            level: region.box(level, task.stored.plane_shape(level)).cut(task.dirty[level])
+            for level in range(self.base, self.top + 1)
+        }
+        self._changed = np.zeros_like(self._dirty[self.base])
         self._above = self._target(self.base + 1)
         if self._above is not None:
             self._needed = self._above.children(task.stored.plane_shape(self.base))
@@ -169,15 +179,27 @@ class _Climb:
 
     def dirty(self, level: int) -> npt.NDArray[np.bool_]:
         """Return which tiles of the region are to be recomputed at a level."""
-        plane = self.task.stored.plane_shape(level)
-        return self.region.box(level, plane).cut(self.task.dirty[level])
+        return self._dirty[level]
 
     def _target(self, level: int) -> Box | None:
         """Return the box around the dirty tiles of a level; None for none, or above the top."""
-        if level > self.top or not self.dirty(level).any():
+        if level > self.top or not self._dirty[level].any():
             return None
         corner = self.region.box(level, self.task.stored.plane_shape(level))
-        return Box.around(self.dirty(level), row=corner.row, col=corner.col)
+        return Box.around(self._dirty[level], row=corner.row, col=corner.col)
+
+    def _stop_where_equal(self, level: int) -> None:
+        """Leave out ancestors of tiles that came out equal, once a level is put."""
+        if level < self.top and self.task.can_stop:
+            self._dirty[level + 1] &= parents_of(self._changed)
+        if level == self.top:
+            corner = self.region.box(level, self.task.stored.plane_shape(level))
+            self.result.changed[self.task.band.id] = [
+                (corner.row + row, corner.col + col)
+                for row, col in np.argwhere(self._changed).tolist()
+            ]
+        else:
+            self._changed = np.zeros_like(self._dirty[level + 1])
 
     def add(self, box: Box, plane: Plane) -> None:
         """Take in ingested pixels of a box of base tiles: put the dirty ones, reduce them all."""
@@ -187,8 +209,12 @@ class _Climb:
 
     def finish(self) -> None:
         """Climb from the base, what is not ingested read from the store, to the region's top."""
+        if self.task.from_sources:
+            self._stop_where_equal(self.base)
+        elif self.base < self.top:
+            self._changed = np.zeros_like(self._dirty[self.base + 1])
         target = self._above
-        if target is None:
+        if target is None or not self._dirty[self.base + 1].any():
             return
         stored, band = self.task.stored, self.task.band
         for row, col in np.argwhere(self._is_missing).tolist():
@@ -197,6 +223,7 @@ class _Climb:
         plane = Plane(self._values, self._mask)
         for level in range(self.base + 1, self.top + 1):
             self._emit(level, target, plane)
+            self._stop_where_equal(level)
             above = self._target(level + 1)
             if above is None:
                 return
@@ -255,30 +282,37 @@ class _Climb:
         value_key = ArrayKey(band=band.id, level=level)
         mask_key = ArrayKey(band=band.id, level=level, is_mask=True)
         has_mask = band.mask_from_level is not None and level >= band.mask_from_level
-        for row, col in np.argwhere(box.cut(task.dirty[level])).tolist():
+        corner = self.region.box(level, task.stored.plane_shape(level))
+        inside = Box(
+            row=box.row - corner.row, col=box.col - corner.col, height=box.height, width=box.width
+        )
+        for row, col in np.argwhere(inside.cut(self._dirty[level])).tolist():
             place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
             at = (box.row + row, box.col + col)
             values = plane.values[place]
             mask = None if plane.mask is None else plane.mask[place]
             if mask is not None and not mask.any():
                 result.empty += 1 + has_mask
+                is_changed = task.stored.entry(value_key, *at) is not None
                 result.removed.setdefault(value_key, []).append(at)
                 if has_mask:
                     result.removed.setdefault(mask_key, []).append(at)
-                continue
-            self._put(value_key, at, _padded(values, tile, band.fill))
-            if has_mask:
-                if mask is None:
-                    mask = _all_valid(values.shape)
-                self._put(mask_key, at, _padded(mask, tile, 0))
+            else:
+                is_changed = self._put(value_key, at, _padded(values, tile, band.fill))
+                if has_mask:
+                    if mask is None:
+                        mask = _all_valid(values.shape)
+                    is_changed |= self._put(mask_key, at, _padded(mask, tile, 0))
+            self._changed[at[0] - corner.row, at[1] - corner.col] |= is_changed
 
-    def _put(self, key: ArrayKey, at: tuple[int, int], pixels: Values) -> None:
+    def _put(self, key: ArrayKey, at: tuple[int, int], pixels: Values) -> bool:
+        """Put a tile, and return whether its pixels differ from those stored there before."""
         stored, result = self.task.stored, self.result
         content, data = _encoded(pixels, stored.codec)
         before = stored.entry(key, *at)
         if before is not None and bytes(before["content"]) == content:
             result.reused += 1
-            return
+            return False
         if data is None:
             data = encode(stored.codec, pixels)
         digest, is_new = self.objects.put(data)
@@ -289,6 +323,7 @@ class _Climb:
             result.reused += 1
         rows = result.entries.setdefault(key, [])
         rows.append((*at, content, bytes.fromhex(digest), len(data)))
+        return True
 
 
 @lru_cache(maxsize=16)

@@ -21,7 +21,7 @@ from geobatch.execute.region import BandTask, Region, RegionResult, compute_regi
 from geobatch.model.asset import Asset, Grid
 from geobatch.model.plan import AssetChange, Start
 from geobatch.model.record import TILE_ENTRY, ArrayKey, AssetRecord, BandFingerprint, PageRef
-from geobatch.model.tiles import TileSet
+from geobatch.model.tiles import TileSet, parents_of
 from geobatch.raster import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -64,6 +64,7 @@ class AssetRun:
         self._roots: Roots = {}
         self._tasks: dict[str, list[BandTask]] = {grid.name: [] for grid in asset.grids}
         self._recodes: list[Task] = []
+        self._tops: dict[str, int] = {}
         for band_id, base in change.carried:
             self._roots |= _taken_over(records[base[0]], base[1], band_id)
         for work in change.work:
@@ -91,6 +92,7 @@ class AssetRun:
                     stored=stored,
                     dirty=tuple(level.mask for level in dirty),
                     from_sources=work.start is Start.SOURCES,
+                    can_stop=work.can_stop,
                 )
             )
 
@@ -102,11 +104,13 @@ class AssetRun:
             tasks = self._tasks[grid.name]
             first = _span(self.asset, tasks, strip_row=_strip_row(self.asset, tasks))
             if number == 0:
+                self._tops[grid.name] = min(first, grid.geobox.level_count - 1)
                 parts.append(self._regions(grid, 0, first, tasks))
                 continue
             span = max(1, _span(self.asset, tasks, strip_row=0))
             level = first + (number - 1) * span
             if level < grid.geobox.level_count - 1:
+                self._tops[grid.name] = min(level + span, grid.geobox.level_count - 1)
                 stored = [replace(task, from_sources=False) for task in tasks]
                 parts.append(self._regions(grid, level, span, stored))
         return chain.from_iterable(parts) if parts else None
@@ -124,6 +128,7 @@ class AssetRun:
                 entries.setdefault(key, []).extend(rows)
             for key, places in result.removed.items():
                 removed.setdefault(key, []).extend(places)
+        self._stop_where_equal()
         self._results.clear()
         for key in sorted(entries.keys() | removed.keys()):
             shape = self._plane(key)
@@ -136,6 +141,29 @@ class AssetRun:
             self._roots[key] = self._index.write(
                 shape, base=base, entries=_entries(entries.get(key, [])), remove=gone
             )
+
+    def _stop_where_equal(self) -> None:
+        """Leave out of the stages to come what only tiles that came out equal would change."""
+        changed: dict[str, list[tuple[int, int]]] = {}
+        for result in self._results:
+            for band_id, places in result.changed.items():
+                changed.setdefault(band_id, []).extend(places)
+        for name, tasks in self._tasks.items():
+            self._tasks[name] = [
+                self._stopped(task, changed.get(task.band.id, [])) if task.can_stop else task
+                for task in tasks
+            ]
+
+    def _stopped(self, task: BandTask, changed: list[tuple[int, int]]) -> BandTask:
+        top = self._tops[task.band.grid]
+        levels = list(task.dirty[: top + 1])
+        current = np.zeros_like(task.dirty[top])
+        if changed:
+            current[tuple(np.array(changed).T)] = True
+        for planned in task.dirty[top + 1 :]:
+            current = planned & parents_of(current)
+            levels.append(current)
+        return replace(task, dirty=tuple(levels))
 
     def record(self) -> AssetRecord:
         """Return the finished asset."""

@@ -48,7 +48,21 @@ def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
     return BandFingerprint(base=base, pyramid=pyramid)
 
 
-def _base_json(asset: Asset, band: Band) -> Members:
+def band_frame(asset: Asset, band_id: str) -> Digest:
+    """Return the hash of what determines a band's level 0 but for the sources and their placement.
+
+    Of two bands with one frame, only tiles under sources that differ can differ.
+
+    Raises:
+        StopIteration: The asset has no such band.
+    """
+    band = asset.band(band_id)
+    return digest_json(
+        ["geobatch frame", ALGORITHM_EPOCH, _base_json(asset, band, has_sources=False)]
+    )
+
+
+def _base_json(asset: Asset, band: Band, *, has_sources: bool = True) -> Members:
     tileset = asset.tileset(band.tileset)
     footprint = asset.footprint
     return {
@@ -56,22 +70,24 @@ def _base_json(asset: Asset, band: Band) -> Members:
         "grid": geobox_json(asset.grid(band.grid).geobox),
         "dtype": band.dtype,
         "fill": pixel_json(band.fill, is_float=band.is_float),
-        "masking": _masking_json(asset, band),
-        "source": _channel_json(tileset, band.index),
+        "masking": _masking_json(asset, band, has_sources=has_sources),
+        "source": _channel_json(tileset, band.index, has_sources=has_sources),
         "footprint": None
         if footprint is None
         else [geobox_json(asset.grid(footprint.grid).geobox), points_json(footprint)],
     }
 
 
-def _masking_json(asset: Asset, band: Band) -> Json:
+def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
     masking = band.masking
     values = {
         canonical_json(pixel_json(v, is_float=band.is_float)).decode() for v in masking.values
     }
     mask: Json = None
     if masking.source is MaskSource.BAND and masking.tileset is not None:
-        mask = _channel_json(asset.tileset(masking.tileset), -1)
+        mask = _channel_json(asset.tileset(masking.tileset), -1, has_sources=has_sources)
+        # A mask of the same files is laid with their pixels, one of others upon the mosaic.
+        mask["is_own"] = masking.tileset == band.tileset
     return {
         "source": masking.source.value,
         "values": sorted(values),
@@ -80,10 +96,9 @@ def _masking_json(asset: Asset, band: Band) -> Json:
     }
 
 
-def _channel_json(tileset: Tileset, index: int) -> Members:
+def _channel_json(tileset: Tileset, index: int, *, has_sources: bool) -> Members:
     """Return one band of a tileset's mosaic: the order of the sources decides overlaps."""
-    return {
-        "index": index % len(tileset.dtypes),
-        "dtype": tileset.dtypes[index],
-        "sources": [source_json(source) for source in tileset.sources],
-    }
+    channel: Members = {"index": index % len(tileset.dtypes), "dtype": tileset.dtypes[index]}
+    if has_sources:
+        channel["sources"] = [source_json(source) for source in tileset.sources]
+    return channel

@@ -76,16 +76,20 @@ class BandWork:
     """Where its pixels come from."""
     tiles: TileSet
     """Level-0 tiles that are recomputed, or whose ancestors are."""
+    above: TileSet | None = None
+    """Level-0 tiles whose ancestors are recomputed, if these are more than `tiles`."""
+    can_stop: bool = False
+    """Whether a tile that comes out as it is in the base leaves its ancestors as they are."""
     base: tuple[str, str] | None = None
     """(asset id, band id) in the base commit whose tiles are carried over or read; or None."""
 
     def dirty(self, level_count: int) -> tuple[TileSet, ...]:
         """Return the tiles to recompute, level by level."""
-        levels = [self.tiles]
+        levels = [self.tiles if self.above is None else self.above]
         for _ in range(1, level_count):
             levels.append(levels[-1].parents())
-        if self.start is Start.LEVEL_0:
-            levels[0] = TileSet.empty(self.tiles.shape)
+        is_kept = self.start is Start.LEVEL_0
+        levels[0] = TileSet.empty(self.tiles.shape) if is_kept else self.tiles
         return tuple(levels)
 
 

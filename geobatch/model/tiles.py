@@ -9,6 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 
+def parents_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which tiles of the next level are built from the True ones of a level."""
+    rows, cols = mask.shape
+    padded = np.zeros((rows + rows % 2, cols + cols % 2), dtype=np.bool_)
+    padded[:rows, :cols] = mask
+    quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
+    parents: npt.NDArray[np.bool_] = np.any(quads, axis=(1, 3))
+    return parents
+
+
 @dataclass(frozen=True, slots=True)
 class TileSet:
     """A set of tiles of one level: a frozen bitmap, so that it compares, hashes and pickles."""
@@ -60,11 +70,7 @@ class TileSet:
 
     def parents(self) -> TileSet:
         """Return the tiles of the next level that are built from these."""
-        rows, cols = self.shape
-        padded = np.zeros((rows + rows % 2, cols + cols % 2), dtype=np.bool_)
-        padded[:rows, :cols] = self.mask
-        quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-        return TileSet.from_mask(np.any(quads, axis=(1, 3)))
+        return TileSet.from_mask(parents_of(self.mask))
 
     def children(self, shape: tuple[int, int]) -> TileSet:
         """Return the tiles of the level below, a plane of `shape`, that these are built from."""

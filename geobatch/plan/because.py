@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any
 
 from geobatch.model.asset import Asset, Band, Source, Tileset
 from geobatch.model.plan import Because, Reason
+from geobatch.plan.dirty import Blocks
 
 
-def because_of(asset: Asset, before: Asset | None) -> tuple[Because, ...]:
+def because_of(
+    asset: Asset, before: Asset | None, blocks: Blocks = MappingProxyType({})
+) -> tuple[Because, ...]:
     """Return every reason for which an asset differs from what was published under its name."""
     if before is None:
         return (Because(reason=Reason.NEW_ASSET, path=asset.id),)
@@ -18,11 +22,11 @@ def because_of(asset: Asset, before: Asset | None) -> tuple[Because, ...]:
     otherwise = Because(
         reason=Reason.METADATA_CHANGED, path=asset.id, detail="resolved or computed otherwise"
     )
-    return tuple(_reasons(asset, before)) or (otherwise,)
+    return tuple(_reasons(asset, before, blocks)) or (otherwise,)
 
 
-def _reasons(asset: Asset, before: Asset) -> Iterator[Because]:
-    yield from _sources(asset, before)
+def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
+    yield from _sources(asset, before, blocks)
     yield from _grids(asset, before)
     yield from _bands(asset, before)
     if asset.tile != before.tile:
@@ -54,16 +58,16 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value).lower() if value is True else str(value)
 
 
-def _sources(asset: Asset, before: Asset) -> Iterator[Because]:
+def _sources(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
     old_tilesets = {tileset.id: tileset for tileset in before.tilesets}
     for tileset in asset.tilesets:
         old = old_tilesets.get(tileset.id)
         if old is None:
             continue
-        yield from _tileset_sources(tileset, old)
+        yield from _tileset_sources(tileset, old, blocks)
 
 
-def _tileset_sources(tileset: Tileset, before: Tileset) -> Iterator[Because]:
+def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Iterator[Because]:
     old = _by_uri(before.sources)
     new = _by_uri(tileset.sources)
     # A file that was only renamed or moved on disk is the same source.
@@ -73,7 +77,13 @@ def _tileset_sources(tileset: Tileset, before: Tileset) -> Iterator[Because]:
         if key in old:
             was = old[key]
             if source.digest != was.digest:
-                yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail="its bytes changed")
+                known = blocks.get((was.digest, source.digest))
+                detail = (
+                    "(no block known to be equal)"
+                    if known is None
+                    else f"({known.count:,} of {known.total:,} blocks)"
+                )
+                yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail=detail)
             elif (source.row, source.col) != (was.row, was.col):
                 yield _because(
                     Reason.SOURCE_MOVED, uri, (was.row, was.col), (source.row, source.col)

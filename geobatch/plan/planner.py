@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from geobatch.model.asset import Asset, Band, Resolution
 from geobatch.model.digest import Digest, digest_json
-from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
+from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint, band_frame
 from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
 from geobatch.model.record import AssetRecord, Head, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.plan.because import because_of
+from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles
 
 PLAN_EPOCH = 1
 """Raised when the same inputs would be planned differently."""
 
 
 def plan(
-    resolution: Resolution, *, base: Head, records: Mapping[str, AssetRecord], store_id: str
+    resolution: Resolution,
+    *,
+    base: Head,
+    records: Mapping[str, AssetRecord],
+    store_id: str,
+    blocks: Blocks = MappingProxyType({}),
 ) -> Plan:
     """Return everything that an apply of the resolved assets would do to a published state.
 
@@ -28,6 +36,7 @@ def plan(
         base: The published state.
         records: Records of the base, at least of every asset that `needed_records` names.
         store_id: Uuid of the store, or empty where there is none yet.
+        blocks: Changed blocks of sources, at least where known of those that `block_pairs` names.
 
     Raises:
         KeyError: A needed record is missing.
@@ -43,7 +52,7 @@ def plan(
             changes.append(AssetChange(id=asset.id, op=Op.KEEP))
         else:
             record = None if entry is None else records[asset.id]
-            changes.append(_change(asset, fingerprint, record))
+            changes.append(_change(asset, fingerprint, record, blocks))
     return Plan(
         store_id=store_id,
         base_commit=base.digest,
@@ -64,11 +73,29 @@ def needed_records(resolution: Resolution, *, base: Head) -> tuple[TreeEntry, ..
     )
 
 
-def _change(asset: Asset, fingerprint: Digest, record: AssetRecord | None) -> AssetChange:
+def block_pairs(
+    resolution: Resolution, *, records: Mapping[str, AssetRecord]
+) -> frozenset[tuple[Digest, Digest]]:
+    """Return the (old, new) digests of sources whose changed blocks would sharpen a plan."""
+    pairs = set()
+    for asset in resolution.assets:
+        record = records.get(asset.id)
+        old = {} if record is None else {tileset.id: tileset for tileset in record.asset.tilesets}
+        for tileset in asset.tilesets:
+            if tileset.id in old:
+                for was, now in changed_sources(old[tileset.id].sources, tileset.sources):
+                    if was is not None and now is not None:
+                        pairs.add((was.digest, now.digest))
+    return frozenset(pairs)
+
+
+def _change(
+    asset: Asset, fingerprint: Digest, record: AssetRecord | None, blocks: Blocks
+) -> AssetChange:
     work: list[BandWork] = []
     carried: list[tuple[str, tuple[str, str]]] = []
     for band in asset.bands:
-        piece = _band_work(asset, band, record)
+        piece = _band_work(asset, band, record, blocks)
         if isinstance(piece, BandWork):
             work.append(piece)
         else:
@@ -76,7 +103,7 @@ def _change(asset: Asset, fingerprint: Digest, record: AssetRecord | None) -> As
     return AssetChange(
         id=asset.id,
         op=Op.CREATE if record is None else Op.UPDATE,
-        because=because_of(asset, None if record is None else record.asset),
+        because=because_of(asset, None if record is None else record.asset, blocks),
         asset=asset,
         fingerprint=fingerprint,
         work=tuple(work),
@@ -87,7 +114,9 @@ def _change(asset: Asset, fingerprint: Digest, record: AssetRecord | None) -> As
     )
 
 
-def _band_work(asset: Asset, band: Band, record: AssetRecord | None) -> BandWork | tuple[str, str]:
+def _band_work(
+    asset: Asset, band: Band, record: AssetRecord | None, blocks: Blocks
+) -> BandWork | tuple[str, str]:
     """Return what a band needs, or the (asset id, band id) whose tiles it takes over whole."""
     shape = asset.grid(band.grid).geobox.tile_shape(tile=asset.tile)
     full = TileSet.full(shape)
@@ -104,13 +133,40 @@ def _band_work(asset: Asset, band: Band, record: AssetRecord | None) -> BandWork
         if same_codec:
             return base
         return BandWork(band=band.id, start=Start.RECODE, tiles=full, base=base)
-    level_0 = next((name for name in names if stored[name].base == mine.base), None)
-    if level_0 is not None and same_codec:
-        base = (record.asset.id, level_0)
-        return BandWork(band=band.id, start=Start.LEVEL_0, tiles=full, base=base)
+    frame = band_frame(asset, band.id)
+    alike = next((name for name in names if band_frame(record.asset, name) == frame), None)
+    if alike is not None and same_codec:
+        return _band_update(asset, band, record, alike, blocks)
+    comparable = _comparable(asset, band, record)
     return BandWork(
-        band=band.id, start=Start.SOURCES, tiles=full, base=_comparable(asset, band, record)
+        band=band.id,
+        start=Start.SOURCES,
+        tiles=full,
+        base=comparable,
+        can_stop=comparable is not None and _builds_alike(band, record.asset.band(comparable[1])),
     )
+
+
+def _band_update(
+    asset: Asset, band: Band, record: AssetRecord, name: str, blocks: Blocks
+) -> BandWork | tuple[str, str]:
+    """Return what a band needs that differs from a stored one in sources or policy at most."""
+    before = record.asset.band(name)
+    base = (record.asset.id, name)
+    tiles = dirty_tiles(asset, band, record.asset, before, blocks)
+    if _builds_alike(band, before):
+        if not tiles:
+            return base
+        return BandWork(band=band.id, start=Start.SOURCES, tiles=tiles, base=base, can_stop=True)
+    full = TileSet.full(tiles.shape)
+    if not tiles:
+        return BandWork(band=band.id, start=Start.LEVEL_0, tiles=full, base=base)
+    return BandWork(band=band.id, start=Start.SOURCES, tiles=tiles, above=full, base=base)
+
+
+def _builds_alike(band: Band, before: Band) -> bool:
+    """Return whether two bands have equal levels above wherever their level 0 is equal."""
+    return (band.policy, band.mask_from_level) == (before.policy, before.mask_from_level)
 
 
 def _comparable(asset: Asset, band: Band, record: AssetRecord) -> tuple[str, str] | None:
@@ -153,15 +209,17 @@ def count_tiles(asset: Asset, work: Sequence[BandWork]) -> TileCounts:
 
 
 def _bytes_to_read(asset: Asset, work: Sequence[BandWork]) -> int:
-    tilesets = set()
+    """Estimate the source bytes to read: each tileset's, by the share of tiles to ingest."""
+    shares: dict[str, float] = {}
     for piece in work:
         if piece.start is Start.SOURCES:
             band = asset.band(piece.band)
-            tilesets |= {band.tileset, band.masking.tileset or band.tileset}
+            share = piece.tiles.count / (piece.tiles.shape[0] * piece.tiles.shape[1])
+            for name in {band.tileset, band.masking.tileset or band.tileset}:
+                shares[name] = max(share, shares.get(name, 0))
     return sum(
-        source.stat.size
+        math.ceil(shares.get(tileset.id, 0) * source.stat.size)
         for tileset in asset.tilesets
-        if tileset.id in tilesets
         for source in tileset.sources
         if source.stat is not None
     )
