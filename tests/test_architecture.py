@@ -21,16 +21,17 @@ BELOW = {
     "plan": NOUNS,
     "resolve": NOUNS | {"spec", "raster"},
     "execute": NOUNS | {"raster", "store"},
+    "explain": NOUNS | {"spec", "store", "plan", "resolve"},
     "workflow": NOUNS | {"spec", "raster", "store", "plan", "resolve", "execute"},
     "reading": NOUNS | {"store"},
     "testing": NOUNS | {"store"},
-    "cli": NOUNS | {"spec", "store", "execute", "workflow"},
+    "cli": NOUNS | {"spec", "store", "execute", "workflow", "explain"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
-    "numpy": {"model", "raster", "store", "plan", "resolve", "execute"},
+    "numpy": {"model", "raster", "store", "plan", "resolve", "execute", "explain"},
     "blake3": {"model", "raster", "store"},
     "pydantic": {"spec"},
     "pydantic_core": {"spec"},

@@ -31,7 +31,7 @@ _WORDS = {
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
 }
-_REASONS_SHOWN = 8
+REASONS_SHOWN = 8
 
 
 def plan_lines(plan: Plan, *, seconds: float) -> Iterator[str]:
@@ -70,10 +70,10 @@ def change_lines(plan: Plan) -> Iterator[str]:
 
 def _detail_lines(change: AssetChange) -> Iterator[str]:
     if change.op is Op.UPDATE:
-        for reason in change.because[:_REASONS_SHOWN]:
-            yield f"      reason   {_reason_text(reason)}{_kept(change, reason)}"
-        if len(change.because) > _REASONS_SHOWN:
-            yield f"      reason   and {len(change.because) - _REASONS_SHOWN} more"
+        for reason in change.because[:REASONS_SHOWN]:
+            yield f"      reason   {reason_text(reason)}{_kept(change, reason)}"
+        if len(change.because) > REASONS_SHOWN:
+            yield f"      reason   and {len(change.because) - REASONS_SHOWN} more"
     if change.tiles.compute:
         yield f"      levels   {_level_text(change.tiles.by_level)}"
         yield (
@@ -89,7 +89,8 @@ def _kept(change: AssetChange, reason: Because) -> str:
     return "; level 0 kept" if is_kept else ""
 
 
-def _reason_text(because: Because) -> str:
+def reason_text(because: Because) -> str:
+    """Return a reason as people read it: what, how, and from what to what."""
     return " ".join(part for part in (because.path, _WORDS[because.reason], because.detail) if part)
 
 

@@ -1,0 +1,293 @@
+"""What differs between two published states: assets, what was decided of them, and their tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geobatch.errors import PlanError
+from geobatch.explain.target import Target, listed
+from geobatch.model.asset import Asset
+from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.plan import Because, Op, Reason
+from geobatch.model.record import ArrayKey, AssetRecord, PageRef, TreeEntry
+from geobatch.plan.because import because_of
+from geobatch.store.index import Entries, Places
+from geobatch.store.tilestore import TileStore
+
+_OPS = (Op.CREATE, Op.UPDATE, Op.DELETE)
+_NOWHERE: Places = np.zeros((0, 2), dtype=np.uint32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayDiff:
+    """How the tiles of one array differ."""
+
+    key: ArrayKey
+    """Which array."""
+    added: int = 0
+    """Tiles that only the second state has."""
+    changed: int = 0
+    """Tiles whose pixels differ."""
+    removed: int = 0
+    """Tiles that only the first state has."""
+    is_comparable: bool = True
+    """Whether the planes of tiles are the same; else all are removed, and all added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetDiff:
+    """How one asset differs."""
+
+    id: str
+    """Asset id in the second state; in the first, where it is removed."""
+    op: Op
+    """Added, removed or updated; KEEP where two assets are equal."""
+    because: tuple[Because, ...] = ()
+    """What was decided otherwise; of an update only."""
+    arrays: tuple[ArrayDiff, ...] = ()
+    """Arrays that differ, sorted by key."""
+    before: TreeEntry | None = None
+    """Entry in the first state."""
+    after: TreeEntry | None = None
+    """Entry in the second state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateDiff:
+    """How two commits, or two assets, differ."""
+
+    a: Target
+    """The first state."""
+    b: Target
+    """The second state."""
+    assets: tuple[AssetDiff, ...]
+    """Assets that differ, sorted by id."""
+    unchanged: int
+    """How many assets do not."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing differs."""
+        return not self.assets
+
+    def count(self, op: Op) -> int:
+        """Return how many assets were added, removed or updated."""
+        return sum(1 for asset in self.assets if asset.op is op)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileChange:
+    """One tile that differs."""
+
+    key: ArrayKey
+    """Its array."""
+    row: int
+    """Tile row."""
+    col: int
+    """Tile column."""
+    op: Op
+    """Added (CREATE), removed (DELETE), or with other pixels (UPDATE)."""
+
+
+def compare(store: TileStore, a: Target, b: Target) -> StateDiff:
+    """Return how two states differ; of equal subtrees nothing is read.
+
+    Raises:
+        NotFoundError: A commit has no such asset.
+        PlanError: Two assets of different names lie on planes that cannot be compared.
+        CorruptObjectError: A document or an index page is damaged.
+    """
+    if a.asset is not None:
+        found = _asset_diff(store, a.entry, b.entry)
+        is_equal = found.op is Op.KEEP
+        assets = () if is_equal else (found,)
+        return StateDiff(a=a, b=b, assets=assets, unchanged=int(is_equal))
+    old = {entry.id: entry for entry in a.head.tree.entries}
+    new = {entry.id: entry for entry in b.head.tree.entries}
+    every = sorted(old.keys() | new.keys())
+    differing = [name for name in every if old.get(name) != new.get(name)]
+    return StateDiff(
+        a=a,
+        b=b,
+        assets=tuple(_asset_diff(store, old.get(name), new.get(name)) for name in differing),
+        unchanged=len(every) - len(differing),
+    )
+
+
+def changed_tiles(store: TileStore, asset: AssetDiff) -> Iterator[TileChange]:
+    """Yield the tiles that differ, array by array.
+
+    Raises:
+        CorruptObjectError: A document or an index page is damaged.
+    """
+    old, new = records_of(store, asset)
+    for array in asset.arrays:
+        yield from array_tiles(store, old, new, array.key)
+
+
+def array_tiles(
+    store: TileStore, old: AssetRecord | None, new: AssetRecord | None, key: ArrayKey
+) -> Iterator[TileChange]:
+    """Yield the tiles of one array that differ, or that one of two records lacks.
+
+    Raises:
+        CorruptObjectError: An index page is damaged.
+    """
+    for op, places in zip(_OPS, differing(store, old, new, key), strict=True):
+        for row, col in places:
+            yield TileChange(key=key, row=int(row), col=int(col), op=op)
+
+
+def differing(
+    store: TileStore, old: AssetRecord | None, new: AssetRecord | None, key: ArrayKey
+) -> tuple[Places, Places, Places]:
+    """Return the (row, col) of the tiles of one array that were added, changed and removed.
+
+    Raises:
+        CorruptObjectError: An index page is damaged.
+    """
+    before, after = _side(old, key), _side(new, key)
+    if before is not None and after is not None and before.is_like(after):
+        return store.index.diff(before.plane, before.root, after.root)
+    removed, added = (
+        _NOWHERE if side is None else _places(store.index.entries(side.plane, side.root))
+        for side in (before, after)
+    )
+    return added, _NOWHERE, removed
+
+
+def records_of(store: TileStore, asset: AssetDiff) -> tuple[AssetRecord | None, AssetRecord | None]:
+    """Return the records of an asset in both states.
+
+    Raises:
+        CorruptObjectError: A document is damaged.
+    """
+    return (
+        None if asset.before is None else store.record(asset.before),
+        None if asset.after is None else store.record(asset.after),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One array of one of two records."""
+
+    plane: tuple[int, int]
+    """(rows, columns) of its tiles."""
+    pixels: tuple[int, int, int]
+    """(rows, columns) of its pixels, and the side of a tile."""
+    root: PageRef | None
+    """Root of its index."""
+
+    def is_like(self, other: _Side) -> bool:
+        """Return whether a tile of one covers the same pixels as that of the other."""
+        return self.pixels == other.pixels
+
+
+def _asset_diff(store: TileStore, before: TreeEntry | None, after: TreeEntry | None) -> AssetDiff:
+    entry = after or before
+    if entry is None:
+        raise ValueError("an asset of neither state")
+    old = None if before is None else store.record(before)
+    new = None if after is None else store.record(after)
+    if old is not None and new is not None:
+        if old.asset.id != new.asset.id:
+            _check_planes(old.asset, new.asset)
+        because = _because(old.asset, new.asset)
+        arrays = _array_diffs(store, old, new)
+        op = Op.UPDATE if because or arrays or _differ(before, after) else Op.KEEP
+    else:
+        because, arrays = (), _array_diffs(store, old, new)
+        op = Op.CREATE if old is None else Op.DELETE
+    return AssetDiff(id=entry.id, op=op, because=because, arrays=arrays, before=before, after=after)
+
+
+def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:
+    """Return whether entries of one name differ; between two names, the names always do."""
+    return before is not None and after is not None and before.id == after.id and before != after
+
+
+def _because(old: Asset, new: Asset) -> tuple[Because, ...]:
+    renamed = replace(new, id=old.id)
+    if asset_fingerprint(renamed) == asset_fingerprint(old):
+        return ()
+    return tuple(
+        # Which blocks of a source differ is known of files, and a commit keeps none.
+        replace(because, detail="") if because.reason is Reason.SOURCE_CHANGED else because
+        for because in because_of(renamed, old)
+    )
+
+
+def _check_planes(old: Asset, new: Asset) -> None:
+    """Refuse to compare two assets tile by tile where tiles are not the same squares."""
+    if old.tile != new.tile:
+        raise PlanError(
+            f"`{old.id}` has tiles of {old.tile} pixels and `{new.id}` of {new.tile}: they cannot"
+            " be compared tile by tile",
+            hint="give both the same `tiling.tile`",
+        )
+    names = {band.id for band in old.bands}
+    if names.isdisjoint(band.id for band in new.bands):
+        raise PlanError(
+            f"`{old.id}` and `{new.id}` have no band of the same name: {listed(names)}"
+            f" and {listed(band.id for band in new.bands)}",
+        )
+    for band in new.bands:
+        if band.id not in names:
+            continue
+        other = old.band(band.id)
+        was, now = old.grid(other.grid).geobox, new.grid(band.grid).geobox
+        if was.shape != now.shape:
+            raise PlanError(
+                f"band `{band.id}` has {was.height} x {was.width} pixels in `{old.id}` and"
+                f" {now.height} x {now.width} in `{new.id}`: they cannot be compared",
+                hint="`grid.bounds` puts assets on one plane",
+            )
+
+
+def _array_diffs(
+    store: TileStore, old: AssetRecord | None, new: AssetRecord | None
+) -> tuple[ArrayDiff, ...]:
+    keys = {key for record in (old, new) if record is not None for key, _ in record.arrays}
+    found = (_array_diff(store, old, new, key) for key in sorted(keys))
+    return tuple(diff for diff in found if diff.added or diff.changed or diff.removed)
+
+
+def _array_diff(
+    store: TileStore, old: AssetRecord | None, new: AssetRecord | None, key: ArrayKey
+) -> ArrayDiff:
+    before, after = _side(old, key), _side(new, key)
+    if before is not None and after is not None and before.is_like(after):
+        diff = store.index.diff(before.plane, before.root, after.root)
+        return ArrayDiff(
+            key=key, added=len(diff.added), changed=len(diff.changed), removed=len(diff.removed)
+        )
+    counts = [
+        0 if side is None or side.root is None else side.root.tiles for side in (before, after)
+    ]
+    return ArrayDiff(
+        key=key,
+        added=counts[1],
+        removed=counts[0],
+        is_comparable=before is None or after is None,
+    )
+
+
+def _places(entries: Entries) -> Places:
+    return np.stack([entries["row"], entries["col"]], axis=1)
+
+
+def _side(record: AssetRecord | None, key: ArrayKey) -> _Side | None:
+    if record is None or key not in dict(record.arrays):
+        return None
+    asset = record.asset
+    geobox = asset.grid(asset.band(key.band).grid).geobox
+    level = geobox.level(key.level)
+    return _Side(
+        plane=geobox.tile_shape(tile=asset.tile, level=key.level),
+        pixels=(level.height, level.width, asset.tile),
+        root=record.root(key),
+    )
