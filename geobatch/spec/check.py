@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from geobatch.errors import Problem
@@ -19,6 +19,7 @@ from geobatch.spec.nouns import (
     SourceSpec,
     TilesetSpec,
 )
+from geobatch.spec.rule import CollectionManifest
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,11 +49,7 @@ class Check:
 
     def _identity(self) -> None:
         manifest = self.manifest
-        if manifest.id is not None and manifest.name is not None:
-            message = "`id` and `name` both name the asset"
-            self.report(("name",), "duplicate-key", message, "keep `id`")
-        if manifest.id is None and manifest.name is None and not self.lost & {"id", "name"}:
-            self.report((), "missing-key", "`id` is missing", "add `id: folder/asset`")
+        self.problems += identity_problems(manifest, self.positions, self.lost)
         if not manifest.tilesets and "tilesets" not in self.lost:
             hint = "add `tilesets: [{sources: [{uris: [file.tif]}]}]`"
             self.report(("tilesets",), "missing-key", "`tilesets` is missing or empty", hint)
@@ -96,7 +93,7 @@ class Check:
 
     def _times(self) -> None:
         start, end = self.manifest.start_time, self.manifest.end_time
-        if start and end and _order(end) < _order(start):
+        if start and end and is_before(end, start):
             message = f"the end {show(end)} is before the start {show(start)}"
             self.report(("end_time",), "time-order", message, "the end is exclusive")
 
@@ -189,6 +186,25 @@ def problem_at(
     """Return a problem at an element of a document."""
     path, line, column = positions.where(loc)
     return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
+
+
+def identity_problems(
+    manifest: Manifest | CollectionManifest, positions: Positions, lost: Collection[str]
+) -> list[Problem]:
+    """Return what is wrong with the names of a document; `lost` are keys with problems already."""
+    found = []
+    if manifest.id is not None and manifest.name is not None:
+        message = "`id` and `name` both name the asset"
+        found.append(problem_at(positions, ("name",), "duplicate-key", message, "keep `id`"))
+    if manifest.id is None and manifest.name is None and not {"id", "name"} & set(lost):
+        hint = "add `id: folder/asset`"
+        found.append(problem_at(positions, (), "missing-key", "`id` is missing", hint))
+    return found
+
+
+def is_before(time: str, other: str) -> bool:
+    """Return whether a time comes before another; both as `parse_time` returns them."""
+    return _order(time) < _order(other)
 
 
 def _order(time: str) -> tuple[str, str]:

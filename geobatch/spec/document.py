@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from geobatch.errors import Problem
-from geobatch.spec.check import Check, problem_at
+from geobatch.spec.check import Check, identity_problems, problem_at
+from geobatch.spec.collection import Collection
 from geobatch.spec.hints import did_you_mean, kind_of, listed, show
-from geobatch.spec.manifest import Manifest
+from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import ImageSpec, Loc, Positions
+from geobatch.spec.rule import CollectionManifest, document_part
 from geobatch.spec.shape import Shape
+from geobatch.spec.slots import image_positions, take_templates
+from geobatch.spec.template import Template
+from geobatch.spec.values import parse_kind
 
+P = TypeVar("P", bound=Part)
 EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -40,14 +47,16 @@ LIMITS = {
 class Draft:
     """What a document declares, as far as its problems let it be known."""
 
-    spec: ImageSpec | None
-    """Without the parts that are wrong; None where nothing is left to know."""
-    problems: tuple[Problem, ...]
+    specs: tuple[ImageSpec, ...] = ()
+    """Without the parts that are wrong; empty where nothing is left to know."""
+    problems: tuple[Problem, ...] = ()
     """In no order."""
+    collection: ImageSpec | None = None
+    """Bears the id and the place of a collection, where the document declares one."""
 
 
 def draft(root: Node, *, path: str) -> Draft:
-    """Read a document.
+    """Read a document; of a collection, also the names of its files and its table.
 
     A part that is wrong is reported, taken out, and the rest judged without it, so that one
     mistake hides no other.
@@ -57,46 +66,113 @@ def draft(root: Node, *, path: str) -> Draft:
         positions = Positions(path=path, places={(): (root.line, root.column)})
         message = f"a spec document is a mapping, got {got}"
         hint = "begin with `id: folder/asset`; separate assets by a line `---`"
-        return Draft(spec=None, problems=(problem_at(positions, (), "wrong-type", message, hint),))
+        return Draft(problems=(problem_at(positions, (), "wrong-type", message, hint),))
     if (problem := _other_kind(root, path)) is not None:
-        return Draft(spec=None, problems=(problem,))
-    shape = Shape.of(root, Manifest, path=path)
-    problems = list(shape.problems)
-    lost: set[str] = set()
-    is_first = True
-    while True:
-        try:
-            manifest = Manifest.model_validate(shape.value)
-            break
-        except ValidationError as error:
-            found = error.errors(include_url=False)
-        if is_first:
-            problems += [_problem(one, shape) for one in found]
-        is_first = False
-        pruned = shape.prune(tuple(one["loc"]) for one in found)
-        if () in pruned:
-            return Draft(spec=None, problems=tuple(problems))
-        lost |= {str(loc[0]) for loc in pruned if len(loc) <= 2 or loc[2] == "id"}
-        shape = Shape.of(root, Manifest, path=path)
-    check = Check(manifest=manifest, positions=shape.positions, lost=frozenset(lost))
+        return Draft(problems=(problem,))
+    if document_part(root) is CollectionManifest:
+        return _collection(root, path)
+    judged = _judge(root, Manifest, path)
+    if judged.value is None:
+        return Draft(problems=tuple(judged.problems))
+    check = Check(
+        manifest=judged.value,
+        positions=judged.shape.positions,
+        lost=frozenset(str(loc[0]) for loc in judged.lost if len(loc) <= 2 or loc[2] == "id"),
+    )
     check.run()
-    return Draft(spec=check.spec(), problems=(*problems, *check.problems))
+    return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Judged(Generic[P]):
+    """A document after its fields were judged one by one."""
+
+    value: P | None
+    """Its well parts; None where nothing is left."""
+    shape: Shape
+    """Places, and plain values."""
+    problems: list[Problem]
+    """What is wrong."""
+    lost: set[Loc]
+    """What was taken out."""
+    templates: dict[Loc, Template]
+    """Texts with placeholders, by loc in the image."""
+
+
+def _judge(root: MappingNode, part: type[P], path: str) -> _Judged[P]:
+    problems: list[Problem] = []
+    lost: set[Loc] = set()
+    while True:
+        shape = Shape.of(root, part, path=path)
+        if not lost:
+            problems += shape.problems
+        templates: dict[Loc, Template] = {}
+        found: list[Any] = []
+        if part is CollectionManifest:
+            templates, found = take_templates(shape)
+        try:
+            value: P | None = part.model_validate(shape.value)
+        except ValidationError as error:
+            value = None
+            found += error.errors(include_url=False)
+        if not lost:
+            problems += [_problem(one, shape) for one in found]
+        pruned = shape.prune(tuple(one["loc"]) for one in found)
+        lost |= pruned
+        if value is not None or () in pruned:
+            return _Judged(
+                value=value, shape=shape, problems=problems, lost=lost, templates=templates
+            )
+
+
+def _collection(root: MappingNode, path: str) -> Draft:
+    judged = _judge(root, CollectionManifest, path)
+    found, positions = judged.value, judged.shape.positions
+    if found is None:
+        return Draft(problems=tuple(judged.problems))
+    lost = {str(loc[0]) for loc in judged.lost if len(loc) == 1}
+    problems = [*judged.problems, *identity_problems(found, positions, lost)]
+    named = ImageSpec(id=found.id or found.name or "", tilesets=(), positions=positions)
+    base: ImageSpec | None = None
+    if found.image is not None:
+        check = Check(
+            manifest=found.image,
+            positions=image_positions(positions),
+            lost=frozenset(
+                str(loc[1])
+                for loc in judged.lost
+                if loc[:1] == ("image",) and (2 <= len(loc) <= 3 or loc[3:4] == ("id",))
+            ),
+        )
+        check.run()
+        problems += check.problems
+        base = check.spec()
+    rule = found.for_each
+    if rule is None or any(loc[0] == "for_each" for loc in judged.lost):
+        return Draft(problems=tuple(problems), collection=named)
+    collection = Collection(id=named.id, rule=rule, positions=positions)
+    matches = collection.matches()
+    if not collection.problems or collection.has_fields:
+        collection.check_names(judged.templates)
+    problems += collection.problems
+    if problems or base is None:
+        return Draft(problems=tuple(problems), collection=named)
+    specs = collection.images(base, judged.templates, matches)
+    return Draft(specs=specs, problems=tuple(collection.problems), collection=named)
 
 
 def _other_kind(root: MappingNode, path: str) -> Problem | None:
-    """Return why the document is no image, if it says so: its other keys are then not judged."""
+    """Return why the document is of no kind that is built: its other keys are then not judged."""
     node = root.get("kind")
-    if node is None:
+    if not isinstance(node, ScalarNode):
         return None
-    shape = Shape.of(MappingNode(line=1, column=1, start=0, entries=[]), Manifest, path=path)
-    shape.value = {"kind": node.value if isinstance(node, ScalarNode) else []}
-    shape.places["kind",] = (node.line, node.column)
     try:
-        Manifest.model_validate(shape.value)
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        if found["type"] == "unsupported-kind":
-            return _problem(found, shape)
+        parse_kind(node.value)
+    except PydanticCustomError as error:
+        if error.type == "unsupported-kind":
+            positions = Positions(path=path, places={(): (node.line, node.column)})
+            context = error.context or {}
+            return problem_at(positions, (), error.type, context["message"], context["hint"])
     return None
 
 

@@ -14,6 +14,7 @@ from geobatch.spec.load import raise_all
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 from geobatch.spec.read import LOADER, File, read
+from geobatch.spec.rule import document_part
 from geobatch.spec.shape import Shape, part_of, spellings
 
 WIDTH = 120
@@ -37,11 +38,11 @@ def fmt_text(text: str, *, path: str) -> str:
     file = read(text.encode("utf-8", "surrogatepass"), path=str(path))
     problems = list(file.problems)
     for root in file.documents:
-        shape = Shape.of(root, Manifest, path=str(path))
+        shape = Shape.of(root, _part(root), path=str(path))
         problems += [one for one in shape.problems if one.rule == "duplicate-key"]
     raise_all(problems)
     if str(path).lower().endswith(".json"):
-        return "".join(_json(root, Manifest, "") + "\n" for root in file.documents)
+        return "".join(_json(root, _part(root), "") + "\n" for root in file.documents)
     formatted = _yaml(file)
     return text if formatted is None or not _is_same(file, formatted, path) else formatted
 
@@ -64,9 +65,13 @@ def _yaml(file: File) -> str | None:
         low = low if index else 0
         mine = [remark for remark in found if low <= remark.start < high]
         comments = attach(root, file.text, mine)
-        lines = [*comments.head, *Emitter(comments, file.text).block(root, Manifest, "")]
+        lines = [*comments.head, *Emitter(comments, file.text).block(root, _part(root), "")]
         parts.append("\n".join([*lines, *comments.tail]).strip("\n") + "\n")
     return "---\n".join(parts)
+
+
+def _part(root: Node) -> type[Part]:
+    return document_part(root) if isinstance(root, MappingNode) else Manifest
 
 
 def _document_starts(text: str) -> list[int] | None:
@@ -96,7 +101,7 @@ def _is_same(file: File, formatted: str, path: str) -> bool:
 
 
 def _value(root: Node) -> str:
-    value = Shape.of(root, Manifest, path="").value
+    value = Shape.of(root, _part(root), path="").value
     return json.dumps(value, sort_keys=True)
 
 

@@ -38,6 +38,7 @@ def load(paths: Sequence[Path]) -> SpecSet:
 def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     """Return every spec as far as it can be known, and every problem."""
     specs: list[ImageSpec] = []
+    collections: list[ImageSpec] = []
     problems: list[Problem] = []
     for path in _files(paths, problems):
         try:
@@ -52,9 +53,11 @@ def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
         for root in file.documents:
             one = draft(root, path=str(path))
             problems += one.problems
-            if one.spec is not None:
-                specs.append(one.spec)
+            specs += one.specs
+            if one.collection is not None:
+                collections.append(one.collection)
     problems += _clashes(specs)
+    problems += _doubles(collections)
     if not specs and not problems:
         where = Path(paths[0]) if paths else Path()
         message = f"no asset is declared: no {', '.join(SUFFIXES)} file here"
@@ -130,14 +133,30 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             hint = f"it is declared at {_place(first[spec.id])} already"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
+    told: set[tuple[str, int]] = set()
     for spec in first.values():
         parts = spec.id.split("/")
         for length in range(1, len(parts)):
             folder = first.get("/".join(parts[:length]))
-            if folder is not None:
+            if folder is None:
+                continue
+            # The images of a collection stand in one place: one of them tells of all.
+            if (told_of := (folder.id, id(spec.positions))) not in told:
+                told.add(told_of)
                 message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
                 hint = f"that one is declared at {_place(folder)}; an asset is no folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:
+    """Report collections of one id: what holds within a collection could not be checked."""
+    first: dict[str, ImageSpec] = {}
+    for spec in collections:
+        if spec.id and spec.id in first:
+            message = f"the collection {show(spec.id)} is declared twice"
+            hint = f"it is declared at {_place(first[spec.id])} already; list all its `files` there"
+            yield problem(spec, ("id",), "duplicate-asset", message, hint)
+        first.setdefault(spec.id, spec)
 
 
 def problem(

@@ -40,6 +40,8 @@ class Part(BaseModel):
     """Keys that must stand; a default fills in for them so that the rest can be judged."""
     unsupported: ClassVar[dict[str, str]] = {}
     """Keys that are known but not built yet, and what to do instead."""
+    barred: ClassVar[dict[str, str]] = {}
+    """Keys that stand elsewhere only, and where."""
     one_or_many: ClassVar[frozenset[str]] = frozenset()
     """Lists that may be written as their one item."""
 
@@ -249,6 +251,10 @@ class Manifest(Part):
     unsupported: ClassVar[dict[str, str]] = {
         "min_tile_area_ratio": "mosaics of more than 99 % gap are refused",
         "moved_from": "the asset is built anew under its id",
+    }
+    barred: ClassVar[dict[str, str]] = {
+        "for_each": "it needs `kind: image_collection`",
+        "image": "it needs `kind: image_collection`",
     }
     one_or_many: ClassVar[frozenset[str]] = frozenset({"mask_bands"})
 

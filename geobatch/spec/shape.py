@@ -26,8 +26,13 @@ def to_camel(name: str) -> str:
 @cache
 def spellings(part: type[Part]) -> dict[str, str]:
     """Return the snake_case name by every spelling that a mapping's keys may have."""
-    names = [*part.model_fields, *part.unsupported]
+    names = [*part.model_fields, *part.unsupported, *part.barred]
     return {spelling: name for name in names for spelling in (name, to_camel(name))}
+
+
+def fields_of(part: type[Part]) -> list[str]:
+    """Return the keys that a mapping may have, in canonical order."""
+    return [name for name in part.model_fields if name not in part.barred]
 
 
 @cache
@@ -145,9 +150,12 @@ class Shape:
         known = spellings(part)
         for key, child in node.entries:
             name = known.get(key.text)
-            if name is None:
+            if name is not None and name in part.barred:
+                message = f"the key {show(key.text)} does not stand here"
+                self.report(key, "unknown-key", message, part.barred[name])
+            elif name is None:
                 is_early = len(self.problems) < MAX_HINTED
-                hint = did_you_mean(key.text, part.model_fields) if is_early else None
+                hint = did_you_mean(key.text, fields_of(part)) if is_early else None
                 self.report(key, "unknown-key", f"no key {show(key.text)} here", hint)
             elif name in part.unsupported:
                 message = f"the key {show(key.text)} is not supported yet"
@@ -162,7 +170,8 @@ class Shape:
                 here = (*loc, name)
                 self._enter(node, key, child, here)
                 inner = part_of(part, name)
-                if name in part.one_or_many and isinstance(child, MappingNode):
+                one = MappingNode if inner else ScalarNode
+                if name in part.one_or_many and isinstance(child, one):
                     item = (*here, 0)
                     self.places[item] = self.places[here]
                     values[name] = [self._walk(child, inner, item)]

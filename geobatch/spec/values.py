@@ -31,6 +31,8 @@ DATA_TYPES = {
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON of Google's interfaces spells what JSON numbers cannot."""
 UNSPECIFIED = "UNSPECIFIED"
+KINDS = (Kind.IMAGE, Kind.IMAGE_COLLECTION)
+"""The kinds that are built."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -90,10 +92,11 @@ def parse_kind(value: Any) -> Kind:
     name = _word(value, Kind).lower()
     if name not in list(Kind):
         refuse("unknown-value", f"no asset kind {show(value)}", did_you_mean(value, Kind))
-    if name != Kind.IMAGE:
+    kind = Kind(name)
+    if kind not in KINDS:
         message = f"the kind {show(value)} is not supported yet"
-        refuse("unsupported-kind", message, "only `image` is")
-    return Kind.IMAGE
+        refuse("unsupported-kind", message, "only `image` and `image_collection` are")
+    return kind
 
 
 def parse_time(value: Any) -> str:
@@ -140,7 +143,8 @@ def _word(value: Any, choices: Any) -> str:
     return value.upper()
 
 
-def _check_asset_id(value: str) -> str:
+def check_asset_id(value: str) -> str:
+    """Return an asset id as it is, if it is one."""
     if value.count("/") > 9:
         refuse("asset-id", f"{show(value)} has {value.count('/') + 1} parts; at most 10 may stand")
     if not re.fullmatch(ASSET_ID, value) or value.endswith("\n"):
@@ -156,7 +160,7 @@ def _check_asset_id(value: str) -> str:
 
 def _check_name(value: str) -> str:
     match = re.fullmatch(r"projects/[^/]+/assets/(.+)", value, re.DOTALL)
-    return _check_asset_id(match[1] if match else value)
+    return check_asset_id(match[1] if match else value)
 
 
 def _check_band_id(value: str) -> str:
@@ -178,7 +182,8 @@ def _check_property_key(value: str) -> str:
     return value
 
 
-def _check_property(value: Any) -> str | int | float:
+def check_property(value: Any) -> str | int | float:
+    """Return the value of a property as it is, if it may be one."""
     if isinstance(value, bool):
         hint = f"write `{int(value)}` or `'{str(value).lower()}'`"
         refuse("property-value", f"a property is text or a number, got {show(value)}", hint)
@@ -188,6 +193,8 @@ def _check_property(value: Any) -> str | int | float:
         refuse("property-value", f"a property is finite, got {show(value)}", "write it as text")
     if not isinstance(value, str | int | float):
         hint = "leave the key away" if value is None else "join the parts as text"
+        if isinstance(value, dict) and list(value.values()) == [None]:
+            hint = f"put a placeholder in quotes: `'{{{next(iter(value))}}}'`"
         refuse("property-value", f"a property is text or a number, got {kind_of(value)}", hint)
     return value
 
@@ -202,7 +209,7 @@ Finite = Annotated[int | float, PlainValidator(parse_finite), WithJsonSchema({"t
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
 AssetId = Annotated[
-    str, AfterValidator(_check_asset_id), Field(json_schema_extra={"pattern": ASSET_ID})
+    str, AfterValidator(check_asset_id), Field(json_schema_extra={"pattern": ASSET_ID})
 ]
 AssetName = Annotated[str, AfterValidator(_check_name)]
 BandId = Annotated[
@@ -221,28 +228,26 @@ DataTypeName = Annotated[
 KindName = Annotated[
     Kind, PlainValidator(parse_kind), WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value]})
 ]
-Time = Annotated[
-    str,
-    PlainValidator(parse_time),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": "^" + TIME.pattern.replace("(?:", "(") + "$"},
-                {
-                    "type": "object",
-                    "properties": {
-                        "seconds": {"type": "integer", "description": "Since 1970, UTC."}
-                    },
-                    "required": ["seconds"],
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    ),
+CollectionKind = Annotated[
+    Kind,
+    PlainValidator(parse_kind),
+    WithJsonSchema({"type": "string", "enum": [Kind.IMAGE_COLLECTION.value]}),
 ]
+TIME_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": "^" + TIME.pattern.replace("(?:", "(") + "$"},
+        {
+            "type": "object",
+            "properties": {"seconds": {"type": "integer", "description": "Since 1970, UTC."}},
+            "required": ["seconds"],
+            "additionalProperties": False,
+        },
+    ]
+}
+Time = Annotated[str, PlainValidator(parse_time), WithJsonSchema(TIME_SCHEMA)]
 PropertyKey = Annotated[str, AfterValidator(_check_property_key)]
 PropertyValue = Annotated[
     str | int | float,
-    PlainValidator(_check_property),
+    PlainValidator(check_property),
     WithJsonSchema({"type": ["string", "number"]}),
 ]

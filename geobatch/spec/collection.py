@@ -1,0 +1,306 @@
+"""One rule to many images: the files that it matches, and what each becomes."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from geobatch.errors import Problem
+from geobatch.spec.check import is_before, problem_at
+from geobatch.spec.files import folder_of, is_file, is_literal, matches, missing, nearest, unusable
+from geobatch.spec.hints import did_you_mean, listed, show
+from geobatch.spec.nouns import ImageSpec, Loc, Positions
+from geobatch.spec.rows import Rows, RowsError, read_rows
+from geobatch.spec.rule import BUILT_IN, ForEachManifest
+from geobatch.spec.template import Fields, Plain, Template
+from geobatch.spec.values import check_asset_id, check_property, parse_time
+
+MAX_SHOWN = 5
+"""Files that one mistake is reported for; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A file that the rule matches."""
+
+    uri: str
+    """As the glob spells it."""
+    fields: Fields
+    """What is known of it."""
+    line: int | None
+    """1-based line of its row in the table."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Collection:
+    """A rule at work; its problems are counted, so that a million files make no million lines."""
+
+    id: str
+    """Name of the collection."""
+    rule: ForEachManifest
+    """Which files."""
+    positions: Positions
+    """Of the document."""
+    problems: list[Problem] = field(default_factory=list)
+    """What was found."""
+    _rows: Rows | None = None
+    _columns: frozenset[str] = frozenset()
+    _counts: Counter[tuple[Loc, str]] = field(default_factory=Counter)
+
+    def matches(self) -> list[Match]:
+        """Return the files with their fields, sorted by uri; those in trouble are left out."""
+        self._read_rows()
+        found = [match for uri in self._uris() if (match := self._match(uri)) is not None]
+        self._count_rest()
+        return found
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether it is known which fields there are."""
+        return self.rule.csv is None or self._rows is not None
+
+    def check_names(self, templates: dict[Loc, Template]) -> None:
+        """Report placeholders that no file, or not every file, has a field for."""
+        groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
+        common = set.intersection(*groups) if groups else set[str]()
+        known = {*BUILT_IN, *common, *self._columns}
+        for loc, template in templates.items():
+            for name in template.names:
+                if name in known:
+                    continue
+                message, hint = f"no field {show(name)}", did_you_mean(name, sorted(known))
+                if any(name in group for group in groups):
+                    message = f"not every pattern has the group {show(name)}"
+                self._report(("image", *loc), "placeholder", message, hint)
+
+    def images(
+        self, base: ImageSpec, templates: dict[Loc, Template], found: Sequence[Match]
+    ) -> tuple[ImageSpec, ...]:
+        """Return an image for each file, sorted by id.
+
+        Args:
+            base: The image, with stand-ins where templates are.
+            templates: By loc in the image.
+            found: What `matches` returned.
+        """
+        maker = _Maker(base=base, templates=templates, columns=self._columns)
+        first: dict[str, Match] = {}
+        kinds: dict[str, tuple[Match, Plain]] = {}
+        made = []
+        for match in found:
+            try:
+                image = maker.image(self.id, match.fields)
+            except PydanticCustomError as error:
+                context = error.context or {}
+                self._report_file(
+                    ("image", *maker.at), error.type, context["message"], match, context["hint"]
+                )
+                continue
+            if (other := first.setdefault(image.id, match)) is not match:
+                message = f"the asset {show(image.id)} is declared twice: by {show(other.uri)} and"
+                hint = "put what tells them apart into `id`"
+                self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
+                continue
+            self._check_kinds(image, match, kinds)
+            made.append(image)
+        self._count_rest()
+        return tuple(sorted(made, key=lambda image: image.id))
+
+    def _check_kinds(
+        self, image: ImageSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
+    ) -> None:
+        """Report a property that is text here and a number there."""
+        for key, value in image.properties:
+            other, known = kinds.setdefault(key, (match, value))
+            if isinstance(value, str) is not isinstance(known, str):
+                message = (
+                    f"the property {show(key)} is {show(value)}, {_kind(value)}, but"
+                    f" {show(known)}, {_kind(known)}, {_of(other, self._rows)}"
+                )
+                hint = f"write `'{{{key}:text}}'`, or mend the table"
+                self._report_file(
+                    ("image", "properties", key), "property-type", message, match, hint
+                )
+
+    def _uris(self) -> list[str]:
+        folder = folder_of(self.positions.path)
+        found: dict[str, None] = {}
+        for index, uri in enumerate(self.rule.files):
+            here: Loc = ("for_each", "files", index)
+            if complaint := unusable(uri):
+                self._report(here, "unsupported-uri", *complaint)
+            elif is_literal(uri, folder):
+                if is_file(uri, folder):
+                    found[uri] = None
+                else:
+                    self._report(here, "missing-file", *missing(uri, folder))
+            else:
+                names = matches(uri, folder)
+                if not names:
+                    hint = nearest(uri, folder)
+                    self._report(here, "missing-file", f"no file matches {show(uri)}", hint)
+                found.update(dict.fromkeys(names))
+        return sorted(found)
+
+    def _read_rows(self) -> None:
+        csv = self.rule.csv
+        if csv is None:
+            return
+        here: Loc = ("for_each", "csv", "path")
+        folder = folder_of(self.positions.path)
+        if complaint := unusable(csv.path):
+            self._report(here, "unsupported-uri", *complaint)
+            return
+        if not is_file(csv.path, folder):
+            self._report(here, "missing-file", *missing(csv.path, folder))
+            return
+        try:
+            rows = read_rows(folder / csv.path, uri=csv.path, key=csv.key)
+        except RowsError as error:
+            self._report(here, error.rule, error.message, error.hint)
+            return
+        self._rows = rows
+        self._columns = frozenset(rows.columns) - {csv.key}
+        taken = {*BUILT_IN, *(name for one in self.rule.pattern for name in one.groupindex)}
+        if clash := sorted(taken & self._columns):
+            message = f"the columns {listed(clash)} of {show(csv.path)} are fields already"
+            self._report(here, "csv", message, "rename the column, or the group of the pattern")
+
+    def _match(self, uri: str) -> Match | None:
+        name = os.path.basename(uri)  # noqa: PTH119 - by the thousand
+        fields: dict[str, str | None] = {
+            "file": uri, "name": name, "stem": os.path.splitext(name)[0]  # noqa: PTH122 - likewise
+        }  # fmt: skip
+        patterns = self.rule.pattern
+        if patterns:
+            for pattern in patterns:
+                if match := pattern.fullmatch(name):
+                    fields |= match.groupdict()
+                    break
+            else:
+                if self.rule.unmatched == "refuse":
+                    message = f"no pattern matches the name of {show(uri)}"
+                    hint = "mend the pattern, or write `unmatched: skip`"
+                    self._report(("for_each", "pattern"), "unmatched-file", message, hint)
+                return None
+        if self._rows is None:
+            return Match(uri, fields, None)
+        row = self._rows.find(uri, name)
+        if row is None:
+            message = f"{show(self._rows.path)} has no row for {show(name)}"
+            hint = "the key is the name of the file, or its whole uri"
+            self._report(("for_each", "csv"), "csv-row", message, hint)
+            return None
+        line, cells = row
+        for column, cell in zip(self._rows.columns, cells, strict=True):
+            if column in self._columns:
+                fields[column] = cell or None
+        return Match(uri, fields, line)
+
+    def _report_file(self, loc: Loc, rule: str, message: str, match: Match, hint: str) -> None:
+        self._report(loc, rule, f"{message} {_of(match, self._rows)}", hint or None)
+
+    def _report(self, loc: Loc, rule: str, message: str, hint: str | None) -> None:
+        self._counts[loc, rule] += 1
+        if self._counts[loc, rule] <= MAX_SHOWN:
+            self.problems.append(problem_at(self.positions, loc, rule, message, hint))
+
+    def _count_rest(self) -> None:
+        for (loc, rule), count in self._counts.items():
+            if count > MAX_SHOWN:
+                message = f"and {count - MAX_SHOWN:,} more such files"
+                self.problems.append(problem_at(self.positions, loc, rule, message, None))
+        self._counts.clear()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Maker:
+    """Puts what is known of a file into the places of an image that wait for it."""
+
+    base: ImageSpec
+    templates: dict[Loc, Template]
+    columns: frozenset[str]
+    at: Loc = ()
+    """The template that is filled in: what an error is about."""
+    _texts: list[tuple[str, Template, Callable[[str], str]]] = field(init=False)
+    _properties: list[tuple[str, Plain | Template]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        check = {"start_time": parse_time, "end_time": parse_time}
+        self._texts = [
+            (str(loc[0]), template, check.get(str(loc[0]), str))
+            for loc, template in self.templates.items()
+            if len(loc) == 1 and loc != ("id",)
+        ]
+        own = {str(loc[1]): one for loc, one in self.templates.items() if loc[0] == "properties"}
+        self._properties = sorted((dict(self.base.properties) | own).items())
+
+    def image(self, folder: str, fields: Fields) -> ImageSpec:
+        """Return the image of a file."""
+        self.at = ("id",)
+        changed: dict[str, Any] = {
+            "id": check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
+        }
+        for name, template, check in self._texts:
+            self.at = (name,)
+            changed[name] = check(template.text(fields))
+        start = changed.get("start_time", self.base.start_time)
+        end = changed.get("end_time", self.base.end_time)
+        if start and end and is_before(end, start):
+            self.at = ("end_time",)
+            message = f"the end {show(end)} is before the start {show(start)}"
+            raise PydanticCustomError(
+                "time-order", "{message}", {"message": message, "hint": "the end is exclusive"}
+            )
+        changed["properties"] = tuple(self._filled(fields))
+        changed["tilesets"] = self._tilesets(fields)
+        return replace(self.base, **changed)
+
+    def _filled(self, fields: Fields) -> Iterator[tuple[str, Plain]]:
+        for key, wanted in self._properties:
+            if not isinstance(wanted, Template):
+                yield key, wanted
+                continue
+            self.at = ("properties", key)
+            value = wanted.value(fields, self.columns)
+            if value is not None:
+                yield key, check_property(value)
+
+    def _tilesets(self, fields: Fields) -> Any:
+        """Return the tilesets with their texts filled in; those without any are shared."""
+        found = list(self.base.tilesets)
+        for loc, template in self.templates.items():
+            if loc[0] != "tilesets":
+                continue
+            self.at = loc
+            text = template.text(fields)
+            if not text or "\0" in text:
+                raise PydanticCustomError(
+                    "empty-value", "{message}", {"message": "the text is empty", "hint": ""}
+                )
+            number = int(loc[1])
+            tileset = found[number]
+            if loc[2] == "crs":
+                found[number] = replace(tileset, crs=text)
+                continue
+            sources = list(tileset.sources)
+            source, place = int(loc[3]), int(loc[5])
+            uris = list(sources[source].uris)
+            uris[place] = text
+            sources[source] = replace(sources[source], uris=tuple(uris))
+            found[number] = replace(tileset, sources=tuple(sources))
+        return tuple(found)
+
+
+def _kind(value: Plain) -> str:
+    return "text" if isinstance(value, str) else "a number"
+
+
+def _of(match: Match, rows: Rows | None) -> str:
+    row = f" (`{rows.path}:{match.line}`)" if rows is not None and match.line else ""
+    return f"for {show(match.uri)}{row}"

@@ -1,0 +1,88 @@
+"""Files that uris and globs name, and hints about those that are not there."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from pathlib import Path
+
+from geobatch.spec.hints import listed, show
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+GLOB = re.compile(r"[*?[]")
+MAX_SIBLINGS = 2000
+"""How many names of a folder are compared for a hint."""
+
+
+def folder_of(path: str) -> Path:
+    """Return the absolute folder of a spec file, where its relative uris start."""
+    return Path(os.path.abspath(path)).parent  # noqa: PTH100 - Path.resolve follows links
+
+
+def is_literal(uri: str, folder: Path) -> bool:
+    """Return whether a uri names one file: it is no glob, or a file of that very name exists."""
+    return not GLOB.search(uri) or bool(unusable(uri)) or is_file(uri, folder)
+
+
+def is_file(uri: str, folder: Path) -> bool:
+    """Return whether a uri names a file; one too long for the system names none."""
+    return os.path.isfile(os.path.join(folder, uri))  # noqa: PTH113, PTH118 - by the thousand
+
+
+def matches(pattern: str, folder: Path) -> list[str]:
+    """Return the files that a glob matches, sorted, spelled from where the glob starts."""
+    names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
+    return sorted({name for name in names if is_file(name, folder)})
+
+
+def unusable(uri: str) -> tuple[str, str | None] | None:
+    """Return why a uri cannot name a local file, and a hint; None if it can."""
+    if match := SCHEME.match(uri):
+        path = uri[match.end() :]
+        hint = f"write the path: {show(path)}" if match[0] == "file://" else "name a local file"
+        return (f"{show(uri)}: uris with {show(match[0])} are not supported yet", hint)
+    if uri.lower().startswith("/vsi"):
+        return (f"{show(uri)}: GDAL's virtual files are not supported", "name a local file")
+    if "\0" in uri:
+        return ("a uri may not hold the character `U+0000`", None)
+    return None
+
+
+def missing(uri: str, folder: Path) -> tuple[str, str | None]:
+    """Return why a uri names no file, and a hint."""
+    path = folder / uri
+    if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
+        return (f"{show(uri)} is a folder", f"write `{uri.rstrip('/')}/*.tif`")
+    if os.path.lexists(path):
+        return (f"{show(uri)} is not a regular file, or its link leads nowhere", None)
+    return (f"no file {show(uri)}", nearest(uri, folder))
+
+
+def nearest(uri: str, folder: Path) -> str | None:
+    """Return a hint: names like the first part of the path that does not exist."""
+    parts = Path(uri).parts
+    for index, part in enumerate(parts):
+        parent = folder.joinpath(*parts[:index])
+        if part != ".." and not os.path.lexists(parent / part):
+            break
+    else:
+        return None
+    names = _names(parent)
+    close = difflib.get_close_matches(part, names, n=2, cutoff=0.5)
+    if close:
+        meant = " or ".join(show(str(Path(*parts[:index], name))) for name in close)
+        return f"did you mean {meant}?"
+    where = f"the folder `{parent}`"
+    return f"{where} holds {listed(names[:8])}" if names else f"{where} is empty or missing"
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name for entry, _ in zip(entries, range(MAX_SIBLINGS), strict=False)
+            )
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,129 @@
+"""The fields of a collection document: which files, and the image that each of them becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from geobatch.model.asset import Kind
+from geobatch.spec.hints import show
+from geobatch.spec.manifest import Manifest, Part, TilesetManifest
+from geobatch.spec.nodes import MappingNode, ScalarNode
+from geobatch.spec.values import (
+    TIME_SCHEMA,
+    AssetId,
+    AssetName,
+    CollectionKind,
+    Text,
+    parse_time,
+    refuse,
+)
+
+BUILT_IN = ("file", "name", "stem")
+"""Fields of every file: its uri, its name, and its name without the last suffix."""
+
+
+def parse_pattern(value: Any) -> re.Pattern[str]:
+    """Return a compiled regular expression."""
+    if not isinstance(value, str):
+        refuse("wrong-type", f"`pattern` is text, got {show(value)}")
+    try:
+        pattern = re.compile(value, re.ASCII)
+    except (re.error, RecursionError, OverflowError) as error:
+        hint = "a Python regular expression; put it in single quotes"
+        refuse("pattern", f"{show(value)} is no regular expression: {error}", hint)
+    for name in pattern.groupindex:
+        if name in BUILT_IN:
+            hint = "choose another name"
+            refuse("pattern", f"the group {show(name)} is a field of every file already", hint)
+    return pattern
+
+
+Pattern = Annotated[
+    re.Pattern[str], PlainValidator(parse_pattern), WithJsonSchema({"type": "string"})
+]
+TimeTemplate = Annotated[
+    str,
+    PlainValidator(parse_time),
+    WithJsonSchema({"anyOf": [*TIME_SCHEMA["anyOf"], {"type": "string", "pattern": r"[{}]"}]}),
+]
+
+
+class CsvManifest(Part):
+    """A table that says more of each file."""
+
+    required: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: Text = "table.csv"
+    """CSV file in UTF-8, relative to the spec file; its first line names the columns."""
+    key: Text = "file"
+    """Column that holds the name of the file that a row describes."""
+
+
+class ForEachManifest(Part):
+    """The files of a collection, and what their names say."""
+
+    required: ClassVar[tuple[str, ...]] = ("files",)
+    one_or_many: ClassVar[frozenset[str]] = frozenset({"files", "pattern"})
+
+    files: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=list)
+    """Globs, relative to the spec file; each file that one matches becomes an image."""
+    pattern: list[Pattern] = Field(default_factory=list)
+    """Regular expressions for the whole name of a file; named groups become fields."""
+    unmatched: Literal["refuse", "skip"] = "refuse"
+    """What to do with a file that no pattern matches."""
+    csv: CsvManifest | None = None
+    """Table with a row for every file; its columns become fields."""
+
+
+class TemplateManifest(Manifest):
+    """The image that each file becomes; texts may hold placeholders such as `{tile}`."""
+
+    required: ClassVar[tuple[str, ...]] = ("id",)
+    barred: ClassVar[dict[str, str]] = {
+        "kind": "each of them is an image",
+        "name": "name the collection, and give the image an `id`",
+        "uri_prefix": "write the whole path in `for_each.files`",
+        "for_each": "it stands beside `image`",
+        "image": "it stands beside `for_each`",
+    }
+
+    id: Text = "image"
+    """Name of the image below the collection's id, such as `'{tile}_{date}'`."""
+    tilesets: list[TilesetManifest] = Field(default_factory=list)
+    """Where the pixels come from; by default the file alone, which `{file}` names."""
+    start_time: TimeTemplate | None = None
+    """Start, RFC 3339 or a date, such as `'{date:%Y%m%d}'`."""
+    end_time: TimeTemplate | None = None
+    """End, exclusive."""
+
+
+class CollectionManifest(Part):
+    """Images made by one rule: one for each file that it matches."""
+
+    required: ClassVar[tuple[str, ...]] = ("for_each", "image")
+    barred: ClassVar[dict[str, str]] = {
+        key: "keys of the images stand below `image`"
+        for key in Manifest.model_fields
+        if key not in ("kind", "id", "name")
+    }
+
+    kind: CollectionKind | None = None
+    """What the asset is."""
+    id: AssetId | None = None
+    """`/`-separated name of the collection, the folder of its images."""
+    name: AssetName | None = None
+    """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
+    for_each: ForEachManifest | None = None
+    """Which files."""
+    image: TemplateManifest | None = None
+    """The image that each of them becomes."""
+
+
+def document_part(root: MappingNode) -> type[Manifest | CollectionManifest]:
+    """Return what a document's keys are judged as, by its `kind`."""
+    kind = root.get("kind")
+    is_collection = isinstance(kind, ScalarNode) and kind.text.lower() == Kind.IMAGE_COLLECTION
+    return CollectionManifest if is_collection else Manifest
