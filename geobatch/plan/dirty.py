@@ -52,7 +52,7 @@ def dirty_tiles(asset: Asset, band: Band, before: Asset, old: Band, blocks: Bloc
                 continue
             for source in (was, now):
                 if source is not None:
-                    _cover(mask, source, tile=asset.tile)
+                    _cover(mask, source, canvas=plane.shape, tile=asset.tile)
     return TileSet.from_mask(mask)
 
 
@@ -67,11 +67,14 @@ def _channels(band: Band, old: Band) -> Iterator[tuple[str, str, int, bool]]:
         yield band.masking.tileset, old.masking.tileset, -1, False
 
 
-def _cover(mask: npt.NDArray[np.bool_], source: Source, *, tile: int) -> None:
-    top, left = max(source.row, 0) // tile, max(source.col, 0) // tile
-    bottom = max(ceil_div(source.row + source.height, tile), 0)
-    right = max(ceil_div(source.col + source.width, tile), 0)
-    mask[top:bottom, left:right] = True
+def _cover(
+    mask: npt.NDArray[np.bool_], source: Source, *, canvas: tuple[int, int], tile: int
+) -> None:
+    top, left = max(source.row, 0), max(source.col, 0)
+    bottom = min(source.row + source.height, canvas[0])
+    right = min(source.col + source.width, canvas[1])
+    if top < bottom and left < right:
+        mask[top // tile : ceil_div(bottom, tile), left // tile : ceil_div(right, tile)] = True
 
 
 def changed_sources(old: Sequence[Source], new: Sequence[Source]) -> Iterator[Pair]:
