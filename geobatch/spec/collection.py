@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -14,11 +16,11 @@ from geobatch.errors import Problem
 from geobatch.spec.check import is_before, problem_at
 from geobatch.spec.files import folder_of, is_file, is_literal, matches, missing, nearest, unusable
 from geobatch.spec.hints import did_you_mean, listed, show
-from geobatch.spec.nouns import ImageSpec, Loc, Positions
+from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
 from geobatch.spec.rows import Rows, RowsError, read_rows
 from geobatch.spec.rule import BUILT_IN, ForEachManifest
 from geobatch.spec.template import Fields, Plain, Template
-from geobatch.spec.values import check_asset_id, check_property, parse_time
+from geobatch.spec.values import check_asset_id, check_property, parse_time, refuse
 
 MAX_SHOWN = 5
 """Files that one mistake is reported for; the rest are counted."""
@@ -220,81 +222,93 @@ class Collection:
 
 @dataclass(slots=True, kw_only=True)
 class _Maker:
-    """Puts what is known of a file into the places of an image that wait for it."""
+    """Puts what is known of a file into the places of an image that wait for it.
+
+    What no template touches is shared by all images, and no field is validated twice.
+    """
 
     base: ImageSpec
     templates: dict[Loc, Template]
     columns: frozenset[str]
     at: Loc = ()
     """The template that is filled in: what an error is about."""
-    _texts: list[tuple[str, Template, Callable[[str], str]]] = field(init=False)
+    _same: dict[str, Any] = field(init=False)
+    _texts: list[tuple[str, Template]] = field(init=False)
     _properties: list[tuple[str, Plain | Template]] = field(init=False)
+    _tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]] = field(init=False)
 
     def __post_init__(self) -> None:
-        check = {"start_time": parse_time, "end_time": parse_time}
-        self._texts = [
-            (str(loc[0]), template, check.get(str(loc[0]), str))
-            for loc, template in self.templates.items()
-            if len(loc) == 1 and loc != ("id",)
-        ]
-        own = {str(loc[1]): one for loc, one in self.templates.items() if loc[0] == "properties"}
+        own: dict[str, Template] = {}
+        self._texts = []
+        self._tilesets = [(tileset, {}) for tileset in self.base.tilesets]
+        for loc, template in self.templates.items():
+            if loc[0] == "tilesets":
+                self._tilesets[int(loc[1])][1][loc] = template
+            elif loc[0] == "properties":
+                own[str(loc[1])] = template
+            elif loc != ("id",):
+                self._texts.append((str(loc[0]), template))
         self._properties = sorted((dict(self.base.properties) | own).items())
+        self._same = {one.name: getattr(self.base, one.name) for one in dataclass_fields(ImageSpec)}
 
     def image(self, folder: str, fields: Fields) -> ImageSpec:
         """Return the image of a file."""
         self.at = ("id",)
-        changed: dict[str, Any] = {
-            "id": check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
-        }
-        for name, template, check in self._texts:
+        made = self._same.copy()
+        made["id"] = check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
+        for name, template in self._texts:
             self.at = (name,)
-            changed[name] = check(template.text(fields))
-        start = changed.get("start_time", self.base.start_time)
-        end = changed.get("end_time", self.base.end_time)
+            text = template.text(fields)
+            made[name] = text if name == "memo" else _time(text)
+        start, end = made["start_time"], made["end_time"]
         if start and end and is_before(end, start):
             self.at = ("end_time",)
             message = f"the end {show(end)} is before the start {show(start)}"
-            raise PydanticCustomError(
-                "time-order", "{message}", {"message": message, "hint": "the end is exclusive"}
-            )
-        changed["properties"] = tuple(self._filled(fields))
-        changed["tilesets"] = self._tilesets(fields)
-        return replace(self.base, **changed)
+            refuse("time-order", message, "the end is exclusive")
+        made["properties"] = self._filled(fields)
+        made["tilesets"] = tuple(
+            [
+                self._tileset(*tileset, fields) if tileset[1] else tileset[0]
+                for tileset in self._tilesets
+            ]
+        )
+        return ImageSpec(**made)
 
-    def _filled(self, fields: Fields) -> Iterator[tuple[str, Plain]]:
+    def _filled(self, fields: Fields) -> tuple[tuple[str, Plain], ...]:
+        found: list[tuple[str, Plain]] = []
         for key, wanted in self._properties:
             if not isinstance(wanted, Template):
-                yield key, wanted
+                found.append((key, wanted))
                 continue
             self.at = ("properties", key)
             value = wanted.value(fields, self.columns)
             if value is not None:
-                yield key, check_property(value)
+                found.append((key, check_property(value)))
+        return tuple(found)
 
-    def _tilesets(self, fields: Fields) -> Any:
-        """Return the tilesets with their texts filled in; those without any are shared."""
-        found = list(self.base.tilesets)
-        for loc, template in self.templates.items():
-            if loc[0] != "tilesets":
-                continue
+    def _tileset(
+        self, tileset: TilesetSpec, templates: dict[Loc, Template], fields: Fields
+    ) -> TilesetSpec:
+        """Return a tileset with its texts filled in."""
+        crs, sources = tileset.crs, list(tileset.sources)
+        for loc, template in templates.items():
             self.at = loc
             text = template.text(fields)
-            if not text or "\0" in text:
-                raise PydanticCustomError(
-                    "empty-value", "{message}", {"message": "the text is empty", "hint": ""}
-                )
-            number = int(loc[1])
-            tileset = found[number]
+            if not text:
+                refuse("empty-value", "the text is empty")
             if loc[2] == "crs":
-                found[number] = replace(tileset, crs=text)
+                crs = text
                 continue
-            sources = list(tileset.sources)
-            source, place = int(loc[3]), int(loc[5])
-            uris = list(sources[source].uris)
-            uris[place] = text
-            sources[source] = replace(sources[source], uris=tuple(uris))
-            found[number] = replace(tileset, sources=tuple(sources))
-        return tuple(found)
+            number, place = int(loc[3]), int(loc[5])
+            source = sources[number]
+            uris = (*source.uris[:place], text, *source.uris[place + 1 :])
+            sources[number] = SourceSpec(
+                uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
+            )
+        return TilesetSpec(id=tileset.id, sources=tuple(sources), dtype=tileset.dtype, crs=crs)
+
+
+_time = lru_cache(maxsize=65536)(parse_time)
 
 
 def _kind(value: Plain) -> str:

@@ -53,10 +53,23 @@ def validate(paths: Sequence[Path]) -> SpecSet:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
     specs, problems = drafts(paths)
+    folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
-        problems += _expand(spec)[1]
+        if not _is_there(spec, folders[spec.path]):
+            problems += _expand(spec)[1]
     raise_all(problems)
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
+
+
+def _is_there(spec: ImageSpec, folder: Path) -> bool:
+    """Return whether every source is one file that is there, as it is with most specs."""
+    return all(
+        len(source.uris) == 1
+        and not unusable(uri := spec.uri_prefix + source.uris[0])
+        and is_file(uri, folder)
+        for tileset in spec.tilesets
+        for source in tileset.sources
+    )
 
 
 def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:

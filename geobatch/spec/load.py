@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,18 @@ def load(paths: Sequence[Path]) -> SpecSet:
 
 def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     """Return every spec as far as it can be known, and every problem."""
+    # Nodes and specs are trees: there is no cycle to collect, and looking for one again and again
+    # while a hundred thousand specs are made takes as long as making them.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _drafts(paths)
+    finally:
+        if is_collecting:
+            gc.enable()
+
+
+def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
