@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import stat as modes
+from io import FileIO
 from pathlib import Path
 
 from blake3 import blake3
 
 from geobatch.errors import SourceError
 from geobatch.model.asset import FileStat
+from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import Digest
+from geobatch.raster.blocks import tabulate
 
 _CHUNK = 8 << 20
 _PARALLEL_FROM = 64 << 20
@@ -61,8 +64,11 @@ def stat(path: Path, uri: str) -> FileStat:
         raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
 
 
-def identify(path: Path, uri: str) -> tuple[Digest, FileStat]:
-    """Return the digest of a file's bytes, and its stat, which was the same before and after.
+def identify(path: Path, uri: str) -> tuple[Digest, FileStat, BlockTable | None]:
+    """Return what identifies a file's pixels, and its stat, which was the same before and after.
+
+    That is the identity of its block table where one can be made, so that an edit of the other
+    tags of a TIFF is no change; else the digest of all its bytes.
 
     The bytes are read, not mapped: a file that is cut short meanwhile would kill the process
     that maps it.
@@ -71,21 +77,32 @@ def identify(path: Path, uri: str) -> tuple[Digest, FileStat]:
         SourceError: The file is missing, unreadable, or changed meanwhile.
     """
     real = regular_file(path, uri)
+    table: BlockTable | None = None
     try:
         with real.open("rb", buffering=0) as file:
             before = _file_stat(os.fstat(file.fileno()))
-            threads = blake3.AUTO if before.size >= _PARALLEL_FROM else 1
-            hasher = blake3(max_threads=threads)
-            buffer = memoryview(bytearray(min(_CHUNK, before.size + 1)))
-            while count := file.readinto(buffer):
-                hasher.update(buffer[:count])
+            try:
+                table = tabulate(file)
+                digest = table.identity if table is not None else _digest(file, before.size)
+            except EOFError:
+                raise changed(uri) from None
             after = _file_stat(os.fstat(file.fileno()))
         named = _file_stat(real.stat())
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {_explain(error)}") from error
     if not before == after == named:
         raise changed(uri)
-    return hasher.hexdigest(), before
+    return digest, before, table
+
+
+def _digest(file: FileIO, size: int) -> Digest:
+    """Return the digest of all bytes of a file."""
+    hasher = blake3(max_threads=blake3.AUTO if size >= _PARALLEL_FROM else 1)
+    buffer = memoryview(bytearray(min(_CHUNK, size + 1)))
+    file.seek(0)
+    while count := file.readinto(buffer):
+        hasher.update(buffer[:count])
+    return hasher.hexdigest()
 
 
 def check_unchanged(path: str, uri: str, expected: FileStat) -> None:

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-SUBFILE_TYPE, WIDTH, HEIGHT, COMPRESSION, BANDS = 254, 256, 257, 259, 277
-ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 278, 279, 284
-TILE_WIDTH, TILE_HEIGHT, TILE_BYTE_COUNTS = 322, 323, 325
+SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
+STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTE_COUNTS, SUB_DIRECTORIES = 322, 323, 324, 325, 330
 MODEL_TRANSFORMATION, GDAL_NODATA = 34264, 42113
 
 COMPRESSIONS: Mapping[int, str] = {
@@ -28,10 +28,11 @@ COMPRESSIONS: Mapping[int, str] = {
 """Names of the values of the Compression tag."""
 
 _TYPES = {
-    1: "u1", 2: "S1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4",
+    1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "V8", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "V8",
     11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
 }  # fmt: skip
-_MAX_DIRECTORIES = 64
+MAX_DIRECTORIES = 64
+"""How many directories are read."""
 _MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
 
@@ -56,6 +57,8 @@ class Directory:
     """Byte order, `<` or `>`."""
     fields: Mapping[int, Field]
     """Entries by tag."""
+    is_plain: bool
+    """Whether each tag stands there once, with a type that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,7 @@ def read_directories(file: BinaryIO) -> list[Directory]:
     seen: set[int] = set()
     try:
         offset = struct.unpack_from(order + ("Q" if is_big else "I"), start, 8 if is_big else 4)[0]
-        while offset and offset not in seen and len(found) < _MAX_DIRECTORIES:
+        while offset and offset not in seen and len(found) < MAX_DIRECTORIES:
             seen.add(offset)
             directory, offset = _read_directory(file, order, offset, is_big=is_big)
             found.append(directory)
@@ -141,9 +144,11 @@ def _read_directory(
         raise struct.error
     data = file.read(count * size)
     first = offset + struct.calcsize("<" + head)
-    fields = {}
+    fields: dict[int, Field] = {}
+    is_plain = True
     for index in range(count):
         tag, kind, values, _ = struct.unpack_from(order + entry, data, index * size)
+        is_plain = is_plain and kind in _TYPES and tag not in fields
         if kind not in _TYPES:
             continue
         place = first + index * size + size - inline
@@ -151,7 +156,7 @@ def _read_directory(
             place = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
         fields[tag] = Field(type=kind, count=values, offset=place)
     following = struct.unpack(order + pointer, file.read(inline))[0]
-    return Directory(order=order, fields=fields), following
+    return Directory(order=order, fields=fields, is_plain=is_plain), following
 
 
 def read_values(file: BinaryIO, directory: Directory, tag: int) -> npt.NDArray[Any]:

@@ -67,7 +67,7 @@ def resolve(specs: SpecSet, *, workers: int = 1) -> Resolution:
 
 
 def _inspect(path: Path, uri: str) -> _Inspected:
-    digest, found = identify(path, uri)
+    digest, found, _ = identify(path, uri)
     header = probe(path, uri)
     if stat(path, uri) != found:
         raise SourceError(

@@ -60,7 +60,7 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:
 
 def source(path: Path) -> Source:
     header = probe(path, path.name)
-    digest, stat = identify(path, path.name)
+    digest, stat, _ = identify(path, path.name)
     return Source(
         uri=path.name,
         digest=digest,

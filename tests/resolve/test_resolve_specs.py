@@ -11,9 +11,9 @@ from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
 from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.asset import Asset, MaskSource
-from geobatch.model.digest import digest_bytes
 from geobatch.model.plan import Reason
 from geobatch.plan.because import because_of
+from geobatch.raster import identify
 from geobatch.resolve import resolve
 from geobatch.spec import validate
 
@@ -296,7 +296,7 @@ def test_declared_bounds_place_every_tileset(tmp_path: Path) -> None:
     assert asset.bands[0].can_be_masked
 
 
-def test_sources_are_identified_by_their_bytes_in_the_order_of_the_spec(tmp_path: Path) -> None:
+def test_sources_are_identified_in_the_order_of_the_spec(tmp_path: Path) -> None:
     for number in range(3):
         write_tiff(tmp_path / f"{number}.tif", [pixels(value=number)], col=60 * number)
     document = image("a", "2.tif", "0.tif", "1.tif")
@@ -305,7 +305,7 @@ def test_sources_are_identified_by_their_bytes_in_the_order_of_the_spec(tmp_path
     sources = one.tilesets[0].sources
     assert [source.uri for source in sources] == ["2.tif", "0.tif", "1.tif"]
     for source in sources:
-        assert source.digest == digest_bytes((tmp_path / source.uri).read_bytes())
+        assert source.digest == identify(tmp_path / source.uri, source.uri)[0]
 
 
 def test_a_file_that_is_named_twice_is_two_sources(tmp_path: Path) -> None:

@@ -1,0 +1,304 @@
+"""Block tables of TIFFs: the digest of every tile or strip as it is stored; nothing is decoded.
+
+What is at all out of the ordinary gets no table: then the whole file decides, which is never wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import DIGEST_BYTES, Digest, canonical_json, digest_json
+from geobatch.model.geobox import ceil_div
+from geobatch.raster import tiff
+
+IDENTITY_EPOCH = 1
+"""Raised whenever equal files would get other tables than before."""
+
+FREE_TAGS = frozenset(
+    (
+        # Where the blocks are, not what they hold.
+        tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS, tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS,
+        # Texts about the document, its making and its maker.
+        269, 270, 271, 272, 285, 305, 306, 315, 316, 33432,
+        # Size and place on paper: position, resolution, its unit, page number.
+        282, 283, 286, 287, 296, 297,
+        # Embedded documents: XMP, IPTC, Photoshop, Exif, GPS.
+        700, 33723, 34377, 34665, 34853,
+        # Colours of values. Values are read as they are; the colours reach the asset by the header.
+        320,
+        # Where the pixels lie on Earth: by the header, too.
+        33550, 33922, 34264, 34735, 34736, 34737, 50844,
+        # GDAL's descriptions, units, scales, statistics (42112), and those of ESRI (50909).
+        42112, 50909,
+        # Nodata is compared with decoded pixels; blocks that it fills are not there: `_absent`.
+        42113,
+    )
+)  # fmt: skip
+"""Tags that decide no pixel, with the reason why; any other does, as far as we can know."""
+
+_OLD_JPEG, _JPEG, _LERC = 6, 7, 34887
+_MAX_BLOCKS = 1 << 22
+_MAX_SIDE = (1 << 31) - 1
+_MAX_BANDS = 1 << 16
+_MAX_DEPTH = 128
+_GROUP_BYTES = 2 << 20
+_GAP_BYTES = 64 << 10
+_PARALLEL_FROM = 32 << 20
+_MAX_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """One directory, as far as its blocks are concerned."""
+
+    height: int
+    width: int
+    block: tuple[int, int]
+    planes: int
+    decoding: Digest
+    absent: bytes
+    """What stands for the digest of a block that is not stored."""
+    offsets: npt.NDArray[np.uint64]
+    counts: npt.NDArray[np.uint64]
+
+
+def tabulate(file: BinaryIO) -> BlockTable | None:
+    """Return the block table of an open TIFF: its full image and the internal mask that GDAL uses.
+
+    Reduced images are left out, since they are never read.
+
+    Args:
+        file: An unbuffered regular file.
+
+    Returns:
+        The table; None if the file is damaged, no TIFF, or laid out in a way that is not sure to
+        be understood.
+
+    Raises:
+        OSError: The file cannot be read.
+        EOFError: It is being cut short.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        first, *others = tiff.read_directories(file)
+    except ValueError:
+        return None
+    masks = [other for other in others if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4]
+    # A mask of an overview is of no concern.
+    masks = [one for one in masks if not tiff.read_number(file, one, tiff.SUBFILE_TYPE, 0) & 1]
+    if len(masks) > 1 or len(others) + 1 >= tiff.MAX_DIRECTORIES:
+        return None
+    main = _layout(file, first, size)
+    mask = _layout(file, masks[0], size) if masks else None
+    if main is None or (masks and mask is None):
+        return None
+    if mask is None:
+        return _table(file, main)
+    if mask.planes != 1 or (mask.height, mask.width) != (main.height, main.width):
+        return None
+    return _table(file, main, _table(file, mask))
+
+
+def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> _Layout | None:
+    """Return how the blocks of a directory lie; None if anything is unusual."""
+    if not _is_ordinary(file, directory):
+        return None
+    height = tiff.read_number(file, directory, tiff.HEIGHT, 0)
+    width = tiff.read_number(file, directory, tiff.WIDTH, 0)
+    if _is_tiled(directory):
+        rows = tiff.read_number(file, directory, tiff.TILE_HEIGHT, 0)
+        cols = tiff.read_number(file, directory, tiff.TILE_WIDTH, 0)
+        tags = (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
+    else:
+        rows = min(tiff.read_number(file, directory, tiff.ROWS_PER_STRIP, height), height)
+        cols = width
+        tags = (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS)
+    is_planar = tiff.read_number(file, directory, tiff.PLANAR, 1) == 2
+    planes = tiff.read_number(file, directory, tiff.BANDS, 1) if is_planar else 1
+    sides = (height, width, rows, cols, planes)
+    if min(sides) < 1 or max(sides) > _MAX_SIDE:
+        return None
+    offsets, counts = (tiff.read_values(file, directory, tag) for tag in tags)
+    total = planes * ceil_div(height, rows) * ceil_div(width, cols)
+    is_whole = offsets.size == counts.size == total <= _MAX_BLOCKS
+    if not is_whole or offsets.dtype.kind != "u" or counts.dtype.kind != "u":
+        return None
+    layout = _Layout(
+        height=height,
+        width=width,
+        block=(rows, cols),
+        planes=planes,
+        decoding=_decoding(file, directory),
+        absent=_absent(file, directory),
+        offsets=offsets.astype(np.uint64),
+        counts=counts.astype(np.uint64),
+    )
+    is_sure = _are_inside(layout, size) and _are_complete(file, directory, layout)
+    return layout if is_sure else None
+
+
+def _is_ordinary(file: BinaryIO, directory: tiff.Directory) -> bool:
+    compression = tiff.read_number(file, directory, tiff.COMPRESSION, 1)
+    photometric = tiff.read_number(file, directory, tiff.PHOTOMETRIC, 1)
+    # GDAL decodes the rarer colour spaces by another way, which looks at more of the file.
+    is_known_colour = 0 <= photometric <= 5 or (photometric == 6 and compression == _JPEG)
+    has_more = tiff.SUB_DIRECTORIES in directory.fields
+    return directory.is_plain and is_known_colour and compression != _OLD_JPEG and not has_more
+
+
+def _is_tiled(directory: tiff.Directory) -> bool:
+    tags = {tiff.TILE_WIDTH, tiff.TILE_HEIGHT, tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS}
+    return bool(tags & directory.fields.keys())
+
+
+def _are_inside(layout: _Layout, size: int) -> bool:
+    """Return whether each block lies in the file, or is plainly not stored."""
+    offsets, counts, end = layout.offsets, layout.counts, np.uint64(size)
+    # Without an offset or without bytes, but not both: readers differ in what they make of it.
+    is_clear = np.array_equal(offsets == 0, counts == 0)
+    return is_clear and bool(np.all(counts <= end) and np.all(offsets <= end - counts))
+
+
+def _are_complete(file: BinaryIO, directory: tiff.Directory, layout: _Layout) -> bool:
+    """Return whether the byte counts hold all that is decoded.
+
+    Of blocks that are not compressed, libtiff reads as many bytes as the pixels need, whatever
+    their counts say.
+    """
+    if tiff.read_number(file, directory, tiff.COMPRESSION, 1) != 1:
+        return True
+    bits = tiff.read_values(file, directory, tiff.BITS)
+    depth = int(bits[0]) if bits.size and bits.dtype.kind == "u" else 1
+    bands = tiff.read_number(file, directory, tiff.BANDS, 1)
+    if np.any(bits != depth) or depth > _MAX_DEPTH or not 0 < bands <= _MAX_BANDS:
+        return False
+    (rows, cols), samples = layout.block, bands if layout.planes == 1 else 1
+    needed = np.full(ceil_div(layout.height, rows), rows, dtype=np.uint64)
+    if not _is_tiled(directory):
+        needed[-1] = layout.height - (needed.size - 1) * rows
+    needed *= np.uint64(ceil_div(cols * depth * samples, 8))
+    counts = layout.counts.reshape(layout.planes, needed.size, -1)
+    return bool(np.all((counts >= needed[:, None]) | (counts == 0)))
+
+
+def _decoding(file: BinaryIO, directory: tiff.Directory) -> Digest:
+    """Return the hash of all tags that may decide what blocks decode to, and of the byte order."""
+    # LERC has masks of its own, which a decoder may fill.
+    is_lerc = tiff.read_number(file, directory, tiff.COMPRESSION, 1) == _LERC
+    free = FREE_TAGS - {tiff.GDAL_NODATA} if is_lerc else FREE_TAGS
+    tags = [
+        [tag, field.type, field.count, tiff.read_values(file, directory, tag).tobytes().hex()]
+        for tag, field in sorted(directory.fields.items())
+        if tag not in free
+    ]
+    return digest_json(["geobatch decoding", IDENTITY_EPOCH, directory.order, tags])
+
+
+def _absent(file: BinaryIO, directory: tiff.Directory) -> bytes:
+    """Return what stands for a block that is not stored: GDAL fills it with nodata, else 0."""
+    nodata = tiff.read_text(file, directory, tiff.GDAL_NODATA)
+    return blake3(canonical_json(["geobatch absent block", nodata])).digest()
+
+
+def _table(file: BinaryIO, layout: _Layout, mask: BlockTable | None = None) -> BlockTable:
+    return BlockTable(
+        height=layout.height,
+        width=layout.width,
+        block=layout.block,
+        planes=layout.planes,
+        decoding=layout.decoding,
+        digests=_digests(file, layout).tobytes(),
+        mask=mask,
+    )
+
+
+def _digests(file: BinaryIO, layout: _Layout) -> npt.NDArray[np.uint8]:
+    """Return the digest of every block's bytes, (block, byte), read in the order of the file."""
+    found = np.empty((layout.offsets.size, DIGEST_BYTES), dtype=np.uint8)
+    is_stored = layout.counts > 0
+    found[~is_stored] = np.frombuffer(layout.absent, dtype=np.uint8)
+    stored = np.flatnonzero(is_stored)
+    if not stored.size:
+        return found
+    # Blocks may share bytes; those that are the very same are read once.
+    extents = np.stack([layout.offsets[stored], layout.counts[stored]], axis=1)
+    unique, inverse = np.unique(extents, axis=0, return_inverse=True)
+    places = [(int(offset), int(count)) for offset, count in unique]
+    hashing = _Hashing(file.fileno())
+    groups = list(_groups(places))
+    if sum(count for _, count in places) < _PARALLEL_FROM:
+        parts = list(map(hashing.digests, groups))
+    else:
+        threads = min(os.cpu_count() or 1, _MAX_THREADS)
+        with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="block") as pool:
+            parts = list(pool.map(hashing.digests, groups))
+    flat = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    found[stored] = flat[inverse.reshape(-1)]
+    return found
+
+
+_Group = list[tuple[int, int]]
+
+
+def _groups(places: _Group) -> Iterator[_Group]:
+    """Yield runs of (offset, count) that are read in one go, from places sorted by offset."""
+    group: _Group = []
+    start = end = 0
+    for offset, count in places:
+        stop = offset + count
+        if group and (offset > end + _GAP_BYTES or max(end, stop) - start > _GROUP_BYTES):
+            yield group
+            group = []
+        if not group:
+            start = end = offset
+        end = max(end, stop)
+        group.append((offset, count))
+    yield group
+
+
+class _Hashing:
+    """Reads and hashes runs of blocks, with one buffer per thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._local = threading.local()
+
+    def digests(self, group: _Group) -> bytes:
+        """Return the digests of the blocks of one run, one after another."""
+        start = group[0][0]
+        size = max(offset + count for offset, count in group) - start
+        if size > _GROUP_BYTES:  # then it is a single block
+            return self._long(start, size)
+        data = self._read(start, size)
+        return b"".join(
+            blake3(data[offset - start : offset - start + count]).digest()
+            for offset, count in group
+        )
+
+    def _long(self, start: int, size: int) -> bytes:
+        hasher = blake3()
+        for offset in range(start, start + size, _GROUP_BYTES):
+            hasher.update(self._read(offset, min(_GROUP_BYTES, start + size - offset)))
+        return hasher.digest()
+
+    def _read(self, offset: int, size: int) -> memoryview:
+        if not hasattr(self._local, "buffer"):
+            self._local.buffer = memoryview(bytearray(_GROUP_BYTES))
+        data: memoryview = self._local.buffer[:size]
+        done = 0
+        while done < size:
+            count = os.preadv(self._descriptor, [data[done:]], offset + done)
+            if not count:
+                raise EOFError
+            done += count
+        return data
