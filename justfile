@@ -18,6 +18,10 @@ types:
 test *arguments:
     uv run pytest {{ arguments }}
 
+# Let random histories of edits, kills and applies run for long; arguments go to pytest.
+soak *arguments:
+    HYPOTHESIS_PROFILE=soak uv run pytest tests/histories {{ arguments }}
+
 # Mend what ruff can mend.
 fix:
     uv run ruff check --fix .
