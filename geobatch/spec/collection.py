@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
-from functools import lru_cache
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -259,7 +258,7 @@ class _Maker:
         for name, template in self._texts:
             self.at = (name,)
             text = template.text(fields)
-            made[name] = text if name == "memo" else _time(text)
+            made[name] = text if name == "memo" else parse_time(text)
         start, end = made["start_time"], made["end_time"]
         if start and end and is_before(end, start):
             self.at = ("end_time",)
@@ -306,9 +305,6 @@ class _Maker:
                 uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
             )
         return TilesetSpec(id=tileset.id, sources=tuple(sources), dtype=tileset.dtype, crs=crs)
-
-
-_time = lru_cache(maxsize=65536)(parse_time)
 
 
 def _kind(value: Plain) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from geobatch.errors import Problem
 from geobatch.spec.hints import show
@@ -22,8 +23,7 @@ SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where an event stands."""
 
     line: int
@@ -50,6 +50,7 @@ class Frame:
 
     node: ListNode | MappingNode
     anchor: str | None
+    items: list[Node] | None
     key: Node | None = None
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
 
@@ -100,10 +101,8 @@ class Composer:
     ) -> None:
         """Take a single value."""
         value = text if style or tag == "!" else parse_plain(text)
-        if tag == TAG + "str":
-            value = text
-        elif tag not in (None, "!"):
-            value = self._tagged(place, text, str(tag))
+        if tag is not None and tag != "!":
+            value = text if tag == TAG + "str" else self._tagged(place, text, tag)
         node = ScalarNode(
             line=place.line,
             column=place.column,
@@ -113,8 +112,9 @@ class Composer:
             text=text,
             style=style,
         )
-        self._name(anchor, node)
-        self._place(node)
+        if anchor is not None:
+            self._name(anchor, node)
+        self.place(node)
 
     def open(self, place: Place, node: ListNode | MappingNode, anchor: str | None = None) -> None:
         """Take the start of a list or mapping.
@@ -127,7 +127,7 @@ class Composer:
         if anchor is not None:
             self.has_aliases = True
             self._anchors.pop(anchor, None)
-        self._stack.append(Frame(node, anchor))
+        self._stack.append(Frame(node, anchor, node.items if isinstance(node, ListNode) else None))
 
     def close(self, place: Place) -> None:
         """Take the end of the innermost list or mapping.
@@ -138,13 +138,14 @@ class Composer:
         frame = self._stack.pop()
         node = frame.node
         node.end = place.end
-        children = (
-            node.items
-            if isinstance(node, ListNode)
-            else [part for pair in frame.pairs for part in pair]
-        )
-        node.weight = 1 + sum(child.weight for child in children)
-        node.depth = 1 + max((child.depth for child in children), default=0)
+        children = frame.items
+        if children is None:
+            children = [part for pair in frame.pairs for part in pair]
+        weight, depth = 1, 0
+        for child in children:
+            weight += child.weight
+            depth = max(depth, child.depth)
+        node.weight, node.depth = weight, depth + 1
         if node.weight > MAX_NODES:
             message = f"a document may hold {MAX_NODES} values, here are {node.weight}"
             hint = "aliases of aliases grow fast; split the file otherwise"
@@ -152,7 +153,7 @@ class Composer:
         if isinstance(node, MappingNode):
             node.entries = self._entries(frame.pairs)
         self._name(frame.anchor, node)
-        self._place(node)
+        self.place(node)
 
     def alias(self, place: Place, anchor: str) -> None:
         """Take an alias.
@@ -169,7 +170,7 @@ class Composer:
             raise UnreadableError(self.problem(place, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
             self._too_deep(place)
-        self._place(node)
+        self.place(node)
 
     def _too_deep(self, place: Place) -> None:
         message = f"nested more than {MAX_DEPTH} levels deep"
@@ -182,13 +183,14 @@ class Composer:
             self.has_aliases = True
             self._anchors[anchor] = node
 
-    def _place(self, node: Node) -> None:
+    def place(self, node: Node) -> None:
+        """Put a finished node where it belongs: into what is open, or among the documents."""
         if not self._stack:
             self.documents.append(node)
             return
         frame = self._stack[-1]
-        if isinstance(frame.node, ListNode):
-            frame.node.items.append(node)
+        if frame.items is not None:
+            frame.items.append(node)
         elif frame.key is None:
             frame.key = node
         else:

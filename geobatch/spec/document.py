@@ -115,6 +115,8 @@ def _judge(root: MappingNode, part: type[P], path: str) -> _Judged[P]:
         except ValidationError as error:
             value = None
             found += error.errors(include_url=False)
+        if found:
+            shape.trace(root, part)
         if not lost:
             problems += [_problem(one, shape) for one in found]
         pruned = shape.prune(tuple(one["loc"]) for one in found)

@@ -11,7 +11,7 @@ from geobatch.errors import Problem, SpecError
 from geobatch.spec.document import draft
 from geobatch.spec.hints import show
 from geobatch.spec.nouns import ImageSpec, SpecSet
-from geobatch.spec.read import MAX_BYTES, read
+from geobatch.spec.read import MAX_BYTES, Reading
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _OTHERS = frozenset({"geobatch.json", "zarr.json"})
@@ -61,14 +61,14 @@ def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(_file_problem(path, "unreadable-file", message, None))
             continue
-        file = read(data, path=str(path))
-        problems += file.problems
-        for root in file.documents:
+        reading = Reading(data, path=str(path))
+        for root in reading:
             one = draft(root, path=str(path))
             problems += one.problems
             specs += one.specs
             if one.collection is not None:
                 collections.append(one.collection)
+        problems += reading.problems
     problems += _clashes(specs)
     problems += _doubles(collections)
     if not specs and not problems:
@@ -108,32 +108,35 @@ def spec_files(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
     seen: set[str] = set()
+    folders: dict[str, str] = {}
     for path in map(Path, paths):
         if not os.path.lexists(path):
             hint = "name a spec file or a folder of them"
             problems.append(_file_problem(path, "missing-spec", "no such file or folder", hint))
             continue
-        for file in sorted(_walk(path, problems)) if path.is_dir() else [path]:
-            real = os.path.realpath(file)
+        for file in sorted(_walk(path)) if path.is_dir() else [str(path)]:
+            real = _real(file, folders)
             if real not in seen:
                 seen.add(real)
-                yield file
+                yield Path(file)
 
 
-def _walk(folder: Path, problems: list[Problem]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        place = Path(error.filename)
-        message = f"cannot read the folder: {error.strerror or error}"
-        problems.append(_file_problem(place, "unreadable-file", message, None))
+def _real(file: str, folders: dict[str, str]) -> str:
+    """Return the real path of a file; links in its folder's path are followed once per folder."""
+    if os.path.islink(file):  # noqa: PTH114 - by the thousand, here and below
+        return os.path.realpath(file)
+    folder, name = os.path.split(file)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.join(folders[folder], name)  # noqa: PTH118
 
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        if not _OTHERS.isdisjoint(names):
-            folders.clear()
-            continue
+
+def _walk(folder: Path) -> Iterator[str]:
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(parent, name)
+                yield os.path.join(parent, name)  # noqa: PTH118
 
 
 def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 Plain: TypeAlias = bool | int | float | str | None
@@ -75,6 +76,7 @@ class MappingNode(Node):
         return next((value for key, value in self.entries if key.text in names), None)
 
 
+@lru_cache(maxsize=8192)
 def parse_plain(text: str) -> Plain:
     """Return what an unquoted word means in the YAML 1.2 core schema.
 
@@ -83,7 +85,7 @@ def parse_plain(text: str) -> Plain:
     """
     if text in WORDS:
         return WORDS[text]
-    if len(text) > MAX_DIGITS:
+    if text[0] not in "+-.0123456789" or len(text) > MAX_DIGITS:
         return text
     if INTEGER.fullmatch(text):
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from geobatch.errors import Problem
 from geobatch.spec.compose import Composer, Place, UnreadableError
 from geobatch.spec.hints import show
-from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
+from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 
 MAX_BYTES = 10 * 1024 * 1024
 """Earth Engine's limit for a manifest file."""
@@ -45,31 +46,54 @@ def read(data: bytes, *, path: str) -> File:
 
     Never raises for what the bytes hold: every defect becomes a problem with a position.
     """
-    composer = Composer(path)
-    text = ""
-    try:
-        text = _decode(data, composer)
-        if path.lower().endswith(".json"):
-            _compose_json(text, composer)
-        else:
-            _compose_yaml(text, composer)
-    except UnreadableError as error:
-        composer.problems.append(error.problem)
-    documents = tuple(
-        node
-        for node in composer.documents
-        if not (isinstance(node, ScalarNode) and node.value is None)
-    )
-    if not documents and not composer.problems:
-        start = Place(1, 1, 0, 0)
-        hint = "declare an asset: `id`, `tilesets`, `bands`"
-        composer.report(start, "empty-file", "the file holds no document", hint)
+    reading = Reading(data, path=path)
+    documents = tuple(reading)
     return File(
         documents=documents,
-        problems=tuple(composer.problems),
-        text=text,
-        has_aliases=composer.has_aliases,
+        problems=tuple(reading.problems),
+        text=reading.text,
+        has_aliases=reading.has_aliases,
     )
+
+
+class Reading:
+    """A spec file that is read document by document, so that none need be kept."""
+
+    def __init__(self, data: bytes, *, path: str) -> None:
+        self._data = data
+        self._composer = Composer(path)
+        self.text = ""
+        """The characters, without a byte order mark; known with the first document."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the file as YAML or JSON, as far as it was read."""
+        return self._composer.problems
+
+    @property
+    def has_aliases(self) -> bool:
+        """Whether anchors were met."""
+        return self._composer.has_aliases
+
+    def __iter__(self) -> Iterator[Node]:
+        """Yield the root nodes; empty documents are left out."""
+        composer = self._composer
+        is_empty = True
+        is_json = composer.path.lower().endswith(".json")
+        try:
+            self.text = _decode(self._data, composer)
+            for _ in (_compose_json if is_json else _compose_yaml)(self.text, composer):
+                while composer.documents:
+                    node = composer.documents.pop(0)
+                    if not (isinstance(node, ScalarNode) and node.value is None):
+                        is_empty = False
+                        yield node
+        except UnreadableError as error:
+            composer.problems.append(error.problem)
+        if is_empty and not composer.problems:
+            start = Place(1, 1, 0, 0)
+            hint = "declare an asset: `id`, `tilesets`, `bands`"
+            composer.report(start, "empty-file", "the file holds no document", hint)
 
 
 def place_at(text: str, index: int) -> Place:
@@ -101,10 +125,13 @@ def _decode(data: bytes, composer: Composer) -> str:
     return text
 
 
-def _compose_yaml(text: str, composer: Composer) -> None:
+def _compose_yaml(text: str, composer: Composer) -> Iterator[None]:
+    """Take the events of a text; pause after every document."""
     try:
         for event in yaml.parse(text, Loader=LOADER):
             _take(event, composer)
+            if type(event) is yaml.DocumentEndEvent:
+                yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
@@ -121,47 +148,57 @@ def _compose_yaml(text: str, composer: Composer) -> None:
 
 
 def _take(event: Any, composer: Composer) -> None:
-    first, last = event.start_mark, event.end_mark
-    place = Place(first.line + 1, first.column + 1, first.index, last.index)
-    match event:
-        case yaml.DocumentStartEvent():
-            composer.start_document()
-        case yaml.ScalarEvent():
-            style = event.style or ""
-            composer.scalar(place, event.value, style=style, tag=event.tag, anchor=event.anchor)
-        case yaml.AliasEvent():
-            composer.alias(place, event.anchor or "")
-        case yaml.SequenceStartEvent():
-            node = ListNode(
-                line=place.line,
-                column=place.column,
-                start=place.start,
-                is_flow=bool(event.flow_style),
+    kind = type(event)
+    first = event.start_mark
+    line, column, start = first.line + 1, first.column + 1, first.index
+    if kind is yaml.ScalarEvent and event.tag is None and event.anchor is None:
+        text, style = event.value, event.style or ""
+        composer.place(
+            ScalarNode(
+                line=line,
+                column=column,
+                start=start,
+                end=event.end_mark.index,
+                value=text if style else parse_plain(text),
+                text=text,
+                style=style,
             )
-            _check_tag(event, place, composer, "seq")
-            composer.open(place, node, event.anchor)
-        case yaml.MappingStartEvent():
-            mapping = MappingNode(
-                line=place.line,
-                column=place.column,
-                start=place.start,
-                is_flow=bool(event.flow_style),
-            )
+        )
+        return
+    place = Place(line, column, start, event.end_mark.index)
+    if kind is yaml.ScalarEvent:
+        style = event.style or ""
+        composer.scalar(place, event.value, style=style, tag=event.tag, anchor=event.anchor)
+    elif kind is yaml.MappingStartEvent:
+        flow = bool(event.flow_style)
+        mapping = MappingNode(line=line, column=column, start=start, is_flow=flow)
+        if event.tag is not None:
             _check_tag(event, place, composer, "map")
-            composer.open(place, mapping, event.anchor)
-        case yaml.CollectionEndEvent():
-            composer.close(place)
-        case _:
-            pass
+        composer.open(place, mapping, event.anchor)
+    elif kind is yaml.SequenceStartEvent:
+        flow = bool(event.flow_style)
+        node = ListNode(line=line, column=column, start=start, is_flow=flow)
+        if event.tag is not None:
+            _check_tag(event, place, composer, "seq")
+        composer.open(place, node, event.anchor)
+    elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+        composer.close(place)
+    elif kind is yaml.AliasEvent:
+        composer.alias(place, event.anchor or "")
+    elif kind is yaml.DocumentStartEvent:
+        composer.start_document()
 
 
 def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
-    if event.tag not in (None, "!", f"tag:yaml.org,2002:{name}"):
+    if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
         composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "leave the tag away")
 
 
-def _compose_json(text: str, composer: Composer) -> None:
-    """Check with the standard parser, then walk the tokens: those alone know their places."""
+def _compose_json(text: str, composer: Composer) -> Iterator[None]:
+    """Take the tokens of a text, then pause.
+
+    Check with the standard parser, then walk the tokens: those alone know their places.
+    """
     if not text.strip():
         return
     try:
@@ -184,6 +221,7 @@ def _compose_json(text: str, composer: Composer) -> None:
             value, index = STRING.raw_decode(text, start)
         place = Place(line, start - line_start + 1, start, index)
         _take_json(match[0], value, place, composer)
+    yield
 
 
 def _take_json(token: str, value: str, place: Place, composer: Composer) -> None:

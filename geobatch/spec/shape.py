@@ -59,11 +59,12 @@ class Shape:
     places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     """(line, column) by loc: of a scalar itself, of the key that leads to a list or mapping."""
     keys: dict[Loc, tuple[int, int]] = field(default_factory=dict)
-    """(line, column) of the key that leads to an element."""
+    """(line, column) of the key that leads to an element; known once `trace` was called."""
     owners: dict[Loc, tuple[ListNode | MappingNode, Node]] = field(default_factory=dict)
-    """The node around an element, and its own."""
+    """The node around an element, and its own; likewise."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with the keys."""
+    _is_traced: bool = False
 
     @classmethod
     def of(cls, root: Node, part: type[Part], *, path: str) -> Shape:
@@ -72,6 +73,13 @@ class Shape:
         shape.places[()] = (root.line, root.column)
         shape.value = shape._walk(root, part, ())
         return shape
+
+    def trace(self, root: Node, part: type[Part]) -> None:
+        """Note the keys and owners too: they are of use only where something is wrong."""
+        traced = Shape(path=self.path, _is_traced=True)
+        traced.places[()] = (root.line, root.column)
+        traced._walk(root, part, ())
+        self.keys, self.owners = traced.keys, traced.owners
 
     @property
     def positions(self) -> Positions:
@@ -123,7 +131,8 @@ class Shape:
             for index, item in enumerate(node.items):
                 here = (*loc, index)
                 self.places[here] = (item.line, item.column)
-                self.owners[here] = (node, item)
+                if self._is_traced:
+                    self.owners[here] = (node, item)
                 values.append(self._walk(item, part, here))
             return values
         if not isinstance(node, MappingNode):
@@ -131,10 +140,11 @@ class Shape:
         return self._walk_part(node, part, loc) if part else self._walk_free(node, loc)
 
     def _enter(self, owner: MappingNode, key: ScalarNode, node: Node, loc: Loc) -> None:
-        self.keys[loc] = (key.line, key.column)
         first = node if isinstance(node, ScalarNode) else key
         self.places[loc] = (first.line, first.column)
-        self.owners[loc] = (owner, node)
+        if self._is_traced:
+            self.keys[loc] = (key.line, key.column)
+            self.owners[loc] = (owner, node)
 
     def _walk_free(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
         values = {}

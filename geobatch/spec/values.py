@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, NoReturn
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, WithJsonSchema
@@ -89,6 +90,8 @@ def parse_data_type(value: Any) -> str | None:
 
 def parse_kind(value: Any) -> Kind:
     """Return an asset kind; those that are known but not built yet are refused."""
+    if value == Kind.IMAGE.value:
+        return Kind.IMAGE
     name = _word(value, Kind).lower()
     if name not in list(Kind):
         refuse("unknown-value", f"no asset kind {show(value)}", did_you_mean(value, Kind))
@@ -99,13 +102,16 @@ def parse_kind(value: Any) -> Kind:
     return kind
 
 
+_TIME_HINT = "write `2025-01-31`, `2025-01-31T12:00:00Z` or `{seconds: 1738324800}`"
+
+
 def parse_time(value: Any) -> str:
     """Return a time as RFC 3339 in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`.
 
     Takes a date, a time with offset and up to nine fraction digits, or `{seconds: n}`. The
     fraction is written with no, 3, 6 or 9 digits. Source: https://www.rfc-editor.org/rfc/rfc3339
     """
-    hint = "write `2025-01-31`, `2025-01-31T12:00:00Z` or `{seconds: 1738324800}`"
+    hint = _TIME_HINT
     if isinstance(value, dict) and set(value) == {"seconds"}:
         seconds = value["seconds"]
         if isinstance(seconds, str) and re.fullmatch(r"-?[0-9]{1,18}", seconds):
@@ -113,7 +119,15 @@ def parse_time(value: Any) -> str:
         if isinstance(seconds, bool) or not isinstance(seconds, int):
             refuse("timestamp", f"`seconds` is a whole number, got {show(seconds)}", hint)
         return _utc(lambda: EPOCH + timedelta(seconds=seconds), "", value, hint)
-    match = TIME.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        refuse("timestamp", f"{show(value)} is no RFC 3339 time", hint)
+    return _parse_text(value)
+
+
+@lru_cache(maxsize=8192)
+def _parse_text(value: str) -> str:
+    hint = _TIME_HINT
+    match = TIME.fullmatch(value)
     if match is None:
         refuse("timestamp", f"{show(value)} is no RFC 3339 time", hint)
     day, clock, fraction, offset = match.groups()
