@@ -1,0 +1,154 @@
+"""What geobatch remembers between runs: looks at sources, block tables, and bands made before."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from geobatch.model.asset import FileStat
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
+from geobatch.model.look import Look
+from geobatch.store.cache_file import CacheFile
+
+CACHE_NAME = "cache/sources.sqlite"
+"""Where the cache is in a store; it may be deleted at any time."""
+
+_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND = range(5)
+_START = struct.Struct("<QQQqqq32s32sBH")
+
+
+class SourceCache:
+    """The cache of one store: rebuildable, deletable, and never trusted for correctness.
+
+    It answers with what it knows and keeps what it is told; a cache that cannot be read or written
+    knows nothing. Nothing is written before the store is there.
+    """
+
+    def __init__(self, store: Path | None) -> None:
+        """Open the cache of a store lazily; None keeps everything in memory."""
+        if store is None:
+            self._file = CacheFile(None)
+        else:
+            self._file = CacheFile(store / CACHE_NAME, beside=store / "geobatch.json")
+
+    @classmethod
+    def memory(cls) -> Self:
+        """Return a cache that lasts as long as the object."""
+        return cls(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def get_looks(self, paths: Iterable[str]) -> dict[str, Look]:
+        """Return the last look at each file that was looked at; see `Look.is_trusted`."""
+        names = {os.fsencode(path): path for path in paths}
+        found = self._file.get(_LOOK, list(names))
+        crs_keys = {value[_CRS_PLACE] for value in found.values()} - {bytes(DIGEST_BYTES)}
+        crs = {key: value.decode() for key, value in self._file.get(_CRS, list(crs_keys)).items()}
+        crs[bytes(DIGEST_BYTES)] = ""
+        return {
+            names[name]: _decode_look(value, crs[value[_CRS_PLACE]])
+            for name, value in found.items()
+            if value[_CRS_PLACE] in crs
+        }
+
+    def put_looks(self, looks: Mapping[str, Look]) -> None:
+        """Remember looks at files, by path."""
+        for path, look in looks.items():
+            crs_key = bytes(DIGEST_BYTES)
+            if look.crs:
+                crs = look.crs.encode()
+                crs_key = bytes.fromhex(digest_bytes(crs))
+                self._file.put(_CRS, crs_key, crs)
+            self._file.put(_LOOK, os.fsencode(path), _encode_look(look, crs_key))
+
+    def get_table(self, digest: Digest) -> BlockTable | None:
+        """Return the block table that a source's digest was taken from, or None."""
+        key = bytes.fromhex(digest)
+        value = self._file.get(_TABLE, [key]).get(key)
+        return BlockTable.from_bytes(value) if value is not None else None
+
+    def put_table(self, digest: Digest, table: BlockTable) -> None:
+        """Remember the block table of a source."""
+        self._file.put(_TABLE, bytes.fromhex(digest), table.to_bytes())
+
+    def get_crs(self, name: str) -> str | None:
+        """Return the CRS, as JSON, that stands for a name, or None."""
+        key = name.encode("utf-8", "surrogatepass")
+        value = self._file.get(_NAMED_CRS, [key]).get(key)
+        return value.decode() if value is not None else None
+
+    def put_crs(self, name: str, crs: str) -> None:
+        """Remember which CRS stands for a name."""
+        self._file.put(_NAMED_CRS, name.encode("utf-8", "surrogatepass"), crs.encode())
+
+    def get_bands(self, fingerprints: Iterable[Digest]) -> dict[Digest, str]:
+        """Return the JSON that was remembered of bands, by pyramid fingerprint.
+
+        What it refers to in the store may be gone meanwhile.
+        """
+        found = self._file.get(_BAND, [bytes.fromhex(one) for one in fingerprints])
+        return {key.hex(): value.decode() for key, value in found.items()}
+
+    def put_bands(self, bands: Mapping[Digest, str]) -> None:
+        """Remember what became of bands, by pyramid fingerprint."""
+        for fingerprint, text in bands.items():
+            self._file.put(_BAND, bytes.fromhex(fingerprint), text.encode())
+
+    def save(self) -> None:
+        """Write what is new to the store, if there is one and it can be written to."""
+        self._file.save()
+
+    def close(self) -> None:
+        """Save, and let go of the file."""
+        self._file.close()
+
+
+_CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
+"""Where the key of the CRS stands in an encoded look."""
+
+
+def _encode_look(look: Look, crs_key: bytes) -> bytes:
+    stat, maker = look.stat, look.maker.encode()
+    start = _START.pack(
+        stat.device,
+        stat.inode,
+        stat.size,
+        stat.mtime_ns,
+        stat.ctime_ns,
+        look.time_ns,
+        bytes.fromhex(look.digest),
+        crs_key,
+        look.is_linked,
+        len(maker),
+    )
+    return start + maker + look.header.encode()
+
+
+def _decode_look(value: bytes, crs: str) -> Look:
+    device, inode, size, mtime_ns, ctime_ns, time_ns, digest, _, is_linked, length = (
+        _START.unpack_from(value)
+    )
+    end = _START.size + length
+    return Look(
+        stat=FileStat(device=device, inode=inode, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns),
+        time_ns=time_ns,
+        digest=digest.hex(),
+        header=value[end:].decode(),
+        crs=crs,
+        is_linked=bool(is_linked),
+        maker=value[_START.size : end].decode(),
+    )
