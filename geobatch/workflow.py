@@ -22,6 +22,7 @@ from geobatch.raster import Reader
 from geobatch.resolve import resolve
 from geobatch.spec import validate
 from geobatch.store.documents import content_root
+from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_tree import sync
 
@@ -198,6 +199,7 @@ def _execute_and_commit(
 ) -> Head:
     if made.is_empty:
         return base
+    memory = Remembered(store.backend)
     finished = execute(
         made,
         records=records,
@@ -207,6 +209,7 @@ def _execute_and_commit(
         workers=workers,
         observer=observer,
         counts=counts,
+        memory=memory,
     )
     changes = {record.asset.id: store.put_record(record) for record in finished}
     # The last look at the sources: what is published was read from files that stood still.
@@ -214,12 +217,14 @@ def _execute_and_commit(
         for tileset in change.asset.tilesets if change.asset is not None else ():
             for source in tileset.sources:
                 reader.check(source)
-    return store.publish(
+    head = store.publish(
         base=base,
         changes=changes,
         message=_message(made),
         tools={name: version(name) for name in _TOOLS},
     )
+    memory.forget()
+    return head
 
 
 def _message(made: Plan) -> str:

@@ -1,6 +1,7 @@
 """Regions of tiles, computed and put."""
 
 from geobatch.execute.executor import Counts, execute
+from geobatch.execute.memory import Memory
 from geobatch.execute.observer import Observer, SilentObserver
 
-__all__ = ["Counts", "Observer", "SilentObserver", "execute"]
+__all__ = ["Counts", "Memory", "Observer", "SilentObserver", "execute"]

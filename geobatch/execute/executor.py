@@ -6,14 +6,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from geobatch.errors import InternalError, InterruptedRunError
+from geobatch.execute.memory import Memory
 from geobatch.execute.observer import Observer
 from geobatch.execute.region import RegionResult
-from geobatch.execute.stages import AssetRun, Task
+from geobatch.execute.stages import AssetRun, Shared, Task
+from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.plan import AssetChange, Plan
-from geobatch.model.record import AssetRecord
+from geobatch.model.record import AssetRecord, BandTiles
 from geobatch.raster import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -53,6 +56,8 @@ def execute(
     workers: int,
     observer: Observer,
     counts: Counts,
+    memory: Memory | None = None,
+    known: Mapping[Digest, BandTiles] = MappingProxyType({}),
 ) -> Iterator[AssetRecord]:
     """Compute everything that a plan names, and yield each asset when its tiles are all put.
 
@@ -68,12 +73,23 @@ def execute(
         workers: Threads that compute regions.
         observer: Told of the progress, from this thread.
         counts: Added to as regions finish.
+        memory: Where finished regions are remembered, for the case that this run is killed.
+        known: Tiles of finished bands that the plan takes over, by pyramid fingerprint.
 
     Raises:
         SourceError: A source cannot be read, or changed since it was resolved.
         CorruptObjectError: A stored tile that is needed does not match its digest.
         InterruptedRunError: The user stopped the run; tiles in flight were finished.
     """
+    shared = Shared(
+        records=records,
+        known=known,
+        objects=objects,
+        index=index,
+        reader=reader,
+        memory=memory,
+        base_commit=plan.base_commit,
+    )
     waiting = deque(change for change in plan.changes if change.asset is not None)
     active: list[_Active] = []
     in_flight: dict[Future[RegionResult], _Active] = {}
@@ -87,7 +103,7 @@ def execute(
                 elif waiting and len(active) <= workers:
                     change = waiting.popleft()
                     observer.asset_started(change.id, tiles=change.tiles.compute)
-                    active.append(_begin(change, records, objects, index, reader))
+                    active.append(_begin(change, shared))
                 else:
                     break
             for item in [item for item in active if item.is_idle]:
@@ -154,13 +170,7 @@ class _Active:
         return self.in_flight == 0 and self.peek() is None
 
 
-def _begin(
-    change: AssetChange,
-    records: Mapping[str, AssetRecord],
-    objects: Objects,
-    index: Index,
-    reader: Reader,
-) -> _Active:
+def _begin(change: AssetChange, shared: Shared) -> _Active:
     asset = change.asset
     if asset is None:
         raise InternalError(f"`{change.id}`: nothing to execute")
@@ -168,10 +178,7 @@ def _begin(
     run = AssetRun(
         change,
         asset,
-        records=records,
         fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
-        objects=objects,
-        index=index,
-        reader=reader,
+        shared=shared,
     )
     return _Active(run=run, tasks=run.stage() or iter(()))

@@ -8,19 +8,28 @@ a run holds no more pixels than its workers' regions, whatever the size of the r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
+from geobatch.execute.memory import Memory, from_bytes, region_fingerprint, to_bytes
 from geobatch.execute.planes import StoredLevels
 from geobatch.execute.recode import recode_tiles
 from geobatch.execute.region import BandTask, Region, RegionResult, compute_region
-from geobatch.model.asset import Asset, Grid
+from geobatch.model.asset import Asset, Codec, Grid
+from geobatch.model.digest import Digest
 from geobatch.model.plan import AssetChange, Start
-from geobatch.model.record import TILE_ENTRY, ArrayKey, AssetRecord, BandFingerprint, PageRef
+from geobatch.model.record import (
+    TILE_ENTRY,
+    ArrayKey,
+    AssetRecord,
+    BandFingerprint,
+    BandTiles,
+    PageRef,
+)
 from geobatch.model.tiles import TileSet, parents_of
 from geobatch.raster import Reader
 from geobatch.store.index import Index
@@ -39,6 +48,31 @@ Task = Callable[[], RegionResult]
 Roots = dict[ArrayKey, PageRef | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all assets of a run work with."""
+
+    records: Mapping[str, AssetRecord]
+    """Published records that the work builds upon, by asset id."""
+    known: Mapping[Digest, BandTiles]
+    """Tiles of finished bands, by pyramid fingerprint."""
+    objects: Objects
+    """Where tiles are put."""
+    index: Index
+    """Where tile indexes are read and written."""
+    reader: Reader
+    """Where source pixels come from."""
+    memory: Memory | None
+    """Where finished regions are remembered; None for nowhere."""
+    base_commit: Digest | None
+    """Commit that the plan was made against."""
+
+    def tiles_of(self, base: tuple[str, str]) -> BandTiles:
+        """Return the tiles that a plan names: of a published band, or of a finished one."""
+        asset_id, name = base
+        return self.records[asset_id].tiles_of(name) if asset_id else self.known[name]
+
+
 class AssetRun:
     """The state of one asset's work: what was indexed so far, and the stage that is under way."""
 
@@ -47,18 +81,18 @@ class AssetRun:
         change: AssetChange,
         asset: Asset,
         *,
-        records: Mapping[str, AssetRecord],
         fingerprints: tuple[tuple[str, BandFingerprint], ...],
-        objects: Objects,
-        index: Index,
-        reader: Reader,
+        shared: Shared,
     ) -> None:
         self.change = change
         self.asset = asset
         self._fingerprints = fingerprints
-        self._objects = objects
-        self._index = index
-        self._reader = reader
+        self._objects = shared.objects
+        self._index = shared.index
+        self._reader = shared.reader
+        self._memory = shared.memory
+        is_new = all(work.base is None for work in change.work)
+        self._base_commit = None if is_new else shared.base_commit
         self._results: list[RegionResult] = []
         self._stage = 0
         self._roots: Roots = {}
@@ -66,24 +100,24 @@ class AssetRun:
         self._recodes: list[Task] = []
         self._tops: dict[str, int] = {}
         for band_id, base in change.carried:
-            self._roots |= _taken_over(records[base[0]], base[1], band_id)
+            self._roots |= shared.tiles_of(base).named(band_id)
         for work in change.work:
             band = asset.band(work.band)
-            record = None if work.base is None else records[work.base[0]]
-            if record is not None and work.base is not None:
-                self._roots |= _taken_over(record, work.base[1], band.id)
+            before = None if work.base is None else shared.tiles_of(work.base)
+            if before is not None:
+                self._roots |= before.named(band.id)
             stored = StoredLevels(
                 band=band,
                 shape=work.tiles.shape,
                 tile=asset.tile,
                 codec=asset.codec,
-                objects=objects,
-                index=index,
+                objects=shared.objects,
+                index=shared.index,
                 roots=self._roots,
             )
             geobox = asset.grid(band.grid).geobox
-            if work.start is Start.RECODE and record is not None:
-                self._recodes += self._recode(stored, record, geobox.level_count)
+            if work.start is Start.RECODE and before is not None:
+                self._recodes += self._recode(stored, before.codec, geobox.level_count)
                 continue
             dirty = work.dirty(geobox.level_count)
             self._tasks[band.grid].append(
@@ -192,21 +226,36 @@ class AssetRun:
             _blocks(task.dirty[level + up], side >> up) for task in tasks for up in range(span + 1)
         ]
         active = np.logical_or.reduce(blocks)
+        is_worth_it = int(active.sum()) > 1
         for row, col in np.argwhere(active).tolist():
             region = Region(level=level, row=row * side, col=col * side, span=span)
-            yield partial(
-                compute_region,
-                region,
-                tasks,
-                asset=self.asset,
-                geobox=grid.geobox,
-                objects=self._objects,
-                reader=self._reader,
-            )
+            yield partial(self._region, grid, region, tasks, is_worth_it=is_worth_it)
 
-    def _recode(
-        self, stored: StoredLevels, record: AssetRecord, level_count: int
-    ) -> Iterator[Task]:
+    def _region(
+        self, grid: Grid, region: Region, tasks: list[BandTask], *, is_worth_it: bool
+    ) -> RegionResult:
+        """Compute a region, or recall it from a run that got so far; on a worker's thread."""
+        compute = partial(
+            compute_region,
+            region,
+            tasks,
+            asset=self.asset,
+            geobox=grid.geobox,
+            objects=self._objects,
+            reader=self._reader,
+        )
+        if self._memory is None or not is_worth_it:
+            return compute()
+        name = region_fingerprint(region, tasks, dict(self._fingerprints), base=self._base_commit)
+        found = self._memory.get(name)
+        recalled = None if found is None else from_bytes(found, self._objects)
+        if recalled is not None:
+            return recalled
+        result = compute()
+        self._memory.put(name, to_bytes(result))
+        return result
+
+    def _recode(self, stored: StoredLevels, before: Codec, level_count: int) -> Iterator[Task]:
         for level in range(level_count):
             for is_mask in (False, True):
                 key = ArrayKey(band=stored.band.id, level=level, is_mask=is_mask)
@@ -222,17 +271,8 @@ class AssetRun:
                         key,
                         entries[first : first + _RECODE_TILES],
                         stored=stored,
-                        before=record.asset.codec,
+                        before=before,
                     )
-
-
-def _taken_over(record: AssetRecord, band_id: str, name: str) -> Roots:
-    """Return the arrays of a published band under another band's name."""
-    return {
-        ArrayKey(band=name, level=key.level, is_mask=key.is_mask): root
-        for key, root in record.arrays
-        if key.band == band_id
-    }
 
 
 def _strip_row(asset: Asset, tasks: list[BandTask]) -> int:

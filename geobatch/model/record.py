@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geobatch.model.asset import Asset
+from geobatch.model.asset import Asset, Codec
 from geobatch.model.digest import Digest
 
 TILE_ENTRY = np.dtype(
@@ -58,6 +58,23 @@ class BandFingerprint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BandTiles:
+    """Where all tiles of one band are, whatever it is called."""
+
+    codec: Codec
+    """How they are encoded."""
+    arrays: tuple[tuple[int, bool, PageRef | None], ...]
+    """(level, whether it is the mask, index root) of every array of the band."""
+
+    def named(self, band_id: str) -> dict[ArrayKey, PageRef | None]:
+        """Return the index roots by array, for a band of this id."""
+        return {
+            ArrayKey(band=band_id, level=level, is_mask=is_mask): root
+            for level, is_mask, root in self.arrays
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssetRecord:
     """A published asset: what was resolved, and where its tiles are."""
 
@@ -75,6 +92,15 @@ class AssetRecord:
             KeyError: The asset has no such array.
         """
         return dict(self.arrays)[key]
+
+    def tiles_of(self, band_id: str) -> BandTiles:
+        """Return where the tiles of a band are."""
+        return BandTiles(
+            codec=self.asset.codec,
+            arrays=tuple(
+                (key.level, key.is_mask, root) for key, root in self.arrays if key.band == band_id
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

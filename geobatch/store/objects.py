@@ -48,6 +48,10 @@ class Objects:
             )
         return data
 
+    def size(self, digest: Digest) -> int | None:
+        """Return the length of an object, or None without one; its bytes are not looked at."""
+        return self._backend.size(self.path(digest))
+
     def has(self, digest: Digest) -> bool:
         """Return whether there is an object of that name; its bytes are not looked at."""
         return self._backend.size(self.path(digest)) is not None

@@ -1,0 +1,100 @@
+"""Finished regions are recalled by a run that comes after a killed one, and only where they fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+
+from geobatch import workflow
+from geobatch.errors import InterruptedRunError
+from geobatch.execute import stages
+
+SPEC = "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\ntiling: {tile: 64}\n"
+
+
+class StopsAfter:
+    """An observer that interrupts a run after some regions."""
+
+    def __init__(self, regions: int) -> None:
+        self.left = regions
+
+    def asset_started(self, asset_id: str, *, tiles: int) -> None:
+        pass
+
+    def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def asset_finished(self, asset_id: str) -> None:
+        pass
+
+
+def write(path: Path, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(1, 255, (700, 640), dtype=np.uint8)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=700, width=640, count=1, dtype="uint8", nodata=0,
+        crs=CRS.from_epsg(32627), transform=Affine(10, 0, 0, 0, -10, 0), tiled=True,
+        blockxsize=64, blockysize=64,
+    ) as target:  # fmt: skip
+        target.write(pixels, 1)
+
+
+@pytest.fixture
+def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(stages, "REGION_PIXELS", 128)
+    write(tmp_path / "a.tif", 1)
+    (tmp_path / "a.yaml").write_text(SPEC)
+    return tmp_path / "a.yaml"
+
+
+def test_finished_regions_are_not_read_again(specs: Path, tmp_path: Path) -> None:
+    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
+    store = tmp_path / "store"
+    with pytest.raises(InterruptedRunError):
+        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
+    resumed = workflow.apply([specs], store=store, workers=1)
+    assert resumed.content_root == clean.content_root
+    assert 0 < resumed.bytes.read < 0.5 * clean.bytes.read
+    assert resumed.tiles.written < 0.5 * clean.tiles.written
+    assert resumed.tiles.written + resumed.tiles.reused == clean.tiles.written + clean.tiles.reused
+    assert not list(store.glob("cache/regions/*")), "remembered beyond the commit"
+
+
+def test_a_source_that_changed_meanwhile_is_read_anew(specs: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    with pytest.raises(InterruptedRunError):
+        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
+    write(tmp_path / "a.tif", 2)
+    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
+    resumed = workflow.apply([specs], store=store, workers=1)
+    assert resumed.content_root == clean.content_root
+    assert resumed.bytes.read == clean.bytes.read
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "objects"])
+def test_what_is_remembered_is_not_trusted(specs: Path, tmp_path: Path, harm: str) -> None:
+    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
+    store = tmp_path / "store"
+    with pytest.raises(InterruptedRunError):
+        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
+    remembered = sorted(path for path in store.glob("cache/regions/*") if path.is_file())
+    assert len(remembered) >= 19
+    for path in remembered:
+        data = bytearray(path.read_bytes())
+        if harm == "cut":
+            path.write_bytes(data[: len(data) // 2])
+        elif harm == "flip":
+            data[len(data) // 3] ^= 1
+            path.write_bytes(data)
+    if harm == "objects":
+        for path in (path for path in store.glob("objects/*/*") if path.is_file()):
+            path.unlink()
+    resumed = workflow.apply([specs], store=store, workers=1)
+    assert resumed.content_root == clean.content_root
+    assert resumed.bytes.read == clean.bytes.read
