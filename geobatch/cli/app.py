@@ -308,7 +308,7 @@ def diff(
     """Compare two commits, or two assets, by tile and by value."""
     import time  # noqa: PLC0415
 
-    from geobatch.cli.explain_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
+    from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
     from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
     from geobatch.explain.target import find_targets  # noqa: PLC0415
 
@@ -337,6 +337,30 @@ def diff(
                 settings.output.record("tile", **tile_json(asset, tile))
         settings.output.record("diff", **diff_json(found, values))
     return Exit.ERROR if exit_code and not found.is_empty else Exit.OK
+
+
+@app.command(epilog=_EPILOG)
+def status(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPECS]",
+            help="Spec files, or folders of them; none for the store alone.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Say how the store stands to specs and sources; changes nothing."""
+    from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
+    from geobatch.explain.status import status as find_status  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    found = find_status(settings.store, paths or (), workers=settings.workers)
+    for line in status_lines(found):
+        settings.output.line(line)
+    settings.output.record("status", **status_json(found))
+    return Exit.OK
 
 
 def _reading(settings: Settings):  # type: ignore[no-untyped-def]  # noqa: ANN202

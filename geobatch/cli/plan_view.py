@@ -129,10 +129,7 @@ def change_json(change: AssetChange) -> dict[str, Any]:
     return {
         "id": change.id,
         "actions": [_VERBS.get(change.op, "keep")],
-        "reasons": [
-            {"code": because.reason.value, "path": because.path, "detail": because.detail}
-            for because in change.because
-        ],
+        "reasons": [because_json(because) for because in change.because],
         "tiles": {
             "compute": change.tiles.compute,
             "total": change.tiles.total,
@@ -140,3 +137,8 @@ def change_json(change: AssetChange) -> dict[str, Any]:
         },
         "bytes": {"read": change.bytes_read, "write_max": change.bytes_write_max},
     }
+
+
+def because_json(because: Because) -> dict[str, str]:
+    """Return the machine form of a reason."""
+    return {"code": because.reason.value, "path": because.path, "detail": because.detail}

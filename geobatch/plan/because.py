@@ -55,7 +55,9 @@ def _because(reason: Reason, path: str, old: Any, new: Any) -> Because:
 
 
 def _text(value: Any) -> str:
-    return "none" if value is None else str(value).lower() if value is True else str(value)
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
 
 
 def _sources(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:

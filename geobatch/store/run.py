@@ -51,6 +51,40 @@ class Run:
         self._end()
 
 
+def run_names(runs: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the live runs and of the dead ones, sorted; nothing is changed.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    names: tuple[list[str], list[str]] = ([], [])
+    try:
+        folders = sorted(entry for entry in runs.iterdir() if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        folders = []
+    for folder in folders:
+        names[not _is_live(folder)].append(folder.name)
+    return tuple(names[0]), tuple(names[1])
+
+
+def _is_live(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        # Shared, so that two who look do not take each other for the run.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(lock)
+
+
 def _remove_if_dead(folder: Path) -> None:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)

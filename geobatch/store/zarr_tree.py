@@ -56,6 +56,37 @@ class _Shown:
     """Assets of which it may show anything."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeState:
+    """How the tree stands to a head."""
+
+    number: int | None = None
+    """Number of the commit that it shows; None where nobody can tell, or there is no tree."""
+    behind: tuple[str, ...] = ()
+    """Assets that the next sync would build, update or remove, sorted."""
+    is_current: bool = True
+    """Whether the next sync would do nothing."""
+
+
+def look(store: TileStore, *, head: Head) -> TreeState | None:
+    """Return how the Zarr tree of a store stands to a head; nothing is changed.
+
+    Returns:
+        None for a store that is not on a local disk, which has no tree.
+
+    Raises:
+        CorruptObjectError: A document of the head is damaged.
+        StoreError: The disk refused.
+    """
+    backend = store.backend
+    if not isinstance(backend, LocalBackend):
+        return None
+    try:
+        return _Sync(store, backend, head).look()
+    except OSError as error:
+        raise StoreError(f"cannot read the Zarr tree `{backend.root / FOLDER}`: {error}") from error
+
+
 def sync(store: TileStore, *, head: Head | None = None) -> TreeChange:
     """Make the Zarr tree of a store on a local disk show a head, touching only what differs.
 
@@ -126,6 +157,19 @@ class _Sync:
             if asset_id not in obstacles:
                 self._remove(asset_id)
         return self._finish(touched)
+
+    def look(self) -> TreeState:
+        shown = self._read()
+        if shown is None:
+            is_none = self._attributes["commit"] is None and not self._root.exists()
+            return TreeState(behind=tuple(self._ids), is_current=is_none)
+        touched = self._touched(shown)
+        number = shown.attributes["number"]
+        return TreeState(
+            number=number if isinstance(number, int) else None,
+            behind=tuple(sorted(touched)),
+            is_current=not touched and shown.attributes == self._attributes,
+        )
 
     def _rebuild(self) -> TreeChange:
         """Build every asset, and remove all else, where nobody knows what is there."""

@@ -182,7 +182,7 @@ def test_what_was_decided_otherwise_is_said_and_costs_no_tile(bench: Workbench) 
         (Reason.PROPERTIES_CHANGED, "properties.n", "1 -> 2"),
         (Reason.TIME_CHANGED, "start_time", "2025-01-01T00:00:00Z -> 2025-01-02T00:00:00Z"),
         (Reason.TIME_CHANGED, "end_time", "2025-01-01T00:00:00Z -> 2025-01-02T00:00:00Z"),
-        (Reason.LIFECYCLE_CHANGED, "lifecycle.protect", "False -> true"),
+        (Reason.LIFECYCLE_CHANGED, "lifecycle.protect", "false -> true"),
         (Reason.METADATA_CHANGED, "memo", ""),
     ]
 

@@ -1,4 +1,4 @@
-"""What differs, what is current, and why, for people and for machines."""
+"""What differs between two states, for people and for machines."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.plan_view import REASONS_SHOWN, reason_text
+from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.model.digest import number_to_json
-from geobatch.model.plan import Because, Op
+from geobatch.model.plan import Op
 from geobatch.model.record import ArrayKey
 
 if TYPE_CHECKING:
@@ -78,11 +78,6 @@ def tile_json(asset: AssetDiff, tile: TileChange) -> dict[str, Any]:
         "col": tile.col,
         "change": _DIFF_WORDS[tile.op],
     }
-
-
-def because_json(because: Because) -> dict[str, str]:
-    """Return the machine form of a reason."""
-    return {"code": because.reason.value, "path": because.path, "detail": because.detail}
 
 
 def _target_text(target: Target) -> str:

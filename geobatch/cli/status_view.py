@@ -1,0 +1,135 @@
+"""How the store, the specs and the sources stand, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from geobatch.cli.plan_view import because_json, reason_text
+from geobatch.cli.words import columns, count_text
+from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
+from geobatch.store.zarr_tree import TreeState
+
+_REASONS_SHOWN = 2
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """Yield the human form of a status; assets that are as declared are only counted."""
+    store = status.store
+    if store is None:
+        yield "store         none yet"
+    else:
+        head = store.head
+        commit = head.commit
+        protected = sum(entry.is_protected for entry in head.tree.entries)
+        yield f"store         {store.id}"
+        yield (
+            "head          none"
+            if commit is None
+            else f"head          {(head.digest or '')[:12]}  commit {head.number}, {commit.time}, "
+            f"{commit.message}"
+        )
+        yield (
+            f"published     {count_text(len(head.tree.entries), 'asset')}, {protected:,} protected"
+        )
+        if store.tree is not None:
+            yield f"zarr tree     {_tree_text(store.tree)}"
+        yield f"runs          {_runs_text(store)}"
+    if status.assets is None:
+        return
+    shown = [asset for asset in status.assets if asset.state is not State.AS_DECLARED]
+    if shown:
+        yield ""
+    rows = [
+        (f"  {_STATE_MARKS[asset.state]} {asset.id}", asset.state.value, _why_text(asset))
+        for asset in shown
+    ]
+    yield from columns(rows)
+    yield ""
+    counts = [(len(status.of(state)), state.value) for state in State]
+    yield f"Assets: {_counts_text(counts)}."
+    missing = sum(len(asset.problems) for asset in status.of(State.MISSING))
+    changed = len(status.changed_sources)
+    if missing or changed:
+        counts = [(missing, "missing"), (changed, "changed since they were applied")]
+        yield f"Sources: {_counts_text(counts)}."
+
+
+def _counts_text(counts: Sequence[tuple[int, str]]) -> str:
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+_STATE_MARKS = {
+    State.AS_DECLARED: "=",
+    State.CREATE: "+",
+    State.UPDATE: "~",
+    State.MISSING: "!",
+    State.BROKEN: "!",
+    State.UNDECLARED: "?",
+}
+
+
+def _tree_text(tree: TreeState) -> str:
+    if tree.is_current:
+        return "current"
+    shows = "shows no commit" if tree.number is None else f"shows commit {tree.number}"
+    behind = f", {count_text(len(tree.behind), 'asset')} to bring up to date" if tree.behind else ""
+    return f"{shows}{behind}: the next apply does it"
+
+
+def _runs_text(store: StoreStatus) -> str:
+    parts = []
+    if store.live_runs:
+        parts.append(f"{len(store.live_runs)} live")
+    if store.dead_runs:
+        parts.append(f"{len(store.dead_runs)} dead, to be cleared by the next apply")
+    return ", ".join(parts) or "none"
+
+
+def _why_text(asset: AssetStatus) -> str:
+    texts = [*asset.problems, *map(reason_text, asset.because)]
+    if asset.is_protected and asset.state is State.UNDECLARED:
+        texts.append("protected")
+    more = f"; and {len(texts) - _REASONS_SHOWN} more" if len(texts) > _REASONS_SHOWN else ""
+    return "; ".join(texts[:_REASONS_SHOWN]) + more
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """Return the machine form of a status."""
+    fields: dict[str, Any] = {"store": None}
+    store = status.store
+    if store is not None:
+        tree = store.tree
+        commit = store.head.commit
+        fields["store"] = {
+            "id": store.id,
+            "commit": store.head.digest,
+            "number": store.head.number,
+            "time": None if commit is None else commit.time,
+            "content_root": None if commit is None else commit.content_root,
+            "assets": len(store.head.tree.entries),
+            "protected": [entry.id for entry in store.head.tree.entries if entry.is_protected],
+            "zarr": None
+            if tree is None
+            else {
+                "is_current": tree.is_current,
+                "number": tree.number,
+                "behind": list(tree.behind),
+            },
+            "runs": {"live": list(store.live_runs), "dead": list(store.dead_runs)},
+        }
+    if status.assets is not None:
+        fields["assets"] = [
+            {
+                "id": asset.id,
+                "state": asset.state.name.lower(),
+                "reasons": [because_json(because) for because in asset.because],
+                "problems": list(asset.problems),
+                "is_published": asset.is_published,
+                "is_protected": asset.is_protected,
+            }
+            for asset in status.assets
+        ]
+        fields["sources"] = {"changed": list(status.changed_sources)}
+        fields["summary"] = {state.name.lower(): len(status.of(state)) for state in State}
+    return fields

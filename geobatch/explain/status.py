@@ -1,0 +1,232 @@
+"""How the store, the specs and the sources stand to each other; nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, SpecError, StoreError
+from geobatch.model.asset import Asset, Resolution
+from geobatch.model.plan import Because, Op, Plan, Reason
+from geobatch.model.record import Head
+from geobatch.plan import needed_records, plan
+from geobatch.resolve import resolve
+from geobatch.spec import SpecSet, expand, load, validate
+from geobatch.store.backend import RUNS
+from geobatch.store.local import LocalBackend
+from geobatch.store.run import run_names
+from geobatch.store.tilestore import IDENTITY, TileStore
+from geobatch.store.zarr_tree import TreeState, look
+
+
+class State(StrEnum):
+    """How an asset stands."""
+
+    AS_DECLARED = "as declared"
+    """The next apply would leave it as it is."""
+    CREATE = "to create"
+    """Declared, and not published yet."""
+    UPDATE = "to update"
+    """Published otherwise than it is declared, or from sources that have changed since."""
+    MISSING = "with sources missing"
+    """Declared, and files are not there."""
+    BROKEN = "cannot be resolved"
+    """Declared, and its sources cannot be read or do not fit together."""
+    UNDECLARED = "not in these specs"
+    """Published, and in none of the given specs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetStatus:
+    """How one asset stands."""
+
+    id: str
+    """Asset id."""
+    state: State
+    """How it stands."""
+    because: tuple[Because, ...] = ()
+    """Why it is to be updated."""
+    problems: tuple[str, ...] = ()
+    """Why it cannot be resolved, or what is missing."""
+    is_published: bool = False
+    """Whether the head has it."""
+    is_protected: bool = False
+    """Whether the published asset is protected."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """How a store stands by itself."""
+
+    id: str
+    """Uuid."""
+    head: Head
+    """The newest commit."""
+    tree: TreeState | None
+    """How `zarr/` stands to it; None where a store has no such tree."""
+    live_runs: tuple[str, ...] = ()
+    """Names of runs whose process lives."""
+    dead_runs: tuple[str, ...] = ()
+    """Names of runs whose process ended before it could clear up; the next apply does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How the store, the specs and the sources stand to each other."""
+
+    store: StoreStatus | None
+    """None where there is no store yet."""
+    assets: tuple[AssetStatus, ...] | None = None
+    """Declared and published assets, sorted by id; None where no specs were given."""
+
+    def of(self, state: State) -> tuple[AssetStatus, ...]:
+        """Return the assets in a state."""
+        return tuple(asset for asset in self.assets or () if asset.state is state)
+
+    @property
+    def changed_sources(self) -> tuple[str, ...]:
+        """Uris of the sources whose bytes are not those that were applied, sorted."""
+        return tuple(
+            sorted(
+                {
+                    because.path
+                    for asset in self.assets or ()
+                    for because in asset.because
+                    if because.reason is Reason.SOURCE_CHANGED
+                }
+            )
+        )
+
+
+def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = None) -> Status:
+    """Return how a store stands: by itself, or to some specs and their sources.
+
+    Args:
+        place: Folder of the store; with specs, it need not exist.
+        paths: Spec files, or folders of them; none for the store alone.
+        workers: Threads that look at sources; by default one per processor.
+
+    Raises:
+        NoStoreError: There is no store, and no specs were given.
+        SpecError: The specs are wrong in other things than missing files.
+        CorruptObjectError: A ref or a document of the head is damaged.
+        StoreError: The store cannot be read.
+    """
+    if not paths:
+        with closing(TileStore.open(place)) as store:
+            return Status(store=_store_status(store, store.head()))
+    declared = _resolve(paths, workers=workers or os.cpu_count() or 1)
+    if not (place / IDENTITY).exists():
+        made = plan(declared.resolution, base=_NO_COMMIT, records={}, store_id="")
+        return Status(store=None, assets=tuple(_assets(declared, made, _NO_COMMIT)))
+    with closing(TileStore.open(place)) as store:
+        head = store.head()
+        records = {
+            entry.id: store.record(entry)
+            for entry in needed_records(declared.resolution, base=head)
+        }
+        made = plan(declared.resolution, base=head, records=records, store_id=store.id)
+        assets = tuple(_assets(declared, made, head))
+        return Status(store=_store_status(store, head), assets=assets)
+
+
+_NO_COMMIT = Head(number=0, digest=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Declared:
+    """What the specs say, as far as their sources let it be known."""
+
+    resolution: Resolution
+    missing: Mapping[str, tuple[str, ...]]
+    """Files that are not there, by asset id."""
+    broken: Mapping[str, tuple[str, ...]]
+    """What hinders resolving, by asset id."""
+
+
+def _store_status(store: TileStore, head: Head) -> StoreStatus:
+    live: tuple[str, ...] = ()
+    dead: tuple[str, ...] = ()
+    if isinstance(store.backend, LocalBackend):
+        runs = store.backend.root / RUNS
+        try:
+            live, dead = run_names(runs)
+        except OSError as error:
+            raise StoreError(f"cannot list `{runs}`: {error.strerror or error}") from error
+    return StoreStatus(
+        id=store.id, head=head, tree=look(store, head=head), live_runs=live, dead_runs=dead
+    )
+
+
+def _resolve(paths: Sequence[Path], *, workers: int) -> _Declared:
+    """Resolve what can be: an asset in trouble does not hide how the others stand."""
+    missing: dict[str, tuple[str, ...]] = {}
+    try:
+        specs = validate(paths)
+    except SpecError as error:
+        _refuse_all_but_missing(error.problems)
+        specs = load(paths)
+        for spec in specs.specs:
+            try:
+                expand(spec)
+            except SpecError as found:
+                missing[spec.id] = tuple(map(_short, found.problems))
+    whole = tuple(spec for spec in specs.specs if spec.id not in missing)
+    try:
+        resolution = resolve(SpecSet(specs=whole), workers=workers)
+    except (SpecError, SourceError, PlanError):
+        broken: dict[str, tuple[str, ...]] = {}
+        assets: list[Asset] = []
+        for spec in whole:
+            try:
+                assets += resolve(SpecSet(specs=(spec,)), workers=workers).assets
+            except (SpecError, SourceError, PlanError) as found:
+                broken[spec.id] = _messages(found)
+        return _Declared(
+            resolution=Resolution(assets=tuple(assets)), missing=missing, broken=broken
+        )
+    return _Declared(resolution=resolution, missing=missing, broken={})
+
+
+def _refuse_all_but_missing(problems: tuple[Problem, ...]) -> None:
+    if any(problem.rule != "missing-file" for problem in problems):
+        raise SpecError(problems)
+
+
+def _messages(error: GeobatchError) -> tuple[str, ...]:
+    if isinstance(error, SpecError):
+        return tuple(map(_short, error.problems))
+    return (error.message,)
+
+
+def _short(problem: Problem) -> str:
+    return f"{problem.path}:{problem.line}:{problem.column}: {problem.message}"
+
+
+def _assets(declared: _Declared, made: Plan, head: Head) -> Iterator[AssetStatus]:
+    states = {Op.KEEP: State.AS_DECLARED, Op.CREATE: State.CREATE, Op.UPDATE: State.UPDATE}
+    changes = {change.id: change for change in made.changes}
+    published = {entry.id: entry for entry in head.tree.entries}
+    every = {*changes, *declared.missing, *declared.broken, *published}
+    for asset_id in sorted(every):
+        entry = published.get(asset_id)
+        change = changes.get(asset_id)
+        problems = declared.missing.get(asset_id) or declared.broken.get(asset_id) or ()
+        if change is not None:
+            state = states.get(change.op, State.UNDECLARED)
+        elif problems:
+            state = State.MISSING if asset_id in declared.missing else State.BROKEN
+        else:
+            state = State.UNDECLARED
+        yield AssetStatus(
+            id=asset_id,
+            state=state,
+            because=change.because if change is not None and state is State.UPDATE else (),
+            problems=problems,
+            is_published=entry is not None,
+            is_protected=entry is not None and entry.is_protected,
+        )
