@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from geobatch.model.asset import FileStat
@@ -42,3 +43,14 @@ class Look:
         is_coarse = stat.ctime_ns % _SECOND_NS == 0
         margin = COARSE_MARGIN_NS if is_coarse else MARGIN_NS
         return stat == self.stat and stat.ctime_ns + margin < self.time_ns
+
+
+def file_stat(found: os.stat_result) -> FileStat:
+    """Return the part of a stat that tells whether a file changed."""
+    return FileStat(
+        device=found.st_dev,
+        inode=found.st_ino,
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        ctime_ns=found.st_ctime_ns,
+    )

@@ -13,6 +13,7 @@ from geobatch.errors import SourceError
 from geobatch.model.asset import FileStat
 from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import Digest
+from geobatch.model.look import file_stat
 from geobatch.raster.blocks import tabulate
 
 _CHUNK = 8 << 20
@@ -59,7 +60,7 @@ def stat(path: Path, uri: str) -> FileStat:
     """
     real = regular_file(path, uri)
     try:
-        return _file_stat(real.stat())
+        return file_stat(real.stat())
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
 
@@ -80,14 +81,14 @@ def identify(path: Path, uri: str) -> tuple[Digest, FileStat, BlockTable | None]
     table: BlockTable | None = None
     try:
         with real.open("rb", buffering=0) as file:
-            before = _file_stat(os.fstat(file.fileno()))
+            before = file_stat(os.fstat(file.fileno()))
             try:
                 table = tabulate(file)
                 digest = table.identity if table is not None else _digest(file, before.size)
             except EOFError:
                 raise changed(uri) from None
-            after = _file_stat(os.fstat(file.fileno()))
-        named = _file_stat(real.stat())
+            after = file_stat(os.fstat(file.fileno()))
+        named = file_stat(real.stat())
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {_explain(error)}") from error
     if not before == after == named:
@@ -112,7 +113,7 @@ def check_unchanged(path: str, uri: str, expected: FileStat) -> None:
         SourceError: The file is gone, or its stat differs.
     """
     try:
-        found = _file_stat(os.stat(path))  # noqa: PTH116  (called per read: half the cost of Path)
+        found = file_stat(os.stat(path))  # noqa: PTH116  (called per read: half the cost of Path)
     except (OSError, ValueError) as error:
         raise SourceError(f"`{uri}`: cannot be reached: {_explain(error)}") from error
     if found != expected:
@@ -124,16 +125,6 @@ def changed(uri: str) -> SourceError:
     return SourceError(
         f"`{uri}`: changed while it was being read",
         hint="run again when nothing writes to the file",
-    )
-
-
-def _file_stat(found: os.stat_result) -> FileStat:
-    return FileStat(
-        device=found.st_dev,
-        inode=found.st_ino,
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
     )
 
 

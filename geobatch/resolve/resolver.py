@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.model.asset import (
     Asset,
     Band,
-    FileStat,
     Footprint,
     Grid,
     Number,
@@ -21,29 +18,24 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.digest import Digest
 from geobatch.model.geobox import Crs, GeoBox, Transform
-from geobatch.raster import Header, identify, parse_crs, probe, stat
+from geobatch.model.header import Header
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Inspected:
-    """A source file with all that is known of it before its pixels are read."""
-
-    header: Header
-    digest: Digest
-    stat: FileStat
-
-
-def resolve(specs: SpecSet, *, workers: int = 1) -> Resolution:
+def resolve(
+    specs: SpecSet, *, workers: int = 1, cache: LookCache | None = None, rehash: bool = False
+) -> Resolution:
     """Decide everything that specs leave open, by looking at their sources' headers and bytes.
 
     Args:
         specs: Validated specs.
         workers: Threads that open and digest source files.
+        cache: What is known of sources from earlier runs, and is told of this one.
+        rehash: Whether to read every source, whatever the cache says.
 
     Raises:
         SpecError: A spec names a file, a band index or a CRS that does not exist.
@@ -54,27 +46,21 @@ def resolve(specs: SpecSet, *, workers: int = 1) -> Resolution:
     paths = {
         file.path: file.uri for tilesets in files.values() for found in tilesets for file in found
     }
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:
-        inspected = dict(zip(paths, pool.map(_inspect, paths, paths.values()), strict=True))
+    inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
+    read_crs = crs_reader(cache)
     assets = []
     for spec in specs.specs:
         try:
-            assets.append(_ImageResolver(spec, files[spec.id], inspected).asset())
+            resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
+            assets.append(resolver.asset())
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
-    return Resolution(assets=tuple(assets), sources_hashed=len(paths))
-
-
-def _inspect(path: Path, uri: str) -> _Inspected:
-    digest, found, _ = identify(path, uri)
-    header = probe(path, uri)
-    if stat(path, uri) != found:
-        raise SourceError(
-            f"`{uri}`: changed while it was being looked at",
-            hint="wait until it is written, then run again",
-        )
-    return _Inspected(header=header, digest=digest, stat=found)
+    return Resolution(
+        assets=tuple(assets),
+        sources_hashed=inspection.hashed,
+        sources_by_stat=inspection.by_stat,
+    )
 
 
 class _ImageResolver:
@@ -84,12 +70,14 @@ class _ImageResolver:
         self,
         spec: ImageSpec,
         files: Sequence[Sequence[SourceFile]],
-        inspected: Mapping[Path, _Inspected],
+        inspected: Mapping[Path, Inspected],
+        read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
         self.numbers = {tileset.id: number for number, tileset in enumerate(spec.tilesets)}
         self.files = files
         self.inspected = inspected
+        self.read_crs = read_crs
         self.crs = {tileset.id: self._declared_crs(tileset.id) for tileset in spec.tilesets}
         self.mask_of = self._masks()
 
@@ -132,7 +120,7 @@ class _ImageResolver:
         if text is None:
             return None
         try:
-            return parse_crs(text)
+            return self.read_crs(text)
         except ValueError as error:
             raise self._spec_error(("tilesets", number, "crs"), "crs", str(error)) from None
 
