@@ -81,7 +81,8 @@ class BandWork:
     can_stop: bool = False
     """Whether a tile that comes out as it is in the base leaves its ancestors as they are."""
     base: tuple[str, str] | None = None
-    """(asset id, band id) in the base commit whose tiles are carried over or read; or None."""
+    """(asset id, band id) in the base commit whose tiles are carried over or read; or None. An
+    empty asset id stands for a band made before, by its pyramid fingerprint."""
 
     def dirty(self, level_count: int) -> tuple[TileSet, ...]:
         """Return the tiles to recompute, level by level."""

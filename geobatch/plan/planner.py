@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,10 +13,15 @@ from geobatch.model.asset import Asset, Band, Resolution
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint, band_frame
 from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
-from geobatch.model.record import AssetRecord, Head, TreeEntry
+from geobatch.model.record import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles
+
+Base: TypeAlias = tuple[str, str]
+"""(asset id, band id) of a published band, or an empty id and a fingerprint from `Known`."""
+Known: TypeAlias = Mapping[Digest, BandTiles]
+"""Tiles of bands by pyramid fingerprint."""
 
 PLAN_EPOCH = 1
 """Raised when the same inputs would be planned differently."""
@@ -28,6 +34,7 @@ def plan(
     records: Mapping[str, AssetRecord],
     store_id: str,
     blocks: Blocks = MappingProxyType({}),
+    known: Known = MappingProxyType({}),
 ) -> Plan:
     """Return everything that an apply of the resolved assets would do to a published state.
 
@@ -37,6 +44,7 @@ def plan(
         records: Records of the base, at least of every asset that `needed_records` names.
         store_id: Uuid of the store, or empty where there is none yet.
         blocks: Changed blocks of sources, at least where known of those that `block_pairs` names.
+        known: Tiles of bands that were made before, by pyramid fingerprint; they are taken over.
 
     Raises:
         KeyError: A needed record is missing.
@@ -52,7 +60,7 @@ def plan(
             changes.append(AssetChange(id=asset.id, op=Op.KEEP))
         else:
             record = None if entry is None else records[asset.id]
-            changes.append(_change(asset, fingerprint, record, blocks))
+            changes.append(_change(asset, fingerprint, record, blocks, known))
     return Plan(
         store_id=store_id,
         base_commit=base.digest,
@@ -90,12 +98,15 @@ def block_pairs(
 
 
 def _change(
-    asset: Asset, fingerprint: Digest, record: AssetRecord | None, blocks: Blocks
+    asset: Asset, fingerprint: Digest, record: AssetRecord | None, blocks: Blocks, known: Known
 ) -> AssetChange:
     work: list[BandWork] = []
-    carried: list[tuple[str, tuple[str, str]]] = []
+    carried: list[tuple[str, Base]] = []
     for band in asset.bands:
-        piece = _band_work(asset, band, record, blocks)
+        mine = band_fingerprint(asset, band.id)
+        piece = _made_before(asset, band, mine, record, known) or _band_work(
+            asset, band, mine, record, blocks
+        )
         if isinstance(piece, BandWork):
             work.append(piece)
         else:
@@ -114,24 +125,36 @@ def _change(
     )
 
 
+def _made_before(
+    asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, known: Known
+) -> Base | None:
+    """Return where all tiles of a band are already, or None."""
+    if record is not None and record.asset.codec == asset.codec:
+        stored = dict(record.fingerprints)
+        # The band of the same name first: of several equal ones, any would do.
+        names = sorted(stored, key=lambda name: (name != band.id, name))
+        same = next((name for name in names if stored[name] == mine), None)
+        if same is not None:
+            return (record.asset.id, same)
+    remembered = known.get(mine.pyramid)
+    if remembered is not None and remembered.codec == asset.codec:
+        return ("", mine.pyramid)
+    return None
+
+
 def _band_work(
-    asset: Asset, band: Band, record: AssetRecord | None, blocks: Blocks
-) -> BandWork | tuple[str, str]:
-    """Return what a band needs, or the (asset id, band id) whose tiles it takes over whole."""
-    shape = asset.grid(band.grid).geobox.tile_shape(tile=asset.tile)
-    full = TileSet.full(shape)
+    asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, blocks: Blocks
+) -> BandWork | Base:
+    """Return what a band needs; where that is nothing, the band whose tiles it takes over."""
+    full = TileSet.full(asset.grid(band.grid).geobox.tile_shape(tile=asset.tile))
     if record is None:
         return BandWork(band=band.id, start=Start.SOURCES, tiles=full)
-    mine = band_fingerprint(asset, band.id)
     stored = dict(record.fingerprints)
-    # The band of the same name first: of several equal ones, any would do.
     names = sorted(stored, key=lambda name: (name != band.id, name))
-    same = next((name for name in names if stored[name] == mine), None)
     same_codec = record.asset.codec == asset.codec
+    same = next((name for name in names if stored[name] == mine), None)
     if same is not None:
         base = (record.asset.id, same)
-        if same_codec:
-            return base
         return BandWork(band=band.id, start=Start.RECODE, tiles=full, base=base)
     frame = band_frame(asset, band.id)
     alike = next((name for name in names if band_frame(record.asset, name) == frame), None)
@@ -149,7 +172,7 @@ def _band_work(
 
 def _band_update(
     asset: Asset, band: Band, record: AssetRecord, name: str, blocks: Blocks
-) -> BandWork | tuple[str, str]:
+) -> BandWork | Base:
     """Return what a band needs that differs from a stored one in sources or policy at most."""
     before = record.asset.band(name)
     base = (record.asset.id, name)
@@ -169,7 +192,7 @@ def _builds_alike(band: Band, before: Band) -> bool:
     return (band.policy, band.mask_from_level) == (before.policy, before.mask_from_level)
 
 
-def _comparable(asset: Asset, band: Band, record: AssetRecord) -> tuple[str, str] | None:
+def _comparable(asset: Asset, band: Band, record: AssetRecord) -> Base | None:
     """Return the stored band whose equal tiles need not be encoded again, if there is one."""
     old = record.asset
     before = next((other for other in old.bands if other.id == band.id), None)
