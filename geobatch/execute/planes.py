@@ -51,6 +51,16 @@ class Box:
             width=min(2 * self.width, plane[1] - 2 * self.col),
         )
 
+    def overlap(self, other: Box) -> Box:
+        """Return the tiles that two boxes share, of which there is one at least."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        return Box(
+            row=row,
+            col=col,
+            height=min(self.row + self.height, other.row + other.height) - row,
+            width=min(self.col + self.width, other.col + other.width) - col,
+        )
+
     def window(self, geobox: GeoBox, *, tile: int) -> Window:
         """Return the pixels of the box, cut to the level's plane."""
         row, col = self.row * tile, self.col * tile

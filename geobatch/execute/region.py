@@ -263,17 +263,20 @@ class _Climb:
         """Return the plane of a box: fresh pixels where there are any, stored tiles elsewhere."""
         stored, tile = self.task.stored, self.task.stored.tile
         geobox = self.geobox.level(level)
-        # Dirty tiles have dirty parents, so what is fresh lies within what is needed.
-        top, left = box.row - needed.row, box.col - needed.col
+        # Fresh pixels may reach beyond what is needed: tiles that came out equal need no parent.
+        part = box.overlap(needed)
+        top, left = part.row - needed.row, part.col - needed.col
         is_stored = np.ones((needed.height, needed.width), dtype=np.bool_)
-        is_stored[top : top + box.height, left : left + box.width] = False
+        is_stored[top : top + part.height, left : left + part.width] = False
         values, mask = stored.load(geobox, level, needed, is_stored)
-        into = needed.window(geobox, tile=tile).within(box.window(geobox, tile=tile))
-        values[into] = fresh.values
+        pixels = part.window(geobox, tile=tile)
+        into = needed.window(geobox, tile=tile).within(pixels)
+        out_of = box.window(geobox, tile=tile).within(pixels)
+        values[into] = fresh.values[out_of]
         if mask is None and fresh.mask is not None:
             mask = np.full(values.shape, 255, dtype=np.uint8)
         if mask is not None:
-            mask[into] = 255 if fresh.mask is None else fresh.mask
+            mask[into] = 255 if fresh.mask is None else fresh.mask[out_of]
         return Plane(values, mask)
 
     def _emit(self, level: int, box: Box, plane: Plane) -> None:
