@@ -55,8 +55,7 @@ def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     problems: list[Problem] = []
     for path in _files(paths, problems):
         try:
-            with path.open("rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
+            data = _bytes(path)
         except OSError as error:
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(_file_problem(path, "unreadable-file", message, None))
@@ -114,11 +113,19 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             hint = "name a spec file or a folder of them"
             problems.append(_file_problem(path, "missing-spec", "no such file or folder", hint))
             continue
-        for file in sorted(_walk(path)) if path.is_dir() else [str(path)]:
+        for file in sorted(_walk(path, problems)) if path.is_dir() else [str(path)]:
             real = _real(file, folders)
             if real not in seen:
                 seen.add(real)
                 yield Path(file)
+
+
+def _bytes(path: Path) -> bytes:
+    """Return a file's bytes, one more than allowed at most."""
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        # A file that can tell its size needs no buffer for the largest; a pipe cannot.
+        return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
 
 
 def _real(file: str, folders: dict[str, str]) -> str:
@@ -131,8 +138,16 @@ def _real(file: str, folders: dict[str, str]) -> str:
     return os.path.join(folders[folder], name)  # noqa: PTH118
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
+def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        place = Path(error.filename)
+        message = f"cannot read the folder: {error.strerror or error}"
+        problems.append(_file_problem(place, "unreadable-file", message, None))
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        if not _OTHERS.isdisjoint(names):
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if name.lower().endswith(SUFFIXES) and not name.startswith("."):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from geobatch.spec.manifest import Manifest, Part
+from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.shape import to_camel
 from geobatch.spec.values import PROPERTY_KEY
 
@@ -12,35 +13,57 @@ from geobatch.spec.values import PROPERTY_KEY
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of one spec document.
 
-    Every key is allowed in snake_case and in lowerCamelCase, none beside.
+    Every key is allowed in snake_case and in lowerCamelCase, none beside. The `kind` decides
+    which keys there are.
     """
-    made = Manifest.model_json_schema()
-    definitions = made.pop("$defs")
+    definitions: dict[str, Any] = {}
+    for part in (Manifest, CollectionManifest):
+        made = part.model_json_schema()
+        definitions |= made.pop("$defs")
+        definitions[part.__name__] = made
     parts = {part.__name__: part for part in _all_parts(Part)}
     for name, definition in definitions.items():
         _complete(definition, parts[name])
-    _complete(made, Manifest)
-    made["allOf"] = [_either("id", "name"), *made.get("allOf", [])]
-    made["required"] = ["tilesets"]
-    properties = made["properties"]
-    properties["tilesets"]["minItems"] = 1
-    properties["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
-    for name in ("mask_bands", "maskBands"):
-        one = properties[name]
-        words = {key: one.pop(key) for key in ("description", "default")}
-        properties[name] = words | {"anyOf": [dict(one), dict(one["items"])]}
+    for name in ("Manifest", "TemplateManifest"):
+        _complete_image(definitions[name])
+    definitions["Manifest"]["required"] = ["tilesets"]
+    for name in ("Manifest", "CollectionManifest"):
+        made = definitions[name]
+        made["allOf"] = [_either("id", "name"), *made.get("allOf", [])]
+    definitions["CollectionManifest"]["required"] = ["kind", "image"]
+    rule = definitions["ForEachManifest"]["properties"]
+    for name in ("files", "pattern"):
+        _allow_one(rule, name)
     codec = definitions["CodecManifest"]
     names = codec["properties"]["name"]["enum"]
     words = {"description": codec.pop("description")}
     definitions["CodecManifest"] = words | {"anyOf": [{"enum": names}, codec]}
+    is_collection = {"properties": {"kind": {"const": "image_collection"}}, "required": ["kind"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "geobatch asset",
-        "description": made.pop("description"),
-        **{key: value for key, value in made.items() if key not in ("title", "properties")},
-        "properties": properties,
-        "$defs": definitions,
+        "description": "An asset of geobatch, or many made by one rule.",
+        "type": "object",
+        "if": is_collection,
+        "then": {"$ref": "#/$defs/CollectionManifest"},
+        "else": {"$ref": "#/$defs/Manifest"},
+        "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _complete_image(made: dict[str, Any]) -> None:
+    properties = made["properties"]
+    properties["tilesets"]["minItems"] = 1
+    properties["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
+    for name in ("mask_bands", "maskBands"):
+        _allow_one(properties, name)
+
+
+def _allow_one(properties: dict[str, Any], name: str) -> None:
+    """Let a list be written as its one item."""
+    one = properties[name]
+    words = {key: one.pop(key) for key in ("description", "default") if key in one}
+    properties[name] = words | {"anyOf": [dict(one), dict(one["items"])]}
 
 
 def _all_parts(root: type[Part]) -> list[type[Part]]:
@@ -52,6 +75,8 @@ def _complete(definition: dict[str, Any], part: type[Part]) -> None:
     definition.pop("title", None)
     properties: dict[str, Any] = {}
     for name, field in definition["properties"].items():
+        if name in part.barred:
+            continue
         field.pop("title", None)
         _drop_null(field)
         if name in part.required:

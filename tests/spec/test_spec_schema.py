@@ -44,15 +44,20 @@ def test_it_is_a_schema_with_a_word_for_every_key() -> None:
         if isinstance(node, dict):
             for name, field in node.get("properties", {}).items():
                 assert field.get("description"), f"{where}.{name}"
+                walk(field, f"{where}.{name}")
             if "properties" in node:
                 assert node["additionalProperties"] is False, where
             for key, child in node.items():
-                walk(child, f"{where}.{key}")
+                if key == "$defs":
+                    for name, definition in child.items():
+                        walk(definition, name)
+                elif key not in ("properties", "if"):
+                    walk(child, f"{where}.{key}")
         elif isinstance(node, list):
             for child in node:
                 walk(child, where)
 
-    walk({k: v for k, v in schema().items() if k != "properties"}, "")
+    walk(schema(), "")
     for definition in schema()["$defs"].values():
         assert "Manifest" not in definition.get("title", "")
 
