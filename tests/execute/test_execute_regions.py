@@ -101,13 +101,16 @@ def document(**more: Any) -> Document:
 
 
 SHAPES = st.tuples(st.integers(17, 150), st.integers(60, 190))
-LIMITS = st.fixed_dictionaries(
-    {
-        "REGION_PIXELS": st.sampled_from([TILE, 2 * TILE, 4 * TILE, 2048]),
-        "REGION_BYTES": st.sampled_from([1, 3 * (5 + 5 + 2) * TILE * TILE * 4, 64 << 20]),
-        "STRIP_BYTES": st.sampled_from([1, 24 << 20]),
-    }
-)
+
+
+def limits(pixels: int, bytes_: int = 64 << 20, strip: int = 24 << 20) -> dict[str, int]:
+    return {"REGION_PIXELS": pixels, "REGION_BYTES": bytes_, "STRIP_BYTES": strip}
+
+
+LIMITS = st.sampled_from(
+    [limits(2048), limits(4 * TILE), limits(2 * TILE), limits(TILE), limits(2048, 40_000),
+     limits(2048, strip=1)]
+)  # fmt: skip
 
 
 def some_tiles(rng: np.random.Generator, shape: tuple[int, int]) -> TileSet:
@@ -123,14 +126,14 @@ def some_tiles(rng: np.random.Generator, shape: tuple[int, int]) -> TileSet:
     can_stop=st.booleans(),
     shape=SHAPES,
     seed=st.integers(0, 2**32),
-    limits=LIMITS,
+    region=LIMITS,
     layout=st.integers(0, 5),
     workers=st.integers(1, 3),
 )
 def test_dirty_tiles_upon_a_store_equal_a_full_run(
     shape: tuple[int, int],
     seed: int,
-    limits: dict[str, int],
+    region: dict[str, int],
     layout: int,
     workers: int,
     *,
@@ -139,7 +142,7 @@ def test_dirty_tiles_upon_a_store_equal_a_full_run(
     rng = np.random.default_rng(seed)
     split = shape[1] // 2
     files = scene(rng, shape)
-    with tempfile.TemporaryDirectory() as name, constants(**limits):
+    with tempfile.TemporaryDirectory() as name, constants(**region):
         folder = Path(name)
         write(folder, files, split=split, layout=layout)
         before = resolved(folder, document())
@@ -176,6 +179,33 @@ def test_dirty_tiles_upon_a_store_equal_a_full_run(
         )
         done = counts.written + counts.reused + counts.empty
         assert done <= possible if can_stop else done == possible
+
+
+def test_a_tile_that_comes_out_equal_leaves_its_parents_as_they_are(tmp_path: Path) -> None:
+    """Dirty in two far corners, changed in one: the box of what is fresh is larger than needed."""
+    values = np.random.default_rng(4).integers(1, 200, (160, 160)).astype(np.uint8)
+    write_tiff(tmp_path / "a.tif", [values], nodata=0)
+    spec = image("a", "a.tif", tile=TILE)
+    shape = (10, 10)
+    with constants():
+        for changed in ((0, 0), (9, 9), (0, 9)):
+            executor = Executor()
+            stored = executor.build(resolved(tmp_path, spec))
+            row, col = changed
+            values[row * TILE + 3, col * TILE + 4] ^= 255
+            write_tiff(tmp_path / "a.tif", [values], nodata=0)
+            after = resolved(tmp_path, spec)
+            dirty = np.zeros(shape, dtype=np.bool_)
+            for place in ((0, 0), (9, 9), (0, 9)):
+                dirty[place] = True
+            work = BandWork(
+                band="b1", start=Start.SOURCES, tiles=TileSet.from_mask(dirty), base=("a", "b1"),
+                can_stop=True,
+            )  # fmt: skip
+            (found,), counts = executor.execute(change_of(after, [work]), records={"a": stored})
+            assert roots(found) == roots(Executor().build(after))
+            # Three tiles are looked at, and one at each of the four levels above, with its mask.
+            assert counts.written + counts.reused + counts.empty == 3 + 4 * 2
 
 
 def tiles_of(dirty: dict[str, TileSet]) -> Iterator[tuple[str, tuple[slice, slice]]]:
@@ -396,11 +426,11 @@ def test_a_renamed_band_takes_its_tiles_along(tmp_path: Path) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(shape=SHAPES, seed=st.integers(0, 2**32), limits=LIMITS)
+@given(shape=SHAPES, seed=st.integers(0, 2**32), region=LIMITS)
 def test_a_plan_counts_the_very_tiles_of_every_level(
-    shape: tuple[int, int], seed: int, limits: dict[str, int]
+    shape: tuple[int, int], seed: int, region: dict[str, int]
 ) -> None:
-    with tempfile.TemporaryDirectory() as name, constants(**limits):
+    with tempfile.TemporaryDirectory() as name, constants(**region):
         folder = Path(name)
         write(folder, scene(np.random.default_rng(seed), shape), split=shape[1] // 2)
         asset = resolved(folder, document())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from reference_pyramid import Values
-from workbench import Document
+from workbench import Document, is_fill
 
 from geobatch.execute import Counts, Observer, SilentObserver, execute
 from geobatch.model.asset import Asset
@@ -116,7 +116,7 @@ class Executor:
         return record
 
     def plane(self, record: AssetRecord, key: ArrayKey) -> Values:
-        """Return the pixels of an array, fill where no tile is stored."""
+        """Return the pixels of an array, fill where no tile is stored; padding must be fill."""
         asset = record.asset
         band = asset.band(key.band)
         geobox = asset.grid(band.grid).geobox.level(key.level)
@@ -129,6 +129,8 @@ class Executor:
             whole[top : top + asset.tile, left : left + asset.tile] = decode(
                 asset.codec, data, dtype, asset.tile
             )
+        for padding in (whole[geobox.height :], whole[:, geobox.width :]):
+            assert is_fill(padding, fill).all()
         return whole[: geobox.height, : geobox.width]
 
 
