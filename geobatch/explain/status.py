@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, SpecError, StoreError
-from geobatch.model.asset import Asset, Resolution
+from geobatch.errors import StoreError
+from geobatch.explain.declared import (
+    NO_COMMIT,
+    BorrowedCache,
+    Declared,
+    find_declared,
+    plan_declared,
+)
 from geobatch.model.plan import Because, Op, Plan, Reason
 from geobatch.model.record import Head
-from geobatch.plan import needed_records, plan
-from geobatch.resolve import resolve
-from geobatch.spec import SpecSet, expand, load, validate
 from geobatch.store.backend import RUNS
+from geobatch.store.cache import SourceCache
 from geobatch.store.local import LocalBackend
 from geobatch.store.run import run_names
 from geobatch.store.tilestore import IDENTITY, TileStore
@@ -119,33 +123,17 @@ def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = Non
     if not paths:
         with closing(TileStore.open(place)) as store:
             return Status(store=_store_status(store, store.head()))
-    declared = _resolve(paths, workers=workers or os.cpu_count() or 1)
-    if not (place / IDENTITY).exists():
-        made = plan(declared.resolution, base=_NO_COMMIT, records={}, store_id="")
-        return Status(store=None, assets=tuple(_assets(declared, made, _NO_COMMIT)))
-    with closing(TileStore.open(place)) as store:
-        head = store.head()
-        records = {
-            entry.id: store.record(entry)
-            for entry in needed_records(declared.resolution, base=head)
-        }
-        made = plan(declared.resolution, base=head, records=records, store_id=store.id)
-        assets = tuple(_assets(declared, made, head))
-        return Status(store=_store_status(store, head), assets=assets)
-
-
-_NO_COMMIT = Head(number=0, digest=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Declared:
-    """What the specs say, as far as their sources let it be known."""
-
-    resolution: Resolution
-    missing: Mapping[str, tuple[str, ...]]
-    """Files that are not there, by asset id."""
-    broken: Mapping[str, tuple[str, ...]]
-    """What hinders resolving, by asset id."""
+    with SourceCache(place) as known:
+        cache = BorrowedCache(known)
+        declared = find_declared(paths, cache=cache, workers=workers or os.cpu_count() or 1)
+        if not (place / IDENTITY).exists():
+            made = plan_declared(declared, None, NO_COMMIT, cache=cache)
+            return Status(store=None, assets=tuple(_assets(declared, made, NO_COMMIT)))
+        with closing(TileStore.open(place)) as store:
+            head = store.head()
+            made = plan_declared(declared, store, head, cache=cache)
+            assets = tuple(_assets(declared, made, head))
+            return Status(store=_store_status(store, head), assets=assets)
 
 
 def _store_status(store: TileStore, head: Head) -> StoreStatus:
@@ -162,52 +150,7 @@ def _store_status(store: TileStore, head: Head) -> StoreStatus:
     )
 
 
-def _resolve(paths: Sequence[Path], *, workers: int) -> _Declared:
-    """Resolve what can be: an asset in trouble does not hide how the others stand."""
-    missing: dict[str, tuple[str, ...]] = {}
-    try:
-        specs = validate(paths)
-    except SpecError as error:
-        _refuse_all_but_missing(error.problems)
-        specs = load(paths)
-        for spec in specs.specs:
-            try:
-                expand(spec)
-            except SpecError as found:
-                missing[spec.id] = tuple(map(_short, found.problems))
-    whole = tuple(spec for spec in specs.specs if spec.id not in missing)
-    try:
-        resolution = resolve(SpecSet(specs=whole), workers=workers)
-    except (SpecError, SourceError, PlanError):
-        broken: dict[str, tuple[str, ...]] = {}
-        assets: list[Asset] = []
-        for spec in whole:
-            try:
-                assets += resolve(SpecSet(specs=(spec,)), workers=workers).assets
-            except (SpecError, SourceError, PlanError) as found:
-                broken[spec.id] = _messages(found)
-        return _Declared(
-            resolution=Resolution(assets=tuple(assets)), missing=missing, broken=broken
-        )
-    return _Declared(resolution=resolution, missing=missing, broken={})
-
-
-def _refuse_all_but_missing(problems: tuple[Problem, ...]) -> None:
-    if any(problem.rule != "missing-file" for problem in problems):
-        raise SpecError(problems)
-
-
-def _messages(error: GeobatchError) -> tuple[str, ...]:
-    if isinstance(error, SpecError):
-        return tuple(map(_short, error.problems))
-    return (error.message,)
-
-
-def _short(problem: Problem) -> str:
-    return f"{problem.path}:{problem.line}:{problem.column}: {problem.message}"
-
-
-def _assets(declared: _Declared, made: Plan, head: Head) -> Iterator[AssetStatus]:
+def _assets(declared: Declared, made: Plan, head: Head) -> Iterator[AssetStatus]:
     states = {Op.KEEP: State.AS_DECLARED, Op.CREATE: State.CREATE, Op.UPDATE: State.UPDATE}
     changes = {change.id: change for change in made.changes}
     published = {entry.id: entry for entry in head.tree.entries}
