@@ -41,6 +41,8 @@ class Reason(StrEnum):
     TIME_CHANGED = "TIME_CHANGED"
     METADATA_CHANGED = "METADATA_CHANGED"
     LIFECYCLE_CHANGED = "LIFECYCLE_CHANGED"
+    REPLACE_REQUESTED = "REPLACE_REQUESTED"
+    NOT_DECLARED = "NOT_DECLARED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,20 @@ class TileCounts:
     """Tiles that the asset can have."""
     by_level: tuple[int, ...]
     """`compute`, level by level."""
+    add: int = 0
+    """Those of `compute` that nothing published stands in the place of."""
+    remove: int = 0
+    """Published tiles that go without another in their place."""
+
+    @property
+    def change(self) -> int:
+        """Tiles that are recomputed in the place of published ones."""
+        return self.compute - self.add
+
+    @property
+    def unchanged(self) -> int:
+        """Tiles that are kept."""
+        return self.total - self.compute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +146,12 @@ class AssetChange:
     """Estimate of source bytes to read."""
     bytes_write_max: int = 0
     """Upper bound of the pixels to write, before compression."""
+    blocks_changed: tuple[tuple[str, int], ...] = ()
+    """(uri, changed blocks) of sources whose blocks could be compared."""
+    is_replaced: bool = False
+    """Whether all is computed anew by request: nothing remembered is trusted."""
+    blocked: str = ""
+    """Why this may not be done; empty where nothing forbids it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +166,10 @@ class Plan:
     """Hash of store, base, specs and sources: the same on every machine."""
     changes: tuple[AssetChange, ...]
     """Sorted by asset id; assets that stay as they are stand as KEEP."""
+    refusals: tuple[str, ...] = ()
+    """Why an apply would refuse the plan; empty where it would not."""
+    not_selected: int = 0
+    """Declared assets that are left alone."""
     sources_hashed: int = field(default=0, compare=False)
     """How many sources were read to be identified."""
     sources_by_stat: int = field(default=0, compare=False)
@@ -155,5 +181,31 @@ class Plan:
         return all(change.op is Op.KEEP for change in self.changes)
 
     def count(self, op: Op) -> int:
-        """Return how many assets an op concerns."""
-        return sum(1 for change in self.changes if change.op is op)
+        """Return how many assets an op concerns, less those that are blocked."""
+        return sum(1 for change in self.changes if change.op is op and not change.blocked)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a plan shall cover, and how far it may go."""
+
+    select: tuple[str, ...] = ()
+    """Patterns of asset ids, `state:new` or `state:modified`; all assets where there is none."""
+    replace: tuple[str, ...] = ()
+    """Patterns of asset ids that are computed anew though nothing changed."""
+    is_pruning: bool = False
+    """Whether assets go that the given specs published and do not declare any more."""
+    max_delete: str | None = None
+    """How many assets may be deleted, `3` or `25%`; None for at most a fifth, and never all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An asset that could not be made while others were."""
+
+    id: str
+    """Asset id."""
+    code: str
+    """Code of the error."""
+    message: str
+    """What the error says."""

@@ -151,6 +151,8 @@ class Commit:
     """What was done, in a line."""
     tools: tuple[tuple[str, str], ...]
     """(name, version) of geobatch and of the libraries that shape pixels, sorted."""
+    origins: Digest | None = None
+    """Digest of the document that says which spec file published each asset; None where unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

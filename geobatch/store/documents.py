@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geobatch.errors import CorruptObjectError, FormatError
@@ -121,17 +121,18 @@ def content_root(tree: Tree) -> Digest:
 
 def encode_commit(commit: Commit) -> bytes:
     """Return the document of a commit."""
-    return canonical_json(
-        {
-            "format": FORMAT,
-            "parent": commit.parent,
-            "tree": commit.tree,
-            "content_root": commit.content_root,
-            "time": commit.time,
-            "message": commit.message,
-            "tools": dict(commit.tools),
-        }
-    )
+    document = {
+        "format": FORMAT,
+        "parent": commit.parent,
+        "tree": commit.tree,
+        "content_root": commit.content_root,
+        "time": commit.time,
+        "message": commit.message,
+        "tools": dict(commit.tools),
+    }
+    if commit.origins is not None:
+        document["origins"] = commit.origins
+    return canonical_json(document)
 
 
 def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
@@ -150,9 +151,29 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             time=document["time"],
             message=document["message"],
             tools=tuple(sorted(document["tools"].items())),
+            origins=document.get("origins"),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise _malformed(name, "commit", error) from error
+
+
+def encode_origins(origins: Mapping[str, str]) -> bytes:
+    """Return the document of where assets come from, by asset id."""
+    return canonical_json({"format": FORMAT, "origins": dict(origins)})
+
+
+def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, str]:
+    """Return where assets come from, by asset id.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no such document.
+    """
+    document = _parse(data, name)
+    try:
+        return {str(asset_id): str(origin) for asset_id, origin in document["origins"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(name, "origins", error) from error
 
 
 def check_format(version: Json, name: str) -> None:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, TypeAlias
 
 from geobatch.errors import (
@@ -30,9 +31,11 @@ from geobatch.store.documents import (
     content_root,
     decode_asset,
     decode_commit,
+    decode_origins,
     decode_tree,
     encode_asset,
     encode_commit,
+    encode_origins,
     encode_tree,
 )
 from geobatch.store.index import Index
@@ -161,6 +164,17 @@ class TileStore:
         data = self.objects.get(entry.stored)
         return decode_asset(data, name=f"asset `{entry.id}` (`{Objects.path(entry.stored)}`)")
 
+    def origins(self, head: Head) -> dict[str, str]:
+        """Return which spec file published each asset, as far as known, by asset id.
+
+        Raises:
+            CorruptObjectError: The document is damaged.
+        """
+        if head.commit is None or head.commit.origins is None:
+            return {}
+        digest = head.commit.origins
+        return decode_origins(self.objects.get(digest), name=f"origins `{digest}`")
+
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
         stored, _ = self.objects.put(encode_asset(record))
@@ -181,6 +195,7 @@ class TileStore:
         changes: Mapping[str, TreeEntry | None],
         message: str,
         tools: Mapping[str, str],
+        origins: Mapping[str, str] = MappingProxyType({}),
         time: datetime | None = None,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
@@ -193,6 +208,7 @@ class TileStore:
             changes: Asset id to its new entry, or None to delete it.
             message: What was done, in a line.
             tools: Versions of the programs that shape pixels.
+            origins: Asset id to the spec file that declares it, of any assets of the tree.
             time: Time of the commit, aware; by default now.
 
         Returns:
@@ -215,6 +231,7 @@ class TileStore:
                 time=stamp.replace("+00:00", "Z"),
                 message=" ".join(message.split()),
                 tools=tuple(sorted(tools.items())),
+                origins=self._put_origins(head, tree, origins),
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1
@@ -227,6 +244,12 @@ class TileStore:
         raise ConflictError(
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
+
+    def _put_origins(self, head: Head, tree: Tree, origins: Mapping[str, str]) -> Digest | None:
+        known = {**self.origins(head), **origins}
+        ids = {entry.id for entry in tree.entries}
+        kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
+        return self._put_durably(encode_origins(kept)) if kept else None
 
     def _put_durably(self, data: bytes) -> Digest:
         digest, _ = self.objects.put(data)

@@ -1,0 +1,116 @@
+"""What surrounds the planned changes: replacements, deletions, refusals, counts of tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from geobatch.model.digest import digest_json
+from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason
+from geobatch.model.record import AssetRecord, Head
+from geobatch.plan.because import because_of
+from geobatch.plan.dirty import Blocks, changed_sources
+from geobatch.plan.selection import Choice, refusals
+
+
+def complete(
+    made: Plan,
+    choice: Choice,
+    *,
+    base: Head,
+    records: Mapping[str, AssetRecord],
+    deleted: Sequence[AssetChange] = (),
+    blocks: Blocks = MappingProxyType({}),
+    max_delete: str | None = None,
+) -> Plan:
+    """Return a plan with all that its choice asks for.
+
+    Args:
+        made: The plan of the choice's resolution against the choice's base.
+        choice: What the plan covers.
+        base: The published state.
+        records: Published records, at least of every asset that is updated.
+        deleted: Deletions.
+        blocks: What is known of sources whose bytes changed.
+        max_delete: How much may be deleted.
+
+    Raises:
+        KeyError: A needed record is missing.
+    """
+    changes = [
+        _complete(change, choice, records, blocks) if change.asset is not None else change
+        for change in made.changes
+    ]
+    changes += deleted
+    # The fingerprints are in the planner's id; what else decides what is done is put to it.
+    extra = [sorted(choice.replaced), sorted([c.id, c.fingerprint] for c in deleted)]
+    return replace(
+        made,
+        plan_id=digest_json([made.plan_id, *extra]) if any(extra) else made.plan_id,
+        changes=tuple(sorted(changes, key=lambda change: change.id)),
+        refusals=refusals(deleted, base=base, max_delete=max_delete),
+        not_selected=choice.not_selected,
+    )
+
+
+def _complete(
+    change: AssetChange,
+    choice: Choice,
+    records: Mapping[str, AssetRecord],
+    blocks: Blocks,
+) -> AssetChange:
+    if change.id in choice.replaced:
+        change = _replaced(change, records[change.id])
+    if change.op is Op.CREATE:
+        return replace(change, tiles=replace(change.tiles, add=change.tiles.compute))
+    return _counted(change, records[change.id], blocks)
+
+
+def _replaced(change: AssetChange, record: AssetRecord) -> AssetChange:
+    """Return a creation as the update that it is: the same work, of an asset that is there."""
+    asked = Because(reason=Reason.REPLACE_REQUESTED, path=change.id)
+    asset = change.asset
+    if asset is None or asset_fingerprint(record.asset) == change.fingerprint:
+        because: tuple[Because, ...] = (asked,)
+    else:
+        because = (asked, *because_of(asset, record.asset))
+    return replace(change, op=Op.UPDATE, because=because, is_replaced=True)
+
+
+def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetChange:
+    asset, before = change.asset, record.asset
+    if asset is None:
+        return change
+    # A band of the same name on a plane of the same tiles: there, tile stands for tile.
+    old = {b.id: (before.grid(b.grid).geobox.shape, before.tile) for b in before.bands}
+    new = {b.id: (asset.grid(b.grid).geobox.shape, asset.tile) for b in asset.bands}
+    same = {name for name, plane in new.items() if old.get(name) == plane}
+    add = 0
+    for piece in change.work:
+        if piece.band not in same:
+            band = asset.band(piece.band)
+            first = band.mask_from_level
+            levels = piece.dirty(asset.grid(band.grid).geobox.level_count)
+            add += sum(
+                tiles.count * (1 + (first is not None and level >= first))
+                for level, tiles in enumerate(levels)
+            )
+    remove = sum(
+        root.tiles for key, root in record.arrays if root is not None and key.band not in same
+    )
+    pairs = {
+        (was.digest, now.digest, now.uri)
+        for tileset in asset.tilesets
+        for other in before.tilesets
+        if other.id == tileset.id
+        for was, now in changed_sources(other.sources, tileset.sources)
+        if was is not None and now is not None
+    }
+    counts = {uri: blocks[was, now].count for was, now, uri in pairs if (was, now) in blocks}
+    return replace(
+        change,
+        tiles=replace(change.tiles, add=add, remove=remove),
+        blocks_changed=tuple(sorted(counts.items())),
+    )

@@ -1,0 +1,188 @@
+"""Which assets a plan covers: chosen, replaced, pruned; and what may not be deleted."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import PurePath
+from types import MappingProxyType
+
+from geobatch.errors import PlanError
+from geobatch.model.asset import Asset, Resolution
+from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TileCounts
+from geobatch.model.record import Head, Tree, TreeEntry
+
+STATES = ("state:new", "state:modified")
+"""Patterns of `--select` that ask how an asset compares with the published one of its name."""
+SHARE = 20
+"""Percent of the published assets that may be deleted unless `--max-delete` says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The assets that a plan covers."""
+
+    resolution: Resolution
+    """Those that are selected."""
+    base: Head
+    """The published state without what is to be replaced: nothing of it is compared or kept."""
+    replaced: frozenset[str]
+    """Ids of published assets that are computed anew."""
+    not_selected: int
+    """How many declared assets are left alone."""
+
+
+def choose(
+    resolution: Resolution, *, base: Head, options: Options, declared: Collection[str]
+) -> Choice:
+    """Return the part of a resolution that a plan covers.
+
+    Several patterns of `select` add up; patterns joined by commas must all match. `*` matches `/`.
+
+    Args:
+        resolution: The assets as they shall be.
+        base: The published state.
+        options: What is asked for.
+        declared: Ids of all declared assets, those that could not be resolved among them.
+
+    Raises:
+        PlanError: A pattern matches no asset, or there is no such state.
+    """
+    published = {entry.id for entry in base.tree.entries}
+    known = {*declared, *(published if options.is_pruning else ())}
+    parts = [part for pattern in options.select for part in pattern.split(",")]
+    _check_patterns([part for part in parts if not part.startswith("state:")], "--select", known)
+    _check_patterns(options.replace, "--replace", set(declared))
+    for part in parts:
+        if part.startswith("state:") and part not in STATES:
+            raise PlanError(
+                f"`--select {part}`: there is no such state", hint=f"there are {_listed(STATES)}"
+            )
+    states = _states(resolution.assets, base) if any(part in STATES for part in parts) else {}
+    assets = tuple(a for a in resolution.assets if is_selected(a.id, options.select, states))
+    is_replaced = {asset.id for asset in assets if _matches(asset.id, options.replace)}
+    replaced = frozenset(published & is_replaced)
+    tree = Tree(entries=tuple(e for e in base.tree.entries if e.id not in replaced))
+    return Choice(
+        resolution=replace(resolution, assets=assets),
+        base=replace(base, tree=tree) if replaced else base,
+        replaced=replaced,
+        not_selected=len(resolution.assets) - len(assets),
+    )
+
+
+def is_selected(
+    asset_id: str,
+    patterns: Collection[str],
+    states: Mapping[str, str] = MappingProxyType({}),
+) -> bool:
+    """Return whether an asset is selected; without patterns every one is."""
+    return not patterns or any(
+        all(
+            states.get(asset_id) == part if part in STATES else fnmatchcase(asset_id, part)
+            for part in pattern.split(",")
+        )
+        for pattern in patterns
+    )
+
+
+def deletions(
+    *,
+    base: Head,
+    declared: Collection[str],
+    origins: Mapping[str, str],
+    places: Collection[str],
+    options: Options,
+) -> tuple[AssetChange, ...]:
+    """Return the deletion of each published asset that its specs do not declare any more.
+
+    Args:
+        base: The published state.
+        declared: Ids of all declared assets.
+        origins: Absolute path of the spec file that published an asset, by id.
+        places: Absolute paths of the spec files and folders that were given; an asset of another
+            origin, or of an unknown one, stays.
+        options: Deletes nothing unless it is pruning, nor what it does not select.
+    """
+    if not options.is_pruning:
+        return ()
+    return tuple(
+        _deletion(entry, origins[entry.id])
+        for entry in base.tree.entries
+        if entry.id not in declared
+        and is_selected(entry.id, options.select)
+        and entry.id in origins
+        and any(PurePath(origins[entry.id]).is_relative_to(place) for place in places)
+    )
+
+
+def refusals(
+    deleted: Collection[AssetChange], *, base: Head, max_delete: str | None
+) -> tuple[str, ...]:
+    """Return why some deletions may not be done: protections, or too many at once."""
+    found = [f"`{change.id}` is {change.blocked}" for change in deleted if change.blocked]
+    count, total = len(deleted) - len(found), len(base.tree.entries)
+    if count and not _may_delete(count, total, max_delete):
+        limit = f"`--max-delete` allows {max_delete}" if max_delete else f"more than {SHARE} %"
+        limit = "all of them" if max_delete is None and count == total else limit
+        found.append(
+            f"{count:,} of {total:,} published assets would be deleted, {limit}; "
+            f"`--max-delete {count}` allows it"
+        )
+    return tuple(found)
+
+
+def _may_delete(count: int, total: int, max_delete: str | None) -> bool:
+    if max_delete is None:
+        return count < total and count * 100 <= SHARE * total
+    if max_delete.endswith("%"):
+        return count * 100 <= int(max_delete[:-1]) * total
+    return count <= int(max_delete)
+
+
+def _deletion(entry: TreeEntry, origin: str) -> AssetChange:
+    reason = Because(
+        reason=Reason.NOT_DECLARED, path=entry.id, detail=f"by {PurePath(origin).name} any more"
+    )
+    return AssetChange(
+        id=entry.id,
+        op=Op.DELETE,
+        because=(reason,),
+        fingerprint=entry.fingerprint,
+        tiles=TileCounts(compute=0, total=0, by_level=(), remove=entry.tiles),
+        blocked="protected" if entry.is_protected else "",
+    )
+
+
+def _states(assets: Iterable[Asset], base: Head) -> dict[str, str]:
+    published = {entry.id: entry.fingerprint for entry in base.tree.entries}
+    states = {}
+    for asset in assets:
+        if asset.id not in published:
+            states[asset.id] = STATES[0]
+        elif published[asset.id] != asset_fingerprint(asset):
+            states[asset.id] = STATES[1]
+    return states
+
+
+def _matches(asset_id: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(asset_id, pattern) for pattern in patterns)
+
+
+def _check_patterns(patterns: Collection[str], option: str, known: Collection[str]) -> None:
+    for pattern in patterns:
+        if not any(fnmatchcase(asset_id, pattern) for asset_id in known):
+            close = difflib.get_close_matches(pattern, sorted(known), n=3, cutoff=0.5)
+            raise PlanError(
+                f"`{option} {pattern}` matches none of {len(known):,} assets",
+                hint=f"did you mean {_listed(close)}?"
+                if close
+                else "`*` matches any part of an id",
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
