@@ -4,92 +4,119 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from geobatch.errors import InterruptedRunError
-from geobatch.execute import Counts, Observer, SilentObserver, execute
+from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
 from geobatch.model.asset import Resolution
-from geobatch.model.digest import Digest
-from geobatch.model.plan import Op, Plan
-from geobatch.model.record import AssetRecord, Head
-from geobatch.plan import needed_records
+from geobatch.model.inputs import Inputs, inputs_of
+from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
+from geobatch.model.record import AssetRecord, Head, TreeEntry
+from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
+from geobatch.plan import choose, complete, deletions, needed_records
 from geobatch.plan import plan as plan_changes
-from geobatch.raster import Reader
 from geobatch.resolve import resolve
-from geobatch.spec import validate
+from geobatch.resolve.salvage import salvage
+from geobatch.spec import SpecSet, load, validate
+from geobatch.spec.digests import spec_digests
+from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
+from geobatch.store.origins import origin_of, place_of, real_place
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_tree import sync
+
+if TYPE_CHECKING:
+    # What decodes and encodes pixels is loaded by those runs alone that have some.
+    from geobatch.execute import Counts, Observer
+    from geobatch.raster import Reader
 
 DEFAULT_STORE = Path("store")
+__all__ = [
+    "DEFAULT_STORE", "ApplySummary", "Approve", "ByteTotals", "Preview", "TileTotals", "apply",
+    "default_workers", "is_store", "plan", "preview",
+]  # fmt: skip
+_DEFAULTS = Options()
 _TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
 """Distributions that shape pixels or their encoding; their versions go into the commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TileTotals:
-    """What became of the tiles of a run."""
-
-    written: int
-    """Tiles whose object the run put."""
-    reused: int
-    """Tiles of the planned assets that were carried over, or found to be there already."""
-    empty: int
-    """Fully masked tiles, which are not stored."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByteTotals:
-    """What a run read and wrote."""
-
-    read: int
-    """Source bytes read for pixels."""
-    written: int
-    """Bytes of tile objects put."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplySummary:
-    """What an apply did."""
+class Preview:
+    """A plan with what it was made of."""
 
     plan: Plan
-    """The plan that was executed."""
-    commit: Digest | None
-    """Digest of the new commit; None when nothing had to change."""
-    content_root: Digest
-    """Content root of the published state after the run."""
-    tiles: TileTotals
-    """Tile counts, values and masks together."""
-    bytes: ByteTotals
-    """Byte counts."""
-    seconds: float
-    """Wall-clock time."""
+    """What an apply would do."""
+    specs: SpecSet
+    """Every declared asset."""
+    resolution: Resolution
+    """Every declared asset that could be resolved."""
+
+    def inputs(self) -> Inputs:
+        """Return the digests of all inputs, to tell later which of them differs."""
+        return inputs_of(
+            self.plan, self.resolution, specs=spec_digests(self.specs), tool=version("geobatch")
+        )
 
 
-def plan(paths: Sequence[Path], *, store: Path = DEFAULT_STORE, workers: int | None = None) -> Plan:
-    """Return what `apply` would do with some spec files; nothing is written.
+Approve = Callable[[Preview], object]
+"""Is shown what is about to be done, and raises to prevent it."""
+
+
+def plan(
+    paths: Sequence[Path],
+    *,
+    store: Path = DEFAULT_STORE,
+    workers: int | None = None,
+    rehash: bool = False,
+    options: Options = _DEFAULTS,
+) -> Plan:
+    """Return what `apply` would do with some spec files; nothing but the cache is written.
+
+    For the arguments and errors see `preview`.
+    """
+    return preview(paths, store=store, workers=workers, rehash=rehash, options=options).plan
+
+
+def preview(
+    paths: Sequence[Path],
+    *,
+    store: Path = DEFAULT_STORE,
+    workers: int | None = None,
+    rehash: bool = False,
+    options: Options = _DEFAULTS,
+) -> Preview:
+    """Return a plan with its inputs; nothing but the cache is written.
 
     Args:
         paths: Spec files, or folders of them.
         store: Folder of the store; need not exist.
         workers: Threads that look at sources; the number of processors by default.
+        rehash: Whether to read every source, also those whose stat did not change.
+        options: What to cover.
 
     Raises:
         SpecError: The specs are wrong.
         SourceError: A source cannot be read.
-        PlanError: The sources do not fit together.
+        PlanError: The sources do not fit together, or a pattern matches no asset.
         StoreError: The store cannot be read.
     """
-    resolution = resolve(validate(paths), workers=workers or default_workers())
+    specs = validate(paths)
+    with SourceCache(Path(store)) as cache:
+        count = workers or default_workers()
+        resolution = resolve(specs, workers=count, cache=cache, rehash=rehash)
+    found = Preview(plan=_NO_PLAN, specs=specs, resolution=resolution)
     if not is_store(store):
-        return plan_changes(resolution, base=_NO_COMMIT, records={}, store_id="")
+        return _plan(found, None, place=store, base=_NO_COMMIT, paths=paths, options=options)[0]
     with _opened(store) as opened:
-        return _plan(resolution, opened, base=opened.head())[0]
+        return _plan(found, opened, place=store, base=opened.head(), paths=paths, options=options)[
+            0
+        ]
 
 
 def apply(
@@ -98,6 +125,10 @@ def apply(
     store: Path = DEFAULT_STORE,
     workers: int | None = None,
     observer: Observer | None = None,
+    rehash: bool = False,
+    options: Options = _DEFAULTS,
+    keep_going: bool = False,
+    approve: Approve = lambda _: None,
 ) -> ApplySummary:
     """Make the store hold what some spec files declare, in one atomic commit.
 
@@ -106,55 +137,83 @@ def apply(
         store: Folder of the store; made if there is none.
         workers: Threads that compute regions; the number of processors by default.
         observer: Told of the progress.
+        rehash: Whether to read every source, also those whose stat did not change.
+        options: What to cover.
+        keep_going: Whether to publish the other assets where the sources of some fail.
+        approve: Shown the plan before anything is done.
 
     Raises:
         SpecError: The specs are wrong.
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
-        PlanError: The sources do not fit together.
+        PlanError: The sources do not fit together, or a pattern matches no asset.
+        ProtectedError: A protected asset, or too many assets, would be deleted.
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; says whether anything was published.
         StoreError: The store cannot be used.
     """
+    from geobatch.execute import Counts, SilentObserver  # noqa: PLC0415
+    from geobatch.raster import Reader  # noqa: PLC0415
+    from geobatch.store.zarr_tree import sync  # noqa: PLC0415
+
     started = time.perf_counter()
     count = workers or default_workers()
-    # Resolved before the store is made: specs that cannot be resolved leave no store behind.
-    resolution = resolve(validate(paths), workers=count)
-    with _opened(store, create=True) as opened:
-        base = opened.head()
-        made, records = _plan(resolution, opened, base=base)
-        counts = Counts()
-        with Reader() as reader:
-            head = _execute_and_commit(
-                made,
-                opened,
-                base=base,
-                records=records,
-                reader=reader,
-                workers=count,
-                observer=observer or SilentObserver(),
-                counts=counts,
-            )
-            bytes_read = reader.bytes_read
-        try:
-            sync(opened, head=head)
-        except KeyboardInterrupt:
-            raise InterruptedRunError(
-                "interrupted while the Zarr tree was brought up to date; "
-                f"commit {head.number} is published",
-                hint="run the same command again: it completes the tree",
-            ) from None
-        planned = {change.id for change in made.changes}
-        stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
-        return ApplySummary(
-            plan=made,
-            commit=head.digest if head.number != base.number else None,
-            content_root=content_root(head.tree),
-            tiles=TileTotals(
-                written=counts.written, reused=stored - counts.written, empty=counts.empty
-            ),
-            bytes=ByteTotals(read=bytes_read, written=counts.bytes_written),
-            seconds=time.perf_counter() - started,
+    with SourceCache(Path(store)) as cache:
+        # Planned before the store is made: what cannot be done leaves no store behind.
+        found, unresolved = _resolve(
+            paths,
+            partial(resolve, workers=count, cache=cache, rehash=rehash),
+            keep_going=keep_going,
         )
+        shown = None
+        if not is_store(store):
+            shown = _plan(found, None, place=store, base=_NO_COMMIT, paths=paths, options=options)
+            _check(shown[0], approve)
+        with _opened(store, create=True) as opened:
+            cache.save()
+            base = opened.head()
+            if shown is None or base.number:
+                shown = _plan(found, opened, place=store, base=base, paths=paths, options=options)
+                _check(shown[0], approve)
+            ready, records = shown
+            counts = Counts()
+            failures: dict[str, SourceError] | None = {} if keep_going else None
+            with Reader() as reader:
+                head = _execute_and_commit(
+                    ready,
+                    opened,
+                    place=store,
+                    base=base,
+                    records=records,
+                    reader=reader,
+                    workers=count,
+                    observer=observer or SilentObserver(),
+                    counts=counts,
+                    failures=failures,
+                )
+                bytes_read = reader.bytes_read
+            try:
+                sync(opened, head=head)
+            except KeyboardInterrupt:
+                raise InterruptedRunError(
+                    "interrupted while the Zarr tree was brought up to date; "
+                    f"commit {head.number} is published",
+                    hint="run the same command again: it completes the tree",
+                ) from None
+            planned = {change.id for change in ready.plan.changes} - set(failures or ())
+            stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
+            return ApplySummary(
+                plan=ready.plan,
+                commit=head.digest if head.number != base.number else None,
+                content_root=content_root(head.tree),
+                tiles=TileTotals(
+                    written=counts.written,
+                    reused=max(0, stored - counts.written),
+                    empty=counts.empty,
+                ),
+                bytes=ByteTotals(read=bytes_read, written=counts.bytes_written),
+                seconds=time.perf_counter() - started,
+                failures=(*unresolved, *_failures(failures or {})),
+            )
 
 
 def is_store(place: Path) -> bool:
@@ -168,6 +227,7 @@ def default_workers() -> int:
 
 
 _NO_COMMIT = Head(number=0, digest=None)
+_NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
 
 
 @contextmanager
@@ -179,26 +239,94 @@ def _opened(place: Path, *, create: bool = False) -> Iterator[TileStore]:
         store.close()
 
 
+def _resolve(
+    paths: Sequence[Path], resolve_some: Callable[[SpecSet], Resolution], *, keep_going: bool
+) -> tuple[Preview, tuple[Failure, ...]]:
+    failures: tuple[Failure, ...] = ()
+    specs = load(paths) if keep_going else validate(paths)
+    if keep_going:
+        resolution, failures = salvage(specs, resolve_some)
+    else:
+        resolution = resolve_some(specs)
+    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution), failures
+
+
 def _plan(
-    resolution: Resolution, store: TileStore, *, base: Head
-) -> tuple[Plan, Mapping[str, AssetRecord]]:
-    records = {entry.id: store.record(entry) for entry in needed_records(resolution, base=base)}
-    return plan_changes(resolution, base=base, records=records, store_id=store.id), records
+    found: Preview,
+    store: TileStore | None,
+    *,
+    place: Path,
+    base: Head,
+    paths: Sequence[Path],
+    options: Options,
+) -> tuple[Preview, Mapping[str, AssetRecord]]:
+    declared = frozenset(spec.id for spec in found.specs.specs)
+    choice = choose(found.resolution, base=base, options=options, declared=declared)
+    deleted: tuple[AssetChange, ...] = ()
+    records: dict[str, AssetRecord] = {}
+    if store is not None:
+        needed = needed_records(choice.resolution, base=choice.base)
+        again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
+        records = {entry.id: store.record(entry) for entry in (*needed, *again)}
+        if options.is_pruning:
+            origins = store.origins(base)
+            deleted = deletions(
+                base=base,
+                declared=declared,
+                origins={name: place_of(o, store=place) for name, o in origins.items()},
+                places=[real_place(path) for path in paths],
+                options=options,
+            )
+            deleted = tuple(_since(change, store) for change in deleted)
+    made = complete(
+        plan_changes(
+            choice.resolution,
+            base=choice.base,
+            records=records,
+            store_id="" if store is None else store.id,
+        ),
+        choice,
+        base=base,
+        records=records,
+        deleted=deleted,
+        max_delete=options.max_delete,
+    )
+    return replace(found, plan=made), records
+
+
+def _since(change: AssetChange, store: TileStore) -> AssetChange:
+    since = store.protected_since(change.id) if change.blocked else None
+    return replace(change, blocked=f"protected since {since[:12]}") if since else change
+
+
+def _check(shown: Preview, approve: Approve) -> None:
+    approve(shown)
+    if shown.plan.refusals:
+        raise ProtectedError(
+            "; ".join(shown.plan.refusals),
+            hint="nothing was done; a protected asset goes in two applies: first with "
+            "`lifecycle: {protect: false}`, then without its spec",
+        )
 
 
 def _execute_and_commit(
-    made: Plan,
+    ready: Preview,
     store: TileStore,
     *,
+    place: Path,
     base: Head,
     records: Mapping[str, AssetRecord],
     reader: Reader,
     workers: int,
     observer: Observer,
     counts: Counts,
+    failures: dict[str, SourceError] | None,
 ) -> Head:
+    made = ready.plan
     if made.is_empty:
         return base
+    from geobatch.execute import execute  # noqa: PLC0415
+
     memory = Remembered(store.backend)
     finished = execute(
         made,
@@ -210,24 +338,49 @@ def _execute_and_commit(
         observer=observer,
         counts=counts,
         memory=memory,
+        failures=failures,
     )
-    changes = {record.asset.id: store.put_record(record) for record in finished}
+    changes: dict[str, TreeEntry | None] = {
+        record.asset.id: store.put_record(record) for record in finished
+    }
     # The last look at the sources: what is published was read from files that stood still.
     for change in made.changes:
-        for tileset in change.asset.tilesets if change.asset is not None else ():
-            for source in tileset.sources:
-                reader.check(source)
+        if change.op is Op.DELETE:
+            changes[change.id] = None
+        elif change.asset is not None and change.id in changes:
+            try:
+                for tileset in change.asset.tilesets:
+                    for source in tileset.sources:
+                        reader.check(source)
+            except SourceError as error:
+                if failures is None:
+                    raise
+                failures[change.id] = error
+                del changes[change.id]
     head = store.publish(
         base=base,
         changes=changes,
-        message=_message(made),
+        message=_message(change for change in made.changes if change.id in changes),
         tools={name: version(name) for name in _TOOLS},
+        origins=_origins(ready.specs, place),
     )
-    memory.forget()
+    if not failures:
+        memory.forget()
     return head
 
 
-def _message(made: Plan) -> str:
+def _origins(specs: SpecSet, place: Path) -> dict[str, str]:
+    """Return where each asset is declared, by id, relative to the store."""
+    files = {path: origin_of(path, store=place) for path in {spec.path for spec in specs.specs}}
+    return {spec.id: files[spec.path] for spec in specs.specs}
+
+
+def _failures(errors: Mapping[str, SourceError]) -> Iterator[Failure]:
+    for asset_id, error in sorted(errors.items()):
+        yield Failure(id=asset_id, code=error.code.value, message=error.message)
+
+
+def _message(changes: Iterable[AssetChange]) -> str:
     words = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete"}
-    counts = [f"{word} {made.count(op)}" for op, word in words.items() if made.count(op)]
-    return ", ".join(counts)
+    ops = Counter(change.op for change in changes)
+    return ", ".join(f"{word} {ops[op]}" for op, word in words.items() if ops[op])

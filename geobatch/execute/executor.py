@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from geobatch.errors import InternalError, InterruptedRunError
+from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.memory import Memory
 from geobatch.execute.observer import Observer
 from geobatch.execute.region import RegionResult
@@ -58,6 +58,7 @@ def execute(
     counts: Counts,
     memory: Memory | None = None,
     known: Mapping[Digest, BandTiles] = MappingProxyType({}),
+    failures: dict[str, SourceError] | None = None,
 ) -> Iterator[AssetRecord]:
     """Compute everything that a plan names, and yield each asset when its tiles are all put.
 
@@ -75,9 +76,10 @@ def execute(
         counts: Added to as regions finish.
         memory: Where finished regions are remembered, for the case that this run is killed.
         known: Tiles of finished bands that the plan takes over, by pyramid fingerprint.
+        failures: Where errors of sources are put, by asset id, while the other assets go on.
 
     Raises:
-        SourceError: A source cannot be read, or changed since it was resolved.
+        SourceError: A source cannot be read, or changed since it was resolved; without `failures`.
         CorruptObjectError: A stored tile that is needed does not match its digest.
         InterruptedRunError: The user stopped the run; tiles in flight were finished.
     """
@@ -106,12 +108,7 @@ def execute(
                     active.append(_begin(change, shared))
                 else:
                     break
-            for item in [item for item in active if item.is_idle]:
-                item.run.finish_stage()
-                tasks = item.run.stage()
-                if tasks is not None:
-                    item.tasks = tasks
-                    continue
+            for item in [item for item in active if item.is_idle and not item.advance()]:
                 active.remove(item)
                 observer.asset_finished(item.run.change.id)
                 yield item.run.record()
@@ -120,12 +117,15 @@ def execute(
             done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
             for future in done:
                 item = in_flight.pop(future)
-                result = future.result()
-                item.absorb(result)
-                counts.add(result)
-                observer.tiles_done(
-                    item.run.change.id, tiles=result.tiles, bytes_read=reader.bytes_read
-                )
+                result = _result(future, item, failures)
+                if result is not None:
+                    item.absorb(result)
+                    counts.add(result)
+                    observer.tiles_done(
+                        item.run.change.id, tiles=result.tiles, bytes_read=reader.bytes_read
+                    )
+                # What still runs of a failed asset ends on its own, and is heard of no more.
+            active = [item for item in active if not item.is_failed]
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "interrupted; tiles in flight were finished and nothing was published",
@@ -143,6 +143,7 @@ class _Active:
     run: AssetRun
     tasks: Iterator[Task]
     in_flight: int = 0
+    is_failed: bool = False
     _following: Task | None = None
 
     def peek(self) -> Task | None:
@@ -164,10 +165,32 @@ class _Active:
         self.in_flight -= 1
         self.run.absorb(result)
 
+    def advance(self) -> bool:
+        """End the stage and begin the next; return whether there is one."""
+        self.run.finish_stage()
+        tasks = self.run.stage()
+        if tasks is not None:
+            self.tasks = tasks
+        return tasks is not None
+
     @property
     def is_idle(self) -> bool:
         """Whether the stage is finished: every task was handed out and came back."""
         return self.in_flight == 0 and self.peek() is None
+
+
+def _result(
+    future: Future[RegionResult], item: _Active, failures: dict[str, SourceError] | None
+) -> RegionResult | None:
+    """Return what a task did; None where it failed and the other assets go on."""
+    try:
+        result = future.result()
+    except SourceError as error:
+        if failures is None:
+            raise
+        failures.setdefault(item.run.change.id, error)
+        item.is_failed = True
+    return None if item.is_failed else result
 
 
 def _begin(change: AssetChange, shared: Shared) -> _Active:
@@ -179,6 +202,7 @@ def _begin(change: AssetChange, shared: Shared) -> _Active:
         change,
         asset,
         fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
-        shared=shared,
+        # What is computed anew by request is not recalled either.
+        shared=replace(shared, memory=None) if change.is_replaced else shared,
     )
     return _Active(run=run, tasks=run.stage() or iter(()))

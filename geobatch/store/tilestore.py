@@ -164,6 +164,20 @@ class TileStore:
         data = self.objects.get(entry.stored)
         return decode_asset(data, name=f"asset `{entry.id}` (`{Objects.path(entry.stored)}`)")
 
+    def protected_since(self, asset_id: str) -> Digest | None:
+        """Return the commit since which the head's asset is protected; None if it is not.
+
+        Raises:
+            CorruptObjectError: A ref, a commit or a tree is damaged.
+        """
+        since = None
+        for head in self.log():
+            entry = head.tree.entry(asset_id)
+            if entry is None or not entry.is_protected:
+                break
+            since = head.digest
+        return since
+
     def origins(self, head: Head) -> dict[str, str]:
         """Return which spec file published each asset, as far as known, by asset id.
 

@@ -1,0 +1,50 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geobatch.model.digest import Digest
+from geobatch.model.plan import Failure, Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TileTotals:
+    """What became of the tiles of a run."""
+
+    written: int
+    """Tiles whose object the run put."""
+    reused: int
+    """Tiles of the planned assets that were carried over, or found to be there already."""
+    empty: int
+    """Fully masked tiles, which are not stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByteTotals:
+    """What a run read and wrote."""
+
+    read: int
+    """Source bytes read for pixels."""
+    written: int
+    """Bytes of tile objects put."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplySummary:
+    """What an apply did."""
+
+    plan: Plan
+    """The plan that was executed."""
+    commit: Digest | None
+    """Digest of the new commit; None when nothing had to change."""
+    content_root: Digest
+    """Content root of the published state after the run."""
+    tiles: TileTotals
+    """Tile counts, values and masks together."""
+    bytes: ByteTotals
+    """Byte counts."""
+    seconds: float
+    """Wall-clock time."""
+    failures: tuple[Failure, ...] = ()
+    """Assets that could not be made; only where the run was to keep going."""

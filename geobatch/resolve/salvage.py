@@ -1,0 +1,54 @@
+"""Resolving what can be resolved, where some sources fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from geobatch.errors import GeobatchError, PlanError, SourceError, SpecError
+from geobatch.model.asset import Resolution
+from geobatch.model.plan import Failure
+from geobatch.spec import SpecSet
+
+
+def salvage(
+    specs: SpecSet, resolve: Callable[[SpecSet], Resolution]
+) -> tuple[Resolution, tuple[Failure, ...]]:
+    """Return the resolution of the specs whose sources are well, and what is wrong with the others.
+
+    Specs among which one fails are resolved again in two halves, so that few failures among many
+    specs cost little; what was looked at is known to the cache by then.
+
+    Args:
+        specs: Loaded specs; their sources need not exist.
+        resolve: Resolves some of them, or raises.
+
+    Raises:
+        SpecError: A spec is wrong in itself.
+    """
+    try:
+        return resolve(specs), ()
+    except (SourceError, PlanError, SpecError) as error:
+        if not is_of_sources(error):
+            raise
+        if len(specs.specs) == 1:
+            (spec,) = specs.specs
+            failure = Failure(id=spec.id, code=error.code.value, message=error.message)
+            return Resolution(assets=()), (failure,)
+    half = len(specs.specs) // 2
+    first, first_failures = salvage(SpecSet(specs=specs.specs[:half]), resolve)
+    second, second_failures = salvage(SpecSet(specs=specs.specs[half:]), resolve)
+    joined = replace(
+        first,
+        assets=(*first.assets, *second.assets),
+        sources_hashed=first.sources_hashed + second.sources_hashed,
+        sources_by_stat=first.sources_by_stat + second.sources_by_stat,
+    )
+    return joined, (*first_failures, *second_failures)
+
+
+def is_of_sources(error: GeobatchError) -> bool:
+    """Return whether an error is about one asset's sources, and leaves other assets as they are."""
+    if isinstance(error, SpecError):
+        return all(problem.rule == "missing-file" for problem in error.problems)
+    return isinstance(error, SourceError | PlanError)
