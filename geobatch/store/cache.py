@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.look import Look
 from geobatch.store.cache_file import CacheFile
+from geobatch.store.documents import FORMAT
+from geobatch.store.tilestore import IDENTITY
 
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
@@ -26,7 +29,7 @@ class SourceCache:
     """The cache of one store: rebuildable, deletable, and never trusted for correctness.
 
     It answers with what it knows and keeps what it is told; a cache that cannot be read or written
-    knows nothing. Nothing is written before the store is there.
+    knows nothing. Nothing is written before the store is there, nor to one of a newer format.
     """
 
     def __init__(self, store: Path | None) -> None:
@@ -34,7 +37,7 @@ class SourceCache:
         if store is None:
             self._file = CacheFile(None)
         else:
-            self._file = CacheFile(store / CACHE_NAME, beside=store / "geobatch.json")
+            self._file = CacheFile(store / CACHE_NAME, may_write=lambda: _is_ours(store / IDENTITY))
 
     @classmethod
     def memory(cls) -> Self:
@@ -115,6 +118,13 @@ class SourceCache:
     def close(self) -> None:
         """Save, and let go of the file."""
         self._file.close()
+
+
+def _is_ours(identity: Path) -> bool:
+    try:
+        return bool(json.loads(identity.read_bytes())["format"] <= FORMAT)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 _CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)

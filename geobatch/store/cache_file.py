@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from blake3 import blake3
@@ -40,15 +40,15 @@ class CacheFile:
     Safe to share between threads, and any number of processes may use one file.
     """
 
-    def __init__(self, path: Path | None, *, beside: Path | None = None) -> None:
+    def __init__(self, path: Path | None, *, may_write: Callable[[], bool] = lambda: True) -> None:
         """Open lazily.
 
         Args:
             path: The file; None keeps everything in memory.
-            beside: The file is made only once this one exists.
+            may_write: Asked before the file is written; until it says so, all stays in memory.
         """
         self._path = path
-        self._beside = beside
+        self._may_write = may_write
         self._lock = threading.Lock()
         self._reader: sqlite3.Connection | None = None
         self._unsaved: dict[tuple[int, bytes], bytes] = {}
@@ -130,7 +130,7 @@ class CacheFile:
             return
         for _ in range(2):  # a damaged file gives way to a new one, once
             try:
-                if self._beside is not None and not self._beside.is_file():
+                if not self._may_write():
                     return
                 path.parent.mkdir(exist_ok=True)
                 if self._is_damaged:
