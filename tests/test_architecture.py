@@ -25,7 +25,7 @@ BELOW = {
     "workflow": NOUNS | {"spec", "raster", "store", "plan", "resolve", "execute"},
     "reading": NOUNS | {"store"},
     "testing": NOUNS | {"store"},
-    "cli": NOUNS | {"spec", "store", "execute", "workflow", "explain"},
+    "cli": NOUNS | {"spec", "raster", "store", "execute", "workflow", "explain"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from geobatch.cli.exits import Exit
+from geobatch.cli.listing import info, log, ls, reading, show
 from geobatch.cli.settings import Settings
 from geobatch.cli.words import count_text
-from geobatch.errors import NotFoundError
 
 _EPILOG = (
     "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
@@ -37,12 +37,6 @@ Paths = Annotated[
         readable=False,  # not checked here: `validate` says it of every file, with its place
     ),
 ]
-At = Annotated[
-    str | None,
-    typer.Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
-]
-
-
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -178,109 +172,8 @@ def apply(context: typer.Context, paths: Paths) -> int:
     return Exit.OK
 
 
-@app.command(epilog=_EPILOG)
-def ls(
-    context: typer.Context,
-    prefix: Annotated[str, typer.Argument(help="Only assets whose id begins so.")] = "",
-    *,
-    at: At = None,
-) -> int:
-    """List the published assets."""
-    from geobatch.cli.store_view import asset_json, asset_row  # noqa: PLC0415
-    from geobatch.cli.words import columns  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    rows = []
-    with _reading(settings) as store:
-        head = store.head() if at is None else store.at(at)
-        for entry in head.tree.entries:
-            if entry.id.startswith(prefix):
-                record = store.record(entry)
-                rows.append(asset_row(entry, record))
-                settings.output.record("asset", **asset_json(entry, record))
-    for line in columns(rows, right={4}):
-        settings.output.line(line)
-    if not rows:
-        settings.output.note(f"no asset begins with `{prefix}`" if prefix else "no asset yet")
-    return Exit.OK
-
-
-@app.command(epilog=_EPILOG)
-def info(
-    context: typer.Context,
-    asset: Annotated[str, typer.Argument(help="Asset id; none for the store itself.")] = "",
-    *,
-    at: At = None,
-) -> int:
-    """Describe an asset: grids, levels, bands; or the store."""
-    from geobatch.cli.store_view import (  # noqa: PLC0415
-        asset_json,
-        asset_lines,
-        store_json,
-        store_lines,
-    )
-
-    settings: Settings = context.obj
-    with _reading(settings) as store:
-        head = store.head() if at is None else store.at(at)
-        if not asset:
-            for line in store_lines(store, head):
-                settings.output.line(line)
-            settings.output.record("store", **store_json(store, head))
-            return Exit.OK
-        entry = head.tree.entry(asset)
-        if entry is None:
-            raise _no_asset(asset, [entry.id for entry in head.tree.entries])
-        record = store.record(entry)
-        for line in asset_lines(entry, record):
-            settings.output.line(line)
-        settings.output.record("asset", **asset_json(entry, record))
-    return Exit.OK
-
-
-@app.command(epilog=_EPILOG)
-def show(
-    context: typer.Context,
-    asset: Annotated[str, typer.Argument(help="Asset id.")],
-    *,
-    at: At = None,
-) -> int:
-    """Print all that was decided of an asset, as JSON."""
-    import json  # noqa: PLC0415
-
-    from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    with _reading(settings) as store:
-        head = store.head() if at is None else store.at(at)
-        entry = head.tree.entry(asset)
-        if entry is None:
-            raise _no_asset(asset, [entry.id for entry in head.tree.entries])
-        document = resolved_json(store, entry)
-        settings.output.line(json.dumps(document, indent=2, ensure_ascii=False))
-        settings.output.record("asset", **document)
-    return Exit.OK
-
-
-@app.command(epilog=_EPILOG)
-def log(
-    context: typer.Context,
-    *,
-    number: Annotated[
-        int, typer.Option("-n", "--max-count", min=1, help="How many commits at most.")
-    ] = 1_000_000,
-) -> int:
-    """List the commits, newest first."""
-    from itertools import islice  # noqa: PLC0415
-
-    from geobatch.cli.store_view import commit_json, commit_line  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    with _reading(settings) as store:
-        for head in islice(store.log(), number):
-            settings.output.line(commit_line(head))
-            settings.output.record("commit", **commit_json(head))
-    return Exit.OK
+for _command in (ls, info, show, log):
+    app.command(epilog=_EPILOG)(_command)
 
 
 @app.command(epilog=_EPILOG)
@@ -316,7 +209,7 @@ def diff(
     if level is not None and not stats:
         raise typer.BadParameter("`--level` is about `--stats`, which is not given")
     started = time.perf_counter()
-    with _reading(settings) as store:
+    with reading(settings) as store:
         found = compare(store, *find_targets(store, a, b))
         values = {}
         if stats:
@@ -361,20 +254,3 @@ def status(
         settings.output.line(line)
     settings.output.record("status", **status_json(found))
     return Exit.OK
-
-
-def _reading(settings: Settings):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    """Return a context with the store open; imported late, for the sake of the other commands."""
-    from contextlib import closing  # noqa: PLC0415
-
-    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
-
-    return closing(TileStore.open(settings.store))
-
-
-def _no_asset(asset: str, ids: list[str]) -> NotFoundError:
-    import difflib  # noqa: PLC0415
-
-    close = difflib.get_close_matches(asset, ids, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets"
-    return NotFoundError(f"no asset `{asset}` is published", hint=hint)

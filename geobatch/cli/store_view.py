@@ -13,6 +13,7 @@ from geobatch.model.digest import number_to_json
 from geobatch.model.record import AssetRecord, Head, TreeEntry
 
 if TYPE_CHECKING:
+    from geobatch.cli.filters import Filter
     from geobatch.store.tilestore import TileStore
     from geobatch.workflow import ApplySummary
 
@@ -50,6 +51,17 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
         "bytes": {"read": summary.bytes.read, "written": summary.bytes.written},
         "seconds": round(summary.seconds, 3),
     }
+
+
+def found_assets(
+    store: TileStore, head: Head, prefix: str, shown: Filter
+) -> Iterator[tuple[TreeEntry, AssetRecord]]:
+    """Yield the assets whose id begins so and that pass a filter, sorted by id."""
+    for entry in head.tree.entries:
+        if entry.id.startswith(prefix):
+            record = store.record(entry)
+            if shown.passes(record.asset):
+                yield entry, record
 
 
 def asset_row(entry: TreeEntry, record: AssetRecord) -> tuple[str, ...]:

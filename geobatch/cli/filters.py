@@ -1,0 +1,206 @@
+"""Which assets a listing shows: by time, property and place."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from geobatch.model.asset import Asset
+    from geobatch.model.geobox import Bounds
+
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only assets that last past this time."),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="TIME", help="Only assets that start before it.")
+]
+Properties = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--property",
+        metavar="TEST",
+        help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell.",
+    ),
+]
+BoundsText = Annotated[
+    str | None,
+    typer.Option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box."),
+]
+BoundsCrs = Annotated[
+    str, typer.Option("--bounds-crs", metavar="CRS", help="What --bounds is in; x comes first.")
+]
+LONGITUDE_LATITUDE = "EPSG:4326"
+
+_TEST = re.compile(r"([A-Za-z0-9_:]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+    ">=": operator.ge,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """A condition on a property."""
+
+    key: str
+    """Property."""
+    sign: str
+    """One of `= != < <= > >=`."""
+    text: str
+    """What it is compared with, as text."""
+
+    def holds(self, asset: Asset) -> bool:
+        """Return whether an asset has the property and it compares so.
+
+        Numbers compare with numbers, text with text by its characters; a number never equals
+        what is no number.
+        """
+        value = dict(asset.properties).get(self.key)
+        if value is None:
+            return False
+        if isinstance(value, str):
+            return _OPERATORS[self.sign](value, self.text)
+        if not _NUMBER.fullmatch(self.text):
+            return self.sign == "!="
+        is_whole = self.text.lstrip("+-").isdigit()
+        return _OPERATORS[self.sign](value, int(self.text) if is_whole else float(self.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What an asset must be to be shown."""
+
+    since: str | None = None
+    """RFC 3339 in UTC."""
+    until: str | None = None
+    """RFC 3339 in UTC, exclusive."""
+    tests: tuple[Test, ...] = ()
+    """Conditions on properties."""
+    bounds: Bounds | None = None
+    """Box that the asset meets."""
+    crs: str = LONGITUDE_LATITUDE
+    """What the box is in."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether every asset passes."""
+        return self == Filter(crs=self.crs)
+
+    def passes(self, asset: Asset) -> bool:
+        """Return whether an asset is shown."""
+        return (
+            self._is_in_time(asset)
+            and all(test.holds(asset) for test in self.tests)
+            and (self.bounds is None or _meets(asset, self.bounds, self.crs))
+        )
+
+    def _is_in_time(self, asset: Asset) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        if asset.start_time is None:
+            return False
+        start, end = _order(asset.start_time), _order(asset.end_time or asset.start_time)
+        if self.until is not None and start >= _order(self.until):
+            return False
+        # The end is exclusive; an asset without duration is in the instant where it starts.
+        return self.since is None or end > _order(self.since) or start >= _order(self.since)
+
+
+def parse_filter(
+    *,
+    since: str | None,
+    until: str | None,
+    properties: Sequence[str] | None,
+    bounds: str | None,
+    crs: str,
+) -> Filter:
+    """Return the filter that some options spell.
+
+    Raises:
+        typer.BadParameter: One of them is malformed.
+    """
+    first = None if since is None else _time(since, "--since")
+    last = None if until is None else _time(until, "--until")
+    if first is not None and last is not None and _order(first) >= _order(last):
+        raise typer.BadParameter(f"`--until {until}` is not after `--since {since}`")
+    return Filter(
+        since=first,
+        until=last,
+        tests=tuple(_test(text) for text in properties or ()),
+        bounds=None if bounds is None else _bounds(bounds, crs),
+        crs=crs,
+    )
+
+
+def _time(text: str, option: str) -> str:
+    try:
+        found = datetime.fromisoformat(text)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{option}: `{text}` is no time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
+        ) from None
+    return found.isoformat().replace("+00:00", "Z")
+
+
+def _order(time: str) -> tuple[str, str]:
+    return (time[:19], time[19:].strip(".Z").ljust(9, "0"))
+
+
+def _test(text: str) -> Test:
+    match = _TEST.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(
+            f"--property: `{text}` is no condition; write `cloud<20` or `tile=T32TMN`"
+        )
+    return Test(key=match[1], sign=match[2], text=match[3])
+
+
+def _bounds(text: str, crs: str) -> Bounds:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(map(_NUMBER.fullmatch, parts)):
+        raise typer.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
+    left, bottom, right, top = map(float, parts)
+    if bottom > top or (left > right and not _is_geographic(crs)):
+        raise typer.BadParameter(
+            f"--bounds: `{text}` spans nothing; expected left,bottom,right,top"
+        )
+    return (left, bottom, right, top)
+
+
+def _is_geographic(crs: str) -> bool:
+    from geobatch.raster.bounds import is_geographic  # noqa: PLC0415 - rasterio is slow to import
+
+    try:
+        return is_geographic(crs)
+    except ValueError as error:
+        raise typer.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
+
+
+def _meets(asset: Asset, box: Bounds, crs: str) -> bool:
+    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415 - likewise
+
+    turns = (-360.0, 0.0, 360.0) if _is_geographic(crs) else (0.0,)
+    for grid in asset.grids:
+        geobox = grid.geobox
+        found = transform_bounds(geobox.bounds, geobox.crs.identity, crs)
+        if found is None or not all(map(math.isfinite, found)):
+            continue
+        if found[1] > box[3] or box[1] > found[3]:
+            continue
+        # Past the antimeridian the right edge is below the left one: it is a turn further.
+        right = found[2] if found[2] >= found[0] else found[2] + 360
+        box_right = box[2] if box[2] >= box[0] else box[2] + 360
+        if any(found[0] + turn <= box_right and box[0] <= right + turn for turn in turns):
+            return True
+    return False

@@ -1,0 +1,187 @@
+"""The commands that show what is published: ls, info, show, log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geobatch.cli.exits import Exit
+from geobatch.cli.filters import (
+    LONGITUDE_LATITUDE,
+    BoundsCrs,
+    BoundsText,
+    Properties,
+    Since,
+    Until,
+    parse_filter,
+)
+from geobatch.cli.settings import Settings
+from geobatch.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from contextlib import closing
+
+    from geobatch.store.tilestore import TileStore
+
+At = Annotated[
+    str | None,
+    typer.Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
+]
+
+
+def ls(
+    context: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="Only assets whose id begins so.")] = "",
+    *,
+    since: Since = None,
+    until: Until = None,
+    properties: Properties = None,
+    bounds: BoundsText = None,
+    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
+    at: At = None,
+) -> int:
+    """List the published assets."""
+    from geobatch.cli.store_view import asset_json, asset_row, found_assets  # noqa: PLC0415
+    from geobatch.cli.words import columns  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    shown = parse_filter(
+        since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
+    )
+    rows = []
+    with reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        for entry, record in found_assets(store, head, prefix, shown):
+            rows.append(asset_row(entry, record))
+            settings.output.record("asset", **asset_json(entry, record))
+    for line in columns(rows, right={4}):
+        settings.output.line(line)
+    if not rows and not shown.is_open:
+        settings.output.note("no asset passes the filters")
+    elif not rows:
+        settings.output.note(f"no asset begins with `{prefix}`" if prefix else "no asset yet")
+    return Exit.OK
+
+
+def info(
+    context: typer.Context,
+    asset: Annotated[
+        str,
+        typer.Argument(
+            help="Asset id; none for the store itself. With filters, how the ids begin."
+        ),
+    ] = "",
+    *,
+    since: Since = None,
+    until: Until = None,
+    properties: Properties = None,
+    bounds: BoundsText = None,
+    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
+    at: At = None,
+) -> int:
+    """Describe an asset: grids, levels, bands; or the store; or all that pass the filters."""
+    from geobatch.cli.store_view import (  # noqa: PLC0415
+        asset_json,
+        asset_lines,
+        found_assets,
+        store_json,
+        store_lines,
+    )
+
+    settings: Settings = context.obj
+    shown = parse_filter(
+        since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
+    )
+    with reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        if not shown.is_open:
+            is_any = False
+            for found, record in found_assets(store, head, asset, shown):
+                is_any = True
+                for line in asset_lines(found, record):
+                    settings.output.line(line)
+                settings.output.record("asset", **asset_json(found, record))
+            if not is_any:
+                settings.output.note("no asset passes the filters")
+            return Exit.OK
+        if not asset:
+            for line in store_lines(store, head):
+                settings.output.line(line)
+            settings.output.record("store", **store_json(store, head))
+            return Exit.OK
+        entry = head.tree.entry(asset)
+        if entry is None:
+            raise no_asset(asset, [entry.id for entry in head.tree.entries])
+        record = store.record(entry)
+        for line in asset_lines(entry, record):
+            settings.output.line(line)
+        settings.output.record("asset", **asset_json(entry, record))
+    return Exit.OK
+
+
+def show(
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(help="Asset id, or the file of a plan.")],
+    *,
+    at: At = None,
+) -> int:
+    """Print all that was decided of an asset, as JSON; or a saved plan."""
+    import json  # noqa: PLC0415
+
+    from geobatch.cli.plan_file import find_plan  # noqa: PLC0415
+    from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    saved = find_plan(Path(asset))
+    if saved is not None:
+        from geobatch.cli.planning import show_plan  # noqa: PLC0415
+
+        return show_plan(settings, saved)
+    with reading(settings) as store:
+        head = store.head() if at is None else store.at(at)
+        entry = head.tree.entry(asset)
+        if entry is None:
+            raise no_asset(asset, [entry.id for entry in head.tree.entries])
+        document = resolved_json(store, entry)
+        settings.output.line(json.dumps(document, indent=2, ensure_ascii=False))
+        settings.output.record("asset", **document)
+    return Exit.OK
+
+
+def log(
+    context: typer.Context,
+    *,
+    number: Annotated[
+        int, typer.Option("-n", "--max-count", min=1, help="How many commits at most.")
+    ] = 1_000_000,
+) -> int:
+    """List the commits, newest first."""
+    from itertools import islice  # noqa: PLC0415
+
+    from geobatch.cli.store_view import commit_json, commit_line  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    with reading(settings) as store:
+        for head in islice(store.log(), number):
+            settings.output.line(commit_line(head))
+            settings.output.record("commit", **commit_json(head))
+    return Exit.OK
+
+
+def reading(settings: Settings) -> closing[TileStore]:
+    """Return a context with the store open; imported late, for the sake of the other commands."""
+    from contextlib import closing  # noqa: PLC0415
+
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+
+    return closing(TileStore.open(settings.store))
+
+
+def no_asset(asset: str, ids: list[str]) -> NotFoundError:
+    """Return the error of an asset that is not published, with the nearest that is."""
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(asset, ids, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets"
+    return NotFoundError(f"no asset `{asset}` is published", hint=hint)
