@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
-from geobatch.model.asset import Resolution
+from geobatch.model.asset import Asset, Resolution
+from geobatch.model.blocks import BlockChanges, compare
+from geobatch.model.digest import Digest
 from geobatch.model.inputs import Inputs, inputs_of
 from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
-from geobatch.model.record import AssetRecord, Head, TreeEntry
+from geobatch.model.record import AssetRecord, BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
-from geobatch.plan import choose, complete, deletions, needed_records
+from geobatch.plan import block_pairs, choose, complete, deletions, needed_records, wanted_bands
 from geobatch.plan import plan as plan_changes
 from geobatch.resolve import resolve
 from geobatch.resolve.salvage import salvage
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
+from geobatch.store.band_cache import known_bands, remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
 from geobatch.store.origins import origin_of, place_of, real_place
@@ -62,6 +65,15 @@ class Preview:
         return inputs_of(
             self.plan, self.resolution, specs=spec_digests(self.specs), tool=version("geobatch")
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A plan with all that carrying it out needs."""
+
+    preview: Preview
+    records: Mapping[str, AssetRecord]
+    known: Mapping[Digest, BandTiles]
 
 
 Approve = Callable[[Preview], object]
@@ -110,13 +122,12 @@ def preview(
     with SourceCache(Path(store)) as cache:
         count = workers or default_workers()
         resolution = resolve(specs, workers=count, cache=cache, rehash=rehash)
-    found = Preview(plan=_NO_PLAN, specs=specs, resolution=resolution)
-    if not is_store(store):
-        return _plan(found, None, place=store, base=_NO_COMMIT, paths=paths, options=options)[0]
-    with _opened(store) as opened:
-        return _plan(found, opened, place=store, base=opened.head(), paths=paths, options=options)[
-            0
-        ]
+        found = Preview(plan=_NO_PLAN, specs=specs, resolution=resolution)
+        plan_it = partial(_plan, found, cache=cache, place=store, paths=paths, options=options)
+        if not is_store(store):
+            return plan_it(None, base=_NO_COMMIT).preview
+        with _opened(store) as opened:
+            return plan_it(opened, base=opened.head()).preview
 
 
 def apply(
@@ -164,26 +175,27 @@ def apply(
             partial(resolve, workers=count, cache=cache, rehash=rehash),
             keep_going=keep_going,
         )
+        plan_it = partial(_plan, found, cache=cache, place=store, paths=paths, options=options)
         shown = None
         if not is_store(store):
-            shown = _plan(found, None, place=store, base=_NO_COMMIT, paths=paths, options=options)
-            _check(shown[0], approve)
+            shown = plan_it(None, base=_NO_COMMIT)
+            _check(shown.preview, approve)
         with _opened(store, create=True) as opened:
             cache.save()
             base = opened.head()
             if shown is None or base.number:
-                shown = _plan(found, opened, place=store, base=base, paths=paths, options=options)
-                _check(shown[0], approve)
-            ready, records = shown
+                shown = plan_it(opened, base=base)
+                _check(shown.preview, approve)
+            ready = shown.preview
             counts = Counts()
             failures: dict[str, SourceError] | None = {} if keep_going else None
             with Reader() as reader:
                 head = _execute_and_commit(
-                    ready,
+                    shown,
                     opened,
+                    cache=cache,
                     place=store,
                     base=base,
-                    records=records,
                     reader=reader,
                     workers=count,
                     observer=observer or SilentObserver(),
@@ -255,19 +267,23 @@ def _plan(
     found: Preview,
     store: TileStore | None,
     *,
+    cache: SourceCache,
     place: Path,
     base: Head,
     paths: Sequence[Path],
     options: Options,
-) -> tuple[Preview, Mapping[str, AssetRecord]]:
+) -> _Ready:
     declared = frozenset(spec.id for spec in found.specs.specs)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     deleted: tuple[AssetChange, ...] = ()
     records: dict[str, AssetRecord] = {}
+    known: Mapping[Digest, BandTiles] = {}
     if store is not None:
         needed = needed_records(choice.resolution, base=choice.base)
         again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
         records = {entry.id: store.record(entry) for entry in (*needed, *again)}
+        wanted = wanted_bands(choice.resolution, base=choice.base)
+        known = known_bands(cache, wanted, objects=store.objects)
         if options.is_pruning:
             origins = store.origins(base)
             deleted = deletions(
@@ -284,6 +300,8 @@ def _plan(
             base=choice.base,
             records=records,
             store_id="" if store is None else store.id,
+            blocks=_changed_blocks(block_pairs(choice.resolution, records=records), cache),
+            known=known,
         ),
         choice,
         base=base,
@@ -291,7 +309,20 @@ def _plan(
         deleted=deleted,
         max_delete=options.max_delete,
     )
-    return replace(found, plan=made), records
+    return _Ready(preview=replace(found, plan=made), records=records, known=known)
+
+
+def _changed_blocks(
+    pairs: Iterable[tuple[Digest, Digest]], cache: SourceCache
+) -> Mapping[tuple[Digest, Digest], BlockChanges]:
+    """Return which blocks differ between sources, where the tables of both are remembered."""
+    found = {}
+    for old, new in pairs:
+        before, after = cache.get_table(old), cache.get_table(new)
+        changes = None if before is None or after is None else compare(before, after)
+        if changes is not None:
+            found[old, new] = changes
+    return found
 
 
 def _since(change: AssetChange, store: TileStore) -> AssetChange:
@@ -310,19 +341,19 @@ def _check(shown: Preview, approve: Approve) -> None:
 
 
 def _execute_and_commit(
-    ready: Preview,
+    ready: _Ready,
     store: TileStore,
     *,
+    cache: SourceCache,
     place: Path,
     base: Head,
-    records: Mapping[str, AssetRecord],
     reader: Reader,
     workers: int,
     observer: Observer,
     counts: Counts,
     failures: dict[str, SourceError] | None,
 ) -> Head:
-    made = ready.plan
+    made = ready.preview.plan
     if made.is_empty:
         return base
     from geobatch.execute import execute  # noqa: PLC0415
@@ -330,7 +361,8 @@ def _execute_and_commit(
     memory = Remembered(store.backend)
     finished = execute(
         made,
-        records=records,
+        records=ready.records,
+        known=ready.known,
         objects=store.objects,
         index=store.index,
         reader=reader,
@@ -340,33 +372,49 @@ def _execute_and_commit(
         memory=memory,
         failures=failures,
     )
-    changes: dict[str, TreeEntry | None] = {
-        record.asset.id: store.put_record(record) for record in finished
-    }
-    # The last look at the sources: what is published was read from files that stood still.
+    changes: dict[str, TreeEntry | None] = {}
+    bands: dict[Digest, BandTiles] = {}
+    for record in finished:
+        changes[record.asset.id] = store.put_record(record)
+        for band_id, fingerprint in record.fingerprints:
+            bands[fingerprint.pyramid] = record.tiles_of(band_id)
+    changes |= _deleted(made)
     for change in made.changes:
-        if change.op is Op.DELETE:
-            changes[change.id] = None
-        elif change.asset is not None and change.id in changes:
-            try:
-                for tileset in change.asset.tilesets:
-                    for source in tileset.sources:
-                        reader.check(source)
-            except SourceError as error:
-                if failures is None:
-                    raise
-                failures[change.id] = error
-                del changes[change.id]
+        if change.id in changes and change.asset is not None:
+            _check_stood_still(change.asset, reader, changes, failures)
     head = store.publish(
         base=base,
         changes=changes,
         message=_message(change for change in made.changes if change.id in changes),
         tools={name: version(name) for name in _TOOLS},
-        origins=_origins(ready.specs, place),
+        origins=_origins(ready.preview.specs, place),
     )
+    remember_bands(cache, bands)
     if not failures:
         memory.forget()
     return head
+
+
+def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
+    return {change.id: None for change in made.changes if change.op is Op.DELETE}
+
+
+def _check_stood_still(
+    asset: Asset,
+    reader: Reader,
+    changes: dict[str, TreeEntry | None],
+    failures: dict[str, SourceError] | None,
+) -> None:
+    """Look at an asset's sources a last time: what is published was read from still files."""
+    try:
+        for tileset in asset.tilesets:
+            for source in tileset.sources:
+                reader.check(source)
+    except SourceError as error:
+        if failures is None:
+            raise
+        failures[asset.id] = error
+        del changes[asset.id]
 
 
 def _origins(specs: SpecSet, place: Path) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The pure comparison of what shall be with what is."""
 
 from geobatch.plan.complete import complete
-from geobatch.plan.planner import needed_records, plan
+from geobatch.plan.planner import block_pairs, needed_records, plan, wanted_bands
 from geobatch.plan.selection import choose, deletions
 
-__all__ = ["choose", "complete", "deletions", "needed_records", "plan"]
+__all__ = [
+    "block_pairs", "choose", "complete", "deletions", "needed_records", "plan", "wanted_bands",
+]  # fmt: skip

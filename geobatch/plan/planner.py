@@ -81,6 +81,17 @@ def needed_records(resolution: Resolution, *, base: Head) -> tuple[TreeEntry, ..
     )
 
 
+def wanted_bands(resolution: Resolution, *, base: Head) -> frozenset[Digest]:
+    """Return the pyramid fingerprints of bands that may be taken over if they were made before."""
+    entries = {entry.id: entry.fingerprint for entry in base.tree.entries}
+    return frozenset(
+        band_fingerprint(asset, band.id).pyramid
+        for asset in resolution.assets
+        if entries.get(asset.id) != asset_fingerprint(asset)
+        for band in asset.bands
+    )
+
+
 def block_pairs(
     resolution: Resolution, *, records: Mapping[str, AssetRecord]
 ) -> frozenset[tuple[Digest, Digest]]:
