@@ -9,6 +9,7 @@ import typer
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.listing import info, log, ls, reading, show
+from geobatch.cli.plan_commands import Paths, apply, plan
 from geobatch.cli.settings import Settings
 from geobatch.cli.words import count_text
 
@@ -28,15 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SPECS",
-        help="Spec files, or folders of them.",
-        show_default=False,
-        readable=False,  # not checked here: `validate` says it of every file, with its place
-    ),
-]
+
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
@@ -122,57 +115,7 @@ def schema(context: typer.Context) -> int:
     return Exit.OK
 
 
-@app.command(epilog=_EPILOG)
-def plan(
-    context: typer.Context,
-    paths: Paths,
-    *,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 if there are changes.")
-    ] = False,
-) -> int:
-    """Say what apply would do, and do nothing."""
-    import time  # noqa: PLC0415
-
-    from geobatch import workflow  # noqa: PLC0415
-    from geobatch.cli.plan_view import plan_json, plan_lines  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    started = time.perf_counter()
-    made = workflow.plan(paths, store=settings.store, workers=settings.workers)
-    for line in plan_lines(made, seconds=time.perf_counter() - started):
-        settings.output.line(line)
-    settings.output.record("plan", **plan_json(made))
-    return Exit.CHANGES if detailed_exitcode and not made.is_empty else Exit.OK
-
-
-@app.command(epilog=_EPILOG)
-def apply(context: typer.Context, paths: Paths) -> int:
-    """Make the store hold what the specs declare."""
-    from geobatch import workflow  # noqa: PLC0415
-    from geobatch.cli.plan_view import change_json, change_lines  # noqa: PLC0415
-    from geobatch.cli.progress import observing  # noqa: PLC0415
-    from geobatch.cli.store_view import summary_json, summary_lines  # noqa: PLC0415
-    from geobatch.model.plan import Op  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    output = settings.output
-    with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
-        summary = workflow.apply(
-            paths, store=settings.store, workers=settings.workers, observer=observer
-        )
-    for change in summary.plan.changes:
-        if change.op is not Op.KEEP:
-            output.record("asset", **change_json(change))
-    for line in change_lines(summary.plan):
-        output.line(line)
-    for line in summary_lines(summary):
-        output.line(line)
-    output.record("summary", **summary_json(summary))
-    return Exit.OK
-
-
-for _command in (ls, info, show, log):
+for _command in (plan, apply, ls, info, show, log):
     app.command(epilog=_EPILOG)(_command)
 
 

@@ -133,7 +133,7 @@ def show(
     from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
 
     settings: Settings = context.obj
-    saved = find_plan(Path(asset))
+    saved = find_plan(asset)
     if saved is not None:
         from geobatch.cli.planning import show_plan  # noqa: PLC0415
 

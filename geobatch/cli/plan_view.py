@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
+from geobatch.model.plan import Because, Op, Reason
 
-_VERBS = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete"}
-_WORDS = {
+_SIGNS = {
+    "create": Op.CREATE.value,
+    "update": Op.UPDATE.value,
+    "delete": Op.DELETE.value,
+    "blocked": Op.DELETE.value,
+}
+_COUNTED = ("update", "create", "delete")
+_WORDS: dict[str, str] = {
     Reason.NEW_ASSET: "new",
     Reason.SOURCE_CHANGED: "changed",
     Reason.SOURCE_ADDED: "added",
@@ -30,63 +36,89 @@ _WORDS = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
+    Reason.REPLACE_REQUESTED: "is computed anew, as asked for",
+    Reason.NOT_DECLARED: "is not declared",
 }
 REASONS_SHOWN = 8
 
 
-def plan_lines(plan: Plan, *, seconds: float) -> Iterator[str]:
-    """Yield the human form of a plan; assets that stay as they are are only counted."""
-    known = [(plan.sources_by_stat, "by stat"), (plan.sources_hashed, "hashed")]
+def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> Iterator[str]:
+    """Yield the human form of a plan; assets that stay as they are are only counted.
+
+    Args:
+        document: The plan as `geobatch.model.plan_json.plan_json` gives it.
+        seconds: How long it took to make; None for a plan that was saved.
+    """
+    summary = document["summary"]
+    looked = document["looked_at"]
+    known = [(looked["by_stat"], "by stat"), (looked["hashed"], "hashed")]
     ways = ", ".join(f"{number:,} {way}" for number, way in known if number)
-    sources = count_text(plan.sources_by_stat + plan.sources_hashed, "source")
+    sources = count_text(looked["by_stat"] + looked["hashed"], "source")
+    assets = sum(summary[name] for name in (*_COUNTED, "blocked", "unchanged"))
     yield (
-        f"geobatch plan {plan.plan_id[:8]}  base {(plan.base_commit or 'none')[:6]}  "
-        f"{count_text(len(plan.changes), 'asset')}, {sources}{f' ({ways})' if ways else ''}  "
-        f"{seconds:.2f} s"
+        f"geobatch plan {document['plan_id'][:8]}  base {(document['base_commit'] or 'none')[:6]}  "
+        f"{count_text(assets, 'asset')}, {sources}{f' ({ways})' if ways else ''}"
+        f"{'' if seconds is None else f'  {seconds:.2f} s'}"
     )
     yield ""
-    yield from change_lines(plan)
-    if not plan.is_empty:
+    yield from change_lines(document["asset_changes"])
+    if document["asset_changes"]:
         yield ""
-    counts = ", ".join(f"{plan.count(op)} {_VERBS[op]}" for op in (Op.UPDATE, Op.CREATE, Op.DELETE))
-    yield f"Plan: {counts}.  {plan.count(Op.KEEP)} unchanged."
+    counts = [f"{summary[name]} {name}" for name in _COUNTED]
+    counts += [f"{summary['blocked']} blocked"] if summary["blocked"] else []
+    skipped = summary["not_selected"]
+    left = f"  {skipped} not selected." if skipped else ""
+    yield f"Plan: {', '.join(counts)}.  {summary['unchanged']} unchanged.{left}"
+    for refusal in document["refusals"]:
+        yield f"apply would refuse: {refusal}"
 
 
-def change_lines(plan: Plan) -> Iterator[str]:
-    """Yield the human form of the changes of a plan, less what is kept."""
-    changes = [change for change in plan.changes if change.op is not Op.KEEP]
+def change_lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it."""
     rows = [
-        (
-            f"  {change.op.value} {change.id}",
-            f"{change.tiles.compute:,} of {count_text(change.tiles.total, 'tile')}",
-            _VERBS[change.op],
-        )
-        for change in changes
+        (f"  {_SIGNS[change['actions'][0]]} {change['id']}", *_extent(change)) for change in changes
     ]
     for change, line in zip(changes, columns(rows, right={1}), strict=True):
         yield line
         yield from _detail_lines(change)
 
 
-def _detail_lines(change: AssetChange) -> Iterator[str]:
-    if change.op is Op.UPDATE:
-        for reason in change.because[:REASONS_SHOWN]:
-            yield f"      reason   {reason_text(reason)}{_kept(change, reason)}"
-        if len(change.because) > REASONS_SHOWN:
-            yield f"      reason   and {len(change.because) - REASONS_SHOWN} more"
-    if change.tiles.compute:
-        yield f"      levels   {_level_text(change.tiles.by_level)}"
+def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
+    (action,) = change["actions"]
+    tiles = change["tiles"]
+    if action == "blocked":
+        return "", f"blocked: {change['blocked']}"
+    if action == "delete":
+        return count_text(tiles["remove"], "tile"), action
+    return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", action
+
+
+def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
+    (action,) = change["actions"]
+    tiles = change["tiles"]
+    if action == "update":
+        reasons = change["reasons"]
+        for reason in reasons[:REASONS_SHOWN]:
+            kept = (
+                "; level 0 kept"
+                if reason["code"] == Reason.POLICY_CHANGED and change.get("is_level_0_kept")
+                else ""
+            )
+            yield f"      reason   {_reason_text(reason)}{kept}"
+        if len(reasons) > REASONS_SHOWN:
+            yield f"      reason   and {len(reasons) - REASONS_SHOWN} more"
+    if tiles["compute"]:
+        yield f"      levels   {_level_text(tiles['by_level'])}"
         yield (
-            f"      io       read {byte_text(change.bytes_read)}, "
-            f"write <= {byte_text(change.bytes_write_max)}"
+            f"      io       read {byte_text(change['bytes']['read'])}, "
+            f"write <= {byte_text(change['bytes']['write_max'])}"
         )
 
 
-def _kept(change: AssetChange, reason: Because) -> str:
-    is_kept = reason.reason is Reason.POLICY_CHANGED and all(
-        work.start is Start.LEVEL_0 for work in change.work
-    )
-    return "; level 0 kept" if is_kept else ""
+def _reason_text(reason: Mapping[str, str]) -> str:
+    # A plan that a newer minor version saved may give reasons that have no word here.
+    word = _WORDS.get(reason["code"], reason["code"])
+    return " ".join(part for part in (reason["path"], word, reason["detail"]) if part)
 
 
 def reason_text(because: Because) -> str:
@@ -94,7 +126,12 @@ def reason_text(because: Because) -> str:
     return " ".join(part for part in (because.path, _WORDS[because.reason], because.detail) if part)
 
 
-def _level_text(by_level: tuple[int, ...]) -> str:
+def because_json(because: Because) -> dict[str, str]:
+    """Return the machine form of a reason."""
+    return {"code": because.reason.value, "path": because.path, "detail": because.detail}
+
+
+def _level_text(by_level: Sequence[int]) -> str:
     """Return tile counts per level, equal neighbours folded: `L0 9 - L1 4 - L2..L5 1 each`."""
     parts = []
     for count, group in groupby(enumerate(by_level), key=lambda item: item[1]):
@@ -103,42 +140,3 @@ def _level_text(by_level: tuple[int, ...]) -> str:
             span = f"L{levels[0]}" if len(levels) == 1 else f"L{levels[0]}..L{levels[-1]}"
             parts.append(f"{span} {count:,}" + (" each" if len(levels) > 1 else ""))
     return " - ".join(parts)
-
-
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """Return the machine form of a plan."""
-    return {
-        "format_version": "1.0",
-        "plan_id": plan.plan_id,
-        "store_id": plan.store_id or None,
-        "base_commit": plan.base_commit,
-        "changes": not plan.is_empty,
-        "sources": {"hashed": plan.sources_hashed, "by_stat": plan.sources_by_stat},
-        "asset_changes": [
-            change_json(change) for change in plan.changes if change.op is not Op.KEEP
-        ],
-        "summary": {
-            **{verb: plan.count(op) for op, verb in _VERBS.items()},
-            "unchanged": plan.count(Op.KEEP),
-        },
-    }
-
-
-def change_json(change: AssetChange) -> dict[str, Any]:
-    """Return the machine form of one asset's change."""
-    return {
-        "id": change.id,
-        "actions": [_VERBS.get(change.op, "keep")],
-        "reasons": [because_json(because) for because in change.because],
-        "tiles": {
-            "compute": change.tiles.compute,
-            "total": change.tiles.total,
-            "by_level": list(change.tiles.by_level),
-        },
-        "bytes": {"read": change.bytes_read, "write_max": change.bytes_write_max},
-    }
-
-
-def because_json(because: Because) -> dict[str, str]:
-    """Return the machine form of a reason."""
-    return {"code": because.reason.value, "path": because.path, "detail": because.detail}

@@ -1,0 +1,183 @@
+"""Saved plans: a JSON document, and beside it a file with a line per tile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from geobatch.errors import FormatError, PlanError, StalePlanError
+from geobatch.model.inputs import Inputs, differences
+from geobatch.model.plan import Options, Plan
+from geobatch.model.plan_json import (
+    FORMAT_VERSION,
+    inputs_from_json,
+    inputs_json,
+    options_from_json,
+    options_json,
+    plan_json,
+    tile_rows,
+)
+
+if TYPE_CHECKING:
+    from geobatch.workflow import Preview
+
+TILES_SUFFIX = ".tiles.jsonl"
+"""What the name of the file with a line per tile adds to that of the plan."""
+PREFIX_DIGITS = 8
+"""How many digits of a plan id are enough to name it."""
+_SHOWN = 10
+_HEAD = 64
+"""How much of a file must look like a JSON object for it to be parsed as one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPlan:
+    """A plan that was read from a file."""
+
+    file: Path
+    """Where it was."""
+    document: Mapping[str, Any]
+    """All that it says."""
+    plan_id: str
+    """Id of the plan."""
+    paths: tuple[Path, ...]
+    """Spec files and folders that it was made from, as they were given."""
+    options: Options
+    """What it was to cover."""
+    inputs: Inputs
+    """What it was made of."""
+
+
+def plan_document(preview: Preview, *, paths: Sequence[Path], options: Options) -> dict[str, Any]:
+    """Return the whole document of a plan: what `plan --json` prints and `plan -o` saves."""
+    return {
+        **plan_json(preview.plan),
+        **inputs_json(preview.plan, preview.inputs()),
+        "paths": [str(path) for path in paths],
+        "options": options_json(options),
+    }
+
+
+def write_plan(file: Path, document: Mapping[str, Any], plan: Plan) -> None:
+    """Save a plan, the file of its tiles first; each appears whole or not at all.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    tiles = file.with_name(file.name + TILES_SUFFIX)
+    digest = hashlib.sha256()
+    count = 0
+
+    def rows(stream: IO[bytes]) -> None:
+        nonlocal count
+        for row in tile_rows(plan):
+            line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
+            digest.update(line)
+            stream.write(line)
+            count += 1
+
+    _write_whole(tiles, rows)
+    beside = {"file": tiles.name, "count": count, "sha256": digest.hexdigest()}
+    text = json.dumps({**document, "tiles": beside}, indent=2, allow_nan=False) + "\n"
+    _write_whole(file, lambda stream: stream.write(text.encode()))
+
+
+def find_plan(name: str | Path) -> SavedPlan | None:
+    """Return the plan that a file holds; None if it is no file, or something else.
+
+    A plan is a JSON object that has a `format_version` and a `plan_id`.
+
+    Raises:
+        FormatError: A newer geobatch wrote it, or it is damaged.
+    """
+    path = Path(name)
+    try:
+        with path.open("rb") as stream:
+            if not stream.read(_HEAD).lstrip().startswith(b"{"):
+                return None
+            stream.seek(0)
+            document = json.load(stream)
+    except (OSError, ValueError):  # whoever reads it as something else will say what is wrong
+        return None
+    if not isinstance(document, dict) or not document.keys() >= {"format_version", "plan_id"}:
+        return None
+    return _saved(path, document)
+
+
+def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
+    version = document["format_version"]
+    if str(version).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+        raise FormatError(
+            f"`{path}` has format version `{version}`, this geobatch knows {FORMAT_VERSION}",
+            hint="make the plan and apply it with the same geobatch",
+        )
+    try:
+        return SavedPlan(
+            file=path,
+            document=document,
+            plan_id=str(document["plan_id"]),
+            paths=tuple(Path(name) for name in document["paths"]),
+            options=options_from_json(document["options"]),
+            inputs=inputs_from_json(document),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"`{path}` is no whole plan: {type(error).__name__} {error}",
+            hint="make it again with `geobatch plan -o`",
+        ) from error
+
+
+def approval(saved: SavedPlan) -> Callable[[Preview], None]:
+    """Return a check that a plan is the saved one; it raises StalePlanError where it is not."""
+
+    def approve(preview: Preview) -> None:
+        if preview.plan.plan_id == saved.plan_id:
+            return
+        found = list(dict.fromkeys(differences(saved.inputs, preview.inputs())))
+        shown = "; ".join(found[:_SHOWN]) or "it was made by other rules"
+        more = f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+        raise StalePlanError(
+            f"`{saved.file}` is stale: {shown}{more}",
+            hint="nothing was done; make a new plan and review it",
+        )
+
+    return approve
+
+
+def expectation(plan_id: str) -> Callable[[Preview], None]:
+    """Return a check that a plan has an id, of which the first digits may be given.
+
+    Raises:
+        PlanError: The id has fewer than 8 digits, or is none.
+    """
+    wanted = plan_id.lower()
+    if not PREFIX_DIGITS <= len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):
+        raise PlanError(
+            f"`{plan_id}` is no plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
+        )
+
+    def approve(preview: Preview) -> None:
+        if not preview.plan.plan_id.startswith(wanted):
+            raise StalePlanError(
+                f"the plan is `{preview.plan.plan_id[: max(len(wanted), PREFIX_DIGITS)]}`, "
+                f"expected `{wanted}`: the specs, the sources, the options or the store differ",
+                hint="nothing was done; `geobatch plan` shows what would be done now, and "
+                "`geobatch plan -o FILE` saves a plan that can tell what differs",
+            )
+
+    return approve
+
+
+def _write_whole(file: Path, write: Callable[[IO[bytes]], object]) -> None:
+    aside = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        with aside.open("wb") as stream:
+            write(stream)
+        aside.replace(file)
+    finally:
+        aside.unlink(missing_ok=True)

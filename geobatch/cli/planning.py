@@ -1,0 +1,164 @@
+"""What `plan` and `apply` do, of specs and of saved plans."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from geobatch import workflow
+from geobatch.cli.exits import Exit
+from geobatch.cli.plan_file import (
+    SavedPlan,
+    approval,
+    expectation,
+    find_plan,
+    plan_document,
+    write_plan,
+)
+from geobatch.cli.plan_view import change_lines, plan_lines
+from geobatch.cli.settings import Settings
+from geobatch.model.plan import Op, Options
+from geobatch.model.plan_json import change_json, plan_json
+
+_LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for."""
+
+    options: Options
+    """What to cover."""
+    rehash: bool
+    """Whether to read every source."""
+    expected: str | None = None
+    """Id, or its first digits, that the plan must have."""
+    keep_going: bool = False
+    """Whether to publish what can be made."""
+
+
+def options_of(
+    *,
+    select: Sequence[str] | None,
+    replace: Sequence[str] | None,
+    prune: bool,
+    max_delete: str | None,
+) -> Options:
+    """Return the options of a command line.
+
+    Raises:
+        typer.BadParameter: A value is wrong.
+    """
+    if max_delete is not None and _LIMIT.fullmatch(max_delete) is None:
+        raise typer.BadParameter(
+            f"`--max-delete` needs a number of assets or a share such as `25%`, got `{max_delete}`"
+        )
+    if max_delete is not None and not prune:
+        raise typer.BadParameter("`--max-delete` is about `--prune`, which is not given")
+    return Options(
+        select=tuple(select or ()),
+        replace=tuple(replace or ()),
+        is_pruning=prune,
+        max_delete=max_delete,
+    )
+
+
+def run_plan(
+    settings: Settings, paths: Sequence[Path], asked: Asked, *, file: Path | None, detailed: bool
+) -> Exit:
+    """Print a plan, and save it if a file is named."""
+    started = time.perf_counter()
+    _refuse_plans(paths, "plan")
+    preview = workflow.preview(
+        paths,
+        store=settings.store,
+        workers=settings.workers,
+        rehash=asked.rehash,
+        options=asked.options,
+    )
+    made = preview.plan
+    output = settings.output
+    if file is None and not output.is_json:
+        document = plan_json(made)
+    else:
+        document = plan_document(preview, paths=paths, options=asked.options)
+    if file is not None:
+        write_plan(file, document, made)
+    for line in plan_lines(document, seconds=time.perf_counter() - started):
+        output.line(line)
+    if file is not None:
+        output.note(f"saved {file}; `geobatch apply {file}` carries it out, exactly or not at all")
+    output.record("plan", **document)
+    return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
+
+
+def show_plan(settings: Settings, saved: SavedPlan) -> Exit:
+    """Print a saved plan."""
+    for line in plan_lines(saved.document):
+        settings.output.line(line)
+    settings.output.record("plan", **saved.document)
+    return Exit.OK
+
+
+def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
+    """Carry out specs, or a saved plan."""
+    from geobatch.cli.progress import observing  # noqa: PLC0415
+    from geobatch.cli.store_view import summary_json, summary_lines  # noqa: PLC0415
+
+    saved = find_plan(paths[0]) if len(paths) == 1 else None
+    options = asked.options
+    if saved is None:
+        _refuse_plans(paths, "apply")
+        if asked.expected and asked.keep_going:
+            raise typer.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
+        approve = expectation(asked.expected) if asked.expected else lambda _: None
+    else:
+        if asked.options != Options() or asked.keep_going or asked.expected:
+            raise typer.BadParameter(
+                f"`{saved.file}` is a plan, which is carried out as it is or not at all: "
+                "no option but `--rehash` goes with it"
+            )
+        paths, options, approve = saved.paths, saved.options, approval(saved)
+    output = settings.output
+    with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
+        summary = workflow.apply(
+            paths,
+            store=settings.store,
+            workers=settings.workers,
+            observer=observer,
+            rehash=asked.rehash,
+            options=options,
+            keep_going=asked.keep_going,
+            approve=approve,
+        )
+    failed = {failure.id for failure in summary.failures}
+    changes = [
+        change_json(change)
+        for change in summary.plan.changes
+        if change.op is not Op.KEEP and change.id not in failed
+    ]
+    for change in changes:
+        output.record("asset", **change)
+    for line in change_lines(changes):
+        output.line(line)
+    for failure in summary.failures:
+        output.record("failure", id=failure.id, code=failure.code, message=failure.message)
+        output.note(f"failed: {failure.id}: {failure.message}")
+    for line in summary_lines(summary):
+        output.line(line)
+    output.record("summary", **summary_json(summary))
+    return Exit.PARTIAL if failed else Exit.OK
+
+
+def _refuse_plans(paths: Sequence[Path], command: str) -> None:
+    for path in paths:
+        if find_plan(path) is not None:
+            raise typer.BadParameter(
+                f"`{path}` is a saved plan, not a spec: `geobatch apply {path}`, and nothing else, "
+                f"carries it out; `geobatch {command}` of specs takes specs alone"
+            )

@@ -1,0 +1,178 @@
+"""Plans as JSON, in the form that `plan --json` prints and `plan -o` saves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from geobatch.model.digest import Json
+from geobatch.model.inputs import AssetInput, Inputs, SourceInput
+from geobatch.model.plan import AssetChange, BandWork, Op, Options, Plan, Reason, Start
+
+FORMAT_VERSION = "1.0"
+"""Minor versions add members; a reader refuses a major version that it does not know."""
+VERBS = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete", Op.KEEP: "keep"}
+_RISKS = (
+    Reason.BAND_REMOVED, Reason.DTYPE_CHANGED, Reason.GRID_CHANGED, Reason.TILING_CHANGED,
+)  # fmt: skip
+"""Reasons that may break who reads the asset."""
+
+
+def plan_json(plan: Plan) -> dict[str, Json]:
+    """Return what a plan would do; assets that stay as they are are only counted."""
+    listed = [change for change in plan.changes if change.op is not Op.KEEP]
+    return {
+        "format_version": FORMAT_VERSION,
+        "plan_id": plan.plan_id,
+        "store_id": plan.store_id or None,
+        "base_commit": plan.base_commit,
+        "changes": not plan.is_empty,
+        "looked_at": {"hashed": plan.sources_hashed, "by_stat": plan.sources_by_stat},
+        "asset_changes": [change_json(change) for change in listed],
+        "refusals": list(plan.refusals),
+        "summary": {
+            **{VERBS[op]: plan.count(op) for op in (Op.CREATE, Op.UPDATE, Op.DELETE)},
+            "blocked": sum(1 for change in listed if change.blocked),
+            "unchanged": plan.count(Op.KEEP),
+            "not_selected": plan.not_selected,
+        },
+    }
+
+
+def change_json(change: AssetChange) -> dict[str, Json]:
+    """Return what happens to one asset."""
+    tiles = change.tiles
+    is_kept = bool(change.work) and all(work.start is Start.LEVEL_0 for work in change.work)
+    document: dict[str, Json] = {
+        "id": change.id,
+        "actions": ["blocked" if change.blocked else VERBS[change.op]],
+        "reasons": [
+            {"code": because.reason.value, "path": because.path, "detail": because.detail}
+            for because in change.because
+        ],
+        "tiles": {
+            "compute": tiles.compute,
+            "total": tiles.total,
+            "add": tiles.add,
+            "change": tiles.change,
+            "remove": tiles.remove,
+            "unchanged": tiles.unchanged,
+            "by_level": list(tiles.by_level),
+        },
+        "bytes": {"read": change.bytes_read, "write_max": change.bytes_write_max},
+        "risks": _risks(change),
+    }
+    if is_kept:
+        document["is_level_0_kept"] = True
+    if change.blocked:
+        document["blocked"] = change.blocked
+    return document
+
+
+def _risks(change: AssetChange) -> list[str]:
+    found = {because.reason for because in change.because}
+    risks = [reason.value for reason in _RISKS if reason in found]
+    return ["ASSET_DELETED", *risks] if change.op is Op.DELETE else risks
+
+
+def inputs_json(plan: Plan, inputs: Inputs) -> dict[str, Json]:
+    """Return what a plan was made of, as members beside those of `plan_json`."""
+    blocks = {(change.id, *item) for change in plan.changes for item in change.blocks_changed}
+    changed = {(asset_id, uri): count for asset_id, uri, count in blocks}
+    return {
+        "tool": {"name": "geobatch", "version": inputs.tool},
+        "spec_digest": inputs.spec_digest,
+        "assets": [
+            {
+                "id": asset.id,
+                "path": asset.path,
+                "spec": asset.spec,
+                "fingerprint": asset.fingerprint,
+            }
+            for asset in inputs.assets
+        ],
+        "deleted": list(inputs.deleted),
+        "sources": [
+            {
+                "asset": asset.id,
+                "uri": source.uri,
+                "digest": source.digest,
+                "size": source.size,
+                "blocks_changed": changed.get((asset.id, source.uri)),
+            }
+            for asset in inputs.assets
+            for source in asset.sources
+        ],
+    }
+
+
+def inputs_from_json(document: dict[str, Json]) -> Inputs:
+    """Return what the plan of a document was made of.
+
+    Raises:
+        KeyError, TypeError, AttributeError: It is no such document.
+    """
+    sources: dict[str, list[SourceInput]] = {}
+    for row in document["sources"]:
+        source = SourceInput(uri=row["uri"], digest=row["digest"], size=row["size"])
+        sources.setdefault(row["asset"], []).append(source)
+    return Inputs(
+        store_id=document["store_id"] or "",
+        base_commit=document["base_commit"],
+        tool=document["tool"]["version"],
+        assets=tuple(
+            AssetInput(
+                id=row["id"],
+                path=row["path"],
+                spec=row["spec"],
+                fingerprint=row["fingerprint"],
+                sources=tuple(sources.get(row["id"], ())),
+            )
+            for row in document["assets"]
+        ),
+        deleted=tuple(document["deleted"]),
+    )
+
+
+def options_json(options: Options) -> dict[str, Json]:
+    """Return options as JSON."""
+    return {
+        "select": list(options.select),
+        "replace": list(options.replace),
+        "prune": options.is_pruning,
+        "max_delete": options.max_delete,
+    }
+
+
+def options_from_json(document: dict[str, Json]) -> Options:
+    """Invert `options_json`.
+
+    Raises:
+        KeyError, TypeError: It is no such document.
+    """
+    return Options(
+        select=tuple(document["select"]),
+        replace=tuple(document["replace"]),
+        is_pruning=bool(document["prune"]),
+        max_delete=document["max_delete"],
+    )
+
+
+def tile_rows(plan: Plan) -> Iterator[dict[str, Json]]:
+    """Yield every tile that a plan recomputes, values and masks: as many as it counts."""
+    for change in plan.changes:
+        for work in change.work:
+            yield from _band_rows(change, work)
+
+
+def _band_rows(change: AssetChange, work: BandWork) -> Iterator[dict[str, Json]]:
+    if change.asset is None:
+        return
+    band = change.asset.band(work.band)
+    level_count = change.asset.grid(band.grid).geobox.level_count
+    for level, tiles in enumerate(work.dirty(level_count)):
+        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
+        for row, col in tiles:
+            place = {"asset": change.id, "band": band.id, "level": level, "row": row, "col": col}
+            yield {**place, "is_mask": False}
+            if has_mask:
+                yield {**place, "is_mask": True}
