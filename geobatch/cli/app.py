@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.listing import info, log, ls, reading, show
+from geobatch.cli.explain_commands import diff, status, why
+from geobatch.cli.listing import info, log, ls, show
 from geobatch.cli.plan_commands import Paths, apply, plan
 from geobatch.cli.settings import Settings
 from geobatch.cli.words import count_text
@@ -117,83 +118,3 @@ def schema(context: typer.Context) -> int:
 
 for _command in (plan, apply, ls, info, show, log):
     app.command(epilog=_EPILOG)(_command)
-
-
-@app.command(epilog=_EPILOG)
-def diff(
-    context: typer.Context,
-    a: Annotated[
-        str, typer.Argument(metavar="A", help="A commit, ASSET@COMMIT, or an asset of the head.")
-    ],
-    b: Annotated[
-        str | None,
-        typer.Argument(metavar="[B]", help="Likewise; by default the head.", show_default=False),
-    ] = None,
-    *,
-    stats: Annotated[
-        bool, typer.Option("--stats", help="Compare values too, of the tiles that differ.")
-    ] = False,
-    level: Annotated[
-        int | None, typer.Option("--level", min=0, help="Level of --stats.  [default: 0]")
-    ] = None,
-    tiles: Annotated[bool, typer.Option("--tiles", help="List the tiles that differ.")] = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
-    ] = False,
-) -> int:
-    """Compare two commits, or two assets, by tile and by value."""
-    import time  # noqa: PLC0415
-
-    from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
-    from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
-    from geobatch.explain.target import find_targets  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    if level is not None and not stats:
-        raise typer.BadParameter("`--level` is about `--stats`, which is not given")
-    started = time.perf_counter()
-    with reading(settings) as store:
-        found = compare(store, *find_targets(store, a, b))
-        values = {}
-        if stats:
-            from geobatch.explain.values import check_level, value_diffs  # noqa: PLC0415
-
-            check_level(store, found, level or 0)
-            values = {
-                asset.id: list(
-                    value_diffs(store, asset, level=level or 0, workers=settings.workers)
-                )
-                for asset in found.assets
-            }
-        for line in diff_lines(found, values, seconds=time.perf_counter() - started):
-            settings.output.line(line)
-        for asset in found.assets if tiles else ():
-            for tile in changed_tiles(store, asset):
-                settings.output.line(tile_line(asset, tile))
-                settings.output.record("tile", **tile_json(asset, tile))
-        settings.output.record("diff", **diff_json(found, values))
-    return Exit.ERROR if exit_code and not found.is_empty else Exit.OK
-
-
-@app.command(epilog=_EPILOG)
-def status(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[SPECS]",
-            help="Spec files, or folders of them; none for the store alone.",
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
-    """Say how the store stands to specs and sources; changes nothing."""
-    from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
-    from geobatch.explain.status import status as find_status  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    found = find_status(settings.store, paths or (), workers=settings.workers)
-    for line in status_lines(found):
-        settings.output.line(line)
-    settings.output.record("status", **status_json(found))
-    return Exit.OK

@@ -6,16 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, SpecError
-from geobatch.model.asset import Asset, Resolution
-from geobatch.model.blocks import BlockTable, compare
+from geobatch.errors import GeobatchError, Problem, SpecError
+from geobatch.explain.reasons import changed_blocks
+from geobatch.model.asset import Resolution
+from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import Digest
 from geobatch.model.look import Look
 from geobatch.model.plan import Plan
 from geobatch.model.record import Head
 from geobatch.plan.planner import block_pairs, needed_records, plan
 from geobatch.resolve import resolve
-from geobatch.spec import SpecSet, expand, load, validate
+from geobatch.resolve.salvage import salvage
+from geobatch.spec import SpecSet, load
 from geobatch.store.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
@@ -40,15 +42,18 @@ class BorrowedCache:
 
     def __init__(self, cache: SourceCache) -> None:
         self._cache = cache
+        self._looks: dict[str, Look] = {}
         self._tables: dict[Digest, BlockTable] = {}
         self._crs: dict[str, str] = {}
 
     def get_looks(self, paths: Collection[str]) -> Mapping[str, Look]:
         """Return the last looks at files; see `SourceCache.get_looks`."""
-        return self._cache.get_looks(paths)
+        known = self._cache.get_looks([path for path in paths if path not in self._looks])
+        return {**known, **{path: self._looks[path] for path in paths if path in self._looks}}
 
     def put_looks(self, looks: Mapping[str, Look]) -> None:
-        """Forget: no file is looked at twice."""
+        """Keep looks at files."""
+        self._looks.update(looks)
 
     def get_table(self, digest: Digest) -> BlockTable | None:
         """Return the block table of a source, or None."""
@@ -81,36 +86,26 @@ def find_declared(
     Raises:
         SpecError: The specs are wrong in other things than missing files.
     """
-    missing: dict[str, tuple[str, ...]] = {}
-    try:
-        specs = validate(paths)
-    except SpecError as error:
-        if any(problem.rule != "missing-file" for problem in error.problems):
+    specs = load(paths)
+    chosen = tuple(spec for spec in specs.specs if only in (None, spec.id))
+    errors: dict[str, GeobatchError] = {}
+
+    def resolve_some(some: SpecSet) -> Resolution:
+        try:
+            return resolve(some, workers=workers, cache=cache)
+        except GeobatchError as error:
+            if len(some.specs) == 1:
+                errors[some.specs[0].id] = error
             raise
-        specs = load(paths)
-        for spec in specs.specs:
-            try:
-                expand(spec)
-            except SpecError as found:
-                missing[spec.id] = tuple(map(_short, found.problems))
-    whole = tuple(
-        spec for spec in specs.specs if spec.id not in missing and only in (None, spec.id)
+
+    resolution, failures = salvage(SpecSet(specs=chosen), resolve_some)
+    troubles = {failure.id: errors[failure.id] for failure in failures}
+    missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
+    return Declared(
+        resolution=resolution,
+        missing={name: _messages(error) for name, error in missing.items()},
+        broken={name: _messages(error) for name, error in troubles.items() if name not in missing},
     )
-    try:
-        resolution = resolve(SpecSet(specs=whole), workers=workers, cache=cache)
-    except (SpecError, SourceError, PlanError):
-        broken: dict[str, tuple[str, ...]] = {}
-        assets: list[Asset] = []
-        for spec in whole:
-            try:
-                one = resolve(SpecSet(specs=(spec,)), workers=workers, cache=cache)
-            except (SpecError, SourceError, PlanError) as found:
-                broken[spec.id] = _messages(found)
-            else:
-                assets += one.assets
-        resolution = Resolution(assets=tuple(assets))
-        return Declared(resolution=resolution, missing=missing, broken=broken)
-    return Declared(resolution=resolution, missing=missing, broken={})
 
 
 def plan_declared(
@@ -125,13 +120,7 @@ def plan_declared(
     if store is None:
         return plan(resolution, base=NO_COMMIT, records={}, store_id="")
     records = {entry.id: store.record(entry) for entry in needed_records(resolution, base=head)}
-    blocks = {}
-    for was, now in block_pairs(resolution, records=records):
-        tables = cache.get_table(was), cache.get_table(now)
-        if tables[0] is not None and tables[1] is not None:
-            changes = compare(tables[0], tables[1])
-            if changes is not None:
-                blocks[was, now] = changes
+    blocks = changed_blocks(block_pairs(resolution, records=records), cache.get_table)
     return plan(resolution, base=head, records=records, store_id=store.id, blocks=blocks)
 
 

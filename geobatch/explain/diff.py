@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from geobatch.errors import PlanError
+from geobatch.explain.reasons import Tables, no_tables, reasons_between
 from geobatch.explain.target import Target, listed
 from geobatch.model.asset import Asset
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.plan import Because, Op, Reason
+from geobatch.model.plan import Because, Op
 from geobatch.model.record import ArrayKey, AssetRecord, PageRef, TreeEntry
-from geobatch.plan.because import because_of
 from geobatch.store.index import Entries, Places
 from geobatch.store.tilestore import TileStore
 
@@ -92,8 +91,14 @@ class TileChange:
     """Added (CREATE), removed (DELETE), or with other pixels (UPDATE)."""
 
 
-def compare(store: TileStore, a: Target, b: Target) -> StateDiff:
+def compare(store: TileStore, a: Target, b: Target, *, tables: Tables = no_tables) -> StateDiff:
     """Return how two states differ; of equal subtrees nothing is read.
+
+    Args:
+        store: The store.
+        a: The first state.
+        b: The second state.
+        tables: What is remembered of sources.
 
     Raises:
         NotFoundError: A commit has no such asset.
@@ -101,7 +106,7 @@ def compare(store: TileStore, a: Target, b: Target) -> StateDiff:
         CorruptObjectError: A document or an index page is damaged.
     """
     if a.asset is not None:
-        found = _asset_diff(store, a.entry, b.entry)
+        found = _asset_diff(store, a.entry, b.entry, tables)
         is_equal = found.op is Op.KEEP
         assets = () if is_equal else (found,)
         return StateDiff(a=a, b=b, assets=assets, unchanged=int(is_equal))
@@ -112,7 +117,9 @@ def compare(store: TileStore, a: Target, b: Target) -> StateDiff:
     return StateDiff(
         a=a,
         b=b,
-        assets=tuple(_asset_diff(store, old.get(name), new.get(name)) for name in differing),
+        assets=tuple(
+            _asset_diff(store, old.get(name), new.get(name), tables) for name in differing
+        ),
         unchanged=len(every) - len(differing),
     )
 
@@ -187,7 +194,9 @@ class _Side:
         return self.pixels == other.pixels
 
 
-def _asset_diff(store: TileStore, before: TreeEntry | None, after: TreeEntry | None) -> AssetDiff:
+def _asset_diff(
+    store: TileStore, before: TreeEntry | None, after: TreeEntry | None, tables: Tables
+) -> AssetDiff:
     entry = after or before
     if entry is None:
         raise ValueError("an asset of neither state")
@@ -196,7 +205,7 @@ def _asset_diff(store: TileStore, before: TreeEntry | None, after: TreeEntry | N
     if old is not None and new is not None:
         if old.asset.id != new.asset.id:
             _check_planes(old.asset, new.asset)
-        because = _because(old.asset, new.asset)
+        because = reasons_between(old.asset, new.asset, tables=tables)
         arrays = _array_diffs(store, old, new)
         op = Op.UPDATE if because or arrays or _differ(before, after) else Op.KEEP
     else:
@@ -208,17 +217,6 @@ def _asset_diff(store: TileStore, before: TreeEntry | None, after: TreeEntry | N
 def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:
     """Return whether entries of one name differ; between two names, the names always do."""
     return before is not None and after is not None and before.id == after.id and before != after
-
-
-def _because(old: Asset, new: Asset) -> tuple[Because, ...]:
-    renamed = replace(new, id=old.id)
-    if asset_fingerprint(renamed) == asset_fingerprint(old):
-        return ()
-    return tuple(
-        # Which blocks of a source differ is known of files, and a commit keeps none.
-        replace(because, detail="") if because.reason is Reason.SOURCE_CHANGED else because
-        for because in because_of(renamed, old)
-    )
 
 
 def _check_planes(old: Asset, new: Asset) -> None:

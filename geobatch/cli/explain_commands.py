@@ -1,0 +1,137 @@
+"""The commands `diff`, `status` and `why`, which explain and change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geobatch.cli.exits import Exit
+from geobatch.cli.listing import reading
+from geobatch.cli.settings import Settings
+
+
+def diff(
+    context: typer.Context,
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A commit, ASSET@COMMIT, or an asset of the head.")
+    ],
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="[B]", help="Likewise; by default the head.", show_default=False),
+    ] = None,
+    *,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Compare values too, of the tiles that differ.")
+    ] = False,
+    level: Annotated[
+        int | None, typer.Option("--level", min=0, help="Level of --stats.  [default: 0]")
+    ] = None,
+    tiles: Annotated[bool, typer.Option("--tiles", help="List the tiles that differ.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
+    ] = False,
+) -> int:
+    """Compare two commits, or two assets, by tile and by value."""
+    import time  # noqa: PLC0415
+
+    from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
+    from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
+    from geobatch.explain.target import find_targets  # noqa: PLC0415
+    from geobatch.store.cache import SourceCache  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    if level is not None and not stats:
+        raise typer.BadParameter("`--level` is about `--stats`, which is not given")
+    started = time.perf_counter()
+    with reading(settings) as store, SourceCache(settings.store) as cache:
+        found = compare(store, *find_targets(store, a, b), tables=cache.get_table)
+        values = {}
+        if stats:
+            from geobatch.explain.values import check_level, value_diffs  # noqa: PLC0415
+
+            check_level(store, found, level or 0)
+            values = {
+                asset.id: list(
+                    value_diffs(store, asset, level=level or 0, workers=settings.workers)
+                )
+                for asset in found.assets
+            }
+        for line in diff_lines(found, values, seconds=time.perf_counter() - started):
+            settings.output.line(line)
+        for asset in found.assets if tiles else ():
+            for tile in changed_tiles(store, asset):
+                settings.output.line(tile_line(asset, tile))
+                settings.output.record("tile", **tile_json(asset, tile))
+        settings.output.record("diff", **diff_json(found, values))
+    return Exit.ERROR if exit_code and not found.is_empty else Exit.OK
+
+
+def status(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPECS]",
+            help="Spec files, or folders of them; none for the store alone.",
+            show_default=False,
+            readable=False,  # loading says it of every file, with its place
+        ),
+    ] = None,
+) -> int:
+    """Say how the store stands to specs and sources; changes nothing."""
+    from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
+    from geobatch.explain.status import status as find_status  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    found = find_status(settings.store, paths or (), workers=settings.workers)
+    for line in status_lines(found):
+        settings.output.line(line)
+    settings.output.record("status", **status_json(found))
+    return Exit.OK
+
+
+def why(
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(help="Asset id.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPECS]",
+            help="Spec files, or folders of them, to say what the next apply would do.",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    *,
+    tile: Annotated[
+        str | None, typer.Option("--tile", metavar="LEVEL/ROW/COL", help="One tile.")
+    ] = None,
+    band: Annotated[str | None, typer.Option("--band", help="One band.")] = None,
+) -> int:
+    """Say what a tile came from, when it last changed, and what the next apply does with it."""
+    from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
+    from geobatch.explain.origin import TilePlace  # noqa: PLC0415
+    from geobatch.explain.why import why as explain  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    place = None
+    if tile is not None:
+        parts = tile.split("/")
+        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+            raise typer.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
+        level, row, col = map(int, parts)
+        place = TilePlace(level=level, row=row, col=col)
+    found = explain(
+        settings.store,
+        asset,
+        place=place,
+        band=band,
+        paths=paths or (),
+        workers=settings.workers,
+    )
+    for line in why_lines(found):
+        settings.output.line(line)
+    settings.output.record("why", **why_json(found))
+    return Exit.OK

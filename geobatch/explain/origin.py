@@ -1,0 +1,168 @@
+"""Where the pixels of a tile come from: its footprint at level 0, and the sources under it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from geobatch.errors import NotFoundError
+from geobatch.explain.reasons import Tables, no_tables
+from geobatch.model.asset import Asset, Band
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import ceil_div
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TilePlace:
+    """A tile of some array."""
+
+    level: int
+    """Level."""
+    row: int
+    """Tile row."""
+    col: int
+    """Tile column."""
+
+    def __str__(self) -> str:
+        return f"{self.level}/{self.row}/{self.col}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A rectangle of pixels, tiles or blocks."""
+
+    row: int
+    """First row."""
+    col: int
+    """First column."""
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+
+    def __and__(self, other: Window) -> Window | None:
+        top, left = max(self.row, other.row), max(self.col, other.col)
+        bottom = min(self.row + self.height, other.row + other.height)
+        right = min(self.col + self.width, other.col + other.width)
+        if top >= bottom or left >= right:
+            return None
+        return Window(row=top, col=left, height=bottom - top, width=right - left)
+
+    def moved(self, *, rows: int, cols: int) -> Window:
+        """Return the window in coordinates whose origin lies at (-rows, -cols)."""
+        return Window(
+            row=self.row + rows, col=self.col + cols, height=self.height, width=self.width
+        )
+
+    def in_blocks(self, block: tuple[int, int]) -> Window:
+        """Return the blocks of (rows, columns) that the window touches."""
+        top, left = self.row // block[0], self.col // block[1]
+        return Window(
+            row=top,
+            col=left,
+            height=ceil_div(self.row + self.height, block[0]) - top,
+            width=ceil_div(self.col + self.width, block[1]) - left,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceUnder:
+    """A source that lies under a tile."""
+
+    uri: str
+    """Uri as the spec gave it."""
+    digest: Digest
+    """Its identity."""
+    index: int
+    """Zero-based band of it that is read."""
+    is_mask: bool
+    """Whether it gives masks instead of values."""
+    window: Window
+    """Pixels of the source that lie under the tile."""
+    blocks: Window | None = None
+    """Storage blocks that hold them; None where no block table is known."""
+    block: tuple[int, int] | None = None
+    """(rows, columns) of a block; None likewise."""
+
+
+def check_place(asset: Asset, band: Band, place: TilePlace) -> None:
+    """Refuse a tile that a band does not have.
+
+    Raises:
+        NotFoundError: There is no such level, row or column.
+    """
+    geobox = asset.grid(band.grid).geobox
+    if not 0 <= place.level < geobox.level_count:
+        raise NotFoundError(
+            f"band `{band.id}` of `{asset.id}` has no level `{place.level}`",
+            hint=f"its levels go from 0, the finest, to {geobox.level_count - 1}",
+        )
+    rows, cols = geobox.tile_shape(tile=asset.tile, level=place.level)
+    if not (0 <= place.row < rows and 0 <= place.col < cols):
+        raise NotFoundError(
+            f"band `{band.id}` of `{asset.id}` has no tile `{place}`",
+            hint=f"level {place.level} has rows 0 to {rows - 1} and columns 0 to {cols - 1}",
+        )
+
+
+def has_place(asset: Asset, band: Band, place: TilePlace) -> bool:
+    """Return whether a band has a tile, stored or not."""
+    try:
+        check_place(asset, band, place)
+    except NotFoundError:
+        return False
+    return True
+
+
+def footprint(asset: Asset, band: Band, place: TilePlace | None) -> Window:
+    """Return the pixels of level 0 that determine a tile; without one, the whole plane."""
+    geobox = asset.grid(band.grid).geobox
+    whole = Window(row=0, col=0, height=geobox.height, width=geobox.width)
+    if place is None:
+        return whole
+    side = asset.tile << place.level
+    tile = Window(row=place.row * side, col=place.col * side, height=side, width=side)
+    return tile & whole or tile
+
+
+def children(asset: Asset, band: Band, place: TilePlace) -> tuple[TilePlace, ...]:
+    """Return the tiles of the level below that a tile is built from; none for level 0."""
+    if place.level == 0:
+        return ()
+    level = place.level - 1
+    rows, cols = asset.grid(band.grid).geobox.tile_shape(tile=asset.tile, level=level)
+    return tuple(
+        TilePlace(level=level, row=row, col=col)
+        for row in range(2 * place.row, min(2 * place.row + 2, rows))
+        for col in range(2 * place.col, min(2 * place.col + 2, cols))
+    )
+
+
+def sources_under(
+    asset: Asset, band: Band, window: Window, *, tables: Tables = no_tables
+) -> Iterator[SourceUnder]:
+    """Yield the sources under a window of a band's level 0: values, then masks, each in order.
+
+    Of sources that overlap, the later wins where it is valid.
+    """
+    channels = [(band.tileset, band.index, False)]
+    if band.masking.tileset is not None:
+        last = len(asset.tileset(band.masking.tileset).dtypes) - 1
+        channels.append((band.masking.tileset, last, True))
+    for name, index, is_mask in channels:
+        for source in asset.tileset(name).sources:
+            place = Window(row=source.row, col=source.col, height=source.height, width=source.width)
+            common = place & window
+            if common is None:
+                continue
+            inside = common.moved(rows=-source.row, cols=-source.col)
+            table = tables(source.digest)
+            yield SourceUnder(
+                uri=source.uri,
+                digest=source.digest,
+                index=index,
+                is_mask=is_mask,
+                window=inside,
+                blocks=None if table is None else inside.in_blocks(table.block),
+                block=None if table is None else table.block,
+            )

@@ -1,0 +1,66 @@
+"""Why two published assets differ, and which blocks of their sources, where that is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeAlias
+
+from geobatch.model.asset import Asset
+from geobatch.model.blocks import BlockChanges, BlockTable
+from geobatch.model.blocks import compare as compare_blocks
+from geobatch.model.digest import Digest
+from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.plan import Because, Reason
+from geobatch.plan.because import because_of
+from geobatch.plan.dirty import changed_sources
+
+Tables: TypeAlias = Callable[[Digest], BlockTable | None]
+"""Gives the block table of a source, where it is remembered."""
+Pairs: TypeAlias = Iterable[tuple[Digest, Digest]]
+"""(old, new) digests of sources."""
+
+
+def no_tables(_: Digest) -> BlockTable | None:
+    """Remember nothing."""
+    return None
+
+
+def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tuple[Because, ...]:
+    """Return what was decided otherwise between two assets; what they are called is no matter.
+
+    Args:
+        old: The first asset.
+        new: The second asset.
+        tables: What is remembered of their sources.
+    """
+    renamed = replace(new, id=old.id)
+    if asset_fingerprint(renamed) == asset_fingerprint(old):
+        return ()
+    before = {tileset.id: tileset for tileset in old.tilesets}
+    pairs = [
+        (was.digest, now.digest)
+        for tileset in new.tilesets
+        if tileset.id in before
+        for was, now in changed_sources(before[tileset.id].sources, tileset.sources)
+        if was is not None and now is not None
+    ]
+    blocks = changed_blocks(pairs, tables)
+    return tuple(
+        # Without tables nobody knows how much of a source changed: say nothing of it.
+        replace(because, detail="")
+        if because.reason is Reason.SOURCE_CHANGED and not blocks
+        else because
+        for because in because_of(renamed, old, blocks)
+    )
+
+
+def changed_blocks(pairs: Pairs, tables: Tables) -> dict[tuple[Digest, Digest], BlockChanges]:
+    """Return which blocks differ between sources, of those that can be compared."""
+    blocks = {}
+    for was, now in pairs:
+        old, new = tables(was), tables(now)
+        changes = compare_blocks(old, new) if old is not None and new is not None else None
+        if changes is not None:
+            blocks[was, now] = changes
+    return blocks
