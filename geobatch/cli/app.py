@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -116,5 +115,5 @@ def schema(context: typer.Context) -> int:
     return Exit.OK
 
 
-for _command in (plan, apply, ls, info, show, log):
+for _command in (plan, apply, ls, info, show, log, diff, status, why):
     app.command(epilog=_EPILOG)(_command)
