@@ -258,6 +258,20 @@ def test_a_band_with_the_files_mask_beside_one_with_a_mask_band(tmp_path: Path) 
         assert_plane(found[name], expected, whole(asset), name)
 
 
+def test_bands_of_one_internal_mask_are_painted_over_apart(tmp_path: Path) -> None:
+    ones = np.ones((1, 3), dtype=np.float32)
+    gap = np.array([[1, np.nan, 1]], dtype=np.float32)
+    masks = [np.array([row], dtype=np.uint8) for row in ([255, 0, 0], [0, 255, 0])]
+    write_tiff(tmp_path / "0.tif", [ones, ones], internal=masks[0])
+    write_tiff(tmp_path / "1.tif", [ones, gap], internal=masks[1])
+    asset = resolved(tmp_path, image("a", "0.tif", "1.tif", tile=16))
+    found = ingested(asset, whole(asset))
+    for name, expected in (("b1", [[255, 255, 0]]), ("b2", [[255, 0, 0]])):
+        mask = found[name].mask
+        assert mask is not None
+        assert mask.tolist() == expected
+
+
 # --- footprints ----------------------------------------------------------------------------------
 
 
