@@ -17,7 +17,7 @@ from workbench import PIXEL, X0, Y0, Document
 Edit: TypeAlias = Callable[[World, Random], Effect]
 
 POLICIES = ("MEAN", "MIN", "MAX", "MODE", "MEDIAN", "SAMPLE")
-TILES = (64, 96, 128)
+TILES = (32, 64, 96, 128)
 MISSING: tuple[list[float], ...] = ([], [0], [1], [3, 0])
 CODECS: tuple[Any, ...] = (
     "zstd", "gzip", "none", "blosc", {"name": "blosc", "compressor": "lz4", "shuffle": "shuffle"},
@@ -261,7 +261,8 @@ def change_bounds(world: World, rng: Random) -> None:
     document = _any_document(world, rng)
     if document.pop("grid", None) is None:
         top, left = rng.choice((-64, 0, 50)), rng.choice((-100, 0, 31))
-        bottom, right = top + rng.choice((300, 520)), left + rng.choice((300, 460))
+        # At times so wide that it takes several regions, and index pages of two heights.
+        bottom, right = top + rng.choice((300, 520)), left + rng.choice((300, 460, 2200))
         document["grid"] = {
             "bounds": [
                 X0 + left * PIXEL, Y0 - bottom * PIXEL, X0 + right * PIXEL, Y0 - top * PIXEL,

@@ -203,6 +203,7 @@ class World:
             assert after.number == before.number + 1
             self.published = {**self.published, **wanted}
         self._assert_contents(after)
+        self._assert_objects()
         for sample in self._samples[-2:]:
             assert self._read(*sample[:3]) == sample[3], "a reader lost its commit to a kill"
         return ending.status == KILLED
@@ -230,7 +231,7 @@ class World:
         for asset_id, clean in self.published.items():
             assert self._tree_digest(self.store, asset_id) == clean.tree, f"tree of {asset_id}"
         self._sample(head, rng)
-        self.snapshots.append(self._snapshot())
+        self.snapshots.append(self.snapshot())
         self.pending = Effect.NOTHING
 
     def _assert_contents(self, head: Head) -> None:
@@ -240,6 +241,11 @@ class World:
         if head.commit is not None:
             root = digest_json(["geobatch content root 1", sorted(map(list, expected.items()))])
             assert head.commit.content_root == root
+
+    def _assert_objects(self) -> None:
+        """Assert that what has a name in the store is complete, used or not."""
+        for path in (self.store / "objects").glob("*/*"):
+            assert digest_bytes(path.read_bytes()) == path.parent.name + path.name, path
 
     def _assert_tidy(self) -> None:
         """Assert that there is no lock, no dead run and no file in the making."""
@@ -296,7 +302,8 @@ class World:
             shutil.rmtree(store, ignore_errors=True)
         return self.clean[key]
 
-    def _snapshot(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """Return specs and sources as they are."""
         paths = {name: self.path(name) for name in self.rasters}
         return Snapshot(
             documents=copy.deepcopy(self.documents),

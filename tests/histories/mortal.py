@@ -6,13 +6,14 @@ has no threads of its own.
 
 from __future__ import annotations
 
+import builtins
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -90,7 +91,7 @@ class _Reaper:
 
     def watch(self) -> None:
         """Begin to count."""
-        write: Callable[[int, Any], int] = os.write
+        write, send, open_file = os.write, os.sendfile, io.open
 
         def torn(descriptor: int, data: Any) -> int:
             if self.is_last():
@@ -98,7 +99,18 @@ class _Reaper:
                 os._exit(KILLED)
             return write(descriptor, data)
 
-        os.write = torn
+        def sent(*arguments: Any) -> int:
+            self.operation()
+            return send(*arguments)
+
+        def opened(*arguments: Any, **options: Any) -> Any:
+            file = open_file(*arguments, **options)
+            if file.writable():
+                self.operation()  # the file is there, and empty
+            return file
+
+        os.write, os.sendfile, io.open = torn, sent, opened  # type: ignore[assignment]
+        builtins.open = opened
         sys.addaudithook(self.hook)
 
 

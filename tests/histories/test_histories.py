@@ -62,7 +62,7 @@ class History(RuleBasedStateMachine):
         done = self.world.apply(rng, workers=workers, is_planned=is_planned)
         event("refused" if done is None else "applied")
 
-    @rule(rng=RANDOMS, workers=WORKERS, die_at=st.integers(0, 40) | st.integers(0, 900))
+    @rule(rng=RANDOMS, workers=WORKERS, die_at=st.integers(0, 40) | st.integers(0, 300))
     def apply_killed(self, rng: Random, workers: int, die_at: int) -> None:
         is_killed = self.world.apply_killed(rng, workers=workers, die_at=die_at)
         event("killed" if is_killed else "not killed")
@@ -79,8 +79,8 @@ class History(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=10, stateful_step_count=14, deadline=None, derandomize=True, database=None,
-    suppress_health_check=list(HealthCheck), phases=(Phase.generate, Phase.shrink),
+    max_examples=12, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+    suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
 )  # fmt: skip
 SOAK = settings(
     max_examples=400, stateful_step_count=40, deadline=None, print_blob=True,

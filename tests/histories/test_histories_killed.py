@@ -59,18 +59,22 @@ def arrays(group: zarr.Group) -> dict[str, zarr.Array]:  # type: ignore[type-arg
             if isinstance(found, zarr.Array)}  # fmt: skip
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_killed_at_every_operation(world: World, workers: int) -> None:
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_killed_at_every_operation(world: World, goes_back: bool) -> None:
+    """The next apply goes on with the new state, or back to the old one."""
+    before, published = world.snapshots[0], world.published
     change_everything(world)
-    pristine = world.folder / "pristine"
-    world.store.rename(pristine)
-    published = dict(world.published)
-    step = 1 if IS_SOAK else 2 if workers == 1 else 7
-    for die_at in range(0, MOST, step):
+    after = world.snapshot()
+    pristine = world.store.rename(world.folder / "pristine")
+    for die_at in range(0, MOST, 1 if IS_SOAK else 4):
         world.put_store_back(pristine, published)
-        is_killed = world.apply_killed(Random(die_at), workers=workers, die_at=die_at)
+        world.roll_back(after, to_old_times=False)
+        world.pending = Effect.ANY
+        is_killed = world.apply_killed(Random(die_at), workers=1 + die_at % 2, die_at=die_at)
         assert set(open_store(world.store).assets()) in ({"a"}, {"a", "x/b"})
-        world.apply(Random(die_at), workers=workers, is_planned=False)
+        if goes_back:
+            world.roll_back(before, to_old_times=die_at % 3 == 0)
+        world.apply(Random(die_at), workers=1, is_planned=False)
         if not is_killed:
             assert die_at > 50
             return
