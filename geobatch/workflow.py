@@ -7,30 +7,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
-from geobatch.model.asset import Asset, Resolution
-from geobatch.model.blocks import BlockChanges, compare
+from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
-from geobatch.model.inputs import Inputs, inputs_of
 from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
-from geobatch.model.record import AssetRecord, BandTiles, Head, TreeEntry
+from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
-from geobatch.plan import block_pairs, choose, complete, deletions, needed_records, wanted_bands
-from geobatch.plan import plan as plan_changes
+from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
-from geobatch.resolve.salvage import salvage
-from geobatch.spec import SpecSet, load, validate
-from geobatch.spec.digests import spec_digests
-from geobatch.store.band_cache import known_bands, remember_bands
+from geobatch.spec import SpecSet
+from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
-from geobatch.store.origins import origin_of, place_of, real_place
+from geobatch.store.origins import origin_of
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
 
@@ -47,33 +41,6 @@ __all__ = [
 _DEFAULTS = Options()
 _TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
 """Distributions that shape pixels or their encoding; their versions go into the commit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
-    """A plan with what it was made of."""
-
-    plan: Plan
-    """What an apply would do."""
-    specs: SpecSet
-    """Every declared asset."""
-    resolution: Resolution
-    """Every declared asset that could be resolved."""
-
-    def inputs(self) -> Inputs:
-        """Return the digests of all inputs, to tell later which of them differs."""
-        return inputs_of(
-            self.plan, self.resolution, specs=spec_digests(self.specs), tool=version("geobatch")
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    """A plan with all that carrying it out needs."""
-
-    preview: Preview
-    records: Mapping[str, AssetRecord]
-    known: Mapping[Digest, BandTiles]
 
 
 Approve = Callable[[Preview], object]
@@ -118,14 +85,13 @@ def preview(
         PlanError: The sources do not fit together, or a pattern matches no asset.
         StoreError: The store cannot be read.
     """
-    specs = validate(paths)
     with SourceCache(Path(store)) as cache:
         count = workers or default_workers()
-        resolution = resolve(specs, workers=count, cache=cache, rehash=rehash)
-        found = Preview(plan=_NO_PLAN, specs=specs, resolution=resolution)
-        plan_it = partial(_plan, found, cache=cache, place=store, paths=paths, options=options)
+        resolve_all = partial(resolve, workers=count, cache=cache, rehash=rehash)
+        found, _ = look(paths, resolve_all, keep_going=False)
+        plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         if not is_store(store):
-            return plan_it(None, base=_NO_COMMIT).preview
+            return plan_it(None, base=NO_COMMIT).preview
         with _opened(store) as opened:
             return plan_it(opened, base=opened.head()).preview
 
@@ -170,15 +136,15 @@ def apply(
     count = workers or default_workers()
     with SourceCache(Path(store)) as cache:
         # Planned before the store is made: what cannot be done leaves no store behind.
-        found, unresolved = _resolve(
+        found, unresolved = look(
             paths,
             partial(resolve, workers=count, cache=cache, rehash=rehash),
             keep_going=keep_going,
         )
-        plan_it = partial(_plan, found, cache=cache, place=store, paths=paths, options=options)
+        plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         shown = None
         if not is_store(store):
-            shown = plan_it(None, base=_NO_COMMIT)
+            shown = plan_it(None, base=NO_COMMIT)
             _check(shown.preview, approve)
         with _opened(store, create=True) as opened:
             cache.save()
@@ -238,10 +204,6 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_NO_COMMIT = Head(number=0, digest=None)
-_NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
-
-
 @contextmanager
 def _opened(place: Path, *, create: bool = False) -> Iterator[TileStore]:
     store = TileStore.create(place) if create else TileStore.open(place)
@@ -251,97 +213,21 @@ def _opened(place: Path, *, create: bool = False) -> Iterator[TileStore]:
         store.close()
 
 
-def _resolve(
-    paths: Sequence[Path], resolve_some: Callable[[SpecSet], Resolution], *, keep_going: bool
-) -> tuple[Preview, tuple[Failure, ...]]:
-    failures: tuple[Failure, ...] = ()
-    specs = load(paths) if keep_going else validate(paths)
-    if keep_going:
-        resolution, failures = salvage(specs, resolve_some)
-    else:
-        resolution = resolve_some(specs)
-    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution), failures
-
-
-def _plan(
-    found: Preview,
-    store: TileStore | None,
-    *,
-    cache: SourceCache,
-    place: Path,
-    base: Head,
-    paths: Sequence[Path],
-    options: Options,
-) -> _Ready:
-    declared = frozenset(spec.id for spec in found.specs.specs)
-    choice = choose(found.resolution, base=base, options=options, declared=declared)
-    deleted: tuple[AssetChange, ...] = ()
-    records: dict[str, AssetRecord] = {}
-    known: Mapping[Digest, BandTiles] = {}
-    if store is not None:
-        needed = needed_records(choice.resolution, base=choice.base)
-        again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
-        records = {entry.id: store.record(entry) for entry in (*needed, *again)}
-        wanted = wanted_bands(choice.resolution, base=choice.base)
-        known = known_bands(cache, wanted, objects=store.objects)
-        if options.is_pruning:
-            origins = store.origins(base)
-            deleted = deletions(
-                base=base,
-                declared=declared,
-                origins={name: place_of(o, store=place) for name, o in origins.items()},
-                places=[real_place(path) for path in paths],
-                options=options,
-            )
-            deleted = tuple(_since(change, store) for change in deleted)
-    made = complete(
-        plan_changes(
-            choice.resolution,
-            base=choice.base,
-            records=records,
-            store_id="" if store is None else store.id,
-            blocks=_changed_blocks(block_pairs(choice.resolution, records=records), cache),
-            known=known,
-        ),
-        choice,
-        base=base,
-        records=records,
-        deleted=deleted,
-        max_delete=options.max_delete,
-    )
-    return _Ready(preview=replace(found, plan=made), records=records, known=known)
-
-
-def _changed_blocks(
-    pairs: Iterable[tuple[Digest, Digest]], cache: SourceCache
-) -> Mapping[tuple[Digest, Digest], BlockChanges]:
-    """Return which blocks differ between sources, where the tables of both are remembered."""
-    found = {}
-    for old, new in pairs:
-        before, after = cache.get_table(old), cache.get_table(new)
-        changes = None if before is None or after is None else compare(before, after)
-        if changes is not None:
-            found[old, new] = changes
-    return found
-
-
-def _since(change: AssetChange, store: TileStore) -> AssetChange:
-    since = store.protected_since(change.id) if change.blocked else None
-    return replace(change, blocked=f"protected since {since[:12]}") if since else change
-
-
 def _check(shown: Preview, approve: Approve) -> None:
     approve(shown)
     if shown.plan.refusals:
+        is_protected = any(change.blocked for change in shown.plan.changes)
+        two = (
+            "; a protected asset goes in two applies: first with `lifecycle: {protect: false}`, "
+            "then without its spec"
+        )
         raise ProtectedError(
-            "; ".join(shown.plan.refusals),
-            hint="nothing was done; a protected asset goes in two applies: first with "
-            "`lifecycle: {protect: false}`, then without its spec",
+            "; ".join(shown.plan.refusals), hint=f"nothing was done{two if is_protected else ''}"
         )
 
 
 def _execute_and_commit(
-    ready: _Ready,
+    ready: Ready,
     store: TileStore,
     *,
     cache: SourceCache,

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 def summary_lines(summary: ApplySummary) -> Iterator[str]:
     """Yield what an apply did."""
     tiles = summary.tiles
-    if summary.commit is None:
+    if summary.commit is None and not summary.plan.is_empty:
+        yield (
+            f"Computed in {summary.seconds:.1f} s: all of it as it is published, so there is no"
+            " new commit."
+        )
+    elif summary.commit is None:
         yield (
             f"Nothing to do: {count_text(len(summary.plan.changes), 'asset')} as declared."
             f"  {summary.seconds:.1f} s"

@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from geobatch.errors import PlanError
 from geobatch.model.asset import Asset, Resolution
-from geobatch.model.fingerprint import asset_fingerprint
+from geobatch.model.digest import Digest
+from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TileCounts
 from geobatch.model.record import Head, Tree, TreeEntry
 
@@ -31,6 +32,8 @@ class Choice:
     """The published state without what is to be replaced: nothing of it is compared or kept."""
     replaced: frozenset[str]
     """Ids of published assets that are computed anew."""
+    replaced_bands: frozenset[Digest]
+    """Pyramid fingerprints of their bands: tiles that were made of them before are not taken."""
     not_selected: int
     """How many declared assets are left alone."""
 
@@ -70,6 +73,12 @@ def choose(
         resolution=replace(resolution, assets=assets),
         base=replace(base, tree=tree) if replaced else base,
         replaced=replaced,
+        replaced_bands=frozenset(
+            band_fingerprint(asset, band.id).pyramid
+            for asset in assets
+            if asset.id in replaced
+            for band in asset.bands
+        ),
         not_selected=len(resolution.assets) - len(assets),
     )
 
