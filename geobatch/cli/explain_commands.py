@@ -45,7 +45,7 @@ def diff(
     if level is not None and not stats:
         raise typer.BadParameter("`--level` is about `--stats`, which is not given")
     started = time.perf_counter()
-    with reading(settings) as store, SourceCache(settings.store) as cache:
+    with reading(settings) as store, SourceCache.borrowed(settings.store) as cache:
         found = compare(store, *find_targets(store, a, b), tables=cache.get_table)
         values = {}
         if stats:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from geobatch.errors import GeobatchError, Problem, SpecError
 from geobatch.explain.reasons import changed_blocks
 from geobatch.model.asset import Resolution
-from geobatch.model.blocks import BlockTable
-from geobatch.model.digest import Digest
-from geobatch.model.look import Look
 from geobatch.model.plan import Plan
 from geobatch.model.record import Head
 from geobatch.plan.planner import block_pairs, needed_records, plan
@@ -37,43 +34,8 @@ class Declared:
     """What else hinders resolving, by asset id."""
 
 
-class BorrowedCache:
-    """What a store's cache knows, and what is learned here, which is not written back."""
-
-    def __init__(self, cache: SourceCache) -> None:
-        self._cache = cache
-        self._looks: dict[str, Look] = {}
-        self._tables: dict[Digest, BlockTable] = {}
-        self._crs: dict[str, str] = {}
-
-    def get_looks(self, paths: Collection[str]) -> Mapping[str, Look]:
-        """Return the last looks at files; see `SourceCache.get_looks`."""
-        known = self._cache.get_looks([path for path in paths if path not in self._looks])
-        return {**known, **{path: self._looks[path] for path in paths if path in self._looks}}
-
-    def put_looks(self, looks: Mapping[str, Look]) -> None:
-        """Keep looks at files."""
-        self._looks.update(looks)
-
-    def get_table(self, digest: Digest) -> BlockTable | None:
-        """Return the block table of a source, or None."""
-        return self._tables.get(digest) or self._cache.get_table(digest)
-
-    def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Keep a block table."""
-        self._tables[digest] = table
-
-    def get_crs(self, name: str) -> str | None:
-        """Return the CRS that stands for a name, or None."""
-        return self._crs.get(name) or self._cache.get_crs(name)
-
-    def put_crs(self, name: str, crs: str) -> None:
-        """Keep a CRS."""
-        self._crs[name] = crs
-
-
 def find_declared(
-    paths: Sequence[Path], *, cache: BorrowedCache, workers: int, only: str | None = None
+    paths: Sequence[Path], *, cache: SourceCache, workers: int, only: str | None = None
 ) -> Declared:
     """Resolve what can be: an asset in trouble does not hide how the others stand.
 
@@ -109,7 +71,7 @@ def find_declared(
 
 
 def plan_declared(
-    declared: Declared, store: TileStore | None, head: Head, *, cache: BorrowedCache
+    declared: Declared, store: TileStore | None, head: Head, *, cache: SourceCache
 ) -> Plan:
     """Return what the next apply would do with what can be resolved.
 

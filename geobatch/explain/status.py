@@ -12,7 +12,6 @@ from pathlib import Path
 from geobatch.errors import StoreError
 from geobatch.explain.declared import (
     NO_COMMIT,
-    BorrowedCache,
     Declared,
     find_declared,
     plan_declared,
@@ -123,8 +122,7 @@ def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = Non
     if not paths:
         with closing(TileStore.open(place)) as store:
             return Status(store=_store_status(store, store.head()))
-    with SourceCache(place) as known:
-        cache = BorrowedCache(known)
+    with SourceCache.borrowed(place) as cache:
         declared = find_declared(paths, cache=cache, workers=workers or os.cpu_count() or 1)
         if not (place / IDENTITY).exists():
             made = plan_declared(declared, None, NO_COMMIT, cache=cache)

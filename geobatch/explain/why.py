@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from geobatch.errors import NotFoundError
-from geobatch.explain.declared import BorrowedCache, Declared, find_declared, plan_declared
+from geobatch.explain.declared import Declared, find_declared, plan_declared
 from geobatch.explain.origin import (
     SourceUnder,
     TilePlace,
@@ -139,12 +139,11 @@ def why(
         SpecError: The specs are wrong in other things than missing files.
         CorruptObjectError: A document or an index page is damaged.
     """
-    with closing(TileStore.open(folder)) as store, SourceCache(folder) as known:
+    with closing(TileStore.open(folder)) as store, SourceCache.borrowed(folder) as cache:
         head = store.head()
         record = store.record(find_entry(head, asset_id))
         asset = record.asset
         bands = _chosen(asset, place, band)
-        cache = BorrowedCache(known)
         ids = [one.id for one in bands]
         changes = _last_changes(store, asset_id, place, ids, cache.get_table)
         upcoming: Mapping[str, NextApply] = {}

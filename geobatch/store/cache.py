@@ -40,6 +40,13 @@ class SourceCache:
             self._file = CacheFile(store / CACHE_NAME, may_write=lambda: _is_ours(store / IDENTITY))
 
     @classmethod
+    def borrowed(cls, store: Path) -> Self:
+        """Return the cache of a store, which keeps what it is told but never writes it there."""
+        made = cls(None)
+        made._file = CacheFile(store / CACHE_NAME, may_write=lambda: False)
+        return made
+
+    @classmethod
     def memory(cls) -> Self:
         """Return a cache that lasts as long as the object."""
         return cls(None)
