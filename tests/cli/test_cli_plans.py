@@ -1,0 +1,249 @@
+"""Saved plans and the options around them, through the shell: what is printed, and exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from shell import Done, geobatch
+from workbench import Workbench, image, write_tiff
+
+from geobatch.store.tilestore import TileStore
+
+
+def write(folder: Path, name: str, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(1, 255, (300, 280)).astype(np.uint8)
+    pixels[:20, :20] = 0
+    layout = {"tiled": True, "blockxsize": 64, "blockysize": 64}
+    write_tiff(folder / name, [pixels], nodata=0, layout=layout)
+
+
+def spec(name: str, **more: Any) -> dict[str, Any]:
+    return image(name, f"{name}.tif", tile=128, **more)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    for seed, name in enumerate(["a.tif", "b.tif", "c.tif"]):
+        write(tmp_path, name, seed)
+    bench = Workbench(folder=tmp_path)
+    bench.write_spec([spec("a"), spec("b")])
+    monkeypatch.chdir(tmp_path)
+    return bench
+
+
+def document(name: str = "p.json") -> Any:
+    return json.loads(Path(name).read_text())
+
+
+def ids(bench: Workbench) -> set[str]:
+    store = TileStore.open(bench.store)
+    found = {entry.id for entry in store.head().tree.entries}
+    store.close()
+    return found
+
+
+def test_a_saved_plan_is_shown_and_carried_out_once(bench: Workbench) -> None:
+    planned = geobatch("plan", "spec.yaml", "-o", "p.json")
+    assert planned.code == 0
+    shown = geobatch("show", "p.json")
+    assert shown.code == 0
+    # The same lines; only the time that it took is not saved.
+    assert shown.out.splitlines()[1:] == planned.out.splitlines()[1:]
+    assert not bench.store.exists()
+    applied = geobatch("apply", "p.json", "--json")
+    assert applied.code == 0
+    assert applied.record("summary")["plan_id"] == document()["plan_id"]
+    assert ids(bench) == {"a", "b"}
+    again = geobatch("apply", "p.json")
+    assert again.code == 4
+    assert "`p.json` is stale: the store is another" in again.err
+    assert not list(bench.folder.glob(".p*"))
+
+
+def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    write(bench.folder, "a.tif", 7)
+    Path("spec.yaml").unlink()
+    bench.write_spec([spec("a"), spec("c")])
+    done = geobatch("plan", "spec.yaml", "--prune", "-o", "p.json", "--json")
+    saved, printed = document(), done.record("plan")
+    beside = saved.pop("tiles")
+    printed.pop("type")
+    assert printed == saved
+    assert saved["format_version"] == "1.0"
+    assert saved["summary"] == {
+        "create": 1, "update": 1, "delete": 1, "blocked": 0, "unchanged": 0, "not_selected": 0,
+    }  # fmt: skip
+    changes = {change["id"]: change for change in saved["asset_changes"]}
+    assert changes["b"]["actions"] == ["delete"]
+    assert changes["b"]["risks"] == ["ASSET_DELETED"]
+    store = TileStore.open(bench.store)
+    entry = store.head().tree.entry("b")
+    store.close()
+    assert entry is not None
+    assert changes["b"]["tiles"]["remove"] == entry.tiles
+    text = Path(beside["file"]).read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert beside["count"] == len(rows)
+    counts = Counter(row["asset"] for row in rows)
+    assert counts == {id_: changes[id_]["tiles"]["compute"] for id_ in ("a", "c")}
+    sources = {source["uri"]: source for source in saved["sources"]}
+    assert sources["a.tif"]["size"] == (bench.folder / "a.tif").stat().st_size
+    blocks = sum(1 for _ in range(0, 300, 64)) * sum(1 for _ in range(0, 280, 64))
+    assert sources["a.tif"]["blocks_changed"] == blocks
+    assert sources["c.tif"]["blocks_changed"] is None
+
+
+def test_a_stale_plan_names_what_differs_and_does_nothing(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    bench.write_spec([spec("a", properties={"k": 1}), spec("b")])
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    write(bench.folder, "b.tif", 9)
+    done = geobatch("apply", "p.json")
+    assert done.code == 4
+    assert "source `b.tif` of `b` changed" in done.err
+    assert "spec" not in done.err.splitlines()[0].partition("stale:")[2]
+    assert len(geobatch("log").out.splitlines()) == 1
+    write(bench.folder, "b.tif", 1)
+    assert geobatch("apply", "p.json").code == 0
+    assert geobatch("--store", "other", "apply", "p.json").code == 4
+
+
+def test_options_are_saved_with_the_plan(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    bench.write_spec([spec("a", properties={"k": 1}), spec("c")])
+    argv = ["--select", "a", "--select", "b", "--prune", "--max-delete", "50%"]
+    assert geobatch("plan", "spec.yaml", *argv, "-o", "p.json").code == 0
+    assert document()["options"] == {
+        "select": ["a", "b"], "replace": [], "prune": True, "max_delete": "50%",
+    }  # fmt: skip
+    assert geobatch("apply", "p.json").code == 0
+    assert ids(bench) == {"a"}
+
+
+@pytest.mark.parametrize("version", ["2.0", "0.9", "12", "", None])
+def test_another_major_version_is_refused(bench: Workbench, version: str | None) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    Path("p.json").write_text(json.dumps({**document(), "format_version": version}))
+    for command in ("apply", "show"):
+        done = geobatch(command, "p.json")
+        assert done.code == 12
+        assert "format version" in done.err
+    assert not bench.store.exists()
+
+
+def test_a_newer_minor_version_is_read(bench: Workbench) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    found = document()
+    found["asset_changes"][0] |= {"actions": ["update"], "new": 1}
+    found["asset_changes"][0]["reasons"] = [{"code": "NEVER_HEARD", "path": "x", "detail": ""}]
+    Path("p.json").write_text(json.dumps({**found, "format_version": "1.7", "new": 1}))
+    assert "x NEVER_HEARD" in geobatch("show", "p.json").out
+    assert geobatch("apply", "p.json").code == 0
+    assert ids(bench) == {"a", "b"}
+
+
+@pytest.mark.parametrize("member", ["paths", "options", "sources", "assets", "store_id", "tool"])
+def test_a_plan_that_lacks_something_is_refused(bench: Workbench, member: str) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    found = document()
+    del found[member]
+    Path("p.json").write_text(json.dumps(found))
+    done = geobatch("apply", "p.json")
+    assert done.code == 12
+    assert "no whole plan" in done.err
+    assert not bench.store.exists()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["apply", "p.json", "spec.yaml"],
+        ["apply", "spec.yaml", "p.json"],
+        ["apply", "p.json", "--select", "a"],
+        ["apply", "p.json", "--keep-going"],
+        ["apply", "p.json", "--expect-plan", "12345678"],
+        ["plan", "p.json"],
+        ["apply", "spec.yaml", "--max-delete", "3"],
+        ["apply", "spec.yaml", "--prune", "--max-delete", "few"],
+        ["apply", "spec.yaml", "--prune", "--max-delete", "-1"],
+        ["apply", "spec.yaml", "--keep-going", "--expect-plan", "12345678"],
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(bench: Workbench, argv: list[str]) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    assert geobatch(*argv).code == 64
+    assert not bench.store.exists()
+
+
+def test_an_expected_plan_is_done_and_no_other(bench: Workbench) -> None:
+    plan_id = geobatch("plan", "spec.yaml", "--json").record("plan")["plan_id"]
+    flipped = plan_id[:7] + ("0" if plan_id[7] != "0" else "1")
+    for wrong, code in (
+        (flipped, 4),
+        (plan_id[:-1] + "x", 1),
+        (plan_id[:7], 1),
+        (plan_id + "0", 1),
+    ):
+        assert geobatch("apply", "spec.yaml", "--expect-plan", wrong).code == code
+        assert not bench.store.exists()
+    assert geobatch("apply", "spec.yaml", "--expect-plan", plan_id[:8].upper()).code == 0
+    assert geobatch("apply", "spec.yaml", "--expect-plan", plan_id).code == 4
+
+
+def codes(done: Done) -> list[str]:
+    return [line["code"] for line in done.lines if line["type"] == "failure"]
+
+
+def test_a_partial_apply_is_3_and_says_what_failed(bench: Workbench) -> None:
+    (bench.folder / "b.tif").write_bytes(b"no raster")
+    assert geobatch("apply", "spec.yaml").code == 7
+    assert not bench.store.exists()
+    done = geobatch("apply", "spec.yaml", "--keep-going", "--json")
+    assert done.code == 3
+    assert codes(done) == ["source"]
+    assert [line["id"] for line in done.lines if line["type"] == "asset"] == ["a"]
+    assert ids(bench) == {"a"}
+    plain = geobatch("apply", "spec.yaml", "--keep-going")
+    assert plain.code == 3
+    assert "failed: b: " in plain.err
+
+
+def test_a_blocked_deletion_is_shown_and_refused(bench: Workbench) -> None:
+    bench.write_spec([spec("a"), spec("b", lifecycle={"protect": True})])
+    geobatch("apply", "spec.yaml")
+    since = geobatch("log", "--json").lines[0]["commit"][:12]
+    bench.write_spec([spec("a")])
+    shown = geobatch("plan", "spec.yaml", "--prune", "--detailed-exitcode")
+    assert shown.code == 2
+    (line,) = [line for line in shown.out.splitlines() if line.startswith("  - b")]
+    assert line.endswith(f"blocked: protected since {since}")
+    assert "Plan: 0 update, 0 create, 0 delete, 1 blocked.  1 unchanged." in shown.out
+    refused = geobatch("apply", "spec.yaml", "--prune", "--max-delete", "100%")
+    assert refused.code == 5
+    assert ids(bench) == {"a", "b"}
+
+
+def test_what_is_replaced_without_a_difference_says_so(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    done = geobatch("apply", "spec.yaml", "--replace", "a")
+    assert done.code == 0
+    assert "Nothing to do" not in done.out
+    assert "no new commit" in done.out.replace("\n", " ")
+
+
+def test_a_manifest_is_no_plan(bench: Workbench) -> None:
+    Path("m.json").write_text(json.dumps(spec("a")))
+    assert geobatch("apply", "m.json").code == 0
+    assert ids(bench) == {"a"}
+    assert geobatch("show", "m.json").code == 1
+
+
+def test_a_plan_that_cannot_be_saved_is_an_error(bench: Workbench) -> None:
+    assert geobatch("plan", "spec.yaml", "-o", "nowhere/p.json").code == 1
+    assert not bench.store.exists()
