@@ -45,7 +45,7 @@ class Canvas:
 
 
 def check_structure(headers: Sequence[Header]) -> None:
-    """Check that the sources of a tileset agree in band count, dtypes and missing values.
+    """Check that the sources of a tileset agree in what makes their pixels comparable.
 
     Raises:
         PlanError: Two differ; names both files and both values.
@@ -56,6 +56,8 @@ def check_structure(headers: Sequence[Header]) -> None:
         _agree("band count", *uris, first.count, other.count)
         _agree("data type", *uris, first.dtypes, other.dtypes)
         _agree("missing value (nodata)", *uris, first.nodata, other.nodata)
+        _agree("scale", *uris, first.scales, other.scales)
+        _agree("offset", *uris, first.offsets, other.offsets)
 
 
 def place(

@@ -407,3 +407,11 @@ def test_col_row_inverts_xy(
     found = box.col_row(x=x, y=y)
     tolerance = 1e-9 * (abs(col) + abs(row)) * max(map(abs, steps)) / min(map(abs, steps)) + 1e-6
     assert found == pytest.approx((col, row), abs=tolerance)
+
+
+@pytest.mark.parametrize(("name", "value"), [("scales", (0.1,)), ("offsets", (-3.0,))])
+def test_sources_that_scale_otherwise_are_refused(name: str, value: tuple[float]) -> None:
+    first = header("a.tif")
+    other = replace(header("b.tif"), **{name: value * first.count})
+    with pytest.raises(PlanError, match=rf"{name[:-1]}.*a\.tif.*b\.tif"):
+        check_structure([first, other])
