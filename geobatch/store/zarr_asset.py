@@ -141,7 +141,10 @@ def _difference(
 def _raw(entries: Entries, names: list[str]) -> npt.NDArray[np.void]:
     """Return some fields of entries as opaque bytes that compare."""
     parts = [
-        np.ascontiguousarray(entries[name]).view(np.uint8).reshape(len(entries), -1)
+        # The width in bytes stands here, for it does not follow from entries that are none.
+        np.frombuffer(entries[name].tobytes(), np.uint8).reshape(
+            len(entries), entries.dtype[name].itemsize
+        )
         for name in names
     ]
     joined = np.ascontiguousarray(np.concatenate(parts, axis=1))
