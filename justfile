@@ -31,6 +31,10 @@ fix:
 bench *arguments:
     uv run --group bench python benchmarks/run.py {{ arguments }}
 
+# Time plans and applies of small changes; arguments go to the benchmark.
+bench-increments *arguments:
+    uv run --group bench python benchmarks/increments.py {{ arguments }}
+
 # Make the rasters of the example specs again.
 examples:
     uv run python scripts/make_examples.py

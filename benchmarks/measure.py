@@ -21,6 +21,10 @@ class CommandError(Exception):
     """A measured command failed or took too long; the message holds the end of what it said."""
 
 
+class LateError(CommandError):
+    """A measured command took too long and was stopped."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What one whole process cost."""
@@ -38,18 +42,24 @@ class Cost:
 def measure(command: Sequence[str], *, logs: Path, timeout: float) -> Cost:
     """Run a command to its end and return its cost.
 
+    It may keep compiled modules, as on the machine of a user, whatever the environment says here.
+
     Args:
         command: Program and arguments.
         logs: Folder that takes its stdout and stderr.
         timeout: Seconds until it is stopped.
 
     Raises:
-        CommandError: It exited non-zero, or was stopped.
+        LateError: It was stopped.
+        CommandError: It exited non-zero.
     """
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     stdout, stderr = logs / "stdout.txt", logs / "stderr.txt"
     with stdout.open("wb") as out, stderr.open("wb") as err:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=out, stderr=err, start_new_session=True, env=kept
+        )
         timer = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
         timer.start()
         try:
@@ -63,8 +73,10 @@ def measure(command: Sequence[str], *, logs: Path, timeout: float) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         said = (stdout.read_text(errors="replace") + stderr.read_text(errors="replace"))[-2000:]
-        late = f" (stopped after {timeout:.0f} s)" if wall >= timeout else ""
-        raise CommandError(f"exit {process.returncode}{late}: {' '.join(command)}\n{said}")
+        text = f"{' '.join(command)}\n{said}"
+        if wall >= timeout:
+            raise LateError(f"stopped after {timeout:.0f} s: {text}")
+        raise CommandError(f"exit {process.returncode}: {text}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Cost(
         wall=wall,
