@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from geobatch.errors import Problem, SpecError
+from geobatch.spec.alike import Memory
 from geobatch.spec.document import draft
 from geobatch.spec.hints import show
 from geobatch.spec.nouns import ImageSpec, SpecSet
@@ -53,6 +54,7 @@ def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
+    memory = Memory()
     for path in _files(paths, problems):
         try:
             data = _bytes(path)
@@ -60,11 +62,16 @@ def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(_file_problem(path, "unreadable-file", message, None))
             continue
-        reading = Reading(data, path=str(path))
-        for root in reading:
-            one = draft(root, path=str(path))
+        reading = Reading(data, path=str(path), memory=memory)
+        for found in reading:
+            if isinstance(found, ImageSpec):
+                specs.append(found)
+                continue
+            one = draft(found, path=str(path))
             problems += one.problems
             specs += one.specs
+            if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
+                memory.learn(reading.events, one.specs[0])
             if one.collection is not None:
                 collections.append(one.collection)
         problems += reading.problems

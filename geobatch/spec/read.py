@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from geobatch.errors import Problem
+from geobatch.spec.alike import MAX_EVENTS, Memory
 from geobatch.spec.compose import Composer, Place, UnreadableError
 from geobatch.spec.hints import show
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
+from geobatch.spec.nouns import ImageSpec
 
 MAX_BYTES = 10 * 1024 * 1024
 """Earth Engine's limit for a manifest file."""
@@ -47,7 +49,7 @@ def read(data: bytes, *, path: str) -> File:
     Never raises for what the bytes hold: every defect becomes a problem with a position.
     """
     reading = Reading(data, path=path)
-    documents = tuple(reading)
+    documents = tuple(node for node in reading if isinstance(node, Node))
     return File(
         documents=documents,
         problems=tuple(reading.problems),
@@ -59,9 +61,12 @@ def read(data: bytes, *, path: str) -> File:
 class Reading:
     """A spec file that is read document by document, so that none need be kept."""
 
-    def __init__(self, data: bytes, *, path: str) -> None:
+    def __init__(self, data: bytes, *, path: str, memory: Memory | None = None) -> None:
         self._data = data
         self._composer = Composer(path)
+        self._memory = memory
+        self.events: list[Any] = []
+        """The parse events of the last document; empty where they were too many, or for JSON."""
         self.text = ""
         """The characters, without a byte order mark; known with the first document."""
 
@@ -75,25 +80,70 @@ class Reading:
         """Whether anchors were met."""
         return self._composer.has_aliases
 
-    def __iter__(self) -> Iterator[Node]:
-        """Yield the root nodes; empty documents are left out."""
+    def __iter__(self) -> Iterator[Node | ImageSpec]:
+        """Yield the root nodes; of a document that is like one before, the spec.
+
+        Empty documents are left out.
+        """
         composer = self._composer
         is_empty = True
         is_json = composer.path.lower().endswith(".json")
         try:
             self.text = _decode(self._data, composer)
-            for _ in (_compose_json if is_json else _compose_yaml)(self.text, composer):
-                while composer.documents:
-                    node = composer.documents.pop(0)
-                    if not (isinstance(node, ScalarNode) and node.value is None):
-                        is_empty = False
-                        yield node
+            for found in self._json() if is_json else self._yaml():
+                if not (isinstance(found, ScalarNode) and found.value is None):
+                    is_empty = False
+                    yield found
         except UnreadableError as error:
             composer.problems.append(error.problem)
         if is_empty and not composer.problems:
             start = Place(1, 1, 0, 0)
             hint = "declare an asset: `id`, `tilesets`, `bands`"
             composer.report(start, "empty-file", "the file holds no document", hint)
+
+    def _yaml(self) -> Iterator[Node | ImageSpec]:
+        """Yield the documents of YAML.
+
+        Events wait until their document ends, or proves long; they may be like some before.
+        """
+        composer, memory, waiting = self._composer, self._memory, self.events
+        is_waiting = memory is not None
+        try:
+            for event in yaml.parse(self.text, Loader=LOADER):
+                kind = type(event)
+                if kind is yaml.StreamStartEvent or kind is yaml.StreamEndEvent:
+                    continue
+                is_end = kind is yaml.DocumentEndEvent
+                if memory is not None and is_waiting:
+                    waiting.append(event)
+                    if not is_end and len(waiting) <= MAX_EVENTS:
+                        continue
+                    spec = memory.recall(waiting, path=composer.path) if is_end else None
+                    if spec is not None:
+                        yield spec
+                    else:
+                        _take_all(waiting, composer)
+                else:
+                    _take(event, composer)
+                if is_end:
+                    while composer.documents:
+                        yield composer.documents.pop()
+                    is_waiting = memory is not None
+                else:
+                    is_waiting = False
+                waiting.clear()
+        except yaml.YAMLError as error:
+            _take_all(waiting, composer)
+            raise UnreadableError(_yaml_problem(error, self.text, composer)) from None
+
+    def _json(self) -> Iterator[Node]:
+        _compose_json(self.text, self._composer)
+        yield from self._composer.documents
+
+
+def _take_all(events: list[Any], composer: Composer) -> None:
+    for event in events:
+        _take(event, composer)
 
 
 def place_at(text: str, index: int) -> Place:
@@ -125,26 +175,17 @@ def _decode(data: bytes, composer: Composer) -> str:
     return text
 
 
-def _compose_yaml(text: str, composer: Composer) -> Iterator[None]:
-    """Take the events of a text; pause after every document."""
-    try:
-        for event in yaml.parse(text, Loader=LOADER):
-            _take(event, composer)
-            if type(event) is yaml.DocumentEndEvent:
-                yield
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
-        end = place_at(text, len(text))
-        if (place.line, place.column) > (end.line, end.column):
-            place = end  # the parser adds a line break of its own
-        message = ", ".join(part for part in (error.context, error.problem) if part)
-        hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
-        problem = composer.problem(place, "yaml-syntax", message or "not YAML", hint)
-        raise UnreadableError(problem) from None
-    except yaml.YAMLError as error:
-        problem = composer.problem(Place(1, 1, 0, 0), "yaml-syntax", str(error), None)
-        raise UnreadableError(problem) from None
+def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Problem:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return composer.problem(Place(1, 1, 0, 0), "yaml-syntax", str(error), None)
+    mark = error.problem_mark or error.context_mark
+    place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
+    end = place_at(text, len(text))
+    if (place.line, place.column) > (end.line, end.column):
+        place = end  # the parser adds a line break of its own
+    message = ", ".join(part for part in (error.context, error.problem) if part)
+    hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
+    return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
 
 
 def _take(event: Any, composer: Composer) -> None:
@@ -194,11 +235,8 @@ def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
         composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "leave the tag away")
 
 
-def _compose_json(text: str, composer: Composer) -> Iterator[None]:
-    """Take the tokens of a text, then pause.
-
-    Check with the standard parser, then walk the tokens: those alone know their places.
-    """
+def _compose_json(text: str, composer: Composer) -> None:
+    """Check with the standard parser, then walk the tokens: those alone know their places."""
     if not text.strip():
         return
     try:
@@ -221,7 +259,6 @@ def _compose_json(text: str, composer: Composer) -> Iterator[None]:
             value, index = STRING.raw_decode(text, start)
         place = Place(line, start - line_start + 1, start, index)
         _take_json(match[0], value, place, composer)
-    yield
 
 
 def _take_json(token: str, value: str, place: Place, composer: Composer) -> None:

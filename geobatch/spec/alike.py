@@ -1,0 +1,216 @@
+"""Documents that say the same as one before them but for names, times and properties.
+
+Of ten thousand documents that a script wrote, one is judged; the others are compared with it,
+event by event, and only what differs is checked. Any doubt, and the document is judged itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+import yaml
+from pydantic_core import PydanticCustomError
+
+from geobatch.spec.check import is_before
+from geobatch.spec.nodes import Plain, parse_plain
+from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.spec.values import check_asset_id, check_property, parse_time
+
+MAX_EVENTS = 1000
+"""Documents with more parse events are judged one by one."""
+MAX_MODELS = 16
+"""Documents of one outline that others are compared with."""
+MAX_OUTLINES = 256
+"""Outlines that are remembered."""
+
+Events: TypeAlias = Sequence[Any]
+"""PyYAML's events of one document, its start and end included."""
+Made: TypeAlias = dict[str, Any]
+Slot: TypeAlias = tuple[int, Callable[[Any], Any]]
+
+_PLAIN_CODES = {
+    yaml.MappingEndEvent: 1, yaml.SequenceEndEvent: 2, yaml.DocumentStartEvent: 3,
+    yaml.DocumentEndEvent: 4,
+}  # fmt: skip
+_STYLE_CODES = {None: 16, "": 16, "'": 17, '"': 18}
+
+
+@dataclass(slots=True, kw_only=True)
+class Model:
+    """A document that was judged and found well."""
+
+    spec: ImageSpec
+    """What it declares."""
+    same: Callable[[Sequence[str | None]], Any]
+    """Picks the texts that an alike document must share."""
+    texts: Any
+    """Those texts."""
+    locs: tuple[Loc, ...]
+    """Every element."""
+    places: tuple[int, ...]
+    """The event where each of them stands."""
+    slots: dict[Loc, int]
+    """The event of each value that may be another."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """The documents of one load that others may be alike."""
+
+    _models: dict[bytes, list[Model]] = field(default_factory=dict)
+
+    def recall(self, events: Events, *, path: str) -> ImageSpec | None:
+        """Return the spec of a document that is like one before, or None where none is."""
+        codes = outline(events)
+        for model in self._models.get(codes, ()) if codes else ():
+            texts = [getattr(event, "value", None) for event in events]
+            if model.same(texts) == model.texts:
+                try:
+                    return _like(model, events, path)
+                except PydanticCustomError:
+                    return None
+        return None
+
+    def learn(self, events: Events, spec: ImageSpec) -> None:
+        """Remember a document without problems."""
+        codes = outline(events)
+        if not codes or (codes not in self._models and len(self._models) >= MAX_OUTLINES):
+            return
+        known = self._models.setdefault(codes, [])
+        if len(known) < MAX_MODELS and (model := _model(events, spec)) is not None:
+            known.append(model)
+
+
+def outline(events: Events) -> bytes:
+    """Return a byte per event, texts left out; empty for a document that is beyond comparing."""
+    if len(events) > MAX_EVENTS:
+        return b""
+    codes = bytearray()
+    for event in events:
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            code = _STYLE_CODES.get(event.style)
+            if code is None or event.tag is not None or event.anchor is not None:
+                return b""
+        elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+            if event.tag is not None or event.anchor is not None:
+                return b""
+            code = (8 if kind is yaml.MappingStartEvent else 10) + bool(event.flow_style)
+        else:
+            code = _PLAIN_CODES.get(kind)
+            if code is None or (code == 3 and (event.version or event.tags)):
+                return b""
+        codes.append(code)
+    return bytes(codes)
+
+
+def _model(events: Events, spec: ImageSpec) -> Model | None:
+    first: dict[tuple[int, int], int] = {}
+    scalars: dict[tuple[int, int], int] = {}
+    for number, event in enumerate(events):
+        mark, end = event.start_mark, event.end_mark
+        place = (mark.line + 1, mark.column + 1)
+        if type(event) is yaml.ScalarEvent:
+            if mark.index == end.index:
+                return None  # nothing at all stands where something else may begin
+            scalars[place] = number
+        if type(event) is not yaml.DocumentStartEvent:
+            first.setdefault(place, number)
+    places = spec.positions.places
+    if not all(place in first for place in places.values()):
+        return None
+    inner = {loc[:-1] for loc in places}
+    slots = {
+        loc: scalars[place]
+        for loc, place in places.items()
+        if loc not in inner and place in scalars and _may_vary(loc)
+    }
+    fixed = [number for number in scalars.values() if number not in set(slots.values())]
+    if len(fixed) < 2:
+        return None
+    same = itemgetter(*fixed)
+    return Model(
+        spec=spec,
+        same=same,
+        texts=same([getattr(event, "value", None) for event in events]),
+        locs=tuple(places),
+        places=tuple(first[place] for place in places.values()),
+        slots=slots,
+    )
+
+
+def _may_vary(loc: Loc) -> bool:
+    if len(loc) == 1:
+        return loc[0] in ("id", "start_time", "end_time")
+    if len(loc) == 2:
+        return loc[0] == "properties"
+    return len(loc) == 6 and loc[0] == "tilesets" and loc[4] == "uris"
+
+
+_FIELDS = tuple(one.name for one in dataclass_fields(ImageSpec))
+
+
+def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
+    """Return the spec of an alike document; None where a value is not what it should be."""
+    made: Made = {name: getattr(model.spec, name) for name in _FIELDS}
+    properties: dict[str, str | int | float] = dict(model.spec.properties)
+    uris: list[tuple[Loc, str]] = []
+    for loc, number in model.slots.items():
+        value = _value(events[number])
+        key = loc[0]
+        if key == "properties":
+            properties[str(loc[1])] = check_property(value)
+        elif not isinstance(value, str) or not value:
+            return None
+        elif key == "id":
+            made["id"] = check_asset_id(value)
+        elif key == "tilesets":
+            uris.append((loc, value))
+        else:
+            made[str(key)] = parse_time(value)
+    start, end = made["start_time"], made["end_time"]
+    if start and end and is_before(end, start):
+        return None
+    made["properties"] = tuple(properties.items())
+    made["tilesets"] = _tilesets(model.spec.tilesets, uris)
+    marks = [events[number].start_mark for number in model.places]
+    places = dict(zip(model.locs, [(m.line + 1, m.column + 1) for m in marks], strict=True))
+    made["positions"] = Positions(path=path, places=places)
+    return ImageSpec(**made)
+
+
+def _value(event: Any) -> Plain:
+    text: str = event.value
+    return text if event.style else parse_plain(text)
+
+
+def _tilesets(
+    tilesets: tuple[TilesetSpec, ...], uris: list[tuple[Loc, str]]
+) -> tuple[TilesetSpec, ...]:
+    wanted = {(loc[1], loc[3], loc[5]): uri for loc, uri in uris}
+    return tuple(
+        [
+            TilesetSpec(
+                id=tileset.id,
+                sources=tuple(
+                    [
+                        SourceSpec(
+                            uris=tuple(
+                                [wanted.get((i, j, k), u) for k, u in enumerate(source.uris)]
+                            ),
+                            affine_transform=source.affine_transform,
+                            dimensions=source.dimensions,
+                        )
+                        for j, source in enumerate(tileset.sources)
+                    ]
+                ),
+                dtype=tileset.dtype,
+                crs=tileset.crs,
+            )
+            for i, tileset in enumerate(tilesets)
+        ]
+    )
