@@ -53,7 +53,7 @@ def layouts(draw: st.DrawFn) -> dict[str, Any]:
     else:
         options["blockysize"] = draw(st.integers(1, 30))
     compressions = [None, "deflate", "lzw", "zstd", "packbits", "lerc", "lzma"]
-    if dtype == "uint8":
+    if dtype == "uint8" and "tiled" in options:
         compressions.append("jpeg")
     if compression := draw(st.sampled_from(compressions)):
         options["compress"] = compression
