@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 from geobatch.model.asset import Resolution
-from geobatch.model.blocks import BlockChanges, compare
+from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
 from geobatch.model.inputs import Inputs, inputs_of
 from geobatch.model.plan import AssetChange, Failure, Options, Plan
@@ -134,7 +134,7 @@ def plan_upon(
                 options=options,
             )
             deleted = tuple(_since(change, store) for change in deleted)
-    blocks = _changed_blocks(block_pairs(choice.resolution, records=records), cache)
+    blocks = changed_blocks(block_pairs(choice.resolution, records=records), cache.get_table)
     made = complete(
         plan(
             choice.resolution,
@@ -152,19 +152,6 @@ def plan_upon(
         max_delete=options.max_delete,
     )
     return Ready(preview=replace(found, plan=made), records=records, known=known)
-
-
-def _changed_blocks(
-    pairs: Iterable[tuple[Digest, Digest]], cache: SourceCache
-) -> Mapping[tuple[Digest, Digest], BlockChanges]:
-    """Return which blocks differ between sources, where the tables of both are remembered."""
-    found = {}
-    for old, new in pairs:
-        before, after = cache.get_table(old), cache.get_table(new)
-        changes = None if before is None or after is None else compare(before, after)
-        if changes is not None:
-            found[old, new] = changes
-    return found
 
 
 def _since(change: AssetChange, store: TileStore) -> AssetChange:

@@ -21,7 +21,7 @@ BELOW = {
     "plan": NOUNS,
     "resolve": NOUNS | {"spec", "raster"},
     "execute": NOUNS | {"raster", "store"},
-    "explain": NOUNS | {"spec", "store", "plan", "resolve"},
+    "explain": NOUNS | {"spec", "store", "plan", "resolve", "preview"},
     "preview": NOUNS | {"spec", "store", "plan", "resolve"},
     "workflow": NOUNS | {"spec", "raster", "store", "preview", "resolve", "execute"},
     "reading": NOUNS | {"store"},

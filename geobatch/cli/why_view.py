@@ -126,6 +126,8 @@ def _next_lines(upcoming: NextApply, place: TilePlace | None) -> list[str]:
     text = verdict.value
     if verdict is Verdict.KEEP:
         text += ": nothing that decides it differs"
+    elif verdict is Verdict.TAKEN:
+        text += ": it was made before, and is still in the store"
     elif verdict is Verdict.UNDECLARED:
         text += ": these specs do not declare the asset"
     elif verdict is Verdict.REDO and place is None:

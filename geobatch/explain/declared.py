@@ -7,27 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geobatch.errors import GeobatchError, Problem, SpecError
-from geobatch.explain.reasons import changed_blocks
 from geobatch.model.asset import Resolution
-from geobatch.model.plan import Plan
+from geobatch.model.plan import Options, Plan
 from geobatch.model.record import Head
-from geobatch.plan.planner import block_pairs, needed_records, plan
+from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.resolve import resolve
-from geobatch.resolve.salvage import salvage
-from geobatch.spec import SpecSet, load
+from geobatch.spec import SpecSet
 from geobatch.store.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-
-NO_COMMIT = Head(number=0, digest=None)
-"""The head of a store without commits, or of no store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """What some specs declare."""
 
-    resolution: Resolution
-    """The assets that can be resolved."""
+    paths: tuple[Path, ...]
+    """Spec files and folders that were given."""
+    preview: Preview
+    """The assets that can be resolved, not planned yet."""
     missing: Mapping[str, tuple[str, ...]]
     """Files that are not there, by asset id."""
     broken: Mapping[str, tuple[str, ...]]
@@ -48,42 +45,58 @@ def find_declared(
     Raises:
         SpecError: The specs are wrong in other things than missing files.
     """
-    specs = load(paths)
-    chosen = tuple(spec for spec in specs.specs if only in (None, spec.id))
     errors: dict[str, GeobatchError] = {}
 
     def resolve_some(some: SpecSet) -> Resolution:
+        wanted = tuple(spec for spec in some.specs if only in (None, spec.id))
         try:
-            return resolve(some, workers=workers, cache=cache)
+            return resolve(SpecSet(specs=wanted), workers=workers, cache=cache)
         except GeobatchError as error:
             if len(some.specs) == 1:
                 errors[some.specs[0].id] = error
             raise
 
-    resolution, failures = salvage(SpecSet(specs=chosen), resolve_some)
+    found, failures = look(paths, resolve_some, keep_going=True)
     troubles = {failure.id: errors[failure.id] for failure in failures}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     return Declared(
-        resolution=resolution,
+        paths=tuple(paths),
+        preview=found,
         missing={name: _messages(error) for name, error in missing.items()},
         broken={name: _messages(error) for name, error in troubles.items() if name not in missing},
     )
 
 
 def plan_declared(
-    declared: Declared, store: TileStore | None, head: Head, *, cache: SourceCache
+    declared: Declared,
+    store: TileStore | None,
+    *,
+    place: Path,
+    cache: SourceCache,
+    head: Head = NO_COMMIT,
 ) -> Plan:
     """Return what the next apply would do with what can be resolved.
+
+    Args:
+        declared: What the specs declare.
+        store: The open store; None where there is none yet.
+        place: Folder of the store.
+        cache: What is known of sources and of bands that were made before.
+        head: The published state.
 
     Raises:
         CorruptObjectError: A document of the head is damaged.
     """
-    resolution = declared.resolution
-    if store is None:
-        return plan(resolution, base=NO_COMMIT, records={}, store_id="")
-    records = {entry.id: store.record(entry) for entry in needed_records(resolution, base=head)}
-    blocks = changed_blocks(block_pairs(resolution, records=records), cache.get_table)
-    return plan(resolution, base=head, records=records, store_id=store.id, blocks=blocks)
+    ready = plan_upon(
+        declared.preview,
+        store,
+        cache=cache,
+        place=place,
+        base=head,
+        paths=declared.paths,
+        options=Options(),
+    )
+    return ready.preview.plan
 
 
 def _messages(error: GeobatchError) -> tuple[str, ...]:

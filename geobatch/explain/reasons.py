@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
 from geobatch.model.asset import Asset
-from geobatch.model.blocks import BlockChanges, BlockTable
-from geobatch.model.blocks import compare as compare_blocks
+from geobatch.model.blocks import BlockTable, changed_blocks
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import asset_fingerprint
 from geobatch.model.plan import Because, Reason
@@ -17,8 +16,6 @@ from geobatch.plan.dirty import changed_sources
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 """Gives the block table of a source, where it is remembered."""
-Pairs: TypeAlias = Iterable[tuple[Digest, Digest]]
-"""(old, new) digests of sources."""
 
 
 def no_tables(_: Digest) -> BlockTable | None:
@@ -53,14 +50,3 @@ def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tu
         else because
         for because in because_of(renamed, old, blocks)
     )
-
-
-def changed_blocks(pairs: Pairs, tables: Tables) -> dict[tuple[Digest, Digest], BlockChanges]:
-    """Return which blocks differ between sources, of those that can be compared."""
-    blocks = {}
-    for was, now in pairs:
-        old, new = tables(was), tables(now)
-        changes = compare_blocks(old, new) if old is not None and new is not None else None
-        if changes is not None:
-            blocks[was, now] = changes
-    return blocks

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from geobatch.errors import StoreError
 from geobatch.explain.declared import (
-    NO_COMMIT,
     Declared,
     find_declared,
     plan_declared,
 )
 from geobatch.model.plan import Because, Op, Plan, Reason
 from geobatch.model.record import Head
+from geobatch.preview import NO_COMMIT
 from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
 from geobatch.store.local import LocalBackend
@@ -125,11 +125,11 @@ def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = Non
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(paths, cache=cache, workers=workers or os.cpu_count() or 1)
         if not (place / IDENTITY).exists():
-            made = plan_declared(declared, None, NO_COMMIT, cache=cache)
+            made = plan_declared(declared, None, place=place, cache=cache)
             return Status(store=None, assets=tuple(_assets(declared, made, NO_COMMIT)))
         with closing(TileStore.open(place)) as store:
             head = store.head()
-            made = plan_declared(declared, store, head, cache=cache)
+            made = plan_declared(declared, store, place=place, cache=cache, head=head)
             assets = tuple(_assets(declared, made, head))
             return Status(store=_store_status(store, head), assets=assets)
 

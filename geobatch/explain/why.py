@@ -40,6 +40,8 @@ class Verdict(StrEnum):
     """Nothing that decides it differs."""
     REDO = "recomputed"
     """Something that decides it differs."""
+    TAKEN = "taken over"
+    """It was made before, and is still in the store."""
     RECODE = "encoded anew"
     """Its pixels stay, in another codec."""
     GONE = "removed"
@@ -150,7 +152,7 @@ def why(
         if paths:
             count = workers or os.cpu_count() or 1
             declared = find_declared(paths, cache=cache, workers=count, only=asset_id)
-            made = plan_declared(declared, store, head, cache=cache)
+            made = plan_declared(declared, store, place=folder, cache=cache, head=head)
             upcoming = {one.id: _next(declared, made, record, one, place) for one in bands}
         found = []
         for one in bands:
@@ -351,7 +353,10 @@ def _next_of(
         return NextApply(verdict=Verdict.GONE, because=reasons)
     work = next((work for work in change.work if work.band == band.id), None)
     if work is None:
-        return NextApply(verdict=Verdict.KEEP)
+        is_same = dict(change.carried).get(band.id) == (record.asset.id, band.id)
+        if is_same:
+            return NextApply(verdict=Verdict.KEEP)
+        return NextApply(verdict=Verdict.TAKEN, because=reasons)
     levels = work.dirty(asset.grid(later.grid).geobox.level_count)
     tiles = sum(level.count for level in levels)
     is_dirty = tiles > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,6 +191,24 @@ def compare(old: BlockTable, new: BlockTable) -> BlockChanges | None:
         mask=mask,
         mask_block=new.mask.block if new.mask is not None else None,
     )
+
+
+def changed_blocks(
+    pairs: Iterable[tuple[Digest, Digest]], tables: Callable[[Digest], BlockTable | None]
+) -> Mapping[tuple[Digest, Digest], BlockChanges]:
+    """Return which blocks differ between sources, where the tables of both are remembered.
+
+    Args:
+        pairs: (old, new) digests of sources.
+        tables: Gives the block table of a source, where it is remembered.
+    """
+    found = {}
+    for old, new in pairs:
+        before, after = tables(old), tables(new)
+        changes = None if before is None or after is None else compare(before, after)
+        if changes is not None:
+            found[old, new] = changes
+    return found
 
 
 def _is_comparable(old: BlockTable, new: BlockTable) -> bool:

@@ -58,3 +58,18 @@ def test_the_package_itself_is_light() -> None:
     code = "import sys, geobatch; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not (HEAVY | {"typer", "pydantic", "yaml"}) & set(done.stdout.split())
+
+
+def test_explaining_opens_no_raster_and_builds_no_tree(tmp_path: Path) -> None:
+    imported(["apply", str(SPECS / "landcover.yaml")], tmp_path)
+    asset = geobatch_ids(tmp_path)[0]
+    for argv in (["diff", "1"], ["status"], ["why", asset, str(SPECS / "landcover.yaml")]):
+        assert not {"rasterio", "pyproj", "zarr", "tensorflow"} & imported(argv, tmp_path), argv
+    assert "yaml" not in imported(["diff", "1"], tmp_path)
+
+
+def geobatch_ids(folder: Path) -> list[str]:
+    """Return the ids of the published assets."""
+    from geobatch import open_store  # noqa: PLC0415 - the other tests of this module count imports
+
+    return list(open_store(folder / "store").assets())

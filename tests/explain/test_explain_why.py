@@ -254,6 +254,21 @@ def test_facets_and_what_the_next_apply_does(bench: Workbench) -> None:
     assert "`a.tif`" in one.problems[0]
 
 
+def test_what_was_made_before_is_taken_over(bench: Workbench) -> None:
+    bench.apply(mosaic())
+    later = pixels(1)
+    later[10, 10] += 4
+    write(bench, "a", later)
+    bench.apply(mosaic())
+    write(bench, "a", pixels(1))
+    one = asked(bench, "0/0/0", mosaic()).next
+    assert one is not None
+    assert one.verdict is Verdict.TAKEN
+    assert [because.path for because in one.because] == ["a.tif"]
+    assert "taken over: it was made before" in run(bench, "m/a", bench.folder / "spec.yaml").out
+    assert bench.apply(mosaic()).tiles.written == 0
+
+
 def test_trouble_of_another_asset_is_no_matter(bench: Workbench) -> None:
     bench.apply(mosaic())
     one = asked(bench, "0/0/0", mosaic(), image("other", "gone.tif")).next
