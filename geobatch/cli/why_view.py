@@ -64,7 +64,8 @@ def _content_text(one: BandWhy, place: TilePlace | None) -> str:
         return "none stored: all are masked"
     masks = f", masks {one.masks[:12]}" if one.masks else ""
     size = f", {byte_text(one.size)}" if place is not None else ""
-    return f"content {one.values[:12]}{masks}{size}"
+    what = "content" if place is not None else "level 0, content"
+    return f"{what} {one.values[:12]}{masks}{size}"
 
 
 def _reason_lines(reasons: Sequence[Because]) -> list[str]:
