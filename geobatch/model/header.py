@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from geobatch.model.asset import Number
 from geobatch.model.digest import Json, number_from_json, number_to_json
@@ -65,62 +67,66 @@ class Header:
 
 
 def header_to_text(header: Header) -> str:
-    """Return a header as JSON text, without its uri, path and CRS: files that agree share it."""
-    return _dump(
-        {
-            "size": [header.width, header.height],
-            "dtypes": header.dtypes,
-            "transform": header.transform,
-            "nodata": [None if v is None else number_to_json(v) for v in header.nodata],
-            "mask": header.mask,
-            "alpha_index": header.alpha_index,
-            "descriptions": header.descriptions,
-            "units": header.units,
-            "scales": header.scales,
-            "offsets": header.offsets,
-            "palettes": header.palettes,
-            "block": header.block,
-            "is_pixel_interleaved": header.is_pixel_interleaved,
-            "compression": header.compression,
-            "is_lossy": header.is_lossy,
-            "overviews": header.overviews,
-        }
-    )
+    """Return a header as text, without its uri, path and CRS.
+
+    The transform as JSON makes the first line, all else the second, which files of one kind share.
+    """
+    shared = {
+        "size": [header.width, header.height],
+        "dtypes": header.dtypes,
+        "nodata": [None if v is None else number_to_json(v) for v in header.nodata],
+        "mask": header.mask,
+        "alpha_index": header.alpha_index,
+        "descriptions": header.descriptions,
+        "units": header.units,
+        "scales": header.scales,
+        "offsets": header.offsets,
+        "palettes": header.palettes,
+        "block": header.block,
+        "is_pixel_interleaved": header.is_pixel_interleaved,
+        "compression": header.compression,
+        "is_lossy": header.is_lossy,
+        "overviews": header.overviews,
+    }
+    return f"{_dump(header.transform)}\n{_dump(shared)}"
 
 
 def header_from_text(text: str, *, uri: str, path: str, crs: Crs | None) -> Header:
     """Invert `header_to_text`.
 
     Raises:
-        ValueError: The text is no JSON.
+        ValueError: The text is no JSON, or something is missing.
         KeyError: A member is missing.
         TypeError: A member has another type.
     """
+    transform, _, shared = text.partition("\n")
+    place = _transform(json.loads(transform))
+    return Header(uri=uri, path=path, crs=crs, transform=place, **_members(shared))
+
+
+@lru_cache(maxsize=256)
+def _members(text: str) -> dict[str, Any]:
     members: dict[str, Json] = json.loads(text)
     width, height = members["size"]
     rows, cols = members["block"]
-    return Header(
-        uri=uri,
-        path=path,
-        width=width,
-        height=height,
-        dtypes=tuple(members["dtypes"]),
-        transform=_transform(members["transform"]),
-        crs=crs,
-        nodata=tuple(None if v is None else number_from_json(v) for v in members["nodata"]),
-        mask=members["mask"],
-        alpha_index=members["alpha_index"],
-        descriptions=tuple(members["descriptions"]),
-        units=tuple(members["units"]),
-        scales=tuple(members["scales"]),
-        offsets=tuple(members["offsets"]),
-        palettes=tuple(_palette(palette) for palette in members["palettes"]),
-        block=(rows, cols),
-        is_pixel_interleaved=members["is_pixel_interleaved"],
-        compression=members["compression"],
-        is_lossy=members["is_lossy"],
-        overviews=members["overviews"],
-    )
+    return {
+        "width": width,
+        "height": height,
+        "dtypes": tuple(members["dtypes"]),
+        "nodata": tuple(None if v is None else number_from_json(v) for v in members["nodata"]),
+        "mask": members["mask"],
+        "alpha_index": members["alpha_index"],
+        "descriptions": tuple(members["descriptions"]),
+        "units": tuple(members["units"]),
+        "scales": tuple(members["scales"]),
+        "offsets": tuple(members["offsets"]),
+        "palettes": tuple(_palette(palette) for palette in members["palettes"]),
+        "block": (rows, cols),
+        "is_pixel_interleaved": members["is_pixel_interleaved"],
+        "compression": members["compression"],
+        "is_lossy": members["is_lossy"],
+        "overviews": members["overviews"],
+    }
 
 
 def crs_to_text(crs: Crs) -> str:
@@ -140,7 +146,7 @@ def crs_from_text(text: str) -> Crs:
     return Crs(code=members["code"], wkt=members["wkt"], cf=members["cf"])
 
 
-def _dump(members: dict[str, Json]) -> str:
+def _dump(members: Json) -> str:
     # ASCII: a file may describe its bands with what is no UTF-8.
     return json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

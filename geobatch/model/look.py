@@ -26,7 +26,7 @@ class Look:
     digest: Digest
     """Identity of the source."""
     header: str
-    """Its header as JSON, see `geobatch.model.header.header_to_text`."""
+    """Its header as text, see `geobatch.model.header.header_to_text`."""
     crs: str
     """Its CRS as JSON; empty without."""
     is_linked: bool

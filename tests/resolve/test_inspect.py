@@ -236,8 +236,8 @@ def test_the_racy_rule(ctime: int, later: int) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"header": "{}"}, {"header": "no JSON"}, {"header": "[]"}, {"crs": "{}"}, {"crs": "["},
-     {"maker": "another library"}],
+    [{"header": ""}, {"header": "no JSON"}, {"header": "null\n[]"}, {"header": "null\n{}"},
+     {"crs": "{}"}, {"crs": "["}, {"maker": "another library"}],
     ids=str,
 )  # fmt: skip
 def test_a_header_that_cannot_be_used_is_read_again(tmp_path: Path, wrong: dict[str, Any]) -> None:
