@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def bench(tmp_path: Path) -> Workbench:
     return Workbench(folder=tmp_path)
 
 
-def spec(name: str, **more: object) -> Document:
+def spec(name: str, **more: Any) -> Document:
     return image(name, f"{name}.tif", tile=128, **more)
 
 
