@@ -18,6 +18,7 @@ from geobatch.plan import (
     choose,
     complete,
     deletions,
+    fingerprints_of,
     needed_records,
     plan,
     wanted_bands,
@@ -115,14 +116,16 @@ def plan_upon(
     """
     declared = frozenset(spec.id for spec in found.specs.specs)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
+    fingerprints = fingerprints_of(choice.resolution)
     deleted: tuple[AssetChange, ...] = ()
     records: dict[str, AssetRecord] = {}
     known: Mapping[Digest, BandTiles] = {}
     if store is not None:
-        needed = needed_records(choice.resolution, base=choice.base)
+        needed = needed_records(fingerprints, base=choice.base)
         again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
         records = {entry.id: store.record(entry) for entry in (*needed, *again)}
-        wanted = wanted_bands(choice.resolution, base=choice.base) - choice.replaced_bands
+        wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
+        wanted -= choice.replaced_bands
         known = known_bands(cache, wanted, objects=store.objects)
         if options.is_pruning:
             origins = store.origins(base)
@@ -143,6 +146,7 @@ def plan_upon(
             store_id="" if store is None else store.id,
             blocks=blocks,
             known=known,
+            fingerprints=fingerprints,
         ),
         choice,
         base=base,

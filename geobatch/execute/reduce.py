@@ -134,7 +134,7 @@ def _plain_mean(members: list[Values]) -> Values:
     shift = count.bit_length() - 1
     if dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            # In row-major order, so that float64 equals GDAL's average to the last bit.
+            # In row-major order: sums of floats depend on it.
             total = np.add(members[0], members[1], dtype=np.float64)
             for member in members[2:]:
                 total += member

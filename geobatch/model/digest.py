@@ -49,7 +49,12 @@ def canonical_json(value: Json) -> bytes:
         ValueError: The value holds a non-finite float; pass it through `number_to_json` first.
     """
     return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        value,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        allow_nan=False,
+        default=_plain,
     ).encode()
 
 
@@ -60,7 +65,5 @@ def digest_json(value: Json) -> Digest:
 
 def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+        return dict(value)
+    raise TypeError(f"not JSON: {value!r}")

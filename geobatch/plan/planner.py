@@ -20,6 +20,8 @@ from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles
 
 Base: TypeAlias = tuple[str, str]
 """(asset id, band id) of a published band, or an empty id and a fingerprint from `Known`."""
+Fingerprints: TypeAlias = Mapping[str, Digest]
+"""Fingerprint by asset id."""
 Known: TypeAlias = Mapping[Digest, BandTiles]
 """Tiles of bands by pyramid fingerprint."""
 
@@ -35,6 +37,7 @@ def plan(
     store_id: str,
     blocks: Blocks = MappingProxyType({}),
     known: Known = MappingProxyType({}),
+    fingerprints: Fingerprints | None = None,
 ) -> Plan:
     """Return everything that an apply of the resolved assets would do to a published state.
 
@@ -45,16 +48,16 @@ def plan(
         store_id: Uuid of the store, or empty where there is none yet.
         blocks: Changed blocks of sources, at least where known of those that `block_pairs` names.
         known: Tiles of bands that were made before, by pyramid fingerprint; they are taken over.
+        fingerprints: `fingerprints_of` the resolution, where it is known already.
 
     Raises:
         KeyError: A needed record is missing.
     """
     changes = []
-    fingerprints = []
+    fingerprints = fingerprints_of(resolution) if fingerprints is None else fingerprints
     entries = {entry.id: entry for entry in base.tree.entries}
     for asset in resolution.assets:
-        fingerprint = asset_fingerprint(asset)
-        fingerprints.append([asset.id, fingerprint])
+        fingerprint = fingerprints[asset.id]
         entry = entries.get(asset.id)
         if entry is not None and entry.fingerprint == fingerprint:
             changes.append(AssetChange(id=asset.id, op=Op.KEEP))
@@ -64,30 +67,36 @@ def plan(
     return Plan(
         store_id=store_id,
         base_commit=base.digest,
-        plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, sorted(fingerprints)]),
+        plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, sorted(fingerprints.items())]),
         changes=tuple(sorted(changes, key=lambda change: change.id)),
         sources_hashed=resolution.sources_hashed,
         sources_by_stat=resolution.sources_by_stat,
     )
 
 
-def needed_records(resolution: Resolution, *, base: Head) -> tuple[TreeEntry, ...]:
+def fingerprints_of(resolution: Resolution) -> Fingerprints:
+    """Return the fingerprint of every asset, by id: each costs a walk over all that it holds."""
+    return {asset.id: asset_fingerprint(asset) for asset in resolution.assets}
+
+
+def needed_records(fingerprints: Fingerprints, *, base: Head) -> tuple[TreeEntry, ...]:
     """Return the entries of the assets whose records planning needs: published, and different."""
-    entries = {entry.id: entry for entry in base.tree.entries}
     return tuple(
-        entries[asset.id]
-        for asset in resolution.assets
-        if asset.id in entries and entries[asset.id].fingerprint != asset_fingerprint(asset)
+        entry
+        for entry in base.tree.entries
+        if fingerprints.get(entry.id, entry.fingerprint) != entry.fingerprint
     )
 
 
-def wanted_bands(resolution: Resolution, *, base: Head) -> frozenset[Digest]:
+def wanted_bands(
+    resolution: Resolution, fingerprints: Fingerprints, *, base: Head
+) -> frozenset[Digest]:
     """Return the pyramid fingerprints of bands that may be taken over if they were made before."""
     entries = {entry.id: entry.fingerprint for entry in base.tree.entries}
     return frozenset(
         band_fingerprint(asset, band.id).pyramid
         for asset in resolution.assets
-        if entries.get(asset.id) != asset_fingerprint(asset)
+        if entries.get(asset.id) != fingerprints[asset.id]
         for band in asset.bands
     )
 

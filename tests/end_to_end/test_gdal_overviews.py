@@ -70,15 +70,11 @@ def test_mean_of_floats(tmp_path: Path, dtype: str) -> None:
     assert_same(level_1(tmp_path, values, "MEAN"), expected, dtype)
 
 
-def test_mean_of_float64_that_rounds(tmp_path: Path) -> None:
-    values = np.random.default_rng(5).uniform(1, 2, SHAPE)
-    expected = overview(tmp_path, values, Resampling.average)
-    assert_same(level_1(tmp_path, values, "MEAN"), expected, "float64")
-
-
-def test_mean_of_float32_that_rounds(tmp_path: Path) -> None:
-    # GDAL adds float32 in float32, geobatch in float64: the last bits may differ.
-    values = np.random.default_rng(5).uniform(1, 2, SHAPE).astype(np.float32)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_mean_of_floats_that_round(tmp_path: Path, dtype: str) -> None:
+    # GDAL adds float32 in float32, and float64 in an order that depends on its version: the last
+    # bits may differ.
+    values = np.random.default_rng(5).uniform(1, 2, SHAPE).astype(dtype)
     found = level_1(tmp_path, values, "MEAN")
     expected = overview(tmp_path, values, Resampling.average)
     np.testing.assert_array_max_ulp(found, expected, maxulp=2)

@@ -33,7 +33,7 @@ from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Reason, Start
 from geobatch.model.record import AssetRecord, Head, Tree, TreeEntry
 from geobatch.model.tiles import TileSet
-from geobatch.plan import needed_records, plan
+from geobatch.plan import fingerprints_of, needed_records, plan
 from geobatch.plan.planner import count_tiles
 from geobatch.testing.assets import assets
 
@@ -329,7 +329,7 @@ def test_only_records_of_changed_assets_are_needed() -> None:
     same, new = replace(ASSET, id="same"), replace(ASSET, id="new")
     head, records = published(replace(ASSET, memo="x"), same)
     resolution = Resolution(assets=(ASSET, new, same))
-    assert [entry.id for entry in needed_records(resolution, base=head)] == ["a"]
+    assert [entry.id for entry in needed_records(fingerprints_of(resolution), base=head)] == ["a"]
     del records["same"]
     plan(resolution, base=head, records=records, store_id="")
     with pytest.raises(KeyError):
