@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
@@ -65,6 +65,19 @@ class Codec:
     """Blosc's shuffle: `noshuffle`, `shuffle` or `bitshuffle`; empty for the others."""
 
 
+def _identity(value: Any) -> Any:
+    """Return what equality of values that may hold NaN goes by: floats by their text."""
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, tuple):
+        return tuple(_identity(item) for item in value)
+    return value
+
+
+def _identities(value: Any) -> tuple[Any, ...]:
+    return tuple(_identity(getattr(value, name.name)) for name in fields(value))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masking:
     """What may mask a band's pixels, as far as specs and headers tell."""
@@ -81,6 +94,12 @@ class Masking:
     """Whether the sources leave a part of the canvas uncovered, or a footprint cuts it."""
     is_fill_free: bool = False
     """Whether no valid pixel of level 0 can equal the band's fill value."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Masking) and _identities(self) == _identities(other)
+
+    def __hash__(self) -> int:
+        return hash(_identities(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +132,12 @@ class Band:
     """Addend from stored to physical values; None for 0."""
     palette: tuple[tuple[int, int, int, int], ...] | None = None
     """Colour table, RGBA per value from 0."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Band) and _identities(self) == _identities(other)
+
+    def __hash__(self) -> int:
+        return hash(_identities(self))
 
     @property
     def is_float(self) -> bool:

@@ -132,7 +132,7 @@ def test_rule_place_and_words(
     ("text", "rule", "at"),
     [
         ("", "empty-file", (1, 1)),
-        ('{"id": "a",}', "json-syntax", (1, 12)),
+        ('{"id": "a",,}', "json-syntax", (1, 12)),
         ('{\n\t"id": "a"\n\t"b": 1}', "json-syntax", (3, 2)),
         ('{"id": "\\ud800"}', "json-syntax", (1, 8)),
         ("[" * 100_000, "too-deep", (1, 1)),
