@@ -375,3 +375,27 @@ def put_back(world: World, rng: Random) -> None:
     aside = path.with_suffix(".aside")
     shutil.copy2(path, aside)
     aside.replace(path)
+
+
+# The store: what is not needed to read a commit.
+
+
+@edit(Effect.NOTHING)
+def lose_cache(world: World, _: Random) -> None:
+    shutil.rmtree(world.store / "cache", ignore_errors=True)
+
+
+@edit(Effect.NOTHING)
+def damage_cache(world: World, rng: Random) -> None:
+    """Never trusted for correctness: cut short, or other bytes in its midst."""
+    for path in sorted((world.store / "cache").glob("*")):
+        if path.is_file():
+            data = bytearray(path.read_bytes())
+            at = rng.randrange(len(data) + 1)
+            data[at : at + rng.choice((1, 4000))] = rng.randbytes(rng.choice((0, 1, 4000)))
+            path.write_bytes(data)
+
+
+@edit(Effect.NOTHING)
+def lose_tree(world: World, _: Random) -> None:
+    shutil.rmtree(world.store / "zarr", ignore_errors=True)

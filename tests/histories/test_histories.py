@@ -79,7 +79,7 @@ class History(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=12, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+    max_examples=10, stateful_step_count=14, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
 )  # fmt: skip
 SOAK = settings(

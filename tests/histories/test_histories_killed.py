@@ -66,7 +66,7 @@ def test_killed_at_every_operation(world: World, goes_back: bool) -> None:
     change_everything(world)
     after = world.snapshot()
     pristine = world.store.rename(world.folder / "pristine")
-    for die_at in range(0, MOST, 1 if IS_SOAK else 4):
+    for die_at in range(0, MOST, 1 if IS_SOAK else 7):
         world.put_store_back(pristine, published)
         world.roll_back(after, to_old_times=False)
         world.pending = Effect.ANY
