@@ -33,6 +33,9 @@ _HEALTHY = frozenset(
 )  # fmt: skip
 """Failures that say nothing against what is in the file."""
 
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite3 raises; a damaged schema it may quote in a message that is not UTF-8."""
+
 
 class CacheFile:
     """Values by (kind, key); what is put is kept in memory until it can be saved.
@@ -99,7 +102,7 @@ class CacheFile:
                 for key, sealed in reader.execute(query, (kind, *some)):
                     if (value := _unseal(kind, key, sealed)) is not None:
                         found[key] = value
-        except (sqlite3.Error, OSError) as error:
+        except (*_FAILURES, OSError) as error:
             self._note(error)
             self._close_reader()
         return found
@@ -109,7 +112,7 @@ class CacheFile:
             reader = _connect(self._path, "ro", _READ_PATIENCE)
             try:
                 is_ours = _version(reader) == VERSION
-            except sqlite3.Error:
+            except _FAILURES:
                 reader.close()
                 raise
             if is_ours:
@@ -136,7 +139,7 @@ class CacheFile:
                 if self._is_damaged:
                     self._remove(path)
                 self._write(path)
-            except (sqlite3.Error, OSError) as error:
+            except (*_FAILURES, OSError) as error:
                 self._note(error)
                 # Who was kept waiting may try again later; else this process does without.
                 self._is_writable = self._is_damaged or _is_busy(error)
@@ -167,6 +170,8 @@ class CacheFile:
         self._is_damaged = False
 
     def _note(self, error: Exception) -> None:
+        if isinstance(error, UnicodeDecodeError):
+            self._is_damaged = True
         code = getattr(error, "sqlite_errorcode", None)
         if isinstance(error, sqlite3.Error) and code is not None:
             self._is_damaged = code & 0xFF not in _HEALTHY

@@ -388,7 +388,7 @@ def lose_cache(world: World, _: Random) -> None:
 @edit(Effect.NOTHING)
 def damage_cache(world: World, rng: Random) -> None:
     """Never trusted for correctness: cut short, or other bytes in its midst."""
-    for path in sorted((world.store / "cache").glob("*")):
+    for path in sorted((world.store / "cache").rglob("*")):
         if path.is_file():
             data = bytearray(path.read_bytes())
             at = rng.randrange(len(data) + 1)

@@ -21,3 +21,19 @@ def test_a_band_without_tiles_gets_another_shape(tmp_path: Path) -> None:
     assert roots[0] == roots[2] != roots[1]
     assert bench.array("a/0/b1").shape == (40, 40)
     assert not bench.array("a/0/b1").any()
+
+
+def test_a_cache_whose_damage_is_no_text(tmp_path: Path) -> None:
+    """A schema with a byte that is no UTF-8 made sqlite3 raise what nobody caught."""
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((40, 40), dtype=np.uint8)])
+    root = bench.apply(image("a", "a.tif")).content_root
+    caches = list((bench.store / "cache").rglob("*.sqlite"))
+    for path in caches:
+        whole = path.read_bytes()
+        assert whole.count(b"PRIMARY KEY (kind, key)") == 1
+        path.write_bytes(whole.replace(b"(kind, key)", b"(kind, k\xe5y)"))
+    assert caches
+    for _ in range(2):
+        again = bench.apply(image("a", "a.tif"))
+        assert (again.commit, again.content_root) == (None, root)
