@@ -35,7 +35,7 @@ def write_level(level: xr.DataArray, path: str) -> None:
     level.encoding.clear()
     for name in level.coords:
         level[name].encoding.clear()
-    codec = BloscCodec(typesize=2, cname="zstd", clevel=3, shuffle="bitshuffle")
+    codec = BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="bitshuffle", blocksize=1 << 20)
     level.to_dataset(name="pixels").to_zarr(
         path,
         mode="w",

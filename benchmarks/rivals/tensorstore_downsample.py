@@ -28,7 +28,9 @@ TOP = 256
 
 def create(*, path: Path, shape: tuple[int, ...], context: ts.Context) -> ts.TensorStore:
     """Create one level: a (band, row, col) uint16 array in chunks of one band x 512 x 512."""
-    blosc = {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 0}
+    blosc = {
+        "cname": "zstd", "clevel": 1, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 1 << 20,
+    }  # fmt: skip
     return ts.open(
         {
             "driver": "zarr3",

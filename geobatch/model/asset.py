@@ -57,7 +57,7 @@ class Codec:
 
     name: str = "blosc"
     """`blosc`, `zstd`, `gzip` or `none`."""
-    level: int = 3
+    level: int = 1
     """Compression level of the codec."""
     compressor: str = "zstd"
     """Inner compressor of blosc; empty for the others."""

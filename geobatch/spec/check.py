@@ -21,6 +21,9 @@ from geobatch.spec.nouns import (
 )
 from geobatch.spec.rule import CollectionManifest
 
+_PLAIN_LEVEL = 3
+"""Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Check:
@@ -238,12 +241,12 @@ def _codec(codec: CodecManifest | None) -> Codec:
         return Codec()
     if codec.name == "none":
         return Codec(name="none", level=0, compressor="", shuffle="")
-    level = 3 if codec.level is None else codec.level
     if codec.name != "blosc":
+        level = _PLAIN_LEVEL if codec.level is None else codec.level
         return Codec(name=codec.name, level=level, compressor="", shuffle="")
     return Codec(
         name="blosc",
-        level=level,
+        level=Codec().level if codec.level is None else codec.level,
         compressor=codec.compressor or "zstd",
         shuffle=codec.shuffle or "bitshuffle",
     )

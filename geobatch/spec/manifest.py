@@ -197,7 +197,7 @@ class CodecManifest(Part):
     name: Literal["blosc", "zstd", "gzip", "none"] = "blosc"
     """Codec of Zarr."""
     level: int | None = None
-    """Compression level; 3 by default."""
+    """Compression level; of blosc 1 by default, of the others 3."""
     compressor: Literal["blosclz", "lz4", "lz4hc", "zlib", "zstd"] | None = None
     """Inner compressor of blosc; zstd by default."""
     shuffle: Literal["noshuffle", "shuffle", "bitshuffle"] | None = None
