@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
+from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
 from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
@@ -30,7 +32,6 @@ from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Counts, Observer
     from geobatch.raster import Reader
 
 DEFAULT_STORE = Path("store")
@@ -39,6 +40,7 @@ __all__ = [
     "default_workers", "is_store", "plan", "preview",
 ]  # fmt: skip
 _DEFAULTS = Options()
+_SILENT = SilentObserver()
 _TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
 """Distributions that shape pixels or their encoding; their versions go into the commit."""
 
@@ -101,7 +103,7 @@ def apply(
     *,
     store: Path = DEFAULT_STORE,
     workers: int | None = None,
-    observer: Observer | None = None,
+    observer: Observer = _SILENT,
     rehash: bool = False,
     options: Options = _DEFAULTS,
     keep_going: bool = False,
@@ -128,8 +130,6 @@ def apply(
         InterruptedRunError: The user stopped the run; says whether anything was published.
         StoreError: The store cannot be used.
     """
-    from geobatch.execute import Counts, SilentObserver  # noqa: PLC0415
-    from geobatch.raster import Reader  # noqa: PLC0415
     from geobatch.store.zarr_tree import sync  # noqa: PLC0415
 
     started = time.perf_counter()
@@ -153,22 +153,20 @@ def apply(
                 shown = plan_it(opened, base=base)
                 _check(shown.preview, approve)
             ready = shown.preview
-            counts = Counts()
             failures: dict[str, SourceError] | None = {} if keep_going else None
-            with Reader() as reader:
-                head = _execute_and_commit(
+            done = _Done(head=base)
+            if not ready.plan.is_empty:
+                done = _execute_and_commit(
                     shown,
                     opened,
                     cache=cache,
                     place=store,
                     base=base,
-                    reader=reader,
                     workers=count,
-                    observer=observer or SilentObserver(),
-                    counts=counts,
+                    observer=observer,
                     failures=failures,
                 )
-                bytes_read = reader.bytes_read
+            head = done.head
             try:
                 sync(opened, head=head)
             except KeyboardInterrupt:
@@ -184,11 +182,11 @@ def apply(
                 commit=head.digest if head.number != base.number else None,
                 content_root=content_root(head.tree),
                 tiles=TileTotals(
-                    written=counts.written,
-                    reused=max(0, stored - counts.written),
-                    empty=counts.empty,
+                    written=done.written,
+                    reused=max(0, stored - done.written),
+                    empty=done.empty,
                 ),
-                bytes=ByteTotals(read=bytes_read, written=counts.bytes_written),
+                bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
             )
@@ -226,6 +224,17 @@ def _check(shown: Preview, approve: Approve) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What carrying out a plan did."""
+
+    head: Head
+    written: int = 0
+    empty: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+
 def _execute_and_commit(
     ready: Ready,
     store: TileStore,
@@ -233,41 +242,40 @@ def _execute_and_commit(
     cache: SourceCache,
     place: Path,
     base: Head,
-    reader: Reader,
     workers: int,
     observer: Observer,
-    counts: Counts,
     failures: dict[str, SourceError] | None,
-) -> Head:
-    made = ready.preview.plan
-    if made.is_empty:
-        return base
-    from geobatch.execute import execute  # noqa: PLC0415
+) -> _Done:
+    from geobatch.execute import Counts, execute  # noqa: PLC0415
+    from geobatch.raster import Reader  # noqa: PLC0415
 
+    made = ready.preview.plan
     memory = Remembered(store.backend)
-    finished = execute(
-        made,
-        records=ready.records,
-        known=ready.known,
-        objects=store.objects,
-        index=store.index,
-        reader=reader,
-        workers=workers,
-        observer=observer,
-        counts=counts,
-        memory=memory,
-        failures=failures,
-    )
+    counts = Counts()
     changes: dict[str, TreeEntry | None] = {}
     bands: dict[Digest, BandTiles] = {}
-    for record in finished:
-        changes[record.asset.id] = store.put_record(record)
-        for band_id, fingerprint in record.fingerprints:
-            bands[fingerprint.pyramid] = record.tiles_of(band_id)
-    changes |= _deleted(made)
-    for change in made.changes:
-        if change.id in changes and change.asset is not None:
-            _check_stood_still(change.asset, reader, changes, failures)
+    with Reader() as reader:
+        finished = execute(
+            made,
+            records=ready.records,
+            known=ready.known,
+            objects=store.objects,
+            index=store.index,
+            reader=reader,
+            workers=workers,
+            observer=observer,
+            counts=counts,
+            memory=memory,
+            failures=failures,
+        )
+        for record in finished:
+            changes[record.asset.id] = store.put_record(record)
+            for band_id, fingerprint in record.fingerprints:
+                bands[fingerprint.pyramid] = record.tiles_of(band_id)
+        changes |= _deleted(made)
+        for change in made.changes:
+            if change.id in changes and change.asset is not None:
+                _check_stood_still(change.asset, reader, changes, failures)
     head = store.publish(
         base=base,
         changes=changes,
@@ -278,7 +286,13 @@ def _execute_and_commit(
     remember_bands(cache, bands)
     if not failures:
         memory.forget()
-    return head
+    return _Done(
+        head=head,
+        written=counts.written,
+        empty=counts.empty,
+        bytes_read=reader.bytes_read,
+        bytes_written=counts.bytes_written,
+    )
 
 
 def _deleted(made: Plan) -> dict[str, TreeEntry | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -27,6 +28,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 def main(argv: Sequence[str] | None = None) -> Never:
     """Run the command line and exit with a code of `Exit`."""
+    _tune()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # closed by the caller, who wants none of it
@@ -34,6 +36,14 @@ def main(argv: Sequence[str] | None = None) -> Never:
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def _tune() -> None:
+    """Set the process up for what geobatch does: start fast, and keep many small values."""
+    # Nothing here multiplies matrices, and numpy would start a thread per processor to do so.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Modules, specs and plans are frozen values that stay: looking for garbage among them is vain.
+    gc.set_threshold(100_000, 50, 50)
 
 
 def run(argv: Sequence[str]) -> int:

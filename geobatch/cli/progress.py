@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from geobatch.cli.words import byte_text
-from geobatch.execute import Observer, SilentObserver
+from geobatch.model.observer import Observer, SilentObserver
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

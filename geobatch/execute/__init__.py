@@ -2,6 +2,6 @@
 
 from geobatch.execute.executor import Counts, execute
 from geobatch.execute.memory import Memory
-from geobatch.execute.observer import Observer, SilentObserver
+from geobatch.model.observer import Observer, SilentObserver
 
 __all__ = ["Counts", "Memory", "Observer", "SilentObserver", "execute"]

@@ -10,11 +10,11 @@ from types import MappingProxyType
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.memory import Memory
-from geobatch.execute.observer import Observer
 from geobatch.execute.region import RegionResult
 from geobatch.execute.stages import AssetRun, Shared, Task
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import band_fingerprint
+from geobatch.model.observer import Observer
 from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord, BandTiles
 from geobatch.raster import Reader

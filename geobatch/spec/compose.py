@@ -123,7 +123,7 @@ class Composer:
             UnreadableError: It is nested too deep.
         """
         if len(self._stack) >= MAX_DEPTH:
-            self._too_deep(place)
+            raise UnreadableError(self.too_deep(place))
         if anchor is not None:
             self.has_aliases = True
             self._anchors.pop(anchor, None)
@@ -169,14 +169,13 @@ class Composer:
             message = f"the alias {show('*' + anchor)} {why}"
             raise UnreadableError(self.problem(place, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
-            self._too_deep(place)
+            raise UnreadableError(self.too_deep(place))
         self.place(node)
 
-    def _too_deep(self, place: Place) -> None:
+    def too_deep(self, place: Place) -> Problem:
+        """Return the problem of what is nested deeper than any spec can be."""
         message = f"nested more than {MAX_DEPTH} levels deep"
-        raise UnreadableError(
-            self.problem(place, "too-deep", message, "a spec needs fewer than 10")
-        )
+        return self.problem(place, "too-deep", message, "a spec needs fewer than 10")
 
     def _name(self, anchor: str | None, node: Node) -> None:
         if anchor is not None:

@@ -32,9 +32,7 @@ LEVELS = {"blosc": (0, 9), "zstd": (1, 22), "gzip": (0, 9)}
 class Part(BaseModel):
     """A mapping of a spec; its own keys only, in canonical order."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, defer_build=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     required: ClassVar[tuple[str, ...]] = ()
     """Keys that must stand; a default fills in for them so that the rest can be judged."""

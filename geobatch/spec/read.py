@@ -183,6 +183,9 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
     end = place_at(text, len(text))
     if (place.line, place.column) > (end.line, end.column):
         place = end  # the parser adds a line break of its own
+    if error.problem == "exceeded maximum nesting depth":
+        # libyaml reads ahead, and since 0.2.6 it gives up by itself at a thousand.
+        return composer.too_deep(place)
     message = ", ".join(part for part in (error.context, error.problem) if part)
     hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
     return composer.problem(place, "yaml-syntax", message or "not YAML", hint)

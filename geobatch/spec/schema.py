@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from geobatch.spec.descriptions import descriptions
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.shape import to_camel
@@ -71,13 +72,15 @@ def _all_parts(root: type[Part]) -> list[type[Part]]:
 
 
 def _complete(definition: dict[str, Any], part: type[Part]) -> None:
-    """Add the camelCase keys, and ask for the required ones in either spelling."""
+    """Add descriptions and camelCase keys, and ask for the required ones in either spelling."""
     definition.pop("title", None)
+    words = descriptions(part)
     properties: dict[str, Any] = {}
     for name, field in definition["properties"].items():
         if name in part.barred:
             continue
         field.pop("title", None)
+        field = {"description": words[name], **field}  # noqa: PLW2901 - as pydantic orders them
         _drop_null(field)
         if name in part.required:
             field.pop("default", None)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, get_args
 
 from geobatch.errors import Problem
+from geobatch.spec.descriptions import descriptions
 from geobatch.spec.hints import did_you_mean, show
 from geobatch.spec.manifest import Part
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
@@ -191,7 +192,7 @@ class Shape:
             if name not in seen:
                 path, line, column = self.positions.where(loc)
                 message = f"the key `{name}` is missing"
-                hint = f"add `{name}`: {part.model_fields[name].description}"
+                hint = f"add `{name}`: {descriptions(part)[name]}"
                 self.problems.append(
                     Problem(
                         path=path,

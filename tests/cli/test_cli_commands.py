@@ -76,7 +76,12 @@ def test_a_store_among_the_specs_is_passed_over(
     for _ in range(2):
         done = geobatch("apply", ".")
         assert (done.code, done.err) == (0, "")
-        files = {path: path.read_bytes() for path in bench.store.rglob("*") if path.is_file()}
+        # The cache may learn: a source that has only just been written is looked at once more.
+        files = {
+            path: path.read_bytes()
+            for path in bench.store.rglob("*")
+            if path.is_file() and path.parent != bench.store / "cache"
+        }
         assert before in ({}, files)
         before = files
     assert geobatch("fmt", ".").code == 0

@@ -110,7 +110,7 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         ("a: !!python/object:os.system 1\n" + A.replace("id: a", "id: b"), "yaml-tag", (1, 4),
          "python"),
         (A + "? [1]\n: 2\n", "wrong-type", (3, 3), "key"),
-        ("[" * 5000, "too-deep", (1, 65), "64"),
+        ("[" * 500, "too-deep", (1, 65), "64"),
         ("a:\n" + "".join(f"{' ' * i}- \n" for i in range(70)), "too-deep", (65, 64), "64"),
         (b"id: \xff\n", "encoding", (1, 5), "0xff"),
         ("é: é\nid: ".encode() + b"\xe9\n", "encoding", (2, 5), "UTF-8"),
@@ -126,6 +126,11 @@ def test_rule_place_and_words(
     mine = [one for one in found if one.rule == rule and (one.line, one.column) == at]
     assert any(word in f"{one.message} {one.hint}" for one in mine)
     assert {one.path for one in found} == {str(tmp_path / "a.yaml")}
+
+
+def test_what_is_nested_beyond_reason_is_named(tmp_path: Path) -> None:
+    # Where it is noticed depends on the version of libyaml, which reads ahead.
+    assert [one.rule for one in problems_of(tmp_path, "[" * 5000)] == ["too-deep"]
 
 
 @pytest.mark.parametrize(
