@@ -58,6 +58,7 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
             result, result_mask = _reduce_members(
                 [values[row, col] for row, col in members],
                 None if mask is None else [mask[row, col] for row, col in members],
+                plain=_plain(values, policy, down=down, right=right),
                 policy=policy,
                 fill=fill,
             )
@@ -77,15 +78,31 @@ def _halves(size: int) -> list[tuple[slice, list[slice]]]:
     return [*parts, (slice(even // 2, None), [slice(even, None)])] if size % 2 else parts
 
 
+def _plain(
+    values: Values, policy: Policy, *, down: list[slice], right: list[slice]
+) -> Callable[[list[Values]], Values]:
+    """Return the function that reduces groups whose masks are equal, given their members."""
+    if policy is Policy.MEAN and values.dtype.kind != "f" and values.dtype.itemsize < 8:
+        across = slice(right[0].start, right[-1].stop)
+        lines = [values[row, across] for row in down]
+        return lambda _: _integer_mean(lines, columns=len(right))
+    return _PLAIN[policy]
+
+
 def _reduce_members(
-    values: list[Values], masks: list[Mask] | None, *, policy: Policy, fill: Number
+    values: list[Values],
+    masks: list[Mask] | None,
+    *,
+    plain: Callable[[list[Values]], Values],
+    policy: Policy,
+    fill: Number,
 ) -> tuple[Values, Mask | None]:
     """Reduce groups given as one plane per member, in row-major order of the group."""
     if policy is Policy.SAMPLE:
         if masks is None:
-            return values[0], None
-        return np.where(masks[0] == 0, values[0].dtype.type(fill), values[0]), masks[0]
-    result = _PLAIN[policy](values)
+            return plain(values), None
+        return np.where(masks[0] == 0, values[0].dtype.type(fill), plain(values)), masks[0]
+    result = plain(values)
     if result.base is not None:
         result = result.copy()
     mask = None if masks is None else _mean_mask(masks)
@@ -140,19 +157,32 @@ def _plain_mean(members: list[Values]) -> Values:
                 total += member
             total *= 1.0 / count
             return total.astype(dtype)
-    if dtype.itemsize == 8:
-        # The sum may overflow: add the quotients and the remainders apart.
-        low = dtype.type(count - 1)
-        high_sum = sum((member >> dtype.type(shift) for member in members), dtype.type(0))
-        low_sum = sum((member & low for member in members), dtype.type(0))
-        rounded: Values = high_sum + ((low_sum + dtype.type(count // 2)) >> dtype.type(shift))
-        return rounded
-    wide = np.int64 if dtype.itemsize == 4 else np.int32
-    sums = np.add(members[0], members[1], dtype=wide)
-    for member in members[2:]:
-        np.add(sums, member, out=sums, casting="safe")
+    # The sum of 64-bit integers may overflow: add the quotients and the remainders apart.
+    low = dtype.type(count - 1)
+    high_sum = sum((member >> dtype.type(shift) for member in members), dtype.type(0))
+    low_sum = sum((member & low for member in members), dtype.type(0))
+    rounded: Values = high_sum + ((low_sum + dtype.type(count // 2)) >> dtype.type(shift))
+    return rounded
+
+
+def _integer_mean(lines: list[Values], *, columns: int) -> Values:
+    """Return the mean of groups of integers of up to 32 bits; halves round up.
+
+    Args:
+        lines: One or two (rows, columns) planes: the upper lines of the groups, and the lower ones.
+        columns: How many neighbours in a line make a group: 1 or 2.
+
+    Lines are added whole first: on memory in one piece that is twice as fast as member by member.
+    """
+    dtype, count = lines[0].dtype, len(lines) * columns
+    wide: type[np.signedinteger[Any]] = np.int64 if dtype.itemsize == 4 else np.int32
+    sums: npt.NDArray[np.signedinteger[Any]] = lines[0].astype(wide)
+    for line in lines[1:]:
+        sums += line
+    if columns == 2:
+        sums = sums[:, 0::2] + sums[:, 1::2]
     sums += wide(count // 2)
-    sums >>= wide(shift)
+    sums >>= wide(count.bit_length() - 1)
     return sums.astype(dtype)
 
 
@@ -286,6 +316,7 @@ def _weighted_median(group: Values, weights: npt.NDArray[np.int64]) -> Values:
 
 _PLAIN: dict[Policy, Callable[[list[Values]], Values]] = {
     Policy.MEAN: _plain_mean,
+    Policy.SAMPLE: lambda members: members[0],
     Policy.MIN: _plain_min,
     Policy.MAX: _plain_max,
     Policy.MODE: _plain_mode,

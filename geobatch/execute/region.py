@@ -16,7 +16,7 @@ from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.model.tiles import parents_of
-from geobatch.raster import Reader
+from geobatch.raster import Reader, gdal_environment
 from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
 
@@ -107,17 +107,18 @@ def compute_region(
     result = RegionResult()
     climbs = [_Climb(task, region, geobox, objects, result) for task in tasks]
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
-    for box in _pieces(region, ingesting, asset=asset):
-        here = [climb for climb in ingesting if box.cut(climb.task.dirty[0]).any()]
-        planes = ingest(
-            asset,
-            [climb.task.band for climb in here],
-            box.window(geobox, tile=asset.tile),
-            reader=reader,
-        )
-        for climb in here:
-            # Popped, so that a band's pixels go when its tiles are put.
-            climb.add(box, planes.pop(climb.task.band.id))
+    with gdal_environment():  # once for all that is read here
+        for box in _pieces(region, ingesting, asset=asset):
+            here = [climb for climb in ingesting if box.cut(climb.task.dirty[0]).any()]
+            planes = ingest(
+                asset,
+                [climb.task.band for climb in here],
+                box.window(geobox, tile=asset.tile),
+                reader=reader,
+            )
+            for climb in here:
+                # Popped, so that a band's pixels go when its tiles are put.
+                climb.add(box, planes.pop(climb.task.band.id))
     for climb in climbs:
         climb.finish()
     return result

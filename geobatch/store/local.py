@@ -55,13 +55,14 @@ class LocalBackend:
 
     def put(self, name: str, data: Data) -> bool:
         """Keep bytes under a name for good; see `Backend.put`."""
+        parse_name(name)
         self._durability.note(name)
-        if self.size(name) == len(data):
+        if self._size(name) == len(data):
             return False
         aside = self._write(name, data, mode=_OBJECT_MODE)
         with self._lock:
             # Another thread may have put it since: only one may say that it is new.
-            if self.size(name) == len(data):
+            if self._size(name) == len(data):
                 os.unlink(aside)
                 return False
             self._rename(aside, name)
@@ -97,12 +98,16 @@ class LocalBackend:
 
     def replace(self, name: str, data: Data) -> None:
         """Keep bytes under any name; see `Backend.replace`."""
+        parse_name(name)
         self._rename(self._write(name, data, mode=_CACHE_MODE), name)
 
     def size(self, name: str) -> int | None:
         """Return the length of a name's bytes; see `Backend.size`."""
+        return self._size(parse_name(name))
+
+    def _size(self, name: str) -> int | None:
         try:
-            found = os.stat(self._prefix + parse_name(name))
+            found = os.stat(self._prefix + name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -159,7 +164,6 @@ class LocalBackend:
                 yield name
 
     def _write(self, name: str, data: Data, *, mode: int, fsync: bool = False) -> str:
-        parse_name(name)
         aside = f"{self._folder()}/{os.getpid()}-{next(self._count)}"
         try:
             descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
