@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geobatch.errors import SourceError
-from geobatch.execute.reduce import Mask, Plane, Values
+from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
 from geobatch.raster import Reader, footprint_mask
 

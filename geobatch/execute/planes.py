@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.execute.ingest import Window
-from geobatch.execute.reduce import Mask, Plane, Values
+from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.model.asset import Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey, PageRef

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.execute.ingest import ingest
+from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.planes import Box, StoredLevels
-from geobatch.execute.reduce import Mask, Plane, Values, reduce_plane
+from geobatch.execute.reduce import reduce_plane
 from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey

@@ -19,7 +19,7 @@ from workbench import LAYOUTS, PIXEL, X0, Y0, Document, assert_same, image, writ
 
 from geobatch.errors import SourceError
 from geobatch.execute.ingest import Window, ingest
-from geobatch.execute.reduce import Plane
+from geobatch.execute.pixels import Plane
 from geobatch.model.asset import Asset
 from geobatch.raster import Reader
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from reference_pyramid import reduce_plane as reference_plane
 
-from geobatch.execute.reduce import Mask, Plane, Values, reduce_plane
+from geobatch.execute.pixels import Mask, Plane, Values
+from geobatch.execute.reduce import reduce_plane
 from geobatch.model.asset import DTYPES, Number, Policy
 
 WEIGHTS = [0, 0, 0, 1, 2, 127, 128, 254, 255, 255, 255]
@@ -103,6 +104,23 @@ def test_any_plane_equals_the_reference(
 ) -> None:
     values, mask, fill = plane
     assert_reduces(values, mask, policy, fill)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5], ids=["few masked", "half masked"])
+@pytest.mark.parametrize("policy", Policy)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_groups_whose_masks_differ_may_be_few_or_most(
+    dtype: str, policy: Policy, share: float
+) -> None:
+    """The few are picked out, the many are reduced with all the others."""
+    random = np.random.default_rng(7)
+    values = np.array(pool(dtype), dtype=dtype)[random.integers(0, 10, (33, 34))]
+    mask = np.where(random.random(values.shape) < share, random.integers(0, 255), 255)
+    mask = mask.astype(np.uint8)
+    mask[8:16, 8:16] = 0
+    if dtype.startswith("float"):
+        values[mask == 0] = np.nan
+    assert_reduces(values, mask, policy, 9)
 
 
 @pytest.mark.parametrize("policy", Policy)
