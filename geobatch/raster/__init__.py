@@ -1,7 +1,6 @@
 """GeoTIFF sources: what they are, whether they changed, and their pixels. Owns rasterio, pyproj."""
 
 from geobatch.model.header import Header
-from geobatch.raster.crs import parse_crs
 from geobatch.raster.environment import gdal_environment
 from geobatch.raster.file import identify, stat
 from geobatch.raster.footprint import footprint_mask
@@ -14,7 +13,6 @@ __all__ = [
     "footprint_mask",
     "gdal_environment",
     "identify",
-    "parse_crs",
     "probe",
     "stat",
 ]

@@ -14,7 +14,6 @@ from geobatch.model.asset import DTYPES, Number
 from geobatch.model.geobox import Transform
 from geobatch.model.header import Header, Palette
 from geobatch.raster import tiff
-from geobatch.raster.crs import from_rasterio
 from geobatch.raster.environment import (
     FAILURES,
     gdal_environment,
@@ -93,6 +92,9 @@ def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
             )
     transform = _transform(dataset, uri, has_matrix=tags.has_matrix)
     try:
+        # PROJ takes a while to load, and who reads pixels needs none of it.
+        from geobatch.raster.crs import from_rasterio  # noqa: PLC0415
+
         crs = from_rasterio(dataset.crs)
     except ValueError as error:
         raise SourceError(f"`{uri}`: the CRS cannot be read: {error}") from error

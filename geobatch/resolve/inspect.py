@@ -117,7 +117,7 @@ def inspect(
 def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
     """Return a function that gives the CRS that a text names, and remembers it.
 
-    The function raises ValueError for what is no CRS; see `geobatch.raster.parse_crs`.
+    The function raises ValueError for what is no CRS; see `geobatch.raster.crs.parse_crs`.
     """
 
     @once
@@ -127,7 +127,7 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
         if known is not None:
             with suppress(ValueError, KeyError, TypeError):
                 return crs_from_text(known)
-        from geobatch.raster import parse_crs  # noqa: PLC0415 - slow to import, seldom needed
+        from geobatch.raster.crs import parse_crs  # noqa: PLC0415 - slow to import, seldom needed
 
         crs = parse_crs(text)
         if cache is not None:

@@ -27,7 +27,8 @@ from geobatch.model.header import Header, crs_from_text, crs_to_text
 from geobatch.model.header import header_from_text as from_text
 from geobatch.model.header import header_to_text as to_text
 from geobatch.model.look import Look, file_stat
-from geobatch.raster import identify, parse_crs, probe
+from geobatch.raster import identify, probe
+from geobatch.raster.crs import parse_crs
 from geobatch.resolve import inspect as room
 from geobatch.resolve import resolve
 from geobatch.resolve.inspect import Inspection, crs_reader, inspect
@@ -298,7 +299,7 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(first) == repr(parse_crs("EPSG:32633"))
     with pytest.raises(ValueError, match="no coordinate reference system"):
         crs_reader(cache)("EPSG:nonsense")
-    monkeypatch.setattr("geobatch.raster.parse_crs", None)
+    monkeypatch.setattr("geobatch.raster.crs.parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
     monkeypatch.setattr(room, "_maker", lambda: "another library")
     with pytest.raises(TypeError):
