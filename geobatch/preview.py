@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from geobatch.errors import CorruptObjectError
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -19,8 +21,12 @@ from geobatch.plan import (
     complete,
     deletions,
     fingerprints_of,
+    is_under,
+    moves,
     needed_records,
     plan,
+    renamed_head,
+    renamed_record,
     wanted_bands,
 )
 from geobatch.resolve.salvage import salvage
@@ -115,6 +121,13 @@ def plan_upon(
         CorruptObjectError: A published document is damaged.
     """
     declared = frozenset(spec.id for spec in found.specs.specs)
+    claims = {spec.id: spec.moved_from for spec in found.specs.specs if spec.moved_from}
+    moved = moves(claims, base=base)
+    origins: dict[str, str] = {}
+    if store is not None and (moved or options.is_pruning):
+        origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
+    places = [real_place(path) for path in paths]
+    base = renamed_head(base, moved)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
     deleted: tuple[AssetChange, ...] = ()
@@ -124,19 +137,21 @@ def plan_upon(
         needed = needed_records(fingerprints, base=choice.base)
         again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
         records = {entry.id: store.record(entry) for entry in (*needed, *again)}
+        for name in moved.keys() & records.keys():
+            records[name] = renamed_record(records[name], name)
         wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
         wanted -= choice.replaced_bands
         known = known_bands(cache, wanted, objects=store.objects)
-        if options.is_pruning:
-            origins = store.origins(base)
-            deleted = deletions(
-                base=base,
-                declared=declared,
-                origins={name: place_of(o, store=place) for name, o in origins.items()},
-                places=[real_place(path) for path in paths],
-                options=options,
+        deleted = tuple(
+            _since(change, store)
+            for change in deletions(
+                base=base, declared=declared, origins=origins, places=places, options=options
             )
-            deleted = tuple(_since(change, store) for change in deleted)
+        )
+        entries = {entry.id: entry for entry in base.tree.entries}
+        for change in deleted:
+            with suppress(CorruptObjectError):  # what is damaged can be deleted none the less
+                records[change.id] = store.record(entries[change.id])
     blocks = changed_blocks(block_pairs(choice.resolution, records=records), cache.get_table)
     made = complete(
         plan(
@@ -153,9 +168,22 @@ def plan_upon(
         records=records,
         blocks=blocks,
         deleted=deleted,
+        moved=moved,
+        foreign=_elsewhere(moved.values(), origins, places),
         max_delete=options.max_delete,
     )
     return Ready(preview=replace(found, plan=made), records=records, known=known)
+
+
+def _elsewhere(
+    old_ids: Iterable[str], origins: Mapping[str, str], places: Collection[str]
+) -> dict[str, str]:
+    """Return the spec files that are there still, were not given, and may declare former ids."""
+    return {
+        old: origins[old]
+        for old in old_ids
+        if old in origins and not is_under(origins[old], places) and Path(origins[old]).exists()
+    }
 
 
 def _since(change: AssetChange, store: TileStore) -> AssetChange:

@@ -18,6 +18,7 @@ from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
+from geobatch.model.plan_json import VERBS
 from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
@@ -276,9 +277,16 @@ def _execute_and_commit(
         for change in made.changes:
             if change.id in changes and change.asset is not None:
                 _check_stood_still(change.asset, reader, changes, failures)
+    renamed = {
+        change.id: change.previous_id
+        for change in made.changes
+        if change.op is Op.RENAME and change.id in changes
+    }
+    changes |= dict.fromkeys(renamed.values())
     head = store.publish(
         base=base,
         changes=changes,
+        renamed=renamed,
         message=_message(change for change in made.changes if change.id in changes),
         tools={name: version(name) for name in _TOOLS},
         origins=_origins(ready.preview.specs, place),
@@ -329,6 +337,5 @@ def _failures(errors: Mapping[str, SourceError]) -> Iterator[Failure]:
 
 
 def _message(changes: Iterable[AssetChange]) -> str:
-    words = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete"}
     ops = Counter(change.op for change in changes)
-    return ", ".join(f"{word} {ops[op]}" for op, word in words.items() if ops[op])
+    return ", ".join(f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op])

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from geobatch.cli.filters import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
+from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import Inputs, differences
 from geobatch.model.plan import Options, Plan
 from geobatch.model.plan_json import (
@@ -56,11 +58,21 @@ class SavedPlan:
 def plan_document(preview: Preview, *, paths: Sequence[Path], options: Options) -> dict[str, Any]:
     """Return the whole document of a plan: what `plan --json` prints and `plan -o` saves."""
     return {
-        **plan_json(preview.plan),
+        **plan_json(preview.plan, locate=locate),
         **inputs_json(preview.plan, preview.inputs()),
         "paths": [str(path) for path in paths],
         "options": options_json(options),
     }
+
+
+def locate(planes: Sequence[GeoBox]) -> Bounds | None:
+    """Return the box around some planes in longitude and latitude; loads what can tell."""
+    from geobatch.raster.bounds import box_around, transform_bounds  # noqa: PLC0415
+
+    boxes = [
+        transform_bounds(plane.bounds, plane.crs.identity, LONGITUDE_LATITUDE) for plane in planes
+    ]
+    return box_around([box for box in boxes if box is not None])
 
 
 def write_plan(file: Path, document: Mapping[str, Any], plan: Plan) -> None:

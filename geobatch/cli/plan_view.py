@@ -7,17 +7,20 @@ from itertools import groupby
 from typing import Any
 
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.plan import Because, Op, Reason
+from geobatch.model.plan import Because, Op, Reason, Risk
 
 _SIGNS = {
     "create": Op.CREATE.value,
     "update": Op.UPDATE.value,
+    "rename": Op.RENAME.value,
     "delete": Op.DELETE.value,
-    "blocked": Op.DELETE.value,
 }
-_COUNTED = ("update", "create", "delete")
+_COUNTED = ("update", "rename", "create", "delete", "blocked")
+_IF_ANY = ("rename", "blocked")
+"""What a plan counts only where there is any."""
 _WORDS: dict[str, str] = {
     Reason.NEW_ASSET: "new",
+    Reason.RENAMED: "renamed",
     Reason.SOURCE_CHANGED: "changed",
     Reason.SOURCE_ADDED: "added",
     Reason.SOURCE_REMOVED: "removed",
@@ -39,6 +42,11 @@ _WORDS: dict[str, str] = {
     Reason.REPLACE_REQUESTED: "is computed anew, as asked for",
     Reason.NOT_DECLARED: "is not declared",
 }
+_RISKS: dict[str, str] = {
+    Risk.PROTECTION_LIFTED: "can be deleted from the next apply on",
+    Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
+}
+"""What is said of the risks that reasons do not tell of already."""
 REASONS_SHOWN = 8
 
 
@@ -54,7 +62,8 @@ def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> 
     known = [(looked["by_stat"], "by stat"), (looked["hashed"], "hashed")]
     ways = ", ".join(f"{number:,} {way}" for number, way in known if number)
     sources = count_text(looked["by_stat"] + looked["hashed"], "source")
-    assets = sum(summary[name] for name in (*_COUNTED, "blocked", "unchanged"))
+    counted = [name for name in _COUNTED if summary.get(name) or name not in _IF_ANY]
+    assets = sum(summary[name] for name in (*counted, "unchanged"))
     yield (
         f"geobatch plan {document['plan_id'][:8]}  base {(document['base_commit'] or 'none')[:6]}  "
         f"{count_text(assets, 'asset')}, {sources}{f' ({ways})' if ways else ''}"
@@ -64,8 +73,7 @@ def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> 
     yield from change_lines(document["asset_changes"])
     if document["asset_changes"]:
         yield ""
-    counts = [f"{summary[name]} {name}" for name in _COUNTED]
-    counts += [f"{summary['blocked']} blocked"] if summary["blocked"] else []
+    counts = [f"{summary[name]} {name}" for name in counted]
     skipped = summary["not_selected"]
     left = f"  {skipped} not selected." if skipped else ""
     yield f"Plan: {', '.join(counts)}.  {summary['unchanged']} unchanged.{left}"
@@ -75,29 +83,35 @@ def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> 
 
 def change_lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it."""
-    rows = [
-        (f"  {_SIGNS[change['actions'][0]]} {change['id']}", *_extent(change)) for change in changes
-    ]
+    rows = [(f"  {_name_text(change)}", *_extent(change)) for change in changes]
     for change, line in zip(changes, columns(rows, right={1}), strict=True):
         yield line
         yield from _detail_lines(change)
 
 
+def _name_text(change: Mapping[str, Any]) -> str:
+    previous = change.get("previous_id")
+    action = change["actions"][0]
+    if action == "blocked":  # either of the two that can be
+        action = "rename" if previous else "delete"
+    return f"{_SIGNS[action]} {change['id']}" + (f"  (was {previous})" if previous else "")
+
+
 def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
-    (action,) = change["actions"]
-    tiles = change["tiles"]
-    if action == "blocked":
+    actions, tiles = change["actions"], change["tiles"]
+    if actions == ["blocked"]:
         return "", f"blocked: {change['blocked']}"
-    if action == "delete":
-        return count_text(tiles["remove"], "tile"), action
-    return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", action
+    if actions == ["delete"]:
+        return count_text(tiles["remove"], "tile"), "delete"
+    if actions == ["rename"]:
+        return "", f"renamed, {count_text(tiles['compute'], 'tile')}"
+    return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", " and ".join(actions)
 
 
 def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
-    (action,) = change["actions"]
     tiles = change["tiles"]
-    if action == "update":
-        reasons = change["reasons"]
+    if "update" in change["actions"]:
+        reasons = [one for one in change["reasons"] if one["code"] != Reason.RENAMED]
         for reason in reasons[:REASONS_SHOWN]:
             kept = (
                 "; level 0 kept"
@@ -107,6 +121,9 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
             yield f"      reason   {_reason_text(reason)}{kept}"
         if len(reasons) > REASONS_SHOWN:
             yield f"      reason   and {len(reasons) - REASONS_SHOWN} more"
+    for risk in change["risks"]:
+        if risk["code"] in _RISKS:
+            yield f"      risk     {risk['path']} {_RISKS[risk['code']]}"
     if tiles["compute"]:
         yield f"      levels   {_level_text(tiles['by_level'])}"
         yield (

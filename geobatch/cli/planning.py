@@ -17,6 +17,7 @@ from geobatch.cli.plan_file import (
     approval,
     expectation,
     find_plan,
+    locate,
     plan_document,
     write_plan,
 )
@@ -138,7 +139,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         )
     failed = {failure.id for failure in summary.failures}
     changes = [
-        change_json(change)
+        change_json(change, locate=locate if output.is_json else None)
         for change in summary.plan.changes
         if change.op is not Op.KEEP and change.id not in failed
     ]

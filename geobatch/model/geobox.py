@@ -109,6 +109,17 @@ class GeoBox:
             width=ceil_div(self.width, factor),
         )
 
+    def crop(self, *, rows: tuple[int, int], cols: tuple[int, int]) -> GeoBox:
+        """Return the part from a first to before a last row and column, which must lie in it."""
+        a, b, _, d, e, _ = self.transform
+        x, y = self.xy(col=cols[0], row=rows[0])
+        return replace(
+            self,
+            transform=(a, b, x, d, e, y),
+            height=rows[1] - rows[0],
+            width=cols[1] - cols[0],
+        )
+
     @property
     def level_count(self) -> int:
         """How many levels there are, from level 0 to the first that fits 256 x 256 pixels."""

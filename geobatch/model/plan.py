@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
+from geobatch.model.geobox import GeoBox
 from geobatch.model.tiles import TileSet
 
 
@@ -15,6 +16,7 @@ class Op(StrEnum):
 
     CREATE = "+"
     UPDATE = "~"
+    RENAME = ">"
     DELETE = "-"
     KEEP = "="
 
@@ -23,6 +25,7 @@ class Reason(StrEnum):
     """Why it happens. Append only."""
 
     NEW_ASSET = "NEW_ASSET"
+    RENAMED = "RENAMED"
     SOURCE_CHANGED = "SOURCE_CHANGED"
     SOURCE_ADDED = "SOURCE_ADDED"
     SOURCE_REMOVED = "SOURCE_REMOVED"
@@ -55,6 +58,29 @@ class Because:
     """What in the spec or among the sources it concerns: a uri, or `properties.version`."""
     detail: str = ""
     """Old and new value, or how much of it changed."""
+
+
+class Risk(StrEnum):
+    """What a reviewer should look at twice. Append only."""
+
+    ASSET_DELETED = "ASSET_DELETED"
+    """The asset goes."""
+    ASSET_RENAMED = "ASSET_RENAMED"
+    """Who reads it under its former id finds nothing there any more."""
+    PROTECTION_LIFTED = "PROTECTION_LIFTED"
+    """The asset may be deleted from the next apply on."""
+    BAND_REMOVED = "BAND_REMOVED"
+    """Who reads the band finds it no more."""
+    DTYPE_CHANGED = "DTYPE_CHANGED"
+    """Its pixels have another type."""
+    GRID_CHANGED = "GRID_CHANGED"
+    """Pixels lie elsewhere than before."""
+    TILING_CHANGED = "TILING_CHANGED"
+    """Tiles are other squares than before."""
+    ALL_RECOMPUTED = "ALL_RECOMPUTED"
+    """Every tile of a published asset is computed anew."""
+    CLASSES_AVERAGED = "CLASSES_AVERAGED"
+    """Levels of a band that holds classes would be built by MEAN, which gives values of none."""
 
 
 class Start(StrEnum):
@@ -129,7 +155,9 @@ class AssetChange:
     id: str
     """Asset id."""
     op: Op
-    """What is done."""
+    """What is done; a RENAME may be an update too."""
+    previous_id: str = ""
+    """Id under which the asset is published, and which goes; of a RENAME only."""
     because: tuple[Because, ...] = ()
     """Why; empty for KEEP."""
     asset: Asset | None = None
@@ -146,6 +174,10 @@ class AssetChange:
     """Estimate of source bytes to read."""
     bytes_write_max: int = 0
     """Upper bound of the pixels to write, before compression."""
+    extent: tuple[GeoBox, ...] = ()
+    """Planes cut to the tiles that change or go, one per grid at most; empty for no tile."""
+    risks: tuple[tuple[Risk, str], ...] = ()
+    """What a reviewer should look at twice, and what of the spec or the sources it concerns."""
     blocks_changed: tuple[tuple[str, int], ...] = ()
     """(uri, changed blocks) of sources whose blocks could be compared."""
     is_replaced: bool = False

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from geobatch.model.digest import Json
+from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import AssetInput, Inputs, SourceInput
 from geobatch.model.plan import AssetChange, BandWork, Op, Options, Plan, Reason, Start
 
 FORMAT_VERSION = "1.0"
 """Minor versions add members; a reader refuses a major version that it does not know."""
-VERBS = {Op.CREATE: "create", Op.UPDATE: "update", Op.DELETE: "delete", Op.KEEP: "keep"}
-_RISKS = (
-    Reason.BAND_REMOVED, Reason.DTYPE_CHANGED, Reason.GRID_CHANGED, Reason.TILING_CHANGED,
-)  # fmt: skip
-"""Reasons that may break who reads the asset."""
+VERBS = {
+    Op.CREATE: "create", Op.UPDATE: "update", Op.RENAME: "rename", Op.DELETE: "delete",
+    Op.KEEP: "keep",
+}  # fmt: skip
+"""What is said of an asset that an op concerns."""
+Locate: TypeAlias = Callable[[Sequence[GeoBox]], Bounds | None]
+"""Returns the box around some planes, in longitude and latitude, where there is one."""
 
 
-def plan_json(plan: Plan) -> dict[str, Json]:
-    """Return what a plan would do; assets that stay as they are are only counted."""
+def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
+    """Return what a plan would do; assets that stay as they are are only counted.
+
+    Args:
+        plan: The plan.
+        locate: Says where changes are; without it, the document does not.
+    """
     listed = [change for change in plan.changes if change.op is not Op.KEEP]
     return {
         "format_version": FORMAT_VERSION,
@@ -27,10 +36,10 @@ def plan_json(plan: Plan) -> dict[str, Json]:
         "base_commit": plan.base_commit,
         "changes": not plan.is_empty,
         "looked_at": {"hashed": plan.sources_hashed, "by_stat": plan.sources_by_stat},
-        "asset_changes": [change_json(change) for change in listed],
+        "asset_changes": [change_json(change, locate=locate) for change in listed],
         "refusals": list(plan.refusals),
         "summary": {
-            **{VERBS[op]: plan.count(op) for op in (Op.CREATE, Op.UPDATE, Op.DELETE)},
+            **{VERBS[op]: plan.count(op) for op in Op if op is not Op.KEEP},
             "blocked": sum(1 for change in listed if change.blocked),
             "unchanged": plan.count(Op.KEEP),
             "not_selected": plan.not_selected,
@@ -38,13 +47,14 @@ def plan_json(plan: Plan) -> dict[str, Json]:
     }
 
 
-def change_json(change: AssetChange) -> dict[str, Json]:
-    """Return what happens to one asset."""
+def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[str, Json]:
+    """Return what happens to one asset; for `locate` see `plan_json`."""
     tiles = change.tiles
     is_kept = bool(change.work) and all(work.start is Start.LEVEL_0 for work in change.work)
     document: dict[str, Json] = {
         "id": change.id,
-        "actions": ["blocked" if change.blocked else VERBS[change.op]],
+        **({"previous_id": change.previous_id} if change.previous_id else {}),
+        "actions": _actions(change),
         "reasons": [
             {"code": because.reason.value, "path": because.path, "detail": because.detail}
             for because in change.because
@@ -59,8 +69,10 @@ def change_json(change: AssetChange) -> dict[str, Json]:
             "by_level": list(tiles.by_level),
         },
         "bytes": {"read": change.bytes_read, "write_max": change.bytes_write_max},
-        "risks": _risks(change),
+        "risks": [{"code": risk.value, "path": path} for risk, path in change.risks],
     }
+    if locate is not None:
+        document["bounds_4326"] = locate(change.extent) if change.extent else None
     if is_kept:
         document["is_level_0_kept"] = True
     if change.blocked:
@@ -68,10 +80,12 @@ def change_json(change: AssetChange) -> dict[str, Json]:
     return document
 
 
-def _risks(change: AssetChange) -> list[str]:
-    found = {because.reason for because in change.because}
-    risks = [reason.value for reason in _RISKS if reason in found]
-    return ["ASSET_DELETED", *risks] if change.op is Op.DELETE else risks
+def _actions(change: AssetChange) -> list[Json]:
+    if change.blocked:
+        return ["blocked"]
+    is_more = any(because.reason is not Reason.RENAMED for because in change.because)
+    also = [VERBS[Op.UPDATE]] if change.op is Op.RENAME and is_more else []
+    return [VERBS[change.op], *also]
 
 
 def inputs_json(plan: Plan, inputs: Inputs) -> dict[str, Json]:

@@ -153,6 +153,8 @@ class Commit:
     """(name, version) of geobatch and of the libraries that shape pixels, sorted."""
     origins: Digest | None = None
     """Digest of the document that says which spec file published each asset; None where unknown."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """(asset id, id in the commit before) of assets that were renamed, sorted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,3 +169,8 @@ class Head:
     """The commit itself."""
     tree: Tree = field(default_factory=Tree)
     """Its tree."""
+
+    def name_before(self, asset_id: str) -> str:
+        """Return the id in the commit before of an asset of this one, renamed or not."""
+        renamed = self.commit.renamed if self.commit is not None else ()
+        return dict(renamed).get(asset_id, asset_id)

@@ -1,6 +1,7 @@
 """The pure comparison of what shall be with what is."""
 
 from geobatch.plan.complete import complete
+from geobatch.plan.moves import moves, renamed_head, renamed_record
 from geobatch.plan.planner import (
     block_pairs,
     fingerprints_of,
@@ -8,9 +9,9 @@ from geobatch.plan.planner import (
     plan,
     wanted_bands,
 )
-from geobatch.plan.selection import choose, deletions
+from geobatch.plan.selection import choose, deletions, is_under
 
 __all__ = [
-    "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "needed_records", "plan",
-    "wanted_bands",
+    "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "is_under", "moves",
+    "needed_records", "plan", "renamed_head", "renamed_record", "wanted_bands",
 ]  # fmt: skip

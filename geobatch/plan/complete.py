@@ -12,6 +12,9 @@ from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason
 from geobatch.model.record import AssetRecord, Head
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import Blocks, changed_sources
+from geobatch.plan.extent import extent
+from geobatch.plan.moves import rename
+from geobatch.plan.risks import risks
 from geobatch.plan.selection import Choice, refusals
 
 
@@ -22,6 +25,8 @@ def complete(
     base: Head,
     records: Mapping[str, AssetRecord],
     deleted: Sequence[AssetChange] = (),
+    moved: Mapping[str, str] = MappingProxyType({}),
+    foreign: Mapping[str, str] = MappingProxyType({}),
     blocks: Blocks = MappingProxyType({}),
     max_delete: str | None = None,
 ) -> Plan:
@@ -30,27 +35,34 @@ def complete(
     Args:
         made: The plan of the choice's resolution against the choice's base.
         choice: What the plan covers.
-        base: The published state.
-        records: Published records, at least of every asset that is updated.
+        base: The published state; it and the choice's, as `renamed_head` gives it.
+        records: Published records, at least of every asset that is updated or deleted.
         deleted: Deletions.
+        moved: Former id of each asset that is published under it.
+        foreign: Spec files that were not given and may declare a former id still, by that id.
         blocks: What is known of sources whose bytes changed.
         max_delete: How much may be deleted.
 
     Raises:
         KeyError: A needed record is missing.
     """
-    changes = [
-        _complete(change, choice, records, blocks) if change.asset is not None else change
-        for change in made.changes
-    ]
-    changes += deleted
+    changes = []
+    for change in made.changes:
+        whole = change if change.asset is None else _complete(change, choice, records, blocks)
+        if change.id in moved:
+            before = records[change.id].asset
+            old = moved[change.id]
+            whole = rename(whole, previous_id=old, before=before, foreign=foreign)
+        changes.append(whole)
+    changes = [_judged(change, records) for change in (*changes, *deleted)]
+    renames = [[change.id, change.previous_id] for change in changes if change.previous_id]
     # The fingerprints are in the planner's id; what else decides what is done is put to it.
-    extra = [sorted(choice.replaced), sorted([c.id, c.fingerprint] for c in deleted)]
+    extra = [sorted(choice.replaced), sorted([c.id, c.fingerprint] for c in deleted), renames]
     return replace(
         made,
         plan_id=digest_json([made.plan_id, *extra]) if any(extra) else made.plan_id,
         changes=tuple(sorted(changes, key=lambda change: change.id)),
-        refusals=refusals(deleted, base=base, max_delete=max_delete),
+        refusals=refusals(changes, base=base, max_delete=max_delete),
         not_selected=choice.not_selected,
     )
 
@@ -66,6 +78,14 @@ def _complete(
     if change.op is Op.CREATE:
         return replace(change, tiles=replace(change.tiles, add=change.tiles.compute))
     return _counted(change, records[change.id], blocks)
+
+
+def _judged(change: AssetChange, records: Mapping[str, AssetRecord]) -> AssetChange:
+    """Return a change with where it is, and with what a reviewer should look at twice."""
+    if change.op is Op.KEEP:
+        return change
+    before = records[change.id].asset if change.id in records else None
+    return replace(change, extent=extent(change, before), risks=tuple(risks(change, before)))
 
 
 def _replaced(change: AssetChange, record: AssetRecord) -> AssetChange:

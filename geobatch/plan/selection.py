@@ -124,16 +124,28 @@ def deletions(
         if entry.id not in declared
         and is_selected(entry.id, options.select)
         and entry.id in origins
-        and any(PurePath(origins[entry.id]).is_relative_to(place) for place in places)
+        and is_under(origins[entry.id], places)
     )
 
 
+def is_under(origin: str, places: Collection[str]) -> bool:
+    """Return whether a spec file is one of some places, or lies in one; all paths absolute."""
+    return any(PurePath(origin).is_relative_to(place) for place in places)
+
+
 def refusals(
-    deleted: Collection[AssetChange], *, base: Head, max_delete: str | None
+    changes: Collection[AssetChange], *, base: Head, max_delete: str | None
 ) -> tuple[str, ...]:
-    """Return why some deletions may not be done: protections, or too many at once."""
-    found = [f"`{change.id}` is {change.blocked}" for change in deleted if change.blocked]
-    count, total = len(deleted) - len(found), len(base.tree.entries)
+    """Return why some changes may not be made: what blocks them, or too many deletions at once."""
+    found = [
+        f"`{change.id}` is {change.blocked}"
+        if change.op is Op.DELETE
+        else f"`{change.id}` cannot take over `{change.previous_id}`: {change.blocked}"
+        for change in changes
+        if change.blocked
+    ]
+    deleted = [change for change in changes if change.op is Op.DELETE and not change.blocked]
+    count, total = len(deleted), len(base.tree.entries)
     if count and not _may_delete(count, total, max_delete):
         limit = f"`--max-delete` allows {max_delete}" if max_delete else f"more than {SHARE} %"
         limit = "all of them" if max_delete is None and count == total else limit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 from pyproj import CRS, Transformer
@@ -38,6 +40,28 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds | None:
         return None
     left, bottom, right, top = (float(edge) for edge in found)
     return (left, bottom, right, top)
+
+
+def box_around(boxes: Sequence[Bounds]) -> Bounds | None:
+    """Return the narrowest box of longitudes and latitudes that holds some; None for none.
+
+    A box whose right is below its left crosses the antimeridian.
+    """
+    if not boxes or not all(math.isfinite(edge) for box in boxes for edge in box):
+        return None
+    if len(set(boxes)) == 1:
+        return boxes[0]
+    bottom, top = min(box[1] for box in boxes), max(box[3] for box in boxes)
+    turns = [(left, right - left if right >= left else right - left + 360)
+             for left, _, right, _ in boxes]  # fmt: skip
+    # The narrowest begins where one of them does: from there, how far do all of them reach?
+    width, left = min(
+        (max((other - left) % 360 + wide for other, wide in turns), left) for left, _ in turns
+    )
+    if width >= 360:
+        return (-180.0, bottom, 180.0, top)
+    right = left + width
+    return (left, bottom, right if right <= 180 else right - 360, top)
 
 
 @lru_cache(maxsize=64)

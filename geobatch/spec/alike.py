@@ -145,7 +145,7 @@ def _model(events: Events, spec: ImageSpec) -> Model | None:
 
 def _may_vary(loc: Loc) -> bool:
     if len(loc) == 1:
-        return loc[0] in ("id", "start_time", "end_time")
+        return loc[0] in ("id", "moved_from", "start_time", "end_time")
     if len(loc) == 2:
         return loc[0] == "properties"
     return len(loc) == 6 and loc[0] == "tilesets" and loc[4] == "uris"
@@ -166,8 +166,8 @@ def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
             properties[str(loc[1])] = check_property(value)
         elif not isinstance(value, str) or not value:
             return None
-        elif key == "id":
-            made["id"] = check_asset_id(value)
+        elif key in ("id", "moved_from"):
+            made[str(key)] = check_asset_id(value)
         elif key == "tilesets":
             uris.append((loc, value))
         else:

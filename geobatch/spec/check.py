@@ -179,6 +179,7 @@ class Check:
             codec=_codec(manifest.codec),
             bounds=bounds,
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
+            moved_from=manifest.moved_from,
             positions=self.positions,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -21,6 +21,13 @@ from geobatch.spec.rule import BUILT_IN, ForEachManifest
 from geobatch.spec.template import Fields, Plain, Template
 from geobatch.spec.values import check_asset_id, check_property, parse_time, refuse
 
+_PARSERS: dict[str, Callable[[str], str]] = {
+    "memo": str,
+    "moved_from": check_asset_id,
+    "start_time": parse_time,
+    "end_time": parse_time,
+}
+"""What makes a value of the text of a template, by field."""
 MAX_SHOWN = 5
 """Files that one mistake is reported for; the rest are counted."""
 
@@ -257,8 +264,7 @@ class _Maker:
         made["id"] = check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
         for name, template in self._texts:
             self.at = (name,)
-            text = template.text(fields)
-            made[name] = text if name == "memo" else parse_time(text)
+            made[name] = _PARSERS[name](template.text(fields))
         start, end = made["start_time"], made["end_time"]
         if start and end and is_before(end, start):
             self.at = ("end_time",)

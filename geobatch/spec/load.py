@@ -76,6 +76,7 @@ def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
                 collections.append(one.collection)
         problems += reading.problems
     problems += _clashes(specs)
+    problems += _claims(specs)
     problems += _doubles(collections)
     if not specs and not problems:
         where = Path(paths[0]) if paths else Path()
@@ -184,6 +185,33 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
                 message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
                 hint = f"that one is declared at {_place(folder)}; an asset is no folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
+    """Report former ids that are declared as well, or that two assets claim."""
+    declared = {spec.id: spec for spec in specs}
+    first: dict[str, ImageSpec] = {}
+    told: set[int] = set()
+    for spec in specs:
+        old = spec.moved_from
+        # The images of a collection stand in one place: one of them tells of all.
+        if old is None or id(spec.positions) in told:
+            continue
+        if old == spec.id:
+            message, hint = f"{show(old)} is the asset's own id", "name the id that it had before"
+        elif old in declared:
+            message = f"{show(old)} is declared itself, so it is not this asset under another id"
+            hint = (
+                f"it is declared at {_place(declared[old])}; a chain of renames takes an apply each"
+            )
+        elif old in first:
+            message = f"{show(old)} is claimed twice: by {show(first[old].id)} and {show(spec.id)}"
+            hint = "an asset lives on under one id; leave `moved_from` away here"
+        else:
+            first[old] = spec
+            continue
+        told.add(id(spec.positions))
+        yield problem(spec, ("moved_from",), "moved-from", message, hint)
 
 
 def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:

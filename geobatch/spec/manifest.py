@@ -247,8 +247,7 @@ class Manifest(Part):
     """A raster asset: its sources, bands, masks, pyramids and metadata."""
 
     unsupported: ClassVar[dict[str, str]] = {
-        "min_tile_area_ratio": "mosaics of more than 99 % gap are refused",
-        "moved_from": "the asset is built anew under its id",
+        "min_tile_area_ratio": "mosaics of more than 99 % gap are refused"
     }
     barred: ClassVar[dict[str, str]] = {
         "for_each": "it needs `kind: image_collection`",
@@ -294,3 +293,5 @@ class Manifest(Part):
     """Encoding of the tiles."""
     lifecycle: LifecycleManifest | None = None
     """Protection."""
+    moved_from: AssetId | None = None
+    """Id under which the asset was published before; its tiles are taken over."""

@@ -131,6 +131,8 @@ class ImageSpec:
     """Declared canvas in CRS units."""
     is_protected: bool = False
     """Whether deletion is refused."""
+    moved_from: str | None = None
+    """Id under which the asset may be published still."""
     positions: Positions = field(
         default=Positions(path="", places={}), compare=False, repr=False, hash=False
     )

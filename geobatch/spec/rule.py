@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from geobatch.model.asset import Kind
 from geobatch.spec.hints import show
@@ -17,6 +17,7 @@ from geobatch.spec.values import (
     AssetName,
     CollectionKind,
     Text,
+    check_asset_id,
     parse_time,
     refuse,
 )
@@ -49,6 +50,9 @@ TimeTemplate = Annotated[
     PlainValidator(parse_time),
     WithJsonSchema({"anyOf": [*TIME_SCHEMA["anyOf"], {"type": "string", "pattern": r"[{}]"}]}),
 ]
+
+
+IdTemplate = Annotated[str, AfterValidator(check_asset_id), WithJsonSchema({"type": "string"})]
 
 
 class CsvManifest(Part):
@@ -98,6 +102,8 @@ class TemplateManifest(Manifest):
     """Start, RFC 3339 or a date, such as `'{date:%Y%m%d}'`."""
     end_time: TimeTemplate | None = None
     """End, exclusive."""
+    moved_from: IdTemplate | None = None
+    """Whole id under which the image was published before, such as `'s2/old/{stem}'`."""
 
 
 class CollectionManifest(Part):

@@ -42,7 +42,7 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
         if not _may_vary(loc):
             if LIKE_PLACEHOLDER.search(value):
                 message = f"a placeholder may not stand here, in {show(value)}"
-                hint = "only in `id`, times, `properties`, `memo`, `crs` and `uris`"
+                hint = "only in `id`, `moved_from`, times, `properties`, `memo`, `crs`, `uris`"
                 found.append(_error(loc, value, "placeholder", message, hint))
             continue
         try:
@@ -84,7 +84,7 @@ def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
 
 def _may_vary(loc: Loc) -> bool:
     if len(loc) == 1:
-        return loc[0] in ("id", "memo", "start_time", "end_time")
+        return loc[0] in ("id", "memo", "moved_from", "start_time", "end_time")
     if loc[0] == "properties":
         return len(loc) == 2
     return _is_uri(loc) or (len(loc) == 3 and loc[0] == "tilesets" and loc[2] == "crs")

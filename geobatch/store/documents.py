@@ -132,6 +132,8 @@ def encode_commit(commit: Commit) -> bytes:
     }
     if commit.origins is not None:
         document["origins"] = commit.origins
+    if commit.renamed:
+        document["renamed"] = dict(commit.renamed)
     return canonical_json(document)
 
 
@@ -152,6 +154,7 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             message=document["message"],
             tools=tuple(sorted(document["tools"].items())),
             origins=document.get("origins"),
+            renamed=tuple(sorted(document.get("renamed", {}).items())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise _malformed(name, "commit", error) from error

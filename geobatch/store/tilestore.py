@@ -176,6 +176,7 @@ class TileStore:
             if entry is None or not entry.is_protected:
                 break
             since = head.digest
+            asset_id = head.name_before(asset_id)
         return since
 
     def origins(self, head: Head) -> dict[str, str]:
@@ -210,6 +211,7 @@ class TileStore:
         message: str,
         tools: Mapping[str, str],
         origins: Mapping[str, str] = MappingProxyType({}),
+        renamed: Mapping[str, str] = MappingProxyType({}),
         time: datetime | None = None,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
@@ -223,6 +225,7 @@ class TileStore:
             message: What was done, in a line.
             tools: Versions of the programs that shape pixels.
             origins: Asset id to the spec file that declares it, of any assets of the tree.
+            renamed: Former id, which the changes delete, of assets that live on under another.
             time: Time of the commit, aware; by default now.
 
         Returns:
@@ -246,6 +249,7 @@ class TileStore:
                 message=" ".join(message.split()),
                 tools=tuple(sorted(tools.items())),
                 origins=self._put_origins(head, tree, origins),
+                renamed=tuple(sorted(renamed.items())),
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1

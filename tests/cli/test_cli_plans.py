@@ -77,11 +77,12 @@ def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) 
     assert printed == saved
     assert saved["format_version"] == "1.0"
     assert saved["summary"] == {
-        "create": 1, "update": 1, "delete": 1, "blocked": 0, "unchanged": 0, "not_selected": 0,
+        "create": 1, "update": 1, "rename": 0, "delete": 1, "blocked": 0, "unchanged": 0,
+        "not_selected": 0,
     }  # fmt: skip
     changes = {change["id"]: change for change in saved["asset_changes"]}
     assert changes["b"]["actions"] == ["delete"]
-    assert changes["b"]["risks"] == ["ASSET_DELETED"]
+    assert changes["b"]["risks"] == [{"code": "ASSET_DELETED", "path": "b"}]
     store = TileStore.open(bench.store)
     entry = store.head().tree.entry("b")
     store.close()

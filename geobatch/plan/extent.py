@@ -1,0 +1,55 @@
+"""Where an asset changes: its planes, cut to the tiles that are computed or go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.model.asset import Asset
+from geobatch.model.geobox import GeoBox
+from geobatch.model.plan import AssetChange
+
+
+def extent(change: AssetChange, before: Asset | None) -> tuple[GeoBox, ...]:
+    """Return the planes in which tiles of an asset change, each cut to their bounding box.
+
+    Args:
+        change: What happens to the asset.
+        before: The asset as it is published, if it is.
+    """
+    asset = change.asset
+    if asset is None:
+        return () if before is None else tuple(grid.geobox for grid in before.grids)
+    return tuple(dict.fromkeys((*_gone(asset, before), *_computed(asset, change))))
+
+
+def _computed(asset: Asset, change: AssetChange) -> Iterator[GeoBox]:
+    masks: dict[str, npt.NDArray[np.bool_]] = {}
+    for work in change.work:
+        tiles = work.tiles if work.above is None else work.tiles | work.above
+        name = asset.band(work.band).grid
+        masks[name] = masks[name] | tiles.mask if name in masks else tiles.mask
+    for name, mask in masks.items():
+        plane = asset.grid(name).geobox
+        rows, cols = (
+            _span(np.flatnonzero(mask.any(axis=axis)), tile=asset.tile, size=size)
+            for axis, size in ((1, plane.height), (0, plane.width))
+        )
+        yield plane.crop(rows=rows, cols=cols)
+
+
+def _span(places: npt.NDArray[np.intp], *, tile: int, size: int) -> tuple[int, int]:
+    return (int(places[0]) * tile, min((int(places[-1]) + 1) * tile, size))
+
+
+def _gone(asset: Asset, before: Asset | None) -> Iterator[GeoBox]:
+    """Yield the planes of published bands that go, or that come to lie elsewhere."""
+    planes = {band.id: asset.grid(band.grid).geobox for band in asset.bands}
+    if before is None:
+        return
+    for band in before.bands:
+        plane = before.grid(band.grid).geobox
+        if planes.get(band.id) != plane:
+            yield plane

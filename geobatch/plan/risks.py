@@ -1,0 +1,54 @@
+"""What a reviewer of a plan should look at twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from geobatch.model.asset import Asset, Band, Policy
+from geobatch.model.plan import AssetChange, Op, Reason, Risk
+
+_BREAKING = {
+    Reason.BAND_REMOVED: Risk.BAND_REMOVED,
+    Reason.DTYPE_CHANGED: Risk.DTYPE_CHANGED,
+    Reason.GRID_CHANGED: Risk.GRID_CHANGED,
+    Reason.TILING_CHANGED: Risk.TILING_CHANGED,
+}
+"""Reasons that may break who reads the asset."""
+_CLASSES = re.compile(
+    "(.*_)?(class(es)?|classification|categor(y|ies)|labels?|land_?(cover|use)|lulc)(_.*)?",
+    re.IGNORECASE,
+)
+"""Names of bands whose values are classes."""
+
+
+def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str]]:
+    """Yield the risks of a change, each with what it concerns.
+
+    Args:
+        change: What happens to the asset.
+        before: The asset as it is published, if it is.
+    """
+    asset = change.asset
+    if change.op is Op.DELETE:
+        yield Risk.ASSET_DELETED, change.id
+    if change.op is Op.RENAME:
+        yield Risk.ASSET_RENAMED, change.previous_id
+    if asset is None:
+        return
+    if before is not None and before.is_protected and not asset.is_protected:
+        yield Risk.PROTECTION_LIFTED, "lifecycle.protect"
+    for because in change.because:
+        if because.reason in _BREAKING:
+            yield _BREAKING[because.reason], because.path
+    if before is not None and change.tiles.compute and not change.tiles.unchanged:
+        yield Risk.ALL_RECOMPUTED, change.id
+    old = {} if before is None else {band.id: band for band in before.bands}
+    for band in asset.bands:
+        if _averages_classes(band) and not (band.id in old and _averages_classes(old[band.id])):
+            yield Risk.CLASSES_AVERAGED, f"bands.{band.id}"
+
+
+def _averages_classes(band: Band) -> bool:
+    has_classes = band.palette is not None or _CLASSES.fullmatch(band.id) is not None
+    return band.policy is Policy.MEAN and not band.is_float and has_classes
