@@ -121,8 +121,7 @@ def plan_upon(
         CorruptObjectError: A published document is damaged.
     """
     declared = frozenset(spec.id for spec in found.specs.specs)
-    claims = {spec.id: spec.moved_from for spec in found.specs.specs if spec.moved_from}
-    moved = moves(claims, base=base)
+    moved = moves(found.specs.claims, base=base)
     origins: dict[str, str] = {}
     if store is not None and (moved or options.is_pruning):
         origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}

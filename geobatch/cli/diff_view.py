@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.model.digest import number_to_json
-from geobatch.model.plan import Op
+from geobatch.model.plan import Op, Reason
 from geobatch.model.record import ArrayKey
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from geobatch.explain.target import Target
     from geobatch.explain.values import ValueDiff
 
-_DIFF_WORDS = {Op.CREATE: "added", Op.UPDATE: "changed", Op.DELETE: "removed"}
+_DIFF_WORDS = {
+    Op.CREATE: "added", Op.UPDATE: "changed", Op.RENAME: "renamed", Op.DELETE: "removed",
+}  # fmt: skip
+_UPDATES = (Op.UPDATE, Op.RENAME)
 _MARKS = (("+", "added"), ("~", "changed"), ("-", "removed"))
 
 
@@ -28,23 +31,28 @@ def diff_lines(
     yield f"geobatch diff {_target_text(diff.a)} -> {_target_text(diff.b)}  {seconds:.2f} s"
     yield ""
     rows = [
-        (f"  {asset.op.value} {asset.id}", _tile_text(asset), _DIFF_WORDS[asset.op])
+        (f"  {asset.op.value} {_id_text(asset)}", _tile_text(asset), _DIFF_WORDS[asset.op])
         for asset in diff.assets
     ]
     for asset, line in zip(diff.assets, columns(rows, right={1}), strict=True):
         yield line
-        for because in asset.because[:REASONS_SHOWN]:
+        reasons = [one for one in asset.because if one.reason is not Reason.RENAMED]
+        for because in reasons[:REASONS_SHOWN]:
             yield f"      reason   {reason_text(because)}"
-        if len(asset.because) > REASONS_SHOWN:
-            yield f"      reason   and {len(asset.because) - REASONS_SHOWN} more"
-        if asset.op is Op.UPDATE:
+        if len(reasons) > REASONS_SHOWN:
+            yield f"      reason   and {len(reasons) - REASONS_SHOWN} more"
+        if asset.op in _UPDATES:
             for text in columns(_array_rows(asset.arrays)):
                 yield f"      tiles    {text}"
         for value in values.get(asset.id, ()):
             yield f"      values   {_value_text(value)}"
     if not diff.is_empty:
         yield ""
-    counts = ", ".join(f"{diff.count(op)} {word}" for op, word in _DIFF_WORDS.items())
+    counts = ", ".join(
+        f"{diff.count(op)} {word}"
+        for op, word in _DIFF_WORDS.items()
+        if op is not Op.RENAME or diff.count(op)
+    )
     yield f"Diff: {counts}.  {diff.unchanged} unchanged."
 
 
@@ -90,9 +98,15 @@ def _target_json(target: Target) -> dict[str, Any]:
     return fields if target.asset is None else {"asset": target.asset, **fields}
 
 
+def _id_text(asset: AssetDiff) -> str:
+    if asset.op is not Op.RENAME or asset.before is None:
+        return asset.id
+    return f"{asset.id}  (was {asset.before.id})"
+
+
 def _tile_text(asset: AssetDiff) -> str:
     count = sum(array.added + array.changed + array.removed for array in asset.arrays)
-    if asset.op is Op.UPDATE and asset.after is not None:
+    if asset.op in _UPDATES and asset.after is not None:
         total = max(asset.after.tiles, count)
         return f"{count:,} of {count_text(total, 'tile')}"
     return count_text(count, "tile")

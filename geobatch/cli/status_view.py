@@ -8,6 +8,7 @@ from typing import Any
 from geobatch.cli.plan_view import because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
+from geobatch.model.plan import Reason
 from geobatch.store.zarr_tree import TreeState
 
 _REASONS_SHOWN = 2
@@ -41,7 +42,7 @@ def status_lines(status: Status) -> Iterator[str]:
     if shown:
         yield ""
     rows = [
-        (f"  {_STATE_MARKS[asset.state]} {asset.id}", asset.state.value, _why_text(asset))
+        (f"  {_STATE_MARKS[asset.state]} {_name_text(asset)}", asset.state.value, _why_text(asset))
         for asset in shown
     ]
     yield from columns(rows)
@@ -63,6 +64,7 @@ _STATE_MARKS = {
     State.AS_DECLARED: "=",
     State.CREATE: "+",
     State.UPDATE: "~",
+    State.RENAME: ">",
     State.MISSING: "!",
     State.BROKEN: "!",
     State.UNDECLARED: "?",
@@ -86,8 +88,13 @@ def _runs_text(store: StoreStatus) -> str:
     return ", ".join(parts) or "none"
 
 
+def _name_text(asset: AssetStatus) -> str:
+    return f"{asset.id}  (was {asset.previous_id})" if asset.previous_id else asset.id
+
+
 def _why_text(asset: AssetStatus) -> str:
-    texts = [*asset.problems, *map(reason_text, asset.because)]
+    because = [one for one in asset.because if one.reason is not Reason.RENAMED]
+    texts = [*asset.problems, *map(reason_text, because)]
     if asset.is_protected and asset.state is State.UNDECLARED:
         texts.append("protected")
     more = f"; and {len(texts) - _REASONS_SHOWN} more" if len(texts) > _REASONS_SHOWN else ""
@@ -122,6 +129,7 @@ def status_json(status: Status) -> dict[str, Any]:
         fields["assets"] = [
             {
                 "id": asset.id,
+                **({"previous_id": asset.previous_id} if asset.previous_id else {}),
                 "state": asset.state.name.lower(),
                 "reasons": [because_json(because) for because in asset.because],
                 "problems": list(asset.problems),

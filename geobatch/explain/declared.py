@@ -40,7 +40,7 @@ def find_declared(
         paths: Spec files, or folders of them.
         cache: What is known of sources.
         workers: Threads that look at sources.
-        only: Id of the one asset to resolve; None for all.
+        only: Id of the one asset to resolve, or its former one; None for all.
 
     Raises:
         SpecError: The specs are wrong in other things than missing files.
@@ -48,7 +48,7 @@ def find_declared(
     errors: dict[str, GeobatchError] = {}
 
     def resolve_some(some: SpecSet) -> Resolution:
-        wanted = tuple(spec for spec in some.specs if only in (None, spec.id))
+        wanted = tuple(spec for spec in some.specs if only in (None, spec.id, spec.moved_from))
         try:
             return resolve(SpecSet(specs=wanted), workers=workers, cache=cache)
         except GeobatchError as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geobatch.errors import PlanError
 from geobatch.explain.reasons import Tables, no_tables, reasons_between
+from geobatch.explain.renames import renames
 from geobatch.explain.target import Target, listed
 from geobatch.model.asset import Asset
-from geobatch.model.plan import Because, Op
+from geobatch.model.plan import Because, Op, Reason
 from geobatch.model.record import ArrayKey, AssetRecord, PageRef, TreeEntry
 from geobatch.store.index import Entries, Places
 from geobatch.store.tilestore import TileStore
@@ -43,7 +44,7 @@ class AssetDiff:
     id: str
     """Asset id in the second state; in the first, where it is removed."""
     op: Op
-    """Added, removed or updated; KEEP where two assets are equal."""
+    """Added, removed, updated or renamed; KEEP where two assets are equal."""
     because: tuple[Because, ...] = ()
     """What was decided otherwise; of an update only."""
     arrays: tuple[ArrayDiff, ...] = ()
@@ -73,7 +74,7 @@ class StateDiff:
         return not self.assets
 
     def count(self, op: Op) -> int:
-        """Return how many assets were added, removed or updated."""
+        """Return how many assets were added, removed, updated or renamed."""
         return sum(1 for asset in self.assets if asset.op is op)
 
 
@@ -106,21 +107,31 @@ def compare(store: TileStore, a: Target, b: Target, *, tables: Tables = no_table
         CorruptObjectError: A document or an index page is damaged.
     """
     if a.asset is not None:
+        if a.asset != b.asset:
+            _check_planes(store.record(a.entry).asset, store.record(b.entry).asset)
         found = _asset_diff(store, a.entry, b.entry, tables)
         is_equal = found.op is Op.KEEP
         assets = () if is_equal else (found,)
         return StateDiff(a=a, b=b, assets=assets, unchanged=int(is_equal))
     old = {entry.id: entry for entry in a.head.tree.entries}
     new = {entry.id: entry for entry in b.head.tree.entries}
-    every = sorted(old.keys() | new.keys())
-    differing = [name for name in every if old.get(name) != new.get(name)]
+    names = renames(store, a.head, b.head)
+    taken = {now: old[was] for now, was in names.items() if now in new and was in old}
+    for entry in taken.values():
+        del old[entry.id]
+    sides: list[tuple[str, TreeEntry | None, TreeEntry | None]] = [
+        (name, taken.get(name) or old.get(name), entry) for name, entry in new.items()
+    ]
+    sides += [(name, old[name], None) for name in old if name not in new or name in taken]
+    sides.sort(key=lambda side: side[0])
+    differing = [(before, after) for _, before, after in sides if before != after]
     return StateDiff(
         a=a,
         b=b,
         assets=tuple(
-            _asset_diff(store, old.get(name), new.get(name), tables) for name in differing
+            _as_rename(_asset_diff(store, before, after, tables)) for before, after in differing
         ),
-        unchanged=len(every) - len(differing),
+        unchanged=len(sides) - len(differing),
     )
 
 
@@ -203,8 +214,6 @@ def _asset_diff(
     old = None if before is None else store.record(before)
     new = None if after is None else store.record(after)
     if old is not None and new is not None:
-        if old.asset.id != new.asset.id:
-            _check_planes(old.asset, new.asset)
         because = reasons_between(old.asset, new.asset, tables=tables)
         arrays = _array_diffs(store, old, new)
         op = Op.UPDATE if because or arrays or _differ(before, after) else Op.KEEP
@@ -212,6 +221,15 @@ def _asset_diff(
         because, arrays = (), _array_diffs(store, old, new)
         op = Op.CREATE if old is None else Op.DELETE
     return AssetDiff(id=entry.id, op=op, because=because, arrays=arrays, before=before, after=after)
+
+
+def _as_rename(asset: AssetDiff) -> AssetDiff:
+    """Return the difference of one asset in two commits as a rename, where it is one."""
+    before, after = asset.before, asset.after
+    if before is None or after is None or before.id == after.id:
+        return asset
+    told = Because(reason=Reason.RENAMED, path=after.id, detail=f"from {before.id}")
+    return replace(asset, op=Op.RENAME, because=(told, *asset.because))
 
 
 def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:

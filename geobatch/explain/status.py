@@ -17,6 +17,7 @@ from geobatch.explain.declared import (
 )
 from geobatch.model.plan import Because, Op, Plan, Reason
 from geobatch.model.record import Head
+from geobatch.plan import moves, renamed_head
 from geobatch.preview import NO_COMMIT
 from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
@@ -35,6 +36,8 @@ class State(StrEnum):
     """Declared, and not published yet."""
     UPDATE = "to update"
     """Published otherwise than it is declared, or from sources that have changed since."""
+    RENAME = "to rename"
+    """Published under its former id."""
     MISSING = "with sources missing"
     """Declared, and files are not there."""
     BROKEN = "cannot be resolved"
@@ -51,8 +54,10 @@ class AssetStatus:
     """Asset id."""
     state: State
     """How it stands."""
+    previous_id: str = ""
+    """Id under which it is published, where that is not its own."""
     because: tuple[Because, ...] = ()
-    """Why it is to be updated."""
+    """Why it is to be updated or renamed."""
     problems: tuple[str, ...] = ()
     """Why it cannot be resolved, or what is missing."""
     is_published: bool = False
@@ -148,17 +153,24 @@ def _store_status(store: TileStore, head: Head) -> StoreStatus:
     )
 
 
+_STATES = {
+    Op.KEEP: State.AS_DECLARED, Op.CREATE: State.CREATE, Op.UPDATE: State.UPDATE,
+    Op.RENAME: State.RENAME, Op.DELETE: State.UNDECLARED,
+}  # fmt: skip
+_EXPLAINED = (State.UPDATE, State.RENAME)
+
+
 def _assets(declared: Declared, made: Plan, head: Head) -> Iterator[AssetStatus]:
-    states = {Op.KEEP: State.AS_DECLARED, Op.CREATE: State.CREATE, Op.UPDATE: State.UPDATE}
     changes = {change.id: change for change in made.changes}
-    published = {entry.id: entry for entry in head.tree.entries}
+    moved = moves(declared.preview.specs.claims, base=head)
+    published = {entry.id: entry for entry in renamed_head(head, moved).tree.entries}
     every = {*changes, *declared.missing, *declared.broken, *published}
     for asset_id in sorted(every):
         entry = published.get(asset_id)
         change = changes.get(asset_id)
         problems = declared.missing.get(asset_id) or declared.broken.get(asset_id) or ()
         if change is not None:
-            state = states.get(change.op, State.UNDECLARED)
+            state = _STATES[change.op]
         elif problems:
             state = State.MISSING if asset_id in declared.missing else State.BROKEN
         else:
@@ -166,7 +178,8 @@ def _assets(declared: Declared, made: Plan, head: Head) -> Iterator[AssetStatus]
         yield AssetStatus(
             id=asset_id,
             state=state,
-            because=change.because if change is not None and state is State.UPDATE else (),
+            previous_id=moved.get(asset_id, ""),
+            because=change.because if change is not None and state in _EXPLAINED else (),
             problems=problems,
             is_published=entry is not None,
             is_protected=entry is not None and entry.is_protected,

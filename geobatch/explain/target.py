@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from geobatch.errors import NotFoundError, StoreError
+from geobatch.explain.renames import renames
 from geobatch.model.record import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
 
@@ -55,7 +56,7 @@ def find_targets(store: TileStore, a: str, b: str | None = None) -> tuple[Target
     if b is not None:
         second = _find(store, b)
     elif first.asset is None or "@" in a:
-        second = Target(head=store.head(), asset=first.asset)
+        second = _in_head(store, first)
     else:
         raise StoreError(
             f"`{a}` is an asset, and there is nothing to compare it with",
@@ -102,6 +103,14 @@ def listed(names: Iterable[str]) -> str:
     every = sorted(names)
     more = f" and {len(every) - _LISTED} more" if len(every) > _LISTED else ""
     return ", ".join(f"`{name}`" for name in every[:_LISTED]) + more
+
+
+def _in_head(store: TileStore, target: Target) -> Target:
+    """Return the same in the newest commit, where an asset may bear another id."""
+    head, asset = store.head(), target.asset
+    if asset is not None and head.tree.entry(asset) is None:
+        asset = renames(store, head, target.head).get(asset, asset)
+    return Target(head=head, asset=asset)
 
 
 def _find(store: TileStore, text: str) -> Target:

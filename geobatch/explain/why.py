@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
 from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.record import ArrayKey, AssetRecord, Head
+from geobatch.plan import moves
 from geobatch.plan.because import because_of
 from geobatch.store.cache import SourceCache
 from geobatch.store.tilestore import TileStore
@@ -129,7 +130,7 @@ def why(
 
     Args:
         folder: Folder of the store.
-        asset_id: The asset.
+        asset_id: The asset; its declared id serves before it is published under that.
         place: The tile; None for whole bands.
         band: The band; None for all that have the tile.
         paths: Spec files, or folders of them, to say what the next apply does.
@@ -143,17 +144,18 @@ def why(
     """
     with closing(TileStore.open(folder)) as store, SourceCache.borrowed(folder) as cache:
         head = store.head()
+        upcoming: _Upcoming | None = None
+        if paths:
+            count = workers or os.cpu_count() or 1
+            declared = find_declared(paths, cache=cache, workers=count, only=asset_id)
+            made = plan_declared(declared, store, place=folder, cache=cache, head=head)
+            upcoming = _Upcoming(declared, made, moves(declared.preview.specs.claims, base=head))
+            asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
         asset = record.asset
         bands = _chosen(asset, place, band)
         ids = [one.id for one in bands]
         changes = _last_changes(store, asset_id, place, ids, cache.get_table)
-        upcoming: Mapping[str, NextApply] = {}
-        if paths:
-            count = workers or os.cpu_count() or 1
-            declared = find_declared(paths, cache=cache, workers=count, only=asset_id)
-            made = plan_declared(declared, store, place=folder, cache=cache, head=head)
-            upcoming = {one.id: _next(declared, made, record, one, place) for one in bands}
         found = []
         for one in bands:
             window = footprint(asset, one, place)
@@ -168,7 +170,7 @@ def why(
                     children=() if place is None else children(asset, one, place),
                     sources=tuple(sources_under(asset, one, window, tables=cache.get_table)),
                     last=changes[one.id],
-                    next=upcoming.get(one.id),
+                    next=None if upcoming is None else upcoming.of(record, one, place),
                 )
             )
         return Why(head=head, asset=asset, place=place, bands=tuple(found))
@@ -228,6 +230,7 @@ def _last_changes(
         entry = head.tree.entry(asset_id)
         if entry is not None and entry.stored == stored and newer is not None:
             newer = (head, newer[1])
+            asset_id = head.name_before(asset_id)
             continue
         record = None if entry is None else store.record(entry)
         stored = None if entry is None else entry.stored
@@ -241,6 +244,7 @@ def _last_changes(
         if record is None or not pending:
             break
         newer = (head, record)
+        asset_id = head.name_before(asset_id)
     if newer is not None:
         found |= {band_id: _change(newer, None, band_id, place, tables) for band_id in pending}
     return found
@@ -290,7 +294,7 @@ _SOURCE_REASONS = frozenset(
 _NOT_ABOUT_PIXELS = frozenset(
     (
         Reason.PROPERTIES_CHANGED, Reason.TIME_CHANGED, Reason.METADATA_CHANGED,
-        Reason.LIFECYCLE_CHANGED, Reason.BANDS_REORDERED, Reason.CODEC_CHANGED,
+        Reason.LIFECYCLE_CHANGED, Reason.BANDS_REORDERED, Reason.CODEC_CHANGED, Reason.RENAMED,
     )
 )  # fmt: skip
 
@@ -329,19 +333,30 @@ def _about(
     return tuple(filter(is_about, reasons))
 
 
-def _next(
-    declared: Declared, made: Plan, record: AssetRecord, band: Band, place: TilePlace | None
-) -> NextApply:
-    asset_id = record.asset.id
-    problems = declared.missing.get(asset_id) or declared.broken.get(asset_id)
-    if problems:
-        return NextApply(verdict=Verdict.UNKNOWN, problems=problems)
-    change = next((change for change in made.changes if change.id == asset_id), None)
-    if change is None:
-        return NextApply(verdict=Verdict.UNDECLARED)
-    if change.op is Op.KEEP or change.asset is None:
-        return NextApply(verdict=Verdict.KEEP)
-    return _next_of(change, change.asset, record, band, place)
+@dataclass(frozen=True, slots=True)
+class _Upcoming:
+    """What the next apply does with what specs declare."""
+
+    declared: Declared
+    plan: Plan
+    moved: Mapping[str, str]
+    """Former id of each asset that is published under it."""
+
+    def of(self, record: AssetRecord, band: Band, place: TilePlace | None) -> NextApply:
+        """Return what it does with a band of a published asset, or with a tile of it."""
+        declared, old = self.declared, record.asset.id
+        asset_id = next((new for new, name in self.moved.items() if name == old), old)
+        problems = declared.missing.get(asset_id) or declared.broken.get(asset_id)
+        if problems:
+            return NextApply(verdict=Verdict.UNKNOWN, problems=problems)
+        change = next((change for change in self.plan.changes if change.id == asset_id), None)
+        if change is None:
+            return NextApply(verdict=Verdict.UNDECLARED)
+        if change.op is Op.KEEP or change.asset is None:
+            return NextApply(verdict=Verdict.KEEP)
+        found = _next_of(change, change.asset, record, band, place)
+        told = tuple(one for one in change.because if one.reason is Reason.RENAMED)
+        return replace(found, because=(*told, *found.because))
 
 
 def _next_of(
@@ -353,7 +368,7 @@ def _next_of(
         return NextApply(verdict=Verdict.GONE, because=reasons)
     work = next((work for work in change.work if work.band == band.id), None)
     if work is None:
-        is_same = dict(change.carried).get(band.id) == (record.asset.id, band.id)
+        is_same = dict(change.carried).get(band.id) == (change.id, band.id)
         if is_same:
             return NextApply(verdict=Verdict.KEEP)
         return NextApply(verdict=Verdict.TAKEN, because=reasons)
@@ -369,7 +384,7 @@ def _next_of(
         return NextApply(verdict=Verdict.RECODE, because=codec, tiles=tiles)
     return NextApply(
         verdict=Verdict.REDO,
-        because=reasons or change.because,
+        because=reasons or tuple(b for b in change.because if b.reason is not Reason.RENAMED),
         tiles=tiles,
         can_stop=work.can_stop and place is not None and place.level > 0,
     )

@@ -158,3 +158,8 @@ class SpecSet:
 
     specs: tuple[ImageSpec, ...]
     """Sorted by id."""
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """Former id of each asset that declares one, by id."""
+        return {spec.id: spec.moved_from for spec in self.specs if spec.moved_from}
