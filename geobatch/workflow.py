@@ -215,7 +215,9 @@ def _opened(place: Path, *, create: bool = False) -> Iterator[TileStore]:
 def _check(shown: Preview, approve: Approve) -> None:
     approve(shown)
     if shown.plan.refusals:
-        is_protected = any(change.blocked for change in shown.plan.changes)
+        is_protected = any(
+            change.blocked and change.op is Op.DELETE for change in shown.plan.changes
+        )
         two = (
             "; a protected asset goes in two applies: first with `lifecycle: {protect: false}`, "
             "then without its spec"

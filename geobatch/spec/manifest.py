@@ -261,6 +261,8 @@ class Manifest(Part):
     """`/`-separated name of the asset, at most ten parts."""
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
+    moved_from: AssetId | None = None
+    """Id under which the asset was published before; its tiles are taken over."""
     uri_prefix: str = ""
     """Put literally before every uri."""
     tilesets: list[TilesetManifest] = []
@@ -293,5 +295,3 @@ class Manifest(Part):
     """Encoding of the tiles."""
     lifecycle: LifecycleManifest | None = None
     """Protection."""
-    moved_from: AssetId | None = None
-    """Id under which the asset was published before; its tiles are taken over."""

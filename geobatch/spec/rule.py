@@ -96,14 +96,14 @@ class TemplateManifest(Manifest):
 
     id: Text = "image"
     """Name of the image below the collection's id, such as `'{tile}_{date}'`."""
+    moved_from: IdTemplate | None = None
+    """Whole id under which the image was published before, such as `'s2/old/{stem}'`."""
     tilesets: list[TilesetManifest] = Field(default_factory=list)
     """Where the pixels come from; by default the file alone, which `{file}` names."""
     start_time: TimeTemplate | None = None
     """Start, RFC 3339 or a date, such as `'{date:%Y%m%d}'`."""
     end_time: TimeTemplate | None = None
     """End, exclusive."""
-    moved_from: IdTemplate | None = None
-    """Whole id under which the image was published before, such as `'s2/old/{stem}'`."""
 
 
 class CollectionManifest(Part):

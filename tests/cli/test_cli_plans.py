@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import pytest
+import rasterio
+from rasterio.windows import Window
 from shell import Done, geobatch
-from workbench import Workbench, image, write_tiff
+from workbench import CRS, PIXEL, X0, Y0, Workbench, image, write_tiff
 
 from geobatch.store.tilestore import TileStore
 
@@ -248,3 +251,95 @@ def test_a_manifest_is_no_plan(bench: Workbench) -> None:
 def test_a_plan_that_cannot_be_saved_is_an_error(bench: Workbench) -> None:
     assert geobatch("plan", "spec.yaml", "-o", "nowhere/p.json").code == 1
     assert not bench.store.exists()
+
+
+def test_a_rename_is_shown_saved_and_carried_out(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    bench.write_spec([spec("a", id="x/a", moved_from="a"), spec("b")])
+    shown = geobatch("plan", "spec.yaml", "-o", "p.json")
+    assert "  > x/a  (was a)    renamed, 0 tiles" in shown.out.splitlines()
+    assert "Plan: 0 update, 1 rename, 0 create, 0 delete.  1 unchanged." in shown.out
+    assert geobatch("show", "p.json").out.splitlines()[1:] == shown.out.splitlines()[1:]
+    (change,) = document()["asset_changes"]
+    assert (change["id"], change["previous_id"], change["actions"]) == ("x/a", "a", ["rename"])
+    assert document()["summary"]["rename"] == 1
+    assert document()["tiles"]["count"] == 0
+    bench.write_spec([spec("a", id="x/a"), spec("b")])
+    stale = geobatch("apply", "p.json")
+    assert stale.code == 4
+    assert "spec file `spec.yaml` changed: `x/a`" in stale.err
+    bench.write_spec([spec("a", id="x/a", moved_from="a"), spec("b")])
+    assert geobatch("apply", "p.json").code == 0
+    assert ids(bench) == {"x/a", "b"}
+    assert "rename 1" in geobatch("log").out
+
+
+def test_a_rename_with_other_changes_counts_as_one_and_names_both(bench: Workbench) -> None:
+    geobatch("apply", "spec.yaml")
+    both = spec("a", id="x/a", moved_from="a", properties={"k": 1}, pyramiding_policy="MIN")
+    bench.write_spec([both, spec("b")])
+    shown = geobatch("plan", "spec.yaml")
+    lines = shown.out.splitlines()
+    (line,) = [line for line in lines if line.startswith("  > ")]
+    assert line.startswith("  > x/a  (was a)  ")
+    assert line.endswith("rename and update")
+    assert "      reason   bands.b1.pyramiding_policy MEAN -> MIN; level 0 kept" in lines
+    (change,) = geobatch("plan", "spec.yaml", "--json").record("plan")["asset_changes"]
+    assert change["actions"] == ["rename", "update"]
+
+
+def test_a_blocked_rename_is_shown_and_refused(bench: Workbench) -> None:
+    bench.write_spec([spec("a", lifecycle={"protect": True}), spec("b")])
+    geobatch("apply", "spec.yaml")
+    bench.write_spec([spec("a", id="x/a", moved_from="a"), spec("b")])
+    shown = geobatch("plan", "spec.yaml", "--detailed-exitcode")
+    assert shown.code == 2
+    assert "  > x/a  (was a)    blocked: it is protected" in shown.out
+    assert "1 blocked.  1 unchanged." in shown.out
+    refused = geobatch("apply", "spec.yaml")
+    assert refused.code == 5
+    assert "two applies" not in refused.err
+    assert ids(bench) == {"a", "b"}
+
+
+def test_where_a_change_is_in_longitude_and_latitude(bench: Workbench) -> None:
+    """The box of the tiles that are computed, of one changed block here; PROJ's own as oracle."""
+    geobatch("apply", "spec.yaml")
+    with rasterio.open("a.tif", "r+") as file:
+        file.write(
+            file.read(1, window=Window(128, 192, 64, 64)) // 2, 1, window=Window(128, 192, 64, 64)
+        )
+    Path("spec.yaml").unlink()
+    bench.write_spec([spec("a"), spec("c"), spec("b", properties={"k": 1})])
+    changes = {
+        change["id"]: change
+        for change in geobatch("plan", "spec.yaml", "--json").record("plan")["asset_changes"]
+    }
+    assert changes["b"]["bounds_4326"] is None
+    to_degrees = pyproj.Transformer.from_crs(CRS, 4326, always_xy=True)
+
+    def box(row: int, col: int, height: int, width: int) -> Any:
+        left, top = X0 + col * PIXEL, Y0 - row * PIXEL
+        return to_degrees.transform_bounds(left, top - height * PIXEL, left + width * PIXEL, top)
+
+    # The block lies in the tile of rows 128 to 255 and columns 128 to 255.
+    assert changes["a"]["bounds_4326"] == pytest.approx(box(128, 128, 128, 128), abs=1e-9)
+    assert changes["c"]["bounds_4326"] == pytest.approx(box(0, 0, 300, 280), abs=1e-9)
+    bench.write_spec([spec("a")])
+    pruned = geobatch("plan", "spec.yaml", "--prune", "--json").record("plan")["asset_changes"]
+    (gone,) = [change for change in pruned if change["id"] == "b"]
+    assert gone["bounds_4326"] == pytest.approx(box(0, 0, 300, 280), abs=1e-9)
+
+
+def test_classes_that_are_averaged_are_a_risk_that_is_told_once(bench: Workbench) -> None:
+    band = {"id": "land_cover", "tileset_id": "t"}
+    bench.write_spec([spec("a", bands=[band])])
+    told = "      risk     bands.land_cover holds classes and is averaged"
+    assert told in geobatch("plan", "spec.yaml").out
+    (change,) = geobatch("plan", "spec.yaml", "--json").record("plan")["asset_changes"]
+    assert change["risks"] == [{"code": "CLASSES_AVERAGED", "path": "bands.land_cover"}]
+    geobatch("apply", "spec.yaml")
+    bench.write_spec([spec("a", bands=[band], properties={"k": 1})])
+    assert "risk" not in geobatch("plan", "spec.yaml").out
+    bench.write_spec([spec("a", bands=[{**band, "pyramiding_policy": "MODE"}])])
+    assert "risk" not in geobatch("plan", "spec.yaml").out

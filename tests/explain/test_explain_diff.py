@@ -309,7 +309,9 @@ def test_forms_and_exit_codes(bench: Workbench) -> None:
     ]
     done = run(bench, "1", "--stats", "--tiles", "--json")
     record = done.record("diff")
-    assert record["summary"] == {"added": 0, "changed": 1, "removed": 0, "unchanged": 1}
+    assert record["summary"] == {
+        "added": 0, "changed": 1, "renamed": 0, "removed": 0, "unchanged": 1,
+    }  # fmt: skip
     assert (record["a"]["number"], record["b"]["number"]) == (1, 2)
     (asset,) = record["assets"]
     assert asset["tiles"] == {"added": 0, "changed": 2, "removed": 0}
@@ -338,3 +340,50 @@ def test_equal_subtrees_are_not_read(bench: Workbench) -> None:
         assert root is not None
         store.backend.delete(store.objects.path(root.stored))
     assert len(tiles(bench, "2")) == 2
+
+
+def renamed(bench: Workbench) -> None:
+    """Publish `a`, then the same as `b`, then that as `c` with other properties, and a new `a`."""
+    bench.apply(image("a", "a.tif"), image("still", "a.tif"))
+    bench.apply(image("b", "a.tif", moved_from="a"))
+    bench.apply(image("c", "a.tif", moved_from="b", properties={"k": 1}))
+    bench.apply(image("a", "a.tif", pyramiding_policy="MIN"))
+
+
+def test_a_renamed_asset_is_one_asset_in_both_directions(bench: Workbench) -> None:
+    renamed(bench)
+    asset = only(diffed(bench, "1", "2"))
+    assert (asset.id, asset.op, asset.arrays) == ("b", Op.RENAME, ())
+    assert [because.reason for because in asset.because] == [Reason.RENAMED]
+    forth = {one.id: one for one in diffed(bench, "1", "4").assets}
+    assert {name: one.op for name, one in forth.items()} == {"a": Op.CREATE, "c": Op.RENAME}
+    assert [one.reason for one in forth["c"].because] == [
+        Reason.RENAMED, Reason.PROPERTIES_CHANGED,
+    ]  # fmt: skip
+    assert diffed(bench, "1", "4").unchanged == 1
+    back = {one.id: one for one in diffed(bench, "4", "1").assets}
+    # What was created last goes, and `c` is what it was: both are called `a`.
+    assert sorted(one.op for one in diffed(bench, "4", "1").assets) == [Op.DELETE, Op.RENAME]
+    assert back.keys() == {"a"}
+    assert diffed(bench, "2", "2").is_empty
+
+
+def test_an_asset_of_an_old_commit_is_compared_with_what_it_is_called_now(
+    bench: Workbench,
+) -> None:
+    renamed(bench)
+    found = diffed(bench, "b@2")
+    assert (found.b.asset, found.b.head.number) == ("c", 4)
+    assert [one.reason for one in only(found).because] == [Reason.PROPERTIES_CHANGED]
+    # Of two heirs, the one that bears the name.
+    assert diffed(bench, "a@1").b.asset == "a"
+
+
+def test_a_rename_as_people_and_machines_see_it(bench: Workbench) -> None:
+    renamed(bench)
+    done = run(bench, "2", "3")
+    assert "  > c  (was b)  0 of " in done.out
+    assert "      reason   properties.k none -> 1" in done.out
+    assert "Diff: 0 added, 0 changed, 1 renamed, 0 removed.  1 unchanged." in done.out
+    (asset,) = geobatch("--store", bench.store, "--json", "diff", "2", "3").record("diff")["assets"]
+    assert (asset["id"], asset["previous_id"], asset["change"]) == ("c", "b", "renamed")

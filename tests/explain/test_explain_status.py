@@ -229,10 +229,25 @@ def test_forms(bench: Workbench) -> None:
     ]
     record = run(bench, "--json", path).record("status")
     assert record["summary"] == {
-        "as_declared": 0, "create": 1, "update": 1, "missing": 0, "broken": 0, "undeclared": 1,
+        "as_declared": 0, "create": 1, "update": 1, "rename": 0, "missing": 0, "broken": 0,
+        "undeclared": 1,
     }  # fmt: skip
     assert record["store"]["protected"] == ["a"]
     assert [asset["state"] for asset in record["assets"]] == ["undeclared", "create", "update"]
     alone = run(bench, "--json").record("status")
     assert alone["store"] == record["store"]
     assert "assets" not in alone
+
+
+def test_a_renamed_asset_stands_once(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif", lifecycle={"protect": True}), image("b", "b.tif"))
+    moved = image("x", "a.tif", moved_from="a", lifecycle={"protect": True})
+    stand = found(bench, moved, image("b", "b.tif"))
+    assert states(stand) == {"b": State.AS_DECLARED, "x": State.RENAME}
+    (asset,) = stand.of(State.RENAME)
+    assert (asset.previous_id, asset.is_published, asset.is_protected) == ("a", True, True)
+    done = run(bench, bench.folder / "spec.yaml")
+    assert "  > x  (was a)  to rename" in done.out
+    assert "1 as declared, 1 to rename" in done.out
+    (bench.folder / "a.tif").unlink()
+    assert states(found(bench, moved)) == {"b": State.UNDECLARED, "x": State.MISSING}

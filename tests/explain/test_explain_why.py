@@ -360,3 +360,40 @@ def test_forms(bench: Workbench) -> None:
     assert one["window"] == {"row": 0, "col": 256, "height": 128, "width": 128}
     assert [source["block"] for source in one["sources"]] == [[32, 64], [32, 64]]
     assert "next" not in run(bench, "--json", "m/a").record("why")["bands"][0]
+
+
+def test_a_tile_has_its_history_under_all_its_names(bench: Workbench) -> None:
+    bench.apply(mosaic())
+    bench.apply(mosaic(properties={"k": 1}))
+    renamed = mosaic(moved_from="m/a") | {"id": "m/b"}
+    # Before: by either name, and what becomes of it.
+    for name in ("m/a", "m/b"):
+        found = why(
+            bench.store, name, place=at("0/1/4"), paths=[bench.write_spec([renamed])], workers=2
+        )
+        assert found.asset.id == "m/a"
+        for one in found.bands:
+            assert one.next is not None
+            assert one.next.verdict is Verdict.KEEP
+            assert [because.reason for because in one.next.because] == [Reason.RENAMED]
+    bench.apply(renamed)
+    for place in (at("0/1/4"), None):
+        for one in why(bench.store, "m/b", place=place).bands:
+            assert one.last.head.number == 1
+    edited = {**renamed, "pyramiding_policy": "MIN"}
+    bench.apply(edited)
+    (one, _) = why(bench.store, "m/b", place=at("1/0/0")).bands
+    assert one.last.head.number == 4
+    assert [because.reason for because in one.last.because] == [Reason.POLICY_CHANGED]
+    (one, _) = why(bench.store, "m/b", place=at("0/0/0")).bands
+    assert one.last.head.number == 1
+
+
+def test_a_rename_with_a_change_is_told_with_it(bench: Workbench) -> None:
+    bench.apply(mosaic())
+    renamed = mosaic(moved_from="m/a", pyramiding_policy="MIN") | {"id": "m/b"}
+    path = bench.write_spec([renamed])
+    done = run(bench, "m/a", path, "--tile", "1/0/0", "--band", "b1")
+    assert "next     recomputed" in done.out
+    assert "m/b renamed from m/a" in done.out
+    assert "pyramiding_policy MEAN -> MIN" in done.out

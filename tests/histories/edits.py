@@ -194,6 +194,7 @@ def copy_asset(world: World, rng: Random) -> None:
     free = sorted(set(IDS) - {document["id"] for document in world.documents})
     if free and len(world.documents) < 3:
         twin = copy.deepcopy(_any_document(world, rng))
+        twin.pop("moved_from", None)
         world.documents.append({**twin, "id": rng.choice(free)})
 
 
@@ -201,6 +202,21 @@ def copy_asset(world: World, rng: Random) -> None:
 def rename_asset(world: World, rng: Random) -> None:
     free = sorted(set(IDS) - {document["id"] for document in world.documents})
     _any_document(world, rng)["id"] = rng.choice(free)
+
+
+@edit(Effect.NO_TILE)
+def move_asset(world: World, rng: Random) -> None:
+    """The asset says where it was published, so that its tiles need not be found by the cache."""
+    document = _any_document(world, rng)
+    taken = world.published.keys() | {one["id"] for one in world.documents}
+    if document["id"] in world.published:
+        document["moved_from"] = document["id"]
+    document["id"] = rng.choice(sorted(set(IDS) - taken) or [world.fresh("x/n")])
+
+
+@edit(Effect.SAME_TILES)
+def forget_move(world: World, rng: Random) -> None:
+    _any_document(world, rng).pop("moved_from", None)
 
 
 @edit(Effect.ANY)

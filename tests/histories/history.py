@@ -23,13 +23,14 @@ from rasters import Family, Raster, write
 from workbench import Document
 
 from geobatch import open_store
-from geobatch.errors import PlanError, SpecError
+from geobatch.errors import PlanError, ProtectedError, SpecError
 from geobatch.model.digest import digest_bytes, digest_json
 from geobatch.model.record import Head
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow import ApplySummary, apply, is_store, plan
 
 _MEMORY = Path("/dev/shm")
+_EXPECTED = ("PlanError", "ProtectedError", "SpecError")
 
 
 @contextmanager
@@ -93,6 +94,8 @@ class World:
     """The most that all edits since the last apply can bring about."""
     published: dict[str, Clean] = field(default_factory=dict)
     """What the store must hold, by asset id."""
+    protected: set[str] = field(default_factory=set)
+    """What may not be deleted."""
     snapshots: list[Snapshot] = field(default_factory=list)
     count: int = 0
     """Makes names unique."""
@@ -196,12 +199,12 @@ class World:
             return False
         if ending.status != KILLED:
             assert wanted is None, ending.said
-            assert ending.said.startswith(("PlanError", "SpecError")), ending.said
+            assert ending.said.startswith(_EXPECTED), ending.said
         after = self._head()
         if after != before:
             assert wanted is not None
             assert after.number == before.number + 1
-            self.published = {**self.published, **wanted}
+            self._publish(wanted)
         self._assert_contents(after)
         self._assert_objects()
         for sample in self._samples[-2:]:
@@ -223,7 +226,7 @@ class World:
             assert (summary.tiles.written, summary.bytes.written) == (0, 0), why
 
     def _assert_published(self, wanted: Mapping[str, Clean], rng: Random) -> None:
-        self.published = {**self.published, **wanted}
+        self._publish(wanted)
         head = self._head()
         self._assert_contents(head)
         again = plan([self.spec], store=self.store)
@@ -233,6 +236,34 @@ class World:
         self._sample(head, rng)
         self.snapshots.append(self.snapshot())
         self.pending = Effect.NOTHING
+
+    def _moved(self) -> dict[str, Document]:
+        """Return the documents that take over what is published under their former ids."""
+        return {
+            document["moved_from"]: document
+            for document in self.documents
+            if document.get("moved_from") in self.published and document["id"] not in self.published
+        }
+
+    def _is_refused(self) -> bool:
+        """Return whether no asset may be made, for what the documents say of former ids."""
+        claims = [one["moved_from"] for one in self.documents if "moved_from" in one]
+        ids = {document["id"] for document in self.documents}
+        is_wrong = len(set(claims)) < len(claims) or not ids.isdisjoint(claims)
+        return is_wrong or any(
+            old in self.protected and not document.get("lifecycle", {}).get("protect")
+            for old, document in self._moved().items()
+        )
+
+    def _publish(self, wanted: Mapping[str, Clean]) -> None:
+        """Remember what the store must hold after the documents were applied."""
+        gone = self._moved().keys()
+        kept = {name: clean for name, clean in self.published.items() if name not in gone}
+        self.published = {**kept, **wanted}
+        self.protected -= gone | wanted.keys()
+        for document in self.documents:
+            if document.get("lifecycle", {}).get("protect"):
+                self.protected.add(document["id"])
 
     def _assert_contents(self, head: Head) -> None:
         found = {entry.id: entry.content for entry in head.tree.entries}
@@ -279,6 +310,8 @@ class World:
 
     def _wanted(self) -> dict[str, Clean] | None:
         """Return what clean rebuilds make of each asset; None if one cannot be built."""
+        if self._is_refused():
+            return None
         found = {document["id"]: self._rebuilt(document) for document in self.documents}
         return None if any(clean.error for clean in found.values()) else found
 
@@ -346,7 +379,7 @@ def _error_of_apply(spec: Path, *, store: Path, workers: int) -> str:
     """Apply; return the type of the error, if it is one that an edit may bring about."""
     try:
         apply([spec], store=store, workers=workers)
-    except (PlanError, SpecError) as error:
+    except (PlanError, ProtectedError, SpecError) as error:
         return type(error).__name__
     return ""
 

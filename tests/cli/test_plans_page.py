@@ -1,0 +1,78 @@
+"""What docs/plans.md lists is what a plan holds: no member more, none less."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from shell import geobatch
+from workbench import Workbench, image, write_tiff
+
+from geobatch.model.plan import Risk
+
+PAGE = (Path(__file__).parents[2] / "docs" / "plans.md").read_text(encoding="utf-8")
+
+
+def listed(title: str) -> set[str]:
+    """Return the names in the first column of the table below a title."""
+    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+@pytest.fixture
+def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Save a plan that has a change of every kind."""
+    monkeypatch.chdir(tmp_path)
+    bench = Workbench(folder=tmp_path)
+    for number, name in enumerate("abcd"):
+        pixels = np.full((300, 280), number + 1, dtype=np.uint8)
+        write_tiff(tmp_path / f"{name}.tif", [pixels])
+    protect = {"protect": True}
+    bench.apply(image("a", "a.tif"), image("b", "b.tif"), image("c", "c.tif", lifecycle=protect))
+    bench.write_spec(
+        [
+            image("a", "a.tif", pyramiding_policy="MIN"),
+            image("x", "b.tif", moved_from="b", properties={"k": 1}),
+            image("d", "d.tif"),
+        ]
+    )
+    assert geobatch("plan", "spec.yaml", "--prune", "-o", "p.json").code == 0
+    return json.loads(Path("p.json").read_text())
+
+
+def test_the_members_of_the_document(document: Any) -> None:
+    assert document.keys() == listed("The document")
+
+
+def test_the_members_of_changes(document: Any) -> None:
+    changes = document["asset_changes"]
+    assert sorted(change["actions"] for change in changes) == [
+        ["blocked"], ["create"], ["rename", "update"], ["update"],
+    ]  # fmt: skip
+    assert set[str]().union(*changes) == listed("A change")
+
+
+@pytest.mark.parametrize("name", ["tool", "looked_at", "summary", "options", "tiles"])
+def test_the_members_of_members(document: Any, name: str) -> None:
+    (row,) = re.findall(
+        rf"^\| [^|]*`{name}`[^|]*\|(.*)\|$", PAGE.split("## A change")[0], re.MULTILINE
+    )
+    assert document[name].keys() <= set(re.findall(r"`(\w+)`", row))
+
+
+def test_the_members_of_lists(document: Any) -> None:
+    for name in ("assets", "sources"):
+        (row,) = re.findall(rf"^\| `{name}` \|(.*)\|$", PAGE, re.MULTILINE)
+        assert document[name][0].keys() == set(re.findall(r"`(\w+)`", row))
+    line = json.loads(Path("p.json.tiles.jsonl").read_text().splitlines()[0])
+    (sentence,) = re.findall(r"that is computed: (.*)\.", PAGE)
+    assert line.keys() == set(re.findall(r"`(\w+)`", sentence))
+
+
+def test_the_risks() -> None:
+    assert set(Risk) == listed("Risks")
