@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, TypeAlias
 
 from geobatch.model.asset import (
@@ -47,7 +46,7 @@ def recorded_json(asset: Asset) -> Members:
     """
     footprint = asset.footprint
     return {
-        "codec": asdict(asset.codec),
+        "codec": codec_json(asset.codec),
         "crs": [
             {"code": crs.code, "wkt": crs.wkt, "cf": crs.cf}
             for crs in (grid.geobox.crs for grid in asset.grids)
@@ -126,6 +125,16 @@ def source_json(source: Source) -> Members:
         "height": source.height,
         "width": source.width,
         "mask": source.mask,
+    }
+
+
+def codec_json(codec: Codec) -> Members:
+    """Return a codec."""
+    return {
+        "name": codec.name,
+        "level": codec.level,
+        "compressor": codec.compressor,
+        "shuffle": codec.shuffle,
     }
 
 

@@ -141,6 +141,9 @@ def covered_pixels(canvas: Canvas) -> int:
         left, right = max(placed.col, 0), min(placed.col + placed.header.width, plane.width)
         if top < bottom and left < right:
             spans.append((top, bottom, left, right))
+    if len(spans) == 1:
+        ((top, bottom, left, right),) = spans
+        return (bottom - top) * (right - left)
     spans.sort()
     edges = sorted({edge for top, bottom, _, _ in spans for edge in (top, bottom)})
     total, following = 0, 0
@@ -238,6 +241,8 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
         header: The source.
         box: Where it lies.
     """
+    if box is plane:
+        return 0, 0
     _agree("CRS", reference, header.uri, str(plane.crs), str(box.crs))
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
     corners = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]

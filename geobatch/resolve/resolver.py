@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from geobatch.errors import PlanError, SourceError, SpecError
@@ -24,6 +25,7 @@ from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
+from geobatch.spec.garbage import without_collecting
 
 
 def resolve(
@@ -49,13 +51,15 @@ def resolve(
     inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
-    for spec in specs.specs:
-        try:
-            resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
-            assets.append(resolver.asset())
-        except (PlanError, SourceError) as error:
-            where = ":".join(str(part) for part in spec.where()[:2])
-            raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
+    with without_collecting():
+        for spec in specs.specs:
+            try:
+                resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
+                assets.append(resolver.asset())
+            except (PlanError, SourceError) as error:
+                where = ":".join(str(part) for part in spec.where()[:2])
+                message = f"{where}: `{spec.id}`: {error.message}"
+                raise type(error)(message, hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
         sources_hashed=inspection.hashed,
@@ -353,11 +357,16 @@ def _grid_names(planes: Mapping[str, GeoBox]) -> dict[str, str]:
     for plane in planes.values():
         if plane in names:
             continue
-        unit = json.loads(plane.crs.cf).get("x", {}).get("units", "")
-        suffix = {"metre": "m", "m": "m", "degrees_east": "deg", "degree_east": "deg"}.get(unit, "")
-        name = base = f"r{abs(plane.transform[0]):.9g}{suffix}"
+        name = base = f"r{abs(plane.transform[0]):.9g}{_unit(plane.crs.cf)}"
         number = 2
         while name in names.values():
             name, number = f"{base}_{number}", number + 1
         names[plane] = name
     return {tileset: names[plane] for tileset, plane in planes.items()}
+
+
+@lru_cache(maxsize=256)
+def _unit(cf: str) -> str:
+    """Return what stands behind a pixel size, from the CF attributes of a CRS."""
+    unit = json.loads(cf).get("x", {}).get("units", "")
+    return {"metre": "m", "m": "m", "degrees_east": "deg", "degree_east": "deg"}.get(unit, "")

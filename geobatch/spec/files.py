@@ -6,6 +6,7 @@ import difflib
 import glob
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from geobatch.spec.hints import listed, show
@@ -18,7 +19,13 @@ MAX_SIBLINGS = 2000
 
 def folder_of(path: str) -> Path:
     """Return the absolute folder of a spec file, where its relative uris start."""
-    return Path(os.path.abspath(path)).parent  # noqa: PTH100 - Path.resolve follows links
+    return _folder(path, "" if os.path.isabs(path) else os.getcwd())  # noqa: PTH109, PTH117
+
+
+@lru_cache(maxsize=1024)
+def _folder(path: str, working: str) -> Path:
+    """Return the folder; asked for every spec of a file, of which there may be very many."""
+    return Path(os.path.normpath(os.path.join(working, path))).parent  # noqa: PTH118
 
 
 def is_literal(uri: str, folder: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from geobatch.errors import Problem, SpecError
 from geobatch.spec.alike import Memory
 from geobatch.spec.document import draft
+from geobatch.spec.garbage import without_collecting
 from geobatch.spec.hints import show
 from geobatch.spec.nouns import ImageSpec, SpecSet
 from geobatch.spec.read import MAX_BYTES, Reading
@@ -39,15 +39,8 @@ def load(paths: Sequence[Path]) -> SpecSet:
 
 def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     """Return every spec as far as it can be known, and every problem."""
-    # Nodes and specs are trees: there is no cycle to collect, and looking for one again and again
-    # while a hundred thousand specs are made takes as long as making them.
-    is_collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with without_collecting():
         return _drafts(paths)
-    finally:
-        if is_collecting:
-            gc.enable()
 
 
 def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:

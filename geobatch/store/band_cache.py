@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from geobatch.model.asset import Codec
+from geobatch.model.asset_json import codec_json
 from geobatch.model.digest import Digest, canonical_json
 from geobatch.model.record import BandTiles, PageRef
 from geobatch.store.cache import SourceCache
@@ -37,7 +38,7 @@ def _to_text(tiles: BandTiles) -> str:
         [level, is_mask, None if root is None else asdict(root)]
         for level, is_mask, root in tiles.arrays
     ]
-    return canonical_json({"codec": asdict(tiles.codec), "arrays": arrays}).decode()
+    return canonical_json({"codec": codec_json(tiles.codec), "arrays": arrays}).decode()
 
 
 def _from_text(text: str) -> BandTiles | None:

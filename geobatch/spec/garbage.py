@@ -1,0 +1,23 @@
+"""Python's collector of cyclic garbage, set aside while many values without cycles are made."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Look for no cycles meanwhile.
+
+    Nodes, specs and assets are trees: looking for cycles again and again while a hundred thousand
+    are made takes as long as making them.
+    """
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_collecting:
+            gc.enable()
