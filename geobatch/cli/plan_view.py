@@ -43,7 +43,7 @@ _WORDS: dict[str, str] = {
     Reason.NOT_DECLARED: "is not declared",
 }
 _RISKS: dict[str, str] = {
-    Risk.PROTECTION_LIFTED: "can be deleted from the next apply on",
+    Risk.PROTECTION_LIFTED: "is lifted: the asset can be deleted from the next apply on",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }
 """What is said of the risks that reasons do not tell of already."""

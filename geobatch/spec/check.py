@@ -63,7 +63,9 @@ class Check:
 
     def _bands(self) -> None:
         bands = self.manifest.bands
-        self._unique(((("bands", i, "id"), band.id) for i, band in enumerate(bands)), "band")
+        # An id that was refused already is empty here.
+        ids = ((("bands", i, "id"), band.id) for i, band in enumerate(bands) if band.id)
+        self._unique(ids, "band")
         for index, band in enumerate(bands):
             self._tileset(("bands", index), band.tileset_id)
 

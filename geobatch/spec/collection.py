@@ -221,7 +221,8 @@ class Collection:
     def _count_rest(self) -> None:
         for (loc, rule), count in self._counts.items():
             if count > MAX_SHOWN:
-                message = f"and {count - MAX_SHOWN:,} more such files"
+                more = count - MAX_SHOWN
+                message = f"and {more:,} more such file{'s' if more > 1 else ''}"
                 self.problems.append(problem_at(self.positions, loc, rule, message, None))
         self._counts.clear()
 
