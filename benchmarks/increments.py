@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import sys
@@ -196,6 +197,8 @@ class Increments:
                 f"The first apply of {title} was stopped after {self.patience:.0f} s, "
                 "so no plan of it was measured, only `validate`."
             )
+            never = (math.inf,)
+            lines.append(Line(title=f"no-op plan of {title}", values=never, limit=15, unit="s"))
         else:
             self.notes.append(f"The first apply of {title} took {cost.wall:.0f} s.")
             costs = self.repeat(lambda: self._plan_nothing(spec, store))
@@ -315,7 +318,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1, help="share of the assets, files, tiles")
     parser.add_argument("--only", nargs="+", choices=NAMES, help="measure just these")
     parser.add_argument(
-        "--patience", type=float, default=300, help="seconds for the first apply of 100,000 files"
+        "--patience", type=float, default=1800, help="seconds for the first apply of 100,000 files"
     )
     parser.add_argument("--timeout", type=float, default=600, help="seconds for any other process")
     parser.add_argument("--output", type=Path, help="write the report here")
@@ -335,17 +338,21 @@ def main() -> int:
     output = arguments.output or (HERE / "increments.md" if is_whole else None)
     (WORK / "logs").mkdir(parents=True, exist_ok=True)
     lines: list[Line] = []
-    try:
-        for name in arguments.only or NAMES:
+    failed: list[str] = []
+    for name in arguments.only or NAMES:
+        try:
             lines += getattr(increments, name)()
-    except CommandError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        except CommandError as error:
+            # What was measured before is not lost, nor what can be measured after.
+            print(f"error: {name}: {error}", file=sys.stderr)
+            failed.append(name)
+    if failed:
+        increments.notes.append(f"Not measured, since a command failed: {', '.join(failed)}.")
     report = describe(increments, lines) + "\n"
     print(report)
     if output:
         output.write_text(report)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
