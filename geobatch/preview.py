@@ -32,6 +32,7 @@ from geobatch.plan import (
 from geobatch.resolve.salvage import salvage
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
+from geobatch.spec.garbage import without_collecting
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.origins import place_of, real_place
@@ -95,6 +96,7 @@ def look(
     return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution), failures
 
 
+@without_collecting()
 def plan_upon(
     found: Preview,
     store: TileStore | None,

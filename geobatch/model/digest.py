@@ -48,14 +48,7 @@ def canonical_json(value: Json) -> bytes:
     Raises:
         ValueError: The value holds a non-finite float; pass it through `number_to_json` first.
     """
-    return json.dumps(
-        value,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-        default=_plain,
-    ).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def digest_json(value: Json) -> Digest:
@@ -67,3 +60,9 @@ def _plain(value: Json) -> Json:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"not JSON: {value!r}")
+
+
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+)
+"""Made once: `json.dumps` makes one for each of very many small documents."""

@@ -85,6 +85,8 @@ def place(
         for header, transform in zip(headers, transforms, strict=True)
     ]
     origin = boxes[0]
+    if bounds is None and len(boxes) == 1:  # as in assets by the thousand: it is its own canvas
+        return Canvas(geobox=origin, placed=(Placed(header=headers[0], row=0, col=0),))
     if bounds is not None:
         plane = _bounded(headers[0], origin, bounds)
         offsets = _offsets(plane, headers, boxes)
@@ -241,8 +243,6 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
         header: The source.
         box: Where it lies.
     """
-    if box is plane:
-        return 0, 0
     _agree("CRS", reference, header.uri, str(plane.crs), str(box.crs))
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
     corners = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def without_collecting() -> Iterator[None]:
     """Look for no cycles meanwhile.
 
-    Nodes, specs and assets are trees: looking for cycles again and again while a hundred thousand
-    are made takes as long as making them.
+    Nodes, specs, assets and plans are trees: looking for cycles again and again while a hundred
+    thousand are made takes as long as making them.
     """
     is_collecting = gc.isenabled()
     gc.disable()

@@ -37,13 +37,9 @@ def load(paths: Sequence[Path]) -> SpecSet:
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
 
 
+@without_collecting()
 def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     """Return every spec as far as it can be known, and every problem."""
-    with without_collecting():
-        return _drafts(paths)
-
-
-def _drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
