@@ -222,6 +222,7 @@ def commit_json(head: Head) -> dict[str, Any]:
         "content_root": commit.content_root,
         "time": commit.time,
         "message": commit.message,
+        "renamed": dict(commit.renamed),
         "tools": dict(commit.tools),
         "assets": len(head.tree.entries),
     }

@@ -78,7 +78,7 @@ class Risk(StrEnum):
     TILING_CHANGED = "TILING_CHANGED"
     """Tiles are other squares than before."""
     ALL_RECOMPUTED = "ALL_RECOMPUTED"
-    """Every tile of a published asset is computed anew."""
+    """Every tile of a published asset is computed anew, and not for its sources alone."""
     CLASSES_AVERAGED = "CLASSES_AVERAGED"
     """Levels of a band that holds classes would be built by MEAN, which gives values of none."""
 

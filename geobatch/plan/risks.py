@@ -15,6 +15,9 @@ _BREAKING = {
     Reason.TILING_CHANGED: Risk.TILING_CHANGED,
 }
 """Reasons that may break who reads the asset."""
+_OF_SOURCES = (
+    Reason.SOURCE_CHANGED, Reason.SOURCE_ADDED, Reason.SOURCE_REMOVED, Reason.SOURCE_MOVED,
+)  # fmt: skip
 _CLASSES = re.compile(
     "(.*_)?(class(es)?|classification|categor(y|ies)|labels?|land_?(cover|use)|lulc)(_.*)?",
     re.IGNORECASE,
@@ -41,7 +44,8 @@ def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str
     for because in change.because:
         if because.reason in _BREAKING:
             yield _BREAKING[because.reason], because.path
-    if before is not None and change.tiles.compute and not change.tiles.unchanged:
+    is_by_spec = any(because.reason not in _OF_SOURCES for because in change.because)
+    if before is not None and is_by_spec and change.tiles.compute and not change.tiles.unchanged:
         yield Risk.ALL_RECOMPUTED, change.id
     old = {} if before is None else {band.id: band for band in before.bands}
     for band in asset.bands:

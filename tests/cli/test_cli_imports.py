@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,21 @@ def test_explaining_opens_no_raster_and_builds_no_tree(tmp_path: Path) -> None:
     for argv in (["diff", "1"], ["status"], ["why", asset, str(SPECS / "landcover.yaml")]):
         assert not {"rasterio", "pyproj", "zarr", "tensorflow"} & imported(argv, tmp_path), argv
     assert "yaml" not in imported(["diff", "1"], tmp_path)
+
+
+def test_only_a_plan_for_machines_says_where_and_loads_what_can_tell(tmp_path: Path) -> None:
+    """A policy is changed here: no source is read, and no pixel."""
+    spec = tmp_path / "landcover.yaml"
+    text = (SPECS / "landcover.yaml").read_text()
+    spec.write_text(text.replace("data/", f"{SPECS / 'data'}/"))
+    imported(["apply", str(spec)], tmp_path)
+    time.sleep(0.05)
+    imported(["plan", str(spec)], tmp_path)  # by now the stat of the source is evidence
+    spec.write_text(spec.read_text().replace("MODE", "SAMPLE"))
+    assert not {"rasterio", "pyproj"} & imported(["plan", str(spec)], tmp_path)
+    assert "pyproj" in imported(["--json", "plan", str(spec)], tmp_path)
+    spec.write_text(spec.read_text().replace("SAMPLE", "MODE"))
+    assert not {"rasterio", "pyproj"} & imported(["--json", "plan", str(spec)], tmp_path)
 
 
 def geobatch_ids(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.errors import ProtectedError
+from geobatch.errors import ConflictError, ProtectedError
 from geobatch.model.plan import AssetChange, Op, Options, Plan, Reason, Risk
 from geobatch.model.record import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
@@ -256,3 +256,26 @@ def test_a_collection_moves_by_its_rule(bench: Workbench) -> None:
     ]
     assert done.tiles.written == 0
     assert entries(bench).keys() == {f"new/x_{name}" for name in "abc"}
+
+
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_either_id_may_have_changed_meanwhile(bench: Workbench, name: str) -> None:
+    bench.apply(spec("old"), spec("other", "b"))
+    mine = bench.write_spec([moved("new", "old")])
+    theirs = bench.write_spec([spec(name, "c")], "theirs.yaml")
+    with pytest.raises(ConflictError, match=f"`{name}` was changed"):
+        apply([mine], store=bench.store, approve=lambda _: apply([theirs], store=bench.store))
+    assert entries(bench).keys() == {"old", "other", name}
+
+
+def test_a_rename_is_put_upon_what_others_publish_of_other_assets(bench: Workbench) -> None:
+    bench.apply(spec("old"), spec("other", "b"))
+    (bench.folder / "spec.yaml").unlink()
+    mine = bench.write_spec([moved("new", "old")], "mine.yaml")
+    theirs = bench.write_spec([spec("other", "b", properties={"k": 1})], "theirs.yaml")
+    done = apply([mine], store=bench.store, approve=lambda _: apply([theirs], store=bench.store))
+    assert entries(bench).keys() == {"new", "other"}
+    assert head(bench).number == 3
+    assert done.content_root == clean_root(
+        bench, spec("new"), spec("other", "b", properties={"k": 1})
+    )
