@@ -107,6 +107,7 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
             }
             for band in asset.bands
         ],
+        "array_bands": {name: list(members) for name, members in asset.array_bands},
     }
 
 
@@ -149,6 +150,8 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
         bands = [_band_row(band) for band in asset.bands_of(grid.name)]
         for line in columns(bands):
             yield f"    band      {line}"
+    for name, members in asset.array_bands:
+        yield f"  array band  {name}: {', '.join(members)}"
     for tileset in asset.tilesets:
         for source in tileset.sources[:_SOURCES_SHOWN]:
             yield f"  source      {source.uri}  {source.digest[:12]}"

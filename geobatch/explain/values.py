@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +17,8 @@ from geobatch.errors import NotFoundError
 from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
 from geobatch.model.asset import Band
 from geobatch.model.record import ArrayKey, AssetRecord
-from geobatch.store.codec import decode
+from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.tilestore import TileStore
-
-Values: TypeAlias = npt.NDArray[Any]
-"""Pixels of a band."""
-Weights: TypeAlias = npt.NDArray[np.uint8]
-"""Their masks, from 0 to 255."""
 
 _TILES_PER_THREAD = 8
 """Tiles in flight for each thread: enough to keep it busy, few enough to bound the memory."""
@@ -102,8 +96,8 @@ def value_diffs(
         for band in new.asset.bands:
             geobox = new.asset.grid(band.grid).geobox
             if band.id in names and band.id not in apart and level < geobox.level_count:
-                before = _Pixels(store, old, old.asset.band(band.id), level)
-                after = _Pixels(store, new, band, level)
+                before = BandPixels(store, old, old.asset.band(band.id), level)
+                after = BandPixels(store, new, band, level)
                 total = ValueDiff(band=band.id, level=level)
                 places = _places(store, old, new, band, level)
                 while batch := list(islice(places, threads * _TILES_PER_THREAD)):
@@ -164,49 +158,6 @@ def difference(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Pixels:
-    """The pixels of one band of one record at one level."""
-
-    store: TileStore
-    record: AssetRecord
-    band: Band
-    level: int
-
-    def read(self, row: int, col: int) -> tuple[Values, Weights]:
-        """Return the values and masks of a tile, less the padding."""
-        asset, band = self.record.asset, self.band
-        plane = asset.grid(band.grid).geobox.level(self.level)
-        shape = (
-            min(asset.tile, plane.height - row * asset.tile),
-            min(asset.tile, plane.width - col * asset.tile),
-        )
-        values = self._array(row, col, is_mask=False)
-        if values is None:
-            return np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8)
-        values = values[: shape[0], : shape[1]]
-        first = band.mask_from_level
-        if first is None:
-            return values, np.full(shape, 255, dtype=np.uint8)
-        if self.level < first:
-            is_fill = np.isnan(values) if np.isnan(band.fill) else values == band.fill
-            return values, np.where(is_fill, np.uint8(0), np.uint8(255))
-        weights = self._array(row, col, is_mask=True)
-        if weights is None:
-            return values, np.zeros(shape, dtype=np.uint8)
-        return values, weights[: shape[0], : shape[1]]
-
-    def _array(self, row: int, col: int, *, is_mask: bool) -> Values | None:
-        asset = self.record.asset
-        plane = asset.grid(self.band.grid).geobox.tile_shape(tile=asset.tile, level=self.level)
-        root = self.record.root(ArrayKey(band=self.band.id, level=self.level, is_mask=is_mask))
-        entry = self.store.index.lookup(plane, root, row=row, col=col)
-        if entry is None:
-            return None
-        data = self.store.objects.get(entry["stored"].tobytes().hex())
-        return decode(asset.codec, data, "uint8" if is_mask else self.band.dtype, asset.tile)
-
-
 def _places(
     store: TileStore, old: AssetRecord, new: AssetRecord, band: Band, level: int
 ) -> Iterator[tuple[int, int]]:
@@ -222,9 +173,9 @@ def _places(
             yield row, int(col)
 
 
-def _tile_diff(before: _Pixels, after: _Pixels, place: tuple[int, int]) -> ValueDiff:
+def _tile_diff(before: BandPixels, after: BandPixels, place: tuple[int, int]) -> ValueDiff:
     return difference(
-        before.read(*place), after.read(*place), band=after.band.id, level=after.level
+        before.tile(*place), after.tile(*place), band=after.band.id, level=after.level
     )
 
 

@@ -245,6 +245,9 @@ class Asset:
     """Bands in the order of the spec."""
     tilesets: tuple[Tileset, ...]
     """Tilesets that feed bands or masks."""
+    array_bands: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Array bands, sorted by name, each with the ids of its bands in order; an export makes one
+    tensor of them."""
     tile: int = 512
     """Side of a square tile in pixels."""
     codec: Codec = Codec()

@@ -27,6 +27,7 @@ Members: TypeAlias = dict[str, Any]
 
 def visible_json(asset: Asset) -> Members:
     """Return what a reader can see of an asset, its tiles apart: the part that is identity."""
+    arrays = {name: list(members) for name, members in asset.array_bands}
     return {
         "id": asset.id,
         "kind": asset.kind.value,
@@ -36,6 +37,8 @@ def visible_json(asset: Asset) -> Members:
         "tile": asset.tile,
         "grids": [{"name": grid.name, **geobox_json(grid.geobox)} for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
+        # Absent where there is none, as in assets of before there were any.
+        **({"array_bands": arrays} if arrays else {}),
     }
 
 
@@ -89,6 +92,10 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
             for seen, rest in zip(visible["bands"], recorded["bands"], strict=True)
         ),
         tilesets=tuple(_tileset(tileset) for tileset in recorded["tilesets"]),
+        array_bands=tuple(
+            (name, tuple(members))
+            for name, members in sorted(visible.get("array_bands", {}).items())
+        ),
         tile=visible["tile"],
         codec=Codec(**recorded["codec"]),
         properties=tuple(

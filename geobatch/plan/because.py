@@ -29,6 +29,7 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
     yield from _sources(asset, before, blocks)
     yield from _grids(asset, before)
     yield from _bands(asset, before)
+    yield from _array_bands(asset, before)
     if asset.tile != before.tile:
         yield _because(Reason.TILING_CHANGED, "tiling.tile", before.tile, asset.tile)
     if asset.codec != before.codec:
@@ -149,6 +150,13 @@ def _bands(asset: Asset, before: Asset) -> Iterator[Because]:
             yield Because(reason=Reason.BAND_REMOVED, path=f"bands.{name}")
     if [name for name in new if name in old] != [name for name in old if name in new]:
         yield Because(reason=Reason.BANDS_REORDERED, path="bands")
+
+
+def _array_bands(asset: Asset, before: Asset) -> Iterator[Because]:
+    old, new = dict(before.array_bands), dict(asset.array_bands)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield Because(reason=Reason.METADATA_CHANGED, path=f"array_bands.{name}")
 
 
 def _band(band: Band, before: Band) -> Iterator[Because]:

@@ -104,6 +104,7 @@ class _ImageResolver:
             grids=tuple(Grid(name=name, geobox=geobox) for name, geobox in grids.items()),
             bands=bands,
             tilesets=self._tilesets(band_specs, canvases, names),
+            array_bands=self._array_bands(bands),
             tile=spec.tile,
             codec=spec.codec,
             properties=spec.properties,
@@ -255,6 +256,26 @@ class _ImageResolver:
             mask_tileset=mask,
             has_gaps=canvas.has_gaps or cut,
         )
+
+    def _array_bands(self, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return the declared array bands: of bands that there are, and on one grid each."""
+        grids = {band.id: band.grid for band in bands}
+        for name, members in self.spec.array_bands:
+            here: Loc = ("array_bands", name)
+            if name in grids:
+                raise self._spec_error(here, "duplicate-band", f"`{name}` is a band already")
+            for place_, member in enumerate(members):
+                if member not in grids:
+                    raise self._unknown_band((*here, place_), member, len(bands))
+                if grids[member] != grids[members[0]]:
+                    raise self._spec_error(
+                        (*here, place_),
+                        "array-grid",
+                        f"band `{member}` lies on grid `{grids[member]}`, and `{members[0]}` on"
+                        f" `{grids[members[0]]}`",
+                        "the bands of an array band lie on one grid",
+                    )
+        return self.spec.array_bands
 
     def _missing(self, number: int, band: BandSpec, dtype: str) -> tuple[Number, ...] | None:
         """Return the declared missing values in the band's dtype."""

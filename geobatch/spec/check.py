@@ -47,6 +47,7 @@ class Check:
         self._identity()
         self._tilesets()
         self._bands()
+        self._array_bands()
         self._masks()
         self._times()
 
@@ -68,6 +69,22 @@ class Check:
         self._unique(ids, "band")
         for index, band in enumerate(bands):
             self._tileset(("bands", index), band.tileset_id)
+
+    def _array_bands(self) -> None:
+        bands = {band.id for band in self.manifest.bands}
+        can_judge = bool(bands) and "bands" not in self.lost
+        for name, members in self.manifest.array_bands.items():
+            here: Loc = ("array_bands", name)
+            if name in bands:
+                hint = "a tensor and a band of one name could not be told apart; choose another"
+                self.report(here, "duplicate-band", f"{show(name)} is a band already", hint)
+            for place, one in enumerate(members):
+                if one in members[:place]:
+                    message = f"{show(one)} stands twice in {show(name)}"
+                    self.report((*here, place), "duplicate-band", message, "keep one")
+                elif can_judge and one not in bands:
+                    message, loc = f"no band {show(one)}", (*here, place)
+                    self.report(loc, "unknown-band", message, did_you_mean(one, bands))
 
     def _masks(self) -> None:
         bands = {band.id for band in self.manifest.bands}
@@ -156,6 +173,9 @@ class Check:
                 for band in manifest.bands
             )
             or None,
+            array_bands=tuple(
+                (name, tuple(members)) for name, members in sorted(manifest.array_bands.items())
+            ),
             mask_bands=tuple(
                 MaskBandSpec(
                     tileset_id=only if mask.tileset_id is None else mask.tileset_id,

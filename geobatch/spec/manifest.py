@@ -269,6 +269,8 @@ class Manifest(Part):
     """Where the pixels come from."""
     bands: list[BandManifest] = []
     """Bands in order; by default all bands of all tilesets."""
+    array_bands: dict[BandId, Annotated[list[str], Field(min_length=1)]] = {}
+    """Bands that an export makes one tensor of, in order, by the name of the tensor."""
     mask_bands: list[MaskBandManifest] = []
     """Tilesets that mask bands."""
     missing_data: MissingDataManifest | None = None

@@ -103,6 +103,8 @@ class ImageSpec:
     """What it is."""
     bands: tuple[BandSpec, ...] | None = None
     """In order; None for all bands of all tilesets."""
+    array_bands: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Sorted by name; each with the ids of existing bands, in order."""
     mask_bands: tuple[MaskBandSpec, ...] = ()
     """A band is masked by one at most."""
     missing_data: tuple[Number, ...] | None = None

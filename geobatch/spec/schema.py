@@ -8,7 +8,7 @@ from geobatch.spec.descriptions import descriptions
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.shape import to_camel
-from geobatch.spec.values import PROPERTY_KEY
+from geobatch.spec.values import BAND_ID, PROPERTY_KEY
 
 
 def schema() -> dict[str, Any]:
@@ -56,6 +56,8 @@ def _complete_image(made: dict[str, Any]) -> None:
     properties = made["properties"]
     properties["tilesets"]["minItems"] = 1
     properties["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
+    for name in ("array_bands", "arrayBands"):
+        properties[name]["propertyNames"] = {"pattern": BAND_ID}
     for name in ("mask_bands", "maskBands"):
         _allow_one(properties, name)
 

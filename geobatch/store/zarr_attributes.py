@@ -71,6 +71,8 @@ def product(asset: Asset) -> Attributes:
         "tile": asset.tile,
         "properties": {key: number_to_json(value) for key, value in asset.properties},  # type: ignore[arg-type]
     }
+    if asset.array_bands:
+        facts["array_bands"] = {name: list(members) for name, members in asset.array_bands}
     coverage: Attributes = {}
     if asset.start_time is not None:
         facts["start_time"] = coverage["time_coverage_start"] = asset.start_time

@@ -70,6 +70,8 @@ def assets(draw: st.DrawFn) -> Asset:
         _tuples(_tilesets([grid.name for grid in grids]), key=lambda tileset: tileset.id, low=1)
     )
     bands = draw(_tuples(_bands(tilesets), key=lambda band: band.id, low=0))
+    ids = [band.id for band in bands]
+    arrays = st.dictionaries(_NAMES, st.permutations(ids).map(tuple), max_size=2 if ids else 0)
     points = st.tuples(_FINITE, _FINITE)
     properties = st.dictionaries(_NAMES, _TEXTS | st.integers() | st.floats(), max_size=3)
     return Asset(
@@ -78,6 +80,7 @@ def assets(draw: st.DrawFn) -> Asset:
         grids=grids,
         bands=bands,
         tilesets=tilesets,
+        array_bands=tuple(sorted(draw(arrays).items())),
         tile=draw(st.sampled_from([128, 256, 512])),
         codec=draw(codecs()),
         properties=tuple(sorted(draw(properties).items())),

@@ -165,6 +165,9 @@ EDITS: dict[str, tuple[Change, set[Reason], Mapping[str, Start]]] = {
     "property": (of_asset(properties=(("k", 1),)), {Reason.PROPERTIES_CHANGED}, KEPT),
     "start": (of_asset(start_time="2025-01-01T00:00:00Z"), {Reason.TIME_CHANGED}, KEPT),
     "end": (of_asset(end_time="2025-01-01T00:00:00Z"), {Reason.TIME_CHANGED}, KEPT),
+    "array bands": (
+        of_asset(array_bands=(("series", (ASSET.bands[0].id,)),)), {Reason.METADATA_CHANGED}, KEPT,
+    ),
     "memo": (of_asset(memo="note"), {Reason.METADATA_CHANGED}, KEPT),
     "kind": (of_asset(kind=Kind.EXTERNAL_IMAGE), {Reason.METADATA_CHANGED}, KEPT),
     "protection": (of_asset(is_protected=True), {Reason.LIFECYCLE_CHANGED}, KEPT),

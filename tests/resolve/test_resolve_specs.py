@@ -65,6 +65,23 @@ def test_default_bands_leave_alpha_and_masks_out(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_array_bands_name_bands_of_one_grid(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "a.tif", [pixels()] * 2)
+    write_tiff(tmp_path / "b.tif", [pixels()[:20]])
+    other = [{"id": "o", "sources": [{"uris": ["b.tif"]}]}]
+    series = {"series": ["b2", "b1"]}
+    asset = resolved(tmp_path, image("a", "a.tif", more_tilesets=other, array_bands=series))
+    assert asset.array_bands == (("series", ("b2", "b1")),)
+    for members, rule in ((["b1", "b3"], "array-grid"), (["b1", "b9"], "unknown-band")):
+        series = {"series": members}
+        document = image("a", "a.tif", more_tilesets=other, array_bands=series)
+        problem, text = problem_of(tmp_path, document)
+        assert problem.rule == rule
+        assert text.startswith(members[1])
+    problem, _ = problem_of(tmp_path, image("a", "a.tif", array_bands={"b2": ["b1"]}))
+    assert problem.rule == "duplicate-band"
+
+
 def test_only_masks_make_no_band(tmp_path: Path) -> None:
     write_tiff(tmp_path / "mask.tif", [pixels()])
     problem, _ = problem_of(tmp_path, image("a", "mask.tif", mask_bands=[{"tileset_id": "t"}]))

@@ -37,6 +37,7 @@ bands:
     tileset_id: main
     tileset_band_index: 1
     missing_data: {values: []}
+array_bands: {series: [QA, class], one: [QA]}
 mask_bands: {tileset_id: mask, band_ids: [class]}
 missing_data: {values: [-9999]}
 pyramiding_policy: Min
@@ -84,6 +85,7 @@ def test_every_field_arrives(tmp_path: Path) -> None:
     assert math.isnan(first.missing_data[1])
     assert (second.tileset_band_index, second.missing_data) == (1, ())
     assert [(mask.tileset_id, mask.band_ids) for mask in spec.mask_bands] == [("mask", ("class",))]
+    assert spec.array_bands == (("one", ("QA",)), ("series", ("QA", "class")))
     assert spec.missing_data == (-9999,)
     assert spec.pyramiding_policy is Policy.MIN
     assert spec.footprint is not None
@@ -104,6 +106,7 @@ def test_every_field_arrives(tmp_path: Path) -> None:
 def test_defaults_stay_open(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "id: a\ntilesets: [{sources: [{uris: [x.tif]}]}]\n")
     assert spec.bands is None
+    assert spec.array_bands == ()
     assert spec.missing_data is None
     assert spec.pyramiding_policy is None
     assert (spec.tile, spec.codec, spec.is_protected) == (512, Codec(), False)

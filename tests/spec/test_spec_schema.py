@@ -76,6 +76,7 @@ def test_it_is_a_schema_with_a_word_for_every_key() -> None:
         "id: a\nmissingData: {values: [1, 2.5, 'NaN']}\npyramidingPolicy: mode\n" + T,
         "id: a\ntilesets: [{dataType: FLOAT, sources: [{uris: [x]}]}]\n",
         "id: a\ntilesets: [{sources: [{uris: [x], affineTransform: {scaleX: 1, scaleY: -1}}]}]\n",
+        "id: a\narrayBands: {s: [b1, b2], t: [b1]}\n" + T,
         "id: a\ngrid: {bounds: [0, 0, 1, 1]}\nproperties: {a: 1, system:b: x}\n" + T,
     ],
 )
@@ -109,6 +110,9 @@ def test_valid_for_both(tmp_path: Path, text: str) -> None:
         "id: a\nproperties: {a: [1]}\n" + T,
         "id: a\nproperties: {a: true}\n" + T,
         "id: a\nproperties: {'a b': 1}\n" + T,
+        "id: a\narray_bands: {s: []}\n" + T,
+        "id: a\narray_bands: {'a b': [b1]}\n" + T,
+        "id: a\narray_bands: [b1]\n" + T,
         "id: a\ntiling: {tile: 100}\n" + T,
         "id: a\ncodec: zlib\n" + T,
         "id: a\ncodec: {level: 3}\n" + T,
