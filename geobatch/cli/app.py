@@ -8,6 +8,7 @@ import typer
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.explain_commands import diff, status, why
+from geobatch.cli.export_command import export
 from geobatch.cli.listing import info, log, ls, show
 from geobatch.cli.plan_commands import Paths, apply, plan
 from geobatch.cli.settings import Settings
@@ -115,5 +116,5 @@ def schema(context: typer.Context) -> int:
     return Exit.OK
 
 
-for _command in (plan, apply, ls, info, show, log, diff, status, why):
+for _command in (plan, apply, ls, info, show, log, diff, status, why, export):
     app.command(epilog=_EPILOG)(_command)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from geobatch.cli.words import byte_text
 from geobatch.model.observer import Observer, SilentObserver
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+Counted: TypeAlias = Callable[[int, int], object]
 
 
 @contextmanager
@@ -39,6 +41,34 @@ def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
         transient=True,
     ) as progress:
         yield _Bars(progress)
+
+
+@contextmanager
+def counting(name: str, unit: str, *, is_quiet: bool, is_json: bool) -> Iterator[Counted]:
+    """Yield what is told how much of how much is done, and draws a bar of it, likewise."""
+    if is_quiet or is_json or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - not needed when silent
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        bar = progress.add_task(name, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 class _Bars:

@@ -35,8 +35,8 @@ def imported(argv: list[str], tmp_path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "argv",
-    [["--help"], ["apply", "--help"], ["--version"], ["schema"], ["validate", str(SPECS)],
-     ["fmt", "--check", str(SPECS)]],
+    [["--help"], ["apply", "--help"], ["export", "--help"], ["--version"], ["schema"],
+     ["validate", str(SPECS)], ["fmt", "--check", str(SPECS)]],
     ids=lambda argv: argv[0],
 )  # fmt: skip
 def test_light_commands_import_no_heavy_library(argv: list[str], tmp_path: Path) -> None:

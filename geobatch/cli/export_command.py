@@ -1,0 +1,159 @@
+"""The command `export`: its options."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from geobatch.cli.settings import Settings
+
+
+class Format(StrEnum):
+    """What an asset can be exported as."""
+
+    TFRECORD = "tfrecord"
+    COG = "cog"
+
+
+def export(
+    context: typer.Context,
+    asset: Annotated[
+        str, typer.Argument(metavar="ASSET[@COMMIT]", help="Asset id, of the head or of a commit.")
+    ],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEST",
+            help="Folder and prefix of the files; a folder alone takes the asset's own name.",
+        ),
+    ],
+    *,
+    kind: Annotated[Format, typer.Option("--format", help="What to write.")],
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            "--bands", metavar="A,B", help="Bands and array bands, in order.  [default: all]"
+        ),
+    ] = None,
+    level: Annotated[int, typer.Option("--level", min=0, help="Level, 0 for the finest.")] = 0,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="XMIN,YMIN,XMAX,YMAX",
+            help="Only the pixels that this box touches, in the asset's CRS.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of an earlier export.")
+    ] = False,
+    patch_dimensions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,H",
+            help="Pixels of a patch.  [default: 256,256]",
+        ),
+    ] = None,
+    kernel_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,H",
+            help="Pixels added to a patch, half on each side, where neighbours overlap.  "
+            "[default: 1,1, which adds none]",
+        ),
+    ] = None,
+    compressed: Annotated[
+        bool | None,
+        typer.Option(
+            "--compressed/--uncompressed",
+            help="GZIP or not.  [default: compressed]",
+            show_default=False,
+        ),
+    ] = None,
+    max_file_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES",
+            help="Most bytes of a shard before compression.  [default: 1 GiB]",
+        ),
+    ] = None,
+    default_value: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Value of pixels that are masked, in part too, or not there.  [default: 0]",
+        ),
+    ] = None,
+    tensor_depths: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N",
+            help="Depth of an array band.  [default: the number of its bands]",
+        ),
+    ] = None,
+    sequence_data: Annotated[
+        bool,
+        typer.Option(
+            "--sequence-data",
+            help="A SequenceExample per pixel: array bands as sequences.",
+        ),
+    ] = False,
+    collapse_bands: Annotated[
+        bool,
+        typer.Option(
+            "--collapse-bands",
+            help="All bands as one tensor, named after the first.",
+        ),
+    ] = False,
+    masked_threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Drop patches with a larger share of masked pixels; below 1 no mixer is written.  "
+            "[default: 1]",
+        ),
+    ] = None,
+    pad_border: Annotated[
+        bool,
+        typer.Option(
+            "--pad-border",
+            help="Keep the patches at the edges that the image fills in part.",
+        ),
+    ] = False,
+    format_options: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help='The same as the guide writes them: {"patchDimensions": [256, 256]}.',
+        ),
+    ] = None,
+) -> int:
+    """Write an asset as TFRecord shards with their mixer, or as a Cloud Optimized GeoTIFF."""
+    from geobatch.cli.exporting import Asked, run_export  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    typed = {
+        "patch_dimensions": patch_dimensions,
+        "kernel_size": kernel_size,
+        "compressed": compressed,
+        "max_file_size": max_file_size,
+        "default_value": default_value,
+        "tensor_depths": tensor_depths or None,
+        "sequence_data": sequence_data or None,
+        "collapse_bands": collapse_bands or None,
+        "masked_threshold": masked_threshold,
+        "pad_border": pad_border or None,
+    }
+    asked = Asked(
+        asset=asset,
+        destination=destination,
+        bands=bands,
+        level=level,
+        region=region,
+        overwrite=overwrite,
+        options={name: value for name, value in typed.items() if value is not None},
+        format_options=format_options,
+    )
+    return run_export(settings, asked, is_cog=kind is Format.COG)

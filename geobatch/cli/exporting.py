@@ -1,0 +1,140 @@
+"""What `export` does: its texts parsed, the export made, and what was written said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from geobatch.cli.exits import Exit
+from geobatch.cli.export_view import tfrecord_json, tfrecord_lines
+from geobatch.cli.listing import reading
+from geobatch.cli.progress import counting
+from geobatch.cli.settings import Settings
+from geobatch.explain.target import find_entry
+from geobatch.export.destination import Destination
+from geobatch.export.options import TFRecordOptions, camel, parse_options
+from geobatch.export.records import export_tfrecord
+from geobatch.export.selection import select
+from geobatch.model.geobox import Bounds
+from geobatch.workflow import default_workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for."""
+
+    asset: str
+    """Asset id, with or without `@` and a commit."""
+    destination: str
+    """Folder and prefix."""
+    bands: str | None
+    """Names, with commas between."""
+    level: int
+    """Level."""
+    region: str | None
+    """Four numbers, with commas between."""
+    overwrite: bool
+    """Whether to replace files."""
+    options: Mapping[str, Any]
+    """TFRecord's options that were given, in snake_case, as typed."""
+    format_options: str | None
+    """TFRecord's options as JSON."""
+
+
+def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
+    """Export an asset.
+
+    Raises:
+        typer.BadParameter: A text of the command line is wrong.
+        GeobatchError: It cannot be exported.
+    """
+    if is_cog:
+        raise typer.BadParameter("`--format cog` is not built yet")
+    asset_id, _, commit = asked.asset.partition("@")
+    region = None if asked.region is None else _region(asked.region)
+    names = () if asked.bands is None else tuple(name.strip() for name in asked.bands.split(","))
+    options = _options(asked)
+    destination = Destination.parse(asked.destination, asset_id=asset_id)
+    output = settings.output
+    with reading(settings) as store:
+        head = store.at(commit) if commit else store.head()
+        record = store.record(find_entry(head, asset_id))
+        selection = select(record, names=names, level=asked.level, region=region)
+        with counting(
+            asset_id, "patches", is_quiet=output.is_quiet, is_json=output.is_json
+        ) as progress:
+            made = export_tfrecord(
+                store,
+                selection,
+                destination,
+                options,
+                overwrite=asked.overwrite,
+                workers=settings.workers or default_workers(),
+                progress=progress,
+            )
+    for line in tfrecord_lines(made):
+        output.line(line)
+    output.record("export", asset=asset_id, commit=head.digest, **tfrecord_json(made))
+    return Exit.OK
+
+
+def _options(asked: Asked) -> TFRecordOptions:
+    """Return the format options; what is typed and what is JSON may not contradict each other."""
+    given: dict[str, Any] = {}
+    if asked.format_options is not None:
+        try:
+            given = json.loads(asked.format_options)
+        except ValueError as error:
+            raise typer.BadParameter(f"`--format-options` is not JSON: {error}") from None
+        if not isinstance(given, dict):
+            raise typer.BadParameter("`--format-options` is a JSON object, in braces")
+    typed = dict(asked.options)
+    for name in ("patch_dimensions", "kernel_size"):
+        if name in typed:
+            typed[name] = _sides(name, typed[name])
+    if "tensor_depths" in typed:
+        typed["tensor_depths"] = dict(map(_depth, typed["tensor_depths"]))
+    for name in typed:
+        if name in given or camel(name) in given:
+            raise typer.BadParameter(
+                f"`--{name.replace('_', '-')}` stands in `--format-options` too"
+            )
+    return parse_options({**given, **typed})
+
+
+def _sides(name: str, text: str) -> list[int]:
+    parts = text.split(",")
+    if len(parts) > 2 or not all(_is_whole(part) for part in parts):
+        raise typer.BadParameter(
+            f"`--{name.replace('_', '-')}` needs width and height, such as `256,256`, got `{text}`"
+        )
+    return [int(part) for part in (parts * 2)[:2]]
+
+
+def _depth(text: str) -> tuple[str, int]:
+    name, _, depth = text.rpartition("=")
+    if not name or not _is_whole(depth):
+        raise typer.BadParameter(
+            f"`--tensor-depths` needs NAME=N, such as `series=12`, got `{text}`"
+        )
+    return name, int(depth)
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
+def _region(text: str) -> Bounds:
+    try:
+        left, bottom, right, top = (float(part) for part in text.split(","))
+    except ValueError:
+        left = bottom = right = top = 0.0
+    if not (left < right and bottom < top):
+        raise typer.BadParameter(
+            f"`--region` needs XMIN,YMIN,XMAX,YMAX with the smaller first, got `{text}`"
+        )
+    return (left, bottom, right, top)

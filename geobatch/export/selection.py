@@ -1,0 +1,192 @@
+"""What of an asset is exported: its bands, one level of their grid, and a window of it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from geobatch.errors import ExportError
+from geobatch.model.asset import Asset, Band
+from geobatch.model.geobox import Bounds, GeoBox
+from geobatch.model.record import AssetRecord
+
+_TOLERANCE = 0.01
+"""Share of a pixel by which a region may miss the edge of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One output: a band, or the bands of an array band."""
+
+    name: str
+    """Band id, or name of the array band."""
+    bands: tuple[Band, ...]
+    """Its bands, in order."""
+    is_array: bool
+    """Whether it is an array band, if only of one band."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A rectangle of a pixel plane."""
+
+    row: int
+    """First row."""
+    col: int
+    """First column."""
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What is exported."""
+
+    record: AssetRecord
+    """The published asset."""
+    features: tuple[Feature, ...]
+    """Outputs in order, all on one grid."""
+    level: int
+    """The level that is exported."""
+    window: Window
+    """Which pixels of the level."""
+
+    @property
+    def plane(self) -> GeoBox:
+        """The whole plane of the level."""
+        grid = self.features[0].bands[0].grid
+        return self.record.asset.grid(grid).geobox.level(self.level)
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands of all features, in order, each once."""
+        return tuple(
+            {band.id: band for feature in self.features for band in feature.bands}.values()
+        )
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Placement of the exported pixels."""
+        plane, window = self.plane, self.window
+        x, y = plane.xy(col=window.col, row=window.row)
+        a, b, _, d, e, _ = plane.transform
+        return replace(
+            plane, transform=(a, b, x, d, e, y), height=window.height, width=window.width
+        )
+
+
+def select(
+    record: AssetRecord,
+    *,
+    names: Sequence[str] = (),
+    level: int = 0,
+    region: Bounds | None = None,
+) -> Selection:
+    """Return what is exported of an asset.
+
+    Args:
+        record: The published asset.
+        names: Bands and array bands, in order; by default all, where an array band stands at the
+            place of its first band, in place of its bands.
+        level: Which level.
+        region: Box in CRS units; the pixels that it touches, by default all.
+
+    Raises:
+        ExportError: There is no such band, level or pixel, or the bands lie on several grids.
+    """
+    asset = record.asset
+    features = tuple(_named(asset, names) if names else _all(asset))
+    _check_one_grid(asset, features)
+    geobox = asset.grid(features[0].bands[0].grid).geobox
+    if not 0 <= level < geobox.level_count:
+        raise ExportError(
+            f"`{asset.id}` has no level {level}",
+            hint=f"levels go from 0, the finest, to {geobox.level_count - 1}",
+        )
+    plane = geobox.level(level)
+    window = Window(row=0, col=0, height=plane.height, width=plane.width)
+    if region is not None:
+        window = _window(plane, region)
+    return Selection(record=record, features=features, level=level, window=window)
+
+
+def _all(asset: Asset) -> Iterable[Feature]:
+    """Yield the array bands, and the bands that are in none."""
+    arrays = dict(asset.array_bands)
+    owners: dict[str, list[str]] = {}
+    for name, members in arrays.items():
+        for member in members:
+            owners.setdefault(member, []).append(name)
+    done: set[str] = set()
+    for band in asset.bands:
+        for name in owners.get(band.id, [band.id]):
+            if name not in done:
+                done.add(name)
+                yield _feature(asset, name, arrays.get(name))
+
+
+def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
+    arrays = dict(asset.array_bands)
+    known = [*arrays, *(band.id for band in asset.bands)]
+    for place, name in enumerate(names):
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            listed = ", ".join(f"`{one}`" for one in known)
+            raise ExportError(
+                f"`{asset.id}` has no band `{name}`",
+                hint=f"did you mean `{close[0]}`?" if close else f"it has {listed}",
+            )
+        if name in names[:place]:
+            raise ExportError(f"band `{name}` is asked for twice")
+        yield _feature(asset, name, arrays.get(name))
+
+
+def _feature(asset: Asset, name: str, members: tuple[str, ...] | None) -> Feature:
+    return Feature(
+        name=name,
+        bands=tuple(asset.band(member) for member in members or (name,)),
+        is_array=members is not None,
+    )
+
+
+def _check_one_grid(asset: Asset, features: Sequence[Feature]) -> None:
+    by_grid: dict[str, list[str]] = {}
+    for feature in features:
+        by_grid.setdefault(feature.bands[0].grid, []).append(feature.name)
+    if len(by_grid) > 1:
+        listed = "; ".join(f"`{grid}`: {', '.join(names)}" for grid, names in by_grid.items())
+        first = ",".join(next(iter(by_grid.values())))
+        raise ExportError(
+            f"the bands of `{asset.id}` lie on {len(by_grid)} grids, an export on one: {listed}",
+            hint=f"export the bands of one grid at a time: `--bands {first}`",
+        )
+
+
+def _window(plane: GeoBox, region: Bounds) -> Window:
+    """Return the pixels of a plane that a box touches."""
+    left, bottom, right, top = region
+    corners = [plane.col_row(x=x, y=y) for x in (left, right) for y in (bottom, top)]
+    cols, rows = zip(*corners, strict=True)
+    first_col, last_col = _span(cols, plane.width)
+    first_row, last_row = _span(rows, plane.height)
+    if first_col >= last_col or first_row >= last_row:
+        box = ", ".join(f"{edge:.12g}" for edge in plane.bounds)
+        raise ExportError(
+            f"the region {', '.join(f'{edge:.12g}' for edge in region)} touches no pixel",
+            hint=f"the image spans {box}, in `{plane.crs.code or 'its own CRS'}`",
+        )
+    return Window(
+        row=first_row, col=first_col, height=last_row - first_row, width=last_col - first_col
+    )
+
+
+def _span(places: Iterable[float], size: int) -> tuple[int, int]:
+    """Return the pixels from the first to before the last that some places lie between."""
+    found = sorted(places)
+    first = math.floor(found[0] + _TOLERANCE)
+    last = math.ceil(found[-1] - _TOLERANCE)
+    return max(0, first), min(size, last)

@@ -1,0 +1,189 @@
+"""Patches of pixels as float32 tensors, masked pixels filled with the default value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.errors import ExportError
+from geobatch.export.options import TFRecordOptions
+from geobatch.export.patches import PatchGrid
+from geobatch.export.selection import Selection
+from geobatch.model.asset import Band
+from geobatch.store.pixels import BandPixels, Values, Weights
+from geobatch.store.tilestore import TileStore
+
+Floats: TypeAlias = npt.NDArray[np.float32]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+ReadTile: TypeAlias = Callable[[int, int], tuple[Values, Weights]]
+
+_CACHE_BYTES = 128 << 20
+"""Decoded tiles that are kept, over all bands: neighbouring patches share them."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One plane of a tensor."""
+
+    band: Band | None
+    """The band; None beyond the end of an array band."""
+    default: float
+    """Value of pixels that are masked, or not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """One feature of the records."""
+
+    name: str
+    """Its name."""
+    channels: tuple[Channel, ...]
+    """Its planes, in order."""
+    is_array: bool
+    """Whether it is an array band, or all bands collapsed; else it has one plane."""
+
+
+def tensors_of(selection: Selection, options: TFRecordOptions) -> tuple[Tensor, ...]:
+    """Return the features that a selection is exported as.
+
+    Raises:
+        ExportError: `tensorDepths` names what is no array band, or the default value is none of a
+            band.
+    """
+    depths = dict(options.tensor_depths)
+    arrays = [feature.name for feature in selection.features if feature.is_array]
+    for name in depths:
+        if name not in arrays:
+            listed = ", ".join(f"`{one}`" for one in arrays) or "none"
+            raise ExportError(
+                f"`tensorDepths` names `{name}`, which is no array band of the export",
+                hint=f"array bands, declared by `array_bands` of a spec: {listed}",
+            )
+    found = []
+    for feature in selection.features:
+        channels = [
+            Channel(band=band, default=_default(options.default_value, band))
+            for band in feature.bands
+        ]
+        depth = depths.get(feature.name, len(channels))
+        padding = Channel(band=None, default=channels[0].default)
+        channels = [*channels, *[padding] * (depth - len(channels))][:depth]
+        found.append(Tensor(name=feature.name, channels=tuple(channels), is_array=feature.is_array))
+    if not options.collapse_bands:
+        return tuple(found)
+    every = tuple(channel for tensor in found for channel in tensor.channels)
+    return (Tensor(name=found[0].name, channels=every, is_array=True),)
+
+
+def _default(value: float, band: Band) -> float:
+    """Return the default value in a band: whole in integers, and within the band's range."""
+    if band.is_float:
+        return value if not math.isfinite(value) else min(max(value, -_LARGEST), _LARGEST)
+    if math.isnan(value):
+        raise ExportError(f"`defaultValue` is NaN, and band `{band.id}` is {band.dtype.upper()}")
+    limits = np.iinfo(band.dtype)
+    return float(min(max(value, limits.min), limits.max).__trunc__())
+
+
+class Patches(NamedTuple):
+    """Patches side by side."""
+
+    values: Floats
+    """(patches, channels, rows, columns), margins included."""
+    masked: npt.NDArray[np.int64]
+    """Pixels of each patch, without the margin, that a channel masks."""
+
+
+class PatchReader:
+    """Reads patches of a selection; threads may share it."""
+
+    def __init__(
+        self, store: TileStore, selection: Selection, grid: PatchGrid, tensors: Sequence[Tensor]
+    ) -> None:
+        self._selection = selection
+        self._grid = grid
+        self._channels = [channel for tensor in tensors for channel in tensor.channels]
+        self._tile = selection.record.asset.tile
+        self._plane = selection.plane
+        self._tiles = _tiles(store, selection)
+
+    def read(self, row: int, first: int, count: int) -> Patches:
+        """Return some patches of a row of patches.
+
+        Args:
+            row: Row of patches.
+            first: The first of them in that row.
+            count: How many.
+
+        Raises:
+            CorruptObjectError: A tile or an index page is damaged.
+        """
+        grid = self._grid
+        top = row * grid.patch_height - grid.margin_top
+        left = first * grid.patch_width - grid.margin_left
+        shape = (grid.stored_height, (count - 1) * grid.patch_width + grid.stored_width)
+        masked = np.zeros(shape, dtype=np.bool_)
+        values = np.empty(
+            (count, len(self._channels), grid.stored_height, grid.stored_width), dtype=np.float32
+        )
+        for number, channel in enumerate(self._channels):
+            canvas = np.full(shape, channel.default, dtype=np.float32)
+            if channel.band is not None:
+                self._paint(canvas, masked, channel.band, top, left)
+            values[:, number] = _windows(canvas, grid.stored_width, grid.patch_width)
+        inner = masked[
+            grid.margin_top : grid.margin_top + grid.patch_height,
+            grid.margin_left : grid.margin_left + count * grid.patch_width,
+        ]
+        each = inner.reshape(grid.patch_height, count, grid.patch_width)
+        return Patches(values, each.sum(axis=(0, 2), dtype=np.int64))
+
+    def _paint(self, canvas: Floats, masked: Mask, band: Band, top: int, left: int) -> None:
+        """Paint the valid pixels of a band on a canvas, and note which are not."""
+        window, plane, tile = self._selection.window, self._plane, self._tile
+        top, left = top + window.row, left + window.col
+        valid = np.zeros(canvas.shape, dtype=np.bool_)
+        first_row, last_row = max(0, top), min(plane.height, top + canvas.shape[0])
+        first_col, last_col = max(0, left), min(plane.width, left + canvas.shape[1])
+        for row in range(first_row // tile, -(-last_row // tile)):
+            rows = slice(max(first_row, row * tile), min(last_row, (row + 1) * tile))
+            for col in range(first_col // tile, -(-last_col // tile)):
+                cols = slice(max(first_col, col * tile), min(last_col, (col + 1) * tile))
+                values, weights = self._tiles[band.id](row, col)
+                source = (_shift(rows, row * tile), _shift(cols, col * tile))
+                target = (_shift(rows, top), _shift(cols, left))
+                is_valid = weights[source] == 255
+                valid[target] = is_valid
+                with np.errstate(over="ignore"):
+                    np.copyto(canvas[target], values[source], casting="unsafe", where=is_valid)
+        masked |= ~valid
+
+
+def _tiles(store: TileStore, selection: Selection) -> Mapping[str, ReadTile]:
+    """Return what reads a tile of each band; the last used tiles are kept."""
+    tile = selection.record.asset.tile
+    pixel = sum(np.dtype(band.dtype).itemsize + 1 for band in selection.bands)
+    kept = max(1, _CACHE_BYTES // (tile * tile * pixel))
+    return {
+        band.id: lru_cache(maxsize=kept)(
+            BandPixels(store, selection.record, band, selection.level).tile
+        )
+        for band in selection.bands
+    }
+
+
+def _windows(canvas: Floats, width: int, step: int) -> Floats:
+    """Return the windows of a canvas, `step` columns apart: (windows, rows, width)."""
+    every = np.lib.stride_tricks.sliding_window_view(canvas, width, axis=1)
+    return every[:, ::step].transpose(1, 0, 2)
+
+
+def _shift(span: slice, by: int) -> slice:
+    return slice(span.start - by, span.stop - by)

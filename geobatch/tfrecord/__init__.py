@@ -1,0 +1,1 @@
+"""TFRecord files with their mixers. Owns tensorflow, which is imported when one is touched."""
