@@ -6,11 +6,28 @@ from collections.abc import Iterator
 from typing import Any
 
 from geobatch.cli.words import byte_text, count_text
+from geobatch.export.cog import CogExport
+from geobatch.export.cog_levels import MaskKind
 from geobatch.export.records import TFRecordExport
 
+_MASKS = {
+    MaskKind.NODATA: "nodata",
+    MaskKind.ALPHA: "an alpha band",
+    MaskKind.INTERNAL: "an internal mask",
+}
 
-def tfrecord_lines(made: TFRecordExport) -> Iterator[str]:
-    """Yield what a TFRecord export wrote, and what it left out."""
+
+def export_lines(made: CogExport | TFRecordExport) -> Iterator[str]:
+    """Yield what an export wrote, and what it left out."""
+    yield from _cog_lines(made) if isinstance(made, CogExport) else _tfrecord_lines(made)
+
+
+def export_json(made: CogExport | TFRecordExport) -> dict[str, Any]:
+    """Return the machine form of the same."""
+    return _cog_json(made) if isinstance(made, CogExport) else _tfrecord_json(made)
+
+
+def _tfrecord_lines(made: TFRecordExport) -> Iterator[str]:
     for path in (*made.shards, *([made.mixer] if made.mixer else [])):
         yield str(path)
     grid = made.grid
@@ -31,8 +48,7 @@ def tfrecord_lines(made: TFRecordExport) -> Iterator[str]:
         yield f"rounded to float32: {', '.join(made.rounded)}"
 
 
-def tfrecord_json(made: TFRecordExport) -> dict[str, Any]:
-    """Return the machine form of the same."""
+def _tfrecord_json(made: TFRecordExport) -> dict[str, Any]:
     grid = made.grid
     return {
         "format": "tfrecord",
@@ -44,5 +60,28 @@ def tfrecord_json(made: TFRecordExport) -> dict[str, Any]:
         "dropped_patches": grid.count - made.patches,
         "dropped_pixels": grid.dropped_pixels,
         "rounded_bands": list(made.rounded),
+        "bytes": made.bytes,
+    }
+
+
+def _cog_lines(made: CogExport) -> Iterator[str]:
+    yield str(made.path)
+    mask = "no pixel is masked" if made.mask is MaskKind.NONE else f"masked by {_MASKS[made.mask]}"
+    yield (
+        f"{byte_text(made.bytes)}; {made.overviews} of {count_text(made.levels, 'level')} above as "
+        f"overviews; {mask}"
+    )
+    if made.without_palette:
+        yield f"without colour table: {', '.join(made.without_palette)}"
+
+
+def _cog_json(made: CogExport) -> dict[str, Any]:
+    return {
+        "format": "cog",
+        "files": [str(made.path)],
+        "overviews": made.overviews,
+        "levels": made.levels,
+        "mask": made.mask.value,
+        "bands_without_palette": list(made.without_palette),
         "bytes": made.bytes,
     }

@@ -10,14 +10,15 @@ from typing import Any
 import typer
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.export_view import tfrecord_json, tfrecord_lines
+from geobatch.cli.export_view import export_json, export_lines
 from geobatch.cli.listing import reading
 from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
 from geobatch.explain.target import find_entry
+from geobatch.export.cog import CogExport, export_cog
 from geobatch.export.destination import Destination
 from geobatch.export.options import TFRecordOptions, camel, parse_options
-from geobatch.export.records import export_tfrecord
+from geobatch.export.records import TFRecordExport, export_tfrecord
 from geobatch.export.selection import select
 from geobatch.model.geobox import Bounds
 from geobatch.workflow import default_workers
@@ -52,33 +53,52 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
         typer.BadParameter: A text of the command line is wrong.
         GeobatchError: It cannot be exported.
     """
-    if is_cog:
-        raise typer.BadParameter("`--format cog` is not built yet")
     asset_id, _, commit = asked.asset.partition("@")
     region = None if asked.region is None else _region(asked.region)
     names = () if asked.bands is None else tuple(name.strip() for name in asked.bands.split(","))
     options = _options(asked)
+    if is_cog and (asked.options or asked.format_options is not None):
+        given = [f"--{name.replace('_', '-')}" for name in asked.options]
+        first = given[0] if given else "--format-options"
+        raise typer.BadParameter(f"`{first}` is an option of `--format tfrecord`")
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
-    with reading(settings) as store:
+    workers = settings.workers or default_workers()
+    made: CogExport | TFRecordExport
+    with (
+        reading(settings) as store,
+        counting(
+            asset_id,
+            "pixels" if is_cog else "patches",
+            is_quiet=output.is_quiet,
+            is_json=output.is_json,
+        ) as progress,
+    ):
         head = store.at(commit) if commit else store.head()
         record = store.record(find_entry(head, asset_id))
         selection = select(record, names=names, level=asked.level, region=region)
-        with counting(
-            asset_id, "patches", is_quiet=output.is_quiet, is_json=output.is_json
-        ) as progress:
+        if is_cog:
+            made = export_cog(
+                store,
+                selection,
+                destination,
+                overwrite=asked.overwrite,
+                workers=workers,
+                progress=progress,
+            )
+        else:
             made = export_tfrecord(
                 store,
                 selection,
                 destination,
                 options,
                 overwrite=asked.overwrite,
-                workers=settings.workers or default_workers(),
+                workers=workers,
                 progress=progress,
             )
-    for line in tfrecord_lines(made):
+    for line in export_lines(made):
         output.line(line)
-    output.record("export", asset=asset_id, commit=head.digest, **tfrecord_json(made))
+    output.record("export", asset=asset_id, commit=head.digest, **export_json(made))
     return Exit.OK
 
 

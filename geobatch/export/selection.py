@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from geobatch.errors import ExportError
+from geobatch.export.window import Window
 from geobatch.model.asset import Asset, Band
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.record import AssetRecord
@@ -29,20 +30,6 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A rectangle of a pixel plane."""
-
-    row: int
-    """First row."""
-    col: int
-    """First column."""
-    height: int
-    """Rows."""
-    width: int
-    """Columns."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What is exported."""
 
@@ -58,8 +45,11 @@ class Selection:
     @property
     def plane(self) -> GeoBox:
         """The whole plane of the level."""
-        grid = self.features[0].bands[0].grid
-        return self.record.asset.grid(grid).geobox.level(self.level)
+        return self._base.level(self.level)
+
+    @property
+    def _base(self) -> GeoBox:
+        return self.record.asset.grid(self.features[0].bands[0].grid).geobox
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -71,7 +61,11 @@ class Selection:
     @property
     def geobox(self) -> GeoBox:
         """Placement of the exported pixels."""
-        plane, window = self.plane, self.window
+        return self.placed(self.level, self.window)
+
+    def placed(self, level: int, window: Window) -> GeoBox:
+        """Return the placement of a window of a level."""
+        plane = self._base.level(level)
         x, y = plane.xy(col=window.col, row=window.row)
         a, b, _, d, e, _ = plane.transform
         return replace(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,16 +14,16 @@ from geobatch.errors import ExportError
 from geobatch.export.options import TFRecordOptions
 from geobatch.export.patches import PatchGrid
 from geobatch.export.selection import Selection
+from geobatch.export.tiles import tile_readers
+from geobatch.export.window import Window
 from geobatch.model.asset import Band
-from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.tilestore import TileStore
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-ReadTile: TypeAlias = Callable[[int, int], tuple[Values, Weights]]
 
-_CACHE_BYTES = 128 << 20
-"""Decoded tiles that are kept, over all bands: neighbouring patches share them."""
+FULL = 255
+"""Weight of a pixel that no mask touches."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -110,9 +109,8 @@ class PatchReader:
         self._selection = selection
         self._grid = grid
         self._channels = [channel for tensor in tensors for channel in tensor.channels]
-        self._tile = selection.record.asset.tile
         self._plane = selection.plane
-        self._tiles = _tiles(store, selection)
+        self._tiles = tile_readers(store, selection, level=selection.level)
 
     def read(self, row: int, first: int, count: int) -> Patches:
         """Return some patches of a row of patches.
@@ -147,43 +145,35 @@ class PatchReader:
 
     def _paint(self, canvas: Floats, masked: Mask, band: Band, top: int, left: int) -> None:
         """Paint the valid pixels of a band on a canvas, and note which are not."""
-        window, plane, tile = self._selection.window, self._plane, self._tile
+        window, plane = self._selection.window, self._plane
         top, left = top + window.row, left + window.col
-        valid = np.zeros(canvas.shape, dtype=np.bool_)
-        first_row, last_row = max(0, top), min(plane.height, top + canvas.shape[0])
-        first_col, last_col = max(0, left), min(plane.width, left + canvas.shape[1])
-        for row in range(first_row // tile, -(-last_row // tile)):
-            rows = slice(max(first_row, row * tile), min(last_row, (row + 1) * tile))
-            for col in range(first_col // tile, -(-last_col // tile)):
-                cols = slice(max(first_col, col * tile), min(last_col, (col + 1) * tile))
-                values, weights = self._tiles[band.id](row, col)
-                source = (_shift(rows, row * tile), _shift(cols, col * tile))
-                target = (_shift(rows, top), _shift(cols, left))
-                is_valid = weights[source] == 255
-                valid[target] = is_valid
-                with np.errstate(over="ignore"):
-                    np.copyto(canvas[target], values[source], casting="unsafe", where=is_valid)
-        masked |= ~valid
-
-
-def _tiles(store: TileStore, selection: Selection) -> Mapping[str, ReadTile]:
-    """Return what reads a tile of each band; the last used tiles are kept."""
-    tile = selection.record.asset.tile
-    pixel = sum(np.dtype(band.dtype).itemsize + 1 for band in selection.bands)
-    kept = max(1, _CACHE_BYTES // (tile * tile * pixel))
-    return {
-        band.id: lru_cache(maxsize=kept)(
-            BandPixels(store, selection.record, band, selection.level).tile
+        first_row, first_col = max(0, top), max(0, left)
+        there = Window(
+            row=first_row,
+            col=first_col,
+            height=min(plane.height, top + canvas.shape[0]) - first_row,
+            width=min(plane.width, left + canvas.shape[1]) - first_col,
         )
-        for band in selection.bands
-    }
+        inside = (
+            slice(first_row - top, first_row - top + there.height),
+            slice(first_col - left, first_col - left + there.width),
+        )
+        valid = np.zeros(canvas.shape, dtype=np.bool_)
+        for piece in there.pieces(tile=self._selection.record.asset.tile):
+            values, weights = self._tiles[band.id](piece.row, piece.col)
+            is_valid = weights[piece.source] == FULL
+            valid[inside][piece.target] = is_valid
+            with np.errstate(over="ignore"):
+                np.copyto(
+                    canvas[inside][piece.target],
+                    values[piece.source],
+                    casting="unsafe",
+                    where=is_valid,
+                )
+        masked |= ~valid
 
 
 def _windows(canvas: Floats, width: int, step: int) -> Floats:
     """Return the windows of a canvas, `step` columns apart: (windows, rows, width)."""
     every = np.lib.stride_tricks.sliding_window_view(canvas, width, axis=1)
     return every[:, ::step].transpose(1, 0, 2)
-
-
-def _shift(span: slice, by: int) -> slice:
-    return slice(span.start - by, span.stop - by)

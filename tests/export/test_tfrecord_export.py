@@ -270,7 +270,7 @@ def test_any_patches_of_any_image(tmp_path_factory: pytest.TempPathFactory, case
         "maxFileSize": case["max_file_size"], "defaultValue": case["default"],
         "maskedThreshold": case["threshold"], "compressed": case["compressed"],
     }  # fmt: skip
-    argv = ["export", "a", bench.folder / "out" / "x", "--format", "tfrecord",
+    argv = ["export", "a", str(bench.folder / "out" / "x"), "--format", "tfrecord",
             "--format-options", json.dumps(options)] + ["--pad-border"] * case["pad"]  # fmt: skip
     done = geobatch("--store", bench.store, "--json", *argv)
     if not case["pad"] and (pw > width or ph > height):

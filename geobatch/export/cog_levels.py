@@ -1,0 +1,193 @@
+"""The levels of a COG as plain TIFFs, and how the masks of its bands become the one it can have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from geobatch.errors import ExportError
+from geobatch.export.selection import Selection
+from geobatch.export.tiles import tile_readers
+from geobatch.export.window import Window
+from geobatch.model.asset import Band
+from geobatch.model.geobox import TOP_LEVEL_PIXELS, ceil_div
+from geobatch.raster.cog import BLOCK, level_file
+from geobatch.store.pixels import Values, Weights
+from geobatch.store.tilestore import TileStore
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Is told how much of how much is done."""
+
+_CHUNK_BYTES = 32 << 20
+"""Pixels with their masks that are held at a time, unless a block of all bands is larger."""
+
+
+class MaskKind(StrEnum):
+    """How a COG says which pixels are masked."""
+
+    NONE = "none"
+    """No pixel can be."""
+    NODATA = "nodata"
+    """By a value that no valid pixel has, at any level."""
+    ALPHA = "alpha"
+    """By a last band, 0 for masked to 255, fractions included."""
+    INTERNAL = "internal"
+    """By an internal mask: masked wholly, or not."""
+
+
+class LevelWindow(NamedTuple):
+    """The part of a level that is exported."""
+
+    level: int
+    """The level."""
+    window: Window
+    """Its pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunk:
+    """Some pixels of a level."""
+
+    level: int
+    window: Window
+    values: Values
+    """(bands, rows, columns)."""
+    weights: Weights
+    """(bands, rows, columns)."""
+
+
+def level_windows(selection: Selection) -> tuple[LevelWindow, ...]:
+    """Return what is exported of a level, and of those above it that can be its overviews.
+
+    A level can be an overview if its pixels start where the exported ones do; its last row and
+    column may reach beyond them, as at the edge of an image. The last is the first that fits
+    256 x 256 pixels, or the asset's own last.
+    """
+    window, level = selection.window, selection.level
+    found = [LevelWindow(level, window)]
+    while max(window.height, window.width) > TOP_LEVEL_PIXELS:
+        if window.row % 2 or window.col % 2:
+            break
+        level += 1
+        window = Window(
+            row=window.row // 2,
+            col=window.col // 2,
+            height=ceil_div(window.height, 2),
+            width=ceil_div(window.width, 2),
+        )
+        found.append(LevelWindow(level, window))
+    return tuple(found)
+
+
+def mask_kind(bands: Sequence[Band]) -> MaskKind:
+    """Return how the masks of some bands are best told, as far as specs and headers say."""
+    if not any(band.can_be_masked for band in bands):
+        return MaskKind.NONE
+    if all(band.mask_from_level == 1 and _equal(band.fill, bands[0].fill) for band in bands):
+        return MaskKind.NODATA
+    if bands[0].dtype == "uint8" and any(band.masking.is_partial for band in bands):
+        return MaskKind.ALPHA
+    return MaskKind.INTERNAL
+
+
+def write_levels(
+    store: TileStore,
+    selection: Selection,
+    levels: Sequence[LevelWindow],
+    folder: Path,
+    *,
+    kind: MaskKind,
+    progress: Progress,
+) -> list[Path] | None:
+    """Write each level as a TIFF and return them; None if a valid pixel equals the nodata value.
+
+    Raises:
+        ExportError: The bands are masked differently and there is one mask for all, or the disk
+            refused.
+        CorruptObjectError: A tile is damaged.
+    """
+    bands = selection.bands
+    done, total = 0, sum(part.window.height * part.window.width for part in levels)
+    paths = []
+    for level, window in levels:
+        path = folder / f"level-{level}.tif"
+        with level_file(
+            path,
+            selection.placed(level, window),
+            bands=len(bands) + (kind is MaskKind.ALPHA),
+            dtype=bands[0].dtype,
+        ) as file:
+            for chunk in _chunks(store, selection, level, window):
+                values, mask = chunk.values, None
+                if kind is MaskKind.NODATA and _has_valid_fill(chunk, bands):
+                    return None
+                if kind is MaskKind.ALPHA:
+                    shared = _shared(chunk, chunk.weights, selection)
+                    values = np.concatenate([values, shared[np.newaxis]])
+                if kind is MaskKind.INTERNAL:
+                    is_valid = np.where(chunk.weights > 0, np.uint8(255), np.uint8(0))
+                    mask = _shared(chunk, is_valid, selection)
+                row, col = chunk.window.row - window.row, chunk.window.col - window.col
+                file.write(values, mask, row=row, col=col)
+                done += chunk.window.height * chunk.window.width
+                progress(done, total)
+        paths.append(path)
+    return paths
+
+
+def _chunks(store: TileStore, selection: Selection, level: int, window: Window) -> Iterator[_Chunk]:
+    """Yield the pixels of a level, a few blocks of a row of blocks at a time."""
+    bands = selection.bands
+    tiles = tile_readers(store, selection, level=level)
+    block_bytes = BLOCK * BLOCK * len(bands) * (np.dtype(bands[0].dtype).itemsize + 1)
+    step = BLOCK * max(1, _CHUNK_BYTES // block_bytes)
+    for row in range(0, window.height, BLOCK):
+        for col in range(0, window.width, step):
+            part = Window(
+                row=window.row + row,
+                col=window.col + col,
+                height=min(BLOCK, window.height - row),
+                width=min(step, window.width - col),
+            )
+            shape = (len(bands), part.height, part.width)
+            values: Values = np.empty(shape, dtype=bands[0].dtype)
+            weights = np.empty(shape, dtype=np.uint8)
+            for number, band in enumerate(bands):
+                for piece in part.pieces(tile=selection.record.asset.tile):
+                    pixels, masks = tiles[band.id](piece.row, piece.col)
+                    values[number][piece.target] = pixels[piece.source]
+                    weights[number][piece.target] = masks[piece.source]
+            yield _Chunk(level=level, window=part, values=values, weights=weights)
+
+
+def _has_valid_fill(chunk: _Chunk, bands: Sequence[Band]) -> bool:
+    """Tell whether a valid pixel equals the fill, as a mean above level 0 may come to do."""
+    fill = bands[0].fill
+    return not math.isnan(fill) and bool(np.any((chunk.values == fill) & (chunk.weights > 0)))
+
+
+def _shared(chunk: _Chunk, masks: Weights, selection: Selection) -> Weights:
+    """Return the mask that all bands have in common."""
+    differs: npt.NDArray[np.bool_] = masks != masks[0]
+    if differs.any():
+        number, row, col = np.argwhere(differs)[0]
+        ids = [band.id for band in selection.bands]
+        raise ExportError(
+            f"bands `{ids[0]}` and `{ids[number]}` of `{selection.record.asset.id}` are masked "
+            f"differently, first at row {chunk.window.row + row}, column {chunk.window.col + col} "
+            f"of level {chunk.level}; a GeoTIFF has one mask for all bands",
+            hint=f"export them apart: `--bands {ids[0]}`, `--bands {ids[number]}`",
+        )
+    shared: Weights = masks[0]
+    return shared
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
