@@ -71,6 +71,8 @@ def _cog_lines(made: CogExport) -> Iterator[str]:
         f"{byte_text(made.bytes)}; {made.overviews} of {count_text(made.levels, 'level')} above as "
         f"overviews; {mask}"
     )
+    if made.interleave == "pixel":
+        yield "interleaved by pixel: by band, as Earth Engine asks for, needs GDAL 3.11"
     if made.without_palette:
         yield f"without colour table: {', '.join(made.without_palette)}"
 
@@ -82,6 +84,7 @@ def _cog_json(made: CogExport) -> dict[str, Any]:
         "overviews": made.overviews,
         "levels": made.levels,
         "mask": made.mask.value,
+        "interleave": made.interleave,
         "bands_without_palette": list(made.without_palette),
         "bytes": made.bytes,
     }

@@ -37,6 +37,8 @@ class CogExport:
     """Levels of the asset above the one that is exported."""
     mask: MaskKind
     """How masked pixels are told."""
+    interleave: str
+    """How bands are: `band`, or `pixel` where GDAL is too old."""
     without_palette: tuple[str, ...]
     """Bands whose colour table this GeoTIFF cannot hold."""
 
@@ -88,7 +90,7 @@ def export_cog(
             kind = MaskKind.INTERNAL
             paths = write_levels(store, selection, levels, hidden, kind=kind, progress=progress)
         header = _header(selection, kind)
-        write_cog(hidden / name, paths or [], header, workers=workers)
+        interleave = write_cog(hidden / name, paths or [], header, workers=workers)
         (path,) = destination.publish([hidden / name], replaced=names)
     count = asset.grid(bands[0].grid).geobox.level_count
     return CogExport(
@@ -96,6 +98,7 @@ def export_cog(
         overviews=len(levels) - 1,
         levels=count - 1 - selection.level,
         mask=kind,
+        interleave=interleave,
         without_palette=tuple(
             band.id
             for band, said in zip(bands, header.bands, strict=False)

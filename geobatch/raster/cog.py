@@ -129,11 +129,8 @@ def level_file(path: Path, geobox: GeoBox, *, bands: int, dtype: str) -> Iterato
         yield LevelFile(dataset)
 
 
-def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers: int) -> None:
-    """Write a COG of plain TIFFs.
-
-    Blocks of 512 pixels, ZSTD with a predictor, band after band where GDAL is 3.11 or newer, else
-    pixel after pixel.
+def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers: int) -> str:
+    """Write a COG of plain TIFFs: blocks of 512 pixels, ZSTD with a predictor.
 
     Args:
         path: The COG.
@@ -141,9 +138,13 @@ def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers:
         header: What it says.
         workers: Threads that compress.
 
+    Returns:
+        How bands are interleaved: `band`, or `pixel` with GDAL before 3.11, which has no choice.
+
     Raises:
         ExportError: The disk refused.
     """
+    is_by_band = len(header.bands) == 1 or GDALVersion.runtime().at_least("3.11")
     options = {
         "BLOCKSIZE": BLOCK,
         "COMPRESS": "ZSTD",
@@ -152,12 +153,13 @@ def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers:
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": workers,
     }
-    if GDALVersion.runtime().at_least("3.11"):
+    if is_by_band and len(header.bands) > 1:
         options["INTERLEAVE"] = "BAND"
     vrt = levels[0].with_suffix(".vrt")
     with _errors(path), gdal_environment():
         vrt.write_bytes(_vrt(levels, header))
         rasterio.shutil.copy(vrt, path, driver="COG", **options)
+    return "band" if is_by_band else "pixel"
 
 
 def _vrt(levels: Sequence[Path], header: CogHeader) -> bytes:
