@@ -35,6 +35,10 @@ bench *arguments:
 bench-increments *arguments:
     uv run --group bench python benchmarks/increments.py {{ arguments }}
 
+# Time exports against TensorFlow's own writer; arguments go to the benchmark.
+bench-exports *arguments:
+    uv run python benchmarks/exports.py {{ arguments }}
+
 # Make the rasters of the example specs again.
 examples:
     uv run python scripts/make_examples.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from geobatch.errors import ExportError
-from geobatch.tfrecord.library import import_tensorflow
 
 FRAME = 16
 """Bytes around a record in a file: its length and two checksums."""
+_STDERR = 2
 
 
 class ShardWriter:
@@ -24,7 +25,7 @@ class ShardWriter:
     def __init__(
         self, path_of: Callable[[int], Path], *, records_per_shard: int, is_compressed: bool
     ) -> None:
-        self._tensorflow = import_tensorflow()
+        self._tensorflow = _import_tensorflow()
         self._path_of = path_of
         self._records_per_shard = records_per_shard
         self._compression = "GZIP" if is_compressed else ""
@@ -48,14 +49,18 @@ class ShardWriter:
         Raises:
             ExportError: The disk refused.
         """
-        for start in range(0, len(records), size):
+        start = 0
+        while start < len(records):
             number, place = divmod(self.records, self._records_per_shard)
+            end = min(len(records), start + (self._records_per_shard - place) * size)
             with self._errors(number):
                 if place == 0:
                     self._close()
                     self._writer = self._open(self._path_of(number))
-                self._writer.write(records[start : start + size])
-            self.records += 1
+                for offset in range(start, end, size):
+                    self._writer.write(records[offset : offset + size])
+            self.records += (end - start) // size
+            start = end
 
     def close(self) -> None:
         """Finish the last shard.
@@ -96,3 +101,40 @@ class ShardWriter:
         except self._tensorflow.errors.OpError as error:
             path = self._path_of(number)
             raise ExportError(f"`{path.name}` cannot be written: {error.message}") from None
+
+
+def _import_tensorflow() -> Any:
+    """Return the module, which is slow to import, large, and talkative.
+
+    Raises:
+        ExportError: It is not installed.
+    """
+    try:
+        with _hushed():
+            import tensorflow as tf  # noqa: PLC0415
+    except ImportError as error:
+        raise ExportError(
+            f"TFRecord needs TensorFlow, which cannot be imported: {error}",
+            hint="install it: `pip install 'geobatch[tfrecord]'`",
+        ) from None
+    return tf
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep off stderr what the library says of instruction sets and missing GPUs.
+
+    It says so from C++, before any level of its own is in force.
+    """
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # stderr is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a file
+            os.dup2(nowhere.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import rasterio
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -99,9 +98,6 @@ def test_blocks_run_one_after_the_other(clone: Path) -> None:
             command = ["bash", "-euo", "pipefail", "-c", block.text]
             printed = run(command, clone=clone, what=what)
         elif block.language == "python":
-            gdal = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])
-            if "ZARR:" in block.text and gdal < (3, 12):
-                continue  # the README says which GDAL it takes
             assert run([sys.executable, "-c", block.text], clone=clone, what=what)
         elif block.language == "text":
             assert steady(block.text) == steady(printed), f"{what}: not what the block above prints"
