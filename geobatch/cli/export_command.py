@@ -46,6 +46,12 @@ def export(
             help="Only the pixels that this box touches, in the asset's CRS.",
         ),
     ] = None,
+    file_dimensions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,H", help="Pixels of a COG, multiples of 512.  [default: one COG for all]"
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the files of an earlier export.")
     ] = False,
@@ -152,6 +158,7 @@ def export(
         bands=bands,
         level=level,
         region=region,
+        file_dimensions=file_dimensions,
         overwrite=overwrite,
         options={name: value for name, value in typed.items() if value is not None},
         format_options=format_options,

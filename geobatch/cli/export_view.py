@@ -11,9 +11,10 @@ from geobatch.export.cog_levels import MaskKind
 from geobatch.export.records import TFRecordExport
 
 _MASKS = {
-    MaskKind.NODATA: "nodata",
-    MaskKind.ALPHA: "an alpha band",
-    MaskKind.INTERNAL: "an internal mask",
+    MaskKind.NONE: "no pixel is masked",
+    MaskKind.NODATA: "masked by nodata",
+    MaskKind.ALPHA: "masked by an alpha band",
+    MaskKind.INTERNAL: "masked by an internal mask",
 }
 
 
@@ -65,26 +66,26 @@ def _tfrecord_json(made: TFRecordExport) -> dict[str, Any]:
 
 
 def _cog_lines(made: CogExport) -> Iterator[str]:
-    yield str(made.path)
-    mask = "no pixel is masked" if made.mask is MaskKind.NONE else f"masked by {_MASKS[made.mask]}"
-    yield (
-        f"{byte_text(made.bytes)}; {made.overviews} of {count_text(made.levels, 'level')} above as "
-        f"overviews; {mask}"
-    )
-    if made.interleave == "pixel":
+    for file in made.files:
+        yield (
+            f"{file.path}  {file.overviews} of {count_text(made.levels, 'level')} above as "
+            f"overviews; {_MASKS[file.mask]}"
+        )
+    yield f"{count_text(len(made.files), 'file')}, {byte_text(made.bytes)}"
+    if made.files[0].interleave == "pixel":
         yield "interleaved by pixel: by band, as Earth Engine asks for, needs GDAL 3.11"
-    if made.without_palette:
-        yield f"without colour table: {', '.join(made.without_palette)}"
+    if bands := made.files[0].without_palette:
+        yield f"without colour table: {', '.join(bands)}"
 
 
 def _cog_json(made: CogExport) -> dict[str, Any]:
     return {
         "format": "cog",
-        "files": [str(made.path)],
-        "overviews": made.overviews,
+        "files": [str(file.path) for file in made.files],
+        "overviews": [file.overviews for file in made.files],
+        "masks": [file.mask.value for file in made.files],
+        "interleave": made.files[0].interleave,
+        "bands_without_palette": list(made.files[0].without_palette),
         "levels": made.levels,
-        "mask": made.mask.value,
-        "interleave": made.interleave,
-        "bands_without_palette": list(made.without_palette),
         "bytes": made.bytes,
     }

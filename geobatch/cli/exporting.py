@@ -38,6 +38,8 @@ class Asked:
     """Level."""
     region: str | None
     """Four numbers, with commas between."""
+    file_dimensions: str | None
+    """Width and height of a COG."""
     overwrite: bool
     """Whether to replace files."""
     options: Mapping[str, Any]
@@ -61,6 +63,10 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
         given = [f"--{name.replace('_', '-')}" for name in asked.options]
         first = given[0] if given else "--format-options"
         raise typer.BadParameter(f"`{first}` is an option of `--format tfrecord`")
+    dimensions = asked.file_dimensions
+    sides = None if dimensions is None else _sides("file_dimensions", dimensions)
+    if sides is not None and not is_cog:
+        raise typer.BadParameter("`--file-dimensions` is an option of `--format cog`")
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
     workers = settings.workers or default_workers()
@@ -82,6 +88,7 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
                 store,
                 selection,
                 destination,
+                file_dimensions=sides,
                 overwrite=asked.overwrite,
                 workers=workers,
                 progress=progress,
@@ -126,13 +133,13 @@ def _options(asked: Asked) -> TFRecordOptions:
     return parse_options({**given, **typed})
 
 
-def _sides(name: str, text: str) -> list[int]:
+def _sides(name: str, text: str) -> tuple[int, int]:
     parts = text.split(",")
     if len(parts) > 2 or not all(_is_whole(part) for part in parts):
         raise typer.BadParameter(
             f"`--{name.replace('_', '-')}` needs width and height, such as `256,256`, got `{text}`"
         )
-    return [int(part) for part in (parts * 2)[:2]]
+    return (int(parts[0]), int(parts[-1]))
 
 
 def _depth(text: str) -> tuple[str, int]:

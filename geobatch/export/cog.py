@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geobatch.errors import ExportError
@@ -17,24 +17,23 @@ from geobatch.export.cog_levels import (
 )
 from geobatch.export.destination import Destination
 from geobatch.export.selection import Selection
+from geobatch.export.window import Window
 from geobatch.model.asset import Asset, Band
-from geobatch.raster.cog import CogBand, CogHeader, write_cog
+from geobatch.raster.cog import BLOCK, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
-_SUFFIXES = (".tif", ".tiff")
+_SUFFIXES = ("tif", "tiff")
 _PALETTE_DTYPES = ("uint8", "uint16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CogExport:
-    """What an export wrote."""
+class CogFile:
+    """One file of an export."""
 
     path: Path
     """The file."""
     overviews: int
     """Overviews, each a level of the asset bit for bit."""
-    levels: int
-    """Levels of the asset above the one that is exported."""
     mask: MaskKind
     """How masked pixels are told."""
     interleave: str
@@ -42,10 +41,20 @@ class CogExport:
     without_palette: tuple[str, ...]
     """Bands whose colour table this GeoTIFF cannot hold."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CogExport:
+    """What an export wrote."""
+
+    files: tuple[CogFile, ...]
+    """The files, row by row."""
+    levels: int
+    """Levels of the asset above the one that is exported."""
+
     @property
     def bytes(self) -> int:
-        """Bytes of the file."""
-        return self.path.stat().st_size
+        """Bytes of all files."""
+        return sum(file.path.stat().st_size for file in self.files)
 
 
 def export_cog(
@@ -53,11 +62,12 @@ def export_cog(
     selection: Selection,
     destination: Destination,
     *,
+    file_dimensions: tuple[int, int] | None = None,
     overwrite: bool = False,
     workers: int = 1,
     progress: Progress = lambda *_: None,
 ) -> CogExport:
-    """Write a selection as one COG; its overviews are copied from the levels above, not computed.
+    """Write a selection as COGs; their overviews are copied from the levels above, not computed.
 
     At any time there are at most 32 MiB of pixels with their masks, or a block of all bands, and
     128 MiB of decoded tiles; on disk, beside the COG, its levels without compression.
@@ -66,9 +76,11 @@ def export_cog(
         store: The store.
         selection: What to export.
         destination: Folder and name of the file, with or without `.tif`.
-        overwrite: Whether a file that is there is replaced.
+        file_dimensions: (width, height) of a file, each a multiple of 512; by default there is one
+            file. Several are named by the row and the column of their first pixel.
+        overwrite: Whether files that are there are replaced.
         workers: Threads that compress.
-        progress: Told of pixels that are read, all levels together.
+        progress: Told of pixels that are read, of all levels and files together.
 
     Raises:
         ExportError: The bands cannot stand in one GeoTIFF, a file is in the way, or the disk
@@ -78,25 +90,87 @@ def export_cog(
     """
     asset, bands = selection.record.asset, selection.bands
     _check_one_dtype(asset, bands)
-    is_named = destination.prefix.lower().endswith(_SUFFIXES)
-    name = destination.prefix if is_named else f"{destination.prefix}.tif"
-    names = re.compile(re.escape(name))
+    stem, suffix = _stem(destination.prefix)
+    names = re.compile(rf"{re.escape(stem)}(-\d{{10}}-\d{{10}})?{re.escape(suffix)}")
+    parts = _parts(selection, file_dimensions)
     destination.check_free(names, overwrite=overwrite)
-    levels = level_windows(selection)
+    count = _Count(total=sum(_pixels(part) for part in parts.values()), progress=progress)
+    made = []
     with destination.writing() as hidden:
-        kind = mask_kind(bands)
-        paths = write_levels(store, selection, levels, hidden, kind=kind, progress=progress)
-        if paths is None:
-            kind = MaskKind.INTERNAL
-            paths = write_levels(store, selection, levels, hidden, kind=kind, progress=progress)
-        header = _header(selection, kind)
-        interleave = write_cog(hidden / name, paths or [], header, workers=workers)
-        (path,) = destination.publish([hidden / name], replaced=names)
-    count = asset.grid(bands[0].grid).geobox.level_count
+        for place, part in parts.items():
+            path = hidden / f"{stem}{place}{suffix}"
+            made.append(_write(store, part, path, workers=workers, progress=count.add))
+            count.done += _pixels(part)
+        placed = destination.publish([file.path for file in made], replaced=names)
     return CogExport(
+        files=tuple(replace(file, path=path) for file, path in zip(made, placed, strict=True)),
+        levels=asset.grid(bands[0].grid).geobox.level_count - 1 - selection.level,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Count:
+    """Adds up the pixels of files."""
+
+    total: int
+    progress: Progress
+    done: int = 0
+
+    def add(self, done: int, _: int) -> None:
+        self.progress(self.done + done, self.total)
+
+
+def _pixels(selection: Selection) -> int:
+    return sum(part.window.height * part.window.width for part in level_windows(selection))
+
+
+def _stem(prefix: str) -> tuple[str, str]:
+    """Return the name of a file and its suffix, `.tif` where it has none."""
+    stem, dot, suffix = prefix.rpartition(".")
+    return (stem, f".{suffix}") if dot and suffix.lower() in _SUFFIXES else (prefix, ".tif")
+
+
+def _parts(selection: Selection, file_dimensions: tuple[int, int] | None) -> dict[str, Selection]:
+    """Return what goes into each file, by what its name adds to the prefix."""
+    window = selection.window
+    width, height = file_dimensions or (window.width, window.height)
+    if file_dimensions is not None and (width % BLOCK or height % BLOCK or not width * height):
+        raise ExportError(
+            f"`fileDimensions` are {width} x {height} pixels, expected multiples of {BLOCK}",
+            hint="then blocks and overviews of neighbouring files meet",
+        )
+    if width >= window.width and height >= window.height:
+        return {"": selection}
+    return {
+        f"-{row:010}-{col:010}": replace(
+            selection,
+            window=Window(
+                row=window.row + row,
+                col=window.col + col,
+                height=min(height, window.height - row),
+                width=min(width, window.width - col),
+            ),
+        )
+        for row in range(0, window.height, height)
+        for col in range(0, window.width, width)
+    }
+
+
+def _write(
+    store: TileStore, selection: Selection, path: Path, *, workers: int, progress: Progress
+) -> CogFile:
+    """Write one file."""
+    bands, levels = selection.bands, level_windows(selection)
+    kind = mask_kind(bands)
+    paths = write_levels(store, selection, levels, path.parent, kind=kind, progress=progress)
+    if paths is None:
+        kind = MaskKind.INTERNAL
+        paths = write_levels(store, selection, levels, path.parent, kind=kind, progress=progress)
+    header = _header(selection, kind)
+    interleave = write_cog(path, paths or [], header, workers=workers)
+    return CogFile(
         path=path,
         overviews=len(levels) - 1,
-        levels=count - 1 - selection.level,
         mask=kind,
         interleave=interleave,
         without_palette=tuple(

@@ -81,6 +81,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["a/one", *TFRECORD, "--kernel-size", "8", "--format-options", '{"kernelSize": 8}'], 64,
          ["`--kernel-size`"]),
         (["a/one", "--format", "cog", "--kernel-size", "8"], 64, ["`--kernel-size`", "tfrecord"]),
+        (["a/one", *TFRECORD, "--file-dimensions", "512"], 64, ["`--file-dimensions`", "cog"]),
         (["a/one", "--format", "zip"], 64, ["zip"]),
         (["a/one"], 64, ["--format"]),
     ],
