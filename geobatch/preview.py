@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from geobatch.errors import CorruptObjectError
+from geobatch.errors import CorruptObjectError, Problem
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -33,6 +33,7 @@ from geobatch.resolve.salvage import salvage
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.spec.garbage import without_collecting
+from geobatch.spec.lint import mixed_types
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.origins import place_of, real_place
@@ -52,6 +53,12 @@ class Preview:
     """Every declared asset."""
     resolution: Resolution
     """Every declared asset that could be resolved."""
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed and seldom meant, of specs and of headers."""
+        found = [*mixed_types(self.specs.specs), *self.resolution.warnings]
+        return tuple(sorted(dict.fromkeys(found), key=str))
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs, to tell later which of them differs."""
@@ -73,7 +80,11 @@ class Ready:
 
 
 def look(
-    paths: Sequence[Path], resolve: Callable[[SpecSet], Resolution], *, keep_going: bool
+    paths: Sequence[Path],
+    resolve: Callable[[SpecSet], Resolution],
+    *,
+    keep_going: bool,
+    keep_project_prefix: bool = False,
 ) -> tuple[Preview, tuple[Failure, ...]]:
     """Return what the specs declare, resolved and not planned yet, and what could not be resolved.
 
@@ -81,6 +92,7 @@ def look(
         paths: Spec files, or folders of them.
         resolve: Resolves specs.
         keep_going: Whether assets whose sources fail are left out.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:
         SpecError: The specs are wrong.
@@ -88,7 +100,8 @@ def look(
         PlanError: The sources do not fit together; unless it keeps going.
     """
     failures: tuple[Failure, ...] = ()
-    specs = load(paths) if keep_going else validate(paths)
+    read = load if keep_going else validate
+    specs = read(paths, keep_project_prefix=keep_project_prefix)
     if keep_going:
         resolution, failures = salvage(specs, resolve)
     else:

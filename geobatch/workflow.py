@@ -91,7 +91,12 @@ def preview(
     with SourceCache(Path(store)) as cache:
         count = workers or default_workers()
         resolve_all = partial(resolve, workers=count, cache=cache, rehash=rehash)
-        found, _ = look(paths, resolve_all, keep_going=False)
+        found, _ = look(
+            paths,
+            resolve_all,
+            keep_going=False,
+            keep_project_prefix=options.keeps_project_prefix,
+        )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         if not is_store(store):
             return plan_it(None, base=NO_COMMIT).preview
@@ -141,6 +146,7 @@ def apply(
             paths,
             partial(resolve, workers=count, cache=cache, rehash=rehash),
             keep_going=keep_going,
+            keep_project_prefix=options.keeps_project_prefix,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         shown = None

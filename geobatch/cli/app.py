@@ -10,7 +10,7 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.explain_commands import diff, status, why
 from geobatch.cli.export_command import export
 from geobatch.cli.listing import info, log, ls, show
-from geobatch.cli.plan_commands import Paths, apply, plan
+from geobatch.cli.plan_commands import KeepProjectPrefix, Paths, apply, plan
 from geobatch.cli.settings import Settings
 from geobatch.cli.words import count_text
 
@@ -61,12 +61,16 @@ def init(context: typer.Context) -> int:
 
 
 @app.command(epilog=_EPILOG)
-def validate(context: typer.Context, paths: Paths) -> int:
+def validate(
+    context: typer.Context, paths: Paths, *, keep_project_prefix: KeepProjectPrefix = False
+) -> int:
     """Check specs, and that their files are there."""
+    from geobatch.spec import lint  # noqa: PLC0415
     from geobatch.spec import validate as validate_specs  # noqa: PLC0415
 
     settings: Settings = context.obj
-    specs = validate_specs(paths).specs
+    specs = validate_specs(paths, keep_project_prefix=keep_project_prefix).specs
+    settings.output.warn(lint(specs))
     files = len({spec.path for spec in specs})
     settings.output.line(
         f"{count_text(len(specs), 'asset')} in {count_text(files, 'file')}: no problems found"

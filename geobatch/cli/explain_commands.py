@@ -9,6 +9,7 @@ import typer
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.listing import reading
+from geobatch.cli.plan_commands import KeepProjectPrefix
 from geobatch.cli.settings import Settings
 
 
@@ -79,13 +80,20 @@ def status(
             readable=False,  # loading says it of every file, with its place
         ),
     ] = None,
+    *,
+    keep_project_prefix: KeepProjectPrefix = False,
 ) -> int:
     """Say how the store stands to specs and sources; changes nothing."""
     from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
     settings: Settings = context.obj
-    found = find_status(settings.store, paths or (), workers=settings.workers)
+    found = find_status(
+        settings.store,
+        paths or (),
+        workers=settings.workers,
+        keep_project_prefix=keep_project_prefix,
+    )
     for line in status_lines(found):
         settings.output.line(line)
     settings.output.record("status", **status_json(found))
@@ -109,6 +117,7 @@ def why(
         str | None, typer.Option("--tile", metavar="LEVEL/ROW/COL", help="One tile.")
     ] = None,
     band: Annotated[str | None, typer.Option("--band", help="One band.")] = None,
+    keep_project_prefix: KeepProjectPrefix = False,
 ) -> int:
     """Say what a tile came from, when it last changed, and what the next apply does with it."""
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
@@ -130,6 +139,7 @@ def why(
         band=band,
         paths=paths or (),
         workers=settings.workers,
+        keep_project_prefix=keep_project_prefix,
     )
     for line in why_lines(found):
         settings.output.line(line)

@@ -16,6 +16,13 @@ Paths = Annotated[
         readable=False,  # not checked here: `validate` says it of every file, with its place
     ),
 ]
+KeepProjectPrefix = Annotated[
+    bool,
+    typer.Option(
+        "--keep-project-prefix",
+        help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
+    ),
+]
 PathsOrPlan = Annotated[
     list[Path],
     typer.Argument(
@@ -63,11 +70,18 @@ def plan(
     replace: Replace = None,
     prune: Prune = False,
     max_delete: MaxDelete = None,
+    keep_project_prefix: KeepProjectPrefix = False,
 ) -> int:
     """Say what apply would do, and do nothing."""
     from geobatch.cli.planning import Asked, options_of, run_plan  # noqa: PLC0415
 
-    options = options_of(select=select, replace=replace, prune=prune, max_delete=max_delete)
+    options = options_of(
+        select=select,
+        replace=replace,
+        prune=prune,
+        max_delete=max_delete,
+        keep_project_prefix=keep_project_prefix,
+    )
     asked = Asked(options=options, rehash=rehash)
     return run_plan(context.obj, paths, asked, file=file, detailed=detailed_exitcode)
 
@@ -81,6 +95,7 @@ def apply(
     replace: Replace = None,
     prune: Prune = False,
     max_delete: MaxDelete = None,
+    keep_project_prefix: KeepProjectPrefix = False,
     expect_plan: Annotated[
         str | None,
         typer.Option(
@@ -95,6 +110,12 @@ def apply(
     """Make the store hold what the specs declare; or carry out a saved plan."""
     from geobatch.cli.planning import Asked, options_of, run_apply  # noqa: PLC0415
 
-    options = options_of(select=select, replace=replace, prune=prune, max_delete=max_delete)
+    options = options_of(
+        select=select,
+        replace=replace,
+        prune=prune,
+        max_delete=max_delete,
+        keep_project_prefix=keep_project_prefix,
+    )
     asked = Asked(options=options, rehash=rehash, expected=expect_plan, keep_going=keep_going)
     return run_apply(context.obj, paths, asked)

@@ -49,6 +49,7 @@ def options_of(
     replace: Sequence[str] | None,
     prune: bool,
     max_delete: str | None,
+    keep_project_prefix: bool = False,
 ) -> Options:
     """Return the options of a command line.
 
@@ -66,6 +67,7 @@ def options_of(
         replace=tuple(replace or ()),
         is_pruning=prune,
         max_delete=max_delete,
+        keeps_project_prefix=keep_project_prefix,
     )
 
 
@@ -84,6 +86,7 @@ def run_plan(
     )
     made = preview.plan
     output = settings.output
+    output.warn(preview.warnings)
     if file is None and not output.is_json:
         document = plan_json(made)
     else:

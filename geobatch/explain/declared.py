@@ -32,7 +32,12 @@ class Declared:
 
 
 def find_declared(
-    paths: Sequence[Path], *, cache: SourceCache, workers: int, only: str | None = None
+    paths: Sequence[Path],
+    *,
+    cache: SourceCache,
+    workers: int,
+    only: str | None = None,
+    keep_project_prefix: bool = False,
 ) -> Declared:
     """Resolve what can be: an asset in trouble does not hide how the others stand.
 
@@ -41,6 +46,7 @@ def find_declared(
         cache: What is known of sources.
         workers: Threads that look at sources.
         only: Id of the one asset to resolve, or its former one; None for all.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:
         SpecError: The specs are wrong in other things than missing files.
@@ -56,7 +62,9 @@ def find_declared(
                 errors[some.specs[0].id] = error
             raise
 
-    found, failures = look(paths, resolve_some, keep_going=True)
+    found, failures = look(
+        paths, resolve_some, keep_going=True, keep_project_prefix=keep_project_prefix
+    )
     troubles = {failure.id: errors[failure.id] for failure in failures}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     return Declared(

@@ -110,13 +110,20 @@ class Status:
         )
 
 
-def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = None) -> Status:
+def status(
+    place: Path,
+    paths: Sequence[Path] = (),
+    *,
+    workers: int | None = None,
+    keep_project_prefix: bool = False,
+) -> Status:
     """Return how a store stands: by itself, or to some specs and their sources.
 
     Args:
         place: Folder of the store; with specs, it need not exist.
         paths: Spec files, or folders of them; none for the store alone.
         workers: Threads that look at sources; by default one per processor.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:
         NoStoreError: There is no store, and no specs were given.
@@ -128,7 +135,12 @@ def status(place: Path, paths: Sequence[Path] = (), *, workers: int | None = Non
         with closing(TileStore.open(place)) as store:
             return Status(store=_store_status(store, store.head()))
     with SourceCache.borrowed(place) as cache:
-        declared = find_declared(paths, cache=cache, workers=workers or os.cpu_count() or 1)
+        declared = find_declared(
+            paths,
+            cache=cache,
+            workers=workers or os.cpu_count() or 1,
+            keep_project_prefix=keep_project_prefix,
+        )
         if not (place / IDENTITY).exists():
             made = plan_declared(declared, None, place=place, cache=cache)
             return Status(store=None, assets=tuple(_assets(declared, made, NO_COMMIT)))

@@ -125,6 +125,7 @@ def why(
     band: str | None = None,
     paths: Sequence[Path] = (),
     workers: int | None = None,
+    keep_project_prefix: bool = False,
 ) -> Why:
     """Return why a published asset, or a tile of it, is as it is.
 
@@ -135,6 +136,7 @@ def why(
         band: The band; None for all that have the tile.
         paths: Spec files, or folders of them, to say what the next apply does.
         workers: Threads that look at sources; by default one per processor.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:
         NotFoundError: There is no such asset, band or tile.
@@ -147,7 +149,13 @@ def why(
         upcoming: _Upcoming | None = None
         if paths:
             count = workers or os.cpu_count() or 1
-            declared = find_declared(paths, cache=cache, workers=count, only=asset_id)
+            declared = find_declared(
+                paths,
+                cache=cache,
+                workers=count,
+                only=asset_id,
+                keep_project_prefix=keep_project_prefix,
+            )
             made = plan_declared(declared, store, place=folder, cache=cache, head=head)
             upcoming = _Upcoming(declared, made, moves(declared.preview.specs.claims, base=head))
             asset_id = upcoming.moved.get(asset_id, asset_id)

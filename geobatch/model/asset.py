@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from geobatch.errors import Problem
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
 
@@ -298,6 +299,8 @@ class Resolution:
     """How many sources had to be read to be digested."""
     sources_by_stat: int = 0
     """How many sources were known by their stat."""
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and seldom meant, as far as headers tell it."""
 
 
 __all__ = [

@@ -59,6 +59,8 @@ class Header:
     """Whether the compression loses information; None where the file does not tell."""
     overviews: int
     """How many reduced images the file holds; they are never read."""
+    nodata_text: str | None = None
+    """The file's nodata as it spells it; None where absent."""
 
     @property
     def count(self) -> int:
@@ -87,6 +89,7 @@ def header_to_text(header: Header) -> str:
         "compression": header.compression,
         "is_lossy": header.is_lossy,
         "overviews": header.overviews,
+        "nodata_text": header.nodata_text,
     }
     return f"{_dump(header.transform)}\n{_dump(shared)}"
 
@@ -126,6 +129,7 @@ def _members(text: str) -> dict[str, Any]:
         "compression": members["compression"],
         "is_lossy": members["is_lossy"],
         "overviews": members["overviews"],
+        "nodata_text": members["nodata_text"],
     }
 
 

@@ -229,6 +229,8 @@ class Options:
     """Whether assets go that the given specs published and do not declare any more."""
     max_delete: str | None = None
     """How many assets may be deleted, `3` or `25%`; None for at most a fifth, and never all."""
+    keeps_project_prefix: bool = False
+    """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

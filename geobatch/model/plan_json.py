@@ -154,6 +154,7 @@ def options_json(options: Options) -> dict[str, Json]:
         "replace": list(options.replace),
         "prune": options.is_pruning,
         "max_delete": options.max_delete,
+        "keep_project_prefix": options.keeps_project_prefix,
     }
 
 
@@ -168,6 +169,7 @@ def options_from_json(document: dict[str, Json]) -> Options:
         replace=tuple(document["replace"]),
         is_pruning=bool(document["prune"]),
         max_delete=document["max_delete"],
+        keeps_project_prefix=bool(document["keep_project_prefix"]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat as modes
 from io import FileIO
 from pathlib import Path
@@ -25,6 +26,7 @@ _KINDS = (
     (modes.S_ISCHR, "a device"),
     (modes.S_ISBLK, "a device"),
 )
+_REMOTE = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib has made one slash of two
 
 
 def regular_file(path: Path, uri: str) -> Path:
@@ -33,7 +35,8 @@ def regular_file(path: Path, uri: str) -> Path:
     Raises:
         SourceError: There is no such file, it cannot be reached, or it is something else.
     """
-    if "://" in uri or str(path).startswith("/vsi"):
+    # The path decides: a uri may be one that a local mirror stands for.
+    if _REMOTE.match(str(path)) or str(path).startswith("/vsi"):
         raise SourceError(
             f"`{uri}`: not a local file", hint="copy the raster to a local disk and name that file"
         )

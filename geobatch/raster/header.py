@@ -128,6 +128,7 @@ def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
         compression=compression,
         is_lossy=_is_lossy(dataset, compression),
         overviews=len(dataset.overviews(1)),
+        nodata_text=tags.nodata,
     )
 
 

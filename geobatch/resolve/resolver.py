@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from geobatch.errors import PlanError, SourceError, SpecError
+from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.asset import (
     Asset,
     Band,
@@ -24,6 +24,8 @@ from geobatch.model.header import Header
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
+from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
+from geobatch.resolve.stated import bare, complete
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
 from geobatch.spec.garbage import without_collecting
 
@@ -51,11 +53,13 @@ def resolve(
     inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
+    warnings: list[Problem] = []
     with without_collecting():
         for spec in specs.specs:
             try:
                 resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
                 assets.append(resolver.asset())
+                warnings += resolver.warnings
             except (PlanError, SourceError) as error:
                 where = ":".join(str(part) for part in spec.where()[:2])
                 message = f"{where}: `{spec.id}`: {error.message}"
@@ -64,6 +68,7 @@ def resolve(
         assets=tuple(assets),
         sources_hashed=inspection.hashed,
         sources_by_stat=inspection.by_stat,
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -82,6 +87,8 @@ class _ImageResolver:
         self.files = files
         self.inspected = inspected
         self.read_crs = read_crs
+        self.headers: dict[int, list[Header]] = {}
+        self.warnings: list[Problem] = []
         self.crs = {tileset.id: self._declared_crs(tileset.id) for tileset in spec.tilesets}
         self.mask_of = self._masks()
 
@@ -117,7 +124,17 @@ class _ImageResolver:
         )
 
     def _headers(self, tileset: str) -> list[Header]:
-        return [self.inspected[file.path].header for file in self.files[self.numbers[tileset]]]
+        number = self.numbers[tileset]
+        if number not in self.headers:
+            self.headers[number] = [self._header(file) for file in self.files[number]]
+        return self.headers[number]
+
+    def _header(self, file: SourceFile) -> Header:
+        header = self.inspected[file.path].header
+        if self.spec.skip_metadata_read:
+            return bare(header)
+        is_alone = file.world is None and file.projection is None
+        return header if is_alone else complete(header, file, self.read_crs)
 
     def _declared_crs(self, tileset: str) -> Crs | None:
         number = self.numbers[tileset]
@@ -176,7 +193,10 @@ class _ImageResolver:
     def _is_own_mask(self, header: Header, index: int) -> bool:
         """Return whether a band is the file's alpha band and serves as its mask."""
         missing = self.spec.missing_data
-        is_set_aside = bool(missing) or (missing is None and header.nodata[0] is not None)
+        if missing is None:
+            is_set_aside = header.nodata[0] is not None
+        else:
+            is_set_aside = any(in_dtype(value, header.dtypes[0]) is not None for value in missing)
         return index == header.alpha_index and header.mask == "alpha" and not is_set_aside
 
     def _check_index(self, number: int, band: BandSpec) -> None:
@@ -244,7 +264,7 @@ class _ImageResolver:
         dtype = decide_dtype(header.dtypes[band.tileset_band_index], declared, uri=header.uri)
         mask = self._mask_tileset(band.id)
         cut = footprint is not None and footprint.grid == grid
-        return decide_band(
+        decided = decide_band(
             band_id=band.id,
             grid=grid,
             tileset=band.tileset_id,
@@ -256,6 +276,8 @@ class _ImageResolver:
             mask_tileset=mask,
             has_gaps=canvas.has_gaps or cut,
         )
+        self.warnings += band_warnings(spec, number, band, decided)
+        return decided
 
     def _array_bands(self, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Return the declared array bands: of bands that there are, and on one grid each."""
@@ -287,14 +309,11 @@ class _ImageResolver:
         found = []
         for place_, value in enumerate(declared):
             fitting = in_dtype(value, dtype)
-            if fitting is None:
-                raise self._spec_error(
-                    (*base, "missing_data", "values", place_),
-                    "missing-data",
-                    f"`{value}` is not a value of band `{band.id}`, which is {dtype.upper()}",
-                    "no pixel can equal it; leave it out, or declare a wider `data_type`",
-                )
-            found.append(fitting)
+            if fitting is not None:
+                found.append(fitting)
+            else:
+                loc = (*base, "missing_data", "values", place_)
+                self.warnings += missing_warning(self.spec, loc, value, band=band.id, dtype=dtype)
         return tuple(found)
 
     def _tilesets(
@@ -348,10 +367,12 @@ class _ImageResolver:
 
     def _tileset(self, tileset: str, grid: str, placed: Sequence[Placed]) -> Tileset:
         number = self.numbers[tileset]
+        headers = [spot.header for spot in placed]
+        self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         sources = []
         for file, spot in zip(self.files[number], placed, strict=True):
             known = self.inspected[file.path]
-            header = known.header
+            header = spot.header
             sources.append(
                 Source(
                     uri=file.uri,

@@ -2,6 +2,7 @@
 
 from geobatch.spec.expand import Expansion, SourceFile, expand, validate
 from geobatch.spec.format import fmt_text
+from geobatch.spec.lint import lint
 from geobatch.spec.load import load, problem, spec_files
 from geobatch.spec.nouns import (
     BandSpec,
@@ -18,6 +19,6 @@ from geobatch.spec.schema import schema
 
 __all__ = [
     "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
-    "schema", "spec_files", "validate",
+    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "lint", "load",
+    "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -19,7 +20,9 @@ from geobatch.spec.nouns import (
     SourceSpec,
     TilesetSpec,
 )
+from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest
+from geobatch.spec.values import ASSET_ID, without_project
 
 _PLAIN_LEVEL = 3
 """Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
@@ -33,6 +36,8 @@ class Check:
     """Fields that are each well."""
     positions: Positions
     """Where they stand."""
+    project: Project = NO_PROJECT
+    """What holds for all specs of the project."""
     lost: frozenset[str] = frozenset()
     """Top-level keys that lost a part to earlier problems: what they name cannot be judged."""
     problems: list[Problem] = field(default_factory=list)
@@ -53,7 +58,7 @@ class Check:
 
     def _identity(self) -> None:
         manifest = self.manifest
-        self.problems += identity_problems(manifest, self.positions, self.lost)
+        self.problems += identity_problems(manifest, self.positions, self.lost, self.project)
         if not manifest.tilesets and "tilesets" not in self.lost:
             hint = "add `tilesets: [{sources: [{uris: [file.tif]}]}]`"
             self.report(("tilesets",), "missing-key", "`tilesets` is missing or empty", hint)
@@ -61,6 +66,27 @@ class Check:
     def _tilesets(self) -> None:
         ids = ((("tilesets", i, "id"), part.id) for i, part in enumerate(self.manifest.tilesets))
         self._unique(ids, "tileset")
+        if self.manifest.skip_metadata_read:
+            self._all_told()
+
+    def _all_told(self) -> None:
+        """Report what must be declared where the files' metadata is not read."""
+        for index, tileset in enumerate(self.manifest.tilesets):
+            here: Loc = ("tilesets", index)
+            wanted: list[tuple[Loc, str]] = [
+                (here, name) for name in ("crs", "data_type") if getattr(tileset, name) is None
+            ]
+            for number, source in enumerate(tileset.sources):
+                there = (*here, "sources", number)
+                wanted += [
+                    (there, name)
+                    for name in ("affine_transform", "dimensions")
+                    if getattr(source, name) is None
+                ]
+            for loc, name in wanted:
+                hint = f"add `{name}`, or leave `skip_metadata_read` away"
+                message = f"`{name}` is missing, which `skip_metadata_read` needs"
+                self.report(loc, "missing-key", message, hint)
 
     def _bands(self) -> None:
         bands = self.manifest.bands
@@ -152,7 +178,7 @@ class Check:
             left, bottom, right, top = (float(value) for value in grid.bounds)
             bounds = (left, bottom, right, top)
         return ImageSpec(
-            id=manifest.id or manifest.name or "",
+            id=asset_id_of(manifest, self.project),
             tilesets=tuple(
                 TilesetSpec(
                     id=tileset.id,
@@ -203,6 +229,7 @@ class Check:
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
             moved_from=manifest.moved_from,
             positions=self.positions,
+            project=self.project,
         )
 
 
@@ -215,7 +242,10 @@ def problem_at(
 
 
 def identity_problems(
-    manifest: Manifest | CollectionManifest, positions: Positions, lost: Collection[str]
+    manifest: Manifest | CollectionManifest,
+    positions: Positions,
+    lost: Collection[str],
+    project: Project,
 ) -> list[Problem]:
     """Return what is wrong with the names of a document; `lost` are keys with problems already."""
     found = []
@@ -225,7 +255,19 @@ def identity_problems(
     if manifest.id is None and manifest.name is None and not {"id", "name"} & set(lost):
         hint = "add `id: folder/asset`"
         found.append(problem_at(positions, (), "missing-key", "`id` is missing", hint))
+    name = manifest.name
+    if name is not None and project.keeps_prefix and not re.fullmatch(ASSET_ID, name):
+        message = f"{show(name)} is no asset id, and its prefix shall be kept"
+        hint = f"leave the prefix away: `id: {without_project(name)}`"
+        found.append(problem_at(positions, ("name",), "asset-id", message, hint))
     return found
+
+
+def asset_id_of(manifest: Manifest | CollectionManifest, project: Project) -> str:
+    """Return the id of a document's asset; of a name, without `projects/P/assets/` or with it."""
+    if manifest.id is not None or manifest.name is None:
+        return manifest.id or ""
+    return manifest.name if project.keeps_prefix else without_project(manifest.name)
 
 
 def is_before(time: str, other: str) -> bool:

@@ -13,9 +13,18 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.errors import Problem
 from geobatch.spec.check import is_before, problem_at
-from geobatch.spec.files import folder_of, is_file, is_literal, matches, missing, nearest, unusable
+from geobatch.spec.files import (
+    folder_of,
+    is_file,
+    is_literal,
+    matches,
+    missing,
+    unmatched,
+    unusable,
+)
 from geobatch.spec.hints import did_you_mean, listed, show
 from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.spec.project import NO_PROJECT, Place, Project
 from geobatch.spec.rows import Rows, RowsError, read_rows
 from geobatch.spec.rule import BUILT_IN, ForEachManifest
 from geobatch.spec.template import Fields, Plain, Template
@@ -54,6 +63,8 @@ class Collection:
     """Which files."""
     positions: Positions
     """Of the document."""
+    project: Project = NO_PROJECT
+    """What holds for all specs of the project."""
     problems: list[Problem] = field(default_factory=list)
     """What was found."""
     _rows: Rows | None = None
@@ -140,19 +151,19 @@ class Collection:
         found: dict[str, None] = {}
         for index, uri in enumerate(self.rule.files):
             here: Loc = ("for_each", "files", index)
-            if complaint := unusable(uri):
+            place = self.project.place(uri, folder)
+            if complaint := unusable(place.name):
                 self._report(here, "unsupported-uri", *complaint)
-            elif is_literal(uri, folder):
-                if is_file(uri, folder):
+            elif is_literal(place.name, place.folder):
+                if is_file(place.name, place.folder):
                     found[uri] = None
                 else:
-                    self._report(here, "missing-file", *missing(uri, folder))
+                    self._report(here, "missing-file", *missing(place))
             else:
-                names = matches(uri, folder)
+                names = matches(place.name, place.folder)
                 if not names:
-                    hint = nearest(uri, folder)
-                    self._report(here, "missing-file", f"no file matches {show(uri)}", hint)
-                found.update(dict.fromkeys(names))
+                    self._report(here, "missing-file", *unmatched(place))
+                found.update(dict.fromkeys(map(place.uri_of, names)))
         return sorted(found)
 
     def _read_rows(self) -> None:
@@ -165,7 +176,7 @@ class Collection:
             self._report(here, "unsupported-uri", *complaint)
             return
         if not is_file(csv.path, folder):
-            self._report(here, "missing-file", *missing(csv.path, folder))
+            self._report(here, "missing-file", *missing(Place(csv.path, folder, csv.path)))
             return
         try:
             rows = read_rows(folder / csv.path, uri=csv.path, key=csv.key)

@@ -9,12 +9,14 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from geobatch.errors import Problem
-from geobatch.spec.check import Check, identity_problems, problem_at
+from geobatch.spec.check import Check, asset_id_of, identity_problems, problem_at
 from geobatch.spec.collection import Collection
+from geobatch.spec.foreign import foreign_problem
 from geobatch.spec.hints import did_you_mean, kind_of, listed, show
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import ImageSpec, Loc, Positions
+from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest, document_part
 from geobatch.spec.shape import Shape
 from geobatch.spec.slots import image_positions, take_templates
@@ -55,11 +57,16 @@ class Draft:
     """Bears the id and the place of a collection, where the document declares one."""
 
 
-def draft(root: Node, *, path: str) -> Draft:
+def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     """Read a document; of a collection, also the names of its files and its table.
 
     A part that is wrong is reported, taken out, and the rest judged without it, so that one
     mistake hides no other.
+
+    Args:
+        root: The document.
+        path: Its file, as the user named it.
+        project: What holds for all specs of its project.
     """
     if not isinstance(root, MappingNode):
         got = kind_of(root.value) if isinstance(root, ScalarNode) else "a list"
@@ -67,16 +74,17 @@ def draft(root: Node, *, path: str) -> Draft:
         message = f"a spec document is a mapping, got {got}"
         hint = "begin with `id: folder/asset`; separate assets by a line `---`"
         return Draft(problems=(problem_at(positions, (), "wrong-type", message, hint),))
-    if (problem := _other_kind(root, path)) is not None:
+    if (problem := _other_kind(root, path) or foreign_problem(root, path)) is not None:
         return Draft(problems=(problem,))
     if document_part(root) is CollectionManifest:
-        return _collection(root, path)
-    judged = _judge(root, Manifest, path)
+        return _collection(root, path, project)
+    judged = judge(root, Manifest, path)
     if judged.value is None:
         return Draft(problems=tuple(judged.problems))
     check = Check(
         manifest=judged.value,
         positions=judged.shape.positions,
+        project=project,
         lost=frozenset(str(loc[0]) for loc in judged.lost if len(loc) <= 2 or loc[2] == "id"),
     )
     check.run()
@@ -84,7 +92,7 @@ def draft(root: Node, *, path: str) -> Draft:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Judged(Generic[P]):
+class Judged(Generic[P]):
     """A document after its fields were judged one by one."""
 
     value: P | None
@@ -99,7 +107,8 @@ class _Judged(Generic[P]):
     """Texts with placeholders, by loc in the image."""
 
 
-def _judge(root: MappingNode, part: type[P], path: str) -> _Judged[P]:
+def judge(root: MappingNode, part: type[P], path: str) -> Judged[P]:
+    """Read a mapping as a part, with all that is wrong with its fields, one by one."""
     problems: list[Problem] = []
     lost: set[Loc] = set()
     while True:
@@ -122,24 +131,27 @@ def _judge(root: MappingNode, part: type[P], path: str) -> _Judged[P]:
         pruned = shape.prune(tuple(one["loc"]) for one in found)
         lost |= pruned
         if value is not None or () in pruned:
-            return _Judged(
+            return Judged(
                 value=value, shape=shape, problems=problems, lost=lost, templates=templates
             )
 
 
-def _collection(root: MappingNode, path: str) -> Draft:
-    judged = _judge(root, CollectionManifest, path)
+def _collection(root: MappingNode, path: str, project: Project) -> Draft:
+    judged = judge(root, CollectionManifest, path)
     found, positions = judged.value, judged.shape.positions
     if found is None:
         return Draft(problems=tuple(judged.problems))
     lost = {str(loc[0]) for loc in judged.lost if len(loc) == 1}
-    problems = [*judged.problems, *identity_problems(found, positions, lost)]
-    named = ImageSpec(id=found.id or found.name or "", tilesets=(), positions=positions)
+    problems = [*judged.problems, *identity_problems(found, positions, lost, project)]
+    named = ImageSpec(
+        id=asset_id_of(found, project), tilesets=(), positions=positions, project=project
+    )
     base: ImageSpec | None = None
     if found.image is not None:
         check = Check(
             manifest=found.image,
             positions=image_positions(positions),
+            project=project,
             lost=frozenset(
                 str(loc[1])
                 for loc in judged.lost
@@ -152,7 +164,7 @@ def _collection(root: MappingNode, path: str) -> Draft:
     rule = found.for_each
     if rule is None or any(loc[0] == "for_each" for loc in judged.lost):
         return Draft(problems=tuple(problems), collection=named)
-    collection = Collection(id=named.id, rule=rule, positions=positions)
+    collection = Collection(id=named.id, rule=rule, positions=positions, project=project)
     matches = collection.matches()
     if not collection.problems or collection.has_fields:
         collection.check_names(judged.templates)

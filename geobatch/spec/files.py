@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from geobatch.spec.hints import listed, show
+from geobatch.spec.project import PROJECT_FILE, Place
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
@@ -47,9 +48,16 @@ def matches(pattern: str, folder: Path) -> list[str]:
 def unusable(uri: str) -> tuple[str, str | None] | None:
     """Return why a uri cannot name a local file, and a hint; None if it can."""
     if match := SCHEME.match(uri):
-        path = uri[match.end() :]
-        hint = f"write the path: {show(path)}" if match[0] == "file://" else "name a local file"
-        return (f"{show(uri)}: uris with {show(match[0])} are not supported yet", hint)
+        rest = uri[match.end() :]
+        if match[0] == "file://":
+            hint = f"write the path: {show(rest)}"
+        else:
+            bucket = match[0] + rest.partition("/")[0]
+            hint = (
+                f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{bucket}/": data/}}`'
+            )
+        message = f"{show(uri)}: {show(match[0])} is read from a local mirror, and none is given"
+        return (message, hint)
     if uri.lower().startswith("/vsi"):
         return (f"{show(uri)}: GDAL's virtual files are not supported", "name a local file")
     if "\0" in uri:
@@ -57,14 +65,24 @@ def unusable(uri: str) -> tuple[str, str | None] | None:
     return None
 
 
-def missing(uri: str, folder: Path) -> tuple[str, str | None]:
+def missing(place: Place) -> tuple[str, str | None]:
     """Return why a uri names no file, and a hint."""
-    path = folder / uri
+    path = place.folder / place.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
-        return (f"{show(uri)} is a folder", f"write `{uri.rstrip('/')}/*.tif`")
+        return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
-        return (f"{show(uri)} is not a regular file, or its link leads nowhere", None)
-    return (f"no file {show(uri)}", nearest(uri, folder))
+        return (f"{show(place.uri)} is not a regular file, or its link leads nowhere", None)
+    return (f"no file {show(place.uri)}{_mirrored(place)}", nearest(place.name, place.folder))
+
+
+def unmatched(place: Place) -> tuple[str, str | None]:
+    """Return that a glob matches no file, and a hint."""
+    message = f"no file matches {show(place.uri)}{_mirrored(place)}"
+    return (message, nearest(place.name, place.folder))
+
+
+def _mirrored(place: Place) -> str:
+    return "" if place.name == place.uri else f", in the mirror `{place.folder / place.name}`"
 
 
 def nearest(uri: str, folder: Path) -> str | None:

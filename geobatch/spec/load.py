@@ -9,9 +9,12 @@ from pathlib import Path
 from geobatch.errors import Problem, SpecError
 from geobatch.spec.alike import Memory
 from geobatch.spec.document import draft
+from geobatch.spec.files import folder_of
 from geobatch.spec.garbage import without_collecting
 from geobatch.spec.hints import show
 from geobatch.spec.nouns import ImageSpec, SpecSet
+from geobatch.spec.project import PROJECT_FILE
+from geobatch.spec.project_file import Projects
 from geobatch.spec.read import MAX_BYTES, Reading
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -19,32 +22,39 @@ _OTHERS = frozenset({"geobatch.json", "zarr.json"})
 """Documents of a store and of a Zarr tree: what lies beside or below them is no spec."""
 
 
-def load(paths: Sequence[Path]) -> SpecSet:
+def load(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
-    a dot are passed over, and so are stores and Zarr trees. Sources are not looked at: `validate`
-    does that too.
+    a dot are passed over, and so are project files, stores and Zarr trees. Sources are not looked
+    at: `validate` does that too.
 
     Args:
         paths: Files or folders; messages name them as they are given.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:
         SpecError: Something is wrong, or nothing is declared; carries every problem.
     """
-    specs, problems = drafts(paths)
+    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix)
     raise_all(problems)
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
 
 
 @without_collecting()
-def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
+def drafts(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False
+) -> tuple[list[ImageSpec], list[Problem]]:
     """Return every spec as far as it can be known, and every problem."""
+    projects = Projects(keeps_prefix=keep_project_prefix)
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
-    memory = Memory()
+    memories: dict[int, Memory] = {}
     for path in _files(paths, problems):
+        project = projects.of(folder_of(str(path)))
+        # Documents that are alike share their project too.
+        memory = memories.setdefault(id(project), Memory())
         try:
             data = _bytes(path)
         except OSError as error:
@@ -56,7 +66,7 @@ def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
             if isinstance(found, ImageSpec):
                 specs.append(found)
                 continue
-            one = draft(found, path=str(path))
+            one = draft(found, path=str(path), project=project)
             problems += one.problems
             specs += one.specs
             if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
@@ -64,6 +74,7 @@ def drafts(paths: Sequence[Path]) -> tuple[list[ImageSpec], list[Problem]]:
             if one.collection is not None:
                 collections.append(one.collection)
         problems += reading.problems
+    problems += projects.problems
     problems += _clashes(specs)
     problems += _claims(specs)
     problems += _doubles(collections)
@@ -147,7 +158,7 @@ def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(SUFFIXES) and name[0] != "." and name != PROJECT_FILE:
                 yield os.path.join(parent, name)  # noqa: PTH118
 
 

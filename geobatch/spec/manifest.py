@@ -37,7 +37,9 @@ class Part(BaseModel):
     required: ClassVar[tuple[str, ...]] = ()
     """Keys that must stand; a default fills in for them so that the rest can be judged."""
     unsupported: ClassVar[dict[str, str]] = {}
-    """Keys that are known but not built yet, and what to do instead."""
+    """Keys that are known but have no effect here, and why."""
+    misspelt: ClassVar[dict[str, str]] = {}
+    """Spellings that Google's own guide has, and what they mean."""
     barred: ClassVar[dict[str, str]] = {}
     """Keys that stand elsewhere only, and where."""
     one_or_many: ClassVar[frozenset[str]] = frozenset()
@@ -87,11 +89,12 @@ class SourceManifest(Part):
     required: ClassVar[tuple[str, ...]] = ("uris",)
 
     uris: Annotated[list[Text], Field(min_length=1)] = []
-    """One path, relative to the spec file; a glob gives one source per file, sorted by name."""
+    """One path, relative to the spec file, and its `.tfw` and `.prj` if there are any; a glob gives
+    one source per file, sorted by name."""
     affine_transform: AffineManifest | None = None
     """Placement, for a file that does not tell its own."""
     dimensions: DimensionsManifest | None = None
-    """Size, used only with `skip_metadata_read`."""
+    """Size, which the file must have; needed only with `skip_metadata_read`."""
 
 
 class TilesetManifest(Part):
@@ -99,8 +102,8 @@ class TilesetManifest(Part):
 
     required: ClassVar[tuple[str, ...]] = ("sources",)
     unsupported: ClassVar[dict[str, str]] = {
-        "subdataset_prefix": "name a GeoTIFF in `uris`",
-        "subdataset_suffix": "name a GeoTIFF in `uris`",
+        "subdataset_prefix": "a GeoTIFF has no named subdatasets, and other formats are not read",
+        "subdataset_suffix": "a GeoTIFF has no named subdatasets, and other formats are not read",
     }
 
     id: str = ""
@@ -124,6 +127,7 @@ class BandManifest(Part):
     """One output channel."""
 
     required: ClassVar[tuple[str, ...]] = ("id",)
+    misspelt: ClassVar[dict[str, str]] = {"pyraminding_policy": "pyramiding_policy"}
 
     id: BandId = ""
     """Name of the band and of its arrays."""
@@ -247,13 +251,14 @@ class Manifest(Part):
     """A raster asset: its sources, bands, masks, pyramids and metadata."""
 
     unsupported: ClassVar[dict[str, str]] = {
-        "min_tile_area_ratio": "mosaics of more than 99 % gap are refused"
+        "min_tile_area_ratio": "Earth Engine does not document it; a mosaic may be 99 % gap",
     }
     barred: ClassVar[dict[str, str]] = {
         "for_each": "it needs `kind: image_collection`",
         "image": "it needs `kind: image_collection`",
     }
     one_or_many: ClassVar[frozenset[str]] = frozenset({"mask_bands"})
+    misspelt: ClassVar[dict[str, str]] = {"pyraminding_policy": "pyramiding_policy"}
 
     kind: KindName | None = None
     """What the asset is."""
@@ -286,7 +291,7 @@ class Manifest(Part):
     properties: dict[PropertyKey, PropertyValue] = {}
     """Metadata: text or numbers."""
     skip_metadata_read: bool = False
-    """Whether the tilesets tell all that the headers would."""
+    """Whether type and placement are all declared, and the files' metadata is set aside."""
     memo: str = ""
     """Notes; no effect."""
     grid: GridManifest | None = None

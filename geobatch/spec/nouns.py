@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from geobatch.model.asset import Codec, Kind, Number, Policy
 from geobatch.model.geobox import Bounds, Transform
+from geobatch.spec.project import NO_PROJECT, Project
 
 Loc: TypeAlias = tuple[str | int, ...]
 """Keys (in snake_case) and list indexes from the root of a document to an element."""
@@ -124,7 +125,7 @@ class ImageSpec:
     uri_prefix: str = ""
     """Put literally before every uri."""
     skip_metadata_read: bool = False
-    """Whether the tilesets tell all that the headers would."""
+    """Whether every tileset and source tells its placement and type, and the files' are ignored."""
     tile: int = 512
     """Side of a square tile in pixels."""
     codec: Codec = field(default_factory=Codec)
@@ -139,6 +140,8 @@ class ImageSpec:
         default=Positions(path="", places={}), compare=False, repr=False, hash=False
     )
     """Where everything stands, for messages."""
+    project: Project = field(default=NO_PROJECT, compare=False, repr=False, hash=False)
+    """What holds for all specs of its project: where uris lead, and what does not warn."""
 
     @property
     def path(self) -> str:

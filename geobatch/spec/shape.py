@@ -28,7 +28,10 @@ def to_camel(name: str) -> str:
 def spellings(part: type[Part]) -> dict[str, str]:
     """Return the snake_case name by every spelling that a mapping's keys may have."""
     names = [*part.model_fields, *part.unsupported, *part.barred]
-    return {spelling: name for name in names for spelling in (name, to_camel(name))}
+    known = {spelling: name for name in names for spelling in (name, to_camel(name))}
+    for wrong, meant in part.misspelt.items():
+        known |= {wrong: meant, to_camel(wrong): meant}
+    return known
 
 
 def fields_of(part: type[Part]) -> list[str]:
@@ -169,9 +172,9 @@ class Shape:
                 hint = did_you_mean(key.text, fields_of(part)) if is_early else None
                 self.report(key, "unknown-key", f"no key {show(key.text)} here", hint)
             elif name in part.unsupported:
-                message = f"the key {show(key.text)} is not supported yet"
-                hint = f"leave it away: {part.unsupported[name]}"
-                self.report(key, "unsupported", message, hint)
+                why = part.unsupported[name]
+                message = f"the key {show(key.text)} is not supported here, because {why}"
+                self.report(key, "unsupported", message, "leave it away")
             elif name in seen:
                 message = f"the key {show(key.text)} stands here as {show(seen[name].text)} too"
                 hint = f"line {seen[name].line} has it already; keep one"

@@ -172,9 +172,15 @@ def check_asset_id(value: str) -> str:
     return value
 
 
+def without_project(name: str) -> str:
+    """Return an Earth Engine asset name without its `projects/P/assets/`."""
+    match = re.fullmatch(r"projects/[^/]+/assets/(.+)", name, re.DOTALL)
+    return match[1] if match else name
+
+
 def _check_name(value: str) -> str:
-    match = re.fullmatch(r"projects/[^/]+/assets/(.+)", value, re.DOTALL)
-    return check_asset_id(match[1] if match else value)
+    check_asset_id(without_project(value))
+    return value
 
 
 def _check_band_id(value: str) -> str:

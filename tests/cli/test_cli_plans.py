@@ -125,6 +125,7 @@ def test_options_are_saved_with_the_plan(bench: Workbench) -> None:
     assert geobatch("plan", "spec.yaml", *argv, "-o", "p.json").code == 0
     assert document()["options"] == {
         "select": ["a", "b"], "replace": [], "prune": True, "max_delete": "50%",
+        "keep_project_prefix": False,
     }  # fmt: skip
     assert geobatch("apply", "p.json").code == 0
     assert ids(bench) == {"a"}

@@ -91,6 +91,7 @@ def test_everything_that_a_file_says(tmp_path: Path) -> None:
         compression="ZSTD",
         is_lossy=False,
         overviews=0,
+        nodata_text="-9999",
     )
 
 

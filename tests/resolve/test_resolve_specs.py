@@ -140,7 +140,7 @@ def test_missing_data_of_the_band_goes_before_the_assets(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("value", [256, -1, 1.5])
 @pytest.mark.parametrize("is_own", [False, True])
-def test_missing_data_that_no_pixel_can_equal_is_pointed_at(
+def test_missing_data_that_no_pixel_can_equal_is_warned_about(
     tmp_path: Path, value: float, *, is_own: bool
 ) -> None:
     write_tiff(tmp_path / "a.tif", [pixels()])
@@ -150,10 +150,14 @@ def test_missing_data_that_no_pixel_can_equal_is_pointed_at(
         if is_own
         else image("a", "a.tif", bands=[band(0)], **missing)
     )
-    problem, text = problem_of(tmp_path, document)
-    assert problem.rule == "missing-data"
-    assert text.startswith(str(value))
-    assert "UINT8" in problem.message
+    spec = Workbench(folder=tmp_path).write_spec([document])
+    found = resolve(validate([spec]))
+    assert found.assets[0].bands[0].masking.values == (0,)
+    (warning,) = found.warnings
+    assert warning.rule == "nodata-outside-type"
+    line = spec.read_text().splitlines()[warning.line - 1]
+    assert line[warning.column - 1 :].startswith(str(value))
+    assert "UINT8" in warning.message
 
 
 def test_a_wider_data_type_makes_room_for_a_missing_value(tmp_path: Path) -> None:

@@ -55,6 +55,51 @@ def test_a_glob_gives_a_source_per_file_sorted(data: Path) -> None:
         assert file.path == data / "specs" / file.uri
 
 
+@pytest.fixture
+def sidecars(data: Path) -> Path:
+    for suffix in ("tfw", "TFW", "prj", "msk", "tif.aux.xml", "tif.ovr", "dbf"):
+        (data / f"specs/data/a.{suffix}").touch()
+    return data
+
+
+@pytest.mark.parametrize("world", ["tfw", "TFW"])
+def test_sidecars_that_place_a_raster_are_no_rasters(sidecars: Path, world: str) -> None:
+    ((first, second),) = files_of(
+        sidecars, f"[{{uris: [data/a.tif, data/a.prj, data/a.{world}]}}, {{uris: [data/b.tif]}}]"
+    ).tilesets
+    assert (first.uri, second.uri) == ("data/a.tif", "data/b.tif")
+    assert first.world == sidecars / f"specs/data/a.{world}"
+    assert first.projection == sidecars / "specs/data/a.prj"
+    assert (second.world, second.projection) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("uris", "at", "words"),
+    [
+        ("data/a.tif, data/a.msk", 1, "`mask_bands`"),
+        ("data/a.tif, data/a.tfw, data/a.tif.aux.xml", 2, "because it would change pixels"),
+        ("data/a.tif, data/a.tif.ovr", 1, "built from level 0"),
+        ("data/a.tif, data/a.dbf", 1, "is no `.tfw` or `.prj`"),
+        ("data/a.tif, data/b.tif", 1, "one source per file"),
+        ("data/?.tif, data/a.tfw", 1, "beside a glob"),
+    ],
+)
+def test_other_files_beside_a_raster_are_refused_with_the_reason(
+    sidecars: Path, uris: str, at: int, words: str
+) -> None:
+    (found,) = problems_of(sidecars, f"[{{uris: [{uris}]}}]")
+    assert found.rule == "sidecar-unsupported"
+    place = len("tilesets: [{sources: [{uris: [") + uris.index(uris.split(", ")[at])
+    assert (found.line, found.column) == (2, place + 1)
+    assert words in f"{found.message} {found.hint}"
+
+
+def test_a_sidecar_must_be_there(sidecars: Path) -> None:
+    (found,) = problems_of(sidecars, "[{uris: [data/b.tif, data/b.tfw]}]")
+    assert found.rule == "missing-file"
+    assert "`data/b.tfw`" in found.message
+
+
 def test_recursive_and_parent_globs(data: Path) -> None:
     assert uris(files_of(data, "[{uris: ['**/c.tif']}]")) == [("data/deep/er/c.tif", 0)]
     assert uris(files_of(data, "[{uris: [../specs/*/a.tif]}]")) == [("../specs/data/a.tif", 0)]
@@ -92,7 +137,7 @@ def test_the_working_folder_plays_no_part(data: Path, monkeypatch: pytest.Monkey
         ("[{uris: [dta/a.tif]}]", "missing-file", 31, "`data`"),
         ("[{uris: ['data/z*.tif']}]", "missing-file", 31, "no file matches"),
         ("[{uris: [data/folder.tif]}]", "missing-file", 31, "is a folder"),
-        ("[{uris: ['gs://b/a.tif']}]", "unsupported-uri", 31, "not supported yet"),
+        ("[{uris: ['gs://b/a.tif']}]", "unsupported-uri", 31, "uri_map"),
         ("[{uris: ['file:///a.tif']}]", "unsupported-uri", 31, "`/a.tif`"),
         ("[{uris: ['https://b/*.tif']}]", "unsupported-uri", 31, "`https://`"),
         ("[{uris: [/vsicurl/x]}]", "unsupported-uri", 31, "virtual"),

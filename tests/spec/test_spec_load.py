@@ -26,11 +26,18 @@ tilesets:
     data_type: float
     sources:
       - uris: [lc_*.tif]
+        affine_transform: {scale_x: 1, scale_y: 1}
+        dimensions: {width: 1, height: 2}
       - uris: [extra.tif]
         affine_transform: {scale_x: 10, translate_x: 5e5, scale_y: -10, translate_y: 5000000}
         dimensions: {width: 3, height: 4}
   - id: mask
-    sources: [{uris: [m.tif]}]
+    crs: EPSG:32633
+    data_type: UINT8
+    sources:
+      - uris: [m.tif]
+        affine_transform: {scale_x: 10, scale_y: -10}
+        dimensions: {width: 3, height: 4}
 bands:
   - {id: class, tileset_id: main, pyramiding_policy: mode, missing_data: {values: [255, .nan]}}
   - id: QA
@@ -70,19 +77,19 @@ def test_every_field_arrives(tmp_path: Path) -> None:
     assert spec.uri_prefix == "data/"
     main, mask = spec.tilesets
     assert (main.id, main.crs, main.dtype) == ("main", "EPSG:32633", "float32")
-    assert (mask.id, mask.crs, mask.dtype) == ("mask", None, None)
-    free, placed = main.sources
-    assert (free.uris, free.affine_transform, free.dimensions) == (("lc_*.tif",), None, None)
+    assert (mask.id, mask.crs, mask.dtype) == ("mask", "EPSG:32633", "uint8")
+    first, placed = main.sources
+    assert (first.uris, first.dimensions) == (("lc_*.tif",), (1, 2))
     assert placed.affine_transform == (10.0, 0.0, 500000.0, 0.0, -10.0, 5000000.0)
     assert placed.dimensions == (3, 4)
     assert spec.bands is not None
-    first, second = spec.bands
+    one, second = spec.bands
     assert second.pyramiding_policy is None
-    assert (first.id, first.tileset_id, first.tileset_band_index) == ("class", "main", 0)
-    assert first.pyramiding_policy is Policy.MODE
-    assert first.missing_data is not None
-    assert first.missing_data[0] == 255
-    assert math.isnan(first.missing_data[1])
+    assert (one.id, one.tileset_id, one.tileset_band_index) == ("class", "main", 0)
+    assert one.pyramiding_policy is Policy.MODE
+    assert one.missing_data is not None
+    assert one.missing_data[0] == 255
+    assert math.isnan(one.missing_data[1])
     assert (second.tileset_band_index, second.missing_data) == (1, ())
     assert [(mask.tileset_id, mask.band_ids) for mask in spec.mask_bands] == [("mask", ("class",))]
     assert spec.array_bands == (("one", ("QA",)), ("series", ("QA", "class")))
@@ -166,7 +173,7 @@ def test_snake_and_camel_are_one(tmp_path: Path) -> None:
         .replace("scale_x", "scaleX")
         .replace("skip_metadata_read", "skipMetadataRead")
     )
-    assert camel.count("scaleX") == 1
+    assert camel.count("scaleX") == 3
     assert repr(spec_of(tmp_path, camel)) == repr(spec_of(tmp_path, FULL))
 
 

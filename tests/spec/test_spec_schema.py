@@ -95,7 +95,6 @@ def test_valid_for_both(tmp_path: Path, text: str) -> None:
         "id: a\ntilesets: []\n",
         "id: a b\n" + T,
         "id: a\nkind: table\n" + T,
-        "id: a\npyramindingPolicy: MEAN\n" + T,
         "id: a\npyramiding_policy: medain\n" + T,
         "id: a\nmemo: 5\n" + T,
         "id: a\nmemo: null\n" + T,

@@ -1,0 +1,95 @@
+"""What headers say together with what stands beside the files, or instead of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from geobatch.errors import SourceError
+from geobatch.model.geobox import Crs, Transform
+from geobatch.model.header import Header
+from geobatch.spec import SourceFile
+
+MAX_SIDECAR_BYTES = 1 << 20
+"""A sidecar is a few lines; what is longer is something else."""
+
+
+def complete(header: Header, file: SourceFile, read_crs: Callable[[str], Crs]) -> Header:
+    """Return a header with what its sidecars say and the file itself does not.
+
+    As with GDAL, what stands in the file goes before its world file.
+
+    Raises:
+        SourceError: A sidecar cannot be read, or does not hold what its name promises.
+    """
+    transform, crs = header.transform, header.crs
+    if transform is None and file.world is not None:
+        name = f"{file.world.name}` of `{file.uri}"
+        transform = parse_world_file(_text(file, file.world), name=name)
+    if crs is None and file.projection is not None:
+        try:
+            crs = read_crs(_text(file, file.projection).strip())
+        except ValueError as error:
+            raise SourceError(f"`{file.projection.name}` of `{file.uri}`: {error}") from None
+    return replace(header, transform=transform, crs=crs)
+
+
+def bare(header: Header) -> Header:
+    """Return a header with what decides how pixels are read, and no metadata.
+
+    Placement, nodata, alpha, names, units, scales and colours are gone, as `skip_metadata_read`
+    asks. An internal mask is pixels, and stays.
+    """
+    nothing = (None,) * header.count
+    return replace(
+        header,
+        transform=None,
+        crs=None,
+        nodata=nothing,
+        mask=None if header.mask == "alpha" else header.mask,
+        alpha_index=None,
+        descriptions=nothing,
+        units=nothing,
+        scales=nothing,
+        offsets=nothing,
+        palettes=nothing,
+    )
+
+
+def parse_world_file(text: str, *, name: str) -> Transform:
+    """Return the transform of a world file.
+
+    Six numbers, one a line: width of a pixel, two shears (y per column, x per row), height of a
+    pixel, then x and y of the centre of the upper left pixel.
+    Source: https://gdal.org/en/stable/drivers/raster/wld.html
+
+    Raises:
+        SourceError: The text is no world file.
+    """
+    words = text.split()
+    try:
+        a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
+    except ValueError:
+        raise SourceError(
+            f"`{name}`: a world file holds six numbers, got {len(words)} words",
+            hint="give `affine_transform` in the spec instead",
+        ) from None
+    transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
+    if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
+        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} place no pixels")
+    return transform
+
+
+def _text(file: SourceFile, path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_SIDECAR_BYTES + 1)
+    except OSError as error:
+        raise SourceError(
+            f"`{path.name}` of `{file.uri}`: cannot be read: {error.strerror or error}"
+        ) from error
+    if len(data) > MAX_SIDECAR_BYTES:
+        raise SourceError(f"`{path.name}` of `{file.uri}`: more than {MAX_SIDECAR_BYTES} bytes")
+    return data.decode("utf-8", "replace")

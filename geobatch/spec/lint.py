@@ -1,0 +1,105 @@
+"""What is allowed and seldom meant: warnings about specs, which `geobatch.yaml` can silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from geobatch.errors import Problem
+from geobatch.spec.hints import show
+from geobatch.spec.load import problem
+from geobatch.spec.nouns import ImageSpec, Loc
+
+CLASS_WORDS = frozenset({
+    "categorical", "categories", "category", "class", "classes", "classification", "classified",
+    "cluster", "clusters", "code", "codes", "flag", "flags", "fmask", "label", "labels",
+    "landcover", "landuse", "lcz", "lulc", "mask", "qa", "qc", "scl", "zone", "zones",
+})  # fmt: skip
+"""Words in the name of a band whose values are classes or bits, of which no mean can be taken."""
+QUANTITY_WORDS = frozenset({
+    "area", "confidence", "count", "density", "error", "fraction", "mean", "percent", "percentage",
+    "prob", "probability", "proportion", "score", "share", "weight",
+})  # fmt: skip
+"""Words that make a quantity of a class: `class_probability`."""
+_WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_PAIRS = {("land", "cover"): "landcover", ("land", "use"): "landuse"}
+
+
+def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
+    """Return the warnings that specs alone give rise to, without doubles.
+
+    What only headers tell (palettes, types, compression) is warned about when a plan is made.
+    """
+    found = [warning for spec in specs for warning in _categorical(spec)]
+    return tuple(dict.fromkeys([*found, *mixed_types(specs)]))
+
+
+def is_class_like(name: str) -> bool:
+    """Return whether the name of a band says that its values are classes or flags."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    joined = {_PAIRS.get(pair, "") for pair in pairwise(words)}
+    known = {*words, *joined}
+    return bool(known & CLASS_WORDS) and not known & QUANTITY_WORDS
+
+
+def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
+    """Yield a warning that MEAN, the default, is what makes the levels of a band of classes.
+
+    Args:
+        spec: The spec; has no policy for the band.
+        loc: Where to point.
+        band: Id of the band.
+        why: What tells that these are classes.
+    """
+    message = f"the band {show(band)} {why}, and MEAN, the default, mixes classes into others"
+    hint = "write `pyramiding_policy: MODE`; or `MEAN`, if it is meant"
+    yield from warning(spec, loc, "categorical-mean", message, hint)
+
+
+def warning(spec: ImageSpec, loc: Loc, rule: str, message: str, hint: str) -> Iterator[Problem]:
+    """Yield a warning at an element of a spec, unless its project silences the rule."""
+    if rule not in spec.project.silenced:
+        yield problem(spec, loc, rule, message, hint)
+
+
+def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+    """Yield a warning for each property that is text in one image of a folder, a number in another.
+
+    Earth Engine refuses that within a collection, and no filter finds both.
+    """
+    shapes: dict[tuple[str, tuple[tuple[str, bool], ...]], ImageSpec] = {}
+    for spec in specs:
+        if spec.properties:
+            shape = tuple([(key, isinstance(value, str)) for key, value in spec.properties])
+            shapes.setdefault((spec.id.rpartition("/")[0], shape), spec)
+    first: dict[tuple[str, str], tuple[bool, ImageSpec]] = {}
+    told: set[tuple[str, str]] = set()
+    for (folder, shape), spec in shapes.items():
+        for key, is_text in shape if folder else ():
+            was_text, other = first.setdefault((folder, key), (is_text, spec))
+            if was_text is not is_text and (folder, key) not in told:
+                told.add((folder, key))
+                yield from _mixed(spec, other, folder, key)
+
+
+def _mixed(spec: ImageSpec, other: ImageSpec, folder: str, key: str) -> Iterator[Problem]:
+    value, known = dict(spec.properties)[key], dict(other.properties)[key]
+    message = (
+        f"the property {show(key)} is {show(value)}, {_kind(value)}, but {show(known)},"
+        f" {_kind(known)}, in `{other.id}`"
+    )
+    hint = f"give it one type in all of `{folder}`"
+    yield from warning(spec, ("properties", key), "mixed-property-types", message, hint)
+
+
+def _kind(value: str | float) -> str:
+    return "text" if isinstance(value, str) else "a number"
+
+
+def _categorical(spec: ImageSpec) -> Iterable[Problem]:
+    if spec.pyramiding_policy is None:
+        for index, band in enumerate(spec.bands or ()):
+            if band.pyramiding_policy is None and is_class_like(band.id):
+                loc = ("bands", index, "id")
+                yield from categorical_warning(spec, loc, band.id, "is named like one of classes")

@@ -1,0 +1,54 @@
+"""What holds for all specs of a project, and where it says that their uris lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT_FILE = "geobatch.yaml"
+"""Name of the file that says it: the nearest one, beside a spec or above it, holds for the spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a uri leads on this machine."""
+
+    uri: str
+    """As declared."""
+    folder: Path
+    """Absolute folder that the name starts from."""
+    name: str
+    """Path or glob below the folder; absolute where the uri is an absolute path."""
+
+    @property
+    def path(self) -> Path:
+        """The absolute path of a file that is no glob."""
+        return self.folder / self.name
+
+    def uri_of(self, name: str) -> str:
+        """Return how a file that the glob matches is declared."""
+        return self.uri[: len(self.uri) - len(self.name)] + name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What a project file says; all is as ever where there is none."""
+
+    path: str = ""
+    """The file; empty where there is none."""
+    mirrors: tuple[tuple[str, Path], ...] = ()
+    """(beginning of uris, absolute folder that mirrors it), the longest first."""
+    keeps_prefix: bool = False
+    """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
+    silenced: frozenset[str] = frozenset()
+    """Lints that shall not warn."""
+
+    def place(self, uri: str, folder: Path) -> Place:
+        """Return where a uri leads: through the first mirror that has it, else from a folder."""
+        for prefix, mirror in self.mirrors:
+            if uri.startswith(prefix):
+                return Place(uri, mirror, uri[len(prefix) :].lstrip("/"))
+        return Place(uri, folder, uri)
+
+
+NO_PROJECT = Project()
