@@ -10,6 +10,7 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.explain_commands import diff, status, why
 from geobatch.cli.export_command import export
 from geobatch.cli.listing import info, log, ls, show
+from geobatch.cli.manifest_commands import import_manifests, new_image
 from geobatch.cli.plan_commands import KeepProjectPrefix, Paths, apply, plan
 from geobatch.cli.settings import Settings
 from geobatch.cli.words import count_text
@@ -120,5 +121,9 @@ def schema(context: typer.Context) -> int:
     return Exit.OK
 
 
+app.command("import", epilog=_EPILOG)(import_manifests)
+_new = typer.Typer(help="Write a new spec.", no_args_is_help=True, rich_markup_mode=None)
+_new.command("image", epilog=_EPILOG)(new_image)
+app.add_typer(_new, name="new")
 for _command in (plan, apply, ls, info, show, log, diff, status, why, export):
     app.command(epilog=_EPILOG)(_command)

@@ -202,6 +202,8 @@ class Source:
     """(rows, columns) of a storage block; decides how to read, not what."""
     is_pixel_interleaved: bool = field(default=False, compare=False)
     """Whether one block holds all bands."""
+    is_placed: bool = field(default=False, compare=False)
+    """Whether the spec, or a file beside it, says where it lies, and not the file itself."""
     path: str = field(default="", compare=False)
     """Local path; empty when read back from a store."""
     stat: FileStat | None = field(default=None, compare=False)
@@ -220,6 +222,8 @@ class Tileset:
     """Numpy dtype of each band in the files."""
     sources: tuple[Source, ...]
     """In the order of the spec, globs sorted by name."""
+    has_own_crs: bool = field(default=False, compare=False)
+    """Whether the spec, or a file beside the sources, says the CRS, and not the sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

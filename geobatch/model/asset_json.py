@@ -61,8 +61,14 @@ def recorded_json(asset: Asset) -> Members:
                 "grid": tileset.grid,
                 "dtypes": list(tileset.dtypes),
                 "sources": [
-                    {"uri": source.uri, **source_json(source)} for source in tileset.sources
+                    {
+                        "uri": source.uri,
+                        **source_json(source),
+                        **({"is_placed": True} if source.is_placed else {}),
+                    }
+                    for source in tileset.sources
                 ],
+                **({"has_own_crs": True} if tileset.has_own_crs else {}),
             }
             for tileset in asset.tilesets
         ],
@@ -237,6 +243,7 @@ def _tileset(seen: Members) -> Tileset:
         grid=seen["grid"],
         dtypes=tuple(seen["dtypes"]),
         sources=tuple(Source(**source) for source in seen["sources"]),
+        has_own_crs=seen.get("has_own_crs", False),
     )
 
 

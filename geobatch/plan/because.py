@@ -68,6 +68,7 @@ def _sources(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
         if old is None:
             continue
         yield from _tileset_sources(tileset, old, blocks)
+        yield from _tellers(tileset, old)
 
 
 def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Iterator[Because]:
@@ -105,6 +106,19 @@ def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Itera
         yield Because(
             reason=Reason.SOURCE_MOVED, path=f"tilesets.{tileset.id}", detail="order of sources"
         )
+
+
+def _tellers(tileset: Tileset, before: Tileset) -> Iterator[Because]:
+    """Yield where a CRS or a placement, though the same, is told by another than before."""
+    pairs = [(f"tilesets.{tileset.id}.crs", before.has_own_crs, tileset.has_own_crs)]
+    old = _by_uri(before.sources)
+    for key, source in _by_uri(tileset.sources).items():
+        if key in old:
+            pairs.append((f"placement of {source.uri}", old[key].is_placed, source.is_placed))
+    words = {True: "told by the spec", False: "told by the file"}
+    for what, was_told, is_told in pairs:
+        if was_told is not is_told:
+            yield _because(Reason.METADATA_CHANGED, what, words[was_told], words[is_told])
 
 
 def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:

@@ -369,9 +369,11 @@ class _ImageResolver:
         number = self.numbers[tileset]
         headers = [spot.header for spot in placed]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
+        declared = self._transforms(tileset)
+        looks = [self.inspected[file.path] for file in self.files[number]]
         sources = []
-        for file, spot in zip(self.files[number], placed, strict=True):
-            known = self.inspected[file.path]
+        rows = zip(self.files[number], placed, looks, declared, strict=True)
+        for file, spot, known, transform in rows:
             header = spot.header
             sources.append(
                 Source(
@@ -384,12 +386,17 @@ class _ImageResolver:
                     mask=header.mask,
                     block=header.block,
                     is_pixel_interleaved=header.is_pixel_interleaved,
+                    is_placed=transform is not None or known.header.transform is None,
                     path=header.path,
                     stat=known.stat,
                 )
             )
         return Tileset(
-            id=tileset, grid=grid, dtypes=self._headers(tileset)[0].dtypes, sources=tuple(sources)
+            id=tileset,
+            grid=grid,
+            dtypes=headers[0].dtypes,
+            sources=tuple(sources),
+            has_own_crs=self.crs[tileset] is not None or looks[0].header.crs is None,
         )
 
 

@@ -36,7 +36,8 @@ def imported(argv: list[str], tmp_path: Path) -> set[str]:
 @pytest.mark.parametrize(
     "argv",
     [["--help"], ["apply", "--help"], ["export", "--help"], ["--version"], ["schema"],
-     ["validate", str(SPECS)], ["fmt", "--check", str(SPECS)]],
+     ["validate", str(SPECS)], ["fmt", "--check", str(SPECS)], ["import", str(SPECS)],
+     ["new", "image", "a.tif", "--asset-id", "a"]],
     ids=lambda argv: argv[0],
 )  # fmt: skip
 def test_light_commands_import_no_heavy_library(argv: list[str], tmp_path: Path) -> None:
