@@ -10,6 +10,7 @@ from geobatch.errors import Problem, SpecError
 from geobatch.spec import spec_files
 from geobatch.spec.files import SCHEME, folder_of
 from geobatch.spec.imported import Imported, import_manifest, spec_of_flags
+from geobatch.spec.load import raise_all
 from geobatch.spec.project import Project
 from geobatch.spec.project_file import Projects
 from geobatch.spec.upload import UploadFlags
@@ -71,9 +72,7 @@ def imported_files(
             project=project,
             new_project=projects.of(place),
         )
-    problems += projects.problems
-    if problems:
-        raise SpecError(tuple(sorted(dict.fromkeys(problems))))
+    raise_all([*problems, *projects.problems])
     return list(files.values())
 
 

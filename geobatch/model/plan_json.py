@@ -169,7 +169,7 @@ def options_from_json(document: dict[str, Json]) -> Options:
         replace=tuple(document["replace"]),
         is_pruning=bool(document["prune"]),
         max_delete=document["max_delete"],
-        keeps_project_prefix=bool(document["keep_project_prefix"]),
+        keeps_project_prefix=bool(document.get("keep_project_prefix", False)),
     )
 
 

@@ -49,7 +49,7 @@ def source_warnings(
             hint = "ingest the original, if there is one"
             yield from warning(spec, loc, "lossy-source", message, hint)
         text = header.nodata_text
-        if text is not None and header.nodata[0] is None and spec.missing_data is None:
+        if text is not None and header.nodata[0] is None and not _is_decided(spec, tileset):
             message = (
                 f"the nodata of {show(file.uri)} is {show(text)}, which no pixel of type"
                 f" {header.dtypes[0].upper()} can be, so it masks nothing"
@@ -65,3 +65,11 @@ def missing_warning(
     message = f"`{value}` is not a value of band {show(band)}, which is {dtype.upper()}"
     hint = "no pixel can equal it: leave it away, or declare a wider `data_type`"
     yield from warning(spec, loc, "nodata-outside-type", message, hint)
+
+
+def _is_decided(spec: ImageSpec, tileset: int) -> bool:
+    """Return whether the spec says which values are missing, in every band of a tileset."""
+    name = spec.tilesets[tileset].id
+    bands = [band for band in spec.bands or () if band.tileset_id == name]
+    is_by_band = bool(bands) and all(band.missing_data is not None for band in bands)
+    return is_by_band or spec.missing_data is not None

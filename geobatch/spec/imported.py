@@ -182,7 +182,7 @@ def spec_of_flags(flags: UploadFlags, *, start: Path, folder: Path) -> str:
     (root,) = read(json.dumps(manifest).encode(), path="flags.json").documents
     made = draft(root, path="flags.json")
     if made.problems:
-        first = min(made.problems)
+        first = min(made.problems, key=lambda one: (one.line, one.column))
         raise FlagError("; ".join(filter(None, (first.message, first.hint))))
     (spec,) = made.specs
     return write_spec(spec)

@@ -123,7 +123,7 @@ def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
             continue
         for file in sorted(_walk(path, problems)) if path.is_dir() else [str(path)]:
             real = _real(file, folders)
-            if real not in seen:
+            if real not in seen and os.path.basename(file) != PROJECT_FILE:  # noqa: PTH119
                 seen.add(real)
                 yield Path(file)
 
@@ -158,7 +158,7 @@ def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.lower().endswith(SUFFIXES) and name[0] != "." and name != PROJECT_FILE:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
                 yield os.path.join(parent, name)  # noqa: PTH118
 
 

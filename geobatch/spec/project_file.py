@@ -74,7 +74,7 @@ class Projects:
         """Return what holds for specs in an absolute folder."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
-            if file.is_file():
+            if os.path.isfile(file):  # noqa: PTH113 - a folder that may not be searched holds none
                 self._found[folder] = self._read(file)
             elif folder.parent == folder:
                 self._found[folder] = Project(keeps_prefix=self.keeps_prefix)

@@ -174,7 +174,7 @@ def check_asset_id(value: str) -> str:
 
 def without_project(name: str) -> str:
     """Return an Earth Engine asset name without its `projects/P/assets/`."""
-    match = re.fullmatch(r"projects/[^/]+/assets/(.+)", name, re.DOTALL)
+    match = re.fullmatch(r"projects/[A-Za-z0-9.:_-]+/assets/(.+)", name, re.DOTALL)
     return match[1] if match else name
 
 

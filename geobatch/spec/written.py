@@ -43,13 +43,18 @@ def write_spec(
     root = _node(document_of(spec), is_flow=False)
     if not isinstance(root, MappingNode):
         raise TypeError(type(root).__name__)
-    comments = Comments(head=[f"# {text}" for text in head])
+    comments = Comments(head=[_comment(text) for text in head])
     for key, _ in root.entries:
-        comments.before[id(key)] = [f"# {text}" for text in (above or {}).get(key.text, ())]
+        comments.before[id(key)] = [_comment(text) for text in (above or {}).get(key.text, ())]
         if text := (beside or {}).get(key.text):
-            comments.beside[id(key)] = f"# {text}"
+            comments.beside[id(key)] = _comment(text)
     lines = [*comments.head, *Emitter(comments, "").block(root, Manifest, "")]
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> str:
+    # On one line, and of what YAML may hold: a file may have any name.
+    return "# " + "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def document_of(spec: ImageSpec) -> dict[str, Any]:

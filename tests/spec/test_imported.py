@@ -218,6 +218,15 @@ def test_relative_uris_lead_where_they_led(
     assert f"uris=({uri!r},)" in same
 
 
+def test_no_name_breaks_out_of_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "a\nid: evil\x85\x07.json"
+    (made,) = import_manifest(json.dumps(MANIFEST).encode(), path=str(path), folder=tmp_path)
+    assert made.text.startswith("# From a id: evil ?.json.\nkind: image\nid: col/img1 ")
+    odd = MANIFEST | {"name": "projects/a\nb/assets/c"}
+    with pytest.raises(SpecError, match="asset-id"):
+        import_manifest(json.dumps(odd).encode(), path="m.json", folder=tmp_path)
+
+
 def test_a_kept_prefix_stays(tmp_path: Path) -> None:
     text, _ = imported(tmp_path, MANIFEST, keeps_prefix=True)
     assert "id: projects/my-project/assets/col/img1\n" in text

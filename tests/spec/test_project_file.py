@@ -132,6 +132,11 @@ def test_it_is_no_spec_itself(folder: Path) -> None:
     project(folder, "", "specs/geobatch.yaml")
     assert [file.name for file in spec_files([folder / "specs"])] == ["m.json"]
     assert len(load([folder / "specs"]).specs) == 1
+    # As a shell's `*.yaml` would name it.
+    named = [folder / "specs/geobatch.yaml", folder / "specs/deep/m.json"]
+    assert len(load(named).specs) == 1
+    with pytest.raises(SpecError, match="no asset is declared"):
+        load(named[:1])
 
 
 @pytest.mark.parametrize(
