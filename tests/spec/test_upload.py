@@ -19,7 +19,6 @@ from geobatch.spec import ImageSpec, fmt_text, load
 from geobatch.spec.imported import spec_of_flags
 from geobatch.spec.upload import FlagError, UploadFlags, upload_manifest
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ee", "ignore:.*ee.Reset")
 NAME = "projects/some-project/assets/folder/asset"
 FILES = ("gs://bucket/a.tif", "gs://bucket/b.tif")
 
@@ -175,7 +174,7 @@ def some(values: st.SearchStrategy[str]) -> st.SearchStrategy[str | None]:
     return st.one_of(st.none(), st.lists(values, max_size=3).map(",".join))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     flags=st.builds(
         UploadFlags,
