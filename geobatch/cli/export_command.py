@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from geobatch.cli.exits import Exit
 from geobatch.cli.settings import Settings
 
 
@@ -15,6 +18,7 @@ class Format(StrEnum):
 
     TFRECORD = "tfrecord"
     COG = "cog"
+    MANIFEST = "manifest"
 
 
 def export(
@@ -23,12 +27,14 @@ def export(
         str, typer.Argument(metavar="ASSET[@COMMIT]", help="Asset id, of the head or of a commit.")
     ],
     destination: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="DEST",
-            help="Folder and prefix of the files; a folder alone takes the asset's own name.",
+            help="Folder and prefix of the files; a folder alone takes the asset's own name. "
+            "The file of a manifest; stdout without.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     *,
     kind: Annotated[Format, typer.Option("--format", help="What to write.")],
     bands: Annotated[
@@ -135,10 +141,17 @@ def export(
             help='The same as the guide writes them: {"patchDimensions": [256, 256]}.',
         ),
     ] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="Earth Engine's project, for a manifest.")
+    ] = None,
+    uri_prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--uri-prefix", metavar="gs://...", help="Put before every uri of a manifest."
+        ),
+    ] = None,
 ) -> int:
-    """Write an asset as TFRecord shards with their mixer, or as a Cloud Optimized GeoTIFF."""
-    from geobatch.cli.exporting import Asked, run_export  # noqa: PLC0415
-
+    """Write an asset as TFRecord with its mixer, as a COG, or as an Earth Engine manifest."""
     settings: Settings = context.obj
     typed = {
         "patch_dimensions": patch_dimensions,
@@ -152,6 +165,29 @@ def export(
         "masked_threshold": masked_threshold,
         "pad_border": pad_border or None,
     }
+    typed = {name: value for name, value in typed.items() if value is not None}
+    if kind is Format.MANIFEST:
+        pixels = {"bands": bands, "level": level, "region": region, "overwrite": overwrite}
+        pixels |= {"file_dimensions": file_dimensions, "format_options": format_options}
+        _refuse(kind, {**pixels, **typed})
+        from geobatch.cli.manifest_commands import export_manifest  # noqa: PLC0415
+
+        asset_id, _, commit = asset.partition("@")
+        file = None if destination is None else Path(destination)
+        export_manifest(
+            settings,
+            asset_id,
+            file=file,
+            at=commit or None,
+            project=project,
+            uri_prefix=uri_prefix or "",
+        )
+        return Exit.OK
+    _refuse(kind, {"project": project, "uri_prefix": uri_prefix})
+    if destination is None:
+        raise typer.BadParameter("DEST is missing: a folder, and the prefix of the files")
+    from geobatch.cli.exporting import Asked, run_export  # noqa: PLC0415
+
     asked = Asked(
         asset=asset,
         destination=destination,
@@ -160,7 +196,16 @@ def export(
         region=region,
         file_dimensions=file_dimensions,
         overwrite=overwrite,
-        options={name: value for name, value in typed.items() if value is not None},
+        options=typed,
         format_options=format_options,
     )
     return run_export(settings, asked, is_cog=kind is Format.COG)
+
+
+def _refuse(kind: Format, options: Mapping[str, object]) -> None:
+    """Refuse options that were given and have no effect on a format."""
+    for name, value in options.items():
+        if value:
+            raise typer.BadParameter(
+                f"`--{name.replace('_', '-')}` has no effect on `--format {kind}`"
+            )

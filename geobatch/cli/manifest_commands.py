@@ -1,8 +1,7 @@
-"""The commands `import`, `export` and `new`: Earth Engine's manifests and flags, and specs."""
+"""Earth Engine's manifests and flags, and specs: `import`, `new`, `export --format manifest`."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +11,6 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.listing import no_asset, reading
 from geobatch.cli.plan_commands import KeepProjectPrefix
 from geobatch.cli.settings import Settings
-
-
-class Format(StrEnum):
-    """What an asset can be exported as."""
-
-    MANIFEST = "manifest"
-
 
 OutputFile = Annotated[
     Path | None,
@@ -66,32 +58,6 @@ def import_manifests(
     return Exit.OK
 
 
-def export(
-    context: typer.Context,
-    asset: Annotated[str, typer.Argument(help="Asset id.")],
-    *,
-    form: Annotated[Format, typer.Option("--format", help="What to make of it.")],
-    file: OutputFile = None,
-    at: Annotated[
-        str | None,
-        typer.Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
-    ] = None,
-    project: Annotated[
-        str | None,
-        typer.Option("--project", help="Earth Engine project of the asset."),
-    ] = None,
-    uri_prefix: Annotated[
-        str, typer.Option("--uri-prefix", metavar="gs://...", help="Put before every uri.")
-    ] = "",
-) -> int:
-    """Write a published asset in another form."""
-    if form is Format.MANIFEST:
-        export_manifest(
-            context.obj, asset, file=file, at=at, project=project, uri_prefix=uri_prefix
-        )
-    return Exit.OK
-
-
 def export_manifest(
     settings: Settings,
     asset: str,
@@ -101,7 +67,20 @@ def export_manifest(
     project: str | None,
     uri_prefix: str,
 ) -> None:
-    """Write the Earth Engine manifest of a published asset."""
+    """Write the Earth Engine manifest of a published asset.
+
+    Args:
+        settings: The global options.
+        asset: Id of the asset.
+        file: Where to write it; None for stdout.
+        at: The commit; None for the head.
+        project: Earth Engine's project of the asset.
+        uri_prefix: Put before every uri.
+
+    Raises:
+        typer.BadParameter: The project is missing.
+        GeobatchError: There is no such asset.
+    """
     import json  # noqa: PLC0415
 
     from geobatch.cli.importing import write_new  # noqa: PLC0415

@@ -136,8 +136,8 @@ def test_imported_exported_and_local_it_is_the_same_asset(bench: Workbench) -> N
     plan = geobatch("--json", "plan", "specs", "--detailed-exitcode")
     assert plan.code == 0, plan.out
 
-    argv = ["export", "col/img1", "--format", "manifest", "--project", "my-project"]
-    assert geobatch(*argv, "-o", "back/img1.json").code == 0
+    argv = ["export", "col/img1", "back/img1.json", "--format", "manifest"]
+    assert geobatch(*argv, "--project", "my-project").code == 0
     assert geobatch("plan", "back", "--detailed-exitcode").code == 0
     back = json.loads((bench.folder / "back/img1.json").read_text())
     assert back["name"] == COMPLETE["name"]
