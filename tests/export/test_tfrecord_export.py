@@ -138,6 +138,16 @@ def test_an_array_band_is_a_tensor_of_depth_rows_columns(scene: Scene, tmp_path:
     np.testing.assert_array_equal(one["gb"][0], filled(values["green"], masks, 0)[:256, :256])
 
 
+def test_array_bands_are_seen_in_the_tree_and_by_info(scene: Scene) -> None:
+    bench, _, _ = scene
+    arrays = {"gb": ["green", "blue"]}
+    assert bench.group("a/scene").attrs["geobatch"]["array_bands"] == arrays  # type: ignore[index, call-overload]
+    assert geobatch("--store", bench.store, "--json", "info", "a/scene").record("asset")[
+        "array_bands"
+    ] == arrays  # fmt: skip
+    assert "gb: green, blue" in geobatch("--store", bench.store, "info", "a/scene").out
+
+
 def test_collapsed_bands_are_one_tensor_named_after_the_first(scene: Scene, tmp_path: Path) -> None:
     bench, values, masks = scene
     said = export(
