@@ -136,6 +136,7 @@ PLAIN = UploadFlags(asset_id=NAME, files=FILES)
         {"properties": ("(int)x=1",)},
         {"properties": ("()x=1",)},
         {"properties": ("a=1", "(string)a=2")},
+        {"properties": ("a==x", "b=(date)2020-01-01", "c=(x)=1")},
         {"properties": ("a",)},
         {"properties": ("=1",)},
         {"properties": ("(string=1",)},
