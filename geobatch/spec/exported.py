@@ -181,6 +181,8 @@ def _notes(asset: Asset, uri_prefix: str) -> Sequence[str]:
         left.append("`codec`")
     if asset.is_protected:
         left.append("`lifecycle`")
+    if asset.array_bands:
+        left.append("`array_bands`")
     if left:
         notes.append(f"left out, for Earth Engine has no such thing: {', '.join(left)}")
     return notes

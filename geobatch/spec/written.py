@@ -66,10 +66,12 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
     document = {
         "kind": Kind.IMAGE.value,
         "id": spec.id,
+        "moved_from": spec.moved_from,
         "uri_prefix": spec.uri_prefix,
         "tilesets": [_tileset(tileset) for tileset in spec.tilesets],
         "bands": [_band(band, only=only) for band in spec.bands or ()],
         "mask_bands": masks[0] if len(masks) == 1 else masks,
+        "array_bands": {name: list(members) for name, members in spec.array_bands},
         "missing_data": _missing(spec.missing_data),
         "pyramiding_policy": spec.pyramiding_policy and spec.pyramiding_policy.value,
         "footprint": None

@@ -270,5 +270,5 @@ def test_what_earth_engine_lacks_is_said(bench: Workbench) -> None:
     told = geobatch(*argv, "--project", "p-12345", "--uri-prefix", "gs://b/")
     assert "`gs://` alone" not in told.err
     assert json.loads(told.out)["uriPrefix"] == "gs://b/"
-    assert geobatch(*argv, "--project", "p", "-o", "a.tif").code == 1
+    assert geobatch("export", "a", "a.tif", *argv[2:], "--project", "p").code == 1
     assert geobatch("export", "b", "--format", "manifest", "--project", "p").code == 1
