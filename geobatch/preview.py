@@ -24,6 +24,7 @@ from geobatch.plan import (
     wanted_bands,
 )
 from geobatch.resolve.salvage import salvage
+from geobatch.resolve.tables import table_reader
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.store.band_cache import known_bands
@@ -137,7 +138,8 @@ def plan_upon(
                 options=options,
             )
             deleted = tuple(_since(change, store) for change in deleted)
-    blocks = changed_blocks(block_pairs(choice.resolution, records=records), cache.get_table)
+    tables = table_reader(choice.resolution, cache)
+    blocks = changed_blocks(block_pairs(choice.resolution, records=records), tables)
     made = complete(
         plan(
             choice.resolution,

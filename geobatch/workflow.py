@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
-from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
+from geobatch.model.plan import AssetChange, BandWork, Failure, Op, Options, Plan, Start
 from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec import SpecSet
+from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
@@ -30,8 +31,7 @@ from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Counts, Observer
-    from geobatch.raster import Reader
+    from geobatch.execute import Counts, Observer, Sources
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -128,8 +128,7 @@ def apply(
         InterruptedRunError: The user stopped the run; says whether anything was published.
         StoreError: The store cannot be used.
     """
-    from geobatch.execute import Counts, SilentObserver  # noqa: PLC0415
-    from geobatch.raster import Reader  # noqa: PLC0415
+    from geobatch.execute import Counts, SilentObserver, Sources  # noqa: PLC0415
     from geobatch.store.zarr_tree import sync  # noqa: PLC0415
 
     started = time.perf_counter()
@@ -155,7 +154,7 @@ def apply(
             ready = shown.preview
             counts = Counts()
             failures: dict[str, SourceError] | None = {} if keep_going else None
-            with Reader() as reader:
+            with Sources(folder=store / RUNS, cache=cache) as reader:
                 head = _execute_and_commit(
                     shown,
                     opened,
@@ -233,7 +232,7 @@ def _execute_and_commit(
     cache: SourceCache,
     place: Path,
     base: Head,
-    reader: Reader,
+    reader: Sources,
     workers: int,
     observer: Observer,
     counts: Counts,
@@ -260,7 +259,15 @@ def _execute_and_commit(
     )
     changes: dict[str, TreeEntry | None] = {}
     bands: dict[Digest, BandTiles] = {}
+    work = {change.id: change.work for change in made.changes}
     for record in finished:
+        try:
+            _finish_reading(record.asset, work[record.asset.id], reader)
+        except SourceError as error:
+            if failures is None:
+                raise
+            failures[record.asset.id] = error
+            continue
         changes[record.asset.id] = store.put_record(record)
         for band_id, fingerprint in record.fingerprints:
             bands[fingerprint.pyramid] = record.tiles_of(band_id)
@@ -272,7 +279,7 @@ def _execute_and_commit(
         base=base,
         changes=changes,
         message=_message(change for change in made.changes if change.id in changes),
-        tools={name: version(name) for name in _TOOLS},
+        tools={name: version(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)
@@ -285,9 +292,26 @@ def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
     return {change.id: None for change in made.changes if change.op is Op.DELETE}
 
 
+def _tools(made: Plan) -> Iterator[str]:
+    yield from _TOOLS
+    assets = (change.asset for change in made.changes if change.asset is not None)
+    if any(tileset.features for asset in assets for tileset in asset.tilesets):
+        yield "tensorflow"
+
+
+def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+    """Have sources that were read checked to their end: a record too many masks no pixel."""
+    bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
+    names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            for source in tileset.sources:
+                reader.finish(source)
+
+
 def _check_stood_still(
     asset: Asset,
-    reader: Reader,
+    reader: Sources,
     changes: dict[str, TreeEntry | None],
     failures: dict[str, SourceError] | None,
 ) -> None:

@@ -43,6 +43,7 @@ LIBRARIES = {
     "pyproj": {"raster"},
     "rasterio": {"raster"},
     "tensorflow": {"tfrecord"},
+    "google": {"tfrecord"},  # what TensorFlow has its messages of
     "numcodecs": {"store"},
     "zarr": {"store", "reading"},
     "rich": {"cli"},

@@ -11,8 +11,9 @@ import numpy as np
 
 from geobatch.errors import SourceError
 from geobatch.execute.reduce import Mask, Plane, Values
+from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
-from geobatch.raster import Reader, footprint_mask
+from geobatch.raster import footprint_mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from geobatch.execute.ingest import ingest
 from geobatch.execute.planes import Box, StoredLevels
 from geobatch.execute.reduce import Mask, Plane, Values, reduce_plane
+from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.model.tiles import parents_of
-from geobatch.raster import Reader
 from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
 

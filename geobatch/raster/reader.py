@@ -110,6 +110,9 @@ class Reader:
         self._count(handle.sizes, window, list(indexes))
         return pixels
 
+    def cancel(self) -> None:
+        """Have reads that wait give up: none does."""
+
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified.
 

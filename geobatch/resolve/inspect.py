@@ -26,6 +26,7 @@ from geobatch.model.header import (
     header_to_text,
 )
 from geobatch.model.look import Look, file_stat
+from geobatch.model.records import Records
 
 HEADER_EPOCH = 1
 """Raised whenever equal files would get other headers than before."""
@@ -60,6 +61,8 @@ class Inspected:
     """What identifies its pixels."""
     stat: FileStat
     """The file as it was then."""
+    records: Records | None = None
+    """The shards, if it is the mixer of some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def inspect(
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
     """
     names = {os.fspath(path): path for path in files}
-    known = {} if cache is None or rehash else _trusted(cache.get_looks(names))
+    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
     for name, look in known.items():
@@ -137,7 +140,7 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
     return read
 
 
-def _trusted(looks: Mapping[str, Look]) -> dict[str, Look]:
+def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
     """Return those of some looks whose files are still the same."""
     trusted = {}
     for name, look in looks.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.model.asset import (
@@ -20,9 +20,13 @@ from geobatch.model.asset import (
 )
 from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.model.header import Header
+from geobatch.model.records import Feature
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.features import feature_index, free_name
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
+from geobatch.resolve.records import look_up
+from geobatch.resolve.shards import inspect_shards
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
 
 
@@ -43,23 +47,25 @@ def resolve(
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     files = {spec.id: expand(spec).tilesets for spec in specs.specs}
-    paths = {
-        file.path: file.uri for tilesets in files.values() for found in tilesets for file in found
-    }
-    inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
+    named = [file for tilesets in files.values() for found in tilesets for file in found]
+    rasters = {file.path: file.uri for file in named if not file.shards}
+    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash)
+    mixers = [file for file in named if file.shards]
+    exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
     for spec in specs.specs:
         try:
-            resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
+            found = look_up(spec, files[spec.id], inspection.sources, exports.exports, read_crs)
+            resolver = _ImageResolver(spec, files[spec.id], found, read_crs)
             assets.append(resolver.asset())
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
-        sources_hashed=inspection.hashed,
-        sources_by_stat=inspection.by_stat,
+        sources_hashed=inspection.hashed + exports.hashed,
+        sources_by_stat=inspection.by_stat + exports.by_stat,
     )
 
 
@@ -70,13 +76,13 @@ class _ImageResolver:
         self,
         spec: ImageSpec,
         files: Sequence[Sequence[SourceFile]],
-        inspected: Mapping[Path, Inspected],
+        found: Sequence[Sequence[Inspected]],
         read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
         self.numbers = {tileset.id: number for number, tileset in enumerate(spec.tilesets)}
         self.files = files
-        self.inspected = inspected
+        self.found = found
         self.read_crs = read_crs
         self.crs = {tileset.id: self._declared_crs(tileset.id) for tileset in spec.tilesets}
         self.mask_of = self._masks()
@@ -112,7 +118,11 @@ class _ImageResolver:
         )
 
     def _headers(self, tileset: str) -> list[Header]:
-        return [self.inspected[file.path].header for file in self.files[self.numbers[tileset]]]
+        return [one.header for one in self.found[self.numbers[tileset]]]
+
+    def _features(self, tileset: str) -> tuple[Feature, ...]:
+        records = self.found[self.numbers[tileset]][0].records
+        return () if records is None else records.features
 
     def _declared_crs(self, tileset: str) -> Crs | None:
         number = self.numbers[tileset]
@@ -141,32 +151,40 @@ class _ImageResolver:
     def _band_specs(self) -> tuple[BandSpec, ...]:
         """Return the declared bands; else all bands that are no mask, named b1, b2, ..."""
         if self.spec.bands is not None:
-            for number, band in enumerate(self.spec.bands):
-                self._check_index(number, band)
-            return self.spec.bands
-        found: list[BandSpec] = []
+            return tuple(self._indexed(number, band) for number, band in enumerate(self.spec.bands))
+        found: dict[str, BandSpec] = {}
         for tileset in self.spec.tilesets:
             header = self._headers(tileset.id)[0]
             is_mask = tileset.id in self.mask_of.values()
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(header, index):
-                    name = f"b{len(found) + 1}"
-                    found.append(BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index))
+                    name = free_name(self._features(tileset.id), index, found)
+                    band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
+                    found[name] = band
         if not found:
             raise self._spec_error(
                 ("tilesets",), "no-bands", "the tilesets hold no band that is not a mask"
             )
         for number, mask in enumerate(self.spec.mask_bands):
             for place_, band_id in enumerate(mask.band_ids):
-                if band_id not in {band.id for band in found}:
+                if band_id not in found:
                     loc = ("mask_bands", number, "band_ids", place_)
-                    raise self._unknown_band(loc, band_id, len(found))
-        return tuple(found)
+                    raise self._unknown_band(loc, band_id, list(found))
+        return tuple(found.values())
 
-    def _unknown_band(self, loc: Loc, band_id: str, count: int) -> SpecError:
-        message = f"there is no band `{band_id}`; without `bands`, they are named b1 to b{count}"
+    def _unknown_band(self, loc: Loc, band_id: str, names: Sequence[str]) -> SpecError:
+        listed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        message = f"there is no band `{band_id}`; without `bands`, they are named {listed}"
         return self._spec_error(loc, "unknown-band", message)
+
+    def _indexed(self, number: int, band: BandSpec) -> BandSpec:
+        """Return a band whose feature, if it names one, is told by its index."""
+        if band.feature is None:
+            self._check_index(number, band)
+            return band
+        index = feature_index(self.spec, number, self._features(band.tileset_id))
+        return replace(band, tileset_band_index=index)
 
     def _is_own_mask(self, header: Header, index: int) -> bool:
         """Return whether a band is the file's alpha band and serves as its mask."""
@@ -226,7 +244,8 @@ class _ImageResolver:
         if footprint.band_id:
             found = [band for band in bands if band.id == footprint.band_id]
             if not found:
-                raise self._unknown_band(("footprint", "band_id"), footprint.band_id, len(bands))
+                known = [band.id for band in bands]
+                raise self._unknown_band(("footprint", "band_id"), footprint.band_id, known)
             band = found[0]
         return Footprint(grid=names[band.tileset_id], points=footprint.points)
 
@@ -324,8 +343,7 @@ class _ImageResolver:
     def _tileset(self, tileset: str, grid: str, placed: Sequence[Placed]) -> Tileset:
         number = self.numbers[tileset]
         sources = []
-        for file, spot in zip(self.files[number], placed, strict=True):
-            known = self.inspected[file.path]
+        for file, known, spot in zip(self.files[number], self.found[number], placed, strict=True):
             header = known.header
             sources.append(
                 Source(
@@ -340,10 +358,15 @@ class _ImageResolver:
                     is_pixel_interleaved=header.is_pixel_interleaved,
                     path=header.path,
                     stat=known.stat,
+                    records=known.records,
                 )
             )
         return Tileset(
-            id=tileset, grid=grid, dtypes=self._headers(tileset)[0].dtypes, sources=tuple(sources)
+            id=tileset,
+            grid=grid,
+            dtypes=self._headers(tileset)[0].dtypes,
+            sources=tuple(sources),
+            features=self._features(tileset),
         )
 
 

@@ -5,6 +5,7 @@ from geobatch.spec.format import fmt_text
 from geobatch.spec.load import load, problem, spec_files
 from geobatch.spec.nouns import (
     BandSpec,
+    FeatureSpec,
     FootprintSpec,
     ImageSpec,
     Loc,
@@ -12,12 +13,13 @@ from geobatch.spec.nouns import (
     Positions,
     SourceSpec,
     SpecSet,
+    TfrecordSpec,
     TilesetSpec,
 )
 from geobatch.spec.schema import schema
 
 __all__ = [
-    "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
-    "schema", "spec_files", "validate",
+    "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
+    "Positions", "SourceFile", "SourceSpec", "SpecSet", "TfrecordSpec", "TilesetSpec", "expand",
+    "fmt_text", "load", "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

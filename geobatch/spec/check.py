@@ -262,7 +262,7 @@ def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
             FeatureSpec(
                 name=feature.name,
                 dtype=feature.data_type,
-                is_channels_last=None if feature.axis_order is None else feature.axis_order == "HWC",
+                is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
             )
             for feature in tfrecord.features
         ),
