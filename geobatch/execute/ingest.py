@@ -134,7 +134,7 @@ def _mosaic(
     return planes
 
 
-def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Values:
+def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Any:
     return reader.read(
         source,
         indexes=indexes,

@@ -23,8 +23,12 @@ class Reader(Protocol):
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> npt.NDArray[Any]:
-        """Read a window of some bands, (band, row, col); see `geobatch.raster.Reader.read`."""
+    ) -> Any:
+        """Read a window of some bands; see `geobatch.raster.Reader.read`.
+
+        Returns:
+            What gives, by its index, each band as (row, col) in its own pixel type.
+        """
 
     def read_mask(
         self,
@@ -74,8 +78,8 @@ class Sources:
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> npt.NDArray[Any]:
-        """Read a window of some bands, (band, row, col)."""
+    ) -> Any:
+        """Read a window of some bands, each (row, col)."""
         place = {"row": row, "col": col, "height": height, "width": width}
         if source.records is not None:
             return self._records.read(source, indexes=indexes, **place)

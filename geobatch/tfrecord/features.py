@@ -26,7 +26,8 @@ class Decoder:
         self._mixer = mixer
         tf = tensorflow()
         self._parse = tf.io.parse_example
-        self._errors = tf.errors.OpError
+        # Its message quotes the record, and what is no text makes it another error.
+        self._errors = (tf.errors.OpError, UnicodeDecodeError)
         self._spec = {
             feature.name: tf.io.FixedLenFeature(
                 [] if feature.kind == "bytes_list" else [self._length(feature)],

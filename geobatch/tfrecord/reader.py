@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import InternalError
@@ -72,8 +71,11 @@ class Reader:
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> npt.NDArray[Any]:
-        """Read a window of some bands; see `geobatch.raster.Reader.read`.
+    ) -> list[npt.NDArray[Any]]:
+        """Read a window of some bands; for the arguments see `geobatch.raster.Reader.read`.
+
+        Returns:
+            Per band, (row, col) in its own pixel type.
 
         Raises:
             SourceError: A shard is missing, damaged, or changed since it was identified, or its
@@ -83,7 +85,7 @@ class Reader:
         """
         place = {"row": row, "col": col, "height": height, "width": width}
         with self._using(source) as stream:
-            return np.stack([stream.read(index, **place) for index in indexes])
+            return [stream.read(index, **place) for index in indexes]
 
     def check(self, source: Source) -> None:
         """Check that the files of a source are still as they were identified.
