@@ -115,11 +115,14 @@ class Decoder:
 def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any) -> SourceError:
     """Return the error for a record without a feature that is wanted."""
     names = sorted(found)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    lowered = {one.lower(): one for one in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     shown = ", ".join(f"`{one}`" for one in names[:24]) or "none"
     return SourceError(
         f"`{uri}`: record {number} has no feature `{name}`; it has {shown}",
-        hint=f"did you mean `{close[0]}`?" if close else None,
+        hint=f"did you mean `{lowered[close[0]]}`?"
+        if close
+        else "every record of an export has the same features",
     )
 
 
