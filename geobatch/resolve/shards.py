@@ -82,15 +82,20 @@ def inspect_shards(
     """
     mixers = {os.fspath(file.path): file for file in files}
     parts = {os.fspath(part.path): part for file in files for part in (file, *file.shards)}
-    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(parts))
-    looks = {name: look for name, look in known.items() if look.maker == _MAKER}
+    before = {} if cache is None else cache.get_looks(parts)
+    before = {name: look for name, look in before.items() if look.maker == _MAKER}
+    looks = {} if rehash else trusted_looks(before)
     others = [part for name, part in parts.items() if name not in looks]
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="shard") as pool:
         is_mixer = [os.fspath(part.path) in mixers for part in others]
         for part, look in zip(others, pool.map(_look, others, is_mixer), strict=True):
-            looks[os.fspath(part.path)] = look
+            name = os.fspath(part.path)
+            old = before.get(name)
+            # Of the same bytes it is known what is in them.
+            is_same = old is not None and old.digest == look.digest
+            looks[name] = replace(look, header=old.header) if old and is_same else look
             if cache is not None:
-                cache.put_looks({os.fspath(part.path): look})
+                cache.put_looks({name: looks[name]})
     exports = {file: _found(file, looks, cache) for file in dict.fromkeys(files)}
     fresh = set(others)
     hashed = sum(not fresh.isdisjoint((file, *file.shards)) for file in exports)

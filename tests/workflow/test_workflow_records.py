@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -386,6 +387,22 @@ def test_without_tensorflow_the_error_says_how_to_install_it(tmp_path: Path) -> 
     bench.apply(spec())
     code, out, _ = run_alone("--store", bench.store, "plan", path, "--detailed-exitcode", **more)
     assert code == 0, out
+
+
+@pytest.mark.parametrize("argv", [["plan"], ["plan", "--rehash"], ["status"]])
+def test_what_stands_still_is_known_without_tensorflow(bench: Workbench, argv: list[str]) -> None:
+    for path in bench.folder.glob("pred-*"):
+        os.utime(path)
+    argv = ["--store", str(bench.store), *argv, str(bench.folder / "spec.yaml")]
+    code = (
+        "import sys\n"
+        "from geobatch.cli.main import run\n"
+        f"assert run({argv!r}) == 0\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert "update" not in done.stdout.replace("0 update", "")
 
 
 def test_replace_streams_an_export_again(bench: Workbench) -> None:
