@@ -30,6 +30,7 @@ from geobatch.plan import (
     wanted_bands,
 )
 from geobatch.resolve.salvage import salvage
+from geobatch.resolve.tables import table_reader
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.spec.garbage import without_collecting
@@ -166,7 +167,8 @@ def plan_upon(
         for change in deleted:
             with suppress(CorruptObjectError):  # what is damaged can be deleted none the less
                 records[change.id] = store.record(entries[change.id])
-    blocks = changed_blocks(block_pairs(choice.resolution, records=records), cache.get_table)
+    tables = table_reader(choice.resolution, cache)
+    blocks = changed_blocks(block_pairs(choice.resolution, records=records), tables)
     made = complete(
         plan(
             choice.resolution,

@@ -17,13 +17,14 @@ from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer, SilentObserver
-from geobatch.model.plan import AssetChange, Failure, Op, Options, Plan
+from geobatch.model.plan import AssetChange, BandWork, Failure, Op, Options, Plan, Start
 from geobatch.model.plan_json import VERBS
 from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec import SpecSet
+from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
@@ -33,7 +34,7 @@ from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.raster import Reader
+    from geobatch.execute import Sources
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -255,15 +256,15 @@ def _execute_and_commit(
     observer: Observer,
     failures: dict[str, SourceError] | None,
 ) -> _Done:
-    from geobatch.execute import Counts, execute  # noqa: PLC0415
-    from geobatch.raster import Reader  # noqa: PLC0415
+    from geobatch.execute import Counts, Sources, execute  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
     counts = Counts()
     changes: dict[str, TreeEntry | None] = {}
     bands: dict[Digest, BandTiles] = {}
-    with Reader() as reader:
+    work = {change.id: change.work for change in made.changes}
+    with Sources(folder=place / RUNS, cache=cache) as reader:
         finished = execute(
             made,
             records=ready.records,
@@ -278,6 +279,13 @@ def _execute_and_commit(
             failures=failures,
         )
         for record in finished:
+            try:
+                _finish_reading(record.asset, work[record.asset.id], reader)
+            except SourceError as error:
+                if failures is None:
+                    raise
+                failures[record.asset.id] = error
+                continue
             changes[record.asset.id] = store.put_record(record)
             for band_id, fingerprint in record.fingerprints:
                 bands[fingerprint.pyramid] = record.tiles_of(band_id)
@@ -296,7 +304,7 @@ def _execute_and_commit(
         changes=changes,
         renamed=renamed,
         message=_message(change for change in made.changes if change.id in changes),
-        tools={name: version(name) for name in _TOOLS},
+        tools={name: version(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)
@@ -315,9 +323,26 @@ def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
     return {change.id: None for change in made.changes if change.op is Op.DELETE}
 
 
+def _tools(made: Plan) -> Iterator[str]:
+    yield from _TOOLS
+    assets = (change.asset for change in made.changes if change.asset is not None)
+    if any(tileset.features for asset in assets for tileset in asset.tilesets):
+        yield "tensorflow"
+
+
+def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+    """Have sources that were read checked to their end: a record too many masks no pixel."""
+    bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
+    names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            for source in tileset.sources:
+                reader.finish(source)
+
+
 def _check_stood_still(
     asset: Asset,
-    reader: Reader,
+    reader: Sources,
     changes: dict[str, TreeEntry | None],
     failures: dict[str, SourceError] | None,
 ) -> None:

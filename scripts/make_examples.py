@@ -1,17 +1,20 @@
-"""Make the rasters of the example specs: one invented island, seen by four instruments.
+"""Make the rasters of the example specs: one invented island, seen by four instruments and a model.
 
     uv run python scripts/make_examples.py [DIRECTORY]        (default: specs/data)
 
 Pixels come out the same on every machine: lattices are hashed integers, and what is computed from
 them uses only operations that IEEE 754 rounds exactly (`+ - * /`, square root, floor). Files are
 LZW, which libtiff codes itself, so that their bytes do not hang on the zlib that GDAL came with.
+The model's predictions are TFRecord shards, as a script around a Keras model would write them.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +34,10 @@ LEFT, TOP = 500_000, 5_712_000
 RELIEF: Box = (LEFT, TOP, 900, 700, 20)
 ORTHO: Box = (LEFT + 2_040, TOP - 10_250, 560, 480, 5)
 OPTICAL: Box = (LEFT + 10_600, TOP - 4_200, 400, 360, 10)
+PATCH, KERNEL, PATCHES = 64, 16, (5, 6)
+"""Pixels of a patch of predictions, by which neighbours overlap, and (rows, columns) of patches."""
+SHARDS = (0, 12, 21, 30)
+"""Records before which the predictions are cut into files."""
 ORTHO_OVERLAP = 24
 """Rows and columns that neighbouring tiles of the orthophoto share."""
 
@@ -330,6 +337,29 @@ def reflectances(box: Box = OPTICAL) -> dict[str, npt.NDArray[np.uint16]]:
     return bands
 
 
+def predictions() -> dict[str, npt.NDArray[Any]]:
+    """Return what a model made of the scene, (row, col), with half a kernel around it.
+
+    `forest` is a probability in steps of 1/16, `class` the land-cover class, `clear` 255 where
+    the ground is seen, 128 through haze, 0 under clouds and beyond the swath.
+    """
+    left, top, _, _, size = OPTICAL
+    rows, cols = (count * PATCH + KERNEL for count in PATCHES)
+    box = (left - KERNEL // 2 * size, top + KERNEL // 2 * size, cols, rows, size)
+    scene = {name: band.astype(np.float64) for name, band in reflectances(box).items()}
+    red, infrared = scene["B04"] - 1000, scene["B08"] - 1000
+    greenness = (infrared - red) / np.maximum(infrared + red, 1)
+    forest = np.clip((greenness - 0.4) / 0.45, 0, 1)
+    x, y = places(box)
+    haze = rough(x, y, cell=1500, seed=431, octaves=6) > 0.62
+    clear = np.where(scene["QA60"] > 0, 0, np.where(haze, 128, 255)) * (scene["B03"] > 0)
+    return {
+        "forest": (np.floor(forest * 16 + 0.5) / 16).astype(np.float32),
+        "class": cover(box).astype(np.int64),
+        "clear": clear.astype(np.uint8),
+    }
+
+
 def coarse(box: Box) -> Box:
     """Return the same ground in pixels twice as large."""
     left, top, cols, rows, size = box
@@ -471,16 +501,67 @@ def rasters() -> dict[str, Raster]:
     }
 
 
-def main(folder: Path) -> None:
-    """Write every raster into a folder and say how large each is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    total = 0
+def examples() -> Iterator[bytes]:
+    """Yield the predictions as serialized Examples, patch by patch, row by row."""
+    import tensorflow as tf  # noqa: PLC0415 - slow to import
+
+    bands = predictions()
+    for row in range(PATCHES[0]):
+        for col in range(PATCHES[1]):
+            side = PATCH + KERNEL
+            place = (
+                slice(row * PATCH, row * PATCH + side),
+                slice(col * PATCH, col * PATCH + side),
+            )
+            forest, classes, clear = (bands[n][place].ravel() for n in ("forest", "class", "clear"))
+            features = {
+                "forest": tf.train.Feature(float_list=tf.train.FloatList(value=forest)),
+                "class": tf.train.Feature(int64_list=tf.train.Int64List(value=classes)),
+                "clear": tf.train.Feature(bytes_list=tf.train.BytesList(value=[clear.tobytes()])),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            yield example.SerializeToString(deterministic=True)
+
+
+def write_predictions(folder: Path) -> Iterator[str]:
+    """Write shards and mixer, and yield their names."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    records = list(examples())
+    for number, (start, stop) in enumerate(pairwise(SHARDS)):
+        name = f"predictions-{number:05}.tfrecord.gz"
+        with tf.io.TFRecordWriter(str(folder / name), "GZIP") as writer:
+            for record in records[start:stop]:
+                writer.write(record)
+        yield name
+    left, top, _, _, size = OPTICAL
+    matrix = [size, 0, left, 0, -size, top]
+    mixer = {
+        "projection": {"crs": CRS, "affine": {"doubleMatrix": matrix}},
+        "patchDimensions": [PATCH, PATCH],
+        "patchesPerRow": PATCHES[1],
+        "totalPatches": PATCHES[0] * PATCHES[1],
+    }
+    (folder / "predictions-mixer.json").write_text(json.dumps(mixer, indent=2) + "\n")
+    yield "predictions-mixer.json"
+
+
+def write_rasters(folder: Path) -> Iterator[str]:
+    """Write every GeoTIFF, and yield their names."""
     for name, raster in rasters().items():
         raster.write(folder / name)
+        yield name
+
+
+def main(folder: Path) -> None:
+    """Write every example into a folder and say how large each file is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    total = 0
+    for name in (*write_rasters(folder), *write_predictions(folder)):
         size = (folder / name).stat().st_size
         total += size
-        print(f"{name:18} {size:9,} bytes")
-    print(f"{'':18} {total:9,} bytes in all")
+        print(f"{name:30} {size:9,} bytes")
+    print(f"{'':30} {total:9,} bytes in all")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from types import MappingProxyType
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.memory import Memory
 from geobatch.execute.region import RegionResult
+from geobatch.execute.sources import Reader
 from geobatch.execute.stages import AssetRun, Shared, Task
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.observer import Observer
 from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord, BandTiles
-from geobatch.raster import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
@@ -126,11 +126,10 @@ def execute(
                     )
                 # What still runs of a failed asset ends on its own, and is heard of no more.
             active = [item for item in active if not item.is_failed]
-    except KeyboardInterrupt:
-        raise InterruptedRunError(
-            "interrupted; tiles in flight were finished and nothing was published",
-            hint="run the same command again: finished tiles are not written twice",
-        ) from None
+    except BaseException as error:  # noqa: BLE001 - raised again
+        # Tasks in flight may wait for pixels that are minutes away.
+        reader.cancel()
+        raise _failure(error)  # noqa: B904 - mostly the error itself
     finally:
         # Tasks that wait are dropped, those in flight finish: an object is put whole or not at all.
         pool.shutdown(wait=True, cancel_futures=True)
@@ -177,6 +176,15 @@ class _Active:
     def is_idle(self) -> bool:
         """Whether the stage is finished: every task was handed out and came back."""
         return self.in_flight == 0 and self.peek() is None
+
+
+def _failure(error: BaseException) -> BaseException:
+    if not isinstance(error, KeyboardInterrupt):
+        return error
+    return InterruptedRunError(
+        "interrupted; tiles in flight were finished and nothing was published",
+        hint="run the same command again: finished tiles are not written twice",
+    )
 
 
 def _result(

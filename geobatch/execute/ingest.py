@@ -11,8 +11,9 @@ import numpy as np
 
 from geobatch.errors import SourceError
 from geobatch.execute.pixels import Mask, Plane, Values
+from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
-from geobatch.raster import Reader, footprint_mask
+from geobatch.raster import footprint_mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,7 @@ def _mosaic(
     return planes
 
 
-def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Values:
+def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Any:
     return reader.read(
         source,
         indexes=indexes,

@@ -13,11 +13,12 @@ from geobatch.execute.ingest import ingest
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.planes import Box, StoredLevels
 from geobatch.execute.reduce import reduce_plane
+from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.model.tiles import parents_of
-from geobatch.raster import Reader, gdal_environment
+from geobatch.raster import gdal_environment
 from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
 

@@ -19,6 +19,7 @@ from geobatch.execute.memory import Memory, from_bytes, region_fingerprint, to_b
 from geobatch.execute.planes import StoredLevels
 from geobatch.execute.recode import recode_tiles
 from geobatch.execute.region import BandTask, Region, RegionResult, compute_region
+from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Codec, Grid
 from geobatch.model.digest import Digest
 from geobatch.model.plan import AssetChange, Start
@@ -31,7 +32,6 @@ from geobatch.model.record import (
     PageRef,
 )
 from geobatch.model.tiles import TileSet, parents_of
-from geobatch.raster import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from geobatch.errors import Problem
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
+from geobatch.model.look import FileStat
+from geobatch.model.records import Feature, Records
 
 Number: TypeAlias = int | float
 
@@ -170,24 +172,13 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileStat:
-    """What the file system says of a file; equal means unchanged, as far as stat can tell."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One raster of a tileset, placed on the tileset's canvas."""
 
     uri: str
-    """Uri as the spec gives it, globs and prefix expanded."""
+    """Uri as the spec gives it, globs and prefix expanded; of TFRecord shards, the mixer's."""
     digest: Digest
-    """Digest of the file's bytes."""
+    """What identifies its pixels."""
     row: int
     """Canvas row of the source's first row; may be negative under `grid.bounds`."""
     col: int
@@ -208,6 +199,16 @@ class Source:
     """Local path; empty when read back from a store."""
     stat: FileStat | None = field(default=None, compare=False)
     """The file as it was when it was digested."""
+    records: Records | None = field(default=None, compare=False)
+    """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of its files; None where they are not known."""
+        if self.stat is None:
+            return None
+        shards = self.records.shards if self.records is not None else ()
+        return self.stat.size + sum(shard.stat.size for shard in shards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +225,8 @@ class Tileset:
     """In the order of the spec, globs sorted by name."""
     has_own_crs: bool = field(default=False, compare=False)
     """Whether the spec, or a file beside the sources, says the CRS, and not the sources."""
+    features: tuple[Feature, ...] = ()
+    """What the records of TFRecord sources are read for; none of TIFFs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from geobatch.model.asset import (
 )
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.records import Feature
 
 Members: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -55,23 +56,7 @@ def recorded_json(asset: Asset) -> Members:
             for crs in (grid.geobox.crs for grid in asset.grids)
         ],
         "bands": [_recorded_band(band) for band in asset.bands],
-        "tilesets": [
-            {
-                "id": tileset.id,
-                "grid": tileset.grid,
-                "dtypes": list(tileset.dtypes),
-                "sources": [
-                    {
-                        "uri": source.uri,
-                        **source_json(source),
-                        **({"is_placed": True} if source.is_placed else {}),
-                    }
-                    for source in tileset.sources
-                ],
-                **({"has_own_crs": True} if tileset.has_own_crs else {}),
-            }
-            for tileset in asset.tilesets
-        ],
+        "tilesets": [_recorded_tileset(tileset) for tileset in asset.tilesets],
         "footprint": None
         if footprint is None
         else {"grid": footprint.grid, "points": points_json(footprint)},
@@ -178,6 +163,37 @@ def _visible_band(band: Band) -> Members:
     }
 
 
+def _recorded_tileset(tileset: Tileset) -> Members:
+    members: Members = {
+        "id": tileset.id,
+        "grid": tileset.grid,
+        "dtypes": list(tileset.dtypes),
+        "sources": [
+            {
+                "uri": source.uri,
+                **source_json(source),
+                **({"is_placed": True} if source.is_placed else {}),
+            }
+            for source in tileset.sources
+        ],
+    }
+    if tileset.has_own_crs:
+        members["has_own_crs"] = True
+    if tileset.features:
+        members["features"] = [_feature_json(feature) for feature in tileset.features]
+    return members
+
+
+def _feature_json(feature: Feature) -> Members:
+    return {
+        "name": feature.name,
+        "dtype": feature.dtype,
+        "depth": feature.depth,
+        "is_channels_last": feature.is_channels_last,
+        "margin": list(feature.margin),
+    }
+
+
 def _recorded_band(band: Band) -> Members:
     masking = band.masking
     return {
@@ -244,6 +260,10 @@ def _tileset(seen: Members) -> Tileset:
         dtypes=tuple(seen["dtypes"]),
         sources=tuple(Source(**source) for source in seen["sources"]),
         has_own_crs=seen.get("has_own_crs", False),
+        features=tuple(
+            Feature(**{**feature, "margin": (feature["margin"][0], feature["margin"][1])})
+            for feature in seen.get("features", ())
+        ),
     )
 
 

@@ -204,7 +204,9 @@ def changed_blocks(
     """
     found = {}
     for old, new in pairs:
-        before, after = tables(old), tables(new)
+        before = tables(old)
+        # The new one may have to be read for its table: not without need.
+        after = None if before is None else tables(new)
         changes = None if before is None or after is None else compare(before, after)
         if changes is not None:
             found[old, new] = changes

@@ -18,6 +18,7 @@ from geobatch.model.asset_json import (
 )
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.record import BandFingerprint
+from geobatch.model.records import channels_of
 
 ALGORITHM_EPOCH = 1
 """Raised whenever equal inputs would give other pixels or masks than before."""
@@ -99,6 +100,10 @@ def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
 def _channel_json(tileset: Tileset, index: int, *, has_sources: bool) -> Members:
     """Return one band of a tileset's mosaic: the order of the sources decides overlaps."""
     channel: Members = {"index": index % len(tileset.dtypes), "dtype": tileset.dtypes[index]}
+    if tileset.features:
+        # Of records it is known what is read: another feature beside it is no change.
+        feature, number = channels_of(tileset.features)[index]
+        channel["index"] = feature.to_json(number)
     if has_sources:
         channel["sources"] = [source_json(source) for source in tileset.sources]
     return channel

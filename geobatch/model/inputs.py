@@ -86,7 +86,7 @@ def inputs_of(
                     SourceInput(
                         uri=source.uri,
                         digest=source.digest,
-                        size=None if source.stat is None else source.stat.size,
+                        size=source.size,
                     )
                     for tileset in asset.tilesets
                     for source in tileset.sources

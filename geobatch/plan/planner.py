@@ -261,10 +261,9 @@ def _bytes_to_read(asset: Asset, work: Sequence[BandWork]) -> int:
             for name in {band.tileset, band.masking.tileset or band.tileset}:
                 shares[name] = max(share, shares.get(name, 0))
     return sum(
-        math.ceil(shares.get(tileset.id, 0) * source.stat.size)
+        math.ceil(shares.get(tileset.id, 0) * (source.size or 0))
         for tileset in asset.tilesets
         for source in tileset.sources
-        if source.stat is not None
     )
 
 

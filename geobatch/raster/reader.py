@@ -15,10 +15,10 @@ import numpy.typing as npt
 from rasterio.windows import Window
 
 from geobatch.errors import InternalError, SourceError
+from geobatch.files import check_unchanged, regular_file, stat
 from geobatch.model.asset import FileStat, Source
 from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.raster.file import check_unchanged, regular_file, stat
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +109,9 @@ class Reader:
         check_unchanged(source.path, source.uri, handle.stat)
         self._count(handle.sizes, window, list(indexes))
         return pixels
+
+    def cancel(self) -> None:
+        """Have reads that wait give up: none does."""
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified.

@@ -26,6 +26,7 @@ from geobatch.model.header import (
     header_to_text,
 )
 from geobatch.model.look import Look, file_stat
+from geobatch.model.records import Records
 from geobatch.spec.garbage import without_collecting
 
 HEADER_EPOCH = 1
@@ -61,6 +62,8 @@ class Inspected:
     """What identifies its pixels."""
     stat: FileStat
     """The file as it was then."""
+    records: Records | None = None
+    """The shards, if it is the mixer of some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +100,7 @@ def inspect(
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
     with without_collecting():
-        known = {} if cache is None or rehash else _trusted(cache.get_looks(names))
+        known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
         for name, look in known.items():
             header = _remembered(look, name, files[names[name]], crs)
             if header is not None:
@@ -139,7 +142,7 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
     return read
 
 
-def _trusted(looks: Mapping[str, Look]) -> dict[str, Look]:
+def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
     """Return those of some looks whose files are still the same."""
     trusted = {}
     for name, look in looks.items():

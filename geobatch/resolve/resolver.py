@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import replace
 
-from geobatch.errors import PlanError, Problem, SourceError, SpecError
+from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.asset import (
     Asset,
     Band,
@@ -19,14 +17,21 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.geobox import Crs, GeoBox, Transform
+from geobatch.model.geobox import Crs, Transform
 from geobatch.model.header import Header
+from geobatch.model.records import Feature
+from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.features import feature_index, free_name
+from geobatch.resolve.grids import grid_names
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
+from geobatch.resolve.records import look_up
+from geobatch.resolve.refusals import spec_error, unknown_band
+from geobatch.resolve.shards import inspect_shards
 from geobatch.resolve.stated import bare, complete
-from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
+from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand
 from geobatch.spec.garbage import without_collecting
 
 
@@ -47,17 +52,19 @@ def resolve(
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     files = {spec.id: expand(spec).tilesets for spec in specs.specs}
-    paths = {
-        file.path: file.uri for tilesets in files.values() for found in tilesets for file in found
-    }
-    inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
+    named = [file for tilesets in files.values() for found in tilesets for file in found]
+    rasters = {file.path: file.uri for file in named if not file.shards}
+    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash)
+    mixers = [file for file in named if file.shards]
+    exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
     with without_collecting():
         for spec in specs.specs:
             try:
-                resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
+                found = look_up(spec, files[spec.id], inspection.sources, exports.exports, read_crs)
+                resolver = _ImageResolver(spec, files[spec.id], found, read_crs)
                 assets.append(resolver.asset())
                 warnings += resolver.warnings
             except (PlanError, SourceError) as error:
@@ -66,8 +73,8 @@ def resolve(
                 raise type(error)(message, hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
-        sources_hashed=inspection.hashed,
-        sources_by_stat=inspection.by_stat,
+        sources_hashed=inspection.hashed + exports.hashed,
+        sources_by_stat=inspection.by_stat + exports.by_stat,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -79,13 +86,13 @@ class _ImageResolver:
         self,
         spec: ImageSpec,
         files: Sequence[Sequence[SourceFile]],
-        inspected: Mapping[Path, Inspected],
+        found: Sequence[Sequence[Inspected]],
         read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
         self.numbers = {tileset.id: number for number, tileset in enumerate(spec.tilesets)}
         self.files = files
-        self.inspected = inspected
+        self.found = found
         self.read_crs = read_crs
         self.headers: dict[int, list[Header]] = {}
         self.warnings: list[Problem] = []
@@ -97,7 +104,7 @@ class _ImageResolver:
         spec = self.spec
         band_specs = self._band_specs()
         canvases = self._canvases(band_specs)
-        names = _grid_names({id_: canvas.geobox for id_, canvas in canvases.items()})
+        names = grid_names({id_: canvas.geobox for id_, canvas in canvases.items()})
         footprint = self._footprint(band_specs, names)
         bands = tuple(
             self._band(number, band, canvases[band.tileset_id], names[band.tileset_id], footprint)
@@ -111,7 +118,7 @@ class _ImageResolver:
             grids=tuple(Grid(name=name, geobox=geobox) for name, geobox in grids.items()),
             bands=bands,
             tilesets=self._tilesets(band_specs, canvases, names),
-            array_bands=self._array_bands(bands),
+            array_bands=array_bands(spec, bands),
             tile=spec.tile,
             codec=spec.codec,
             properties=spec.properties,
@@ -126,15 +133,19 @@ class _ImageResolver:
     def _headers(self, tileset: str) -> list[Header]:
         number = self.numbers[tileset]
         if number not in self.headers:
-            self.headers[number] = [self._header(file) for file in self.files[number]]
+            found = zip(self.files[number], self.found[number], strict=True)
+            self.headers[number] = [self._header(file, one.header) for file, one in found]
         return self.headers[number]
 
-    def _header(self, file: SourceFile) -> Header:
-        header = self.inspected[file.path].header
-        if self.spec.skip_metadata_read:
+    def _header(self, file: SourceFile, header: Header) -> Header:
+        if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
         is_alone = file.world is None and file.projection is None
         return header if is_alone else complete(header, file, self.read_crs)
+
+    def _features(self, tileset: str) -> tuple[Feature, ...]:
+        records = self.found[self.numbers[tileset]][0].records
+        return () if records is None else records.features
 
     def _declared_crs(self, tileset: str) -> Crs | None:
         number = self.numbers[tileset]
@@ -144,10 +155,7 @@ class _ImageResolver:
         try:
             return self.read_crs(text)
         except ValueError as error:
-            raise self._spec_error(("tilesets", number, "crs"), "crs", str(error)) from None
-
-    def _spec_error(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> SpecError:
-        return SpecError((problem(self.spec, loc, rule, message, hint),))
+            raise spec_error(self.spec, ("tilesets", number, "crs"), "crs", str(error)) from None
 
     def _masks(self) -> dict[str, str]:
         """Return the mask tileset per band id; the empty id stands for every band."""
@@ -163,32 +171,35 @@ class _ImageResolver:
     def _band_specs(self) -> tuple[BandSpec, ...]:
         """Return the declared bands; else all bands that are no mask, named b1, b2, ..."""
         if self.spec.bands is not None:
-            for number, band in enumerate(self.spec.bands):
-                self._check_index(number, band)
-            return self.spec.bands
-        found: list[BandSpec] = []
+            return tuple(self._indexed(number, band) for number, band in enumerate(self.spec.bands))
+        found: dict[str, BandSpec] = {}
         for tileset in self.spec.tilesets:
             header = self._headers(tileset.id)[0]
             is_mask = tileset.id in self.mask_of.values()
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(header, index):
-                    name = f"b{len(found) + 1}"
-                    found.append(BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index))
+                    name = free_name(self._features(tileset.id), index, found)
+                    band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
+                    found[name] = band
         if not found:
-            raise self._spec_error(
-                ("tilesets",), "no-bands", "the tilesets hold no band that is not a mask"
+            raise spec_error(
+                self.spec, ("tilesets",), "no-bands", "the tilesets hold no band that is not a mask"
             )
         for number, mask in enumerate(self.spec.mask_bands):
             for place_, band_id in enumerate(mask.band_ids):
-                if band_id not in {band.id for band in found}:
+                if band_id not in found:
                     loc = ("mask_bands", number, "band_ids", place_)
-                    raise self._unknown_band(loc, band_id, len(found))
-        return tuple(found)
+                    raise unknown_band(self.spec, loc, band_id, list(found))
+        return tuple(found.values())
 
-    def _unknown_band(self, loc: Loc, band_id: str, count: int) -> SpecError:
-        message = f"there is no band `{band_id}`; without `bands`, they are named b1 to b{count}"
-        return self._spec_error(loc, "unknown-band", message)
+    def _indexed(self, number: int, band: BandSpec) -> BandSpec:
+        """Return a band whose feature, if it names one, is told by its index."""
+        if band.feature is None:
+            self._check_index(number, band)
+            return band
+        index = feature_index(self.spec, number, self._features(band.tileset_id))
+        return replace(band, tileset_band_index=index)
 
     def _is_own_mask(self, header: Header, index: int) -> bool:
         """Return whether a band is the file's alpha band and serves as its mask."""
@@ -202,7 +213,8 @@ class _ImageResolver:
     def _check_index(self, number: int, band: BandSpec) -> None:
         count = self._headers(band.tileset_id)[0].count
         if band.tileset_band_index >= count:
-            raise self._spec_error(
+            raise spec_error(
+                self.spec,
                 ("bands", number, "tileset_band_index"),
                 "band-index",
                 f"`{band.tileset_band_index}`: the sources of tileset `{band.tileset_id}` have"
@@ -235,7 +247,8 @@ class _ImageResolver:
         for file, header in zip(self.files[number], headers, strict=True):
             declared = sources[file.source].dimensions
             if declared is not None and declared != (header.width, header.height):
-                raise self._spec_error(
+                raise spec_error(
+                    self.spec,
                     ("tilesets", number, "sources", file.source, "dimensions"),
                     "dimensions",
                     f"`{declared[0]} x {declared[1]}`: `{file.uri}` has"
@@ -251,7 +264,8 @@ class _ImageResolver:
         if footprint.band_id:
             found = [band for band in bands if band.id == footprint.band_id]
             if not found:
-                raise self._unknown_band(("footprint", "band_id"), footprint.band_id, len(bands))
+                known = [band.id for band in bands]
+                raise unknown_band(self.spec, ("footprint", "band_id"), footprint.band_id, known)
             band = found[0]
         return Footprint(grid=names[band.tileset_id], points=footprint.points)
 
@@ -278,26 +292,6 @@ class _ImageResolver:
         )
         self.warnings += band_warnings(spec, number, band, decided)
         return decided
-
-    def _array_bands(self, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Return the declared array bands: of bands that there are, and on one grid each."""
-        grids = {band.id: band.grid for band in bands}
-        for name, members in self.spec.array_bands:
-            here: Loc = ("array_bands", name)
-            if name in grids:
-                raise self._spec_error(here, "duplicate-band", f"`{name}` is a band already")
-            for place_, member in enumerate(members):
-                if member not in grids:
-                    raise self._unknown_band((*here, place_), member, len(bands))
-                if grids[member] != grids[members[0]]:
-                    raise self._spec_error(
-                        (*here, place_),
-                        "array-grid",
-                        f"band `{member}` lies on grid `{grids[member]}`, and `{members[0]}` on"
-                        f" `{grids[members[0]]}`",
-                        "the bands of an array band lie on one grid",
-                    )
-        return self.spec.array_bands
 
     def _missing(self, number: int, band: BandSpec, dtype: str) -> tuple[Number, ...] | None:
         """Return the declared missing values in the band's dtype."""
@@ -370,7 +364,7 @@ class _ImageResolver:
         headers = [spot.header for spot in placed]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         declared = self._transforms(tileset)
-        looks = [self.inspected[file.path] for file in self.files[number]]
+        looks = self.found[number]
         sources = []
         rows = zip(self.files[number], placed, looks, declared, strict=True)
         for file, spot, known, transform in rows:
@@ -389,6 +383,7 @@ class _ImageResolver:
                     is_placed=transform is not None or known.header.transform is None,
                     path=header.path,
                     stat=known.stat,
+                    records=known.records,
                 )
             )
         return Tileset(
@@ -397,25 +392,5 @@ class _ImageResolver:
             dtypes=headers[0].dtypes,
             sources=tuple(sources),
             has_own_crs=self.crs[tileset] is not None or looks[0].header.crs is None,
+            features=self._features(tileset),
         )
-
-
-def _grid_names(planes: Mapping[str, GeoBox]) -> dict[str, str]:
-    """Return a grid name per tileset: the pixel size with its unit, such as `r10m`."""
-    names: dict[GeoBox, str] = {}
-    for plane in planes.values():
-        if plane in names:
-            continue
-        name = base = f"r{abs(plane.transform[0]):.9g}{_unit(plane.crs.cf)}"
-        number = 2
-        while name in names.values():
-            name, number = f"{base}_{number}", number + 1
-        names[plane] = name
-    return {tileset: names[plane] for tileset, plane in planes.items()}
-
-
-@lru_cache(maxsize=256)
-def _unit(cf: str) -> str:
-    """Return what stands behind a pixel size, from the CF attributes of a CRS."""
-    unit = json.loads(cf).get("x", {}).get("units", "")
-    return {"metre": "m", "m": "m", "degrees_east": "deg", "degree_east": "deg"}.get(unit, "")

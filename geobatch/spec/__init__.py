@@ -6,6 +6,7 @@ from geobatch.spec.lint import lint
 from geobatch.spec.load import load, problem, spec_files
 from geobatch.spec.nouns import (
     BandSpec,
+    FeatureSpec,
     FootprintSpec,
     ImageSpec,
     Loc,
@@ -13,12 +14,13 @@ from geobatch.spec.nouns import (
     Positions,
     SourceSpec,
     SpecSet,
+    TfrecordSpec,
     TilesetSpec,
 )
 from geobatch.spec.schema import schema
 
 __all__ = [
-    "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "lint", "load",
-    "problem", "schema", "spec_files", "validate",
+    "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
+    "Positions", "SourceFile", "SourceSpec", "SpecSet", "TfrecordSpec", "TilesetSpec", "expand",
+    "fmt_text", "lint", "load", "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

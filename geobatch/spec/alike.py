@@ -210,6 +210,7 @@ def _tilesets(
                 ),
                 dtype=tileset.dtype,
                 crs=tileset.crs,
+                tfrecord=tileset.tfrecord,
             )
             for i, tileset in enumerate(tilesets)
         ]

@@ -9,15 +9,23 @@ from dataclasses import dataclass, field
 from geobatch.errors import Problem
 from geobatch.model.asset import Codec
 from geobatch.spec.hints import did_you_mean, show
-from geobatch.spec.manifest import CodecManifest, Manifest, MissingDataManifest, SourceManifest
+from geobatch.spec.manifest import (
+    CodecManifest,
+    Manifest,
+    MissingDataManifest,
+    SourceManifest,
+    TfrecordManifest,
+)
 from geobatch.spec.nouns import (
     BandSpec,
+    FeatureSpec,
     FootprintSpec,
     ImageSpec,
     Loc,
     MaskBandSpec,
     Positions,
     SourceSpec,
+    TfrecordSpec,
     TilesetSpec,
 )
 from geobatch.spec.project import NO_PROJECT, Project
@@ -66,6 +74,10 @@ class Check:
     def _tilesets(self) -> None:
         ids = ((("tilesets", i, "id"), part.id) for i, part in enumerate(self.manifest.tilesets))
         self._unique(ids, "tileset")
+        for index, tileset in enumerate(self.manifest.tilesets):
+            names = tileset.tfrecord.features if tileset.tfrecord else []
+            here: Loc = ("tilesets", index, "tfrecord", "features")
+            self._unique((((*here, i), one.name) for i, one in enumerate(names)), "feature")
         if self.manifest.skip_metadata_read:
             self._all_told()
 
@@ -95,6 +107,10 @@ class Check:
         self._unique(ids, "band")
         for index, band in enumerate(bands):
             self._tileset(("bands", index), band.tileset_id)
+            loc = ("bands", index, "tileset_band_index")
+            if band.feature is not None and loc in self.positions.places:
+                message = f"the band is the feature {show(band.feature)} and has an index too"
+                self.report(loc, "feature", message, "leave the index away")
 
     def _array_bands(self) -> None:
         bands = {band.id for band in self.manifest.bands}
@@ -185,6 +201,7 @@ class Check:
                     sources=tuple(_source(source) for source in tileset.sources),
                     dtype=tileset.data_type,
                     crs=tileset.crs,
+                    tfrecord=_tfrecord(tileset.tfrecord),
                 )
                 for tileset in manifest.tilesets
             ),
@@ -193,6 +210,7 @@ class Check:
                     id=band.id,
                     tileset_id=only if band.tileset_id is None else band.tileset_id,
                     tileset_band_index=band.tileset_band_index,
+                    feature=band.feature,
                     missing_data=_values(band.missing_data),
                     pyramiding_policy=band.pyramiding_policy,
                 )
@@ -206,6 +224,7 @@ class Check:
                 MaskBandSpec(
                     tileset_id=only if mask.tileset_id is None else mask.tileset_id,
                     band_ids=tuple(dict.fromkeys(mask.band_ids)),
+                    feature=mask.feature,
                 )
                 for mask in manifest.mask_bands
             ),
@@ -298,6 +317,24 @@ def _source(source: SourceManifest) -> SourceSpec:
         if affine
         else None,
         dimensions=(size.width, size.height) if size else None,
+    )
+
+
+def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
+    if tfrecord is None:
+        return None
+    columns, rows = tfrecord.kernel_size
+    return TfrecordSpec(
+        kernel_size=(columns, rows),
+        features=tuple(
+            FeatureSpec(
+                name=feature.name,
+                dtype=feature.data_type,
+                is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
+            )
+            for feature in tfrecord.features
+        ),
+        dtype=tfrecord.data_type,
     )
 
 

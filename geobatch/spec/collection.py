@@ -322,7 +322,13 @@ class _Maker:
             sources[number] = SourceSpec(
                 uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
             )
-        return TilesetSpec(id=tileset.id, sources=tuple(sources), dtype=tileset.dtype, crs=crs)
+        return TilesetSpec(
+            id=tileset.id,
+            sources=tuple(sources),
+            dtype=tileset.dtype,
+            crs=crs,
+            tfrecord=tileset.tfrecord,
+        )
 
 
 def _kind(value: Plain) -> str:

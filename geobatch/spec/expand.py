@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from geobatch.errors import Problem
@@ -16,16 +16,20 @@ from geobatch.spec.files import (
     unmatched,
     unusable,
 )
-from geobatch.spec.hints import show
+from geobatch.spec.hints import listed, show
 from geobatch.spec.load import drafts, problem, raise_all
 from geobatch.spec.nouns import ImageSpec, Loc, SourceSpec, SpecSet
 from geobatch.spec.project import Place
 from geobatch.spec.sidecars import PROJECTION, WORLD, is_placing, refusal, suffix_of
 
+SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
+"""Endings of TFRecord files; beside a mixer, shards may bear any name."""
+MIXER = ".json"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One file that a source of a spec names."""
+    """One file that a source of a spec names, or the mixer of TFRecord shards."""
 
     uri: str
     """As the spec spells it, prefix put and glob followed."""
@@ -39,6 +43,8 @@ class SourceFile:
     """World file that places it, if one is declared."""
     projection: Path | None = None
     """File with the WKT of its CRS, if one is declared."""
+    shards: tuple[SourceFile, ...] = ()
+    """Shards that a mixer places, in the order of their records; none where this is a TIFF."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +91,7 @@ def _is_there(spec: ImageSpec, folder: Path) -> bool:
         len(source.uris) == 1
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
+        and not _is_of_records(uri)
         for tileset in spec.tilesets
         for source in tileset.sources
     )
@@ -97,55 +104,67 @@ def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
         tuple(
             found
             for number, source in enumerate(tileset.sources)
-            for found in _find(spec, folder, (index, number), source, problems)
+            for found in _source(spec, folder, (index, number), source, problems)
         )
         for index, tileset in enumerate(spec.tilesets)
     )
     return Expansion(tilesets=tilesets), problems
 
 
-def _find(
+def _source(
     spec: ImageSpec,
     folder: Path,
     place: tuple[int, int],
     source: SourceSpec,
     problems: list[Problem],
-) -> Iterator[SourceFile]:
+) -> list[SourceFile]:
+    """Return the files of a source: each a raster, or one mixer with its shards."""
     loc = ("tilesets", place[0], "sources", place[1])
     spots = [spec.project.place(spec.uri_prefix + uri, folder) for uri in source.uris]
-    literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
-    _check_beside(spec, loc, spots, literal, problems)
-    world = next((s for s in spots[1:] if suffix_of(s.name) in WORLD), None)
-    projection = next((s for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
+    count = len(problems)
+    found = [
+        SourceFile(uri=uri, path=path, source=place[1], uri_index=index)
+        for index, spot in enumerate(spots)
+        for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
+    ]
+    names = (*(spot.name for spot in spots), *(file.uri for file in found))
+    if any(_is_of_records(name) for name in names):
+        is_whole = len(problems) == count
+        return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
+    _check_beside(spec, loc, spots, problems)
     for index, spot in enumerate(spots):
-        here = (*loc, "uris", index)
-        if complaint := unusable(spot.name):
-            problems.append(problem(spec, here, "unsupported-uri", *complaint))
-        elif index not in literal:
-            for name in _names(spec, loc, index, spot, problems):
-                uri, path = spot.uri_of(name), spot.folder / name
-                yield SourceFile(uri=uri, path=path, source=place[1], uri_index=index)
-        elif not is_file(spot.name, spot.folder):
-            problems.append(problem(spec, here, "missing-file", *missing(spot)))
-        elif not (index and is_placing(spot.name)):
-            yield SourceFile(
-                uri=spot.uri,
-                path=spot.path,
-                source=place[1],
-                uri_index=index,
-                world=world.path if world else None,
-                projection=projection.path if projection else None,
-            )
+        matched = sum(file.uri_index == index for file in found)
+        for key in ("affine_transform", "dimensions"):
+            if matched > 1 and getattr(source, key) is not None:
+                message = f"`{key}` of one file, but {show(spot.uri)} matches {matched}"
+                hint = "one source per file, each with its own"
+                problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
+    return _with_sidecars(spots, found)
+
+
+def _find(
+    spec: ImageSpec, loc: Loc, spot: Place, problems: list[Problem]
+) -> Iterator[tuple[str, Path]]:
+    """Yield uri and path of the files that a uri names, the glob followed."""
+    if complaint := unusable(spot.name):
+        problems.append(problem(spec, loc, "unsupported-uri", *complaint))
+    elif not is_literal(spot.name, spot.folder):
+        names = matches(spot.name, spot.folder)
+        if not names:
+            problems.append(problem(spec, loc, "missing-file", *unmatched(spot)))
+        for name in names:
+            yield spot.uri_of(name), spot.folder / name
+    elif is_file(spot.name, spot.folder):
+        yield spot.uri, spot.path
+    else:
+        problems.append(problem(spec, loc, "missing-file", *missing(spot)))
 
 
 def _check_beside(
-    spec: ImageSpec,
-    loc: Loc,
-    spots: Sequence[Place],
-    literal: Sequence[int],
-    problems: list[Problem],
+    spec: ImageSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
 ) -> None:
     """Report a file that may not stand beside others in one source."""
+    literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
     if len(spots) == 1 or not literal:
         return
     is_of_one = 0 in literal
@@ -157,18 +176,39 @@ def _check_beside(
             return
 
 
-def _names(
-    spec: ImageSpec, loc: Loc, index: int, spot: Place, problems: list[Problem]
-) -> list[str]:
-    """Return the files that a glob matches, below the folder of its place."""
-    names = matches(spot.name, spot.folder)
-    if not names:
-        at = (*loc, "uris", index)
-        problems.append(problem(spec, at, "missing-file", *unmatched(spot)))
-    source = spec.tilesets[int(loc[1])].sources[int(loc[3])]
-    for key in ("affine_transform", "dimensions"):
-        if len(names) > 1 and getattr(source, key) is not None:
-            message = f"`{key}` of one file, but {show(spot.uri)} matches {len(names)}"
-            hint = "one source per file, each with its own"
-            problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
-    return names
+def _with_sidecars(spots: Sequence[Place], found: Sequence[SourceFile]) -> list[SourceFile]:
+    """Return the rasters among some files, with the files beside them that place them."""
+    world = next((s.path for s in spots[1:] if suffix_of(s.name) in WORLD), None)
+    projection = next((s.path for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
+    return [
+        replace(file, world=world, projection=projection)
+        if is_literal(spots[file.uri_index].name, spots[file.uri_index].folder)
+        else file
+        for file in found
+        if not (file.uri_index and is_placing(spots[file.uri_index].name))
+    ]
+
+
+def _is_of_records(uri: str) -> bool:
+    return uri.lower().endswith((*SHARDS, MIXER))
+
+
+def _records(
+    spec: ImageSpec, loc: Loc, found: list[SourceFile], problems: list[Problem]
+) -> list[SourceFile]:
+    """Return the mixer among some files, with the others as its shards."""
+    mixers = [file for file in found if file.uri.lower().endswith(MIXER)]
+    shards = tuple(file for file in found if file not in mixers)
+    if len(mixers) == 1 and shards:
+        return [replace(mixers[0], shards=shards)]
+    if not mixers:
+        message = f"TFRecord files, but no mixer: {listed(file.uri for file in shards)}"
+        hint = "add the mixer that the export wrote, `*-mixer.json`, to `uris`"
+    elif shards:
+        message = f"{len(mixers)} mixers: {listed(file.uri for file in mixers)}"
+        hint = "one source per export: its shards and its mixer"
+    else:
+        message = f"a mixer, but no TFRecord files: {listed(file.uri for file in mixers)}"
+        hint = "add its shards to `uris`, as in `[pred-*.tfrecord.gz, pred-mixer.json]`"
+    problems.append(problem(spec, loc, "mixer", message, hint))
+    return []

@@ -20,14 +20,16 @@ from geobatch.spec.read import MAX_BYTES, Reading
 SUFFIXES = (".yaml", ".yml", ".json")
 _OTHERS = frozenset({"geobatch.json", "zarr.json"})
 """Documents of a store and of a Zarr tree: what lies beside or below them is no spec."""
+_MIXER_KEYS = (b'"patchDimensions"', b'"patchesPerRow"', b'"totalPatches"')
+_MIXER_BYTES = 64 << 10
 
 
 def load(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
-    a dot are passed over, and so are project files, stores and Zarr trees. Sources are not looked
-    at: `validate` does that too.
+    a dot are passed over, and so are project files, stores, Zarr trees, and mixers of TFRecord
+    exports. Sources are not looked at: `validate` does that too.
 
     Args:
         paths: Files or folders; messages name them as they are given.
@@ -158,8 +160,22 @@ def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield os.path.join(parent, name)  # noqa: PTH118
+            path = os.path.join(parent, name)  # noqa: PTH118
+            is_named_so = name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            if is_named_so and not _is_mixer(path):
+                yield path
+
+
+def _is_mixer(path: str) -> bool:
+    """Return whether a file is the mixer of an export, which lies where the specs lie at times."""
+    if not path.lower().endswith(".json"):
+        return False
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123 - likewise
+            data = stream.read(_MIXER_BYTES + 1)
+    except OSError:
+        return False
+    return len(data) <= _MIXER_BYTES and all(key in data for key in _MIXER_KEYS)
 
 
 def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:

@@ -90,11 +90,44 @@ class SourceManifest(Part):
 
     uris: Annotated[list[Text], Field(min_length=1)] = []
     """One path, relative to the spec file, and its `.tfw` and `.prj` if there are any; a glob gives
-    one source per file, sorted by name."""
+    one source per file, sorted by name. Or the TFRecord shards of one export, in order, and its
+    mixer."""
     affine_transform: AffineManifest | None = None
     """Placement, for a file that does not tell its own."""
     dimensions: DimensionsManifest | None = None
     """Size, which the file must have; needed only with `skip_metadata_read`."""
+
+
+class FeatureManifest(Part):
+    """One feature of TFRecord records; may be written as its name alone."""
+
+    required: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: Text = "_"
+    """Its key in the records."""
+    data_type: DataTypeName = None
+    """Pixel type, where that of the tileset's features shall not hold."""
+    axis_order: Literal["CHW", "HWC"] | None = None
+    """Of several values per pixel: band by band (CHW), or pixel by pixel (HWC)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class TfrecordManifest(Part):
+    """How the records of TFRecord sources are read."""
+
+    kernel_size: Annotated[
+        list[Annotated[int, Field(ge=0, le=2**16)]], Field(min_length=2, max_length=2)
+    ] = [0, 0]
+    """[columns, rows] that patches overlap by; the margin, half of it a side, is cut off."""
+    features: list[FeatureManifest] = []
+    """Those to read, in the order of the bands; by default those that the bands name."""
+    data_type: DataTypeName = None
+    """Pixel type of the features; by default FLOAT for float_list, INT64 for int64_list, and UINT8
+    for bytes_list, whose bytes are little-endian pixels."""
 
 
 class TilesetManifest(Part):
@@ -114,6 +147,8 @@ class TilesetManifest(Part):
     """Authority code such as `EPSG:32633`, or WKT, where the file's own shall not hold."""
     sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
     """Rasters; where they overlap, the later wins where it is valid."""
+    tfrecord: TfrecordManifest | None = None
+    """How records are read, where the sources are TFRecord shards."""
 
 
 class MissingDataManifest(Part):
@@ -135,6 +170,8 @@ class BandManifest(Part):
     """Tileset that feeds the band; may be left away when there is one."""
     tileset_band_index: Index = 0
     """Zero-based band of the tileset's files."""
+    feature: Text | None = None
+    """Feature of the tileset's records, in place of an index."""
     pyramiding_policy: PolicyName = None
     """How 2x2 pixels become one; the asset's policy by default."""
     missing_data: MissingDataManifest | None = None
@@ -148,6 +185,8 @@ class MaskBandManifest(Part):
     """Tileset whose last band is the mask; may be left away when there is one."""
     band_ids: list[str] = []
     """Bands that it masks; all when empty."""
+    feature: Text | None = None
+    """Feature of the tileset's records that is the mask, in place of its last band."""
 
 
 class PointManifest(Part):

@@ -26,6 +26,30 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """One feature of TFRecord records."""
+
+    name: str
+    """Its key in the records."""
+    dtype: str | None = None
+    """Numpy name of the pixel type; None to follow the tileset."""
+    is_channels_last: bool | None = None
+    """Whether the values of a pixel stand together; None for one value per pixel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfrecordSpec:
+    """How the records of a tileset's TFRecord sources are read."""
+
+    kernel_size: tuple[int, int] = (0, 0)
+    """(columns, rows) that patches may be larger by than the mixer says."""
+    features: tuple[FeatureSpec, ...] = ()
+    """In the order of the bands; empty for those that the bands name."""
+    dtype: str | None = None
+    """Numpy name of the pixel type of features without their own; None to follow the tileset."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TilesetSpec:
     """Sources that share one structure."""
 
@@ -37,6 +61,8 @@ class TilesetSpec:
     """Numpy name of the pixel type; None for the files' own."""
     crs: str | None = None
     """Authority code or WKT; None for the files' own."""
+    tfrecord: TfrecordSpec | None = None
+    """How records are read; None for TIFFs, or where nothing need be said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +75,8 @@ class BandSpec:
     """An existing tileset."""
     tileset_band_index: int = 0
     """Zero-based."""
+    feature: str | None = None
+    """Feature of the tileset's records, in place of an index."""
     missing_data: tuple[Number, ...] | None = None
     """Masked values; empty to ignore the file's nodata; None to follow the asset."""
     pyramiding_policy: Policy | None = None
@@ -63,6 +91,8 @@ class MaskBandSpec:
     """An existing tileset."""
     band_ids: tuple[str, ...] = ()
     """Masked bands; all when empty."""
+    feature: str | None = None
+    """Feature of the tileset's records that is the mask; None for its last band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,10 +35,11 @@ def schema() -> dict[str, Any]:
     rule = definitions["ForEachManifest"]["properties"]
     for name in ("files", "pattern"):
         _allow_one(rule, name)
-    codec = definitions["CodecManifest"]
-    names = codec["properties"]["name"]["enum"]
-    words = {"description": codec.pop("description")}
-    definitions["CodecManifest"] = words | {"anyOf": [{"enum": names}, codec]}
+    for name in ("CodecManifest", "FeatureManifest"):
+        whole = definitions[name]
+        words = {"description": whole.pop("description")}
+        short = {k: v for k, v in whole["properties"]["name"].items() if k != "description"}
+        definitions[name] = words | {"anyOf": [short, whole]}
     is_collection = {"properties": {"kind": {"const": "image_collection"}}, "required": ["kind"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -183,6 +183,12 @@ def _check_name(value: str) -> str:
     return value
 
 
+def is_band_id(value: str) -> bool:
+    """Return whether a text may name a band."""
+    is_name = re.fullmatch(BAND_ID, value) and not value.endswith("\n")
+    return bool(is_name) and value not in RESERVED_BANDS
+
+
 def _check_band_id(value: str) -> str:
     if not re.fullmatch(BAND_ID, value) or value.endswith("\n"):
         hint = "letters, digits, `_` and `-`"

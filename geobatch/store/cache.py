@@ -21,7 +21,7 @@ from geobatch.store.tilestore import IDENTITY
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
 
-_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND = range(5)
+_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS = range(6)
 _START = struct.Struct("<QQQqqq32s32sBH")
 
 
@@ -94,6 +94,15 @@ class SourceCache:
     def put_table(self, digest: Digest, table: BlockTable) -> None:
         """Remember the block table of a source."""
         self._file.put(_TABLE, bytes.fromhex(digest), table.to_bytes())
+
+    def get_records(self, digest: Digest) -> bytes | None:
+        """Return the digests of a TFRecord shard's records, one after another, or None."""
+        key = bytes.fromhex(digest)
+        return self._file.get(_RECORDS, [key]).get(key)
+
+    def put_records(self, digest: Digest, records: bytes) -> None:
+        """Remember the digests of a shard's records, by the digest of the shard."""
+        self._file.put(_RECORDS, bytes.fromhex(digest), records)
 
     def get_crs(self, name: str) -> str | None:
         """Return the CRS, as JSON, that stands for a name, or None."""

@@ -1,1 +1,6 @@
-"""TFRecord files with their mixers. Owns tensorflow, which is imported when one is touched."""
+"""TFRecord files with their mixers, read and written. Owns tensorflow, imported when needed."""
+
+from geobatch.tfrecord.reader import Reader
+from geobatch.tfrecord.stream import RecordCache
+
+__all__ = ["Reader", "RecordCache"]

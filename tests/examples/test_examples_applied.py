@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
+import tensorflow as tf
 import zarr
 
 from geobatch.spec import fmt_text, validate
@@ -152,3 +153,40 @@ def test_optical_keeps_both_resolutions(store: Path, band: str, name: str, index
     else:
         assert attributes["scale_factor"] == 0.0001
         assert attributes["add_offset"] == -0.1
+
+
+def predicted(name: str, shape: list[int], kind: str) -> Pixels:
+    """Return a feature of the predictions as a plane, by plain TensorFlow."""
+    shards = sorted(str(path) for path in DATA.glob("predictions-*.tfrecord.gz"))
+    wanted = tf.io.FixedLenFeature(shape, kind)
+    patches = []
+    for record in tf.data.TFRecordDataset(shards, "GZIP"):
+        values = tf.io.parse_single_example(record, {name: wanted})[name].numpy()
+        if kind == "string":
+            values = np.frombuffer(values, dtype=np.uint8).reshape(80, 80)
+        patches.append(values[8:-8, 8:-8])
+    rows = [np.hstack(patches[start : start + 6]) for start in range(0, 30, 6)]
+    return np.vstack(rows)
+
+
+def test_predictions_are_placed_and_masked(store: Path) -> None:
+    forest, classes = (
+        predicted("forest", [80, 80], "float32"),
+        predicted("class", [80, 80], "int64"),
+    )
+    clear = predicted("clear", [], "string")
+    assert set(np.unique(clear)) == {0, 128, 255}
+    zero, one = levels_of(store, "island/predictions", "forest")
+    found = read(zero)
+    assert np.array_equal(found[clear > 0], forest[clear > 0])
+    assert np.isnan(found[clear == 0]).all()
+    assert np.array_equal(read(zero.with_name("forest.mask")), clear)
+    top, _ = levels_of(store, "island/predictions", "class")
+    assert np.array_equal(read(top)[clear > 0], classes[clear > 0])
+    whole = (blocks(clear) == 255).all(axis=2)
+    means = blocks(forest).astype(np.float64).mean(axis=2).astype(np.float32)
+    assert np.array_equal(read(one)[whole], means[whole])
+    # They lie upon the scene that they were made of: its water is where theirs is.
+    scene = zarr.open_group(store / "zarr/island/optical/20250614", mode="r")
+    group = zarr.open_group(zero.parent, mode="r")
+    assert group.attrs["spatial:transform"] == scene["r10m/0"].attrs["spatial:transform"]

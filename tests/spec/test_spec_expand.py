@@ -166,3 +166,38 @@ def test_a_dangling_link(data: Path) -> None:
     (data / "specs" / "data" / "link.tif").symlink_to("nowhere")
     (found,) = problems_of(data, "[{uris: [data/link.tif]}]")
     assert "link leads nowhere" in found.message
+
+
+def test_shards_and_their_mixer_are_one_source(data: Path) -> None:
+    for name in ("p-00001.tfrecord.gz", "p-00000.tfrecord.gz", "q", "p-mixer.json"):
+        (data / "specs" / name).touch()
+    ((mixer,),) = files_of(data, "[{uris: [q, p-*]}]").tilesets
+    assert (mixer.uri, mixer.path) == ("p-mixer.json", data / "specs" / "p-mixer.json")
+    assert [shard.uri for shard in mixer.shards] == [
+        "q", "p-00000.tfrecord.gz", "p-00001.tfrecord.gz",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("[p.tfrecord]", "TFRecord files, but no mixer: `p.tfrecord`"),
+        ("[p.tfrecord, p.TFRecord.gz]", "no mixer: `p.tfrecord`, `p.TFRecord.gz`"),
+        ("[m.json]", "a mixer, but no TFRecord files: `m.json`"),
+        ("[m.json, n.json, p.tfrecord]", "2 mixers: `m.json`, `n.json`"),
+        ("['*.tfrecord']", "no mixer: `p.tfrecord`"),
+    ],
+)
+def test_shards_want_one_mixer_and_a_mixer_wants_shards(data: Path, names: str, words: str) -> None:
+    for name in ("p.tfrecord", "p.TFRecord.gz", "m.json", "n.json"):
+        (data / "specs" / name).touch()
+    (problem,) = problems_of(data, f"[{{uris: {names}}}]")
+    assert problem.rule == "mixer"
+    assert words in problem.message
+    assert problem.hint
+
+
+def test_a_missing_shard_is_all_that_is_said(data: Path) -> None:
+    (data / "specs" / "m.json").touch()
+    (problem,) = problems_of(data, "[{uris: ['p-*.tfrecord', m.json]}]")
+    assert (problem.rule, problem.message) == ("missing-file", "no file matches `p-*.tfrecord`")

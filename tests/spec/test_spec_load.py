@@ -301,3 +301,13 @@ def test_import_stays_light() -> None:
     code = f"import sys, geobatch.spec; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_mixer_in_a_folder_of_specs_is_no_spec(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    mixer = tmp_path / "data" / "pred-mixer.json"
+    mixer.write_text('{"patchDimensions": [1, 1], "patchesPerRow": 1, "totalPatches": 1}')
+    (tmp_path / "a.yaml").write_text("id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n")
+    assert [spec.id for spec in load([tmp_path]).specs] == ["a"]
+    with pytest.raises(SpecError):  # asked for by name, it is judged
+        load([mixer])

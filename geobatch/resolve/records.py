@@ -1,0 +1,139 @@
+"""TFRecord exports among the sources of an image: headers like those of TIFFs, and how to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from geobatch.errors import PlanError, SourceError
+from geobatch.model.geobox import Crs
+from geobatch.model.header import Header
+from geobatch.model.records import Feature, Records, channels_of
+from geobatch.resolve.features import decide_features, feature_error
+from geobatch.resolve.inspect import Inspected
+from geobatch.resolve.shards import Found
+from geobatch.spec import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+
+
+def look_up(
+    spec: ImageSpec,
+    files: Sequence[Sequence[SourceFile]],
+    sources: Mapping[Path, Inspected],
+    exports: Mapping[SourceFile, Found],
+    read_crs: Callable[[str], Crs],
+) -> list[list[Inspected]]:
+    """Return what is known of each source of an image, tileset by tileset.
+
+    Args:
+        spec: The image.
+        files: Its files, per tileset.
+        sources: What was found of TIFFs, by path.
+        exports: What was found of TFRecord exports, by mixer and shards.
+        read_crs: Returns the CRS that a text names.
+
+    Raises:
+        SpecError: The spec names features in a way that cannot be, or where there are none.
+        SourceError: A mixer or a first record does not say what it should.
+        PlanError: Sources of one tileset are of two kinds, or have other features.
+    """
+    found = []
+    for number, named in enumerate(files):
+        found.append(
+            [
+                _decided(exports[file], spec, number, read_crs)
+                if file.shards
+                else sources[file.path]
+                for file in named
+            ]
+        )
+        _check_alike(spec, number, named, found[-1])
+    return found
+
+
+def _check_alike(
+    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Inspected]
+) -> None:
+    """Check that the sources of a tileset are all TIFFs, or have the same features."""
+    first = found[0]
+    if first.records is None:
+        _check_plain(spec, number)
+    for file, other in zip(files, found, strict=True):
+        one = [] if first.records is None else list(first.records.features)
+        two = [] if other.records is None else list(other.records.features)
+        if one != two:
+            raise PlanError(
+                f"sources of one tileset differ in their features: `{files[0].uri}` has"
+                f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
+                hint="put them into tilesets of their own",
+            )
+
+
+def _shown(features: Sequence[Feature]) -> str:
+    shown = (
+        f"`{one.name}` ({one.dtype.upper()}, {one.depth} per pixel, margin {one.margin[1]} x"
+        f" {one.margin[0]})"
+        for one in features
+    )
+    return ", ".join(shown) or "none, it is a TIFF"
+
+
+def _check_plain(spec: ImageSpec, number: int) -> None:
+    """Check that a tileset of TIFFs is not said to have features."""
+    tileset = spec.tilesets[number]
+    locs: list[Loc] = [] if tileset.tfrecord is None else [("tilesets", number, "tfrecord")]
+    named: list[tuple[Loc, BandSpec | MaskBandSpec]] = [
+        *((("bands", index), band) for index, band in enumerate(spec.bands or ())),
+        *((("mask_bands", index), mask) for index, mask in enumerate(spec.mask_bands)),
+    ]
+    locs += [
+        (*loc, "feature")
+        for loc, part in named
+        if part.tileset_id == tileset.id and part.feature is not None
+    ]
+    if locs:
+        message = f"the sources of tileset `{tileset.id}` are no TFRecord files"
+        raise feature_error(spec, locs[0], message, "leave the key away")
+
+
+def _decided(
+    found: Found, spec: ImageSpec, number: int, read_crs: Callable[[str], Crs]
+) -> Inspected:
+    """Return an export as a source that is known before its pixels are read."""
+    mixer = found.mixer
+    try:
+        crs = read_crs(mixer.crs)
+    except ValueError as error:
+        raise SourceError(
+            f"`{found.mixer_file.uri}`: {error}", hint="give `crs` to the tileset in the spec"
+        ) from None
+    features = decide_features(found, spec, number)
+    channels = channels_of(features)
+    nothing = (None,) * len(channels)
+    header = Header(
+        uri=found.mixer_file.uri,
+        path=found.mixer_file.path,
+        width=mixer.size[1],
+        height=mixer.size[0],
+        dtypes=tuple(feature.dtype for feature, _ in channels),
+        transform=mixer.transform,
+        crs=crs,
+        nodata=nothing,
+        mask=None,
+        alpha_index=None,
+        descriptions=nothing,
+        units=nothing,
+        scales=nothing,
+        offsets=nothing,
+        palettes=nothing,
+        block=mixer.patch,
+        is_pixel_interleaved=len(channels) > 1,
+        compression="NONE",
+        is_lossy=False,
+        overviews=0,
+    )
+    records = Records(
+        shards=found.shards, mixer=mixer, features=features, record_bytes=found.record_bytes
+    )
+    return Inspected(
+        header=header, digest=found.digest, stat=found.mixer_file.stat, records=records
+    )

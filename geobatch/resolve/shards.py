@@ -1,0 +1,172 @@
+"""Looks at TFRecord shards and mixers: by their stat where that tells enough."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from geobatch.errors import SourceError
+from geobatch.files import check_unchanged, explain, regular_file
+from geobatch.model.digest import Json
+from geobatch.model.look import Look
+from geobatch.model.records import Mixer, Shard, records_digest
+from geobatch.resolve.inspect import LookCache, trusted_looks
+from geobatch.spec import SourceFile
+from geobatch.tfrecord.mixer import MAX_BYTES, parse_mixer
+from geobatch.tfrecord.shard import identify_shard
+
+LOOK_EPOCH = 1
+"""Raised whenever equal files would get other looks than before."""
+_MAKER = f"tfrecord {LOOK_EPOCH}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found of an export, before its features are chosen."""
+
+    mixer: Mixer
+    """Where its patches lie."""
+    mixer_file: Shard
+    """The mixer's own file."""
+    shards: tuple[Shard, ...]
+    """In the order of the records."""
+    features: Mapping[str, tuple[str, int]]
+    """(kind, number of values) of each feature of the first record; bytes for `bytes_list`."""
+    first: str
+    """Uri of the shard that has the first record."""
+    record_bytes: int
+    """Length of that record."""
+
+    @property
+    def digest(self) -> str:
+        """What identifies its pixels."""
+        return records_digest(self.shards, self.mixer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardInspection:
+    """Looks at all the exports of a run."""
+
+    exports: Mapping[SourceFile, Found]
+    """By mixer and shards."""
+    hashed: int
+    """How many had files that were read to be identified."""
+    by_stat: int
+    """How many were known by the stat of their files."""
+
+
+def inspect_shards(
+    files: Sequence[SourceFile],
+    *,
+    cache: LookCache | None = None,
+    workers: int = 1,
+    rehash: bool = False,
+) -> ShardInspection:
+    """Look at exports: mixers with their shards.
+
+    A shard is digested as it is; nothing is decoded but the first record of the first one.
+
+    Args:
+        files: The mixers.
+        cache: What is known from earlier runs, and is told of this one.
+        workers: Threads that digest files.
+        rehash: Whether to believe no earlier look.
+
+    Raises:
+        SourceError: A file is missing, cannot be read, changed meanwhile, or is no mixer or shard.
+    """
+    mixers = {os.fspath(file.path): file for file in files}
+    parts = {os.fspath(part.path): part for file in files for part in (file, *file.shards)}
+    before = {} if cache is None else cache.get_looks(parts)
+    before = {name: look for name, look in before.items() if look.maker == _MAKER}
+    looks = {} if rehash else trusted_looks(before)
+    others = [part for name, part in parts.items() if name not in looks]
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="shard") as pool:
+        is_mixer = [os.fspath(part.path) in mixers for part in others]
+        for part, look in zip(others, pool.map(_look, others, is_mixer), strict=True):
+            name = os.fspath(part.path)
+            old = before.get(name)
+            # Of the same bytes it is known what is in them.
+            is_same = old is not None and old.digest == look.digest
+            looks[name] = replace(look, header=old.header) if old and is_same else look
+            if cache is not None:
+                cache.put_looks({name: looks[name]})
+    exports = {file: _found(file, looks, cache) for file in dict.fromkeys(files)}
+    fresh = set(others)
+    hashed = sum(not fresh.isdisjoint((file, *file.shards)) for file in exports)
+    return ShardInspection(exports=exports, hashed=hashed, by_stat=len(exports) - hashed)
+
+
+def _look(part: SourceFile, is_mixer: bool) -> Look:
+    time_ns = time.time_ns()
+    digest, stat = identify_shard(part.path, part.uri)
+    return Look(
+        stat=stat,
+        time_ns=time_ns,
+        digest=digest,
+        header=_text(part) if is_mixer else "",
+        crs="",
+        is_linked=os.path.realpath(part.path) != os.fspath(part.path),
+        maker=_MAKER,
+    )
+
+
+def _text(mixer: SourceFile) -> str:
+    real = regular_file(mixer.path, mixer.uri)
+    try:
+        with real.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise SourceError(f"`{mixer.uri}`: a mixer has at most {MAX_BYTES} bytes, got more")
+        return data.decode()
+    except OSError as error:
+        raise SourceError(f"`{mixer.uri}`: cannot be read: {explain(error)}") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"`{mixer.uri}`: the mixer is no JSON: {error}") from None
+
+
+def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) -> Found:
+    mixer_file = _shard(file, looks[os.fspath(file.path)])
+    mixer = parse_mixer(looks[os.fspath(file.path)].header, file.uri)
+    shards = tuple(_shard(part, looks[os.fspath(part.path)]) for part in file.shards)
+    for part, shard in zip(file.shards, shards, strict=True):
+        described: Json = json.loads(_described(part, shard, looks, cache))
+        if described:
+            return Found(
+                mixer=mixer,
+                mixer_file=mixer_file,
+                shards=shards,
+                features={name: (kind, n) for name, (kind, n) in described["features"].items()},
+                first=part.uri,
+                record_bytes=described["bytes"],
+            )
+    raise SourceError(
+        f"`{file.uri}`: expected {mixer.total} records, got none in {len(shards)} shards",
+        hint="name all shards of the export, in order",
+    )
+
+
+def _shard(part: SourceFile, look: Look) -> Shard:
+    path = os.path.realpath(part.path) if look.is_linked else os.fspath(part.path)
+    return Shard(uri=part.uri, path=path, stat=look.stat, digest=look.digest)
+
+
+def _described(
+    part: SourceFile, shard: Shard, looks: dict[str, Look], cache: LookCache | None
+) -> str:
+    """Return what the first record of a shard holds; once known, it is remembered."""
+    name = os.fspath(part.path)
+    if not looks[name].header:
+        from geobatch.tfrecord.records import describe  # noqa: PLC0415 - imports tensorflow
+
+        text = describe(Path(shard.path), shard.uri)
+        check_unchanged(shard.path, shard.uri, shard.stat)
+        looks[name] = replace(looks[name], header=text)
+        if cache is not None:
+            cache.put_looks({name: looks[name]})
+    return looks[name].header

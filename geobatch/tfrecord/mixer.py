@@ -1,0 +1,108 @@
+"""The mixer that Earth Engine writes beside TFRecord patches, parsed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from geobatch.errors import SourceError
+from geobatch.model.digest import Json
+from geobatch.model.geobox import Transform
+from geobatch.model.records import Mixer
+
+MAX_BYTES = 1 << 20
+"""Most bytes of a mixer; real ones have some 300."""
+
+
+def parse_mixer(text: str, uri: str) -> Mixer:
+    """Return what a mixer says. Its format: https://developers.google.com/earth-engine/guides/tfrecord.
+
+    Keys that it need not have are passed over.
+
+    Args:
+        text: The file.
+        uri: What messages call it.
+
+    Raises:
+        SourceError: The text is no JSON, or a value is missing or not what it should be.
+    """
+    try:
+        found: Json = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(
+            f"`{uri}`: the mixer is no JSON: {error}",
+            hint="name the file that the export wrote beside its patches",
+        ) from None
+    projection = _get(found, "projection", uri)
+    matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
+    width, height = _numbers(found, "patchDimensions", uri)
+    total, per_row = _number(found, "totalPatches", uri), _number(found, "patchesPerRow", uri)
+    if total % per_row:
+        raise SourceError(
+            f"`{uri}`: `totalPatches` is {total}, expected a multiple of `patchesPerRow`,"
+            f" which is {per_row}"
+        )
+    return Mixer(
+        crs=_crs(projection, uri),
+        transform=_transform(matrix, uri),
+        patch=(height, width),
+        patches_per_row=per_row,
+        total=total,
+    )
+
+
+def _get(value: Json, path: str, uri: str, *keys: str) -> Json:
+    for key in keys or (path,):
+        if not isinstance(value, dict) or key not in value:
+            raise SourceError(
+                f"`{uri}`: the mixer has no `{path}`",
+                hint="name the file that the export wrote beside its patches",
+            )
+        value = value[key]
+    return value
+
+
+def _crs(projection: Json, uri: str) -> str:
+    key = "wkt" if "crs" not in projection and "wkt" in projection else "crs"
+    text = _get(projection, f"projection.{key}", uri, key)
+    if not isinstance(text, str) or not text:
+        raise _wrong(uri, "projection.crs", "a code such as `EPSG:4326`, or WKT", text)
+    return text
+
+
+def _transform(matrix: Json, uri: str) -> Transform:
+    path = "projection.affine.doubleMatrix"
+    is_good = isinstance(matrix, list) and len(matrix) == 6 and all(map(_is_finite, matrix))
+    if not is_good:
+        raise _wrong(uri, path, "six numbers", matrix)
+    a, b, c, d, e, f = (float(value) for value in matrix)
+    if a * e - b * d == 0:
+        raise SourceError(f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels")
+    return (a, b, c, d, e, f)
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int) and 0 < value < 1 << 31
+
+
+def _numbers(found: Json, path: str, uri: str) -> tuple[int, int]:
+    value = _get(found, path, uri)
+    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_count, value)):
+        raise _wrong(uri, path, "a width and a height in pixels", value)
+    return (value[0], value[1])
+
+
+def _number(found: Json, path: str, uri: str) -> int:
+    value = _get(found, path, uri)
+    if not _is_count(value):
+        raise _wrong(uri, path, "a number of patches", value)
+    return int(value)
+
+
+def _wrong(uri: str, path: str, expected: str, got: Json) -> SourceError:
+    return SourceError(f"`{uri}`: `{path}` is `{str(got)[:60]}`, expected {expected}")

@@ -1,0 +1,25 @@
+"""Block tables of TFRecord sources: a patch is a block, told by the digest of its record."""
+
+from __future__ import annotations
+
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import digest_json
+from geobatch.model.records import RECORDS_EPOCH, Mixer
+
+
+def table_of(mixer: Mixer, digests: bytes) -> BlockTable:
+    """Return the block table of a source, which does not hang on how shards divide its records.
+
+    Args:
+        mixer: Where the patches lie.
+        digests: Of all its records, one after another.
+    """
+    height, width = mixer.size
+    return BlockTable(
+        height=height,
+        width=width,
+        block=mixer.patch,
+        planes=1,
+        decoding=digest_json(["geobatch records", RECORDS_EPOCH]),
+        digests=digests,
+    )
