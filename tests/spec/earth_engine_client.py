@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import ee
 import httplib2
-from ee.cli import commands
 from google.auth.credentials import AnonymousCredentials
+
+# The client would switch TensorFlow back to its first version, for this whole process.
+with patch.dict(sys.modules, {"tensorflow": None}):
+    from ee.cli import commands
 
 DISCOVERY = Path(ee.__file__).parent / "tests" / "cloud_api_discovery_document.json"
 
