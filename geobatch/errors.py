@@ -40,6 +40,8 @@ class Code(StrEnum):
     """The user stopped the run; running it again resumes."""
     INTERNAL = "internal"
     """A bug of geobatch."""
+    EXPORT = "export"
+    """An export cannot be made as asked, or its files cannot be written."""
 
 
 class GeobatchError(Exception):
@@ -182,6 +184,12 @@ class FormatError(StoreError):
     """The store's format is newer than this geobatch understands, or is not a store at all."""
 
     code = Code.FORMAT
+
+
+class ExportError(GeobatchError):
+    """What was asked for cannot be exported so, or the disk refused the files."""
+
+    code = Code.EXPORT
 
 
 class InternalError(GeobatchError):

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
+from geobatch.files import check_unchanged
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer, SilentObserver
@@ -23,6 +25,7 @@ from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec import SpecSet
+from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
@@ -43,7 +46,8 @@ _DEFAULTS = Options()
 _SILENT = SilentObserver()
 _TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
 """Distributions that shape pixels or their encoding; their versions go into the commit."""
-
+_TABLE_TOOLS = ("pyarrow", "tensorflow")
+"""Those that shape tables."""
 
 Approve = Callable[[Preview], object]
 """Is shown what is about to be done, and raises to prevent it."""
@@ -186,6 +190,7 @@ def apply(
                     reused=max(0, stored - done.written),
                     empty=done.empty,
                 ),
+                rows=done.rows,
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
@@ -231,6 +236,7 @@ class _Done:
     head: Head
     written: int = 0
     empty: int = 0
+    rows: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
 
@@ -246,7 +252,7 @@ def _execute_and_commit(
     observer: Observer,
     failures: dict[str, SourceError] | None,
 ) -> _Done:
-    from geobatch.execute import Counts, execute  # noqa: PLC0415
+    from geobatch.execute import Counts, execute, execute_tables  # noqa: PLC0415
     from geobatch.raster import Reader  # noqa: PLC0415
 
     made = ready.preview.plan
@@ -268,7 +274,16 @@ def _execute_and_commit(
             memory=memory,
             failures=failures,
         )
-        for record in finished:
+        tables = execute_tables(
+            made,
+            records=ready.records,
+            objects=store.objects,
+            folder=place / RUNS,
+            observer=observer,
+            counts=counts,
+            failures=failures,
+        )
+        for record in chain(finished, tables):
             changes[record.asset.id] = store.put_record(record)
             for band_id, fingerprint in record.fingerprints:
                 bands[fingerprint.pyramid] = record.tiles_of(band_id)
@@ -280,7 +295,7 @@ def _execute_and_commit(
         base=base,
         changes=changes,
         message=_message(change for change in made.changes if change.id in changes),
-        tools={name: version(name) for name in _TOOLS},
+        tools={name: version(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)
@@ -290,9 +305,16 @@ def _execute_and_commit(
         head=head,
         written=counts.written,
         empty=counts.empty,
-        bytes_read=reader.bytes_read,
+        rows=counts.rows,
+        bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
     )
+
+
+def _tools(made: Plan) -> Iterator[str]:
+    yield from _TOOLS
+    if any(change.table is not None and change.table.is_read for change in made.changes):
+        yield from _TABLE_TOOLS
 
 
 def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
@@ -310,6 +332,9 @@ def _check_stood_still(
         for tileset in asset.tilesets:
             for source in tileset.sources:
                 reader.check(source)
+        for row_source in asset.table.sources if asset.table is not None else ():
+            if row_source.stat is not None:
+                check_unchanged(row_source.path, row_source.uri, row_source.stat)
     except SourceError as error:
         if failures is None:
             raise

@@ -15,6 +15,7 @@ TREE = """\
 GeobatchError internal 1
   ExecutionError execution 1
     InterruptedRunError interrupted 130
+  ExportError export 1
   InternalError internal 1
   PlanError plan 1
     ProtectedError protected 5

@@ -88,9 +88,20 @@ def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
     tiles = change["tiles"]
     if action == "blocked":
         return "", f"blocked: {change['blocked']}"
+    if change.get("table"):
+        return _rows_text(change), action
     if action == "delete":
         return count_text(tiles["remove"], "tile"), action
     return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", action
+
+
+def _rows_text(change: Mapping[str, Any]) -> str:
+    """Return what happens to the rows of a table: how many come is known only once they are."""
+    table = change["table"]
+    if table["is_read"]:
+        return f"table, {byte_text(change['bytes']['read'])} to read"
+    rows = "table" if table["rows"] is None else count_text(table["rows"], "row")
+    return rows if change["actions"] == ["delete"] else f"{rows} kept"
 
 
 def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from geobatch.execute.executor import Counts, execute
 from geobatch.execute.memory import Memory
+from geobatch.execute.tables import execute_tables
 from geobatch.model.observer import Observer, SilentObserver
 
-__all__ = ["Counts", "Memory", "Observer", "SilentObserver", "execute"]
+__all__ = ["Counts", "Memory", "Observer", "SilentObserver", "execute", "execute_tables"]

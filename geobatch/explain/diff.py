@@ -9,6 +9,7 @@ import numpy as np
 
 from geobatch.errors import PlanError
 from geobatch.explain.reasons import Tables, no_tables, reasons_between
+from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
 from geobatch.model.asset import Asset
 from geobatch.model.plan import Because, Op
@@ -48,6 +49,8 @@ class AssetDiff:
     """What was decided otherwise; of an update only."""
     arrays: tuple[ArrayDiff, ...] = ()
     """Arrays that differ, sorted by key."""
+    table: TableDiff | None = None
+    """How its rows differ, if it is a table in either state."""
     before: TreeEntry | None = None
     """Entry in the first state."""
     after: TreeEntry | None = None
@@ -202,16 +205,26 @@ def _asset_diff(
         raise ValueError("an asset of neither state")
     old = None if before is None else store.record(before)
     new = None if after is None else store.record(after)
+    table = table_diff(old, new)
     if old is not None and new is not None:
-        if old.asset.id != new.asset.id:
+        if old.asset.id != new.asset.id and table is None:
             _check_planes(old.asset, new.asset)
         because = reasons_between(old.asset, new.asset, tables=tables)
         arrays = _array_diffs(store, old, new)
-        op = Op.UPDATE if because or arrays or _differ(before, after) else Op.KEEP
+        is_other = _differ(before, after) or (table is not None and not table.is_empty)
+        op = Op.UPDATE if because or arrays or is_other else Op.KEEP
     else:
         because, arrays = (), _array_diffs(store, old, new)
         op = Op.CREATE if old is None else Op.DELETE
-    return AssetDiff(id=entry.id, op=op, because=because, arrays=arrays, before=before, after=after)
+    return AssetDiff(
+        id=entry.id,
+        op=op,
+        because=because,
+        arrays=arrays,
+        table=table,
+        before=before,
+        after=after,
+    )
 
 
 def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:

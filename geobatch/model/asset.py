@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
+from geobatch.model.look import FileStat
+from geobatch.model.table import Table
 
 Number: TypeAlias = int | float
 
@@ -169,17 +171,6 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileStat:
-    """What the file system says of a file; equal means unchanged, as far as stat can tell."""
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One raster of a tileset, placed on the tileset's canvas."""
 
@@ -257,6 +248,8 @@ class Asset:
     """RFC 3339 in UTC, exclusive."""
     footprint: Footprint | None = None
     """Valid region in pixels."""
+    table: Table | None = None
+    """What the rows of a table are made of; None for an asset of pixels."""
     memo: str = ""
     """The user's notes; no effect."""
     is_protected: bool = False

@@ -61,6 +61,8 @@ def change_json(change: AssetChange) -> dict[str, Json]:
         "bytes": {"read": change.bytes_read, "write_max": change.bytes_write_max},
         "risks": _risks(change),
     }
+    if change.table is not None:
+        document["table"] = {"is_read": change.table.is_read, "rows": change.table.rows}
     if is_kept:
         document["is_level_0_kept"] = True
     if change.blocked:

@@ -10,6 +10,7 @@ import numpy as np
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 
 from geobatch.errors import SourceError
+from geobatch.files import regular_file
 from geobatch.model.asset import DTYPES, Number
 from geobatch.model.geobox import Transform
 from geobatch.model.header import Header, Palette
@@ -22,7 +23,6 @@ from geobatch.raster.environment import (
     reason,
     source_errors,
 )
-from geobatch.raster.file import regular_file
 
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from rasterio.windows import Window
 
 from geobatch.errors import InternalError, SourceError
+from geobatch.files import check_unchanged, regular_file, stat
 from geobatch.model.asset import FileStat, Source
 from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.raster.file import check_unchanged, regular_file, stat
 
 
 @dataclass(slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def inspect(
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
     """
     names = {os.fspath(path): path for path in files}
-    known = {} if cache is None or rehash else _trusted(cache.get_looks(names))
+    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
     for name, look in known.items():
@@ -137,7 +137,7 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
     return read
 
 
-def _trusted(looks: Mapping[str, Look]) -> dict[str, Look]:
+def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
     """Return those of some looks whose files are still the same."""
     trusted = {}
     for name, look in looks.items():

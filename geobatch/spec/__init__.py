@@ -12,12 +12,13 @@ from geobatch.spec.nouns import (
     Positions,
     SourceSpec,
     SpecSet,
+    TableSpec,
     TilesetSpec,
 )
 from geobatch.spec.schema import schema
 
 __all__ = [
     "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
-    "schema", "spec_files", "validate",
+    "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TilesetSpec", "expand", "fmt_text",
+    "load", "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from geobatch.spec.nouns import (
     TilesetSpec,
 )
 from geobatch.spec.rule import CollectionManifest
+from geobatch.spec.table import TableManifest
 
 _PLAIN_LEVEL = 3
 """Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
@@ -192,7 +193,9 @@ def problem_at(
 
 
 def identity_problems(
-    manifest: Manifest | CollectionManifest, positions: Positions, lost: Collection[str]
+    manifest: Manifest | CollectionManifest | TableManifest,
+    positions: Positions,
+    lost: Collection[str],
 ) -> list[Problem]:
     """Return what is wrong with the names of a document; `lost` are keys with problems already."""
     found = []

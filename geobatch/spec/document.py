@@ -18,6 +18,8 @@ from geobatch.spec.nouns import ImageSpec, Loc, Positions
 from geobatch.spec.rule import CollectionManifest, document_part
 from geobatch.spec.shape import Shape
 from geobatch.spec.slots import image_positions, take_templates
+from geobatch.spec.table import TableManifest
+from geobatch.spec.table_check import TableCheck
 from geobatch.spec.template import Template
 from geobatch.spec.values import parse_kind
 
@@ -71,6 +73,8 @@ def draft(root: Node, *, path: str) -> Draft:
         return Draft(problems=(problem,))
     if document_part(root) is CollectionManifest:
         return _collection(root, path)
+    if document_part(root) is TableManifest:
+        return _table(root, path)
     judged = _judge(root, Manifest, path)
     if judged.value is None:
         return Draft(problems=tuple(judged.problems))
@@ -161,6 +165,18 @@ def _collection(root: MappingNode, path: str) -> Draft:
         return Draft(problems=tuple(problems), collection=named)
     specs = collection.images(base, judged.templates, matches)
     return Draft(specs=specs, problems=tuple(collection.problems), collection=named)
+
+
+def _table(root: MappingNode, path: str) -> Draft:
+    judged = _judge(root, TableManifest, path)
+    if judged.value is None:
+        return Draft(problems=tuple(judged.problems))
+    check = TableCheck(
+        manifest=judged.value,
+        positions=judged.shape.positions,
+        lost=frozenset(str(loc[0]) for loc in judged.lost),
+    )
+    return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems()))
 
 
 def _other_kind(root: MappingNode, path: str) -> Problem | None:

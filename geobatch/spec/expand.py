@@ -12,6 +12,12 @@ from geobatch.spec.hints import show
 from geobatch.spec.load import drafts, problem, raise_all
 from geobatch.spec.nouns import ImageSpec, SourceSpec, SpecSet
 
+NO_TABLES = (
+    ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
+    ".tif", ".tiff",
+)  # fmt: skip
+"""Endings of files that surely hold no TFRecord."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
@@ -33,6 +39,8 @@ class Expansion:
 
     tilesets: tuple[tuple[SourceFile, ...], ...]
     """Per tileset, in the order of the spec; the files of a glob sorted by name."""
+    table: tuple[SourceFile, ...] = ()
+    """The files of a table, likewise."""
 
 
 def expand(spec: ImageSpec) -> Expansion:
@@ -63,7 +71,7 @@ def validate(paths: Sequence[Path]) -> SpecSet:
 
 def _is_there(spec: ImageSpec, folder: Path) -> bool:
     """Return whether every source is one file that is there, as it is with most specs."""
-    return all(
+    return spec.table is None and all(
         len(source.uris) == 1
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
@@ -83,7 +91,31 @@ def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
         )
         for index, tileset in enumerate(spec.tilesets)
     )
-    return Expansion(tilesets=tilesets), problems
+    return Expansion(tilesets=tilesets, table=tuple(_rows(spec, folder, problems))), problems
+
+
+def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[SourceFile]:
+    """Yield the files of a table."""
+    for number, source in enumerate(() if spec.table is None else spec.table.sources):
+        for index, written in enumerate(source.uris):
+            uri, here = spec.uri_prefix + written, ("sources", number, "uris", index)
+            names = [uri] if is_literal(uri, folder) else matches(uri, folder)
+            complaint = unusable(uri)
+            if complaint is None and not names:
+                complaint = (f"no file matches {show(uri)}", nearest(uri, folder))
+            elif complaint is None and names == [uri] and not is_file(uri, folder):
+                complaint = missing(uri, folder)
+            if complaint is not None:
+                rule = "unsupported-uri" if unusable(uri) else "missing-file"
+                problems.append(problem(spec, here, rule, *complaint))
+                continue
+            other = next((name for name in names if name.lower().endswith(NO_TABLES)), None)
+            if other is not None:
+                message = f"{show(other)}: a table is read from TFRecord, not from this format"
+                hint = "one Example per row; any program that writes `.tfrecord` serves"
+                problems.append(problem(spec, here, "table-format", message, hint))
+            for name in names:
+                yield SourceFile(uri=name, path=folder / name, source=number, uri_index=index)
 
 
 def _find(

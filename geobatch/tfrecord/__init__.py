@@ -1,0 +1,1 @@
+"""TFRecord files: their records, read and written. Owns tensorflow, imported when needed."""

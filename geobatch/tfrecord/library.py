@@ -1,0 +1,73 @@
+"""TensorFlow, imported late and quietly, and by nobody else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from geobatch.errors import SourceError
+
+_IMPORTING = threading.Lock()
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+def tensorflow() -> Any:
+    """Return the module `tensorflow`; the first call takes seconds.
+
+    Where this process has not imported it before, it is kept from GPUs and from threads that would
+    stand in the way of geobatch's own; else it stays as its user has set it up.
+
+    Raises:
+        SourceError: It is not installed, or cannot be imported.
+    """
+    with _IMPORTING:
+        if "tensorflow" in sys.modules:
+            return sys.modules["tensorflow"]
+        try:
+            with _silence():
+                import tensorflow as tf  # noqa: PLC0415
+
+                tf.config.set_visible_devices([], "GPU")
+                tf.config.threading.set_intra_op_parallelism_threads(1)
+                tf.config.threading.set_inter_op_parallelism_threads(2)
+        except ImportError as error:
+            raise SourceError(
+                f"TFRecord files are read by TensorFlow, which cannot be imported: {error}",
+                hint="install it: `pip install 'geobatch[tfrecord]'`",
+            ) from None
+        return tf
+
+
+def example_of(record: bytes) -> Any:
+    """Return the `tf.train.Example` that a serialized record is, or None where it is none."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
+
+    try:
+        return tensorflow().train.Example.FromString(record)
+    except DecodeError:
+        return None
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what the import writes to the process's standard error from it.
+
+    TensorFlow's native code writes there before its log level is looked at.
+    """
+    level = os.environ.get(_LOG_LEVEL)
+    os.environ.setdefault(_LOG_LEVEL, "3")
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+        if level is None:
+            del os.environ[_LOG_LEVEL]
