@@ -38,8 +38,8 @@ def execute_tables(
     """Make every table that a plan names, and yield each when its rows are in the store.
 
     Records are streamed once and wait on disk as parts of columns, since only the last one tells
-    which columns there are. In memory are a batch of records and a part, of 32 MiB of values or a
-    single row, whatever the size of the table.
+    which columns there are. In memory are two batches of 128 records, and a part: 32 MiB of
+    values, or a single row; whatever the size of the table.
 
     Args:
         plan: What to do; images are passed over.

@@ -42,7 +42,7 @@ def test_it_is_the_object_itself(folder: Path) -> None:
 
 def test_what_was_lost_or_replaced_comes_back(folder: Path) -> None:
     assert files(folder) == {"t/rows.parquet"}
-    for harm in (Path.unlink, lambda path: os.replace(folder / "other", path)):
+    for harm in (Path.unlink, (folder / "other").replace):
         (folder / "other").write_bytes(b"something else")
         harm(view(folder))
         found = status(folder / "store").store
