@@ -20,6 +20,7 @@ from geobatch.model.table import StoredTable, Table
 from geobatch.raster import projjson
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
+from geobatch.table.library import arrow
 from geobatch.table.spill import Spill
 from geobatch.table.write import write_parquet
 from geobatch.tfrecord.examples import examples
@@ -99,6 +100,7 @@ def _record(
 def _read(
     asset_id: str, table: Table, objects: Objects, *, folder: Path, counts: Counts
 ) -> StoredTable:
+    arrow()  # what cannot be written need not be read
     gatherer = Gatherer(table)
     with Spill(folder) as spill:
         for source in table.sources:

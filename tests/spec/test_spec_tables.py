@@ -82,6 +82,14 @@ def test_files_stand_in_order(tmp_path: Path) -> None:
     assert names == ["z.tfrecords", "b-0.tfrecord", "b-1.tfrecord", "a.tfrecord"]
 
 
+def test_documents_that_are_alike_are_read_like_others(tmp_path: Path) -> None:
+    one = "kind: table\nid: t/{}\nsources: [{{uris: [{}.tfrecord], x_column: e, y_column: n}}]\n"
+    texts = [one.format(n, n // 2) for n in range(6)]
+    (tmp_path / "all.yaml").write_text("---\n".join(texts))
+    found = load([tmp_path / "all.yaml"]).specs
+    assert found == tuple(only(tmp_path, text) for text in texts)
+
+
 START = "kind: table\nid: a\n"
 SOURCES = START + "sources:\n  - uris: [t.tfrecord]\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,16 @@ def test_points_that_cannot_be_placed(tmp_path: Path, source: str, row: Row, wor
     write_spec(tmp_path, source=source)
     write_split(tmp_path, [row], [])
     assert words in refused(tmp_path)
+
+
+def test_without_pyarrow_it_is_said_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nor is a shard opened, which would take long and be for nothing.
+    (tmp_path / "rows-0.tfrecord").write_text("no records")
+    write_spec(tmp_path).write_text("kind: table\nid: a\nsources: [{uris: [rows-0.tfrecord]}]\n")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "pip install 'geobatch[table]'" in refused(tmp_path)
 
 
 def test_no_records_at_all(tmp_path: Path) -> None:

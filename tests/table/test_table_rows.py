@@ -69,7 +69,7 @@ def make(folder: Path, rows: list[Row], cuts: list[int]) -> str:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=tables(), data=st.data())
 def test_any_split_gives_the_same_rows_and_the_same_root(
@@ -87,11 +87,19 @@ def test_any_split_gives_the_same_rows_and_the_same_root(
     assert same(stored_rows(view(tmp_path / "b")), found)
 
 
-def test_equal_rows_give_equal_bytes_and_one_object(tmp_path: Path) -> None:
-    rows: list[Row] = [{"a": floats(n / 3), "b": texts(f"row {n}")} for n in range(50)]
+@pytest.mark.parametrize(("bound", "value"), [("PART_ROWS", 20), ("PART_BYTES", 250)])
+def test_row_groups_are_bounded_and_do_not_follow_the_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(gather, bound, value)
+    rows: list[Row] = [{"a": floats(n / 3), "b": texts(f"row{n:02}")} for n in range(50)]
     make(tmp_path / "a", rows, [])
-    make(tmp_path / "b", rows, [7, 9])
+    make(tmp_path / "b", rows, [7, 9, 30])
     assert view(tmp_path / "a").read_bytes() == view(tmp_path / "b").read_bytes()
+    found = pyarrow.parquet.read_metadata(view(tmp_path / "a"))
+    groups = [found.row_group(n).num_rows for n in range(found.num_row_groups)]
+    # A row has 8 bytes of a number and 5 of a text.
+    assert groups == [20, 20, 10]
 
 
 def test_the_content_is_what_the_format_says(tmp_path: Path) -> None:
