@@ -1,4 +1,4 @@
-"""Reading a store from Python: published assets as read-only zarr groups."""
+"""Reading a store from Python: images as read-only zarr groups, tables as Arrow tables."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import zarr
 
     from geobatch.store.tilestore import TileStore
@@ -51,6 +52,34 @@ class Store:
         from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
 
         return open_group(self._tiles, asset_id, at=at)
+
+    def open_table(self, asset_id: str, at: str | None = None) -> pa.Table:
+        """Read a table, verified against its digest.
+
+        The columns are those of its records, sorted by name, and behind them its points as WKB,
+        where it has any. Row n is record n.
+
+        Args:
+            asset_id: Id of the table.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+
+        Raises:
+            NotFoundError: There is no such table or commit.
+            CorruptObjectError: The stored bytes do not match their digest.
+            SourceError: pyarrow is not installed.
+        """
+        from geobatch.errors import NotFoundError  # noqa: PLC0415 - likewise
+        from geobatch.table.read import read_table  # noqa: PLC0415
+
+        head = self._tiles.head() if at is None else self._tiles.at(at)
+        entry = head.tree.entry(asset_id)
+        table = None if entry is None else self._tiles.record(entry).table
+        if table is None:
+            what = "there is no asset" if entry is None else "no table, but an image:"
+            raise NotFoundError(
+                f"{what} `{asset_id}`", hint="`geobatch ls` lists the assets and their kinds"
+            )
+        return read_table(self._tiles.objects.get(table.stored))
 
 
 def open_store(path: str | os.PathLike[str]) -> Store:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
+from geobatch.files import check_unchanged
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer, SilentObserver
@@ -45,7 +47,8 @@ _DEFAULTS = Options()
 _SILENT = SilentObserver()
 _TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
 """Distributions that shape pixels or their encoding; their versions go into the commit."""
-
+_TABLE_TOOLS = ("pyarrow", "tensorflow")
+"""Those that shape tables."""
 
 Approve = Callable[[Preview], object]
 """Is shown what is about to be done, and raises to prevent it."""
@@ -194,6 +197,7 @@ def apply(
                     reused=max(0, stored - done.written),
                     empty=done.empty,
                 ),
+                rows=done.rows,
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
@@ -241,6 +245,7 @@ class _Done:
     head: Head
     written: int = 0
     empty: int = 0
+    rows: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
 
@@ -256,7 +261,7 @@ def _execute_and_commit(
     observer: Observer,
     failures: dict[str, SourceError] | None,
 ) -> _Done:
-    from geobatch.execute import Counts, Sources, execute  # noqa: PLC0415
+    from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
@@ -278,7 +283,16 @@ def _execute_and_commit(
             memory=memory,
             failures=failures,
         )
-        for record in finished:
+        tables = execute_tables(
+            made,
+            records=ready.records,
+            objects=store.objects,
+            folder=place / RUNS,
+            observer=observer,
+            counts=counts,
+            failures=failures,
+        )
+        for record in chain(finished, tables):
             try:
                 _finish_reading(record.asset, work[record.asset.id], reader)
             except SourceError as error:
@@ -314,7 +328,8 @@ def _execute_and_commit(
         head=head,
         written=counts.written,
         empty=counts.empty,
-        bytes_read=reader.bytes_read,
+        rows=counts.rows,
+        bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
     )
 
@@ -326,7 +341,9 @@ def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
 def _tools(made: Plan) -> Iterator[str]:
     yield from _TOOLS
     assets = (change.asset for change in made.changes if change.asset is not None)
-    if any(tileset.features for asset in assets for tileset in asset.tilesets):
+    if any(change.table is not None and change.table.is_read for change in made.changes):
+        yield from _TABLE_TOOLS
+    elif any(tileset.features for asset in assets for tileset in asset.tilesets):
         yield "tensorflow"
 
 
@@ -351,6 +368,9 @@ def _check_stood_still(
         for tileset in asset.tilesets:
             for source in tileset.sources:
                 reader.check(source)
+        for row_source in asset.table.sources if asset.table is not None else ():
+            if row_source.stat is not None:
+                check_unchanged(row_source.path, row_source.uri, row_source.stat)
     except SourceError as error:
         if failures is None:
             raise

@@ -1,4 +1,4 @@
-"""Make the rasters of the example specs: one invented island, seen by four instruments and a model.
+"""Make the sources of the example specs: one invented island, measured, modelled and walked.
 
     uv run python scripts/make_examples.py [DIRECTORY]        (default: specs/data)
 
@@ -6,6 +6,7 @@ Pixels come out the same on every machine: lattices are hashed integers, and wha
 them uses only operations that IEEE 754 rounds exactly (`+ - * /`, square root, floor). Files are
 LZW, which libtiff codes itself, so that their bytes do not hang on the zlib that GDAL came with.
 The model's predictions are TFRecord shards, as a script around a Keras model would write them.
+Records of the table are not compressed at all.
 """
 
 from __future__ import annotations
@@ -553,11 +554,65 @@ def write_rasters(folder: Path) -> Iterator[str]:
         yield name
 
 
+PLOTS = 240
+"""Places where somebody stood."""
+
+
+def plots() -> list[dict[str, list[float] | list[int] | list[bytes]]]:
+    """Return what was noted at each plot on land, and what the scene shows there."""
+    bands, heights, classes = reflectances(), elevation(*places(OPTICAL)), cover(OPTICAL)
+    left, top, cols, rows, size = OPTICAL
+    found: list[dict[str, list[float] | list[int] | list[bytes]]] = []
+    numbers = np.arange(4 * PLOTS, dtype=np.int64)
+    picked = (scramble(numbers, numbers, 77) % np.uint64(cols * rows)).astype(np.int64)
+    for number, (row, col) in enumerate(zip(*np.divmod(picked, cols), strict=True)):
+        code = int(classes[row, col])
+        if code in (1, CLASS_NODATA) or bands["B04"][row, col] == 0 or len(found) == PLOTS:
+            continue
+        plot: dict[str, list[float] | list[int] | list[bytes]] = {
+            "easting": [left + (int(col) + 0.5) * size],
+            "northing": [top - (int(row) + 0.5) * size],
+            "class": [code],
+            "plot": [f"P{number:03}".encode()],
+            "elevation": [float(np.floor(heights[row, col]))],
+            "reflectance": [float(bands[name][row, col]) for name in ("B03", "B04", "B08")],
+        }
+        if code == 4 and number % 3 == 0:
+            plot["note"] = [b"stubble, not yet ploughed"]
+        found.append(plot)
+    return found
+
+
+def write_records(path: Path) -> None:
+    """Write the plots as TFRecord, an Example each."""
+    import tensorflow as tf  # noqa: PLC0415 - nothing else here takes seconds to import
+
+    lists = {
+        float: lambda values: {"float_list": tf.train.FloatList(value=values)},
+        int: lambda values: {"int64_list": tf.train.Int64List(value=values)},
+        bytes: lambda values: {"bytes_list": tf.train.BytesList(value=values)},
+    }
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for plot in plots():
+            features = {
+                name: tf.train.Feature(**lists[type(values[0])](values))
+                for name, values in plot.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString(deterministic=True))
+
+
+def write_plots(folder: Path) -> Iterator[str]:
+    """Write the records of the table, and yield the name of the file."""
+    write_records(folder / "plots.tfrecord")
+    yield "plots.tfrecord"
+
+
 def main(folder: Path) -> None:
     """Write every example into a folder and say how large each file is."""
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
-    for name in (*write_rasters(folder), *write_predictions(folder)):
+    for name in (*write_rasters(folder), *write_predictions(folder), *write_plots(folder)):
         size = (folder / name).stat().st_size
         total += size
         print(f"{name:30} {size:9,} bytes")

@@ -27,7 +27,11 @@ def bench(tmp_path: Path) -> Workbench:
 
 def test_what_is_public() -> None:
     assert geobatch.__all__ == ["Store", "open_store"]
-    assert [name for name in vars(geobatch.Store) if not name.startswith("_")] == ["assets", "open"]
+    assert [name for name in vars(geobatch.Store) if not name.startswith("_")] == [
+        "assets",
+        "open",
+        "open_table",
+    ]
     assert str(inspect.signature(geobatch.Store.open)) == (
         "(self, asset_id: 'str', at: 'str | None' = None) -> 'zarr.Group'"
     )

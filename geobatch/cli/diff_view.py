@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.table_view import column_lines, row_text, table_diff_json
 from geobatch.cli.words import columns, count_text
 from geobatch.model.digest import number_to_json
 from geobatch.model.plan import Op, Reason
@@ -44,6 +45,8 @@ def diff_lines(
         if asset.op in _UPDATES:
             for text in columns(_array_rows(asset.arrays)):
                 yield f"      tiles    {text}"
+        if asset.table is not None and asset.op is Op.UPDATE:
+            yield from column_lines(asset.table)
         for value in values.get(asset.id, ()):
             yield f"      values   {_value_text(value)}"
     if not diff.is_empty:
@@ -105,6 +108,8 @@ def _id_text(asset: AssetDiff) -> str:
 
 
 def _tile_text(asset: AssetDiff) -> str:
+    if asset.table is not None:
+        return row_text(asset.table)
     count = sum(array.added + array.changed + array.removed for array in asset.arrays)
     if asset.op in _UPDATES and asset.after is not None:
         total = max(asset.after.tiles, count)
@@ -170,6 +175,8 @@ def _asset_json(asset: AssetDiff, values: Sequence[ValueDiff] | None) -> dict[st
             for array in asset.arrays
         ],
     }
+    if asset.table is not None:
+        fields["table"] = table_diff_json(asset.table)
     if values is not None:
         fields["values"] = [_value_json(value) for value in values]
     return fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from geobatch.model.asset import Asset
     from geobatch.model.geobox import Bounds
+    from geobatch.model.record import AssetRecord
 
 Since = Annotated[
     str | None,
@@ -96,12 +97,13 @@ class Filter:
         """Whether every asset passes."""
         return self == Filter(crs=self.crs)
 
-    def passes(self, asset: Asset) -> bool:
+    def passes(self, record: AssetRecord) -> bool:
         """Return whether an asset is shown."""
+        asset = record.asset
         return (
             self._is_in_time(asset)
             and all(test.holds(asset) for test in self.tests)
-            and (self.bounds is None or _meets(asset, self.bounds, self.crs))
+            and (self.bounds is None or _meets(record, self.bounds, self.crs))
         )
 
     def _is_in_time(self, asset: Asset) -> bool:
@@ -187,13 +189,21 @@ def _is_geographic(crs: str) -> bool:
         raise typer.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
 
 
-def _meets(asset: Asset, box: Bounds, crs: str) -> bool:
+def _planes(record: AssetRecord) -> Iterator[tuple[Bounds, str]]:
+    """Yield the boxes in which an asset lies, each with its CRS."""
+    for grid in record.asset.grids:
+        yield grid.geobox.bounds, grid.geobox.crs.identity
+    rows, table = record.table, record.asset.table
+    if table is not None and rows is not None and rows.bounds is not None:
+        yield rows.bounds, table.crs.identity
+
+
+def _meets(record: AssetRecord, box: Bounds, crs: str) -> bool:
     from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415 - likewise
 
     turns = (-360.0, 0.0, 360.0) if _is_geographic(crs) else (0.0,)
-    for grid in asset.grids:
-        geobox = grid.geobox
-        found = transform_bounds(geobox.bounds, geobox.crs.identity, crs)
+    for bounds, identity in _planes(record):
+        found = transform_bounds(bounds, identity, crs)
         if found is None or not all(map(math.isfinite, found)):
             continue
         if found[1] > box[3] or box[1] > found[3]:

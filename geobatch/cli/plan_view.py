@@ -101,11 +101,22 @@ def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
     actions, tiles = change["actions"], change["tiles"]
     if actions == ["blocked"]:
         return "", f"blocked: {change['blocked']}"
+    if change.get("table") and actions[0] != "rename":
+        return _rows_text(change), " and ".join(actions)
     if actions == ["delete"]:
         return count_text(tiles["remove"], "tile"), "delete"
     if actions == ["rename"]:
         return "", f"renamed, {count_text(tiles['compute'], 'tile')}"
     return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", " and ".join(actions)
+
+
+def _rows_text(change: Mapping[str, Any]) -> str:
+    """Return what happens to the rows of a table: how many come is known only once they are."""
+    table = change["table"]
+    if table["is_read"]:
+        return f"table, {byte_text(change['bytes']['read'])} to read"
+    rows = "table" if table["rows"] is None else count_text(table["rows"], "row")
+    return rows if change["actions"] == ["delete"] else f"{rows} kept"
 
 
 def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from geobatch.cli.table_view import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.asset import Asset, Band, Grid
 from geobatch.model.digest import number_to_json
@@ -33,10 +34,12 @@ def summary_lines(summary: ApplySummary) -> Iterator[str]:
         )
     else:
         yield ""
+        rows = f"{count_text(summary.rows, 'row')} read, " if summary.rows else ""
         yield (
-            f"Applied in {summary.seconds:.1f} s: {count_text(tiles.written, 'tile')} written,"
-            f" {tiles.reused:,} reused, {tiles.empty:,} empty;"
-            f" {byte_text(summary.bytes.read)} read, {byte_text(summary.bytes.written)} written."
+            f"Applied in {summary.seconds:.1f} s: {rows}"
+            f"{count_text(tiles.written, 'tile')} written, {tiles.reused:,} reused,"
+            f" {tiles.empty:,} empty; {byte_text(summary.bytes.read)} read,"
+            f" {byte_text(summary.bytes.written)} written."
         )
         yield f"commit        {summary.commit}"
     yield f"content root  {summary.content_root}"
@@ -53,6 +56,7 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
             "reused": summary.tiles.reused,
             "empty": summary.tiles.empty,
         },
+        **({"rows": {"read": summary.rows}} if summary.rows else {}),
         "bytes": {"read": summary.bytes.read, "written": summary.bytes.written},
         "seconds": round(summary.seconds, 3),
     }
@@ -65,13 +69,15 @@ def found_assets(
     for entry in head.tree.entries:
         if entry.id.startswith(prefix):
             record = store.record(entry)
-            if shown.passes(record.asset):
+            if shown.passes(record):
                 yield entry, record
 
 
 def asset_row(entry: TreeEntry, record: AssetRecord) -> tuple[str, ...]:
     """Return an asset's cells in a listing."""
     asset = record.asset
+    if record.table is not None:
+        return table_row(entry, record, record.table)
     return (
         entry.id,
         entry.kind,
@@ -85,6 +91,8 @@ def asset_row(entry: TreeEntry, record: AssetRecord) -> tuple[str, ...]:
 def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
     """Return the machine form of a published asset, in short."""
     asset = record.asset
+    if asset.table is not None and record.table is not None:
+        return table_json(entry, record, asset.table, record.table)
     return {
         "id": entry.id,
         "kind": entry.kind,
@@ -135,6 +143,9 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     properties = [(key, repr(value)) for key, value in asset.properties]
     for line in columns(properties):
         yield f"  property    {line}"
+    if asset.table is not None and record.table is not None:
+        yield from table_lines(asset.table, record.table)
+        return
     yield f"  tiles       {count_text(entry.tiles, 'tile')} of {asset.tile} x {asset.tile}"
     for grid in asset.grids:
         geobox = grid.geobox

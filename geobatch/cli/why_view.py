@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.origin import SourceUnder, TilePlace, Window
 from geobatch.explain.why import BandWhy, NextApply, Verdict, Why
@@ -22,6 +23,9 @@ def why_lines(found: Why) -> Iterator[str]:
     asset, place = found.asset, found.place
     where = f"tile {place}" if place is not None else "whole"
     yield f"geobatch why {asset.id}  {where}  commit {found.head.number}"
+    if found.table is not None:
+        yield ""
+        yield from table_why_lines(found.table)
     for one in found.bands:
         yield ""
         yield f"  {one.band.id}"
@@ -158,6 +162,7 @@ def why_json(found: Why) -> dict[str, Any]:
         "number": found.head.number,
         "tile": None if place is None else _place_json(place),
         "bands": [_band_json(asset, place, one) for one in found.bands],
+        **({} if found.table is None else {"table": table_why_json(found.table)}),
     }
 
 

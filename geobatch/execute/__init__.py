@@ -3,6 +3,9 @@
 from geobatch.execute.executor import Counts, execute
 from geobatch.execute.memory import Memory
 from geobatch.execute.sources import Sources
+from geobatch.execute.tables import execute_tables
 from geobatch.model.observer import Observer, SilentObserver
 
-__all__ = ["Counts", "Memory", "Observer", "SilentObserver", "Sources", "execute"]
+__all__ = [
+    "Counts", "Memory", "Observer", "SilentObserver", "Sources", "execute", "execute_tables",
+]  # fmt: skip

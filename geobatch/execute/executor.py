@@ -36,7 +36,11 @@ class Counts:
     empty: int = 0
     """Fully masked tiles."""
     bytes_written: int = 0
-    """Bytes of tile objects put."""
+    """Bytes of tile objects put, and of tables."""
+    rows: int = 0
+    """Rows of tables that were read."""
+    bytes_read: int = 0
+    """Bytes of the shards that they were read from."""
 
     def add(self, result: RegionResult) -> None:
         """Count what a region put."""
@@ -66,7 +70,7 @@ def execute(
     no pixels are held between regions.
 
     Args:
-        plan: What to do; assets to keep or delete are passed over.
+        plan: What to do; assets to keep or delete are passed over, and tables.
         records: Published records that the plan's work builds upon, by asset id.
         objects: Where tiles are put.
         index: Where tile indexes are read and written.
@@ -92,7 +96,9 @@ def execute(
         memory=memory,
         base_commit=plan.base_commit,
     )
-    waiting = deque(change for change in plan.changes if change.asset is not None)
+    waiting = deque(
+        change for change in plan.changes if change.asset is not None and change.table is None
+    )
     active: list[_Active] = []
     in_flight: dict[Future[RegionResult], _Active] = {}
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="region")

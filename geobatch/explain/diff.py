@@ -10,6 +10,7 @@ import numpy as np
 from geobatch.errors import PlanError
 from geobatch.explain.reasons import Tables, no_tables, reasons_between
 from geobatch.explain.renames import renames
+from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
 from geobatch.model.asset import Asset
 from geobatch.model.plan import Because, Op, Reason
@@ -49,6 +50,8 @@ class AssetDiff:
     """What was decided otherwise; of an update only."""
     arrays: tuple[ArrayDiff, ...] = ()
     """Arrays that differ, sorted by key."""
+    table: TableDiff | None = None
+    """How its rows differ, if it is a table in either state."""
     before: TreeEntry | None = None
     """Entry in the first state."""
     after: TreeEntry | None = None
@@ -213,14 +216,24 @@ def _asset_diff(
         raise ValueError("an asset of neither state")
     old = None if before is None else store.record(before)
     new = None if after is None else store.record(after)
+    table = table_diff(old, new)
     if old is not None and new is not None:
         because = reasons_between(old.asset, new.asset, tables=tables)
         arrays = _array_diffs(store, old, new)
-        op = Op.UPDATE if because or arrays or _differ(before, after) else Op.KEEP
+        is_other = _differ(before, after) or (table is not None and not table.is_empty)
+        op = Op.UPDATE if because or arrays or is_other else Op.KEEP
     else:
         because, arrays = (), _array_diffs(store, old, new)
         op = Op.CREATE if old is None else Op.DELETE
-    return AssetDiff(id=entry.id, op=op, because=because, arrays=arrays, before=before, after=after)
+    return AssetDiff(
+        id=entry.id,
+        op=op,
+        because=because,
+        arrays=arrays,
+        table=table,
+        before=before,
+        after=after,
+    )
 
 
 def _as_rename(asset: AssetDiff) -> AssetDiff:
@@ -239,6 +252,8 @@ def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:
 
 def _check_planes(old: Asset, new: Asset) -> None:
     """Refuse to compare two assets tile by tile where tiles are not the same squares."""
+    if old.table is not None or new.table is not None:
+        return  # tables have no tiles
     if old.tile != new.tile:
         raise PlanError(
             f"`{old.id}` has tiles of {old.tile} pixels and `{new.id}` of {new.tile}: they cannot"

@@ -23,6 +23,7 @@ from geobatch.explain.origin import (
     sources_under,
 )
 from geobatch.explain.reasons import Tables, reasons_between
+from geobatch.explain.table_why import TableWhy, refuse_place, table_next, table_why
 from geobatch.explain.target import did_you_mean, find_entry, listed
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
@@ -115,6 +116,8 @@ class Why:
     """The tile; None for whole bands."""
     bands: tuple[BandWhy, ...]
     """Per band, in the order of the asset."""
+    table: TableWhy | None = None
+    """Of a table, in place of bands."""
 
 
 def why(
@@ -161,6 +164,16 @@ def why(
             asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
         asset = record.asset
+        if asset.table is not None and record.table is not None:
+            refuse_place(asset_id, place, band)
+            rows = table_why(store, record, record.table, asset.table)
+            if paths:
+                declared = find_declared(
+                    paths, cache=cache, workers=workers or os.cpu_count() or 1, only=asset_id
+                )
+                made = plan_declared(declared, store, place=folder, cache=cache, head=head)
+                rows = replace(rows, next=table_next(declared, made, asset_id))
+            return Why(head=head, asset=asset, place=None, bands=(), table=rows)
         bands = _chosen(asset, place, band)
         ids = [one.id for one in bands]
         changes = _last_changes(store, asset_id, place, ids, cache.get_table)

@@ -11,6 +11,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.look import FileStat
 from geobatch.model.records import Feature, Records
+from geobatch.model.table import Table
 
 Number: TypeAlias = int | float
 
@@ -268,6 +269,8 @@ class Asset:
     """RFC 3339 in UTC, exclusive."""
     footprint: Footprint | None = None
     """Valid region in pixels."""
+    table: Table | None = None
+    """What the rows of a table are made of; None for an asset of pixels."""
     memo: str = ""
     """The user's notes; no effect."""
     is_protected: bool = False

@@ -21,6 +21,7 @@ from geobatch.model.asset import (
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.records import Feature
+from geobatch.model.table_json import table_from_json, table_json
 
 Members: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -29,12 +30,17 @@ Members: TypeAlias = dict[str, Any]
 def visible_json(asset: Asset) -> Members:
     """Return what a reader can see of an asset, its tiles apart: the part that is identity."""
     arrays = {name: list(members) for name, members in asset.array_bands}
-    return {
+    members = {
         "id": asset.id,
         "kind": asset.kind.value,
         "properties": {key: _property_to_json(value) for key, value in asset.properties},
         "start_time": asset.start_time,
         "end_time": asset.end_time,
+    }
+    if asset.table is not None:
+        return members
+    return {
+        **members,
         "tile": asset.tile,
         "grids": [{"name": grid.name, **geobox_json(grid.geobox)} for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
@@ -48,13 +54,17 @@ def recorded_json(asset: Asset) -> Members:
 
     What only the machine at hand says (local paths, stats, storage blocks) stays out.
     """
+    if asset.table is not None:
+        return {
+            "crs": [_crs_json(asset.table.crs)],
+            "table": table_json(asset.table),
+            "memo": asset.memo,
+            "is_protected": asset.is_protected,
+        }
     footprint = asset.footprint
     return {
         "codec": codec_json(asset.codec),
-        "crs": [
-            {"code": crs.code, "wkt": crs.wkt, "cf": crs.cf}
-            for crs in (grid.geobox.crs for grid in asset.grids)
-        ],
+        "crs": [_crs_json(grid.geobox.crs) for grid in asset.grids],
         "bands": [_recorded_band(band) for band in asset.bands],
         "tilesets": [_recorded_tileset(tileset) for tileset in asset.tilesets],
         "footprint": None
@@ -71,6 +81,8 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
     Raises:
         KeyError, TypeError, ValueError: The documents are not those of an asset.
     """
+    if "table" in recorded:
+        return _table_from_json(visible, recorded)
     footprint = recorded["footprint"]
     return Asset(
         id=visible["id"],
@@ -100,6 +112,25 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
         else Footprint(
             grid=footprint["grid"], points=tuple((x, y) for x, y in footprint["points"])
         ),
+        memo=recorded["memo"],
+        is_protected=recorded["is_protected"],
+    )
+
+
+def _table_from_json(visible: Members, recorded: Members) -> Asset:
+    return Asset(
+        id=visible["id"],
+        kind=Kind.TABLE,
+        grids=(),
+        bands=(),
+        tilesets=(),
+        properties=tuple(
+            (key, _property_from_json(value))
+            for key, value in sorted(visible["properties"].items())
+        ),
+        start_time=visible["start_time"],
+        end_time=visible["end_time"],
+        table=table_from_json(recorded["table"], recorded["crs"][0]),
         memo=recorded["memo"],
         is_protected=recorded["is_protected"],
     )
@@ -144,6 +175,10 @@ def points_json(footprint: Footprint) -> list[list[float]]:
 def pixel_json(value: Number, *, is_float: bool) -> Json:
     """Return a pixel value in the one spelling of its kind: `0` for integers, `0.0` for floats."""
     return number_to_json(float(value) if is_float else int(value))
+
+
+def _crs_json(crs: Crs) -> Members:
+    return {"code": crs.code, "wkt": crs.wkt, "cf": crs.cf}
 
 
 def _visible_band(band: Band) -> Members:

@@ -19,6 +19,8 @@ from geobatch.model.asset_json import (
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.record import BandFingerprint
 from geobatch.model.records import channels_of
+from geobatch.model.table import Table
+from geobatch.model.table_json import rows_json
 
 ALGORITHM_EPOCH = 1
 """Raised whenever equal inputs would give other pixels or masks than before."""
@@ -33,6 +35,12 @@ def asset_fingerprint(asset: Asset) -> Digest:
     recorded = recorded_json(asset)
     del recorded["crs"]
     return digest_json(["geobatch asset", ALGORITHM_EPOCH, visible_json(asset), recorded])
+
+
+def table_fingerprint(table: Table) -> Digest:
+    """Return the hash of what determines a table's rows."""
+    shards = [source.digest for source in table.sources]
+    return digest_json(["geobatch table", ALGORITHM_EPOCH, shards, rows_json(table)])
 
 
 def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:

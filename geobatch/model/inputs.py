@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from geobatch.model.asset import Resolution
+from geobatch.model.asset import Asset, Resolution
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.fingerprint import asset_fingerprint
 from geobatch.model.plan import Op, Plan
@@ -82,7 +82,8 @@ def inputs_of(
                 path=specs[asset.id][0],
                 spec=specs[asset.id][1],
                 fingerprint=asset_fingerprint(asset),
-                sources=tuple(
+                sources=_table_inputs(asset)
+                or tuple(
                     SourceInput(
                         uri=source.uri,
                         digest=source.digest,
@@ -96,6 +97,17 @@ def inputs_of(
             if asset.id in covered
         ),
         deleted=tuple(change.id for change in plan.changes if change.op is Op.DELETE),
+    )
+
+
+def _table_inputs(asset: Asset) -> tuple[SourceInput, ...]:
+    return tuple(
+        SourceInput(
+            uri=source.uri,
+            digest=source.digest,
+            size=None if source.stat is None else source.stat.size,
+        )
+        for source in (() if asset.table is None else asset.table.sources)
     )
 
 

@@ -149,6 +149,16 @@ class TileCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableWork:
+    """What must be done for the rows of a table."""
+
+    is_read: bool
+    """Whether they are read from the sources; else the published ones are taken over."""
+    rows: int | None
+    """How many are published; None where none are, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssetChange:
     """What happens to one asset."""
 
@@ -168,6 +178,8 @@ class AssetChange:
     """Per band that needs any; a band without work is carried over."""
     carried: tuple[tuple[str, tuple[str, str]], ...] = ()
     """(band id, (asset id, band id) in the base commit) for bands whose tiles are all kept."""
+    table: TableWork | None = None
+    """What is done for the rows of a table; None for an asset of pixels."""
     tiles: TileCounts = TileCounts(compute=0, total=0, by_level=())
     """Counts over values and masks."""
     bytes_read: int = 0

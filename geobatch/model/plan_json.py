@@ -73,6 +73,8 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
     }
     if locate is not None:
         document["bounds_4326"] = locate(change.extent) if change.extent else None
+    if change.table is not None:
+        document["table"] = {"is_read": change.table.is_read, "rows": change.table.rows}
     if is_kept:
         document["is_level_0_kept"] = True
     if change.blocked:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geobatch.model.asset import Asset, Codec
+from geobatch.model.asset import Asset, Codec, Kind
 from geobatch.model.digest import Digest
+from geobatch.model.table import StoredTable
 
 TILE_ENTRY = np.dtype(
     [
@@ -84,6 +85,8 @@ class AssetRecord:
     """Index root per array, sorted by key; None where no tile is stored."""
     fingerprints: tuple[tuple[str, BandFingerprint], ...]
     """Per band id, sorted."""
+    table: StoredTable | None = None
+    """The rows of a table; None for an asset of pixels."""
 
     def root(self, key: ArrayKey) -> PageRef | None:
         """Return the index root of an array.
@@ -121,6 +124,11 @@ class TreeEntry:
     """Whether deletion is refused."""
     tiles: int = 0
     """How many tiles are stored, over all arrays."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it has rows, not pixels."""
+        return self.kind == Kind.TABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,5 +46,7 @@ class ApplySummary:
     """Byte counts."""
     seconds: float
     """Wall-clock time."""
+    rows: int = 0
+    """Rows of tables that were read."""
     failures: tuple[Failure, ...] = ()
     """Assets that could not be made; only where the run was to keep going."""

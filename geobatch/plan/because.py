@@ -10,6 +10,7 @@ from typing import Any
 from geobatch.model.asset import Asset, Band, Source, Tileset
 from geobatch.model.plan import Because, Reason
 from geobatch.plan.dirty import Blocks
+from geobatch.plan.tables import table_reasons
 
 
 def because_of(
@@ -26,6 +27,8 @@ def because_of(
 
 
 def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
+    if asset.table is not None and before.table is not None:
+        yield from table_reasons(asset.table, before.table)
     yield from _sources(asset, before, blocks)
     yield from _grids(asset, before)
     yield from _bands(asset, before)

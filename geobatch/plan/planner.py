@@ -17,6 +17,7 @@ from geobatch.model.record import AssetRecord, BandFingerprint, BandTiles, Head,
 from geobatch.model.tiles import TileSet
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles
+from geobatch.plan.tables import table_change
 
 Base: TypeAlias = tuple[str, str]
 """(asset id, band id) of a published band, or an empty id and a fingerprint from `Known`."""
@@ -120,6 +121,9 @@ def block_pairs(
 def _change(
     asset: Asset, fingerprint: Digest, record: AssetRecord | None, blocks: Blocks, known: Known
 ) -> AssetChange:
+    if asset.table is not None:
+        because = because_of(asset, None if record is None else record.asset)
+        return table_change(asset, asset.table, fingerprint, record, because)
     work: list[BandWork] = []
     carried: list[tuple[str, Base]] = []
     for band in asset.bands:

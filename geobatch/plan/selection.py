@@ -13,7 +13,7 @@ from geobatch.errors import PlanError
 from geobatch.model.asset import Asset, Resolution
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
-from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TileCounts
+from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TableWork, TileCounts
 from geobatch.model.record import Head, Tree, TreeEntry
 
 STATES = ("state:new", "state:modified")
@@ -173,6 +173,7 @@ def _deletion(entry: TreeEntry, origin: str) -> AssetChange:
         op=Op.DELETE,
         because=(reason,),
         fingerprint=entry.fingerprint,
+        table=TableWork(is_read=False, rows=None) if entry.is_table else None,
         tiles=TileCounts(compute=0, total=0, by_level=(), remove=entry.tiles),
         blocked="protected" if entry.is_protected else "",
     )

@@ -38,6 +38,14 @@ def parse_crs(text: str) -> Crs:
             ) from error
 
 
+def projjson(crs: Crs) -> str:
+    """Return a CRS as PROJJSON. Source: https://proj.org/specifications/projjson.html."""
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text: str = CRS.from_user_input(crs.identity).to_json()
+        return text
+
+
 def from_rasterio(crs: Any) -> Crs | None:
     """Return the CRS of a rasterio dataset, or None where it has none.
 

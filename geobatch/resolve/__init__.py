@@ -1,5 +1,5 @@
 """Specs and headers to fully decided assets."""
 
-from geobatch.resolve.resolver import resolve
+from geobatch.resolve.assets import resolve
 
 __all__ = ["resolve"]

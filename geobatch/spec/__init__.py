@@ -14,6 +14,7 @@ from geobatch.spec.nouns import (
     Positions,
     SourceSpec,
     SpecSet,
+    TableSpec,
     TfrecordSpec,
     TilesetSpec,
 )
@@ -21,6 +22,6 @@ from geobatch.spec.schema import schema
 
 __all__ = [
     "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
-    "Positions", "SourceFile", "SourceSpec", "SpecSet", "TfrecordSpec", "TilesetSpec", "expand",
-    "fmt_text", "lint", "load", "problem", "schema", "spec_files", "validate",
+    "Positions", "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec", "TilesetSpec",
+    "expand", "fmt_text", "lint", "load", "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from geobatch.spec.nouns import (
 )
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest
+from geobatch.spec.table import TableManifest
 from geobatch.spec.values import ASSET_ID, without_project
 
 _PLAIN_LEVEL = 3
@@ -261,7 +262,7 @@ def problem_at(
 
 
 def identity_problems(
-    manifest: Manifest | CollectionManifest,
+    manifest: Manifest | CollectionManifest | TableManifest,
     positions: Positions,
     lost: Collection[str],
     project: Project,
@@ -282,7 +283,7 @@ def identity_problems(
     return found
 
 
-def asset_id_of(manifest: Manifest | CollectionManifest, project: Project) -> str:
+def asset_id_of(manifest: Manifest | CollectionManifest | TableManifest, project: Project) -> str:
     """Return the id of a document's asset; of a name, without `projects/P/assets/` or with it."""
     if manifest.id is not None or manifest.name is None:
         return manifest.id or ""

@@ -20,6 +20,8 @@ from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest, document_part
 from geobatch.spec.shape import Shape
 from geobatch.spec.slots import image_positions, take_templates
+from geobatch.spec.table import TableManifest
+from geobatch.spec.table_check import TableCheck
 from geobatch.spec.template import Template
 from geobatch.spec.values import parse_kind
 
@@ -78,6 +80,8 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         return Draft(problems=(problem,))
     if document_part(root) is CollectionManifest:
         return _collection(root, path, project)
+    if document_part(root) is TableManifest:
+        return _table(root, path, project)
     judged = judge(root, Manifest, path)
     if judged.value is None:
         return Draft(problems=tuple(judged.problems))
@@ -173,6 +177,19 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         return Draft(problems=tuple(problems), collection=named)
     specs = collection.images(base, judged.templates, matches)
     return Draft(specs=specs, problems=tuple(collection.problems), collection=named)
+
+
+def _table(root: MappingNode, path: str, project: Project) -> Draft:
+    judged = judge(root, TableManifest, path)
+    if judged.value is None:
+        return Draft(problems=tuple(judged.problems))
+    check = TableCheck(
+        manifest=judged.value,
+        positions=judged.shape.positions,
+        project=project,
+        lost=frozenset(str(loc[0]) for loc in judged.lost),
+    )
+    return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems()))
 
 
 def _other_kind(root: MappingNode, path: str) -> Problem | None:

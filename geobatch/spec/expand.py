@@ -26,6 +26,12 @@ SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 """Endings of TFRecord files; beside a mixer, shards may bear any name."""
 MIXER = ".json"
 
+NO_TABLES = (
+    ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
+    ".tif", ".tiff",
+)  # fmt: skip
+"""Endings of files that surely hold no TFRecord."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
@@ -53,6 +59,8 @@ class Expansion:
 
     tilesets: tuple[tuple[SourceFile, ...], ...]
     """Per tileset, in the order of the spec; the files of a glob sorted by name."""
+    table: tuple[SourceFile, ...] = ()
+    """The files of a table, likewise."""
 
 
 def expand(spec: ImageSpec) -> Expansion:
@@ -87,7 +95,7 @@ def validate(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> Spe
 
 def _is_there(spec: ImageSpec, folder: Path) -> bool:
     """Return whether every source is one file that is there, as it is with most specs."""
-    return all(
+    return spec.table is None and all(
         len(source.uris) == 1
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
@@ -108,7 +116,23 @@ def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
         )
         for index, tileset in enumerate(spec.tilesets)
     )
-    return Expansion(tilesets=tilesets), problems
+    return Expansion(tilesets=tilesets, table=tuple(_rows(spec, folder, problems))), problems
+
+
+def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[SourceFile]:
+    """Yield the files of a table."""
+    for number, source in enumerate(() if spec.table is None else spec.table.sources):
+        for index, written in enumerate(source.uris):
+            here: Loc = ("sources", number, "uris", index)
+            spot = spec.project.place(spec.uri_prefix + written, folder)
+            found = list(_find(spec, here, spot, problems))
+            other = next((uri for uri, _ in found if uri.lower().endswith(NO_TABLES)), None)
+            if other is not None:
+                message = f"{show(other)}: a table is read from TFRecord, not from this format"
+                hint = "one Example per row; any program that writes `.tfrecord` serves"
+                problems.append(problem(spec, here, "table-format", message, hint))
+            for uri, path in found:
+                yield SourceFile(uri=uri, path=path, source=number, uri_index=index)
 
 
 def _source(

@@ -295,6 +295,9 @@ class Manifest(Part):
     barred: ClassVar[dict[str, str]] = {
         "for_each": "it needs `kind: image_collection`",
         "image": "it needs `kind: image_collection`",
+        "sources": "it needs `kind: table`; those of an image stand in `tilesets`",
+        "column_data_type_overrides": "it needs `kind: table`",
+        "csv_column_data_type_overrides": "it needs `kind: table`",
     }
     one_or_many: ClassVar[frozenset[str]] = frozenset({"mask_bands"})
     misspelt: ClassVar[dict[str, str]] = {"pyraminding_policy": "pyramiding_policy"}

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from geobatch.model.asset import Codec, Kind, Number, Policy
 from geobatch.model.geobox import Bounds, Transform
+from geobatch.model.table import ColumnType
 from geobatch.spec.project import NO_PROJECT, Project
 
 Loc: TypeAlias = tuple[str | int, ...]
@@ -106,6 +107,24 @@ class FootprintSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableSpec:
+    """Where the rows of a table come from."""
+
+    sources: tuple[SourceSpec, ...]
+    """In the order of the rows."""
+    x_column: str | None = None
+    """Column with the x of each row's point; empty for no points; None for the default."""
+    y_column: str | None = None
+    """Column with its y, likewise."""
+    crs: str | None = None
+    """Authority code or WKT of x and y; None for the default."""
+    charset: str = "utf-8"
+    """How texts are coded in the records, by Python's name."""
+    types: tuple[tuple[str, ColumnType], ...] = ()
+    """Declared types of columns, sorted by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
     """Where the elements of a document stand."""
 
@@ -124,12 +143,14 @@ class Positions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSpec:
-    """One asset as its document declares it."""
+    """One asset as its document declares it; a table has no tilesets, nor what hangs on them."""
 
     id: str
     """`/`-separated name."""
     tilesets: tuple[TilesetSpec, ...]
-    """At least one."""
+    """At least one; none of a table."""
+    table: TableSpec | None = None
+    """Where the rows come from, if it is a table."""
     kind: Kind = Kind.IMAGE
     """What it is."""
     bands: tuple[BandSpec, ...] | None = None

@@ -11,6 +11,7 @@ from geobatch.model.asset import Kind
 from geobatch.spec.hints import show
 from geobatch.spec.manifest import Manifest, Part, TilesetManifest
 from geobatch.spec.nodes import MappingNode, ScalarNode
+from geobatch.spec.table import TableManifest
 from geobatch.spec.values import (
     TIME_SCHEMA,
     AssetId,
@@ -128,8 +129,19 @@ class CollectionManifest(Part):
     """The image that each of them becomes."""
 
 
-def document_part(root: MappingNode) -> type[Manifest | CollectionManifest]:
-    """Return what a document's keys are judged as, by its `kind`."""
+def document_part(root: MappingNode) -> type[Manifest | CollectionManifest | TableManifest]:
+    """Return what a document's keys are judged as, by its `kind`.
+
+    Earth Engine's manifests have none: those with `sources` are of tables.
+    """
     kind = root.get("kind")
-    is_collection = isinstance(kind, ScalarNode) and kind.text.lower() == Kind.IMAGE_COLLECTION
-    return CollectionManifest if is_collection else Manifest
+    if kind is None and root.get("tilesets") is None and root.get("sources") is not None:
+        return TableManifest
+    word = kind.text.lower() if isinstance(kind, ScalarNode) else ""
+    return _PARTS.get(word, Manifest)
+
+
+_PARTS: dict[str, type[Manifest | CollectionManifest | TableManifest]] = {
+    Kind.IMAGE_COLLECTION: CollectionManifest,
+    Kind.TABLE: TableManifest,
+}

@@ -8,6 +8,7 @@ from geobatch.spec.descriptions import descriptions
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.shape import to_camel
+from geobatch.spec.table import TableManifest
 from geobatch.spec.values import BAND_ID, PROPERTY_KEY
 
 
@@ -18,17 +19,18 @@ def schema() -> dict[str, Any]:
     which keys there are.
     """
     definitions: dict[str, Any] = {}
-    for part in (Manifest, CollectionManifest):
+    for part in (Manifest, CollectionManifest, TableManifest):
         made = part.model_json_schema()
         definitions |= made.pop("$defs")
         definitions[part.__name__] = made
     parts = {part.__name__: part for part in _all_parts(Part)}
     for name, definition in definitions.items():
         _complete(definition, parts[name])
+    _name_properties(definitions["TableManifest"])
     for name in ("Manifest", "TemplateManifest"):
         _complete_image(definitions[name])
     definitions["Manifest"]["required"] = ["tilesets"]
-    for name in ("Manifest", "CollectionManifest"):
+    for name in ("Manifest", "CollectionManifest", "TableManifest"):
         made = definitions[name]
         made["allOf"] = [_either("id", "name"), *made.get("allOf", [])]
     definitions["CollectionManifest"]["required"] = ["kind", "image"]
@@ -41,6 +43,13 @@ def schema() -> dict[str, Any]:
         short = {k: v for k, v in whole["properties"]["name"].items() if k != "description"}
         definitions[name] = words | {"anyOf": [short, whole]}
     is_collection = {"properties": {"kind": {"const": "image_collection"}}, "required": ["kind"]}
+    is_table = {
+        "anyOf": [
+            {"properties": {"kind": {"const": "table"}}, "required": ["kind"]},
+            {"required": ["sources"], "not": {"anyOf": [{"required": ["kind"]},
+                                                        {"required": ["tilesets"]}]}},
+        ]
+    }  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "geobatch asset",
@@ -48,7 +57,11 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "if": is_collection,
         "then": {"$ref": "#/$defs/CollectionManifest"},
-        "else": {"$ref": "#/$defs/Manifest"},
+        "else": {
+            "if": is_table,
+            "then": {"$ref": "#/$defs/TableManifest"},
+            "else": {"$ref": "#/$defs/Manifest"},
+        },
         "$defs": dict(sorted(definitions.items())),
     }
 
@@ -56,11 +69,15 @@ def schema() -> dict[str, Any]:
 def _complete_image(made: dict[str, Any]) -> None:
     properties = made["properties"]
     properties["tilesets"]["minItems"] = 1
-    properties["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
+    _name_properties(made)
     for name in ("array_bands", "arrayBands"):
         properties[name]["propertyNames"] = {"pattern": BAND_ID}
     for name in ("mask_bands", "maskBands"):
         _allow_one(properties, name)
+
+
+def _name_properties(made: dict[str, Any]) -> None:
+    made["properties"]["properties"]["propertyNames"] = {"pattern": PROPERTY_KEY}
 
 
 def _allow_one(properties: dict[str, Any], name: str) -> None:

@@ -32,7 +32,7 @@ DATA_TYPES = {
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON of Google's interfaces spells what JSON numbers cannot."""
 UNSPECIFIED = "UNSPECIFIED"
-KINDS = (Kind.IMAGE, Kind.IMAGE_COLLECTION)
+KINDS = (Kind.IMAGE, Kind.IMAGE_COLLECTION, Kind.TABLE)
 """The kinds that are built."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,7 +98,7 @@ def parse_kind(value: Any) -> Kind:
     kind = Kind(name)
     if kind not in KINDS:
         message = f"the kind {show(value)} is not supported yet"
-        refuse("unsupported-kind", message, "only `image` and `image_collection` are")
+        refuse("unsupported-kind", message, "only `image`, `image_collection` and `table` are")
     return kind
 
 

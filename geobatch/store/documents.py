@@ -19,6 +19,7 @@ from geobatch.model.record import (
     Tree,
     TreeEntry,
 )
+from geobatch.model.table_json import stored_from_json, stored_json, visible_rows_json
 
 FORMAT = 1
 """Version of the store's format; a reader refuses a higher one."""
@@ -28,8 +29,16 @@ _CONTENT_ROOT = "geobatch content root 1"
 
 def encode_asset(record: AssetRecord) -> bytes:
     """Return the document of a published asset."""
-    recorded = {
-        **recorded_json(record.asset),
+    recorded = recorded_json(record.asset)
+    if record.table is not None:
+        recorded["rows"] = stored_json(record.table)
+    else:
+        recorded |= _tiles_json(record)
+    return canonical_json({"format": FORMAT, "visible": _visible(record), "recorded": recorded})
+
+
+def _tiles_json(record: AssetRecord) -> dict[str, Any]:
+    return {
         "pages": [
             None
             if root is None
@@ -41,7 +50,6 @@ def encode_asset(record: AssetRecord) -> bytes:
             for band, fingerprint in record.fingerprints
         },
     }
-    return canonical_json({"format": FORMAT, "visible": _visible(record), "recorded": recorded})
 
 
 def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
@@ -54,8 +62,12 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
     document = _parse(data, name)
     try:
         visible, recorded = document["visible"], document["recorded"]
+        asset = asset_from_json(visible, recorded)
+        if asset.table is not None:
+            rows = stored_from_json(visible, recorded["rows"])
+            return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=rows)
         return AssetRecord(
-            asset=asset_from_json(visible, recorded),
+            asset=asset,
             arrays=tuple(
                 (
                     ArrayKey(band=seen["band"], level=seen["level"], is_mask=seen["is_mask"]),
@@ -196,6 +208,9 @@ def check_format(version: Json, name: str) -> None:
 
 
 def _visible(record: AssetRecord) -> dict[str, Any]:
+    table = record.asset.table
+    if table is not None and record.table is not None:
+        return {**visible_json(record.asset), **visible_rows_json(record.table, table)}
     return {
         **visible_json(record.asset),
         "arrays": [

@@ -62,7 +62,7 @@ class Keys:
 
     def __init__(self, store: TileStore, head: Head) -> None:
         self._store = store
-        self._entries = {entry.id: entry for entry in head.tree.entries}
+        self._entries = {e.id: e for e in head.tree.entries if not e.is_table}
         folders = sorted(folders_above(self._entries) - self._entries.keys())
         self.plain = {join(folder, DOCUMENT): plain_group() for folder in folders}
         """Documents of the groups above the assets, by key."""

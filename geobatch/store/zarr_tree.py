@@ -19,6 +19,7 @@ from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.record import AssetRecord, Head, TreeEntry
 from geobatch.store import zarr_asset
 from geobatch.store.local import LocalBackend
+from geobatch.store.parquet_view import ParquetView
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_files import Files
 from geobatch.store.zarr_metadata import DOCUMENT, folders_above, plain_group
@@ -82,7 +83,8 @@ def look(store: TileStore, *, head: Head) -> TreeState | None:
     if not isinstance(backend, LocalBackend):
         return None
     try:
-        return _Sync(store, backend, head).look()
+        tables = ParquetView(store, backend, head).look().tables
+        return _with_tables(_Sync(store, backend, head).look(), tables)
     except OSError as error:
         raise StoreError(f"cannot read the Zarr tree `{backend.root / FOLDER}`: {error}") from error
 
@@ -110,12 +112,27 @@ def sync(store: TileStore, *, head: Head | None = None) -> TreeChange:
             # Another process may have published and synced while this one waited for the lock.
             newest = store.head()
             wanted = newest if head is None or newest.number > head.number else head
-            return _Sync(store, backend, wanted).run()
+            change = _Sync(store, backend, wanted).run()
+            tables = ParquetView(store, backend, wanted).sync()
+            return TreeChange(
+                assets=tuple(sorted({*change.assets, *tables.tables})),
+                linked=change.linked + tables.linked,
+                copied=change.copied + tables.copied,
+                removed=change.removed + tables.removed,
+            )
     except OSError as error:
         raise StoreError(
             f"cannot keep the Zarr tree `{backend.root / FOLDER}`: {error}",
             hint="the commit stands; the next apply completes the tree",
         ) from error
+
+
+def _with_tables(state: TreeState, behind: Collection[str]) -> TreeState:
+    return TreeState(
+        number=state.number,
+        behind=tuple(sorted({*state.behind, *behind})),
+        is_current=state.is_current and not behind,
+    )
 
 
 class _Sync:
@@ -126,7 +143,7 @@ class _Sync:
         self._backend = backend
         self._root = backend.root / FOLDER
         self._files = Files(sources=backend.root, folder=self._root)
-        self._wanted = {entry.id: entry for entry in head.tree.entries}
+        self._wanted = {entry.id: entry for entry in head.tree.entries if not entry.is_table}
         self._ids = sorted(self._wanted)
         self._folders = folders_above(self._ids)
         commit = head.commit
@@ -208,7 +225,7 @@ class _Sync:
             return None
         if head.digest != commit:
             return None
-        entries = {entry.id: entry for entry in head.tree.entries}
+        entries = {entry.id: entry for entry in head.tree.entries if not entry.is_table}
         return _Shown(entries=entries, attributes=attributes, unsettled=unsettled)
 
     def _touched(self, shown: _Shown) -> frozenset[str]:

@@ -42,7 +42,12 @@ def open_group(store: TileStore, asset_id: str, *, at: str | None = None) -> zar
         CorruptObjectError: What is read does not match its digest; also from reads of the group.
     """
     head = store.head() if at is None else store.at(at)
-    ids = [entry.id for entry in head.tree.entries]
+    entry = head.tree.entry(asset_id)
+    if entry is not None and entry.is_table:
+        raise NotFoundError(
+            f"`{asset_id}` is a table, which has no arrays", hint="`open_table` opens it"
+        )
+    ids = [entry.id for entry in head.tree.entries if not entry.is_table]
     folders = folders_above(ids)
     if asset_id not in ids and asset_id not in folders:
         close = difflib.get_close_matches(asset_id, [*ids, *folders], n=1)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 HEAVY = {
-    "affine", "asyncio", "dask", "numcodecs", "numpy", "pyproj", "rasterio", "rich", "tensorflow",
-    "xarray", "zarr",
+    "affine", "asyncio", "dask", "numcodecs", "numpy", "pyarrow", "pyproj", "rasterio", "rich",
+    "tensorflow", "xarray", "zarr",
 }  # fmt: skip
 SPECS = Path(__file__).parents[2] / "specs"
 
@@ -49,7 +49,9 @@ def test_light_commands_import_no_heavy_library(argv: list[str], tmp_path: Path)
 def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:
     imported(["init"], tmp_path)
     for argv in (["ls"], ["info"], ["log"]):
-        assert not {"rasterio", "pyproj", "zarr", "tensorflow"} & imported(argv, tmp_path)
+        assert not {"rasterio", "pyproj", "zarr", "tensorflow", "pyarrow"} & imported(
+            argv, tmp_path
+        )
 
 
 def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
@@ -66,7 +68,9 @@ def test_explaining_opens_no_raster_and_builds_no_tree(tmp_path: Path) -> None:
     imported(["apply", str(SPECS / "landcover.yaml")], tmp_path)
     asset = geobatch_ids(tmp_path)[0]
     for argv in (["diff", "1"], ["status"], ["why", asset, str(SPECS / "landcover.yaml")]):
-        assert not {"rasterio", "pyproj", "zarr", "tensorflow"} & imported(argv, tmp_path), argv
+        assert not {"rasterio", "pyproj", "zarr", "tensorflow", "pyarrow"} & imported(
+            argv, tmp_path
+        ), argv
     assert "yaml" not in imported(["diff", "1"], tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The example rasters are what their maker makes, and small enough for git."""
+"""The example sources are what their maker makes, and small enough for git."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import geopandas
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -71,6 +72,24 @@ def test_a_spec_tells_editors_its_schema(path: Path) -> None:
 
 def test_after_apply_there_is_nothing_to_plan(store: Path) -> None:
     assert plan([SPECS], store=store).is_empty
+
+
+def test_plots_are_the_records(store: Path) -> None:
+    records = tf.data.TFRecordDataset(str(DATA / "plots.tfrecord")).as_numpy_iterator()
+    features = [tf.train.Example.FromString(record).features.feature for record in records]
+    frame = geopandas.read_parquet(store / "parquet" / "island" / "plots.parquet")
+    assert frame.crs.to_epsg() == 32627
+    assert len(frame) == len(features) == 240
+    assert frame["plot"].tolist() == [f["plot"].bytes_list.value[0].decode() for f in features]
+    assert frame["class"].tolist() == [f["class"].int64_list.value[0] for f in features]
+    assert frame.geometry.x.tolist() == [f["easting"].float_list.value[0] for f in features]
+    spectra = [list(f["reflectance"].float_list.value) for f in features]
+    assert np.stack(frame["reflectance"]).tolist() == spectra
+    assert frame["note"].notna().tolist() == ["note" in f for f in features]
+    # What was noted of the classes is what the land cover shows there.
+    with rasterio.open(DATA / "landcover.tif") as cover:
+        shown = [int(one[0]) for one in cover.sample(frame.geometry.get_coordinates().to_numpy())]
+    assert np.mean(frame["class"].to_numpy() == shown) > 0.8
 
 
 def test_elevation_is_the_file_and_its_means(store: Path) -> None:

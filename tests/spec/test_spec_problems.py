@@ -100,7 +100,7 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         ("id: a//b\n" + T, "asset-id", (1, 5), "`a/b`"),
         ("id: a/b/c/d/e/f/g/h/i/j/k\n" + T, "asset-id", (1, 5), "10"),
         ("name: projects/p/assets/a.b\n" + T, "asset-id", (1, 7), "a_b"),
-        ("kind: table\nid: a\nsources: []\n", "unsupported-kind", (1, 7), "not supported yet"),
+        ("kind: folder\nid: a\nsources: []\n", "unsupported-kind", (1, 7), "not supported yet"),
         ("kind: imag\n" + A, "unknown-value", (1, 7), "`image`"),
         ("id: a\ntilesets: [{sources: [{uris: []}]}]\n", "out-of-range", (2, 24), "at least 1"),
         ("id: a\ntilesets: [{sources: [{uris: x}]}]\n", "wrong-type", (2, 30), "`[x]`"),

@@ -1,0 +1,74 @@
+"""Why a table is as it is, for people and for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.words import byte_text, count_text
+from geobatch.explain.table_why import TableNext, TableWhy
+from geobatch.model.plan import Because
+
+_SOURCES_SHOWN = 8
+
+
+def table_why_lines(found: TableWhy) -> Iterator[str]:
+    """Yield the human form of an explanation."""
+    for title, lines in _parts(found):
+        for number, line in enumerate(lines):
+            yield f"      {title if number == 0 else '':<8} {line}"
+
+
+def _parts(found: TableWhy) -> Iterator[tuple[str, Sequence[str]]]:
+    stored, table = found.stored, found.table
+    counts = f"{count_text(stored.rows, 'row')}, {count_text(len(stored.columns), 'column')}"
+    yield "rows", [f"{counts}, {byte_text(stored.size)}"]
+    commit = found.since.commit
+    when = "" if commit is None else f", {commit.time}, {commit.message}"
+    yield "since", [f"commit {found.since.number} ({(found.since.digest or '')[:12]}){when}"]
+    yield "because", _reason_lines(found.because)
+    if stored.geometry is not None:
+        yield (
+            "decided",
+            [f"points {stored.geometry} of {table.x_column} and {table.y_column} in {table.crs}"],
+        )
+    sources = [f"{source.uri}  {source.digest[:12]}" for source in table.sources[:_SOURCES_SHOWN]]
+    if len(table.sources) > _SOURCES_SHOWN:
+        sources.append(f"and {len(table.sources) - _SOURCES_SHOWN} more")
+    yield "from", sources
+    if found.next is not None:
+        yield "next", _next_lines(found.next)
+
+
+def _next_lines(upcoming: TableNext) -> list[str]:
+    return [upcoming.verdict, *upcoming.problems, *_reason_lines(upcoming.because)]
+
+
+def _reason_lines(reasons: Sequence[Because]) -> list[str]:
+    lines = [reason_text(because) for because in reasons[:REASONS_SHOWN]]
+    if len(reasons) > REASONS_SHOWN:
+        lines.append(f"and {len(reasons) - REASONS_SHOWN} more")
+    return lines
+
+
+def table_why_json(found: TableWhy) -> dict[str, Any]:
+    """Return the machine form of an explanation."""
+    upcoming = found.next
+    fields: dict[str, Any] = {
+        "rows": found.stored.rows,
+        "bytes": found.stored.size,
+        "since": {
+            "commit": found.since.digest,
+            "number": found.since.number,
+            "reasons": [because_json(because) for because in found.because],
+        },
+        "sources": [{"uri": source.uri, "digest": source.digest} for source in found.table.sources],
+    }
+    if upcoming is not None:
+        fields["next"] = {
+            "verdict": upcoming.verdict.replace(" ", "_"),
+            "reasons": [because_json(because) for because in upcoming.because],
+            "problems": list(upcoming.problems),
+        }
+    return fields

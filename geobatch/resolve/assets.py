@@ -1,0 +1,41 @@
+"""Specs of every kind to fully decided assets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from geobatch.model.asset import Resolution
+from geobatch.resolve.inspect import LookCache
+from geobatch.resolve.resolver import resolve as resolve_images
+from geobatch.resolve.table_asset import resolve_tables
+from geobatch.spec import SpecSet
+
+
+def resolve(
+    specs: SpecSet, *, workers: int = 1, cache: LookCache | None = None, rehash: bool = False
+) -> Resolution:
+    """Decide everything that specs leave open, by looking at their sources.
+
+    Args:
+        specs: Validated specs.
+        workers: Threads that open and digest source files.
+        cache: What is known of sources from earlier runs, and is told of this one.
+        rehash: Whether to read every source, whatever the cache says.
+
+    Raises:
+        SpecError: A spec names a file, a band index or a CRS that does not exist.
+        SourceError: A source cannot be opened, or does not say where it lies.
+        PlanError: Sources of one tileset, or a band and its mask, do not fit together.
+    """
+    images = SpecSet(specs=tuple(spec for spec in specs.specs if spec.table is None))
+    tables = tuple(spec for spec in specs.specs if spec.table is not None)
+    resolution = resolve_images(images, workers=workers, cache=cache, rehash=rehash)
+    if not tables:
+        return resolution
+    found = resolve_tables(tables, workers=workers, cache=cache, rehash=rehash)
+    return replace(
+        resolution,
+        assets=tuple(sorted((*resolution.assets, *found.assets), key=lambda asset: asset.id)),
+        sources_hashed=resolution.sources_hashed + found.hashed,
+        sources_by_stat=resolution.sources_by_stat + found.by_stat,
+    )

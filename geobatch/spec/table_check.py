@@ -1,0 +1,95 @@
+"""A table's document to its spec: what one of its fields says against another."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from geobatch.errors import Problem
+from geobatch.model.asset import Kind
+from geobatch.spec.check import asset_id_of, identity_problems, is_before, problem_at
+from geobatch.spec.hints import show
+from geobatch.spec.nouns import ImageSpec, Positions, SourceSpec, TableSpec
+from geobatch.spec.project import Project
+from geobatch.spec.table import TableManifest
+
+_SHARED = ("x_column", "y_column", "crs", "charset")
+"""What the sources of a table must say alike: its rows have one structure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCheck:
+    """The rules that need more than one field of a table's document."""
+
+    manifest: TableManifest
+    """Fields that are each well."""
+    positions: Positions
+    """Where they stand."""
+    project: Project
+    """What holds for all specs of its project."""
+    lost: Collection[str]
+    """Top-level keys that lost a part to earlier problems."""
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong."""
+        found = identity_problems(self.manifest, self.positions, self.lost, self.project)
+        return [*found, *self._sources(), *self._times()]
+
+    def spec(self) -> ImageSpec:
+        """Return the spec; meaningful where no problem was found."""
+        manifest = self.manifest
+        first = manifest.sources[0] if manifest.sources else None
+        declared = {
+            **manifest.csv_column_data_type_overrides,
+            **manifest.column_data_type_overrides,
+        }
+        return ImageSpec(
+            id=asset_id_of(manifest, self.project),
+            kind=Kind.TABLE,
+            tilesets=(),
+            table=TableSpec(
+                sources=tuple(SourceSpec(uris=tuple(one.uris)) for one in manifest.sources),
+                x_column=first.x_column if first else None,
+                y_column=first.y_column if first else None,
+                crs=first.crs if first else None,
+                charset=first.charset if first else "utf-8",
+                types=tuple(
+                    (name, kind) for name, kind in sorted(declared.items()) if kind is not None
+                ),
+            ),
+            start_time=manifest.start_time,
+            end_time=manifest.end_time,
+            properties=tuple(sorted(manifest.properties.items())),
+            memo=manifest.memo,
+            uri_prefix=manifest.uri_prefix,
+            is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
+            positions=self.positions,
+            project=self.project,
+        )
+
+    def _sources(self) -> Iterator[Problem]:
+        sources = self.manifest.sources
+        for number, source in enumerate(sources[1:], 1):
+            for key in _SHARED:
+                mine, other = getattr(source, key), getattr(sources[0], key)
+                if mine != other:
+                    message = f"`{key}` is {show(mine)} here and {show(other)} in the first source"
+                    hint = "the sources of a table have one structure"
+                    yield problem_at(
+                        self.positions, ("sources", number, key), "sources-differ", message, hint
+                    )
+        for number, source in enumerate(sources[:1]):
+            x, y = source.x_column, source.y_column
+            if (x == "") != (y == ""):
+                message = f"`x_column` is {show(x)} and `y_column` {show(y)}"
+                hint = "points need both; empty both for none"
+                loc = ("sources", number, "x_column" if x == "" else "y_column")
+                yield problem_at(self.positions, loc, "points", message, hint)
+
+    def _times(self) -> Iterator[Problem]:
+        start, end = self.manifest.start_time, self.manifest.end_time
+        if start and end and is_before(end, start):
+            message = f"the end {show(end)} is before the start {show(start)}"
+            yield problem_at(
+                self.positions, ("end_time",), "time-order", message, "the end is exclusive"
+            )

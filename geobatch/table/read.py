@@ -1,0 +1,42 @@
+"""Stored tables, read: as a whole, or row after row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from geobatch.model.table import StoredTable
+from geobatch.table.library import arrow
+
+Row: TypeAlias = list[Any]
+"""A value per column: a number, a text, a list of them, or None."""
+
+_ROWS = 4096
+"""Rows that are held as Python objects at a time."""
+
+
+def read_table(data: bytes) -> Any:
+    """Return the bytes of a Parquet file as a `pyarrow.Table`.
+
+    Raises:
+        SourceError: pyarrow is not installed.
+    """
+    pa = arrow()
+    return pa.parquet.read_table(pa.BufferReader(data))
+
+
+def rows_of(data: bytes, stored: StoredTable) -> Iterator[Row]:
+    """Yield the rows of a Parquet file, the values in the order of the columns.
+
+    One row group is decoded at a time.
+
+    Raises:
+        SourceError: pyarrow is not installed.
+    """
+    pa = arrow()
+    names = [column.name for column in stored.columns]
+    file = pa.parquet.ParquetFile(pa.BufferReader(data))
+    for batch in file.iter_batches(batch_size=_ROWS, columns=names):
+        columns = [batch.column(name).to_pylist() for name in names]
+        for values in zip(*columns, strict=True):
+            yield list(values)

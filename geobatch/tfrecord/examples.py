@@ -1,0 +1,49 @@
+"""Records as rows of a table: one Example each, with its features as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from geobatch.errors import SourceError
+from geobatch.model.records import Shard
+from geobatch.tfrecord.library import tensorflow
+from geobatch.tfrecord.records import BATCH_BYTES, batches
+
+_AT_A_TIME = 128
+"""Records of a batch: few, for nobody knows how long they are."""
+
+
+def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
+    """Yield the number of each record, and (name, kind, values) of its features that have a kind.
+
+    Kinds are `float_list`, `int64_list` and `bytes_list`. Features come in any order.
+
+    Args:
+        shard: The file; it is streamed.
+
+    Raises:
+        SourceError: A record is damaged or no Example, the file is cut short, or it changed.
+    """
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
+
+    parse = tensorflow().train.Example.FromString
+    number = 0
+    for batch in batches(shard, record_bytes=BATCH_BYTES // _AT_A_TIME):
+        for record in batch.numpy():
+            try:
+                features = parse(record).features.feature
+            except DecodeError:
+                raise SourceError(
+                    f"`{shard.uri}`: record {number} is no `tf.train.Example`",
+                    hint="a table is one Example per row, with a feature per column",
+                ) from None
+            yield number, list(_valued(features))
+            number += 1
+
+
+def _valued(features: Any) -> Iterator[tuple[str, str, Any]]:
+    for name, feature in features.items():
+        kind = feature.WhichOneof("kind")
+        if kind is not None:
+            yield name, kind, getattr(feature, kind).value
