@@ -8,8 +8,8 @@ from typing import Any
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
+from geobatch.explain.answer import BandWhy, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder, TilePlace, Window
-from geobatch.explain.why import BandWhy, NextApply, Verdict, Why
 from geobatch.model.asset import Asset, Band, MaskSource
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from shell import Done, geobatch
 from workbench import Document, Workbench, image, write_tiff
 
+from geobatch.explain.answer import BandWhy, Verdict, Why
 from geobatch.explain.diff import changed_tiles, compare
 from geobatch.explain.origin import TilePlace, Window
 from geobatch.explain.target import find_targets
-from geobatch.explain.why import BandWhy, Verdict, Why, why
+from geobatch.explain.why import why
 from geobatch.model.plan import Reason
 from geobatch.store.tilestore import TileStore
 
