@@ -85,13 +85,13 @@ def report(found: dict[str, list[Cost]], *, side: int, shards: int) -> tuple[str
     ]
     rounds = list(zip(*found.values(), strict=True))
     ratios = {
-        "wall": [(d.wall - c.wall - a.wall) / (b.wall - a.wall) for a, b, c, d in rounds],
-        "CPU": [(d.cpu - c.cpu - a.cpu) / (b.cpu - a.cpu) for a, b, c, d in rounds],
+        "wall": [(d.wall - c.wall) / b.wall for _, b, c, d in rounds],
+        "CPU": [(d.cpu - c.cpu) / b.cpu for _, b, c, d in rounds],
     }
     more = max(c.memory for c in found["records"]) - max(c.memory for c in found["import"])
     lines = [
         [
-            f"(TFRecord - TIFF) / `tf.data`, {kind} seconds, less those of the import of both",
+            f"(TFRecord - TIFF) / `tf.data`, {kind} seconds",
             f"{median(values):.2f} ({', '.join(f'{value:.2f}' for value in values)})",
             f"{LIMIT}",
             "yes" if median(values) <= LIMIT else "NO",

@@ -16,7 +16,7 @@ from geobatch.model.records import Shard
 from geobatch.tfrecord.library import example_of, tensorflow
 from geobatch.tfrecord.shard import FRAME_BYTES, check_end, compression_of
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """About how many bytes of records are held at a time; a single one may be longer."""
 _BUFFER_BYTES = 1 << 20
 

@@ -35,6 +35,8 @@ class Spill:
         pixels = mixer.patch[0] * mixer.patch[1]
         ends = list(accumulate(pixels * dtype.itemsize for dtype in self._dtypes))
         self._starts, self._record_bytes = [0, *ends[:-1]], ends[-1]
+        # Kept from batch to batch: fresh memory costs as much as the copying.
+        self._buffer = np.empty((0, self._record_bytes), dtype=np.uint8)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - see close
@@ -56,7 +58,9 @@ class Spill:
             StoreError: The disk refused.
         """
         count = len(bands[0])
-        data = np.empty((count, self._record_bytes), dtype=np.uint8)
+        if len(self._buffer) < count:
+            self._buffer = np.empty((count, self._record_bytes), dtype=np.uint8)
+        data = self._buffer[:count]
         for start, dtype, patches in zip(self._starts, self._dtypes, bands, strict=True):
             size = patches[0].size * dtype.itemsize
             place = data[:, start : start + size].view(dtype)
