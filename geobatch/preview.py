@@ -80,6 +80,7 @@ class Ready:
     """Tiles of bands that were made before, by pyramid fingerprint."""
 
 
+@without_collecting()
 def look(
     paths: Sequence[Path],
     resolve: Callable[[SpecSet], Resolution],

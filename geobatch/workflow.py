@@ -27,6 +27,7 @@ from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec import SpecSet
 from geobatch.store.backend import RUNS
+from geobatch.spec.garbage import without_collecting
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
@@ -69,6 +70,7 @@ def plan(
     return preview(paths, store=store, workers=workers, rehash=rehash, options=options).plan
 
 
+@without_collecting()
 def preview(
     paths: Sequence[Path],
     *,

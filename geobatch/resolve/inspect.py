@@ -27,7 +27,6 @@ from geobatch.model.header import (
 )
 from geobatch.model.look import Look, file_stat
 from geobatch.model.records import Records
-from geobatch.spec.garbage import without_collecting
 
 HEADER_EPOCH = 1
 """Raised whenever equal files would get other headers than before."""
@@ -97,15 +96,14 @@ def inspect(
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
     """
     names = {os.fspath(path): path for path in files}
+    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
-    with without_collecting():
-        known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
-        for name, look in known.items():
-            header = _remembered(look, name, files[names[name]], crs)
-            if header is not None:
-                path = names[name]
-                sources[path] = Inspected(header=header, digest=look.digest, stat=look.stat)
+    for name, look in known.items():
+        header = _remembered(look, name, files[names[name]], crs)
+        if header is not None:
+            path = names[name]
+            sources[path] = Inspected(header=header, digest=look.digest, stat=look.stat)
     others = [path for path in names.values() if path not in sources]
     trusted = [known.get(os.fspath(path)) for path in others]
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:

@@ -32,7 +32,6 @@ from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.shards import inspect_shards
 from geobatch.resolve.stated import bare, complete
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand
-from geobatch.spec.garbage import without_collecting
 
 
 def resolve(
@@ -60,17 +59,15 @@ def resolve(
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
-    with without_collecting():
-        for spec in specs.specs:
-            try:
-                found = look_up(spec, files[spec.id], inspection.sources, exports.exports, read_crs)
-                resolver = _ImageResolver(spec, files[spec.id], found, read_crs)
-                assets.append(resolver.asset())
-                warnings += resolver.warnings
-            except (PlanError, SourceError) as error:
-                where = ":".join(str(part) for part in spec.where()[:2])
-                message = f"{where}: `{spec.id}`: {error.message}"
-                raise type(error)(message, hint=error.hint) from None
+    for spec in specs.specs:
+        try:
+            found = look_up(spec, files[spec.id], inspection.sources, exports.exports, read_crs)
+            resolver = _ImageResolver(spec, files[spec.id], found, read_crs)
+            assets.append(resolver.asset())
+            warnings += resolver.warnings
+        except (PlanError, SourceError) as error:
+            where = ":".join(str(part) for part in spec.where()[:2])
+            raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
         sources_hashed=inspection.hashed + exports.hashed,

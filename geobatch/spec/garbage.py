@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def without_collecting() -> Iterator[None]:
     """Look for no cycles meanwhile.
 
-    Nodes, specs, assets and plans are trees: looking for cycles again and again while a hundred
-    thousand are made takes as long as making them.
+    Nodes, specs, assets and plans are trees, and a look at a file leaves no cycle behind: to search
+    for them again and again while a hundred thousand are made takes as long as making them.
     """
     is_collecting = gc.isenabled()
     gc.disable()
