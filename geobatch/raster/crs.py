@@ -1,4 +1,4 @@
-"""Coordinate reference systems: from text or from GDAL to the model's Crs."""
+"""Coordinate reference systems: from text to the model's Crs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from pyproj import CRS
 from pyproj.exceptions import CRSError
-from rasterio.enums import WktVersion
 
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
@@ -44,17 +43,6 @@ def projjson(crs: Crs) -> str:
         warnings.simplefilter("ignore")
         text: str = CRS.from_user_input(crs.identity).to_json()
         return text
-
-
-def from_rasterio(crs: Any) -> Crs | None:
-    """Return the CRS of a rasterio dataset, or None where it has none.
-
-    Raises:
-        ValueError: GDAL or PROJ cannot make sense of it.
-    """
-    if not crs:
-        return None
-    return parse_crs(crs.to_wkt(version=WktVersion.WKT2_2019))
 
 
 def _parse(text: str) -> CRS:

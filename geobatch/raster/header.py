@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from rasterio.enums import ColorInterp, Interleaving, MaskFlags
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags, WktVersion
 
 from geobatch.errors import SourceError
 from geobatch.files import regular_file
 from geobatch.model.asset import DTYPES, Number
-from geobatch.model.geobox import Transform
+from geobatch.model.geobox import Crs, Transform
 from geobatch.model.header import Header, Palette
 from geobatch.raster import tiff
 from geobatch.raster.environment import (
@@ -23,16 +24,19 @@ from geobatch.raster.environment import (
     source_errors,
 )
 
+ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
 
 
-def probe(path: Path, uri: str) -> Header:
+def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
     """Read a GeoTIFF's header.
 
     Args:
         path: The file.
         uri: What messages call it.
+        read_crs: Gives the CRS that WKT stands for, or raises ValueError; by default
+            `geobatch.raster.crs.parse_crs`. One that remembers spares loading PROJ.
 
     Raises:
         SourceError: The file is missing, is no readable TIFF, is compressed in a way that this
@@ -47,7 +51,7 @@ def probe(path: Path, uri: str) -> Header:
             raise _refused(uri, tags.compression, reason(error)) from error
         with source_errors(f"`{uri}`: the header cannot be read"):
             try:
-                return _header(dataset, uri, real, tags)
+                return _header(dataset, uri, real, tags, read_crs)
             finally:
                 dataset.close()
 
@@ -82,7 +86,24 @@ def _name(compression: int) -> str:
     return tiff.COMPRESSIONS.get(compression, f"number {compression}")
 
 
-def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
+def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
+    """Return the CRS of a rasterio dataset, or None where it has none; for `read_crs` see `probe`.
+
+    Raises:
+        ValueError: GDAL or PROJ cannot make sense of it.
+    """
+    if not found:
+        return None
+    if read_crs is None:
+        from geobatch.raster.crs import parse_crs  # noqa: PLC0415 - PROJ takes a while to load
+
+        read_crs = parse_crs
+    return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
+
+
+def _header(
+    dataset: Any, uri: str, real: Path, tags: tiff.Tags, read_crs: ReadCrs | None
+) -> Header:
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:
@@ -92,10 +113,7 @@ def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
             )
     transform = _transform(dataset, uri, has_matrix=tags.has_matrix)
     try:
-        # PROJ takes a while to load, and who reads pixels needs none of it.
-        from geobatch.raster.crs import from_rasterio  # noqa: PLC0415
-
-        crs = from_rasterio(dataset.crs)
+        crs = crs_of(dataset.crs, read_crs)
     except ValueError as error:
         raise SourceError(f"`{uri}`: the CRS cannot be read: {error}") from error
     compression = _name(tags.compression)

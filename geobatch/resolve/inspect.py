@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache as once
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -108,7 +109,7 @@ def inspect(
     trusted = [known.get(os.fspath(path)) for path in others]
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:
         uris = [files[path] for path in others]
-        found = pool.map(_look, others, uris, trusted)
+        found = pool.map(partial(_look, read_crs=crs_reader(cache)), others, uris, trusted)
         for path, (sources[path], look, table) in zip(others, found, strict=True):
             if cache is not None:
                 cache.put_looks({os.fspath(path): look})
@@ -166,7 +167,9 @@ def _remembered(look: Look, name: str, uri: str, known: dict[str, Crs | None]) -
         return None
 
 
-def _look(path: Path, uri: str, trusted: Look | None) -> tuple[Inspected, Look, BlockTable | None]:
+def _look(
+    path: Path, uri: str, trusted: Look | None, *, read_crs: Callable[[str], Crs]
+) -> tuple[Inspected, Look, BlockTable | None]:
     """Look at a file; where an earlier look is trusted, only its header is read again."""
     from geobatch.raster import identify, probe, stat  # noqa: PLC0415 - slow to import
 
@@ -176,7 +179,7 @@ def _look(path: Path, uri: str, trusted: Look | None) -> tuple[Inspected, Look, 
         digest, found, table = identify(path, uri)
     else:
         time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
-    header = probe(path, uri)
+    header = probe(path, uri, read_crs=read_crs)
     if stat(path, uri) != found:
         raise SourceError(
             f"`{uri}`: changed while it was being looked at",

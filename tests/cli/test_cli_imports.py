@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -87,6 +88,19 @@ def test_only_a_plan_for_machines_says_where_and_loads_what_can_tell(tmp_path: P
     assert "pyproj" in imported(["--json", "plan", str(spec)], tmp_path)
     spec.write_text(spec.read_text().replace("SAMPLE", "MODE"))
     assert not {"rasterio", "pyproj"} & imported(["--json", "plan", str(spec)], tmp_path)
+
+
+def test_a_changed_source_needs_no_projection_library_again(tmp_path: Path) -> None:
+    """What its CRS is was found out by the run before."""
+    shutil.copytree(SPECS / "data", tmp_path / "data")
+    spec = Path(shutil.copy(SPECS / "landcover.yaml", tmp_path))
+    assert "pyproj" in imported(["apply", str(spec)], tmp_path)
+    with (tmp_path / "data" / "landcover.tif").open("r+b") as file:
+        file.seek(30_000)  # amid the pixels
+        file.write(bytes(8))
+    names = imported(["plan", str(spec)], tmp_path)
+    assert "rasterio" in names
+    assert "pyproj" not in names
 
 
 def geobatch_ids(folder: Path) -> list[str]:

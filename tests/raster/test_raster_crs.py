@@ -11,7 +11,8 @@ import rasterio.crs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geobatch.raster.crs import from_rasterio, parse_crs
+from geobatch.raster.crs import parse_crs
+from geobatch.raster.header import crs_of
 
 LAEA = "+proj=laea +lat_0=52 +lon_0=10 +x_0=4321000 +y_0=3210000 +a=6378137 +rf=300"
 
@@ -121,12 +122,12 @@ def test_any_text_is_a_crs_or_a_value_error(text: str) -> None:
 
 def test_file_and_text_agree() -> None:
     for number in (4326, 32618, 3035, 2263, 3857, 27700, 5514, 2056, 31370):
-        crs = from_rasterio(rasterio.crs.CRS.from_epsg(number))
+        crs = crs_of(rasterio.crs.CRS.from_epsg(number))
         assert crs == parse_crs(f"EPSG:{number}")
         assert crs is not None
         assert crs.wkt == parse_crs(f"EPSG:{number}").wkt
-    assert from_rasterio(None) is None
-    assert from_rasterio(rasterio.crs.CRS()) is None
+    assert crs_of(None) is None
+    assert crs_of(rasterio.crs.CRS()) is None
 
 
 def test_codes_by_the_hundred_agree_between_gdal_and_proj() -> None:
@@ -138,6 +139,6 @@ def test_codes_by_the_hundred_agree_between_gdal_and_proj() -> None:
         )
     )
     for number in rng.choice(codes, 150, replace=False):
-        crs = from_rasterio(rasterio.crs.CRS.from_epsg(int(number)))
+        crs = crs_of(rasterio.crs.CRS.from_epsg(int(number)))
         assert crs is not None
         assert crs.code == f"EPSG:{number}"

@@ -281,8 +281,8 @@ def test_a_file_that_changes_during_the_look_is_an_error(
 ) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
 
-    def probe_late(name: Path, uri: str) -> Header:
-        header = probe(name, uri)
+    def probe_late(name: Path, uri: str, **more: Any) -> Header:
+        header = probe(name, uri, **more)
         rewrite_unseen(path)
         return header
 
