@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+from geobatch.errors import Problem
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -28,7 +29,7 @@ from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
-from geobatch.store.origins import place_of, real_place
+from geobatch.store.origins import located, place_of, real_place
 from geobatch.store.tilestore import TileStore
 
 NO_COMMIT = Head(number=0, digest=None)
@@ -45,6 +46,11 @@ class Preview:
     """Every declared asset."""
     resolution: Resolution
     """Every declared asset that could be resolved."""
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed and seldom meant."""
+        return tuple(sorted(dict.fromkeys(self.resolution.warnings), key=str))
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs, to tell later which of them differs."""
@@ -114,6 +120,7 @@ def plan_upon(
         PlanError: A pattern matches no asset.
         CorruptObjectError: A published document is damaged.
     """
+    found = replace(found, resolution=located(found.resolution, store=place))
     declared = frozenset(spec.id for spec in found.specs.specs)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)

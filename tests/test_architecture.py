@@ -24,7 +24,7 @@ BELOW = {
     "explain": NOUNS | {"spec", "store", "plan", "resolve", "preview"},
     "preview": NOUNS | {"spec", "store", "plan", "resolve"},
     "workflow": NOUNS | {"spec", "raster", "store", "preview", "resolve", "execute"},
-    "reading": NOUNS | {"store"},
+    "reading": NOUNS | {"raster", "store", "resolve", "execute"},
     "testing": NOUNS | {"store"},
     "cli": NOUNS | {"spec", "raster", "store", "execute", "workflow", "explain"},
     "__init__": {"reading"},
@@ -32,7 +32,7 @@ BELOW = {
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
-    "numpy": {"model", "raster", "store", "plan", "resolve", "execute", "explain"},
+    "numpy": {"model", "raster", "store", "plan", "resolve", "execute", "explain", "reading"},
     "blake3": {"model", "raster", "store"},
     "pydantic": {"spec"},
     "pydantic_core": {"spec"},

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from geobatch.errors import GeobatchError, SpecError
+from geobatch.errors import GeobatchError, Problem, SpecError
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
 """Control characters, and how they are shown: a name in a spec must not steer the terminal."""
+
+_SHOWN = 20
+"""How many warnings are printed."""
 
 
 class Output:
@@ -41,6 +45,17 @@ class Output:
         if not self.is_quiet:
             sys.stderr.write(f"{text.translate(_CONTROLS)}\n")
 
+    def warn(self, warnings: Sequence[Problem]) -> None:
+        """Print warnings to stderr, the first of many; as JSON, all of them."""
+        for warning in warnings:
+            self.record("warning", **_problem_json(warning))
+        if self.is_json:
+            return
+        for warning in warnings[:_SHOWN]:
+            self.note(f"warning: {warning}")
+        if len(warnings) > _SHOWN:
+            self.note(f"and {len(warnings) - _SHOWN:,} more warnings; `--json` tells all")
+
     def error(self, error: GeobatchError) -> None:
         """Print an error with its hint."""
         if self.is_json:
@@ -48,17 +63,7 @@ class Output:
             if error.hint:
                 fields["hint"] = error.hint
             if isinstance(error, SpecError):
-                fields["problems"] = [
-                    {
-                        "path": problem.path,
-                        "line": problem.line,
-                        "column": problem.column,
-                        "rule": problem.rule,
-                        "message": problem.message,
-                        "hint": problem.hint,
-                    }
-                    for problem in error.problems
-                ]
+                fields["problems"] = [_problem_json(problem) for problem in error.problems]
             self.record("error", **fields)
             return
         if isinstance(error, SpecError):
@@ -84,3 +89,14 @@ class Output:
     def _complain(text: str) -> None:
         sys.stdout.flush()
         sys.stderr.write(f"{text.translate(_CONTROLS)}\n")
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "rule": problem.rule,
+        "message": problem.message,
+        "hint": problem.hint,
+    }

@@ -18,6 +18,7 @@ _SIGNS = {
 _COUNTED = ("update", "create", "delete")
 _WORDS: dict[str, str] = {
     Reason.NEW_ASSET: "new",
+    Reason.KIND_CHANGED: "",
     Reason.SOURCE_CHANGED: "changed",
     Reason.SOURCE_ADDED: "added",
     Reason.SOURCE_REMOVED: "removed",
@@ -90,6 +91,9 @@ def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
         return "", f"blocked: {change['blocked']}"
     if action == "delete":
         return count_text(tiles["remove"], "tile"), action
+    if not tiles["total"]:  # an external image
+        gone = f", {count_text(tiles['remove'], 'tile')} removed" if tiles["remove"] else ""
+        return f"no tiles{gone}", action
     return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", action
 
 

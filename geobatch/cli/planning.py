@@ -83,6 +83,7 @@ def run_plan(
     )
     made = preview.plan
     output = settings.output
+    output.warn(preview.warnings)
     if file is None and not output.is_json:
         document = plan_json(made)
     else:

@@ -21,6 +21,7 @@ from geobatch.model.asset import (
 )
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.pin import Pin
 
 Members: TypeAlias = dict[str, Any]
 """A JSON object."""
@@ -35,7 +36,7 @@ def visible_json(asset: Asset) -> Members:
         "start_time": asset.start_time,
         "end_time": asset.end_time,
         "tile": asset.tile,
-        "grids": [{"name": grid.name, **geobox_json(grid.geobox)} for grid in asset.grids],
+        "grids": [_visible_grid(grid) for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
     }
 
@@ -59,7 +60,8 @@ def recorded_json(asset: Asset) -> Members:
                 "grid": tileset.grid,
                 "dtypes": list(tileset.dtypes),
                 "sources": [
-                    {"uri": source.uri, **source_json(source)} for source in tileset.sources
+                    {"uri": source.uri, **source_json(source), **_pin_json(source)}
+                    for source in tileset.sources
                 ],
             }
             for tileset in asset.tilesets
@@ -139,6 +141,20 @@ def pixel_json(value: Number, *, is_float: bool) -> Json:
     return number_to_json(float(value) if is_float else int(value))
 
 
+def _visible_grid(grid: Grid) -> Members:
+    shapes = {} if grid.shapes is None else {"levels": [list(shape) for shape in grid.shapes]}
+    return {"name": grid.name, **geobox_json(grid.geobox), **shapes}
+
+
+def _pin_json(source: Source) -> Members:
+    return {} if source.pin is None else {"pin": source.pin.to_json()}
+
+
+def _source(seen: Members) -> Source:
+    pin = Pin.from_json(seen["pin"]) if "pin" in seen else None
+    return Source(**{**seen, "pin": pin})
+
+
 def _visible_band(band: Band) -> Members:
     return {
         "id": band.id,
@@ -177,6 +193,7 @@ def _grid(seen: Members, crs: Members) -> Grid:
     a, b, c, d, e, f = seen["transform"]
     return Grid(
         name=seen["name"],
+        shapes=tuple((rows, cols) for rows, cols in seen["levels"]) if "levels" in seen else None,
         geobox=GeoBox(
             crs=Crs(code=crs["code"], wkt=crs["wkt"], cf=crs["cf"]),
             transform=(a, b, c, d, e, f),
@@ -220,7 +237,7 @@ def _tileset(seen: Members) -> Tileset:
         id=seen["id"],
         grid=seen["grid"],
         dtypes=tuple(seen["dtypes"]),
-        sources=tuple(Source(**source) for source in seen["sources"]),
+        sources=tuple(_source(source) for source in seen["sources"]),
     )
 
 

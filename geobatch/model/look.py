@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from geobatch.model.asset import FileStat
 from geobatch.model.digest import Digest
 
 MARGIN_NS = 20_000_000
@@ -13,6 +12,17 @@ MARGIN_NS = 20_000_000
 COARSE_MARGIN_NS = 2_000_000_000
 """The same where times have whole seconds only, or even ones."""
 _SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStat:
+    """What the file system says of a file; equal means unchanged, as far as stat can tell."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

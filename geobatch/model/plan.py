@@ -23,6 +23,7 @@ class Reason(StrEnum):
     """Why it happens. Append only."""
 
     NEW_ASSET = "NEW_ASSET"
+    KIND_CHANGED = "KIND_CHANGED"
     SOURCE_CHANGED = "SOURCE_CHANGED"
     SOURCE_ADDED = "SOURCE_ADDED"
     SOURCE_REMOVED = "SOURCE_REMOVED"

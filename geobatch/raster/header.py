@@ -45,10 +45,10 @@ def probe(path: Path, uri: str) -> Header:
         try:
             dataset = open_dataset(real)
         except FAILURES as error:
-            raise _refused(uri, tags.compression, reason(error)) from error
+            raise refused(uri, tags.compression, reason(error)) from error
         with source_errors(f"`{uri}`: the header cannot be read"):
             try:
-                return _header(dataset, uri, real, tags)
+                return describe(dataset, uri, str(real), tags)
             finally:
                 dataset.close()
 
@@ -56,13 +56,7 @@ def probe(path: Path, uri: str) -> Header:
 def _tags(real: Path, uri: str) -> tiff.Tags:
     try:
         with real.open("rb") as file:
-            start = file.read(4)
-            if not tiff.is_tiff(start):
-                raise SourceError(
-                    f"`{uri}`: expected a TIFF file, got one that starts with"
-                    f" `{_printable(start)}`",
-                    hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
-                )
+            check_tiff(file.read(4), uri)
             return tiff.read_tags(file)
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
@@ -70,7 +64,21 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
         raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
 
 
-def _refused(uri: str, compression: int, why: str) -> SourceError:
+def check_tiff(start: bytes, uri: str) -> None:
+    """Refuse a file that does not start as a TIFF.
+
+    Raises:
+        SourceError: It is another file.
+    """
+    if not tiff.is_tiff(start):
+        raise SourceError(
+            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
+            hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
+        )
+
+
+def refused(uri: str, compression: int, why: str) -> SourceError:
+    """Return the error for a file that GDAL does not open."""
     if compression not in tiff.COMPRESSIONS or "codec" in why:
         return SourceError(
             f"`{uri}`: compression `{_name(compression)}` is not one that this GDAL reads: {why}",
@@ -83,7 +91,12 @@ def _name(compression: int) -> str:
     return tiff.COMPRESSIONS.get(compression, f"number {compression}")
 
 
-def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
+def describe(dataset: Any, uri: str, path: str, tags: tiff.Tags) -> Header:
+    """Return the header of an open dataset.
+
+    Raises:
+        SourceError: It has complex pixels, or is placed by ground control points only.
+    """
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:
@@ -104,7 +117,7 @@ def _header(dataset: Any, uri: str, real: Path, tags: tiff.Tags) -> Header:
     block_rows, block_cols = dataset.block_shapes[0]
     return Header(
         uri=uri,
-        path=str(real),
+        path=path,
         width=dataset.width,
         height=dataset.height,
         dtypes=dtypes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,13 +22,15 @@ from geobatch.raster.file import check_unchanged, regular_file, stat
 
 
 @dataclass(slots=True, kw_only=True)
-class _Handle:
+class Handle:
     """One file, open in one thread."""
 
     dataset: Any
     stat: FileStat
     sizes: tiff.BlockSizes | None
     mask_sizes: tiff.BlockSizes | None
+    failures: list[SourceError] = field(default_factory=list)
+    """What went wrong where GDAL cannot tell it: on a server."""
 
 
 class Reader:
@@ -43,7 +45,7 @@ class Reader:
         self._open_files = open_files
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._handles: dict[int, _Handle] = {}
+        self._handles: dict[int, Handle] = {}
         self._bytes_read = 0
         self._is_closed = False
 
@@ -104,9 +106,9 @@ class Reader:
             try:
                 pixels: npt.NDArray[Any] = handle.dataset.read(bands, window=window)
             except FAILURES as error:
-                check_unchanged(source.path, source.uri, handle.stat)
+                self._confirm(source, handle)
                 raise _bad_block(handle.dataset, source.uri, bands, window, error) from error
-        check_unchanged(source.path, source.uri, handle.stat)
+        self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
 
@@ -116,7 +118,8 @@ class Reader:
         Raises:
             SourceError: It is gone, or it changed.
         """
-        if source.stat is not None:
+        is_remote = source.pin is not None and source.pin.remote is not None
+        if source.stat is not None and not is_remote:
             check_unchanged(source.path, source.uri, source.stat)
 
     def read_mask(
@@ -157,12 +160,12 @@ class Reader:
                 try:
                     mask: npt.NDArray[np.uint8] = handle.dataset.read_masks(band, window=window)
                 except FAILURES as error:
-                    check_unchanged(source.path, source.uri, handle.stat)
+                    self._confirm(source, handle)
                     raise _bad_mask(source.uri, window, error) from error
         if source.mask == "alpha":
             place = {"row": row, "col": col, "height": height, "width": width}
             return scale_alpha(self.read(source, indexes=[last], **place)[0])
-        check_unchanged(source.path, source.uri, handle.stat)
+        self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
 
@@ -179,29 +182,37 @@ class Reader:
         with self._lock:
             self._bytes_read += count
 
-    def _handle(self, source: Source) -> _Handle:
-        handles: OrderedDict[str, _Handle] | None = getattr(self._local, "handles", None)
+    def _handle(self, source: Source) -> Handle:
+        handles: OrderedDict[tuple[str, int], Handle] | None = getattr(self._local, "handles", None)
         if handles is None:
             handles = self._local.handles = OrderedDict()
-        handle = handles.get(source.path)
+        key = (source.path, source.overview)
+        handle = handles.get(key)
         if handle is not None and (source.stat is None or handle.stat == source.stat):
-            handles.move_to_end(source.path)
+            handles.move_to_end(key)
             return handle
         if handle is not None:
-            self._drop(handles, source.path)
-        handle = _open(source)
+            self._drop(handles, key)
+        handle = self._open(source)
         with self._lock:
             if self._is_closed:
                 handle.dataset.close()
                 raise InternalError("a closed Reader was asked to read")
             self._handles[id(handle)] = handle
-        handles[source.path] = handle
+        handles[key] = handle
         while len(handles) > self._open_files:
             self._drop(handles, next(iter(handles)))
         return handle
 
-    def _drop(self, handles: OrderedDict[str, _Handle], path: str) -> None:
-        handle = handles.pop(path)
+    def _open(self, source: Source) -> Handle:
+        return _open(source)
+
+    def _confirm(self, source: Source, handle: Handle) -> None:
+        """Refuse what was read of a file that changed meanwhile."""
+        check_unchanged(source.path, source.uri, handle.stat)
+
+    def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
+        handle = handles.pop(key)
         with self._lock:
             self._handles.pop(id(handle), None)
         handle.dataset.close()
@@ -224,7 +235,7 @@ def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return scaled
 
 
-def _open(source: Source) -> _Handle:
+def _open(source: Source) -> Handle:
     path = Path(source.path)
     expected = source.stat or stat(path, source.uri)
     real = regular_file(path, source.uri)
@@ -243,7 +254,7 @@ def _open(source: Source) -> _Handle:
             f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
             f" got {dataset.height} x {dataset.width}"
         )
-    return _Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
+    return Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
 
 
 def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from geobatch.errors import PlanError, SourceError, SpecError
+from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.asset import (
     Asset,
     Band,
     Footprint,
     Grid,
+    Kind,
     Number,
     Policy,
     Resolution,
@@ -22,7 +23,9 @@ from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.model.header import Header
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.external import band_name, pinned
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
+from geobatch.resolve.pins import inspect_cogs
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile, SpecSet, expand, problem
 
 
@@ -43,23 +46,37 @@ def resolve(
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     files = {spec.id: expand(spec).tilesets for spec in specs.specs}
+    # A file may be ingested by one asset and stay where it is for another: two looks at it.
+    external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
     paths = {
-        file.path: file.uri for tilesets in files.values() for found in tilesets for file in found
+        file.path: file.uri
+        for spec_id, tilesets in files.items()
+        for found in tilesets
+        for file in found
+        if spec_id not in external
     }
+    cogs = [file for name in files if name in external for found in files[name] for file in found]
     inspection = inspect(paths, cache=cache, workers=workers, rehash=rehash)
+    seen = inspect_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
+    warnings: list[Problem] = []
     for spec in specs.specs:
+        known = (seen if spec.id in external else inspection).sources
         try:
-            resolver = _ImageResolver(spec, files[spec.id], inspection.sources, read_crs)
+            resolver = _ImageResolver(spec, files[spec.id], known, read_crs)
             assets.append(resolver.asset())
+            if spec.id in external:
+                assets[-1], found = pinned(assets[-1], spec, files[spec.id], known)
+                warnings += found
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
-        sources_hashed=inspection.hashed,
-        sources_by_stat=inspection.by_stat,
+        sources_hashed=inspection.hashed + seen.hashed,
+        sources_by_stat=inspection.by_stat + seen.by_stat,
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
@@ -151,7 +168,7 @@ class _ImageResolver:
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(header, index):
-                    name = f"b{len(found) + 1}"
+                    name = band_name(self.spec, header, index, number=len(found) + 1)
                     found.append(BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index))
         if not found:
             raise self._spec_error(

@@ -15,9 +15,10 @@ from geobatch.spec.nouns import (
     TilesetSpec,
 )
 from geobatch.spec.schema import schema
+from geobatch.spec.values import is_band_id
 
 __all__ = [
     "BandSpec", "Expansion", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions",
-    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "load", "problem",
-    "schema", "spec_files", "validate",
+    "SourceFile", "SourceSpec", "SpecSet", "TilesetSpec", "expand", "fmt_text", "is_band_id",
+    "load", "problem", "schema", "spec_files", "validate",
 ]  # fmt: skip

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from geobatch.errors import Problem
-from geobatch.spec.files import folder_of, is_file, is_literal, matches, missing, nearest, unusable
+from geobatch.model.asset import Kind
+from geobatch.spec.files import (
+    folder_of,
+    is_file,
+    is_literal,
+    is_remote,
+    matches,
+    missing,
+    nearest,
+    split_generation,
+    unusable,
+)
 from geobatch.spec.hints import show
 from geobatch.spec.load import drafts, problem, raise_all
 from geobatch.spec.nouns import ImageSpec, SourceSpec, SpecSet
@@ -25,6 +37,10 @@ class SourceFile:
     """Index of the source in its tileset."""
     uri_index: int = 0
     """Index of the uri in its source."""
+    url: str = ""
+    """Where it is on a server, of an external image; the path then only tells it from others."""
+    generation: str = ""
+    """What follows `#` in the uri of an external image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +91,45 @@ def _is_there(spec: ImageSpec, folder: Path) -> bool:
 def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
     problems: list[Problem] = []
     folder = folder_of(spec.path)
+    find = _pinned if spec.kind is Kind.EXTERNAL_IMAGE else _find
     tilesets = tuple(
         tuple(
             found
             for number, source in enumerate(tileset.sources)
-            for found in _find(spec, folder, (index, number), source, problems)
+            for found in find(spec, folder, (index, number), source, problems)
         )
         for index, tileset in enumerate(spec.tilesets)
     )
     return Expansion(tilesets=tilesets), problems
+
+
+def _pinned(
+    spec: ImageSpec,
+    folder: Path,
+    place: tuple[int, int],
+    source: SourceSpec,
+    problems: list[Problem],
+) -> Iterator[SourceFile]:
+    """Yield the one COG of a source."""
+    here = ("tilesets", place[0], "sources", place[1], "uris")
+    if len(source.uris) > 1:
+        message = f"{len(source.uris)} uris: a source of an external image is one COG"
+        problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
+    uri, generation = split_generation(spec.uri_prefix + source.uris[0], folder)
+    if complaint := unusable(uri, may_be_remote=True):
+        problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
+    elif is_remote(uri):
+        path = Path(quote(uri, safe=""))
+        yield SourceFile(uri=uri, path=path, url=uri, source=place[1], generation=generation)
+    elif is_file(uri, folder):
+        path = folder / uri
+        yield SourceFile(uri=uri, path=path, source=place[1], generation=generation)
+    elif is_literal(uri, folder):
+        problems.append(problem(spec, (*here, 0), "missing-file", *missing(uri, folder)))
+    else:
+        message = f"{show(uri)} is a glob: a source of an external image is one COG"
+        hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
+        problems.append(problem(spec, (*here, 0), "external-image", message, hint))
 
 
 def _find(

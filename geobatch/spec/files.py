@@ -12,6 +12,11 @@ from geobatch.spec.hints import listed, show
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
+_BUCKETS = {
+    "gs://": "https://storage.googleapis.com/{bucket}/{key}",
+    "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
+}
+"""Under which address a server gives what is in a bucket."""
 MAX_SIBLINGS = 2000
 """How many names of a folder are compared for a hint."""
 
@@ -37,11 +42,34 @@ def matches(pattern: str, folder: Path) -> list[str]:
     return sorted({name for name in names if is_file(name, folder)})
 
 
-def unusable(uri: str) -> tuple[str, str | None] | None:
-    """Return why a uri cannot name a local file, and a hint; None if it can."""
+def is_remote(uri: str) -> bool:
+    """Return whether a uri names an object on a server that is read by byte ranges."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def split_generation(uri: str, folder: Path) -> tuple[str, str]:
+    """Return a uri without its `#generation`, and that; a file may have such a name itself."""
+    if not is_remote(uri) and is_file(uri, folder):
+        return uri, ""
+    name, _, generation = uri.partition("#")
+    return name, generation
+
+
+def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None] | None:
+    """Return why a uri cannot name a local file, and a hint; None if it can.
+
+    Args:
+        uri: The uri.
+        may_be_remote: Whether an object on a server will do.
+    """
+    if may_be_remote and is_remote(uri):
+        return None
     if match := SCHEME.match(uri):
         path = uri[match.end() :]
         hint = f"write the path: {show(path)}" if match[0] == "file://" else "name a local file"
+        if may_be_remote and match[0].lower() in _BUCKETS:
+            bucket, _, key = path.partition("/")
+            hint = f"write `{_BUCKETS[match[0].lower()].format(bucket=bucket, key=key)}`"
         return (f"{show(uri)}: uris with {show(match[0])} are not supported yet", hint)
     if uri.lower().startswith("/vsi"):
         return (f"{show(uri)}: GDAL's virtual files are not supported", "name a local file")

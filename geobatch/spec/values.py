@@ -32,7 +32,7 @@ DATA_TYPES = {
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON of Google's interfaces spells what JSON numbers cannot."""
 UNSPECIFIED = "UNSPECIFIED"
-KINDS = (Kind.IMAGE, Kind.IMAGE_COLLECTION)
+KINDS = (Kind.IMAGE, Kind.EXTERNAL_IMAGE, Kind.IMAGE_COLLECTION)
 """The kinds that are built."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,7 +98,18 @@ def parse_kind(value: Any) -> Kind:
     kind = Kind(name)
     if kind not in KINDS:
         message = f"the kind {show(value)} is not supported yet"
-        refuse("unsupported-kind", message, "only `image` and `image_collection` are")
+        refuse(
+            "unsupported-kind", message, "only `image`, `external_image` and `image_collection` are"
+        )
+    return kind
+
+
+def parse_image_kind(value: Any) -> Kind:
+    """Return the kind of an image: ingested or external."""
+    kind = parse_kind(value)
+    if kind is Kind.IMAGE_COLLECTION:
+        hint = "write `image` or `external_image`"
+        refuse("unknown-value", "a collection holds images, not collections", hint)
     return kind
 
 
@@ -177,6 +188,12 @@ def _check_name(value: str) -> str:
     return check_asset_id(match[1] if match else value)
 
 
+def is_band_id(value: str) -> bool:
+    """Return whether a text may name a band."""
+    is_name = re.fullmatch(BAND_ID, value) and not value.endswith("\n")
+    return bool(is_name) and value not in RESERVED_BANDS
+
+
 def _check_band_id(value: str) -> str:
     if not re.fullmatch(BAND_ID, value) or value.endswith("\n"):
         hint = "letters, digits, `_` and `-`"
@@ -240,7 +257,14 @@ DataTypeName = Annotated[
     WithJsonSchema({"type": "string", "enum": [n for t in DATA_TYPES for n in (t, t.lower())]}),
 ]
 KindName = Annotated[
-    Kind, PlainValidator(parse_kind), WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value]})
+    Kind,
+    PlainValidator(parse_kind),
+    WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value, Kind.EXTERNAL_IMAGE.value]}),
+]
+ImageKind = Annotated[
+    Kind,
+    PlainValidator(parse_image_kind),
+    WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value, Kind.EXTERNAL_IMAGE.value]}),
 ]
 CollectionKind = Annotated[
     Kind,

@@ -1,0 +1,203 @@
+"""Cloud-optimised GeoTIFFs: how they are laid out, what they say, and which state they are in."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from blake3 import blake3
+
+from geobatch.errors import SourceError
+from geobatch.model.asset import FileStat
+from geobatch.model.digest import Digest
+from geobatch.model.header import Header
+from geobatch.model.pin import CogLayout, Plane, Remote
+from geobatch.raster import tiff
+from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.raster.file import changed, regular_file, stat
+from geobatch.raster.header import check_tiff, describe, probe, refused
+from geobatch.raster.remote import START_BYTES, RangeFile, RemoteObject
+
+_CHUNK = 8 << 20
+_BUFFER = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cog:
+    """What was found when a COG was looked at."""
+
+    header: Header
+    """What it says of itself."""
+    layout: CogLayout
+    """How it is laid out."""
+    digest: Digest
+    """Digest of all its bytes; of a remote one, what its server identifies it by."""
+    stat: FileStat
+    """The file as it was then, or the server's answer in that form."""
+    remote: Remote | None
+    """The server's answer; None for a local file."""
+
+
+def look_at_file(path: Path, uri: str) -> Cog:
+    """Look at a local COG, and digest its bytes.
+
+    Raises:
+        SourceError: The file is missing, unreadable, no TIFF, or changed meanwhile.
+    """
+    digest, found = digest_file(path, uri)
+    header = probe(path, uri)
+    try:
+        with path.open("rb") as file:
+            layout = read_layout(file)
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+    if stat(path, uri) != found:
+        raise changed(uri)
+    return Cog(header=header, layout=layout, digest=digest, stat=found, remote=None)
+
+
+def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
+    """Return the digest of all bytes of a file, and its stat, which was the same before and after.
+
+    Of a COG whose pixels stay in it, any byte counts: reduced images are read too, and a reader
+    cannot compare blocks one by one.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or changed meanwhile.
+    """
+    real = regular_file(path, uri)
+    before = stat(path, uri)
+    hasher = blake3()
+    buffer = memoryview(bytearray(min(_CHUNK, before.size + 1)))
+    try:
+        with real.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                hasher.update(buffer[:count])
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+    if stat(path, uri) != before:
+        raise changed(uri)
+    return hasher.hexdigest(), before
+
+
+def ask_server(url: str, uri: str) -> Remote:
+    """Return what a server says of an object now; one byte of it is fetched.
+
+    Raises:
+        SourceError: The server cannot be reached, has no such object or serves no ranges.
+    """
+    source = RemoteObject(url, uri=uri)
+    try:
+        source.fetch(0, 1)
+    finally:
+        source.close()
+    return _known(source)
+
+
+def look_at_url(url: str, uri: str) -> Cog:
+    """Look at a COG on a server: its header is fetched, and nothing else.
+
+    Raises:
+        SourceError: The server cannot be reached, serves no ranges, the object changed meanwhile,
+            or it is no readable TIFF.
+    """
+    source = RemoteObject(url, uri=uri)
+    try:
+        start = source.fetch(0, START_BYTES)
+        remote = _known(source)
+        check_tiff(start[:4], uri)
+        failures: list[SourceError] = []
+        file = RangeFile(source, start=start, failures=failures)
+        try:
+            buffered = cast("BinaryIO", io.BufferedReader(file, _BUFFER))
+            layout = read_layout(buffered)
+            tags = tiff.read_tags(buffered)
+        except (ValueError, OSError) as error:
+            if failures:
+                raise failures[-1] from error
+            raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+        if layout.header_bytes > len(start):
+            start += source.fetch(len(start), layout.header_bytes)
+
+        def opened() -> RangeFile:
+            return RangeFile(source, start=start, failures=failures)
+
+        with gdal_environment():
+            try:
+                dataset = open_dataset(url, opener=opened)
+            except FAILURES as error:
+                if failures:
+                    raise failures[-1] from error
+                raise refused(uri, tags.compression, reason(error)) from error
+            try:
+                header = describe(dataset, uri, url, tags)
+            except FAILURES as error:
+                raise SourceError(f"`{uri}`: the header cannot be read: {reason(error)}") from error
+            finally:
+                dataset.close()
+    finally:
+        source.close()
+    return Cog(
+        header=header,
+        layout=layout,
+        digest=remote.identity(url),
+        stat=remote.stat(url),
+        remote=remote,
+    )
+
+
+def read_layout(file: BinaryIO) -> CogLayout:
+    """Return how a TIFF is laid out.
+
+    Source: TIFF 6.0 section 2, and GDAL's page on the COG driver.
+
+    Raises:
+        ValueError: The file is not a TIFF, or it ends before its directories do.
+    """
+    directories = tiff.read_directories(file)
+    size = file.seek(0, os.SEEK_END)
+    full, *others = directories
+    kinds = [(one, tiff.read_number(file, one, tiff.SUBFILE_TYPE, 0)) for one in others]
+    masks = {_shape(file, one) for one, kind in kinds if kind & 4}
+    reduced = [one for one, kind in kinds if kind & 1 and not kind & 4]
+    starts = []
+    for one in directories:
+        tag = tiff.TILE_OFFSETS if tiff.TILE_OFFSETS in one.fields else tiff.STRIP_OFFSETS
+        offsets = tiff.read_values(file, one, tag)
+        if offsets.dtype.kind == "u" and np.any(offsets):
+            starts.append(int(offsets[offsets > 0].min()))
+    return CogLayout(
+        planes=tuple(
+            Plane(
+                height=_shape(file, one)[0],
+                width=_shape(file, one)[1],
+                block=(
+                    tiff.read_number(file, one, tiff.TILE_HEIGHT, 0),
+                    tiff.read_number(file, one, tiff.TILE_WIDTH, 0),
+                ),
+                has_mask=_shape(file, one) in masks,
+            )
+            for one in (full, *reduced)
+        ),
+        header_bytes=min(size, max(tiff.end_of(one) for one in directories)),
+        data_start=min(starts, default=0),
+    )
+
+
+def _shape(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
+    return (
+        tiff.read_number(file, directory, tiff.HEIGHT, 0),
+        tiff.read_number(file, directory, tiff.WIDTH, 0),
+    )
+
+
+def _known(source: RemoteObject) -> Remote:
+    if source.remote is None:
+        raise SourceError(f"`{source.uri}`: the object is empty")
+    return source.remote

@@ -1,0 +1,106 @@
+"""Windows of COGs that stay where they are: of the state that was pinned, or none at all."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from geobatch.errors import InternalError, SourceError
+from geobatch.model.asset import FileStat, Source
+from geobatch.model.pin import Pin
+from geobatch.raster.environment import FAILURES, open_dataset, reason
+from geobatch.raster.file import check_unchanged, regular_file
+from geobatch.raster.reader import Handle, Reader
+from geobatch.raster.remote import RangeFile, RemoteObject, failed
+
+_HEADERS_KEPT = 256
+
+
+class PinnedReader(Reader):
+    """Reads windows of the full and the reduced images of COGs.
+
+    A local file must have the stat that it had when its digest was found to be the pinned one, a
+    remote object the version or tag that was pinned, before and after each read.
+    """
+
+    def __init__(self, *, open_files: int = 16) -> None:
+        super().__init__(open_files=open_files)
+        self._headers: dict[tuple[str, FileStat], bytes] = {}
+        self._fetching = threading.Lock()
+
+    def _open(self, source: Source) -> Handle:
+        pin, expected = source.pin, source.stat
+        if pin is None or expected is None:
+            raise InternalError(f"`{source.uri}`: no state of it is pinned")
+        failures: list[SourceError] = []
+        try:
+            dataset = (
+                self._open_file(source, pin, expected)
+                if pin.remote is None
+                else self._open_object(source, pin, expected, failures)
+            )
+        except FAILURES as error:
+            if failures:
+                raise failures[-1] from error
+            self._check_file(source, expected)
+            raise SourceError(
+                f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
+            ) from error
+        if (dataset.height, dataset.width) != (source.height, source.width):
+            dataset.close()
+            raise failed(source.uri, pin.generation)
+        return Handle(
+            dataset=dataset, stat=expected, sizes=None, mask_sizes=None, failures=failures
+        )
+
+    def _confirm(self, source: Source, handle: Handle) -> None:
+        if handle.failures:
+            # Once: the next read tries again.
+            error = handle.failures[-1]
+            handle.failures.clear()
+            raise error
+        self._check_file(source, handle.stat)
+
+    def _check_file(self, source: Source, expected: FileStat) -> None:
+        pin = source.pin
+        if pin is None or pin.remote is not None:
+            return
+        try:
+            check_unchanged(source.path, source.uri, expected)
+        except SourceError as error:
+            raise failed(source.uri, pin.generation) from error
+
+    def _open_file(self, source: Source, pin: Pin, expected: FileStat) -> Any:
+        self._check_file(source, expected)
+        try:
+            real = regular_file(Path(source.path), source.uri)
+        except SourceError as error:
+            raise failed(source.uri, pin.generation) from error
+        return open_dataset(real, overview=source.overview)
+
+    def _open_object(
+        self, source: Source, pin: Pin, expected: FileStat, failures: list[SourceError]
+    ) -> Any:
+        remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
+        start = self._header(source, pin, expected)
+        return open_dataset(
+            source.path,
+            overview=source.overview,
+            opener=lambda: RangeFile(remote, start=start, failures=failures),
+        )
+
+    def _header(self, source: Source, pin: Pin, state: FileStat) -> bytes:
+        """Return the header of an object, which is fetched once for all threads and levels."""
+        with self._fetching:
+            found = self._headers.get((source.path, state))
+            if found is None:
+                remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
+                try:
+                    found = remote.fetch(0, pin.header_bytes)
+                finally:
+                    remote.close()
+                self._headers[source.path, state] = found
+                while len(self._headers) > _HEADERS_KEPT:
+                    self._headers.pop(next(iter(self._headers)))
+        return found
