@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.file import changed, regular_file, stat
 from geobatch.raster.header import check_tiff, describe, probe, refused
-from geobatch.raster.remote import START_BYTES, RangeFile, RemoteObject
+from geobatch.raster.remote import START_BYTES, RangeFile, RemoteObject, StartFile
 
 _CHUNK = 8 << 20
-_BUFFER = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +111,17 @@ def look_at_url(url: str, uri: str) -> Cog:
         remote = _known(source)
         check_tiff(start[:4], uri)
         failures: list[SourceError] = []
-        file = RangeFile(source, start=start, failures=failures)
+        file = StartFile(source, start=start, failures=failures)
         try:
-            buffered = cast("BinaryIO", io.BufferedReader(file, _BUFFER))
-            layout = read_layout(buffered)
-            tags = tiff.read_tags(buffered)
+            layout = read_layout(cast("BinaryIO", file))
+            tags = tiff.read_tags(cast("BinaryIO", file))
         except (ValueError, OSError) as error:
             if failures:
                 raise failures[-1] from error
             raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
-        if layout.header_bytes > len(start):
-            start += source.fetch(len(start), layout.header_bytes)
 
         def opened() -> RangeFile:
-            return RangeFile(source, start=start, failures=failures)
+            return RangeFile(source, start=file.start, failures=failures)
 
         with gdal_environment():
             try:

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,16 @@ def open_dataset(
         options: dict[str, Any] = {"OVERVIEW_LEVEL": overview - 1} if overview else {}
         if opener is not None:
             path = "remote.tif"
-            options["opener"] = lambda _path, _mode="rb": opener()
+            options["opener"] = partial(_call, opener)
         return rasterio.open(
             path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options
         )
+
+
+def _call(opener: Callable[[], Any], path: str, mode: str = "rb") -> Any:
+    # rasterio asks by these names; there is one file only.
+    del path, mode
+    return opener()
 
 
 def reason(error: BaseException) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import MutableMapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.asset import FileStat, Source
 from geobatch.model.pin import Pin
-from geobatch.raster.environment import FAILURES, open_dataset, reason
+from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.file import check_unchanged, regular_file
 from geobatch.raster.reader import Handle, Reader
 from geobatch.raster.remote import RangeFile, RemoteObject, failed
@@ -28,31 +31,29 @@ class PinnedReader(Reader):
         super().__init__(open_files=open_files)
         self._headers: dict[tuple[str, FileStat], bytes] = {}
         self._fetching = threading.Lock()
+        # A dataset that nobody closed would look for its file in the wrong place.
+        weakref.finalize(self, _close, self._handles)
 
     def _open(self, source: Source) -> Handle:
         pin, expected = source.pin, source.stat
         if pin is None or expected is None:
             raise InternalError(f"`{source.uri}`: no state of it is pinned")
-        failures: list[SourceError] = []
+        handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
         try:
-            dataset = (
-                self._open_file(source, pin, expected)
-                if pin.remote is None
-                else self._open_object(source, pin, expected, failures)
-            )
+            if pin.remote is None:
+                handle.dataset = self._open_file(source, pin, expected)
+            else:
+                handle.context = copy_context()
+                handle.dataset = self._open_object(source, pin, handle)
         except FAILURES as error:
-            if failures:
-                raise failures[-1] from error
-            self._check_file(source, expected)
+            self._confirm(source, handle)
             raise SourceError(
                 f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
             ) from error
-        if (dataset.height, dataset.width) != (source.height, source.width):
-            dataset.close()
+        if (handle.dataset.height, handle.dataset.width) != (source.height, source.width):
+            handle.run(handle.dataset.close)
             raise failed(source.uri, pin.generation)
-        return Handle(
-            dataset=dataset, stat=expected, sizes=None, mask_sizes=None, failures=failures
-        )
+        return handle
 
     def _confirm(self, source: Source, handle: Handle) -> None:
         if handle.failures:
@@ -79,12 +80,11 @@ class PinnedReader(Reader):
             raise failed(source.uri, pin.generation) from error
         return open_dataset(real, overview=source.overview)
 
-    def _open_object(
-        self, source: Source, pin: Pin, expected: FileStat, failures: list[SourceError]
-    ) -> Any:
+    def _open_object(self, source: Source, pin: Pin, handle: Handle) -> Any:
         remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
-        start = self._header(source, pin, expected)
-        return open_dataset(
+        start, failures = self._header(source, pin, handle.stat), handle.failures
+        return handle.run(
+            open_dataset,
             source.path,
             overview=source.overview,
             opener=lambda: RangeFile(remote, start=start, failures=failures),
@@ -104,3 +104,10 @@ class PinnedReader(Reader):
                 while len(self._headers) > _HEADERS_KEPT:
                     self._headers.pop(next(iter(self._headers)))
         return found
+
+
+def _close(handles: MutableMapping[int, Handle]) -> None:
+    with gdal_environment():
+        while handles:
+            handle = handles.popitem()[1]
+            handle.run(handle.dataset.close)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,14 @@ class Handle:
     mask_sizes: tiff.BlockSizes | None
     failures: list[SourceError] = field(default_factory=list)
     """What went wrong where GDAL cannot tell it: on a server."""
+    context: Context | None = None
+    """Where rasterio finds the file again that it was given by an opener; None for a local one."""
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call what uses the dataset."""
+        if self.context is None:
+            return function(*args, **options)
+        return self.context.run(function, *args, **options)
 
 
 class Reader:
@@ -77,7 +86,7 @@ class Reader:
         self._local = threading.local()
         with gdal_environment():
             for handle in handles:
-                handle.dataset.close()
+                handle.run(handle.dataset.close)
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
@@ -104,10 +113,10 @@ class Reader:
         with gdal_environment():
             handle = self._handle(source)
             try:
-                pixels: npt.NDArray[Any] = handle.dataset.read(bands, window=window)
+                pixels: npt.NDArray[Any] = handle.run(handle.dataset.read, bands, window=window)
             except FAILURES as error:
                 self._confirm(source, handle)
-                raise _bad_block(handle.dataset, source.uri, bands, window, error) from error
+                raise _bad_block(handle, source.uri, bands, window, error) from error
         self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
@@ -158,7 +167,9 @@ class Reader:
             else:
                 band = (index or 0) + 1
                 try:
-                    mask: npt.NDArray[np.uint8] = handle.dataset.read_masks(band, window=window)
+                    mask: npt.NDArray[np.uint8] = handle.run(
+                        handle.dataset.read_masks, band, window=window
+                    )
                 except FAILURES as error:
                     self._confirm(source, handle)
                     raise _bad_mask(source.uri, window, error) from error
@@ -196,7 +207,7 @@ class Reader:
         handle = self._open(source)
         with self._lock:
             if self._is_closed:
-                handle.dataset.close()
+                handle.run(handle.dataset.close)
                 raise InternalError("a closed Reader was asked to read")
             self._handles[id(handle)] = handle
         handles[key] = handle
@@ -215,7 +226,7 @@ class Reader:
         handle = handles.pop(key)
         with self._lock:
             self._handles.pop(id(handle), None)
-        handle.dataset.close()
+        handle.run(handle.dataset.close)
 
 
 def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -304,13 +315,13 @@ def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, 
 
 
 def _bad_block(
-    dataset: Any, uri: str, bands: list[int], window: Window, error: BaseException
+    handle: Handle, uri: str, bands: list[int], window: Window, error: BaseException
 ) -> SourceError:
     """Return the error for the first block of a window that cannot be read."""
     for band in bands:
-        for block_row, block_col, part in _blocks(window, dataset.block_shapes[band - 1]):
+        for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
             try:
-                dataset.read(band, window=part)
+                handle.run(handle.dataset.read, band, window=part)
             except FAILURES as found:
                 return SourceError(
                     f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"

@@ -16,6 +16,8 @@ from geobatch.model.pin import Remote
 
 TIMEOUT = 60
 """Seconds without a byte after which a server is given up."""
+GAP_BYTES = 1 << 20
+"""How far behind what is known of a header more of it may be."""
 START_BYTES = 16 << 10
 """What is read of an object to see what it is; most headers are shorter."""
 
@@ -201,11 +203,12 @@ class RangeFile(io.RawIOBase):
         Args:
             source: The object.
             start: Its first bytes, as far as they are there already.
-            failures: Told what went wrong, which GDAL turns into an error of its own.
+            failures: Told what went wrong; the file then seems to end there.
         """
         super().__init__()
         self._source = source
-        self._start = start
+        self.start = start
+        """The first bytes of the object."""
         self._place = 0
         self._failures = failures
 
@@ -239,15 +242,19 @@ class RangeFile(io.RawIOBase):
         stop = length if size is None or size < 0 else min(self._place + size, length)
         if stop <= self._place:
             return b""
-        data = self._start[self._place : stop]
-        if len(data) < stop - self._place:
-            try:
-                data += self._source.fetch(self._place + len(data), stop)
-            except SourceError as error:
-                self._failures.append(error)
-                raise OSError(error.message) from error
+        try:
+            data = self._bytes(self._place, stop)
+        except SourceError as error:
+            # What is raised here, GDAL would print: a file that ends too soon, it reports.
+            self._failures.append(error)
+            return b""
         self._place = stop
         return data
+
+    def _bytes(self, place: int, stop: int) -> bytes:
+        data = self.start[place:stop]
+        missing = place + len(data)
+        return data if missing == stop else data + self._source.fetch(missing, stop)
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer with the next bytes."""
@@ -255,3 +262,17 @@ class RangeFile(io.RawIOBase):
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
+
+
+class StartFile(RangeFile):
+    """A remote object whose header is read: what lies before it is kept, and grows by what is read.
+
+    The directories of a COG stand at its beginning, one after another. Of a file that has one
+    elsewhere, no more is fetched than that.
+    """
+
+    def _bytes(self, place: int, stop: int) -> bytes:
+        if stop > len(self.start) and place <= len(self.start) + GAP_BYTES:
+            wanted = max(stop, len(self.start) + START_BYTES)
+            self.start += self._source.fetch(len(self.start), wanted)
+        return super()._bytes(place, stop)
