@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.transform import Affine
 from reference_pyramid import Masks, Values
-from workbench import PIXEL, X0, Y0, write_tiff
+from workbench import PIXEL, X0, Y0, Document, Workbench, write_tiff
+
+from geobatch.model.record import AssetRecord
+from geobatch.store.tilestore import TileStore
+
+RNG = np.random.default_rng(7)
+
+
+def external(asset_id: str, *uris: str | Path, **more: Any) -> Document:
+    """Return the spec of an external image, a tileset per uri."""
+    tilesets = [{"id": f"t{n}", "sources": [{"uris": [str(uri)]}]} for n, uri in enumerate(uris)]
+    document = {"kind": "external_image", "id": asset_id, "tilesets": tilesets}
+    return document | more
+
+
+def values(shape: tuple[int, int] = (700, 1000), dtype: str = "uint16") -> Values:
+    high = 200 if np.dtype(dtype).itemsize == 1 else 4000
+    return RNG.integers(1, high, shape).astype(dtype)
+
+
+def record(bench: Workbench, asset_id: str) -> AssetRecord:
+    store = TileStore.open(bench.store)
+    entry = store.head().tree.entry(asset_id)
+    assert entry is not None
+    found = store.record(entry)
+    store.close()
+    return found
+
+
+def mask(shape: tuple[int, int] = (700, 1000)) -> Masks:
+    found = np.full(shape, 255, dtype=np.uint8)
+    found[100:400, 300:720] = 0
+    return found
 
 
 def write_cog(

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from cogs import overview, write_cog
+from cogs import external, mask, overview, values, write_cog
 from range_server import Served, serving
 from rasterio.transform import Affine
-from test_external_images import external, mask, values
 from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image
 
 import geobatch

@@ -10,27 +10,11 @@ import numpy as np
 import pytest
 import rasterio
 import zarr
-from cogs import mask_of, overview, write_cog
-from reference_pyramid import Masks, Values
-from workbench import SHARED, Document, Workbench, assert_same, image
+from cogs import external, mask, mask_of, overview, record, values, write_cog
+from reference_pyramid import Values
+from workbench import SHARED, Workbench, assert_same, image
 
 import geobatch
-from geobatch.model.record import AssetRecord
-from geobatch.store.tilestore import TileStore
-
-RNG = np.random.default_rng(7)
-
-
-def external(asset_id: str, *uris: str | Path, **more: Any) -> Document:
-    """Return the spec of an external image, a tileset per uri."""
-    tilesets = [{"id": f"t{n}", "sources": [{"uris": [str(uri)]}]} for n, uri in enumerate(uris)]
-    document = {"kind": "external_image", "id": asset_id, "tilesets": tilesets}
-    return document | more
-
-
-def values(shape: tuple[int, int] = (700, 1000), dtype: str = "uint16") -> Values:
-    high = 200 if np.dtype(dtype).itemsize == 1 else 4000
-    return RNG.integers(1, high, shape).astype(dtype)
 
 
 def arrays(group: zarr.Group) -> dict[str, Values]:
@@ -42,20 +26,7 @@ def arrays(group: zarr.Group) -> dict[str, Values]:
     return found
 
 
-def record(bench: Workbench, asset_id: str) -> AssetRecord:
-    store = TileStore.open(bench.store)
-    entry = store.head().tree.entry(asset_id)
-    assert entry is not None
-    found = store.record(entry)
-    store.close()
-    return found
-
-
-def mask(shape: tuple[int, int] = (700, 1000)) -> Masks:
-    found = np.full(shape, 255, dtype=np.uint8)
-    found[100:400, 300:720] = 0
-    return found
-
+RNG = np.random.default_rng(7)
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"bands": [values()]},
