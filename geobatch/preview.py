@@ -37,7 +37,7 @@ from geobatch.spec.garbage import without_collecting
 from geobatch.spec.lint import mixed_types
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
-from geobatch.store.origins import place_of, real_place
+from geobatch.store.origins import located, place_of, real_place
 from geobatch.store.tilestore import TileStore
 
 NO_COMMIT = Head(number=0, digest=None)
@@ -137,6 +137,7 @@ def plan_upon(
         PlanError: A pattern matches no asset.
         CorruptObjectError: A published document is damaged.
     """
+    found = replace(found, resolution=located(found.resolution, store=place))
     declared = frozenset(spec.id for spec in found.specs.specs)
     moved = moves(found.specs.claims, base=base)
     origins: dict[str, str] = {}

@@ -26,8 +26,8 @@ from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec import SpecSet
-from geobatch.store.backend import RUNS
 from geobatch.spec.garbage import without_collecting
+from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root

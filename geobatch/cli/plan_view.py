@@ -21,6 +21,7 @@ _IF_ANY = ("rename", "blocked")
 _WORDS: dict[str, str] = {
     Reason.NEW_ASSET: "new",
     Reason.RENAMED: "renamed",
+    Reason.KIND_CHANGED: "",
     Reason.SOURCE_CHANGED: "changed",
     Reason.SOURCE_ADDED: "added",
     Reason.SOURCE_REMOVED: "removed",
@@ -107,6 +108,9 @@ def _extent(change: Mapping[str, Any]) -> tuple[str, str]:
         return count_text(tiles["remove"], "tile"), "delete"
     if actions == ["rename"]:
         return "", f"renamed, {count_text(tiles['compute'], 'tile')}"
+    if not tiles["total"]:  # an external image
+        gone = f", {count_text(tiles['remove'], 'tile')} removed" if tiles["remove"] else ""
+        return f"no tiles{gone}", " and ".join(actions)
     return f"{tiles['compute']:,} of {count_text(tiles['total'], 'tile')}", " and ".join(actions)
 
 

@@ -128,7 +128,7 @@ def _grid_json(asset: Asset, grid: Grid) -> dict[str, Any]:
         "transform": list(geobox.transform),
         "shape": list(geobox.shape),
         "bounds": list(geobox.bounds),
-        "levels": geobox.level_count,
+        "levels": grid.level_count,
     }
 
 
@@ -151,7 +151,7 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
         geobox = grid.geobox
         sizes = " - ".join(
             f"L{level} {plane.width} x {plane.height}"
-            for level, plane in ((k, geobox.level(k)) for k in range(geobox.level_count))
+            for level, plane in ((k, grid.level(k)) for k in range(grid.level_count))
         )
         yield f"  grid {grid.name:<6} {geobox.crs.code or 'CRS without a code'}"
         a, b, _, d, e, _ = geobox.transform

@@ -211,7 +211,8 @@ def _begin(change: AssetChange, shared: Shared) -> _Active:
     asset = change.asset
     if asset is None:
         raise InternalError(f"`{change.id}`: nothing to execute")
-    names = sorted(band.id for band in asset.bands)
+    # An external image has no tiles that another asset could take over.
+    names = sorted(band.id for band in asset.bands if not asset.is_external)
     run = AssetRun(
         change,
         asset,

@@ -138,13 +138,13 @@ class AssetRun:
             tasks = self._tasks[grid.name]
             first = _span(self.asset, tasks, strip_row=_strip_row(self.asset, tasks))
             if number == 0:
-                self._tops[grid.name] = min(first, grid.geobox.level_count - 1)
+                self._tops[grid.name] = min(first, grid.level_count - 1)
                 parts.append(self._regions(grid, 0, first, tasks))
                 continue
             span = max(1, _span(self.asset, tasks, strip_row=0))
             level = first + (number - 1) * span
-            if level < grid.geobox.level_count - 1:
-                self._tops[grid.name] = min(level + span, grid.geobox.level_count - 1)
+            if level < grid.level_count - 1:
+                self._tops[grid.name] = min(level + span, grid.level_count - 1)
                 stored = [replace(task, from_sources=False) for task in tasks]
                 parts.append(self._regions(grid, level, span, stored))
         return chain.from_iterable(parts) if parts else None
@@ -203,7 +203,7 @@ class AssetRun:
         """Return the finished asset."""
         arrays = []
         for band in self.asset.bands:
-            for level in range(self.asset.grid(band.grid).geobox.level_count):
+            for level in range(self.asset.grid(band.grid).level_count):
                 key = ArrayKey(band=band.id, level=level)
                 arrays.append((key, self._roots.get(key)))
                 if band.mask_from_level is not None and level >= band.mask_from_level:
@@ -220,7 +220,7 @@ class AssetRun:
     def _regions(self, grid: Grid, level: int, span: int, tasks: list[BandTask]) -> Iterator[Task]:
         if not tasks:
             return
-        span = min(span, grid.geobox.level_count - 1 - level)
+        span = min(span, grid.level_count - 1 - level)
         side = 1 << span
         blocks = [
             _blocks(task.dirty[level + up], side >> up) for task in tasks for up in range(span + 1)

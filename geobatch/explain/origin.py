@@ -91,13 +91,13 @@ def check_place(asset: Asset, band: Band, place: TilePlace) -> None:
     Raises:
         NotFoundError: There is no such level, row or column.
     """
-    geobox = asset.grid(band.grid).geobox
-    if not 0 <= place.level < geobox.level_count:
+    grid = asset.grid(band.grid)
+    if not 0 <= place.level < grid.level_count:
         raise NotFoundError(
             f"band `{band.id}` of `{asset.id}` has no level `{place.level}`",
-            hint=f"its levels go from 0, the finest, to {geobox.level_count - 1}",
+            hint=f"its levels go from 0, the finest, to {grid.level_count - 1}",
         )
-    rows, cols = geobox.tile_shape(tile=asset.tile, level=place.level)
+    rows, cols = grid.tile_shape(tile=asset.tile, level=place.level)
     if not (0 <= place.row < rows and 0 <= place.col < cols):
         raise NotFoundError(
             f"band `{band.id}` of `{asset.id}` has no tile `{place}`",
@@ -130,7 +130,7 @@ def children(asset: Asset, band: Band, place: TilePlace) -> tuple[TilePlace, ...
     if place.level == 0:
         return ()
     level = place.level - 1
-    rows, cols = asset.grid(band.grid).geobox.tile_shape(tile=asset.tile, level=level)
+    rows, cols = asset.grid(band.grid).tile_shape(tile=asset.tile, level=level)
     return tuple(
         TilePlace(level=level, row=row, col=col)
         for row in range(2 * place.row, min(2 * place.row + 2, rows))

@@ -114,7 +114,7 @@ def check_level(store: TileStore, diff: StateDiff, level: int) -> None:
         NotFoundError: There is no such level.
     """
     depths = [
-        grid.geobox.level_count
+        grid.level_count
         for asset in diff.assets
         for record in records_of(store, asset)
         if record is not None

@@ -122,7 +122,7 @@ def _chosen(asset: Asset, place: TilePlace | None, name: str | None) -> tuple[Ba
         return tuple(bands)
     having = tuple(band for band in bands if has_place(asset, band, place))
     if not having:
-        largest = max(bands, key=lambda band: asset.grid(band.grid).geobox.level_count)
+        largest = max(bands, key=lambda band: asset.grid(band.grid).level_count)
         check_place(asset, largest, place)
     return having
 
@@ -306,7 +306,7 @@ def _next_of(
         if is_same:
             return NextApply(verdict=Verdict.KEEP)
         return NextApply(verdict=Verdict.TAKEN, because=reasons)
-    levels = work.dirty(asset.grid(later.grid).geobox.level_count)
+    levels = work.dirty(asset.grid(later.grid).level_count)
     tiles = sum(level.count for level in levels)
     is_dirty = tiles > 0
     if place is not None:

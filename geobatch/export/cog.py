@@ -19,7 +19,7 @@ from geobatch.export.destination import Destination
 from geobatch.export.selection import Selection
 from geobatch.export.window import Window
 from geobatch.model.asset import Asset, Band
-from geobatch.raster.cog import BLOCK, CogBand, CogHeader, write_cog
+from geobatch.raster.cog_writer import BLOCK, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
 _SUFFIXES = ("tif", "tiff")

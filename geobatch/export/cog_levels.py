@@ -18,7 +18,7 @@ from geobatch.export.tiles import tile_readers
 from geobatch.export.window import Window
 from geobatch.model.asset import Band
 from geobatch.model.geobox import TOP_LEVEL_PIXELS, ceil_div
-from geobatch.raster.cog import BLOCK, level_file
+from geobatch.raster.cog_writer import BLOCK, level_file
 from geobatch.store.pixels import Values, Weights
 from geobatch.store.tilestore import TileStore
 

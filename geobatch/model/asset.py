@@ -10,6 +10,7 @@ from geobatch.errors import Problem
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.look import FileStat
+from geobatch.model.pin import Pin
 from geobatch.model.records import Feature, Records
 from geobatch.model.table import Table
 
@@ -170,6 +171,47 @@ class Grid:
     """Group name under the asset when there are several grids."""
     geobox: GeoBox
     """Level 0."""
+    shapes: tuple[tuple[int, int], ...] | None = None
+    """(rows, columns) per level, as COGs have them, of an external image; None for halves."""
+
+    @property
+    def level_count(self) -> int:
+        """How many levels there are, from level 0."""
+        return self.geobox.level_count if self.shapes is None else len(self.shapes)
+
+    def level(self, level: int) -> GeoBox:
+        """Return the plane of a level; one that is no half covers what level 0 covers."""
+        plane = self.geobox.level(level)
+        if self.shapes is None or self.shapes[level] == plane.shape:
+            return plane
+        height, width = self.shapes[level]
+        down, right = self.geobox.height / height, self.geobox.width / width
+        a, b, c, d, e, f = self.geobox.transform
+        return GeoBox(
+            crs=plane.crs,
+            transform=(a * right, b * down, c, d * right, e * down, f),
+            height=height,
+            width=width,
+        )
+
+    def scale(self, level: int) -> tuple[float, float]:
+        """Return how many (rows, columns) of the level below make one of a level."""
+        if level == 0:
+            return (1.0, 1.0)
+        if self.shapes is None:
+            return (2.0, 2.0)
+        (down, right), (below_down, below_right) = self._factors(level), self._factors(level - 1)
+        return (down / below_down, right / below_right)
+
+    def _factors(self, level: int) -> tuple[float, float]:
+        plane, full = self.level(level), self.geobox
+        if plane == full.level(level):
+            return (float(1 << level), float(1 << level))
+        return (full.height / plane.height, full.width / plane.width)
+
+    def tile_shape(self, *, tile: int, level: int) -> tuple[int, int]:
+        """Return how many (rows, columns) of tiles cover a level."""
+        return self.level(level).tile_shape(tile=tile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +242,10 @@ class Source:
     """Local path; empty when read back from a store."""
     stat: FileStat | None = field(default=None, compare=False)
     """The file as it was when it was digested."""
+    pin: Pin | None = None
+    """The state of the COG that the pixels stay in; None where they are ingested."""
+    overview: int = field(default=0, compare=False)
+    """Which reduced image is read in the place of the full one; 0 for none."""
     records: Records | None = field(default=None, compare=False)
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
 
@@ -277,6 +323,11 @@ class Asset:
     """Whether `lifecycle.protect` guards the asset against deletion."""
     origin: str = field(default="", compare=False)
     """Spec file and line, for messages."""
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the pixels stay in the sources, and the store holds none."""
+        return self.kind is Kind.EXTERNAL_IMAGE
 
     def grid(self, name: str) -> Grid:
         """Return the grid of a name."""

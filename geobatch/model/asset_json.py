@@ -20,6 +20,7 @@ from geobatch.model.asset import (
 )
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.pin import Pin
 from geobatch.model.records import Feature
 from geobatch.model.table_json import table_from_json, table_json
 
@@ -42,7 +43,7 @@ def visible_json(asset: Asset) -> Members:
     return {
         **members,
         "tile": asset.tile,
-        "grids": [{"name": grid.name, **geobox_json(grid.geobox)} for grid in asset.grids],
+        "grids": [_visible_grid(grid) for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
         # Absent where there is none, as in assets of before there were any.
         **({"array_bands": arrays} if arrays else {}),
@@ -181,6 +182,20 @@ def _crs_json(crs: Crs) -> Members:
     return {"code": crs.code, "wkt": crs.wkt, "cf": crs.cf}
 
 
+def _visible_grid(grid: Grid) -> Members:
+    shapes = {} if grid.shapes is None else {"levels": [list(shape) for shape in grid.shapes]}
+    return {"name": grid.name, **geobox_json(grid.geobox), **shapes}
+
+
+def _pin_json(source: Source) -> Members:
+    return {} if source.pin is None else {"pin": source.pin.to_json()}
+
+
+def _source(seen: Members) -> Source:
+    pin = Pin.from_json(seen["pin"]) if "pin" in seen else None
+    return Source(**{**seen, "pin": pin})
+
+
 def _visible_band(band: Band) -> Members:
     return {
         "id": band.id,
@@ -208,6 +223,7 @@ def _recorded_tileset(tileset: Tileset) -> Members:
                 "uri": source.uri,
                 **source_json(source),
                 **({"is_placed": True} if source.is_placed else {}),
+                **_pin_json(source),
             }
             for source in tileset.sources
         ],
@@ -250,6 +266,7 @@ def _grid(seen: Members, crs: Members) -> Grid:
     a, b, c, d, e, f = seen["transform"]
     return Grid(
         name=seen["name"],
+        shapes=tuple((rows, cols) for rows, cols in seen["levels"]) if "levels" in seen else None,
         geobox=GeoBox(
             crs=Crs(code=crs["code"], wkt=crs["wkt"], cf=crs["cf"]),
             transform=(a, b, c, d, e, f),
@@ -293,7 +310,7 @@ def _tileset(seen: Members) -> Tileset:
         id=seen["id"],
         grid=seen["grid"],
         dtypes=tuple(seen["dtypes"]),
-        sources=tuple(Source(**source) for source in seen["sources"]),
+        sources=tuple(_source(source) for source in seen["sources"]),
         has_own_crs=seen.get("has_own_crs", False),
         features=tuple(
             Feature(**{**feature, "margin": (feature["margin"][0], feature["margin"][1])})

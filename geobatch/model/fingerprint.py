@@ -71,6 +71,18 @@ def band_frame(asset: Asset, band_id: str) -> Digest:
     )
 
 
+def external_content(asset: Asset, band_id: str, *, level: int, is_mask: bool) -> Digest:
+    """Return what stands for the pixels of an array of an external image, which no one has read.
+
+    Two of them are equal where the same levels of the same COGs are shown under the same masking.
+
+    Raises:
+        StopIteration: The asset has no such band.
+    """
+    base = band_fingerprint(asset, band_id).base
+    return digest_json(["geobatch external array", base, level, is_mask])
+
+
 def _base_json(asset: Asset, band: Band, *, has_sources: bool = True) -> Members:
     tileset = asset.tileset(band.tileset)
     footprint = asset.footprint

@@ -186,7 +186,7 @@ def _band_rows(change: AssetChange, work: BandWork) -> Iterator[dict[str, Json]]
     if change.asset is None:
         return
     band = change.asset.band(work.band)
-    level_count = change.asset.grid(band.grid).geobox.level_count
+    level_count = change.asset.grid(band.grid).level_count
     for level, tiles in enumerate(work.dirty(level_count)):
         has_mask = band.mask_from_level is not None and level >= band.mask_from_level
         for row, col in tiles:

@@ -27,15 +27,19 @@ def because_of(
 
 
 def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
+    is_kind = asset.kind is before.kind
+    if not is_kind:
+        yield _because(Reason.KIND_CHANGED, "kind", before.kind, _kind_text(asset))
     if asset.table is not None and before.table is not None:
         yield from table_reasons(asset.table, before.table)
     yield from _sources(asset, before, blocks)
     yield from _grids(asset, before)
     yield from _bands(asset, before)
     yield from _array_bands(asset, before)
-    if asset.tile != before.tile:
+    # Tiles and codec of an external image follow from its COGs: of another kind, they say nothing.
+    if asset.tile != before.tile and is_kind:
         yield _because(Reason.TILING_CHANGED, "tiling.tile", before.tile, asset.tile)
-    if asset.codec != before.codec:
+    if asset.codec != before.codec and is_kind:
         yield _because(Reason.CODEC_CHANGED, "codec", before.codec.name, asset.codec.name)
     yield from _properties(asset, before)
     for name in ("start_time", "end_time"):
@@ -50,8 +54,11 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
         )
     if asset.memo != before.memo:
         yield Because(reason=Reason.METADATA_CHANGED, path="memo")
-    if asset.kind != before.kind:
-        yield _because(Reason.METADATA_CHANGED, "kind", before.kind, asset.kind)
+
+
+def _kind_text(asset: Asset) -> str:
+    means = "pixels stay in the COGs, tiles go" if asset.is_external else "all pixels are ingested"
+    return f"{asset.kind}: {means}"
 
 
 def _because(reason: Reason, path: str, old: Any, new: Any) -> Because:
@@ -82,21 +89,7 @@ def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Itera
     for key, source in new.items():
         uri = source.uri
         if key in old:
-            was = old[key]
-            if source.digest != was.digest:
-                known = blocks.get((was.digest, source.digest))
-                detail = (
-                    "(no block known to be equal)"
-                    if known is None
-                    else f"({known.count:,} of {known.total:,} blocks)"
-                )
-                yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail=detail)
-            elif (source.row, source.col) != (was.row, was.col):
-                yield _because(
-                    Reason.SOURCE_MOVED, uri, (was.row, was.col), (source.row, source.col)
-                )
-            elif source.mask != was.mask:
-                yield _because(Reason.MASKING_CHANGED, uri, was.mask, source.mask)
+            yield from _source(source, old[key], blocks)
         elif (source.digest, source.row, source.col) in renamed:
             yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
         else:
@@ -124,6 +117,35 @@ def _tellers(tileset: Tileset, before: Tileset) -> Iterator[Because]:
             yield _because(Reason.METADATA_CHANGED, what, words[was_told], words[is_told])
 
 
+def _source(source: Source, before: Source, blocks: Blocks) -> Iterator[Because]:
+    uri, pin, old = source.uri, source.pin, before.pin
+    if (pin is None) is not (old is None):
+        return  # of a COG that stays where it is, the digest is another one
+    if source.digest != before.digest:
+        known = blocks.get((before.digest, source.digest))
+        detail = (
+            "(no block known to be equal)"
+            if known is None
+            else f"({known.count:,} of {known.total:,} blocks)"
+        )
+        if pin is not None and old is not None:
+            detail = f"(pinned to {_short(old.generation)}, now {_short(pin.generation)})"
+        yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail=detail)
+    elif (source.row, source.col) != (before.row, before.col):
+        places = (before.row, before.col), (source.row, source.col)
+        yield _because(Reason.SOURCE_MOVED, uri, *places)
+    elif source.mask != before.mask:
+        yield _because(Reason.MASKING_CHANGED, uri, before.mask, source.mask)
+    elif pin != old:
+        detail = "the same pixels, elsewhere or named otherwise"
+        yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail=detail)
+
+
+def _short(generation: str) -> str:
+    """Return a generation as it is shown: the first digits of a digest, anything else whole."""
+    return generation[:12] if len(generation) == 64 else generation
+
+
 def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:
     """Return sources by uri and by how often the uri stood before: a file may be named twice."""
     found: dict[tuple[str, int], Source] = {}
@@ -149,6 +171,12 @@ def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
                 Reason.GRID_CHANGED, f"grid {name}.transform",
                 old[name].transform, geobox.transform,
             )  # fmt: skip
+    shapes = {grid.name: grid.shapes for grid in before.grids}
+    for grid in asset.grids:
+        if grid.shapes and shapes.get(grid.name, grid.shapes) not in (None, grid.shapes):
+            yield Because(
+                reason=Reason.GRID_CHANGED, path=f"grid {grid.name}", detail="other overviews"
+            )
     for name in old:
         if name not in new:
             yield Because(reason=Reason.GRID_CHANGED, path=f"grid {name}", detail="gone")

@@ -106,13 +106,14 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
     # A band of the same name on a plane of the same tiles: there, tile stands for tile.
     old = {b.id: (before.grid(b.grid).geobox.shape, before.tile) for b in before.bands}
     new = {b.id: (asset.grid(b.grid).geobox.shape, asset.tile) for b in asset.bands}
-    same = {name for name, plane in new.items() if old.get(name) == plane}
+    is_other = asset.kind is not before.kind  # of tiles and COGs, neither replaces the other
+    same = {name for name, plane in new.items() if old.get(name) == plane and not is_other}
     add = 0
     for piece in change.work:
         if piece.band not in same:
             band = asset.band(piece.band)
             first = band.mask_from_level
-            levels = piece.dirty(asset.grid(band.grid).geobox.level_count)
+            levels = piece.dirty(asset.grid(band.grid).level_count)
             add += sum(
                 tiles.count * (1 + (first is not None and level >= first))
                 for level, tiles in enumerate(levels)
@@ -126,7 +127,7 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
         for other in before.tilesets
         if other.id == tileset.id
         for was, now in changed_sources(other.sources, tileset.sources)
-        if was is not None and now is not None
+        if was is not None and now is not None and not is_other
     }
     counts = {uri: blocks[was, now].count for was, now, uri in pairs if (was, now) in blocks}
     return replace(

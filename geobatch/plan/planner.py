@@ -98,6 +98,7 @@ def wanted_bands(
         band_fingerprint(asset, band.id).pyramid
         for asset in resolution.assets
         if entries.get(asset.id) != fingerprints[asset.id]
+        if not asset.is_external
         for band in asset.bands
     )
 
@@ -109,7 +110,9 @@ def block_pairs(
     pairs = set()
     for asset in resolution.assets:
         record = records.get(asset.id)
-        old = {} if record is None else {tileset.id: tileset for tileset in record.asset.tilesets}
+        if record is None or asset.is_external or record.asset.is_external:
+            continue
+        old = {tileset.id: tileset for tileset in record.asset.tilesets}
         for tileset in asset.tilesets:
             if tileset.id in old:
                 for was, now in changed_sources(old[tileset.id].sources, tileset.sources):
@@ -126,10 +129,11 @@ def _change(
         return table_change(asset, asset.table, fingerprint, record, because)
     work: list[BandWork] = []
     carried: list[tuple[str, Base]] = []
-    for band in asset.bands:
+    tiled = None if record is None or record.asset.is_external else record
+    for band in () if asset.is_external else asset.bands:
         mine = band_fingerprint(asset, band.id)
-        piece = _made_before(asset, band, mine, record, known) or _band_work(
-            asset, band, mine, record, blocks
+        piece = _made_before(asset, band, mine, tiled, known) or _band_work(
+            asset, band, mine, tiled, blocks
         )
         if isinstance(piece, BandWork):
             work.append(piece)
@@ -231,7 +235,7 @@ def _comparable(asset: Asset, band: Band, record: AssetRecord) -> Base | None:
 
 
 def _level_count(asset: Asset, band: Band) -> int:
-    return asset.grid(band.grid).geobox.level_count
+    return asset.grid(band.grid).level_count
 
 
 def _array_count(band: Band, level: int) -> int:
@@ -240,7 +244,9 @@ def _array_count(band: Band, level: int) -> int:
 
 def count_tiles(asset: Asset, work: Sequence[BandWork]) -> TileCounts:
     """Return how many tiles, of values and masks, some work of an asset touches."""
-    depth = max(grid.geobox.level_count for grid in asset.grids)
+    if asset.is_external:
+        return TileCounts(compute=0, total=0, by_level=())
+    depth = max(grid.level_count for grid in asset.grids)
     by_level = [0] * depth
     for piece in work:
         band = asset.band(piece.band)

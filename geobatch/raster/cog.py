@@ -1,230 +1,198 @@
-"""Cloud Optimized GeoTIFFs whose overviews are given, not computed.
-
-GDAL's COG driver copies a raster with its overviews. What it copies here is a VRT that names a
-plain TIFF for each level; the mask of a level is the internal mask of its TIFF.
-
-Source: GDAL's pages on the COG and the VRT drivers.
-"""
+"""Cloud-optimised GeoTIFFs: how they are laid out, what they say, and which state they are in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import BinaryIO, cast
 
 import numpy as np
-import numpy.typing as npt
-import rasterio
-import rasterio.shutil
-from affine import Affine
-from rasterio.env import GDALVersion
-from rasterio.windows import Window
+from blake3 import blake3
 
-from geobatch.errors import ExportError
-from geobatch.model.geobox import GeoBox
-from geobatch.raster.environment import FAILURES, gdal_environment, reason
+from geobatch.errors import SourceError
+from geobatch.files import changed, regular_file, stat
+from geobatch.model.asset import FileStat
+from geobatch.model.digest import Digest
+from geobatch.model.header import Header
+from geobatch.model.pin import CogLayout, Plane, Remote
+from geobatch.raster import tiff
+from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.raster.header import check_tiff, describe, probe, refused
+from geobatch.raster.remote import START_BYTES, RangeFile, RemoteObject, StartFile
 
-BLOCK = 512
-"""Side of a block of a COG, as Earth Engine asks for."""
-_TYPES = {
-    "int8": "Int8", "uint8": "Byte", "int16": "Int16", "uint16": "UInt16", "int32": "Int32",
-    "uint32": "UInt32", "int64": "Int64", "uint64": "UInt64", "float32": "Float32",
-    "float64": "Float64",
-}  # fmt: skip
-_MASK = "mask,1"
-"""How a VRT names the mask of a file."""
+_CHUNK = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CogBand:
-    """What a COG says of a band."""
+class Cog:
+    """What was found when a COG was looked at."""
 
-    name: str
-    """Its description."""
-    unit: str | None = None
-    """Unit of the scaled values."""
-    scale: float | None = None
-    """Factor from stored to physical values."""
-    offset: float | None = None
-    """Addend from stored to physical values."""
-    palette: tuple[tuple[int, int, int, int], ...] | None = None
-    """Colour table, RGBA per value from 0."""
-    metadata: tuple[tuple[str, str], ...] = ()
-    """Metadata items."""
-    is_alpha: bool = False
-    """Whether it is the mask of the others, 0 for masked to 255."""
+    header: Header
+    """What it says of itself."""
+    layout: CogLayout
+    """How it is laid out."""
+    digest: Digest
+    """Digest of all its bytes; of a remote one, what its server identifies it by."""
+    stat: FileStat
+    """The file as it was then, or the server's answer in that form."""
+    remote: Remote | None
+    """The server's answer; None for a local file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogHeader:
-    """What a COG says of itself."""
-
-    geobox: GeoBox
-    """CRS, placement and shape of the full resolution."""
-    dtype: str
-    """Numpy name of the pixel type of all bands."""
-    bands: tuple[CogBand, ...]
-    """Bands, in order."""
-    nodata: int | float | None = None
-    """Value of masked pixels."""
-    has_mask: bool = False
-    """Whether the levels have an internal mask."""
-    metadata: tuple[tuple[str, str], ...] = ()
-    """Metadata items."""
-
-
-class LevelFile:
-    """A plain TIFF of one level, in the making."""
-
-    def __init__(self, dataset: Any) -> None:
-        self._dataset = dataset
-
-    def write(
-        self, values: npt.NDArray[Any], mask: npt.NDArray[np.uint8] | None, *, row: int, col: int
-    ) -> None:
-        """Write pixels.
-
-        Args:
-            values: (bands, rows, columns).
-            mask: (rows, columns), 0 for masked, else 255; None for a file without a mask.
-            row: Row of the first.
-            col: Column of the first.
-        """
-        window = Window(col, row, values.shape[2], values.shape[1])
-        self._dataset.write(values, window=window)
-        if mask is not None:
-            self._dataset.write_mask(mask, window=window)
-
-
-@contextmanager
-def level_file(path: Path, geobox: GeoBox, *, bands: int, dtype: str) -> Iterator[LevelFile]:
-    """Make a plain TIFF for a level of a COG.
+def look_at_file(path: Path, uri: str) -> Cog:
+    """Look at a local COG, and digest its bytes.
 
     Raises:
-        ExportError: The disk refused.
+        SourceError: The file is missing, unreadable, no TIFF, or changed meanwhile.
     """
-    with (
-        _errors(path),
-        gdal_environment(),
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=geobox.width,
-            height=geobox.height,
-            count=bands,
-            dtype=dtype,
-            transform=Affine(*geobox.transform),
-            tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
-            interleave="band",
-            bigtiff="if_safer",
-        ) as dataset,
-    ):
-        yield LevelFile(dataset)
-
-
-def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers: int) -> str:
-    """Write a COG of plain TIFFs: blocks of 512 pixels, ZSTD with a predictor.
-
-    Args:
-        path: The COG.
-        levels: TIFFs of the full resolution and of each overview, all in one folder.
-        header: What it says.
-        workers: Threads that compress.
-
-    Returns:
-        How bands are interleaved: `band`, or `pixel` with GDAL before 3.11, which has no choice.
-
-    Raises:
-        ExportError: The disk refused.
-    """
-    is_by_band = len(header.bands) == 1 or GDALVersion.runtime().at_least("3.11")
-    options = {
-        "BLOCKSIZE": BLOCK,
-        "COMPRESS": "ZSTD",
-        "PREDICTOR": "YES",
-        "OVERVIEWS": "FORCE_USE_EXISTING",
-        "BIGTIFF": "IF_SAFER",
-        "NUM_THREADS": workers,
-    }
-    if is_by_band and len(header.bands) > 1:
-        options["INTERLEAVE"] = "BAND"
-    vrt = levels[0].with_suffix(".vrt")
-    with _errors(path), gdal_environment():
-        vrt.write_bytes(_vrt(levels, header))
-        rasterio.shutil.copy(vrt, path, driver="COG", **options)
-    return "band" if is_by_band else "pixel"
-
-
-def _vrt(levels: Sequence[Path], header: CogHeader) -> bytes:
-    geobox = header.geobox
-    root = ET.Element("VRTDataset", rasterXSize=str(geobox.width), rasterYSize=str(geobox.height))
-    _text(root, "SRS", geobox.crs.wkt)
-    a, b, c, d, e, f = (repr(float(number)) for number in geobox.transform)
-    _text(root, "GeoTransform", f"{c}, {a}, {b}, {f}, {d}, {e}")
-    _metadata(root, dict(header.metadata))
-    for number, band in enumerate(header.bands, start=1):
-        element = ET.SubElement(
-            root, "VRTRasterBand", dataType=_TYPES[header.dtype], band=str(number)
-        )
-        _describe(element, band, header.nodata)
-        _sources(element, levels, str(number))
-    if header.has_mask:
-        mask = ET.SubElement(ET.SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
-        _sources(mask, levels[:1], _MASK)  # those of overviews come with their files
-    text: bytes = ET.tostring(root, encoding="utf-8")
-    return text
-
-
-def _describe(element: ET.Element, band: CogBand, nodata: float | None) -> None:
-    _text(element, "Description", band.name)
-    _metadata(element, dict(band.metadata))
-    for name, value in (
-        ("NoDataValue", nodata),
-        ("UnitType", band.unit),
-        ("Offset", band.offset),
-        ("Scale", band.scale),
-    ):
-        if value is not None:
-            _text(element, name, value if isinstance(value, str) else repr(value))
-    colour = "Alpha" if band.is_alpha else "Palette" if band.palette else "Gray"
-    _text(element, "ColorInterp", colour)
-    if band.palette:
-        table = ET.SubElement(element, "ColorTable")
-        for rgba in band.palette:
-            parts = {f"c{place}": str(part) for place, part in enumerate(rgba, start=1)}
-            ET.SubElement(table, "Entry", parts)
-
-
-def _sources(element: ET.Element, levels: Sequence[Path], band: str) -> None:
-    for number, path in enumerate(levels):
-        source = ET.SubElement(element, "Overview" if number else "SimpleSource")
-        _text(source, "SourceFilename", path.name).set("relativeToVRT", "1")
-        _text(source, "SourceBand", band)
-
-
-def _metadata(element: ET.Element, items: Mapping[str, str]) -> None:
-    if items:
-        parent = ET.SubElement(element, "Metadata")
-        for key, value in items.items():
-            _text(parent, "MDI", value).set("key", key)
-
-
-def _text(parent: ET.Element, name: str, text: str) -> ET.Element:
-    element = ET.SubElement(parent, name)
-    element.text = text
-    return element
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
+    digest, found = digest_file(path, uri)
+    header = probe(path, uri)
     try:
-        yield
-    except FAILURES as error:
-        raise ExportError(f"`{path.name}` cannot be written: {reason(error)}") from error
+        with path.open("rb") as file:
+            layout = read_layout(file)
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+    if stat(path, uri) != found:
+        raise changed(uri)
+    return Cog(header=header, layout=layout, digest=digest, stat=found, remote=None)
+
+
+def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
+    """Return the digest of all bytes of a file, and its stat, which was the same before and after.
+
+    Of a COG whose pixels stay in it, any byte counts: reduced images are read too, and a reader
+    cannot compare blocks one by one.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or changed meanwhile.
+    """
+    real = regular_file(path, uri)
+    before = stat(path, uri)
+    hasher = blake3()
+    buffer = memoryview(bytearray(min(_CHUNK, before.size + 1)))
+    try:
+        with real.open("rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                hasher.update(buffer[:count])
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+    if stat(path, uri) != before:
+        raise changed(uri)
+    return hasher.hexdigest(), before
+
+
+def ask_server(url: str, uri: str) -> Remote:
+    """Return what a server says of an object now; one byte of it is fetched.
+
+    Raises:
+        SourceError: The server cannot be reached, has no such object or serves no ranges.
+    """
+    source = RemoteObject(url, uri=uri)
+    try:
+        source.fetch(0, 1)
+    finally:
+        source.close()
+    return _known(source)
+
+
+def look_at_url(url: str, uri: str) -> Cog:
+    """Look at a COG on a server: its header is fetched, and nothing else.
+
+    Raises:
+        SourceError: The server cannot be reached, serves no ranges, the object changed meanwhile,
+            or it is no readable TIFF.
+    """
+    source = RemoteObject(url, uri=uri)
+    try:
+        start = source.fetch(0, START_BYTES)
+        remote = _known(source)
+        check_tiff(start[:4], uri)
+        failures: list[SourceError] = []
+        file = StartFile(source, start=start, failures=failures)
+        try:
+            layout = read_layout(cast("BinaryIO", file))
+            tags = tiff.read_tags(cast("BinaryIO", file))
+        except (ValueError, OSError) as error:
+            if failures:
+                raise failures[-1] from error
+            raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+
+        def opened() -> RangeFile:
+            return RangeFile(source, start=file.start, failures=failures)
+
+        with gdal_environment():
+            try:
+                dataset = open_dataset(url, opener=opened)
+            except FAILURES as error:
+                if failures:
+                    raise failures[-1] from error
+                raise refused(uri, tags.compression, reason(error)) from error
+            try:
+                header = describe(dataset, uri, url, tags)
+            except FAILURES as error:
+                raise SourceError(f"`{uri}`: the header cannot be read: {reason(error)}") from error
+            finally:
+                dataset.close()
+    finally:
+        source.close()
+    return Cog(
+        header=header,
+        layout=layout,
+        digest=remote.identity(url),
+        stat=remote.stat(url),
+        remote=remote,
+    )
+
+
+def read_layout(file: BinaryIO) -> CogLayout:
+    """Return how a TIFF is laid out.
+
+    Source: TIFF 6.0 section 2, and GDAL's page on the COG driver.
+
+    Raises:
+        ValueError: The file is not a TIFF, or it ends before its directories do.
+    """
+    directories = tiff.read_directories(file)
+    size = file.seek(0, os.SEEK_END)
+    full, *others = directories
+    kinds = [(one, tiff.read_number(file, one, tiff.SUBFILE_TYPE, 0)) for one in others]
+    masks = {_shape(file, one) for one, kind in kinds if kind & 4}
+    reduced = [one for one, kind in kinds if kind & 1 and not kind & 4]
+    starts = []
+    for one in directories:
+        tag = tiff.TILE_OFFSETS if tiff.TILE_OFFSETS in one.fields else tiff.STRIP_OFFSETS
+        offsets = tiff.read_values(file, one, tag)
+        if offsets.dtype.kind == "u" and np.any(offsets):
+            starts.append(int(offsets[offsets > 0].min()))
+    return CogLayout(
+        planes=tuple(
+            Plane(
+                height=_shape(file, one)[0],
+                width=_shape(file, one)[1],
+                block=(
+                    tiff.read_number(file, one, tiff.TILE_HEIGHT, 0),
+                    tiff.read_number(file, one, tiff.TILE_WIDTH, 0),
+                ),
+                has_mask=_shape(file, one) in masks,
+            )
+            for one in (full, *reduced)
+        ),
+        header_bytes=min(size, max(tiff.end_of(one) for one in directories)),
+        data_start=min(starts, default=0),
+    )
+
+
+def _shape(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
+    return (
+        tiff.read_number(file, directory, tiff.HEIGHT, 0),
+        tiff.read_number(file, directory, tiff.WIDTH, 0),
+    )
+
+
+def _known(source: RemoteObject) -> Remote:
+    if source.remote is None:
+        raise SourceError(f"`{source.uri}`: the object is empty")
+    return source.remote

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,17 @@ def gdal_environment() -> Iterator[None]:
             _ENTERED.is_inside = False
 
 
-def open_dataset(path: Path) -> Any:
-    """Open a regular file with the GTiff driver and nothing else; call in `gdal_environment`.
+def open_dataset(
+    path: Path | str, *, overview: int = 0, opener: Callable[[], Any] | None = None
+) -> Any:
+    """Open a file with the GTiff driver and nothing else; call in `gdal_environment`.
 
     Sidecars (world files, `.aux.xml`, `.msk`, `.ovr`) are not looked at.
+
+    Args:
+        path: A regular file; with an opener, what the file is called.
+        overview: Which reduced image to show, from 1; 0 for the full one.
+        opener: Returns the file, open for reading.
 
     Returns:
         A rasterio dataset that shares no handle with any other.
@@ -81,7 +89,19 @@ def open_dataset(path: Path) -> Any:
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A Path, not a str: rasterio would parse a str as a uri.
-        return rasterio.open(path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL")
+        options: dict[str, Any] = {"OVERVIEW_LEVEL": overview - 1} if overview else {}
+        if opener is not None:
+            path = "remote.tif"
+            options["opener"] = partial(_call, opener)
+        return rasterio.open(
+            path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options
+        )
+
+
+def _call(opener: Callable[[], Any], path: str, mode: str = "rb") -> Any:
+    # rasterio asks by these names; there is one file only.
+    del path, mode
+    return opener()
 
 
 def reason(error: BaseException) -> str:

@@ -48,10 +48,10 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
         try:
             dataset = open_dataset(real)
         except FAILURES as error:
-            raise _refused(uri, tags.compression, reason(error)) from error
+            raise refused(uri, tags.compression, reason(error)) from error
         with source_errors(f"`{uri}`: the header cannot be read"):
             try:
-                return _header(dataset, uri, real, tags, read_crs)
+                return describe(dataset, uri, str(real), tags, read_crs=read_crs)
             finally:
                 dataset.close()
 
@@ -59,13 +59,7 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
 def _tags(real: Path, uri: str) -> tiff.Tags:
     try:
         with real.open("rb") as file:
-            start = file.read(4)
-            if not tiff.is_tiff(start):
-                raise SourceError(
-                    f"`{uri}`: expected a TIFF file, got one that starts with"
-                    f" `{_printable(start)}`",
-                    hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
-                )
+            check_tiff(file.read(4), uri)
             return tiff.read_tags(file)
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
@@ -73,7 +67,21 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
         raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
 
 
-def _refused(uri: str, compression: int, why: str) -> SourceError:
+def check_tiff(start: bytes, uri: str) -> None:
+    """Refuse a file that does not start as a TIFF.
+
+    Raises:
+        SourceError: It is another file.
+    """
+    if not tiff.is_tiff(start):
+        raise SourceError(
+            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
+            hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
+        )
+
+
+def refused(uri: str, compression: int, why: str) -> SourceError:
+    """Return the error for a file that GDAL does not open."""
     if compression not in tiff.COMPRESSIONS or "codec" in why:
         return SourceError(
             f"`{uri}`: compression `{_name(compression)}` is not one that this GDAL reads: {why}",
@@ -101,9 +109,14 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
     return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
 
 
-def _header(
-    dataset: Any, uri: str, real: Path, tags: tiff.Tags, read_crs: ReadCrs | None
+def describe(
+    dataset: Any, uri: str, path: str, tags: tiff.Tags, *, read_crs: ReadCrs | None = None
 ) -> Header:
+    """Return the header of an open dataset; for `read_crs` see `probe`.
+
+    Raises:
+        SourceError: It has complex pixels, or is placed by ground control points only.
+    """
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:
@@ -124,7 +137,7 @@ def _header(
     block_rows, block_cols = dataset.block_shapes[0]
     return Header(
         uri=uri,
-        path=str(real),
+        path=path,
         width=dataset.width,
         height=dataset.height,
         dtypes=dtypes,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,13 +23,23 @@ from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset
 
 
 @dataclass(slots=True, kw_only=True)
-class _Handle:
+class Handle:
     """One file, open in one thread."""
 
     dataset: Any
     stat: FileStat
     sizes: tiff.BlockSizes | None
     mask_sizes: tiff.BlockSizes | None
+    failures: list[SourceError] = field(default_factory=list)
+    """What went wrong where GDAL cannot tell it: on a server."""
+    context: Context | None = None
+    """Where rasterio finds the file again that it was given by an opener; None for a local one."""
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call what uses the dataset."""
+        if self.context is None:
+            return function(*args, **options)
+        return self.context.run(function, *args, **options)
 
 
 class Reader:
@@ -43,7 +54,7 @@ class Reader:
         self._open_files = open_files
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._handles: dict[int, _Handle] = {}
+        self._handles: dict[int, Handle] = {}
         self._bytes_read = 0
         self._is_closed = False
 
@@ -75,7 +86,7 @@ class Reader:
         self._local = threading.local()
         with gdal_environment():
             for handle in handles:
-                handle.dataset.close()
+                handle.run(handle.dataset.close)
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
@@ -102,11 +113,11 @@ class Reader:
         with gdal_environment():
             handle = self._handle(source)
             try:
-                pixels: npt.NDArray[Any] = handle.dataset.read(bands, window=window)
+                pixels: npt.NDArray[Any] = handle.run(handle.dataset.read, bands, window=window)
             except FAILURES as error:
-                check_unchanged(source.path, source.uri, handle.stat)
-                raise _bad_block(handle.dataset, source.uri, bands, window, error) from error
-        check_unchanged(source.path, source.uri, handle.stat)
+                self._confirm(source, handle)
+                raise _bad_block(handle, source.uri, bands, window, error) from error
+        self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
 
@@ -119,7 +130,8 @@ class Reader:
         Raises:
             SourceError: It is gone, or it changed.
         """
-        if source.stat is not None:
+        is_remote = source.pin is not None and source.pin.remote is not None
+        if source.stat is not None and not is_remote:
             check_unchanged(source.path, source.uri, source.stat)
 
     def read_mask(
@@ -158,14 +170,16 @@ class Reader:
             else:
                 band = (index or 0) + 1
                 try:
-                    mask: npt.NDArray[np.uint8] = handle.dataset.read_masks(band, window=window)
+                    mask: npt.NDArray[np.uint8] = handle.run(
+                        handle.dataset.read_masks, band, window=window
+                    )
                 except FAILURES as error:
-                    check_unchanged(source.path, source.uri, handle.stat)
+                    self._confirm(source, handle)
                     raise _bad_mask(source.uri, window, error) from error
         if source.mask == "alpha":
             place = {"row": row, "col": col, "height": height, "width": width}
             return scale_alpha(self.read(source, indexes=[last], **place)[0])
-        check_unchanged(source.path, source.uri, handle.stat)
+        self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
 
@@ -182,32 +196,40 @@ class Reader:
         with self._lock:
             self._bytes_read += count
 
-    def _handle(self, source: Source) -> _Handle:
-        handles: OrderedDict[str, _Handle] | None = getattr(self._local, "handles", None)
+    def _handle(self, source: Source) -> Handle:
+        handles: OrderedDict[tuple[str, int], Handle] | None = getattr(self._local, "handles", None)
         if handles is None:
             handles = self._local.handles = OrderedDict()
-        handle = handles.get(source.path)
+        key = (source.path, source.overview)
+        handle = handles.get(key)
         if handle is not None and (source.stat is None or handle.stat == source.stat):
-            handles.move_to_end(source.path)
+            handles.move_to_end(key)
             return handle
         if handle is not None:
-            self._drop(handles, source.path)
-        handle = _open(source)
+            self._drop(handles, key)
+        handle = self._open(source)
         with self._lock:
             if self._is_closed:
-                handle.dataset.close()
+                handle.run(handle.dataset.close)
                 raise InternalError("a closed Reader was asked to read")
             self._handles[id(handle)] = handle
-        handles[source.path] = handle
+        handles[key] = handle
         while len(handles) > self._open_files:
             self._drop(handles, next(iter(handles)))
         return handle
 
-    def _drop(self, handles: OrderedDict[str, _Handle], path: str) -> None:
-        handle = handles.pop(path)
+    def _open(self, source: Source) -> Handle:
+        return _open(source)
+
+    def _confirm(self, source: Source, handle: Handle) -> None:
+        """Refuse what was read of a file that changed meanwhile."""
+        check_unchanged(source.path, source.uri, handle.stat)
+
+    def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
+        handle = handles.pop(key)
         with self._lock:
             self._handles.pop(id(handle), None)
-        handle.dataset.close()
+        handle.run(handle.dataset.close)
 
 
 def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -227,7 +249,7 @@ def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     return scaled
 
 
-def _open(source: Source) -> _Handle:
+def _open(source: Source) -> Handle:
     path = Path(source.path)
     expected = source.stat or stat(path, source.uri)
     real = regular_file(path, source.uri)
@@ -246,7 +268,7 @@ def _open(source: Source) -> _Handle:
             f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
             f" got {dataset.height} x {dataset.width}"
         )
-    return _Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
+    return Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
 
 
 def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
@@ -296,13 +318,13 @@ def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, 
 
 
 def _bad_block(
-    dataset: Any, uri: str, bands: list[int], window: Window, error: BaseException
+    handle: Handle, uri: str, bands: list[int], window: Window, error: BaseException
 ) -> SourceError:
     """Return the error for the first block of a window that cannot be read."""
     for band in bands:
-        for block_row, block_col, part in _blocks(window, dataset.block_shapes[band - 1]):
+        for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
             try:
-                dataset.read(band, window=part)
+                handle.run(handle.dataset.read, band, window=part)
             except FAILURES as found:
                 return SourceError(
                     f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"

@@ -59,6 +59,8 @@ class Directory:
     """Entries by tag."""
     is_plain: bool
     """Whether each tag stands there once, with a type that is known."""
+    stop: int
+    """Where it ends, the place of the next one included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,18 @@ def _read_directory(
             place = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
         fields[tag] = Field(type=kind, count=values, offset=place)
     following = struct.unpack(order + pointer, file.read(inline))[0]
-    return Directory(order=order, fields=fields, is_plain=is_plain), following
+    stop = first + count * size + inline
+    return Directory(order=order, fields=fields, is_plain=is_plain, stop=stop), following
+
+
+def end_of(directory: Directory) -> int:
+    """Return where a directory and all values that it refers to end."""
+    ends = (field.offset + _size(field) for field in directory.fields.values())
+    return max((directory.stop, *ends))
+
+
+def _size(field: Field) -> int:
+    return field.count * np.dtype(_TYPES[field.type]).itemsize
 
 
 def read_values(file: BinaryIO, directory: Directory, tag: int) -> npt.NDArray[Any]:

@@ -27,6 +27,7 @@ from geobatch.model.header import (
     header_to_text,
 )
 from geobatch.model.look import Look, file_stat
+from geobatch.model.pin import CogLayout, Remote
 from geobatch.model.records import Records
 
 HEADER_EPOCH = 1
@@ -64,6 +65,10 @@ class Inspected:
     """The file as it was then."""
     records: Records | None = None
     """The shards, if it is the mixer of some."""
+    layout: CogLayout | None = None
+    """How it is laid out, of a COG that pixels stay in."""
+    remote: Remote | None = None
+    """What its server said of it, if it is on one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +131,7 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
 
     @once
     def read(text: str) -> Crs:
-        name = f"{_maker()}\n{text}"
+        name = f"{maker()}\n{text}"
         known = cache.get_crs(name) if cache is not None else None
         if known is not None:
             with suppress(ValueError, KeyError, TypeError):
@@ -156,7 +161,7 @@ def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
 
 def _remembered(look: Look, name: str, uri: str, known: dict[str, Crs | None]) -> Header | None:
     """Return the header of a look, or None where it must be read again."""
-    if look.maker != _maker():
+    if look.maker != maker():
         return None
     try:
         if look.crs not in known:
@@ -192,12 +197,13 @@ def _look(
         header=header_to_text(header),
         crs=crs_to_text(header.crs) if header.crs is not None else "",
         is_linked=header.path != os.fspath(path),
-        maker=_maker(),
+        maker=maker(),
     )
     return Inspected(header=header, digest=digest, stat=found), look, table
 
 
 @once
-def _maker() -> str:
+def maker() -> str:
+    """Return what versions read headers: another one may read them otherwise."""
     # Both bring libraries of their own, GDAL and PROJ.
     return f"{HEADER_EPOCH} rasterio {version('rasterio')} pyproj {version('pyproj')}"

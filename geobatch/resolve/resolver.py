@@ -11,6 +11,7 @@ from geobatch.model.asset import (
     Band,
     Footprint,
     Grid,
+    Kind,
     Number,
     Policy,
     Resolution,
@@ -23,10 +24,12 @@ from geobatch.model.records import Feature
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
 from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.external import band_name, pinned
 from geobatch.resolve.features import feature_index, free_name
 from geobatch.resolve.grids import grid_names
 from geobatch.resolve.inspect import Inspected, LookCache, crs_reader, inspect
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
+from geobatch.resolve.pins import inspect_cogs
 from geobatch.resolve.records import look_up
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.shards import inspect_shards
@@ -51,27 +54,40 @@ def resolve(
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     files = {spec.id: expand(spec).tilesets for spec in specs.specs}
-    named = [file for tilesets in files.values() for found in tilesets for file in found]
-    rasters = {file.path: file.uri for file in named if not file.shards}
+    # A file may be ingested by one asset and stay where it is for another: two looks at it.
+    external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
+    named = [
+        (spec_id in external, file)
+        for spec_id, tilesets in files.items()
+        for found in tilesets
+        for file in found
+    ]
+    rasters = {file.path: file.uri for stays, file in named if not stays and not file.shards}
     inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash)
-    mixers = [file for file in named if file.shards]
+    mixers = [file for _, file in named if file.shards]
     exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
+    cogs = [file for stays, file in named if stays]
+    pins = inspect_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
     for spec in specs.specs:
+        known = (pins if spec.id in external else inspection).sources
         try:
-            found = look_up(spec, files[spec.id], inspection.sources, exports.exports, read_crs)
+            found = look_up(spec, files[spec.id], known, exports.exports, read_crs)
             resolver = _ImageResolver(spec, files[spec.id], found, read_crs)
             assets.append(resolver.asset())
             warnings += resolver.warnings
+            if spec.id in external:
+                assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)
+                warnings += more
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
     return Resolution(
         assets=tuple(assets),
-        sources_hashed=inspection.hashed + exports.hashed,
-        sources_by_stat=inspection.by_stat + exports.by_stat,
+        sources_hashed=inspection.hashed + exports.hashed + pins.hashed,
+        sources_by_stat=inspection.by_stat + exports.by_stat + pins.by_stat,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -176,7 +192,13 @@ class _ImageResolver:
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(header, index):
-                    name = free_name(self._features(tileset.id), index, found)
+                    own = self._features(tileset.id)
+                    number = len(found) + 1
+                    name = (
+                        free_name(own, index, found)
+                        if own
+                        else band_name(self.spec, header, index, number=number)
+                    )
                     band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
                     found[name] = band
         if not found:

@@ -41,9 +41,9 @@ def salvage(
     joined = replace(
         first,
         assets=(*first.assets, *second.assets),
+        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
         sources_hashed=first.sources_hashed + second.sources_hashed,
         sources_by_stat=first.sources_by_stat + second.sources_by_stat,
-        warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
     )
     return joined, (*first_failures, *second_failures)
 

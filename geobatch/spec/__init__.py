@@ -19,9 +19,11 @@ from geobatch.spec.nouns import (
     TilesetSpec,
 )
 from geobatch.spec.schema import schema
+from geobatch.spec.values import is_band_id
 
 __all__ = [
     "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
     "Positions", "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec", "TilesetSpec",
-    "expand", "fmt_text", "lint", "load", "problem", "schema", "spec_files", "validate",
+    "expand", "fmt_text", "is_band_id", "lint", "load", "problem", "schema", "spec_files",
+    "validate",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from geobatch.errors import Problem
-from geobatch.model.asset import Codec
+from geobatch.model.asset import Codec, Kind
 from geobatch.spec.hints import did_you_mean, show
 from geobatch.spec.manifest import (
     CodecManifest,
@@ -33,6 +33,12 @@ from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.table import TableManifest
 from geobatch.spec.values import ASSET_ID, without_project
 
+NOT_EXTERNAL = {
+    "tiling": "its tiles are those of the COGs",
+    "codec": "nothing is encoded",
+    "grid": "its canvas is that of the COGs",
+}
+"""Keys that an external image does not take, and why."""
 _PLAIN_LEVEL = 3
 """Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
 
@@ -64,6 +70,8 @@ class Check:
         self._array_bands()
         self._masks()
         self._times()
+        if self.manifest.kind is Kind.EXTERNAL_IMAGE:
+            self._external()
 
     def _identity(self) -> None:
         manifest = self.manifest
@@ -156,6 +164,18 @@ class Check:
             loc = ("footprint", "band_id")
             self.report(loc, "unknown-band", message, did_you_mean(band, bands))
 
+    def _external(self) -> None:
+        for key, why in NOT_EXTERNAL.items():
+            if getattr(self.manifest, key) is not None:
+                message = f"`{key}` has no effect on an external image: {why}"
+                self.report((key,), "external-image", message, f"leave `{key}` away")
+        for index, tileset in enumerate(self.manifest.tilesets):
+            if len(tileset.sources) > 1:
+                message = f"{len(tileset.sources)} sources: an external image has one per tileset"
+                hint = "give each COG a tileset of its own, or mosaic them with `kind: image`"
+                loc = ("tilesets", index, "sources", 1)
+                self.report(loc, "external-image", message, hint)
+
     def _times(self) -> None:
         start, end = self.manifest.start_time, self.manifest.end_time
         if start and end and is_before(end, start):
@@ -196,6 +216,7 @@ class Check:
             bounds = (left, bottom, right, top)
         return ImageSpec(
             id=asset_id_of(manifest, self.project),
+            kind=manifest.kind or Kind.IMAGE,
             tilesets=tuple(
                 TilesetSpec(
                     id=tileset.id,

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from geobatch.errors import Problem
+from geobatch.model.asset import Kind
 from geobatch.spec.files import (
     folder_of,
     is_file,
     is_literal,
+    is_remote,
     matches,
     missing,
+    split_generation,
     unmatched,
     unusable,
 )
@@ -51,6 +55,10 @@ class SourceFile:
     """File with the WKT of its CRS, if one is declared."""
     shards: tuple[SourceFile, ...] = ()
     """Shards that a mixer places, in the order of their records; none where this is a TIFF."""
+    url: str = ""
+    """Where it is on a server, of an external image; the path then only tells it from others."""
+    generation: str = ""
+    """What follows `#` in the uri of an external image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,11 +116,12 @@ def _is_there(spec: ImageSpec, folder: Path) -> bool:
 def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
     problems: list[Problem] = []
     folder = folder_of(spec.path)
+    find = _pinned if spec.kind is Kind.EXTERNAL_IMAGE else _source
     tilesets = tuple(
         tuple(
             found
             for number, source in enumerate(tileset.sources)
-            for found in _source(spec, folder, (index, number), source, problems)
+            for found in find(spec, folder, (index, number), source, problems)
         )
         for index, tileset in enumerate(spec.tilesets)
     )
@@ -133,6 +142,39 @@ def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[So
                 problems.append(problem(spec, here, "table-format", message, hint))
             for uri, path in found:
                 yield SourceFile(uri=uri, path=path, source=number, uri_index=index)
+
+
+def _pinned(
+    spec: ImageSpec,
+    folder: Path,
+    place: tuple[int, int],
+    source: SourceSpec,
+    problems: list[Problem],
+) -> Iterator[SourceFile]:
+    """Yield the one COG of a source."""
+    here = ("tilesets", place[0], "sources", place[1], "uris")
+    if len(source.uris) > 1:
+        message = f"{len(source.uris)} uris: a source of an external image is one COG"
+        problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
+    whole = spec.project.place(spec.uri_prefix + source.uris[0], folder)
+    name, generation = split_generation(whole.name, whole.folder)
+    end = len(whole.name) - len(name)
+    spot = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
+    if complaint := unusable(spot.name, may_be_remote=True):
+        problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
+    elif is_remote(spot.name):
+        path = Path(quote(spot.name, safe=""))
+        yield SourceFile(
+            uri=spot.uri, path=path, url=spot.name, source=place[1], generation=generation
+        )
+    elif is_file(spot.name, spot.folder):
+        yield SourceFile(uri=spot.uri, path=spot.path, source=place[1], generation=generation)
+    elif is_literal(spot.name, spot.folder):
+        problems.append(problem(spec, (*here, 0), "missing-file", *missing(spot)))
+    else:
+        message = f"{show(spot.uri)} is a glob: a source of an external image is one COG"
+        hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
+        problems.append(problem(spec, (*here, 0), "external-image", message, hint))
 
 
 def _source(

@@ -14,6 +14,11 @@ from geobatch.spec.project import PROJECT_FILE, Place
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
+_BUCKETS = {
+    "gs://": "https://storage.googleapis.com/{bucket}/{key}",
+    "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
+}
+"""Under which address a server gives what is in a bucket."""
 MAX_SIBLINGS = 2000
 """How many names of a folder are compared for a hint."""
 
@@ -45,16 +50,39 @@ def matches(pattern: str, folder: Path) -> list[str]:
     return sorted({name for name in names if is_file(name, folder)})
 
 
-def unusable(uri: str) -> tuple[str, str | None] | None:
-    """Return why a uri cannot name a local file, and a hint; None if it can."""
+def is_remote(uri: str) -> bool:
+    """Return whether a uri names an object on a server that is read by byte ranges."""
+    return uri.lower().startswith(("http://", "https://"))
+
+
+def split_generation(uri: str, folder: Path) -> tuple[str, str]:
+    """Return a uri without its `#generation`, and that; a file may have such a name itself."""
+    if not is_remote(uri) and is_file(uri, folder):
+        return uri, ""
+    name, _, generation = uri.partition("#")
+    return name, generation
+
+
+def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None] | None:
+    """Return why a uri cannot name a local file, and a hint; None if it can.
+
+    Args:
+        uri: The uri.
+        may_be_remote: Whether an object on a server will do.
+    """
+    if may_be_remote and is_remote(uri):
+        return None
     if match := SCHEME.match(uri):
         rest = uri[match.end() :]
+        bucket, _, key = rest.partition("/")
         if match[0] == "file://":
             hint = f"write the path: {show(rest)}"
+        elif may_be_remote and match[0].lower() in _BUCKETS:
+            hint = f"write `{_BUCKETS[match[0].lower()].format(bucket=bucket, key=key)}`"
         else:
-            bucket = match[0] + rest.partition("/")[0]
+            prefix = match[0] + bucket
             hint = (
-                f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{bucket}/": data/}}`'
+                f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{prefix}/": data/}}`'
             )
         message = f"{show(uri)}: {show(match[0])} is read from a local mirror, and none is given"
         return (message, hint)

@@ -17,6 +17,7 @@ from geobatch.spec.values import (
     AssetId,
     AssetName,
     CollectionKind,
+    ImageKind,
     Text,
     check_asset_id,
     parse_time,
@@ -88,13 +89,14 @@ class TemplateManifest(Manifest):
 
     required: ClassVar[tuple[str, ...]] = ("id",)
     barred: ClassVar[dict[str, str]] = {
-        "kind": "each of them is an image",
         "name": "name the collection, and give the image an `id`",
         "uri_prefix": "write the whole path in `for_each.files`",
         "for_each": "it stands beside `image`",
         "image": "it stands beside `for_each`",
     }
 
+    kind: ImageKind | None = None
+    """What each of them is; an image by default."""
     id: Text = "image"
     """Name of the image below the collection's id, such as `'{tile}_{date}'`."""
     moved_from: IdTemplate | None = None

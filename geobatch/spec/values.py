@@ -32,7 +32,7 @@ DATA_TYPES = {
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How JSON of Google's interfaces spells what JSON numbers cannot."""
 UNSPECIFIED = "UNSPECIFIED"
-KINDS = (Kind.IMAGE, Kind.IMAGE_COLLECTION, Kind.TABLE)
+KINDS = (Kind.IMAGE, Kind.EXTERNAL_IMAGE, Kind.IMAGE_COLLECTION, Kind.TABLE)
 """The kinds that are built."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,7 +98,17 @@ def parse_kind(value: Any) -> Kind:
     kind = Kind(name)
     if kind not in KINDS:
         message = f"the kind {show(value)} is not supported yet"
-        refuse("unsupported-kind", message, "only `image`, `image_collection` and `table` are")
+        words = "only `image`, `external_image`, `image_collection` and `table` are"
+        refuse("unsupported-kind", message, words)
+    return kind
+
+
+def parse_image_kind(value: Any) -> Kind:
+    """Return the kind of an image: ingested or external."""
+    kind = parse_kind(value)
+    if kind not in (Kind.IMAGE, Kind.EXTERNAL_IMAGE):
+        hint = "write `image` or `external_image`"
+        refuse("unknown-value", "a collection holds images", hint)
     return kind
 
 
@@ -252,7 +262,14 @@ DataTypeName = Annotated[
     WithJsonSchema({"type": "string", "enum": [n for t in DATA_TYPES for n in (t, t.lower())]}),
 ]
 KindName = Annotated[
-    Kind, PlainValidator(parse_kind), WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value]})
+    Kind,
+    PlainValidator(parse_kind),
+    WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value, Kind.EXTERNAL_IMAGE.value]}),
+]
+ImageKind = Annotated[
+    Kind,
+    PlainValidator(parse_image_kind),
+    WithJsonSchema({"type": "string", "enum": [Kind.IMAGE.value, Kind.EXTERNAL_IMAGE.value]}),
 ]
 CollectionKind = Annotated[
     Kind,

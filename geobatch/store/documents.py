@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geobatch.errors import CorruptObjectError, FormatError
+from geobatch.model.asset import Asset
 from geobatch.model.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.fingerprint import external_content
 from geobatch.model.record import (
     ArrayKey,
     AssetRecord,
@@ -218,11 +220,18 @@ def _visible(record: AssetRecord) -> dict[str, Any]:
                 "band": key.band,
                 "level": key.level,
                 "is_mask": key.is_mask,
-                "content": None if root is None else root.content,
+                "content": _array_content(record.asset, key, root),
             }
             for key, root in record.arrays
         ],
     }
+
+
+def _array_content(asset: Asset, key: ArrayKey, root: PageRef | None) -> Digest | None:
+    """Return what stands for the pixels of an array: its tiles, or the COGs that they stay in."""
+    if asset.is_external:
+        return external_content(asset, key.band, level=key.level, is_mask=key.is_mask)
+    return None if root is None else root.content
 
 
 def _sorted(entries: Iterable[TreeEntry]) -> list[TreeEntry]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+from geobatch.model.asset import Asset, Resolution, Source
 
 
 def origin_of(spec: str | Path, *, store: Path) -> str:
@@ -27,3 +30,34 @@ def real_place(path: str | Path) -> str:
         return os.path.realpath(given)
     folder, name = os.path.split(given)
     return str(Path(os.path.realpath(folder), name))
+
+
+def located(resolution: Resolution, *, store: Path) -> Resolution:
+    """Return the assets with the places of the COGs that stay where they are.
+
+    A uri that is relative gives a place that is relative to the store, so that store and COGs can
+    be moved together.
+    """
+    return replace(
+        resolution,
+        assets=tuple(
+            _located(asset, store) if asset.is_external else asset for asset in resolution.assets
+        ),
+    )
+
+
+def _located(asset: Asset, store: Path) -> Asset:
+    def place(source: Source) -> Source:
+        if source.pin is None or source.pin.remote is not None:
+            return source
+        is_absolute = os.path.isabs(source.uri)  # noqa: PTH117 - by the thousand
+        location = source.uri if is_absolute else origin_of(source.path, store=store)
+        return replace(source, pin=replace(source.pin, location=location))
+
+    return replace(
+        asset,
+        tilesets=tuple(
+            replace(tileset, sources=tuple(place(source) for source in tileset.sources))
+            for tileset in asset.tilesets
+        ),
+    )

@@ -8,7 +8,7 @@ import math
 import struct
 from typing import Any, TypeAlias
 
-from geobatch.model.asset import Asset, Band, Grid, Policy
+from geobatch.model.asset import Asset, Band, Grid, Kind, Policy
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
 
@@ -62,12 +62,14 @@ SPATIAL = _convention(
 def product(asset: Asset) -> Attributes:
     """Return what a reader can know of the asset as a whole; stands on its own group.
 
+    Where its pixels are makes no other asset of it: an external image is an image here.
+
     The times stand twice: as geobatch and Earth Engine call them, and by their names in the
     Attribute Convention for Data Discovery (ACDD 1.3), which catalogues harvest.
     """
     facts: Attributes = {
         "id": asset.id,
-        "kind": asset.kind.value,
+        "kind": (Kind.IMAGE if asset.is_external else asset.kind).value,
         "tile": asset.tile,
         "properties": {key: number_to_json(value) for key, value in asset.properties},  # type: ignore[arg-type]
     }
@@ -83,7 +85,7 @@ def product(asset: Asset) -> Attributes:
 
 def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
     """Return the attributes of a multiscale group: its layout, and the placement of level 0."""
-    levels = [grid.geobox.level(level) for level in range(grid.geobox.level_count)]
+    levels = [grid.level(level) for level in range(grid.level_count)]
     policies = {band.policy for band in bands}
     # The convention has one method per level; bands that differ say theirs on their own arrays.
     method = {"resampling_method": RESAMPLING[policies.pop()]} if len(policies) == 1 else {}
@@ -92,7 +94,7 @@ def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
             "asset": str(level),
             **({"derived_from": str(level - 1)} if level else {}),
             "transform": {
-                "scale": [2.0, 2.0] if level else [1.0, 1.0],
+                "scale": list(grid.scale(level)),
                 "translation": [0.0, 0.0],
             },
             "spatial:shape": list(geobox.shape),

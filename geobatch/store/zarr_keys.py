@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from geobatch.errors import InternalError
 from geobatch.model.digest import Digest
-from geobatch.model.record import Head, PageRef
+from geobatch.model.record import ArrayKey, AssetRecord, Head, PageRef
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_metadata import (
     DOCUMENT,
@@ -24,6 +28,17 @@ from geobatch.store.zarr_metadata import (
 _ASSETS_KEPT = 64
 
 
+class Chunks(Protocol):
+    """Where the pixels of external images are decoded."""
+
+    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> bytes | None:
+        """Return the plain pixels of a tile, or None where all of it is masked.
+
+        Raises:
+            SourceError: A COG is not in the state that was pinned.
+        """
+
+
 class _Chunk(NamedTuple):
     """A stored tile."""
 
@@ -33,6 +48,26 @@ class _Chunk(NamedTuple):
     """Length of its bytes."""
 
 
+class _Outside(NamedTuple):
+    """A tile of an external image."""
+
+    record: AssetRecord
+    """The asset."""
+    key: ArrayKey
+    """Its array."""
+    row: int
+    """Row of the tile."""
+    col: int
+    """Column of the tile."""
+
+    @property
+    def size(self) -> int:
+        """Length of its bytes, where it is not all masked."""
+        asset, key = self.record.asset, self.key
+        dtype = "uint8" if key.is_mask else asset.band(key.band).dtype
+        return asset.tile * asset.tile * np.dtype(dtype).itemsize
+
+
 class _Tiles(NamedTuple):
     """Where the tiles of an array are."""
 
@@ -40,6 +75,8 @@ class _Tiles(NamedTuple):
     """(rows, columns) of the tile plane."""
     root: PageRef | None
     """Root of the index."""
+    key: ArrayKey
+    """The array."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +87,8 @@ class _Asset:
     """Metadata and coordinates by path within the asset."""
     arrays: dict[str, _Tiles]
     """Tiles by path of their array within the asset."""
+    external: AssetRecord | None
+    """The asset, if its pixels are not stored."""
 
 
 class Keys:
@@ -60,8 +99,9 @@ class Keys:
     their digest.
     """
 
-    def __init__(self, store: TileStore, head: Head) -> None:
+    def __init__(self, store: TileStore, head: Head, chunks: Chunks | None = None) -> None:
         self._store = store
+        self._chunks = chunks
         self._entries = {e.id: e for e in head.tree.entries if not e.is_table}
         folders = sorted(folders_above(self._entries) - self._entries.keys())
         self.plain = {join(folder, DOCUMENT): plain_group() for folder in folders}
@@ -73,12 +113,16 @@ class Keys:
     def read(self, key: str) -> bytes | None:
         """Return the bytes of a key, verified, or None where there is no such key."""
         found = self._find(key)
+        if isinstance(found, _Outside):
+            if self._chunks is None:
+                raise InternalError(f"`{key}`: nobody decodes the pixels of external images here")
+            return self._chunks.read(found.record, found.key, row=found.row, col=found.col)
         return self._store.objects.get(found.digest) if isinstance(found, _Chunk) else found
 
     def size(self, key: str) -> int | None:
         """Return the number of bytes of a key, or None where there is no such key."""
         found = self._find(key)
-        if isinstance(found, _Chunk):
+        if isinstance(found, _Chunk | _Outside):
             return found.size
         return None if found is None else len(found)
 
@@ -106,9 +150,10 @@ class Keys:
         return _Asset(
             documents=documents(record),
             arrays={
-                array_path(asset, key): _Tiles(tile_plane(asset, key), root)
+                array_path(asset, key): _Tiles(tile_plane(asset, key), root, key)
                 for key, root in record.arrays
             },
+            external=record if asset.is_external else None,
         )
 
     def _split(self, key: str) -> tuple[_Asset, str] | None:
@@ -120,7 +165,7 @@ class Keys:
             asset_id = asset_id.rpartition("/")[0]
         return None
 
-    def _find(self, key: str) -> bytes | _Chunk | None:
+    def _find(self, key: str) -> bytes | _Chunk | _Outside | None:
         if key in self.plain:
             return self.plain[key]
         found = self._split(key)
@@ -133,6 +178,9 @@ class Keys:
         tiles, place = asset.arrays.get(array), parse_place(text)
         if tiles is None or place is None:
             return None
+        if asset.external is not None:
+            is_inside = place[0] < tiles.shape[0] and place[1] < tiles.shape[1]
+            return _Outside(asset.external, tiles.key, *place) if is_inside else None
         entry = self._store.index.lookup(tiles.shape, tiles.root, row=place[0], col=place[1])
         return (
             None if entry is None else _Chunk(entry["stored"].tobytes().hex(), int(entry["size"]))
@@ -145,7 +193,7 @@ class Keys:
         for path, tiles in asset.arrays.items():
             chunks = f"{asset_id}/{path}/c/"
             if chunks.startswith(prefix) or prefix.startswith(chunks):
-                yield from (f"{chunks}{row}/{col}" for row, col in self._places(tiles))
+                yield from (f"{chunks}{row}/{col}" for row, col in self._places(asset, tiles))
 
     def _names(self, asset: _Asset, start: str) -> set[str]:
         """Return the names below a folder of an asset; `start` is empty or ends with a slash."""
@@ -153,14 +201,16 @@ class Keys:
         names = {path[len(start) :].partition("/")[0] for path in inside}
         array, _, row = start.removesuffix("/").partition("/c")
         tiles = asset.arrays.get(array)
-        if tiles is None or tiles.root is None:
+        if tiles is None or (tiles.root is None and asset.external is None):
             return names
         if start == f"{array}/":
             return names | {"c"}
         if start == f"{array}/c/":
-            return {str(place[0]) for place in self._places(tiles)}
-        return {str(place[1]) for place in self._places(tiles) if f"/{place[0]}" == row}
+            return {str(place[0]) for place in self._places(asset, tiles)}
+        return {str(place[1]) for place in self._places(asset, tiles) if f"/{place[0]}" == row}
 
-    def _places(self, tiles: _Tiles) -> Iterator[tuple[int, int]]:
+    def _places(self, asset: _Asset, tiles: _Tiles) -> Iterator[tuple[int, int]]:
+        if asset.external is not None:  # what is masked, nobody knows before it is read
+            return itertools.product(range(tiles.shape[0]), range(tiles.shape[1]))
         entries = self._store.index.entries(tiles.shape, tiles.root)
         return zip(entries["row"].tolist(), entries["col"].tolist(), strict=True)

@@ -34,8 +34,7 @@ def array_path(asset: Asset, key: ArrayKey) -> str:
 
 def tile_plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
     """Return how many (rows, columns) of tiles an array has."""
-    geobox = asset.grid(asset.band(key.band).grid).geobox
-    return geobox.tile_shape(tile=asset.tile, level=key.level)
+    return asset.grid(asset.band(key.band).grid).tile_shape(tile=asset.tile, level=key.level)
 
 
 def parse_place(text: str) -> tuple[int, int] | None:
@@ -80,8 +79,8 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
         groups[top] = zarr_attributes.multiscale(grid, asset.bands_of(grid.name)) | groups.get(
             top, {}
         )
-        for level in range(grid.geobox.level_count):
-            geobox = grid.geobox.level(level)
+        for level in range(grid.level_count):
+            geobox = grid.level(level)
             path = join(top, str(level))
             groups[path] = zarr_attributes.level_group(geobox)
             for name, document in _bands(record, grid, level).items():
@@ -117,7 +116,7 @@ def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
     """Return the documents of the value and mask arrays of a level, by name, in band order."""
     asset = record.asset
     keys = {key for key, _ in record.arrays}
-    geobox = grid.geobox.level(level)
+    geobox = grid.level(level)
     found: dict[str, Json] = {}
     for band in asset.bands_of(grid.name):
         has_mask = ArrayKey(band=band.id, level=level, is_mask=True) in keys

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
+from geobatch.model.asset import Kind
 from geobatch.model.record import AssetRecord, Head, TreeEntry
 from geobatch.store import zarr_asset
 from geobatch.store.local import LocalBackend
@@ -143,7 +144,7 @@ class _Sync:
         self._backend = backend
         self._root = backend.root / FOLDER
         self._files = Files(sources=backend.root, folder=self._root)
-        self._wanted = {entry.id: entry for entry in head.tree.entries if not entry.is_table}
+        self._wanted = _shown(head)
         self._ids = sorted(self._wanted)
         self._folders = folders_above(self._ids)
         commit = head.commit
@@ -225,8 +226,7 @@ class _Sync:
             return None
         if head.digest != commit:
             return None
-        entries = {entry.id: entry for entry in head.tree.entries if not entry.is_table}
-        return _Shown(entries=entries, attributes=attributes, unsettled=unsettled)
+        return _Shown(entries=_shown(head), attributes=attributes, unsettled=unsettled)
 
     def _touched(self, shown: _Shown) -> frozenset[str]:
         """Return the assets whose folders differ, or may differ, from what they shall show."""
@@ -289,6 +289,14 @@ class _Sync:
         document = json.loads(plain_group())
         document["attributes"]["geobatch"] = attributes
         self._files.write(DOCUMENT, json.dumps(document).encode(), is_durable=True)
+
+
+_ELSEWHERE = (Kind.EXTERNAL_IMAGE, Kind.TABLE)
+
+
+def _shown(head: Head) -> dict[str, TreeEntry]:
+    """Return the assets that the tree can show: those whose pixels are in the store."""
+    return {e.id: e for e in head.tree.entries if e.kind not in _ELSEWHERE}
 
 
 def _document(entries: Mapping[str, TreeEntry], asset_id: str) -> str | None:

@@ -21,11 +21,13 @@ from geobatch.errors import NotFoundError
 from geobatch.model.record import Head
 from geobatch.store.backend import Backend
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_keys import Keys
+from geobatch.store.zarr_keys import Chunks, Keys
 from geobatch.store.zarr_metadata import folders_above
 
 
-def open_group(store: TileStore, asset_id: str, *, at: str | None = None) -> zarr.Group:
+def open_group(
+    store: TileStore, asset_id: str, *, at: str | None = None, chunks: Chunks | None = None
+) -> zarr.Group:
     """Open an asset, or a folder of assets, as a read-only zarr group.
 
     The group of an asset with one grid holds a group per level, `"0"` the finest, and that one
@@ -36,6 +38,7 @@ def open_group(store: TileStore, asset_id: str, *, at: str | None = None) -> zar
         store: The store.
         asset_id: Name of an asset, or of a folder above assets.
         at: Which commit, as `TileStore.at` takes it; by default the newest.
+        chunks: Where the pixels of external images are decoded; None where there are none.
 
     Raises:
         NotFoundError: The commit has no such asset, or there is no such commit.
@@ -56,7 +59,7 @@ def open_group(store: TileStore, asset_id: str, *, at: str | None = None) -> zar
             f"there is no asset `{asset_id}` in {where}",
             hint=f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets",
         )
-    return zarr.open_group(ZarrView(store, head), path=asset_id, mode="r", zarr_format=3)
+    return zarr.open_group(ZarrView(store, head, chunks), path=asset_id, mode="r", zarr_format=3)
 
 
 class ZarrView(Store):
@@ -66,29 +69,33 @@ class ZarrView(Store):
     does, by number and digest of the commit.
     """
 
-    def __init__(self, store: TileStore, head: Head, *, read_only: bool = True) -> None:
+    def __init__(
+        self, store: TileStore, head: Head, chunks: Chunks | None = None, *, read_only: bool = True
+    ) -> None:
         if not read_only:
             raise ValueError("a view of a commit is read-only")
         super().__init__(read_only=True)
-        self._attach(store, head)
+        self._attach(store, head, chunks)
 
-    def _attach(self, store: TileStore, head: Head) -> None:
+    def _attach(self, store: TileStore, head: Head, chunks: Chunks | None) -> None:
         self._store = store
         self._head = head
-        self._keys = Keys(store, head)
+        self._chunks = chunks
+        self._keys = Keys(store, head, chunks)
 
-    def __getstate__(self) -> tuple[bool, Backend, int, str | None]:
-        return (self._is_open, self._store.backend, self._head.number, self._head.digest)
+    def __getstate__(self) -> tuple[bool, Backend, int, str | None, Chunks | None]:
+        head = self._head
+        return (self._is_open, self._store.backend, head.number, head.digest, self._chunks)
 
-    def __setstate__(self, state: tuple[bool, Backend, int, str | None]) -> None:
-        is_open, backend, number, digest = state
+    def __setstate__(self, state: tuple[bool, Backend, int, str | None, Chunks | None]) -> None:
+        is_open, backend, number, digest, chunks = state
         Store.__init__(self, read_only=True)
         self._is_open = is_open
         store = TileStore(backend)
         head = Head(number=0, digest=None) if digest is None else store.at(str(number))
         if head.digest != digest:
             raise NotFoundError(f"commit {number} is not `{digest}` any more")
-        self._attach(store, head)
+        self._attach(store, head, chunks)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ZarrView) and self._identity == other._identity
@@ -129,7 +136,7 @@ class ZarrView(Store):
         """
         if not read_only:
             super().with_read_only(read_only=read_only)
-        return type(self)(self._store, self._head)
+        return type(self)(self._store, self._head, self._chunks)
 
     async def get(
         self,

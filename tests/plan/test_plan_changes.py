@@ -169,7 +169,7 @@ EDITS: dict[str, tuple[Change, set[Reason], Mapping[str, Start]]] = {
         of_asset(array_bands=(("series", (ASSET.bands[0].id,)),)), {Reason.METADATA_CHANGED}, KEPT,
     ),
     "memo": (of_asset(memo="note"), {Reason.METADATA_CHANGED}, KEPT),
-    "kind": (of_asset(kind=Kind.EXTERNAL_IMAGE), {Reason.METADATA_CHANGED}, KEPT),
+    "kind": (of_asset(kind=Kind.EXTERNAL_IMAGE), {Reason.KIND_CHANGED}, KEPT),
     "protection": (of_asset(is_protected=True), {Reason.LIFECYCLE_CHANGED}, KEPT),
     "description": (of_band(0, description="red"), {Reason.METADATA_CHANGED}, KEPT),
     "unit": (of_band(0, unit="K"), {Reason.METADATA_CHANGED}, KEPT),
@@ -254,7 +254,8 @@ def test_an_edit_is_charged_to_what_it_touches(name: str) -> None:
     else:
         assert all(work.tiles == TileSet.full(shape) for work in change.work)
     kept = dict(change.carried)
-    assert sorted([*kept, *starts]) == sorted(b.id for b in after.bands)
+    bands = () if after.is_external else after.bands
+    assert sorted([*kept, *starts]) == sorted(b.id for b in bands)
     assert change.tiles.compute == 0 or starts
     assert change.asset == after
     assert change.fingerprint == asset_fingerprint(after)
@@ -372,7 +373,9 @@ def test_every_band_is_carried_or_computed_and_every_change_has_a_reason(
         return
     assert change.because
     names = [name for name, _ in change.carried] + [work.band for work in change.work]
-    assert sorted(names) == sorted(b.id for b in after.bands)
+    # The pixels of an external image are nowhere to be carried to, nor from.
+    assert sorted(names) == sorted(b.id for b in after.bands if not after.is_external)
+    assert not (before.is_external and change.carried)
     old = {b.id: band_fingerprint(before, b.id) for b in before.bands}
     for name, (asset_id, base) in change.carried:
         assert asset_id == before.id
@@ -411,9 +414,14 @@ def test_one_facet_gives_reasons_of_its_own_kind_only(
         "is_protected": Reason.LIFECYCLE_CHANGED,
         "codec": Reason.CODEC_CHANGED,
         "tile": Reason.TILING_CHANGED,
+        "kind": Reason.KIND_CHANGED,
     }.get(facet, Reason.METADATA_CHANGED)
     assert {because.reason for because in change.because} == {reason}
     expected = {"codec": Start.RECODE, "tile": Start.SOURCES}.get(facet)
+    if asset.is_external and not after.is_external:
+        expected = Start.SOURCES
+    if after.is_external:
+        expected = None
     assert {work.start for work in change.work} == (
         {expected} if expected and asset.bands else set()
     )

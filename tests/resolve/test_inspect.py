@@ -301,7 +301,7 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         crs_reader(cache)("EPSG:nonsense")
     monkeypatch.setattr("geobatch.raster.crs.parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
-    monkeypatch.setattr(room, "_maker", lambda: "another library")
+    monkeypatch.setattr(room, "maker", lambda: "another library")
     with pytest.raises(TypeError):
         crs_reader(cache)("EPSG:32633")
 

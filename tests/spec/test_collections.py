@@ -336,7 +336,7 @@ def test_a_file_may_be_named_by_its_whole_uri(tmp_path: Path) -> None:
         ({"tilesets": [{"sources": [{"uris": ["q/{name}"]}]}]}, "missing-file", "no file `q/S2"),
         ({"tilesets": []}, "missing-key", "`tilesets` is missing or empty"),
         ({"uri_prefix": "q"}, "unknown-key", "does not stand here"),
-        ({"kind": "image"}, "unknown-key", "does not stand here"),
+        ({"kind": "image_collection"}, "unknown-value", "not collections"),
         ({"bnads": []}, "unknown-key", "no key `bnads`"),
         ({"pyramiding_policy": "medain"}, "unknown-value", "medain"),
     ],

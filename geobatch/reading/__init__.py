@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import zarr
 
+    from geobatch.reading.external import ExternalChunks
     from geobatch.store.tilestore import TileStore
 
 
 class Store:
     """The published assets of a store."""
 
-    def __init__(self, tiles: TileStore) -> None:
+    def __init__(self, tiles: TileStore, place: Path) -> None:
         self._tiles = tiles
+        self._place = place
+        self._chunks: ExternalChunks | None = None
 
     def assets(self, at: str | None = None) -> tuple[str, ...]:
         """Return the ids of the published assets, sorted.
@@ -48,10 +51,14 @@ class Store:
         Raises:
             NotFoundError: There is no such asset or commit.
             CorruptObjectError: On reading: stored bytes do not match their digest.
+            SourceError: On reading an external image: a COG is not in the state that was applied.
         """
+        from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
         from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
 
-        return open_group(self._tiles, asset_id, at=at)
+        if self._chunks is None:
+            self._chunks = ExternalChunks(self._place)
+        return open_group(self._tiles, asset_id, at=at, chunks=self._chunks)
 
     def open_table(self, asset_id: str, at: str | None = None) -> pa.Table:
         """Read a table, verified against its digest.
@@ -91,4 +98,4 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     """
     from geobatch.store.tilestore import TileStore  # noqa: PLC0415 - nor is this needed for help
 
-    return Store(TileStore.open(Path(path)))
+    return Store(TileStore.open(Path(path)), Path(path))

@@ -1,0 +1,150 @@
+"""COGs that pixels stay in: how one is laid out, which generation of it is meant, where it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geobatch.model.digest import Digest, digest_json
+from geobatch.model.look import FileStat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """What a server says of an object; equal means unchanged, as far as the server can tell."""
+
+    size: int
+    """Length in bytes."""
+    version: str = ""
+    """Generation or version id of the bucket."""
+    etag: str = ""
+    """Entity tag as it is sent, quotes included."""
+    modified: str = ""
+    """Time of the last modification as it is sent."""
+
+    @property
+    def generation(self) -> str:
+        """The name of this state of the object: its version, else its tag, else time and size."""
+        tag = self.etag.removeprefix("W/").strip('"')
+        return self.version or tag or f"{self.modified or 'undated'}, {self.size} bytes"
+
+    def is_same(self, other: Remote) -> bool:
+        """Return whether another answer is about the same state of the object.
+
+        A tag may differ between the machines of a server where the bucket's version does not.
+        """
+        if self.size != other.size:
+            return False
+        if self.version or other.version:
+            return self.version == other.version
+        if self.etag or other.etag:
+            return self.etag == other.etag
+        return self.modified == other.modified
+
+    def identity(self, url: str) -> Digest:
+        """Return what stands for the digest of the object's bytes, which are not read."""
+        return digest_json(["geobatch remote object", url, self.generation, self.size])
+
+    def stat(self, url: str) -> FileStat:
+        """Return this answer in the form in which looks at files are remembered."""
+        text = digest_json([url, self.size, self.version, self.etag, self.modified])
+        first, second = int(text[:16], 16), int(text[16:32], 16)
+        return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """The full or a reduced image of a TIFF."""
+
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+    block: tuple[int, int]
+    """(rows, columns) of a tile; (0, 0) where the image is in strips."""
+    has_mask: bool
+    """Whether an internal mask of its size is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CogLayout:
+    """How a TIFF is laid out, as far as reading it by ranges goes."""
+
+    planes: tuple[Plane, ...]
+    """The full image, then the reduced ones, in the order of the file."""
+    header_bytes: int
+    """Where the directories and all that they refer to end."""
+    data_start: int
+    """Where the first tile lies; 0 where none is stored."""
+
+    def levels(self, *, is_masked: bool) -> tuple[int, ...]:
+        """Return which planes are levels 0, 1, 2, ...: the full image and ever smaller ones.
+
+        Args:
+            is_masked: Whether the image has an internal mask, which a level must have too.
+        """
+        found = [0]
+        places = range(1, len(self.planes))
+        for place in sorted(places, key=lambda n: -self.planes[n].height * self.planes[n].width):
+            plane, last = self.planes[place], self.planes[found[-1]]
+            is_smaller = plane.height < last.height or plane.width < last.width
+            if is_masked and not plane.has_mask:
+                break
+            if is_smaller and plane.height <= last.height and plane.width <= last.width:
+                found.append(place)
+        return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the layout as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> CogLayout:
+        """Invert `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is no layout.
+        """
+        planes = []
+        for plane in value["planes"]:
+            rows, cols = plane["block"]
+            planes.append(Plane(**{**plane, "block": (rows, cols)}))
+        return cls(**{**value, "planes": tuple(planes)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The one state of a COG that an asset shows."""
+
+    generation: str
+    """What messages call it: as the spec gives it, else what identifies it."""
+    location: str = ""
+    """A url, an absolute path, or one relative to the store's folder."""
+    header_bytes: int
+    """Where the directories of the file end."""
+    overviews: tuple[int, ...]
+    """Which reduced image of the file, from 1, is level 1, 2, ..."""
+    is_interleaved: bool
+    """Whether one tile of the file holds all of its bands."""
+    remote: Remote | None = None
+    """What the server said of it; None for a local file, which its digest identifies."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pin as JSON."""
+        return {**asdict(self), "overviews": list(self.overviews)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Pin:
+        """Invert `to_json`.
+
+        Raises:
+            KeyError, TypeError: It is no pin.
+        """
+        remote = value["remote"]
+        return cls(
+            **{
+                **value,
+                "overviews": tuple(value["overviews"]),
+                "remote": None if remote is None else Remote(**remote),
+            }
+        )

@@ -1,0 +1,225 @@
+"""External images decided: which state of each COG is meant, its levels, and what COGs must be."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+
+from geobatch.errors import PlanError, Problem, SpecError
+from geobatch.model.asset import Asset, Codec, Grid, Kind, Tileset
+from geobatch.model.geobox import ceil_div
+from geobatch.model.header import Header
+from geobatch.model.pin import CogLayout, Pin, Plane
+from geobatch.resolve.inspect import Inspected
+from geobatch.spec import ImageSpec, SourceFile, is_band_id, problem
+
+PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
+"""How a reader gets the pixels: as they are decoded."""
+SIDES = (256, 512, 1024, 2048)
+"""Sides that the tiles of a COG may have."""
+HEADER_LIMIT = 10_000_000
+"""Bytes within which Earth Engine looks for the metadata of a COG."""
+
+
+def pinned(
+    asset: Asset,
+    spec: ImageSpec,
+    files: Sequence[Sequence[SourceFile]],
+    inspected: Mapping[Path, Inspected],
+) -> tuple[Asset, list[Problem]]:
+    """Return an image as one whose pixels stay in its COGs, and what these should be and are not.
+
+    Args:
+        asset: The image as it would be ingested.
+        spec: What declares it.
+        files: Its one file per tileset.
+        inspected: Looks at them, by path.
+
+    Raises:
+        PlanError: A file is no COG, or a mask covers another plane than its bands.
+    """
+    file_of = {t.id: file for t, (file,) in zip(spec.tilesets, files, strict=True)}
+    cogs = {name: inspected[file.path] for name, file in file_of.items()}
+    warnings = []
+    for number, cog in enumerate(cogs.values()):
+        check_cog(cog)
+        loc = ("tilesets", number, "sources", 0, "uris", 0)
+        warnings += [problem(spec, loc, "cog", *words) for words in weaknesses(cog)]
+    by_grid: dict[str, list[Inspected]] = {}
+    for tileset in asset.tilesets:
+        _check_place(tileset, asset.grid(tileset.grid))
+        by_grid.setdefault(tileset.grid, []).append(cogs[tileset.id])
+    shapes = {grid: common_levels(found) for grid, found in by_grid.items()}
+
+    def pin(tileset: Tileset) -> Tileset:
+        (source,) = tileset.sources
+        count = len(shapes[tileset.grid])
+        made = pin_of(file_of[tileset.id], cogs[tileset.id], levels=count)
+        return replace(tileset, sources=(replace(source, pin=made),))
+
+    return replace(
+        asset,
+        grids=tuple(replace(grid, shapes=shapes[grid.name]) for grid in asset.grids),
+        tilesets=tuple(map(pin, asset.tilesets)),
+        tile=max(plane.block[0] for cog in cogs.values() for plane in planes_of(cog)),
+        codec=PLAIN,
+    ), warnings
+
+
+def band_name(spec: ImageSpec, header: Header, index: int, *, number: int) -> str:
+    """Return the name of a band that none is declared for: the file's own in external images.
+
+    Raises:
+        SpecError: The file's own is no name of a band.
+    """
+    name = header.descriptions[index]
+    if spec.kind is not Kind.EXTERNAL_IMAGE or not name:
+        return f"b{number}"
+    if not is_band_id(name):
+        message = f"`{header.uri}` calls its band {index + 1} `{name}`, which is no name of a band"
+        hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
+        raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))
+    return name
+
+
+def _check_place(tileset: Tileset, grid: Grid) -> None:
+    (source,) = tileset.sources
+    plane, shape = grid.geobox, (source.height, source.width)
+    if (source.row, source.col, shape) != (0, 0, plane.shape):
+        raise PlanError(
+            f"the mask `{source.uri}` of {shape[1]} x {shape[0]} pixels lies at row {source.row},"
+            f" column {source.col} of a grid of {plane.width} x {plane.height}; in an external"
+            " image it must cover all of the grid, and no more",
+            hint="cut it to the grid, or ingest with `kind: image`",
+        )
+
+
+def pin_of(file: SourceFile, found: Inspected, *, levels: int) -> Pin:
+    """Return the state of a COG that an asset shows, as levels 0 to `levels` - 1."""
+    layout = layout_of(found)
+    return Pin(
+        generation=file.generation or generation_of(found),
+        location=file.url,
+        header_bytes=layout.header_bytes,
+        overviews=_numbers(found)[1:levels],
+        is_interleaved=found.header.is_pixel_interleaved,
+        remote=found.remote,
+    )
+
+
+def generation_of(found: Inspected) -> str:
+    """Return what identifies the state in which a COG was found."""
+    return found.digest if found.remote is None else found.remote.generation
+
+
+def planes_of(found: Inspected) -> tuple[Plane, ...]:
+    """Return the images of a COG that are its levels."""
+    layout = layout_of(found)
+    return tuple(layout.planes[number] for number in _numbers(found))
+
+
+def common_levels(cogs: Sequence[Inspected]) -> tuple[tuple[int, int], ...]:
+    """Return (rows, columns) of each level that all COGs of one grid have, from level 0."""
+    planes = [[(p.height, p.width) for p in planes_of(cog)] for cog in cogs]
+    return tuple(
+        shapes[0]
+        for shapes in takewhile(lambda shapes: len(set(shapes)) == 1, zip(*planes, strict=False))
+    )
+
+
+def _numbers(found: Inspected) -> tuple[int, ...]:
+    return layout_of(found).levels(is_masked=found.header.mask == "internal")
+
+
+def layout_of(found: Inspected) -> CogLayout:
+    """Return how a COG is laid out, which is known of all sources of external images."""
+    if found.layout is None:
+        raise PlanError(f"`{found.header.uri}`: was not looked at as a COG")
+    return found.layout
+
+
+def check_cog(found: Inspected) -> None:
+    """Check what a COG must be.
+
+    Source: Earth Engine's guide to COG-backed assets.
+
+    Raises:
+        PlanError: A rule is broken; names the command that mends it.
+    """
+    header, layout = found.header, layout_of(found)
+    problems = []
+    for number, plane in enumerate(layout.planes):
+        rows, cols = plane.block
+        what = "overview {number}, " if number else ""
+        size = f"{what.format(number=number)}{plane.width} x {plane.height}"
+        if not rows:
+            problems.append(f"it is in strips ({size}), expected square tiles")
+        elif rows != cols or rows not in SIDES:
+            sides = ", ".join(map(str, SIDES[:-1]))
+            problems.append(
+                f"it has tiles of {cols} x {rows} ({size}), expected squares of {sides} or"
+                f" {SIDES[-1]}"
+            )
+        if problems:
+            break
+    if layout.data_start and layout.header_bytes > layout.data_start:
+        problems.append(
+            f"a directory ends at byte {layout.header_bytes:,}, behind the first pixels at"
+            f" {layout.data_start:,}; expected all of them at the beginning of the file"
+        )
+    if problems:
+        raise PlanError(
+            f"`{header.uri}` is no COG that can stay where it is: {'; '.join(problems)}",
+            hint=_mend(header),
+        )
+
+
+def weaknesses(found: Inspected) -> Iterator[tuple[str, str]]:
+    """Yield what a COG should be and is not, each with a hint."""
+    header, layout = found.header, layout_of(found)
+    uri, mend = header.uri, _mend(header)
+    full = layout.planes[0]
+    if full.block[0] < 512 < max(full.height, full.width):
+        yield f"`{uri}` has tiles of {full.block[0]}, which make many small reads", mend
+    planes = planes_of(found)
+    odd = [p for level, p in enumerate(planes) if not _is_half(full, p, level)]
+    if odd:
+        sizes = ", ".join(f"{plane.width} x {plane.height}" for plane in odd)
+        yield f"`{uri}` has overviews that do not halve the one before: {sizes}", mend
+    if len(planes) < len(layout.planes):
+        count = len(layout.planes) - len(planes)
+        yield f"{count} of the overviews of `{uri}` are not shown: they lack its mask", mend
+    elif len(planes) == 1 and max(full.height, full.width) > full.block[0]:
+        yield f"`{uri}` has no overviews, so level 0 is the only one", mend
+    if header.is_pixel_interleaved:
+        yield f"`{uri}` interleaves its bands by pixel: whoever wants one reads all", mend
+    if layout.header_bytes > HEADER_LIMIT:
+        size = f"{layout.header_bytes:,} bytes"
+        limit = f"the {HEADER_LIMIT:,} in which Earth Engine looks for them"
+        yield f"the metadata of `{uri}` take {size}, more than {limit}", "use larger tiles"
+
+
+def _is_half(full: Plane, plane: Plane, level: int) -> bool:
+    """Return whether a level halves the one before; GDAL rounds up or down."""
+    sides = ((full.height, plane.height), (full.width, plane.width))
+    return all(side in (size >> level, ceil_div(size, 1 << level), 1) for size, side in sides)
+
+
+def _mend(header: Header) -> str:
+    return f"rewrite it, with GDAL 3.11 or newer: `{remedy(header)}`"
+
+
+def remedy(header: Header) -> str:
+    """Return the command that makes a good COG of a file."""
+    predictor = 3 if header.dtypes[0].startswith("float") else 2
+    source = shlex.quote(header.uri)
+    name = header.uri.rpartition("/")[2].partition("?")[0]
+    target = shlex.quote(f"{name.rpartition('.')[0] or name}_cog.tif")
+    source = f"/vsicurl/{source}" if "://" in source else source
+    return (
+        f"gdal_translate {source} {target} -of COG -co OVERVIEWS=IGNORE_EXISTING"
+        f" -co COMPRESS=ZSTD -co LEVEL=22 -co PREDICTOR={predictor} -co INTERLEAVE=BAND"
+    )

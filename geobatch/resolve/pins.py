@@ -1,0 +1,201 @@
+"""Looks at the COGs of external images; those that stood still since the last are not opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import Crs
+from geobatch.model.header import crs_from_text, crs_to_text, header_from_text, header_to_text
+from geobatch.model.look import FileStat, Look, file_stat
+from geobatch.model.pin import CogLayout, Remote
+from geobatch.resolve.inspect import Inspected, Inspection, LookCache, maker
+from geobatch.spec import SourceFile
+
+LAYOUT_EPOCH = 1
+"""Raised whenever equal COGs would be said to be laid out otherwise than before."""
+_PREFIX = "cog:"
+"""What looks at COGs are remembered under: they tell more than looks at files to be ingested."""
+_DIGEST = re.compile("[0-9a-f]{64}")
+_MANY = 16
+"""Servers are asked by at least so many threads, which only wait."""
+
+
+def inspect_cogs(
+    files: Sequence[SourceFile],
+    *,
+    cache: LookCache | None = None,
+    workers: int = 1,
+    rehash: bool = False,
+) -> Inspection:
+    """Look at COGs: the header and the digest of files, the header and the state of objects.
+
+    A file that stood still is not opened; a server is asked for the state of its object each time,
+    and only if that is another one for the header.
+
+    Args:
+        files: The COGs.
+        cache: What is known from earlier runs, and is told of this one.
+        workers: Threads that open and digest files.
+        rehash: Whether to believe no earlier look.
+
+    Raises:
+        SourceError: A COG is missing, cannot be read, changed while it was looked at, or is not in
+            the state that its uri names.
+    """
+    every = {file.path: file for file in files}
+    known: Mapping[str, Look] = {}
+    if cache is not None and not rehash:
+        known = cache.get_looks([_name(file) for file in every.values()])
+    found: dict[Path, Inspected] = {}
+    hashed = 0
+
+    def look(file: SourceFile) -> tuple[Inspected, Look | None]:
+        return _look(file, known.get(_name(file)))
+
+    has_remote = any(file.url for file in every.values())
+    threads = max(workers, _MANY) if has_remote else workers
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cog") as pool:
+        for file, (inspected, new) in zip(
+            every.values(), pool.map(look, every.values()), strict=True
+        ):
+            found[file.path] = inspected
+            if new is not None:
+                hashed += 1
+                if cache is not None:
+                    cache.put_looks({_name(file): new})
+    for file in files:
+        _check_generation(file, found[file.path])
+    return Inspection(sources=found, hashed=hashed, by_stat=len(every) - hashed)
+
+
+def digest_of(path: Path, uri: str, *, cache: LookCache) -> tuple[Digest, FileStat, bool]:
+    """Return the digest of a COG's bytes with its stat; a file that stood still is not read.
+
+    Returns:
+        Digest, stat, and whether a file with this stat is sure to have this digest; see
+        `Look.is_trusted`.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or changes.
+    """
+    name = _PREFIX + os.fspath(path)
+    known, now = cache.get_looks([name]).get(name), _stat(path)
+    if known is not None and now is not None and known.is_trusted(now):
+        return known.digest, now, True
+    from geobatch.raster.cog import digest_file  # noqa: PLC0415 - slow to import
+
+    time_ns = time.time_ns()
+    digest, found = digest_file(path, uri)
+    # No header: whoever plans looks at the file again.
+    look = Look(
+        stat=found, time_ns=time_ns, digest=digest, header="", crs="", is_linked=False, maker=""
+    )
+    cache.put_looks({name: look})
+    return digest, found, look.is_trusted(found)
+
+
+def _name(file: SourceFile) -> str:
+    return _PREFIX + (file.url or os.fspath(file.path))
+
+
+def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]:
+    """Return what is known of a COG, and the look that has told it if it is a new one."""
+    remote: Remote | None = None
+    if file.url:
+        from geobatch.raster.cog import ask_server, look_at_url  # noqa: PLC0415 - slow to import
+
+        remote = ask_server(file.url, file.uri)
+        now: FileStat | None = remote.stat(file.url)
+    else:
+        now = _stat(file.path)
+    if known is not None and now is not None and known.is_trusted(now):
+        remembered = _remembered(file, known, remote)
+        if remembered is not None:
+            return remembered, None
+    time_ns = time.time_ns()
+    if file.url:
+        cog = look_at_url(file.url, file.uri)
+    else:
+        from geobatch.raster.cog import look_at_file  # noqa: PLC0415
+
+        cog = look_at_file(file.path, file.uri)
+    header = cog.header
+    look = Look(
+        stat=cog.stat,
+        time_ns=time_ns,
+        digest=cog.digest,
+        header=f"{json.dumps(cog.layout.to_json())}\n{header_to_text(header)}",
+        crs=crs_to_text(header.crs) if header.crs is not None else "",
+        is_linked=not file.url and header.path != os.fspath(file.path),
+        maker=_maker(),
+    )
+    inspected = Inspected(
+        header=header, digest=cog.digest, stat=cog.stat, layout=cog.layout, remote=cog.remote
+    )
+    return inspected, look
+
+
+def _remembered(file: SourceFile, look: Look, remote: Remote | None) -> Inspected | None:
+    if look.maker != _maker():
+        return None
+    layout, _, header = look.header.partition("\n")
+    path = file.url or os.fspath(file.path)
+    try:
+        return Inspected(
+            header=header_from_text(
+                header,
+                uri=file.uri,
+                path=os.path.realpath(path) if look.is_linked else path,
+                crs=_crs(look.crs) if look.crs else None,
+            ),
+            digest=look.digest,
+            stat=look.stat,
+            layout=CogLayout.from_json(json.loads(layout)),
+            remote=remote,
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+@lru_cache(maxsize=256)
+def _crs(text: str) -> Crs:
+    return crs_from_text(text)
+
+
+def _stat(path: Path) -> FileStat | None:
+    try:
+        return file_stat(os.stat(path))  # noqa: PTH116 - by the thousand
+    except (OSError, ValueError):
+        return None  # whoever opens it will say what is wrong
+
+
+def _check_generation(file: SourceFile, found: Inspected) -> None:
+    """Check that a COG is in the state that its uri names.
+
+    Of a local file only a digest can be compared; another generation is that of the bucket of
+    which the file is a copy, and is kept as it is written.
+    """
+    wanted, remote = file.generation, found.remote
+    if not wanted:
+        return
+    if remote is None:
+        names = {found.digest} if _DIGEST.fullmatch(wanted) else {wanted}
+    else:
+        names = {remote.version, remote.generation, remote.etag, remote.etag.strip('"')}
+    if wanted not in names:
+        from geobatch.raster.remote import failed  # noqa: PLC0415 - slow to import
+
+        now = found.digest if remote is None else remote.generation
+        raise failed(file.uri, wanted, hint=f"it is `{now}` now; name that, or no generation")
+
+
+def _maker() -> str:
+    return f"{LAYOUT_EPOCH} {maker()}"
