@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from geobatch.model.asset import Resolution
+from geobatch.resolve.images import resolve_images
 from geobatch.resolve.inspect import LookCache
-from geobatch.resolve.resolver import resolve as resolve_images
 from geobatch.resolve.table_asset import resolve_tables
 from geobatch.spec import SpecSet
 

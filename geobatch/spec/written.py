@@ -6,12 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geobatch.model.asset import Codec, Kind
+from geobatch.model.asset import Codec
 from geobatch.spec.comments import Comments
 from geobatch.spec.format import Emitter
 from geobatch.spec.manifest import Manifest, TilingManifest
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
-from geobatch.spec.nouns import BandSpec, ImageSpec, MaskBandSpec, SourceSpec, TilesetSpec
+from geobatch.spec.nouns import (
+    BandSpec,
+    FeatureSpec,
+    ImageSpec,
+    MaskBandSpec,
+    SourceSpec,
+    TableSpec,
+    TfrecordSpec,
+    TilesetSpec,
+)
+from geobatch.spec.table import COLUMN_TYPES, TableManifest, TableSourceManifest
 from geobatch.spec.values import DATA_TYPES
 
 TYPE_NAMES = {numpy: name for name, numpy in reversed(DATA_TYPES.items())}
@@ -48,7 +58,8 @@ def write_spec(
         comments.before[id(key)] = [_comment(text) for text in (above or {}).get(key.text, ())]
         if text := (beside or {}).get(key.text):
             comments.beside[id(key)] = _comment(text)
-    lines = [*comments.head, *Emitter(comments, "").block(root, Manifest, "")]
+    part = Manifest if spec.table is None else TableManifest
+    lines = [*comments.head, *Emitter(comments, "").block(root, part, "")]
     return "\n".join(lines) + "\n"
 
 
@@ -59,12 +70,14 @@ def _comment(text: str) -> str:
 
 def document_of(spec: ImageSpec) -> dict[str, Any]:
     """Return a spec as plain values with snake_case keys; defaults are left away."""
+    if spec.table is not None:
+        return _table_document(spec, spec.table)
     only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
     bounds = None if spec.bounds is None else {"bounds": [_short(value) for value in spec.bounds]}
     footprint = spec.footprint
     masks = [_mask(mask, only=only) for mask in spec.mask_bands]
     document = {
-        "kind": Kind.IMAGE.value,
+        "kind": spec.kind.value,
         "id": spec.id,
         "moved_from": spec.moved_from,
         "uri_prefix": spec.uri_prefix,
@@ -93,6 +106,30 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
     return _without_defaults(**document)
 
 
+def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
+    said = {
+        "crs": table.crs,
+        # An empty name means no points, and must stand.
+        "x_column": table.x_column,
+        "y_column": table.y_column,
+        "charset": None if table.charset == TableSourceManifest().charset else table.charset,
+    }
+    shared = {key: value for key, value in said.items() if value is not None}
+    names = {kind: name for name, kind in COLUMN_TYPES.items()}
+    return _without_defaults(
+        kind=spec.kind.value,
+        id=spec.id,
+        uri_prefix=spec.uri_prefix,
+        sources=[{"uris": list(source.uris), **shared} for source in table.sources],
+        column_data_type_overrides={name: names[kind] for name, kind in table.types},
+        start_time=_time(spec.start_time),
+        end_time=_time(spec.end_time),
+        properties=dict(spec.properties),
+        memo=spec.memo,
+        lifecycle={"protect": True} if spec.is_protected else None,
+    )
+
+
 def _without_defaults(**members: Any) -> dict[str, Any]:
     return {key: value for key, value in members.items() if value not in (None, "", [], {})}
 
@@ -102,8 +139,26 @@ def _tileset(tileset: TilesetSpec) -> dict[str, Any]:
         id=tileset.id,
         data_type=tileset.dtype and TYPE_NAMES[tileset.dtype],
         crs=tileset.crs,
+        tfrecord=None if tileset.tfrecord is None else _tfrecord(tileset.tfrecord),
         sources=[_source(source) for source in tileset.sources],
     )
+
+
+def _tfrecord(records: TfrecordSpec) -> dict[str, Any]:
+    return _without_defaults(
+        kernel_size=list(records.kernel_size) if any(records.kernel_size) else None,
+        features=[_feature(feature) for feature in records.features],
+        data_type=records.dtype and TYPE_NAMES[records.dtype],
+    )
+
+
+def _feature(feature: FeatureSpec) -> Any:
+    orders = {None: None, True: "HWC", False: "CHW"}
+    members = _without_defaults(
+        data_type=feature.dtype and TYPE_NAMES[feature.dtype],
+        axis_order=orders[feature.is_channels_last],
+    )
+    return {"name": feature.name, **members} if members else feature.name
 
 
 def _source(source: SourceSpec) -> dict[str, Any]:
@@ -129,11 +184,13 @@ def _band(band: BandSpec, *, only: bool) -> dict[str, Any]:
     )
     # The id of a tileset may be empty, and then it is still one of several.
     named = {} if only else {"tileset_id": band.tileset_id}
+    if band.feature is not None:
+        return members | named | {"feature": band.feature}
     return members | named | {"tileset_band_index": band.tileset_band_index}
 
 
 def _mask(mask: MaskBandSpec, *, only: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {"band_ids": list(mask.band_ids)} if mask.band_ids else {}
+    members = _without_defaults(band_ids=list(mask.band_ids), feature=mask.feature)
     return members | ({} if only and members else {"tileset_id": mask.tileset_id})
 
 

@@ -1,0 +1,68 @@
+"""Images from specs and sources: what is looked at, and each image resolved."""
+
+from __future__ import annotations
+
+from geobatch.errors import PlanError, Problem, SourceError
+from geobatch.model.asset import Kind, Resolution
+from geobatch.resolve.external import pinned
+from geobatch.resolve.inspect import LookCache, crs_reader, inspect
+from geobatch.resolve.pins import inspect_cogs
+from geobatch.resolve.records import look_up
+from geobatch.resolve.resolver import ImageResolver
+from geobatch.resolve.shards import inspect_shards
+from geobatch.spec import SpecSet, expand
+
+
+def resolve_images(
+    specs: SpecSet, *, workers: int = 1, cache: LookCache | None = None, rehash: bool = False
+) -> Resolution:
+    """Decide everything that specs leave open, by looking at their sources' headers and bytes.
+
+    Args:
+        specs: Validated specs.
+        workers: Threads that open and digest source files.
+        cache: What is known of sources from earlier runs, and is told of this one.
+        rehash: Whether to read every source, whatever the cache says.
+
+    Raises:
+        SpecError: A spec names a file, a band index or a CRS that does not exist.
+        SourceError: A source cannot be opened, or does not say where it lies.
+        PlanError: Sources of one tileset, or a band and its mask, do not fit together.
+    """
+    files = {spec.id: expand(spec).tilesets for spec in specs.specs}
+    # A file may be ingested by one asset and stay where it is for another: two looks at it.
+    external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
+    named = [
+        (spec_id in external, file)
+        for spec_id, tilesets in files.items()
+        for found in tilesets
+        for file in found
+    ]
+    rasters = {file.path: file.uri for stays, file in named if not stays and not file.shards}
+    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash)
+    mixers = [file for _, file in named if file.shards]
+    exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
+    cogs = [file for stays, file in named if stays]
+    pins = inspect_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
+    read_crs = crs_reader(cache)
+    assets = []
+    warnings: list[Problem] = []
+    for spec in specs.specs:
+        known = (pins if spec.id in external else inspection).sources
+        try:
+            found = look_up(spec, files[spec.id], known, exports.exports, read_crs)
+            resolver = ImageResolver(spec, files[spec.id], found, read_crs)
+            assets.append(resolver.asset())
+            warnings += resolver.warnings
+            if spec.id in external:
+                assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)
+                warnings += more
+        except (PlanError, SourceError) as error:
+            where = ":".join(str(part) for part in spec.where()[:2])
+            raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
+    return Resolution(
+        assets=tuple(assets),
+        sources_hashed=inspection.hashed + exports.hashed + pins.hashed,
+        sources_by_stat=inspection.by_stat + exports.by_stat + pins.by_stat,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
