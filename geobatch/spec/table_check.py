@@ -69,6 +69,14 @@ class TableCheck:
 
     def _sources(self) -> Iterator[Problem]:
         sources = self.manifest.sources
+        if not sources:
+            return
+        x, y = sources[0].x_column, sources[0].y_column
+        if (x == "") != (y == ""):
+            message = f"`x_column` is {show(x)} and `y_column` {show(y)}"
+            loc = ("sources", 0, "x_column" if x == "" else "y_column")
+            hint = "points need both; empty both for none"
+            yield problem_at(self.positions, loc, "points", message, hint)
         for number, source in enumerate(sources[1:], 1):
             for key in _SHARED:
                 mine, other = getattr(source, key), getattr(sources[0], key)
@@ -78,13 +86,6 @@ class TableCheck:
                     yield problem_at(
                         self.positions, ("sources", number, key), "sources-differ", message, hint
                     )
-        for number, source in enumerate(sources[:1]):
-            x, y = source.x_column, source.y_column
-            if (x == "") != (y == ""):
-                message = f"`x_column` is {show(x)} and `y_column` {show(y)}"
-                hint = "points need both; empty both for none"
-                loc = ("sources", number, "x_column" if x == "" else "y_column")
-                yield problem_at(self.positions, loc, "points", message, hint)
 
     def _times(self) -> Iterator[Problem]:
         start, end = self.manifest.start_time, self.manifest.end_time

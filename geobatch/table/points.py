@@ -30,6 +30,8 @@ def points_name(columns: Mapping[str, Gathered], table: Table) -> str | None:
     Raises:
         SourceError: The columns that the spec names are not there, or hold no numbers.
     """
+    if not table.x_column:
+        return None
     for name in (table.x_column, table.y_column):
         column = columns.get(name)
         if column is not None and column.type.is_number and column.most <= 1:
@@ -69,7 +71,8 @@ class Points:
         """The box; None without a point."""
         if not np.isfinite(self._low).all():
             return None
-        (left, bottom), (right, top) = self._low.tolist(), self._high.tolist()
+        # The zeros of both signs are one edge, whichever was met first.
+        (left, bottom), (right, top) = (self._low + 0.0).tolist(), (self._high + 0.0).tolist()
         return (left, bottom, right, top)
 
     def add(

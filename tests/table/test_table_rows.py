@@ -172,6 +172,7 @@ def test_points_lie_in_the_declared_crs(tmp_path: Path) -> None:
         ("", {"a": longs(1)}),
         ("", {"longitude": texts("east"), "latitude": floats(1)}),
         ("x_column: ''\ny_column: ''\n", {"longitude": floats(1), "latitude": floats(1)}),
+        ("x_column: ''\ny_column: ''\n", {"": floats(1)}),
         ("crs: EPSG:32633\n", {"longitude": floats(1), "latitude": floats(1)}),
     ],
 )
