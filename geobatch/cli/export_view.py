@@ -9,6 +9,7 @@ from geobatch.cli.words import byte_text, count_text
 from geobatch.export.cog import CogExport
 from geobatch.export.cog_levels import MaskKind
 from geobatch.export.records import TFRecordExport
+from geobatch.export.table import TableExport
 
 _MASKS = {
     MaskKind.NONE: "no pixel is masked",
@@ -18,14 +19,32 @@ _MASKS = {
 }
 
 
-def export_lines(made: CogExport | TFRecordExport) -> Iterator[str]:
+def export_lines(made: CogExport | TFRecordExport | TableExport) -> Iterator[str]:
     """Yield what an export wrote, and what it left out."""
-    yield from _cog_lines(made) if isinstance(made, CogExport) else _tfrecord_lines(made)
+    if isinstance(made, TableExport):
+        yield from _table_lines(made)
+    else:
+        yield from _cog_lines(made) if isinstance(made, CogExport) else _tfrecord_lines(made)
 
 
-def export_json(made: CogExport | TFRecordExport) -> dict[str, Any]:
+def export_json(made: CogExport | TFRecordExport | TableExport) -> dict[str, Any]:
     """Return the machine form of the same."""
+    if isinstance(made, TableExport):
+        return {
+            "format": "tfrecord",
+            "files": [str(made.file)],
+            "records": made.rows,
+            "rounded": list(made.rounded),
+            "bytes": made.bytes,
+        }
     return _cog_json(made) if isinstance(made, CogExport) else _tfrecord_json(made)
+
+
+def _table_lines(made: TableExport) -> Iterator[str]:
+    yield str(made.file)
+    yield f"{count_text(made.rows, 'row')}, {byte_text(made.bytes)}"
+    if made.rounded:
+        yield f"rounded to float32: {', '.join(made.rounded)}"
 
 
 def _tfrecord_lines(made: TFRecordExport) -> Iterator[str]:

@@ -20,7 +20,9 @@ from geobatch.export.destination import Destination
 from geobatch.export.options import TFRecordOptions, camel, parse_options
 from geobatch.export.records import TFRecordExport, export_tfrecord
 from geobatch.export.selection import select
+from geobatch.export.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
+from geobatch.model.record import Head
 from geobatch.workflow import default_workers
 
 
@@ -70,7 +72,7 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
     workers = settings.workers or default_workers()
-    made: CogExport | TFRecordExport
+    made: CogExport | TFRecordExport | TableExport
     with (
         reading(settings) as store,
         counting(
@@ -82,6 +84,12 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     ):
         head = store.at(commit) if commit else store.head()
         record = store.record(find_entry(head, asset_id))
+        if record.table is not None:
+            _refuse_of_table(asked, is_cog=is_cog)
+            made = export_table(
+                store, record, destination, overwrite=asked.overwrite, progress=progress
+            )
+            return _say(settings, asset_id, head, made)
         selection = select(record, names=names, level=asked.level, region=region)
         if is_cog:
             made = export_cog(
@@ -103,10 +111,30 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
                 workers=workers,
                 progress=progress,
             )
+    return _say(settings, asset_id, head, made)
+
+
+def _say(
+    settings: Settings, asset_id: str, head: Head, made: CogExport | TFRecordExport | TableExport
+) -> Exit:
     for line in export_lines(made):
-        output.line(line)
-    output.record("export", asset=asset_id, commit=head.digest, **export_json(made))
+        settings.output.line(line)
+    settings.output.record("export", asset=asset_id, commit=head.digest, **export_json(made))
     return Exit.OK
+
+
+def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
+    """Refuse what a table has not."""
+    if is_cog:
+        raise typer.BadParameter(
+            f"`{asked.asset}` is a table, which has no pixels: `--format tfrecord`"
+        )
+    given = {"--bands": asked.bands, "--level": asked.level, "--region": asked.region}
+    given |= {f"--{name.replace('_', '-')}": value for name, value in asked.options.items()}
+    given |= {"--format-options": asked.format_options}
+    for name, value in given.items():
+        if value:
+            raise typer.BadParameter(f"`{name}` has no effect on a table")
 
 
 def _options(asked: Asked) -> TFRecordOptions:

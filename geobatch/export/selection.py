@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from geobatch.errors import ExportError
 from geobatch.export.window import Window
-from geobatch.model.asset import Asset, Band
+from geobatch.model.asset import Asset, Band, Kind
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.record import AssetRecord
 
@@ -90,9 +90,15 @@ def select(
         region: Box in CRS units; the pixels that it touches, by default all.
 
     Raises:
-        ExportError: There is no such band, level or pixel, or the bands lie on several grids.
+        ExportError: The image is external, there is no such band, level or pixel, or the bands lie on several grids.
     """
     asset = record.asset
+    if asset.kind is Kind.EXTERNAL_IMAGE:
+        raise ExportError(
+            f"`{asset.id}` is an external image: its pixels stay in its COGs, of which exports know"
+            " nothing yet",
+            hint="copy the COGs, or ingest them: `kind: image`",
+        )
     features = tuple(_named(asset, names) if names else _all(asset))
     _check_one_grid(asset, features)
     geobox = asset.grid(features[0].bands[0].grid).geobox

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from geobatch.model.asset import Kind
 from geobatch.spec.hints import show
 from geobatch.spec.manifest import Manifest, Part, TilesetManifest
-from geobatch.spec.nodes import MappingNode, ScalarNode
+from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.spec.table import TableManifest
 from geobatch.spec.values import (
     TIME_SCHEMA,
@@ -134,13 +134,23 @@ class CollectionManifest(Part):
 def document_part(root: MappingNode) -> type[Manifest | CollectionManifest | TableManifest]:
     """Return what a document's keys are judged as, by its `kind`.
 
-    Earth Engine's manifests have none: those with `sources` are of tables.
+    Earth Engine's manifests have none: those with `sources` are of tables, unless these are TIFFs,
+    which stand under `tilesets`.
     """
-    kind = root.get("kind")
-    if kind is None and root.get("tilesets") is None and root.get("sources") is not None:
-        return TableManifest
+    kind, sources = root.get("kind"), root.get("sources")
+    if kind is None and root.get("tilesets") is None and sources is not None:
+        return Manifest if _holds_tiff(sources) else TableManifest
     word = kind.text.lower() if isinstance(kind, ScalarNode) else ""
     return _PARTS.get(word, Manifest)
+
+
+def _holds_tiff(node: Node) -> bool:
+    """Return whether any text below a node names a TIFF."""
+    if isinstance(node, ScalarNode):
+        return node.text.lower().endswith((".tif", ".tiff"))
+    if isinstance(node, ListNode):
+        return any(_holds_tiff(item) for item in node.items)
+    return isinstance(node, MappingNode) and any(_holds_tiff(child) for _, child in node.entries)
 
 
 _PARTS: dict[str, type[Manifest | CollectionManifest | TableManifest]] = {

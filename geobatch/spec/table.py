@@ -110,7 +110,6 @@ class TableManifest(Part):
     required: ClassVar[tuple[str, ...]] = ("sources",)
     unsupported: ClassVar[dict[str, str]] = {
         "policy": "who may read a store is for its file system to say",
-        "moved_from": "the asset is built anew under its id",
     }
     barred: ClassVar[dict[str, str]] = {
         **{
@@ -128,6 +127,8 @@ class TableManifest(Part):
     """`/`-separated name of the asset, at most ten parts."""
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
+    moved_from: AssetId | None = None
+    """Id under which the asset was published before; what is there is taken over."""
     uri_prefix: str = ""
     """Put literally before every uri."""
     sources: Annotated[list[TableSourceManifest], Field(min_length=1)] = Field(default_factory=list)

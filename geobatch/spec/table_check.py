@@ -62,6 +62,7 @@ class TableCheck:
             properties=tuple(sorted(manifest.properties.items())),
             memo=manifest.memo,
             uri_prefix=manifest.uri_prefix,
+            moved_from=manifest.moved_from,
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
             positions=self.positions,
             project=self.project,

@@ -119,6 +119,7 @@ def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
     return _without_defaults(
         kind=spec.kind.value,
         id=spec.id,
+        moved_from=spec.moved_from,
         uri_prefix=spec.uri_prefix,
         sources=[{"uris": list(source.uris), **shared} for source in table.sources],
         column_data_type_overrides={name: names[kind] for name, kind in table.types},

@@ -52,7 +52,17 @@ def test_every_field_and_every_lint_is_explained() -> None:
         for key in definitions[part]["properties"]
         if "_" not in key
     }
-    ours = {"kind", "id", "grid", "tiling", "codec", "lifecycle", "movedFrom", "arrayBands", "tfrecord"}
+    ours = {
+        "kind",
+        "id",
+        "grid",
+        "tiling",
+        "codec",
+        "lifecycle",
+        "movedFrom",
+        "arrayBands",
+        "tfrecord",
+    }
     told = set(re.findall(r"`(?:\w+\[\]\.)?(\w+)`", PAGE))
     assert known - ours <= told | {"tilesets", "sources"}
     assert all(f"| `{rule}` |" in PAGE for rule in LINTS)
