@@ -90,7 +90,8 @@ def select(
         region: Box in CRS units; the pixels that it touches, by default all.
 
     Raises:
-        ExportError: The image is external, there is no such band, level or pixel, or the bands lie on several grids.
+        ExportError: The image is external, there is no such band, level or pixel, or the bands lie
+            on several grids.
     """
     asset = record.asset
     if asset.kind is Kind.EXTERNAL_IMAGE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -69,17 +69,27 @@ def pinned(
     ), warnings
 
 
-def band_name(spec: ImageSpec, header: Header, index: int, *, number: int) -> str:
-    """Return the name of a band that none is declared for: the file's own in external images.
+def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[str]) -> str | None:
+    """Return a name for a band of an external image: the file's own, else `b` and its number.
+
+    Args:
+        spec: The image, of any kind.
+        header: The file's header.
+        index: Index of the band.
+        taken: Names of the bands before it.
+
+    Returns:
+        None for an image of another kind.
 
     Raises:
-        SpecError: The file's own is no name of a band.
+        SpecError: The file's own is no name of a band, or that of another.
     """
-    name = header.descriptions[index]
-    if spec.kind is not Kind.EXTERNAL_IMAGE or not name:
-        return f"b{number}"
-    if not is_band_id(name):
-        message = f"`{header.uri}` calls its band {index + 1} `{name}`, which is no name of a band"
+    if spec.kind is not Kind.EXTERNAL_IMAGE:
+        return None
+    name = header.descriptions[index] or f"b{len(taken) + 1}"
+    if not is_band_id(name) or name in taken:
+        what = "that of another" if name in taken else "no name of a band"
+        message = f"`{header.uri}` calls its band {index + 1} `{name}`, which is {what}"
         hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
         raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))
     return name

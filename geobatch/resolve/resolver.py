@@ -132,12 +132,8 @@ class ImageResolver:
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(header, index):
-                    own = self._features(tileset.id)
-                    number = len(found) + 1
-                    name = (
-                        free_name(own, index, found)
-                        if own
-                        else band_name(self.spec, header, index, number=number)
+                    name = band_name(self.spec, header, index, taken=found) or free_name(
+                        self._features(tileset.id), index, found
                     )
                     band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
                     found[name] = band

@@ -72,6 +72,9 @@ def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None]
     """
     if may_be_remote and is_remote(uri):
         return None
+    if is_remote(uri):
+        hint = "copy the file to a local disk, or leave its pixels there: `kind: external_image`"
+        return (f"{show(uri)}: files on servers are not ingested", hint)
     if match := SCHEME.match(uri):
         rest = uri[match.end() :]
         bucket, _, key = rest.partition("/")

@@ -108,7 +108,7 @@ def parse_image_kind(value: Any) -> Kind:
     kind = parse_kind(value)
     if kind not in (Kind.IMAGE, Kind.EXTERNAL_IMAGE):
         hint = "write `image` or `external_image`"
-        refuse("unknown-value", "a collection holds images", hint)
+        refuse("unknown-value", "a collection holds images, not collections or tables", hint)
     return kind
 
 

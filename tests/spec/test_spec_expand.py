@@ -139,7 +139,7 @@ def test_the_working_folder_plays_no_part(data: Path, monkeypatch: pytest.Monkey
         ("[{uris: [data/folder.tif]}]", "missing-file", 31, "is a folder"),
         ("[{uris: ['gs://b/a.tif']}]", "unsupported-uri", 31, "uri_map"),
         ("[{uris: ['file:///a.tif']}]", "unsupported-uri", 31, "`/a.tif`"),
-        ("[{uris: ['https://b/*.tif']}]", "unsupported-uri", 31, "`https://`"),
+        ("[{uris: ['https://b/*.tif']}]", "unsupported-uri", 31, "kind: external_image"),
         ("[{uris: [/vsicurl/x]}]", "unsupported-uri", 31, "virtual"),
         ("[{uris: [data/a.tif, data/b.tif]}]", "sidecar-unsupported", 43, "one source per file"),
         ("[{uris: ['data/*.tif', data/b.tif]}]", "sidecar-unsupported", 45, "one source per file"),

@@ -29,8 +29,6 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         (A + "skip_metadata_read: true\n", "missing-key", (2, 12), "`crs` is missing"),
         (A + "skip_metadata_read: true\n", "missing-key", (2, 33), "`affine_transform` is"),
         (A + "missing_data: {value: -9999}\n", "unknown-key", (3, 16), "`values`"),
-        ("name: projects/p/assets/a\nsources: [{uris: [gs://b/a.shp]}]\n", "unsupported-uri",
-         (2, 19), "uri_map"),
         ("name: projects/p/assets/a\ncsvColumnDataTypeOverrides: {a: CSV_COLUMN_DATA_TYPE_LONG}\n",
          "unknown-key", (2, 1), "`kind: table`"),
         ("id: a\nsources: [{uris: [a.tif]}]\n", "unknown-key", (2, 1), "`tilesets`"),
