@@ -26,6 +26,7 @@ from geobatch.spec import SpecSet
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
+from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
@@ -248,6 +249,7 @@ def _execute_and_commit(
 ) -> _Done:
     from geobatch.execute import Counts, execute  # noqa: PLC0415
     from geobatch.raster import Reader  # noqa: PLC0415
+    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
@@ -284,6 +286,8 @@ def _execute_and_commit(
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)
+    assets = {change.id: change.asset for change in made.changes if change.asset is not None}
+    keep_rows(store, head, assets, locate=transform_bounds)
     if not failures:
         memory.forget()
     return _Done(
