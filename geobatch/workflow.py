@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from geobatch.carry_out import Done, carry_out
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
-from geobatch.files import check_unchanged
-from geobatch.model.asset import Asset
-from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer, SilentObserver
-from geobatch.model.plan import AssetChange, BandWork, Failure, Op, Options, Plan, Start
-from geobatch.model.plan_json import VERBS
-from geobatch.model.record import BandTiles, Head, TreeEntry
+from geobatch.model.plan import Failure, Op, Options, Plan
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
-from geobatch.preview import NO_COMMIT, Preview, Ready, look, plan_upon
+from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.resolve import resolve
-from geobatch.spec import SpecSet
 from geobatch.spec.garbage import without_collecting
-from geobatch.store.backend import RUNS
-from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
-from geobatch.store.origins import origin_of
-from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
-
-if TYPE_CHECKING:
-    # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Sources
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -46,10 +28,6 @@ __all__ = [
 ]  # fmt: skip
 _DEFAULTS = Options()
 _SILENT = SilentObserver()
-_TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
-"""Distributions that shape pixels or their encoding; their versions go into the commit."""
-_TABLE_TOOLS = ("pyarrow", "tensorflow")
-"""Those that shape tables."""
 
 Approve = Callable[[Preview], object]
 """Is shown what is about to be done, and raises to prevent it."""
@@ -167,9 +145,9 @@ def apply(
                 _check(shown.preview, approve)
             ready = shown.preview
             failures: dict[str, SourceError] | None = {} if keep_going else None
-            done = _Done(head=base)
+            done = Done(head=base)
             if not ready.plan.is_empty:
-                done = _execute_and_commit(
+                done = carry_out(
                     shown,
                     opened,
                     cache=cache,
@@ -240,157 +218,6 @@ def _check(shown: Preview, approve: Approve) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """What carrying out a plan did."""
-
-    head: Head
-    written: int = 0
-    empty: int = 0
-    rows: int = 0
-    bytes_read: int = 0
-    bytes_written: int = 0
-
-
-def _execute_and_commit(
-    ready: Ready,
-    store: TileStore,
-    *,
-    cache: SourceCache,
-    place: Path,
-    base: Head,
-    workers: int,
-    observer: Observer,
-    failures: dict[str, SourceError] | None,
-) -> _Done:
-    from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
-
-    made = ready.preview.plan
-    memory = Remembered(store.backend)
-    counts = Counts()
-    changes: dict[str, TreeEntry | None] = {}
-    bands: dict[Digest, BandTiles] = {}
-    work = {change.id: change.work for change in made.changes}
-    with Sources(folder=place / RUNS, cache=cache) as reader:
-        finished = execute(
-            made,
-            records=ready.records,
-            known=ready.known,
-            objects=store.objects,
-            index=store.index,
-            reader=reader,
-            workers=workers,
-            observer=observer,
-            counts=counts,
-            memory=memory,
-            failures=failures,
-        )
-        tables = execute_tables(
-            made,
-            records=ready.records,
-            objects=store.objects,
-            folder=place / RUNS,
-            observer=observer,
-            counts=counts,
-            failures=failures,
-        )
-        for record in chain(finished, tables):
-            try:
-                _finish_reading(record.asset, work[record.asset.id], reader)
-            except SourceError as error:
-                if failures is None:
-                    raise
-                failures[record.asset.id] = error
-                continue
-            changes[record.asset.id] = store.put_record(record)
-            for band_id, fingerprint in record.fingerprints:
-                bands[fingerprint.pyramid] = record.tiles_of(band_id)
-        changes |= _deleted(made)
-        for change in made.changes:
-            if change.id in changes and change.asset is not None:
-                _check_stood_still(change.asset, reader, changes, failures)
-    renamed = {
-        change.id: change.previous_id
-        for change in made.changes
-        if change.op is Op.RENAME and change.id in changes
-    }
-    changes |= dict.fromkeys(renamed.values())
-    head = store.publish(
-        base=base,
-        changes=changes,
-        renamed=renamed,
-        message=_message(change for change in made.changes if change.id in changes),
-        tools={name: version(name) for name in _tools(made)},
-        origins=_origins(ready.preview.specs, place),
-    )
-    remember_bands(cache, bands)
-    if not failures:
-        memory.forget()
-    return _Done(
-        head=head,
-        written=counts.written,
-        empty=counts.empty,
-        rows=counts.rows,
-        bytes_read=reader.bytes_read + counts.bytes_read,
-        bytes_written=counts.bytes_written,
-    )
-
-
-def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
-    return {change.id: None for change in made.changes if change.op is Op.DELETE}
-
-
-def _tools(made: Plan) -> Iterator[str]:
-    yield from _TOOLS
-    assets = (change.asset for change in made.changes if change.asset is not None)
-    if any(change.table is not None and change.table.is_read for change in made.changes):
-        yield from _TABLE_TOOLS
-    elif any(tileset.features for asset in assets for tileset in asset.tilesets):
-        yield "tensorflow"
-
-
-def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
-    """Have sources that were read checked to their end: a record too many masks no pixel."""
-    bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
-    names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
-    for tileset in asset.tilesets:
-        if tileset.id in names:
-            for source in tileset.sources:
-                reader.finish(source)
-
-
-def _check_stood_still(
-    asset: Asset,
-    reader: Sources,
-    changes: dict[str, TreeEntry | None],
-    failures: dict[str, SourceError] | None,
-) -> None:
-    """Look at an asset's sources a last time: what is published was read from still files."""
-    try:
-        for tileset in asset.tilesets:
-            for source in tileset.sources:
-                reader.check(source)
-        for row_source in asset.table.sources if asset.table is not None else ():
-            if row_source.stat is not None:
-                check_unchanged(row_source.path, row_source.uri, row_source.stat)
-    except SourceError as error:
-        if failures is None:
-            raise
-        failures[asset.id] = error
-        del changes[asset.id]
-
-
-def _origins(specs: SpecSet, place: Path) -> dict[str, str]:
-    """Return where each asset is declared, by id, relative to the store."""
-    files = {path: origin_of(path, store=place) for path in {spec.path for spec in specs.specs}}
-    return {spec.id: files[spec.path] for spec in specs.specs}
-
-
 def _failures(errors: Mapping[str, SourceError]) -> Iterator[Failure]:
     for asset_id, error in sorted(errors.items()):
         yield Failure(id=asset_id, code=error.code.value, message=error.message)
-
-
-def _message(changes: Iterable[AssetChange]) -> str:
-    ops = Counter(change.op for change in changes)
-    return ", ".join(f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from geobatch.model.asset import Asset
     from geobatch.model.geobox import Bounds
-    from geobatch.model.record import AssetRecord
+    from geobatch.model.listing import Row
 
 Since = Annotated[
     str | None,
@@ -60,13 +59,13 @@ class Test:
     text: str
     """What it is compared with, as text."""
 
-    def holds(self, asset: Asset) -> bool:
+    def holds(self, row: Row) -> bool:
         """Return whether an asset has the property and it compares so.
 
         Numbers compare with numbers, text with text by its characters; a number never equals
         what is no number.
         """
-        value = dict(asset.properties).get(self.key)
+        value = dict(row.properties).get(self.key)
         if value is None:
             return False
         if isinstance(value, str):
@@ -97,21 +96,20 @@ class Filter:
         """Whether every asset passes."""
         return self == Filter(crs=self.crs)
 
-    def passes(self, record: AssetRecord) -> bool:
+    def passes(self, row: Row) -> bool:
         """Return whether an asset is shown."""
-        asset = record.asset
         return (
-            self._is_in_time(asset)
-            and all(test.holds(asset) for test in self.tests)
-            and (self.bounds is None or _meets(record, self.bounds, self.crs))
+            self._is_in_time(row)
+            and all(test.holds(row) for test in self.tests)
+            and (self.bounds is None or _meets(row, self.bounds, self.crs))
         )
 
-    def _is_in_time(self, asset: Asset) -> bool:
+    def _is_in_time(self, row: Row) -> bool:
         if self.since is None and self.until is None:
             return True
-        if asset.start_time is None:
+        if row.start_time is None:
             return False
-        start, end = _order(asset.start_time), _order(asset.end_time or asset.start_time)
+        start, end = _order(row.start_time), _order(row.end_time or row.start_time)
         if self.until is not None and start >= _order(self.until):
             return False
         # The end is exclusive; an asset without duration is in the instant where it starts.
@@ -180,7 +178,16 @@ def _bounds(text: str, crs: str) -> Bounds:
     return (left, bottom, right, top)
 
 
+def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
+    """Return a box in another CRS; the library for it is slow to import, and seldom needed."""
+    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415
+
+    return transform_bounds(bounds, source, target)
+
+
 def _is_geographic(crs: str) -> bool:
+    if crs == LONGITUDE_LATITUDE:
+        return True
     from geobatch.raster.bounds import is_geographic  # noqa: PLC0415 - rasterio is slow to import
 
     try:
@@ -189,21 +196,10 @@ def _is_geographic(crs: str) -> bool:
         raise typer.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
 
 
-def _planes(record: AssetRecord) -> Iterator[tuple[Bounds, str]]:
-    """Yield the boxes in which an asset lies, each with its CRS."""
-    for grid in record.asset.grids:
-        yield grid.geobox.bounds, grid.geobox.crs.identity
-    rows, table = record.table, record.asset.table
-    if table is not None and rows is not None and rows.bounds is not None:
-        yield rows.bounds, table.crs.identity
-
-
-def _meets(record: AssetRecord, box: Bounds, crs: str) -> bool:
-    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415 - likewise
-
+def _meets(row: Row, box: Bounds, crs: str) -> bool:
     turns = (-360.0, 0.0, 360.0) if _is_geographic(crs) else (0.0,)
-    for bounds, identity in _planes(record):
-        found = transform_bounds(bounds, identity, crs)
+    for spot in row.spots:
+        found = spot.lonlat if crs == LONGITUDE_LATITUDE else locate(spot.bounds, spot.crs, crs)
         if found is None or not all(map(math.isfinite, found)):
             continue
         if found[1] > box[3] or box[1] > found[3]:

@@ -52,9 +52,10 @@ def ls(
     rows = []
     with reading(settings) as store:
         head = store.head() if at is None else store.at(at)
-        for entry, record in found_assets(store, head, prefix, shown):
-            rows.append(asset_row(entry, record))
-            settings.output.record("asset", **asset_json(entry, record))
+        for entry, row in found_assets(store, head, prefix, shown):
+            rows.append(asset_row(entry, row))
+            if settings.output.is_json:
+                settings.output.record("asset", **asset_json(entry, store.record(entry)))
     for line in columns(rows, right={4}):
         settings.output.line(line)
     if not rows and not shown.is_open:
@@ -97,8 +98,9 @@ def info(
         head = store.head() if at is None else store.at(at)
         if not shown.is_open:
             is_any = False
-            for found, record in found_assets(store, head, asset, shown):
+            for found, _ in found_assets(store, head, asset, shown):
                 is_any = True
+                record = store.record(found)
                 for line in asset_lines(found, record):
                     settings.output.line(line)
                 settings.output.record("asset", **asset_json(found, record))

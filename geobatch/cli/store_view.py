@@ -7,11 +7,14 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from geobatch.cli.filters import locate
 from geobatch.cli.table_view import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.asset import Asset, Band, Grid
 from geobatch.model.digest import number_to_json
+from geobatch.model.listing import Row
 from geobatch.model.record import AssetRecord, Head, TreeEntry
+from geobatch.store.listing import rows_of
 
 if TYPE_CHECKING:
     from geobatch.cli.filters import Filter
@@ -64,27 +67,24 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
 
 def found_assets(
     store: TileStore, head: Head, prefix: str, shown: Filter
-) -> Iterator[tuple[TreeEntry, AssetRecord]]:
+) -> Iterator[tuple[TreeEntry, Row]]:
     """Yield the assets whose id begins so and that pass a filter, sorted by id."""
-    for entry in head.tree.entries:
-        if entry.id.startswith(prefix):
-            record = store.record(entry)
-            if shown.passes(record):
-                yield entry, record
+    for entry, row in rows_of(store, head, prefix=prefix, locate=locate):
+        if shown.passes(row):
+            yield entry, row
 
 
-def asset_row(entry: TreeEntry, record: AssetRecord) -> tuple[str, ...]:
+def asset_row(entry: TreeEntry, row: Row) -> tuple[str, ...]:
     """Return an asset's cells in a listing."""
-    asset = record.asset
-    if record.table is not None:
-        return table_row(entry, record, record.table)
+    if row.table is not None:
+        return table_row(entry, row)
     return (
         entry.id,
         entry.kind,
-        " + ".join(f"{grid.geobox.width} x {grid.geobox.height}" for grid in asset.grids),
-        count_text(len(asset.bands), "band"),
+        " + ".join(f"{spot.shape[1]} x {spot.shape[0]}" for spot in row.spots),
+        count_text(row.bands, "band"),
         count_text(entry.tiles, "tile"),
-        (asset.start_time or "")[:10],
+        (row.start_time or "")[:10],
     )
 
 
@@ -146,7 +146,12 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     if asset.table is not None and record.table is not None:
         yield from table_lines(asset.table, record.table)
         return
-    yield f"  tiles       {count_text(entry.tiles, 'tile')} of {asset.tile} x {asset.tile}"
+    size = f"{asset.tile} x {asset.tile}"
+    yield (
+        f"  tiles       none stored: squares of {size} are read from the COGs; not in zarr/"
+        if asset.is_external
+        else f"  tiles       {count_text(entry.tiles, 'tile')} of {size}"
+    )
     for grid in asset.grids:
         geobox = grid.geobox
         sizes = " - ".join(
@@ -163,9 +168,14 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
             yield f"    band      {line}"
     for name, members in asset.array_bands:
         yield f"  array band  {name}: {', '.join(members)}"
+    yield from _source_lines(asset)
+
+
+def _source_lines(asset: Asset) -> Iterator[str]:
     for tileset in asset.tilesets:
         for source in tileset.sources[:_SOURCES_SHOWN]:
-            yield f"  source      {source.uri}  {source.digest[:12]}"
+            pin = source.pin.generation if source.pin is not None else source.digest
+            yield f"  source      {source.uri}  {pin[:12] if pin == source.digest else pin}"
         if len(tileset.sources) > _SOURCES_SHOWN:
             yield f"  source      and {len(tileset.sources) - _SOURCES_SHOWN} more"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.words import byte_text, columns, count_text
+from geobatch.model.listing import Row
 from geobatch.model.record import AssetRecord, TreeEntry
 from geobatch.model.table import Column, StoredTable, Table
 
@@ -16,15 +17,16 @@ _SOURCES_SHOWN = 10
 _COLUMNS_SHOWN = 12
 
 
-def table_row(entry: TreeEntry, record: AssetRecord, stored: StoredTable) -> tuple[str, ...]:
+def table_row(entry: TreeEntry, row: Row) -> tuple[str, ...]:
     """Return a table's cells in a listing."""
+    rows, columns_, size = row.table or (0, 0, 0)
     return (
         entry.id,
         entry.kind,
-        count_text(stored.rows, "row"),
-        count_text(len(stored.columns), "column"),
-        byte_text(stored.size),
-        (record.asset.start_time or "")[:10],
+        count_text(rows, "row"),
+        count_text(columns_, "column"),
+        byte_text(size),
+        (row.start_time or "")[:10],
     )
 
 

@@ -67,6 +67,8 @@ def _content_text(one: BandWhy, place: TilePlace | None) -> str:
     if one.values is None:
         return "none stored: all are masked"
     masks = f", masks {one.masks[:12]}" if one.masks else ""
+    if not one.size and place is not None:
+        return f"none stored: read from the COG, {one.values[:12]}"
     size = f", {byte_text(one.size)}" if place is not None else ""
     what = "content" if place is not None else "level 0, content"
     return f"{what} {one.values[:12]}{masks}{size}"

@@ -46,7 +46,7 @@ def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tu
     return tuple(
         # Without tables nobody knows how much of a source changed: say nothing of it.
         replace(because, detail="")
-        if because.reason is Reason.SOURCE_CHANGED and not blocks
+        if because.reason is Reason.SOURCE_CHANGED and not blocks and not new.is_external
         else because
         for because in because_of(renamed, old, blocks)
     )

@@ -25,6 +25,7 @@ from geobatch.explain.table_why import refuse_place, table_next, table_why
 from geobatch.explain.target import did_you_mean, find_entry, listed
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
+from geobatch.model.fingerprint import external_content
 from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.record import ArrayKey, AssetRecord, Head
 from geobatch.plan import moves
@@ -135,6 +136,8 @@ def _stored(
     size = 0
     arrays = dict(record.arrays)
     level = 0 if place is None else place.level
+    if record.asset.is_external:
+        return external_content(record.asset, band.id, level=level, is_mask=False), None, 0
     for is_mask in (False, True):
         root = arrays.get(ArrayKey(band=band.id, level=level, is_mask=is_mask))
         if place is None or root is None:
@@ -192,6 +195,8 @@ def _identity(
     band = next((band for band in asset.bands if band.id == band_id), None)
     if band is None:
         return None
+    if asset.is_external:
+        return (external_content(asset, band_id, level=0, is_mask=False),)
     if place is None:
         roots = [
             (key, None if root is None else root.content)

@@ -131,7 +131,14 @@ class Pin:
 
     def to_json(self) -> dict[str, Any]:
         """Return the pin as JSON."""
-        return {**asdict(self), "overviews": list(self.overviews)}
+        return {
+            "generation": self.generation,
+            "location": self.location,
+            "header_bytes": self.header_bytes,
+            "overviews": list(self.overviews),
+            "is_interleaved": self.is_interleaved,
+            "remote": None if self.remote is None else asdict(self.remote),
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Pin:

@@ -55,17 +55,16 @@ def inspect_cogs(
     if cache is not None and not rehash:
         known = cache.get_looks([_name(file) for file in every.values()])
     found: dict[Path, Inspected] = {}
+    for file in every.values():
+        still = None if file.url else _still(file, known.get(_name(file)))
+        if still is not None:
+            found[file.path] = still
+    others = [file for file in every.values() if file.path not in found]
+    looks = [known.get(_name(file)) for file in others]
+    threads = max(workers, _MANY) if any(file.url for file in others) else workers
     hashed = 0
-
-    def look(file: SourceFile) -> tuple[Inspected, Look | None]:
-        return _look(file, known.get(_name(file)))
-
-    has_remote = any(file.url for file in every.values())
-    threads = max(workers, _MANY) if has_remote else workers
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cog") as pool:
-        for file, (inspected, new) in zip(
-            every.values(), pool.map(look, every.values()), strict=True
-        ):
+        for file, (inspected, new) in zip(others, pool.map(_look, others, looks), strict=True):
             found[file.path] = inspected
             if new is not None:
                 hashed += 1
@@ -106,27 +105,28 @@ def _name(file: SourceFile) -> str:
     return _PREFIX + (file.url or os.fspath(file.path))
 
 
+def _still(file: SourceFile, known: Look | None) -> Inspected | None:
+    """Return what is known of a local file that stood still; None of any other."""
+    now = None if known is None else _stat(file.path)
+    if known is None or now is None or not known.is_trusted(now):
+        return None
+    return _remembered(file, known, None)
+
+
 def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]:
     """Return what is known of a COG, and the look that has told it if it is a new one."""
-    remote: Remote | None = None
-    if file.url:
-        from geobatch.raster.cog import ask_server, look_at_url  # noqa: PLC0415 - slow to import
+    if file.url and known is not None:
+        from geobatch.raster.cog import ask_server  # noqa: PLC0415 - slow to import
 
         remote = ask_server(file.url, file.uri)
-        now: FileStat | None = remote.stat(file.url)
-    else:
-        now = _stat(file.path)
-    if known is not None and now is not None and known.is_trusted(now):
-        remembered = _remembered(file, known, remote)
-        if remembered is not None:
-            return remembered, None
+        if known.is_trusted(remote.stat(file.url)):
+            remembered = _remembered(file, known, remote)
+            if remembered is not None:
+                return remembered, None
     time_ns = time.time_ns()
-    if file.url:
-        cog = look_at_url(file.url, file.uri)
-    else:
-        from geobatch.raster.cog import look_at_file  # noqa: PLC0415
+    from geobatch.raster.cog import look_at_file, look_at_url  # noqa: PLC0415 - slow to import
 
-        cog = look_at_file(file.path, file.uri)
+    cog = look_at_url(file.url, file.uri) if file.url else look_at_file(file.path, file.uri)
     header = cog.header
     look = Look(
         stat=cog.stat,

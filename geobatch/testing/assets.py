@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from geobatch.model.asset import (
 )
 from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.pin import Pin, Remote
 from geobatch.model.record import ArrayKey, AssetRecord, PageRef
 
 _Value = TypeVar("_Value")
@@ -74,9 +76,17 @@ def assets(draw: st.DrawFn) -> Asset:
     arrays = st.dictionaries(_NAMES, st.permutations(ids).map(tuple), max_size=2 if ids else 0)
     points = st.tuples(_FINITE, _FINITE)
     properties = st.dictionaries(_NAMES, _TEXTS | st.integers() | st.floats(), max_size=3)
+    kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.TABLE]))
+    if kind is Kind.EXTERNAL_IMAGE:
+        shapes = st.lists(st.tuples(_SIZES, _SIZES), min_size=1, max_size=3).map(tuple)
+        grids = tuple(replace(grid, shapes=draw(shapes)) for grid in grids)
+        tilesets = tuple(
+            replace(one, sources=tuple(replace(s, pin=draw(_pins())) for s in one.sources))
+            for one in tilesets
+        )
     return Asset(
         id=draw(_NAMES),
-        kind=draw(st.sampled_from([kind for kind in Kind if kind is not Kind.TABLE])),
+        kind=kind,
         grids=grids,
         bands=bands,
         tilesets=tilesets,
@@ -103,6 +113,13 @@ def assets(draw: st.DrawFn) -> Asset:
 def records(draw: st.DrawFn) -> AssetRecord:
     """Return published assets whose page digests are made up."""
     asset = draw(assets())
+    if asset.is_external:
+        names = sorted(band.id for band in asset.bands)
+        return AssetRecord(
+            asset=asset,
+            arrays=tuple((ArrayKey(band=name, level=0), None) for name in names),
+            fingerprints=(),
+        )
     keys = draw(st.sets(st.builds(ArrayKey, band=_NAMES, level=st.integers(0, 3)), max_size=4))
     pages = st.builds(
         PageRef,
@@ -117,6 +134,19 @@ def records(draw: st.DrawFn) -> AssetRecord:
         fingerprints=tuple(
             sorted((band.id, band_fingerprint(asset, band.id)) for band in asset.bands)
         ),
+    )
+
+
+def _pins() -> st.SearchStrategy[Pin]:
+    remote = st.builds(Remote, size=_SIZES, version=_TEXTS, etag=_TEXTS, modified=_TEXTS)
+    return st.builds(
+        Pin,
+        generation=_TEXTS,
+        location=_TEXTS,
+        header_bytes=_SIZES,
+        overviews=st.lists(_SIZES, max_size=3).map(tuple),
+        is_interleaved=st.booleans(),
+        remote=st.none() | remote,
     )
 
 

@@ -178,7 +178,7 @@ def test_malformed_filters_are_usage_errors(bench: Workbench, argv: list[str]) -
         assert "Traceback" not in done.err
 
 
-def test_only_bounds_need_a_raster_library(bench: Workbench) -> None:
+def test_only_bounds_in_another_crs_need_a_raster_library(bench: Workbench) -> None:
     script = bench.folder / "imports.py"
     script.write_text(
         "import sys\nfrom geobatch.cli.main import run\n"
@@ -187,7 +187,8 @@ def test_only_bounds_need_a_raster_library(bench: Workbench) -> None:
     store = str(bench.folder / "store")
     for argv, expected in (
         (["--property", "cloud<3", "--since", "2020-01-01"], "False"),
-        (["--bounds", "1,2,3,4"], "True"),
+        (["--bounds", "1,2,3,4"], "False"),
+        (["--bounds", "1,2,3,4", "--bounds-crs", "EPSG:3857"], "True"),
     ):
         done = subprocess.run(
             [sys.executable, str(script), "--store", store, "-q", "ls", *argv],

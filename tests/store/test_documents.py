@@ -91,7 +91,15 @@ def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, diges
         replace(
             tileset,
             sources=tuple(
-                replace(source, uri="elsewhere", digest=digest, path="/p", stat=stat)
+                replace(
+                    source,
+                    uri="elsewhere",
+                    # What an external image shows is known by its COGs and footprint alone.
+                    digest=source.digest if asset.is_external else digest,
+                    path="/p",
+                    stat=stat,
+                    pin=None,
+                )
                 for source in tileset.sources
             ),
         )
@@ -105,7 +113,7 @@ def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, diges
             codec=Codec(name="none", level=0),
             memo="other",
             is_protected=not asset.is_protected,
-            footprint=None,
+            footprint=asset.footprint if asset.is_external else None,
             origin="specs/a.yaml:3",
         ),
         arrays=tuple(

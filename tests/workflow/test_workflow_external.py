@@ -275,3 +275,19 @@ def test_a_local_generation(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         bench.apply(external("a", f"cog.tif#{digest}"))
     assert caught.value.message == f"Failed to load the GeoTIFF at `cog.tif#{digest}`"
+
+
+def test_explanations_know_that_no_pixel_is_stored(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path)
+    write_cog(tmp_path / "cog.tif", [values()])
+    bench.apply_spec()
+    bench.apply(external("a", "cog.tif", memo="a note"))
+    place: list[str | Path] = ["--store", bench.store]
+    text = run(*place, "why", "a", "--tile", "0/0/0", tmp_path / "spec.yaml").out
+    assert "none stored: read from the COG" in text
+    assert "since    commit 2" in text
+    assert "cog.tif changed (pinned to" in text
+    text = run(*place, "diff", "1", "2", "--stats").out
+    assert "cog.tif changed (pinned to" in text
+    assert "pixels changed" not in text
+    assert "squares of 256 x 256 are read from the COGs" in run(*place, "info", "a").out

@@ -1,0 +1,227 @@
+"""A plan carried out: everything that it names is computed, then published in one commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geobatch.errors import SourceError
+from geobatch.files import check_unchanged
+from geobatch.model.asset import Asset
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import Bounds
+from geobatch.model.observer import Observer
+from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.plan_json import VERBS
+from geobatch.model.record import BandTiles, Head, TreeEntry
+from geobatch.model.table import StoredTable
+from geobatch.preview import Ready
+from geobatch.spec import SpecSet
+from geobatch.store.backend import RUNS
+from geobatch.store.band_cache import remember_bands
+from geobatch.store.cache import SourceCache
+from geobatch.store.listing import keep_rows
+from geobatch.store.origins import origin_of
+from geobatch.store.remembered import Remembered
+from geobatch.store.tilestore import TileStore
+
+if TYPE_CHECKING:
+    # What decodes and encodes pixels is loaded by those runs alone that have some.
+    from geobatch.execute import Sources
+
+_TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
+"""Distributions that shape pixels or their encoding; their versions go into the commit."""
+_TABLE_TOOLS = ("pyarrow", "tensorflow")
+"""Those that shape tables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What carrying out a plan did."""
+
+    head: Head
+    """The head after it."""
+    written: int = 0
+    """Tiles whose object was put."""
+    empty: int = 0
+    """Fully masked tiles."""
+    rows: int = 0
+    """Rows of tables that were read."""
+    bytes_read: int = 0
+    """Source bytes that were read for pixels and rows."""
+    bytes_written: int = 0
+    """Bytes of tile and table objects that were put."""
+
+
+def carry_out(
+    ready: Ready,
+    store: TileStore,
+    *,
+    cache: SourceCache,
+    place: Path,
+    base: Head,
+    workers: int,
+    observer: Observer,
+    failures: dict[str, SourceError] | None,
+) -> Done:
+    """Carry out a plan that is not empty, and publish what it made.
+
+    Args:
+        ready: The plan with all that it needs.
+        store: The open store.
+        cache: Told of the bands that were made.
+        place: Folder of the store.
+        base: Head that the plan was made against.
+        workers: Threads that compute regions.
+        observer: Told of the progress.
+        failures: Where errors of sources are put, by asset id, while the other assets go on; None
+            to stop at the first.
+
+    Raises:
+        SourceError: A source cannot be read, or changed while it was read; nothing is published.
+        ConflictError: Another process published a change of the same asset; nothing is published.
+        InterruptedRunError: The user stopped the run; nothing is published.
+        StoreError: The store cannot be used.
+    """
+    from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
+
+    made = ready.preview.plan
+    memory = Remembered(store.backend)
+    counts = Counts()
+    changes: dict[str, TreeEntry | None] = {}
+    bands: dict[Digest, BandTiles] = {}
+    tables: dict[str, StoredTable] = {}
+    work = {change.id: change.work for change in made.changes}
+    with Sources(folder=place / RUNS, cache=cache) as reader:
+        finished = execute(
+            made,
+            records=ready.records,
+            known=ready.known,
+            objects=store.objects,
+            index=store.index,
+            reader=reader,
+            workers=workers,
+            observer=observer,
+            counts=counts,
+            memory=memory,
+            failures=failures,
+        )
+        made_tables = execute_tables(
+            made,
+            records=ready.records,
+            objects=store.objects,
+            folder=place / RUNS,
+            observer=observer,
+            counts=counts,
+            failures=failures,
+        )
+        for record in chain(finished, made_tables):
+            try:
+                _finish_reading(record.asset, work[record.asset.id], reader)
+            except SourceError as error:
+                if failures is None:
+                    raise
+                failures[record.asset.id] = error
+                continue
+            changes[record.asset.id] = store.put_record(record)
+            if record.table is not None:
+                tables[record.asset.id] = record.table
+            for band_id, fingerprint in record.fingerprints:
+                bands[fingerprint.pyramid] = record.tiles_of(band_id)
+        changes |= _deleted(made)
+        for change in made.changes:
+            if change.id in changes and change.asset is not None:
+                _check_stood_still(change.asset, reader, changes, failures)
+    renamed = {
+        change.id: change.previous_id
+        for change in made.changes
+        if change.op is Op.RENAME and change.id in changes
+    }
+    changes |= dict.fromkeys(renamed.values())
+    head = store.publish(
+        base=base,
+        changes=changes,
+        renamed=renamed,
+        message=_message(change for change in made.changes if change.id in changes),
+        tools={name: version(name) for name in _tools(made)},
+        origins=_origins(ready.preview.specs, place),
+    )
+    remember_bands(cache, bands)
+    assets = {change.id: change.asset for change in made.changes if change.asset is not None}
+    keep_rows(store, head, assets, tables, locate=_locate)
+    if not failures:
+        memory.forget()
+    return Done(
+        head=head,
+        written=counts.written,
+        empty=counts.empty,
+        rows=counts.rows,
+        bytes_read=reader.bytes_read + counts.bytes_read,
+        bytes_written=counts.bytes_written,
+    )
+
+
+def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
+    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415 - PROJ is slow to load
+
+    return transform_bounds(bounds, crs, other)
+
+
+def _deleted(made: Plan) -> dict[str, TreeEntry | None]:
+    return {change.id: None for change in made.changes if change.op is Op.DELETE}
+
+
+def _tools(made: Plan) -> Iterator[str]:
+    yield from _TOOLS
+    assets = (change.asset for change in made.changes if change.asset is not None)
+    if any(change.table is not None and change.table.is_read for change in made.changes):
+        yield from _TABLE_TOOLS
+    elif any(tileset.features for asset in assets for tileset in asset.tilesets):
+        yield "tensorflow"
+
+
+def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+    """Have sources that were read checked to their end: a record too many masks no pixel."""
+    bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
+    names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            for source in tileset.sources:
+                reader.finish(source)
+
+
+def _check_stood_still(
+    asset: Asset,
+    reader: Sources,
+    changes: dict[str, TreeEntry | None],
+    failures: dict[str, SourceError] | None,
+) -> None:
+    """Look at an asset's sources a last time: what is published was read from still files."""
+    try:
+        for tileset in asset.tilesets:
+            for source in tileset.sources:
+                reader.check(source)
+        for row_source in asset.table.sources if asset.table is not None else ():
+            if row_source.stat is not None:
+                check_unchanged(row_source.path, row_source.uri, row_source.stat)
+    except SourceError as error:
+        if failures is None:
+            raise
+        failures[asset.id] = error
+        del changes[asset.id]
+
+
+def _origins(specs: SpecSet, place: Path) -> dict[str, str]:
+    """Return where each asset is declared, by id, relative to the store."""
+    files = {path: origin_of(path, store=place) for path in {spec.path for spec in specs.specs}}
+    return {spec.id: files[spec.path] for spec in specs.specs}
+
+
+def _message(changes: Iterable[AssetChange]) -> str:
+    ops = Counter(change.op for change in changes)
+    return ", ".join(f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op])
