@@ -65,8 +65,10 @@ class ExternalChunks:
     def __setstate__(self, place: Path) -> None:
         self._start(place)
 
-    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> bytes | None:
+    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, little-endian, or None where all of it is masked.
+
+        The bytes are read-only, and shared with whoever reads the tile next.
 
         Raises:
             SourceError: A COG is not in the state that was pinned, or cannot be read.
@@ -190,12 +192,13 @@ def _window(asset: Asset, row: int, col: int) -> Window:
     )
 
 
-def _padded(values: npt.NDArray[Any], tile: int, fill: Number) -> bytes:
+def _padded(values: npt.NDArray[Any], tile: int, fill: Number) -> memoryview:
     if values.shape != (tile, tile):
         whole = np.full((tile, tile), fill, dtype=values.dtype)
         whole[: values.shape[0], : values.shape[1]] = values
         values = whole
-    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data.toreadonly()
 
 
 class _Kept:

@@ -221,7 +221,7 @@ class ZarrView(Store):
             yield key
 
 
-def _slice(data: bytes, byte_range: Any) -> bytes:
+def _slice(data: bytes | memoryview, byte_range: Any) -> Any:
     match byte_range:
         case None:
             return data
