@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from geobatch.model.asset import Asset, Band, FileStat, Grid, Number, Source, Ti
 from geobatch.model.look import file_stat
 from geobatch.model.pin import Pin
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.raster.environment import stay_in_environment
 from geobatch.raster.pinned import PinnedReader
 from geobatch.raster.remote import failed
 from geobatch.resolve.pins import digest_of
@@ -58,12 +60,20 @@ class ExternalChunks:
         self._states: dict[tuple[str, str], FileStat] = {}
         self._views: OrderedDict[tuple[int, str, int], _View] = OrderedDict()
         self._kept = _Kept(KEPT_BYTES)
+        self._threads = ThreadPoolExecutor(
+            thread_name_prefix="external", initializer=stay_in_environment
+        )
 
     def __getstate__(self) -> Path:
         return self._place
 
     def __setstate__(self, place: Path) -> None:
         self._start(place)
+
+    @property
+    def threads(self) -> Executor:
+        """Threads to decode in, which stay in GDAL's environment."""
+        return self._threads
 
     def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, little-endian, or None where all of it is masked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -30,6 +31,10 @@ _ASSETS_KEPT = 64
 
 class Chunks(Protocol):
     """Where the pixels of external images are decoded."""
+
+    @property
+    def threads(self) -> Executor:
+        """Threads to decode in; `read` may be called from others too."""
 
     def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, or None where all of it is masked.
