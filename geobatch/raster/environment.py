@@ -68,6 +68,17 @@ def gdal_environment() -> Iterator[None]:
             _ENTERED.is_inside = False
 
 
+def stay_in_environment() -> None:
+    """Put geobatch's GDAL options in force for as long as the calling thread lives.
+
+    For threads that do nothing but read sources: entering costs a tenth of what a tile does.
+    """
+    set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
+    _ENTERED.environment = rasterio.Env(**OPTIONS)
+    _ENTERED.environment.__enter__()
+    _ENTERED.is_inside = True
+
+
 def open_dataset(
     path: Path | str, *, overview: int = 0, opener: Callable[[], Any] | None = None
 ) -> Any:

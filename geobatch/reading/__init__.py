@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geobatch.model.asset import Kind
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import zarr
@@ -53,11 +55,14 @@ class Store:
             CorruptObjectError: On reading: stored bytes do not match their digest.
             SourceError: On reading an external image: a COG is not in the state that was applied.
         """
-        from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
         from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
 
-        if self._chunks is None:
-            self._chunks = ExternalChunks(self._place)
+        head = self._tiles.head() if at is None else self._tiles.at(at)
+        if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):
+            from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
+
+            self._chunks = self._chunks or ExternalChunks(self._place)
+        at = at if head.digest is None else head.digest
         return open_group(self._tiles, asset_id, at=at, chunks=self._chunks)
 
     def open_table(self, asset_id: str, at: str | None = None) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from geobatch.model.asset import Asset, Band, FileStat, Grid, Number, Source, Ti
 from geobatch.model.look import file_stat
 from geobatch.model.pin import Pin
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.raster.environment import stay_in_environment
 from geobatch.raster.pinned import PinnedReader
 from geobatch.raster.remote import failed
 from geobatch.resolve.pins import digest_of
@@ -58,6 +60,9 @@ class ExternalChunks:
         self._states: dict[tuple[str, str], FileStat] = {}
         self._views: OrderedDict[tuple[int, str, int], _View] = OrderedDict()
         self._kept = _Kept(KEPT_BYTES)
+        self._threads = ThreadPoolExecutor(
+            thread_name_prefix="external", initializer=stay_in_environment
+        )
 
     def __getstate__(self) -> Path:
         return self._place
@@ -65,8 +70,15 @@ class ExternalChunks:
     def __setstate__(self, place: Path) -> None:
         self._start(place)
 
-    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> bytes | None:
+    @property
+    def threads(self) -> Executor:
+        """Threads to decode in, which stay in GDAL's environment."""
+        return self._threads
+
+    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, little-endian, or None where all of it is masked.
+
+        The bytes are read-only, and shared with whoever reads the tile next.
 
         Raises:
             SourceError: A COG is not in the state that was pinned, or cannot be read.
@@ -190,12 +202,13 @@ def _window(asset: Asset, row: int, col: int) -> Window:
     )
 
 
-def _padded(values: npt.NDArray[Any], tile: int, fill: Number) -> bytes:
+def _padded(values: npt.NDArray[Any], tile: int, fill: Number) -> memoryview:
     if values.shape != (tile, tile):
         whole = np.full((tile, tile), fill, dtype=values.dtype)
         whole[: values.shape[0], : values.shape[1]] = values
         values = whole
-    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    little = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data.toreadonly()
 
 
 class _Kept:

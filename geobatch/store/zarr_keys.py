@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
@@ -31,7 +32,11 @@ _ASSETS_KEPT = 64
 class Chunks(Protocol):
     """Where the pixels of external images are decoded."""
 
-    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> bytes | None:
+    @property
+    def threads(self) -> Executor:
+        """Threads to decode in; `read` may be called from others too."""
+
+    def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, or None where all of it is masked.
 
         Raises:
@@ -110,7 +115,7 @@ class Keys:
             self.plain[DOCUMENT] = plain_group()
         self._asset = lru_cache(maxsize=_ASSETS_KEPT)(self._load)
 
-    def read(self, key: str) -> bytes | None:
+    def read(self, key: str) -> bytes | memoryview | None:
         """Return the bytes of a key, verified, or None where there is no such key."""
         found = self._find(key)
         if isinstance(found, _Outside):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 from typing import Any, Self
 
 import zarr
@@ -150,9 +151,9 @@ class ZarrView(Store):
             CorruptObjectError: The stored bytes do not match their digest.
             ValueError: The byte range is none.
         """
-        return await asyncio.to_thread(
-            self.get_sync, key, prototype=prototype, byte_range=byte_range
-        )
+        read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
+        threads = None if self._chunks is None else self._chunks.threads
+        return await asyncio.get_running_loop().run_in_executor(threads, read)
 
     def get_sync(
         self,
@@ -226,7 +227,7 @@ class ZarrView(Store):
             yield key
 
 
-def _slice(data: bytes, byte_range: Any) -> bytes:
+def _slice(data: bytes | memoryview, byte_range: Any) -> Any:
     match byte_range:
         case None:
             return data

@@ -157,6 +157,16 @@ def test_what_readers_see_moves_the_content(record: AssetRecord, digest: str) ->
     ]
     for other in others:
         assert asset_content(replace(record, asset=other)) != seen
+    if asset.is_external:
+        by_id = {tileset.id: tileset for tileset in asset.tilesets}
+        for band in asset.bands:
+            used = by_id[band.tileset]
+            moved_cogs = tuple(replace(s, digest=digest) for s in used.sources)
+            tilesets = {**by_id, used.id: replace(used, sources=moved_cogs)}
+            other = replace(asset, tilesets=tuple(tilesets.values()))
+            is_moved = any(s.digest != digest for s in used.sources)
+            assert (asset_content(replace(record, asset=other)) != seen) is is_moved
+        return
     for at, (key, root) in enumerate(record.arrays):
         changed = None if root is not None else PAGE
         moved = (*record.arrays[:at], (key, changed), *record.arrays[at + 1 :])
