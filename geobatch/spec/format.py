@@ -43,8 +43,15 @@ def fmt_text(text: str, *, path: str) -> str:
     raise_all(problems)
     if str(path).lower().endswith(".json"):
         return "".join(_json(root, _part(root), "") + "\n" for root in file.documents)
-    formatted = _yaml(file)
+    formatted = _settled(file, path)
     return text if formatted is None or not _is_same(file, formatted, path) else formatted
+
+
+def _settled(file: File, path: str) -> str | None:
+    """Return the formatted text after it was formatted once more: moved blank lines meet then."""
+    formatted = _yaml(file)
+    again = None if formatted is None else read(formatted.encode(), path=path)
+    return formatted if again is None or again.problems else _yaml(again)
 
 
 def _yaml(file: File) -> str | None:

@@ -174,6 +174,13 @@ def specs(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
+def test_blank_lines_that_come_together_become_one() -> None:
+    text = "id: a\nbands:\n\n- pyramiding_policy: MODE\n\n  id: b\ntilesets: [{sources: []}]\n"
+    neat = fmt_text(text, path="a.yaml")
+    assert neat.index("tilesets") < neat.index("bands:\n\n  - id: b\n")
+    assert fmt_text(neat, path="a.yaml") == neat
+
+
 @settings(max_examples=100, deadline=None)
 @given(text=specs())
 def test_formatting_changes_no_meaning(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
