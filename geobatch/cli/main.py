@@ -35,7 +35,10 @@ def main(argv: Sequence[str] | None = None) -> Never:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    code = run(sys.argv[1:] if argv is None else argv)
+    # The interpreter looks for cycles a last time before it ends: there is nothing left to save.
+    gc.freeze()
+    sys.exit(code)
 
 
 def _tune() -> None:

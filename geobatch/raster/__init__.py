@@ -1,12 +1,32 @@
 """GeoTIFF sources: what they are, whether they changed, and their pixels. Owns rasterio, pyproj."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from geobatch.files import stat
 from geobatch.model.header import Header
-from geobatch.raster.environment import gdal_environment
 from geobatch.raster.file import identify
-from geobatch.raster.footprint import footprint_mask
-from geobatch.raster.header import probe
-from geobatch.raster.reader import Reader
+
+if TYPE_CHECKING:
+    from geobatch.raster.environment import gdal_environment
+    from geobatch.raster.footprint import footprint_mask
+    from geobatch.raster.header import probe
+    from geobatch.raster.reader import Reader
+
+_HOMES = {
+    "Reader": "reader",
+    "footprint_mask": "footprint",
+    "gdal_environment": "environment",
+    "probe": "header",
+}
+"""Where names are that need rasterio: files can be identified while it is still being loaded."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
 
 __all__ = [
     "Header",

@@ -55,7 +55,6 @@ class ExternalChunks:
     def _start(self, place: Path) -> None:
         self._place = place
         self._reader = PinnedReader()
-        self._cache = SourceCache.borrowed(place)
         self._lock = threading.Lock()
         self._states: dict[tuple[str, str], FileStat] = {}
         self._views: OrderedDict[tuple[int, str, int], _View] = OrderedDict()
@@ -166,8 +165,8 @@ class ExternalChunks:
         try:
             if known is not None and file_stat(os.stat(source.path)) == known:  # noqa: PTH116
                 return known
-            with self._lock:
-                digest, found, is_sure = digest_of(Path(source.path), source.uri, cache=self._cache)
+            with self._lock, SourceCache.borrowed(self._place) as cache:
+                digest, found, is_sure = digest_of(Path(source.path), source.uri, cache=cache)
         except (SourceError, OSError) as error:
             raise failed(source.uri, _pin(source).generation) from error
         if digest != source.digest:

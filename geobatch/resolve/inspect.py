@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache as once
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -115,6 +116,9 @@ def inspect(
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:
         uris = [files[path] for path in others]
         found = pool.map(partial(_look, read_crs=crs_reader(cache)), others, uris, trusted)
+        if others:
+            # Loaded here while the threads read and digest, which takes about as long.
+            import_module("geobatch.raster.header")
         for path, (sources[path], look, table) in zip(others, found, strict=True):
             if cache is not None:
                 cache.put_looks({os.fspath(path): look})
@@ -176,7 +180,7 @@ def _look(
     path: Path, uri: str, trusted: Look | None, *, read_crs: Callable[[str], Crs]
 ) -> tuple[Inspected, Look, BlockTable | None]:
     """Look at a file; where an earlier look is trusted, only its header is read again."""
-    from geobatch.raster import identify, probe, stat  # noqa: PLC0415 - slow to import
+    from geobatch.raster import identify, stat  # noqa: PLC0415 - needed seldom
 
     table = None
     if trusted is None:
@@ -184,6 +188,8 @@ def _look(
         digest, found, table = identify(path, uri)
     else:
         time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
+    from geobatch.raster import probe  # noqa: PLC0415 - slow to import
+
     header = probe(path, uri, read_crs=read_crs)
     if stat(path, uri) != found:
         raise SourceError(
