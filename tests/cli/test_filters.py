@@ -182,7 +182,8 @@ def test_only_bounds_in_another_crs_need_a_raster_library(bench: Workbench) -> N
     script = bench.folder / "imports.py"
     script.write_text(
         "import sys\nfrom geobatch.cli.main import run\n"
-        "run(sys.argv[1:])\nprint('rasterio' in sys.modules, file=sys.stderr)\n"
+        "run(sys.argv[1:])\n"
+        "print(not {'pyproj', 'rasterio'}.isdisjoint(sys.modules), file=sys.stderr)\n"
     )
     store = str(bench.folder / "store")
     for argv, expected in (
