@@ -152,7 +152,8 @@ def carry_out(
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)
-    assets = {change.id: change.asset for change in made.changes if change.asset is not None}
+    # What others published meanwhile, or what failed, is not what was planned.
+    assets = {c.id: c.asset for c in made.changes if c.asset is not None and c.id in changes}
     keep_rows(store, head, assets, tables, locate=_locate)
     if not failures:
         memory.forget()
