@@ -14,11 +14,11 @@ import json
 import math
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from geobatch.model.record import TILE_ENTRY, AssetRecord, PageRef
 from geobatch.store.index import Entries

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from geobatch.errors import SourceError
 from geobatch.files import check_unchanged
@@ -40,8 +41,7 @@ _TABLE_TOOLS = ("pyarrow", "tensorflow")
 """Those that shape tables."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """What carrying out a plan did."""
 
     head: Head

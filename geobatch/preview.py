@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import CorruptObjectError, Problem
 from geobatch.model.asset import Resolution
@@ -44,8 +46,7 @@ NO_COMMIT = Head(number=0, digest=None)
 _NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Preview(Struct, frozen=True, kw_only=True):
     """A plan with what it was made of."""
 
     plan: Plan
@@ -68,8 +69,7 @@ class Preview:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A plan with all that carrying it out needs."""
 
     preview: Preview

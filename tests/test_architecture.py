@@ -37,6 +37,7 @@ BELOW = {
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
+    "msgspec": {*BELOW} - {"files", "workflow", "__init__", "__main__"},
     "numpy": {
         "model",
         "raster",

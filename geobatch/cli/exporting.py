@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import typer
+from msgspec import Struct
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.export_view import export_json, export_lines
@@ -26,8 +26,7 @@ from geobatch.model.record import Head
 from geobatch.workflow import default_workers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What the command line asks for."""
 
     asset: str

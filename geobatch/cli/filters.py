@@ -6,11 +6,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from geobatch.model.geobox import Bounds
@@ -48,8 +48,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
+class Test(Struct, frozen=True, kw_only=True):
     """A condition on a property."""
 
     key: str
@@ -76,8 +75,7 @@ class Test:
         return _OPERATORS[self.sign](value, int(self.text) if is_whole else float(self.text))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(Struct, frozen=True, kw_only=True):
     """What an asset must be to be shown."""
 
     since: str | None = None

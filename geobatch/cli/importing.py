@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import Problem, SpecError
 from geobatch.spec import spec_files
@@ -16,8 +17,7 @@ from geobatch.spec.project_file import Projects
 from geobatch.spec.upload import UploadFlags
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedFile:
+class ImportedFile(Struct, frozen=True, kw_only=True):
     """A manifest file as a spec file."""
 
     source: Path

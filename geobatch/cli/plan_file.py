@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from geobatch.cli.filters import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
@@ -37,8 +38,7 @@ _HEAD = 64
 """How much of a file must look like a JSON object for it to be parsed as one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedPlan:
+class SavedPlan(Struct, frozen=True, kw_only=True):
     """A plan that was read from a file."""
 
     file: Path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from msgspec import Struct
 
 from geobatch import workflow
 from geobatch.cli.exits import Exit
@@ -29,8 +29,7 @@ from geobatch.model.plan_json import change_json, plan_json
 _LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What the command line asks for."""
 
     options: Options

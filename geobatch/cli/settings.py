@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.cli.output import Output
 
@@ -13,8 +14,7 @@ class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to cl
     """A global option is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """The global options."""
 
     store: Path

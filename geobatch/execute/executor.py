@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.memory import Memory
@@ -25,8 +27,7 @@ _AHEAD = 2
 """Tasks waiting per worker, so that none idles while the coordinator indexes."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Counts:
+class Counts(Struct, kw_only=True):
     """What a run did, over all its tiles."""
 
     written: int = 0
@@ -141,8 +142,7 @@ def execute(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Active:
+class _Active(Struct, kw_only=True, eq=False):
     """An asset under work: the tasks of its stage that wait, and how many of them run."""
 
     run: AssetRun

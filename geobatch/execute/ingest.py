@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from geobatch.errors import SourceError
 from geobatch.execute.pixels import Mask, Plane, Values
@@ -16,8 +16,7 @@ from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
 from geobatch.raster import footprint_mask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """A rectangle of a pixel plane."""
 
     row: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.execute.ingest import Window
 from geobatch.execute.pixels import Mask, Plane, Values
@@ -18,8 +18,7 @@ from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(Struct, frozen=True, kw_only=True):
     """A rectangle of tiles of one level."""
 
     row: int
@@ -76,8 +75,7 @@ class Box:
         return mask[self.row : self.row + self.height, self.col : self.col + self.width]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredLevels:
+class StoredLevels(Struct, frozen=True, kw_only=True):
     """The stored tiles of one band, as they stand now: base commit plus what this run indexed."""
 
     band: Band

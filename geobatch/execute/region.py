@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from geobatch.execute.ingest import ingest
 from geobatch.execute.pixels import Mask, Plane, Values
@@ -23,8 +23,7 @@ from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class Region(Struct, frozen=True, kw_only=True):
     """A square of tiles at a base level, with the levels above it up to one tile."""
 
     level: int
@@ -46,8 +45,7 @@ class Region:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandTask:
+class BandTask(Struct, frozen=True, kw_only=True):
     """What a run computes of one band, over all regions."""
 
     band: Band
@@ -66,8 +64,7 @@ TileRow = tuple[int, int, bytes, bytes, int]
 """(row, column, content digest, stored digest, object bytes) of one tile."""
 
 
-@dataclass(slots=True, kw_only=True)
-class RegionResult:
+class RegionResult(Struct, kw_only=True):
     """What a region put: plain data, ready to be indexed by the coordinator."""
 
     entries: dict[ArrayKey, list[TileRow]] = field(default_factory=dict)

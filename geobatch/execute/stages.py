@@ -8,12 +8,13 @@ a run holds no more pixels than its workers' regions, whatever the size of the r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.execute.memory import Memory, from_bytes, region_fingerprint, to_bytes
 from geobatch.execute.planes import StoredLevels
@@ -48,8 +49,7 @@ Task = Callable[[], RegionResult]
 Roots = dict[ArrayKey, PageRef | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class Shared(Struct, frozen=True, kw_only=True):
     """What all assets of a run work with."""
 
     records: Mapping[str, AssetRecord]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from geobatch.explain.origin import SourceUnder, TilePlace, Window
 from geobatch.explain.table_why import TableWhy
@@ -32,8 +33,7 @@ class Verdict(StrEnum):
     """The given specs do not declare the asset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NextApply:
+class NextApply(Struct, frozen=True, kw_only=True):
     """What the next apply does."""
 
     verdict: Verdict
@@ -48,8 +48,7 @@ class NextApply:
     """Whether it is left as it is if the tiles below come out as they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastChange:
+class LastChange(Struct, frozen=True, kw_only=True):
     """The commit since which pixels are as they are."""
 
     head: Head
@@ -58,8 +57,7 @@ class LastChange:
     """What was decided otherwise in it, as far as it is about these pixels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandWhy:
+class BandWhy(Struct, frozen=True, kw_only=True):
     """Why a tile of one band, or the whole band, is as it is."""
 
     band: Band
@@ -82,8 +80,7 @@ class BandWhy:
     """What the next apply does; None where no specs were given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
+class Why(Struct, frozen=True, kw_only=True):
     """Why an asset, or a tile of it, is as it is."""
 
     head: Head

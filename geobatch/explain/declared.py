@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import GeobatchError, Problem, SpecError
 from geobatch.model.asset import Resolution
@@ -17,8 +18,7 @@ from geobatch.store.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Declared(Struct, frozen=True, kw_only=True):
     """What some specs declare."""
 
     paths: tuple[Path, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import PlanError
 from geobatch.explain.reasons import Tables, no_tables, reasons_between
@@ -22,8 +23,7 @@ _OPS = (Op.CREATE, Op.UPDATE, Op.DELETE)
 _NOWHERE: Places = np.zeros((0, 2), dtype=np.uint32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrayDiff:
+class ArrayDiff(Struct, frozen=True, kw_only=True):
     """How the tiles of one array differ."""
 
     key: ArrayKey
@@ -38,8 +38,7 @@ class ArrayDiff:
     """Whether the planes of tiles are the same; else all are removed, and all added."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetDiff:
+class AssetDiff(Struct, frozen=True, kw_only=True):
     """How one asset differs."""
 
     id: str
@@ -58,8 +57,7 @@ class AssetDiff:
     """Entry in the second state."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateDiff:
+class StateDiff(Struct, frozen=True, kw_only=True):
     """How two commits, or two assets, differ."""
 
     a: Target
@@ -81,8 +79,7 @@ class StateDiff:
         return sum(1 for asset in self.assets if asset.op is op)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileChange:
+class TileChange(Struct, frozen=True, kw_only=True):
     """One tile that differs."""
 
     key: ArrayKey
@@ -192,8 +189,7 @@ def records_of(store: TileStore, asset: AssetDiff) -> tuple[AssetRecord | None, 
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
+class _Side(Struct, frozen=True, kw_only=True):
     """One array of one of two records."""
 
     plane: tuple[int, int]

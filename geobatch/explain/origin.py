@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.reasons import Tables, no_tables
@@ -12,8 +13,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.geobox import ceil_div
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TilePlace:
+class TilePlace(Struct, frozen=True, kw_only=True):
     """A tile of some array."""
 
     level: int
@@ -27,8 +27,7 @@ class TilePlace:
         return f"{self.level}/{self.row}/{self.col}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """A rectangle of pixels, tiles or blocks."""
 
     row: int
@@ -65,8 +64,7 @@ class Window:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceUnder:
+class SourceUnder(Struct, frozen=True, kw_only=True):
     """A source that lies under a tile."""
 
     uri: str

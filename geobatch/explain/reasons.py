@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from geobatch.model.asset import Asset
 from geobatch.model.blocks import BlockTable, changed_blocks

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import StoreError
 from geobatch.explain.declared import (
@@ -46,8 +47,7 @@ class State(StrEnum):
     """Published, and in none of the given specs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetStatus:
+class AssetStatus(Struct, frozen=True, kw_only=True):
     """How one asset stands."""
 
     id: str
@@ -66,8 +66,7 @@ class AssetStatus:
     """Whether the published asset is protected."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreStatus:
+class StoreStatus(Struct, frozen=True, kw_only=True):
     """How a store stands by itself."""
 
     id: str
@@ -82,8 +81,7 @@ class StoreStatus:
     """Names of runs whose process ended before it could clear up; the next apply does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """How the store, the specs and the sources stand to each other."""
 
     store: StoreStatus | None

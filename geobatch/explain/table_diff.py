@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from geobatch.errors import PlanError
 from geobatch.model.record import AssetRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableDiff:
+class TableDiff(Struct, frozen=True, kw_only=True):
     """How the rows of a table differ."""
 
     rows: tuple[int | None, int | None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.declared import Declared
@@ -16,8 +17,7 @@ from geobatch.plan.because import because_of
 from geobatch.store.tilestore import TileStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableNext:
+class TableNext(Struct, frozen=True, kw_only=True):
     """What the next apply does with the rows."""
 
     verdict: str
@@ -28,8 +28,7 @@ class TableNext:
     """Why it is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableWhy:
+class TableWhy(Struct, frozen=True, kw_only=True):
     """Why the rows of a table are as they are."""
 
     table: Table

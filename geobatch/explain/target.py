@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.explain.renames import renames
@@ -16,8 +17,7 @@ _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")
 _LISTED = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """One side of a comparison."""
 
     head: Head

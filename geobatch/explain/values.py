@@ -6,12 +6,12 @@ import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
@@ -24,8 +24,7 @@ _TILES_PER_THREAD = 8
 """Tiles in flight for each thread: enough to keep it busy, few enough to bound the memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueDiff:
+class ValueDiff(Struct, frozen=True, kw_only=True):
     """How the pixels of one band differ at one level, from the first state to the second."""
 
     band: str

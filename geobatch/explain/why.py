@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
@@ -272,8 +274,7 @@ def _about(
     return tuple(filter(is_about, reasons))
 
 
-@dataclass(frozen=True, slots=True)
-class _Upcoming:
+class _Upcoming(Struct, frozen=True):
     """What the next apply does with what specs declare."""
 
     declared: Declared

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import ExportError
 from geobatch.export.cog_levels import (
@@ -26,8 +28,7 @@ _SUFFIXES = ("tif", "tiff")
 _PALETTE_DTYPES = ("uint8", "uint16")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogFile:
+class CogFile(Struct, frozen=True, kw_only=True):
     """One file of an export."""
 
     path: Path
@@ -42,8 +43,7 @@ class CogFile:
     """Bands whose colour table this GeoTIFF cannot hold."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogExport:
+class CogExport(Struct, frozen=True, kw_only=True):
     """What an export wrote."""
 
     files: tuple[CogFile, ...]
@@ -108,8 +108,7 @@ def export_cog(
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Count:
+class _Count(Struct, kw_only=True):
     """Adds up the pixels of files."""
 
     total: int

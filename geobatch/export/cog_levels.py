@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.selection import Selection
@@ -51,8 +51,7 @@ class LevelWindow(NamedTuple):
     """Its pixels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunk:
+class _Chunk(Struct, frozen=True, kw_only=True):
     """Some pixels of a level."""
 
     level: int

@@ -6,8 +6,9 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any, NoReturn
+
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 
@@ -15,8 +16,7 @@ _MAX_SIDE = 1 << 16
 _SMALLEST_FILE = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TFRecordOptions:
+class TFRecordOptions(Struct, frozen=True, kw_only=True):
     """How patches are cut and written."""
 
     patch_dimensions: tuple[int, int] = (256, 256)
@@ -51,7 +51,9 @@ def parse_options(given: Mapping[str, Any]) -> TFRecordOptions:
         ExportError: A name or a value is wrong.
     """
     names = {
-        name: field.name for field in fields(TFRecordOptions) for name in _spellings(field.name)
+        spelling: name
+        for name in TFRecordOptions.__struct_fields__
+        for spelling in _spellings(name)
     }
     found: dict[str, Any] = {}
     for name, value in given.items():
@@ -78,7 +80,7 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _listed() -> str:
-    return ", ".join(f"`{camel(field.name)}`" for field in fields(TFRecordOptions))
+    return ", ".join(f"`{camel(name)}`" for name in TFRecordOptions.__struct_fields__)
 
 
 def _refuse(name: str, expected: str, value: Any) -> NoReturn:

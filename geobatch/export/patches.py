@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.options import TFRecordOptions
 from geobatch.model.geobox import ceil_div
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PatchGrid:
+class PatchGrid(Struct, frozen=True, kw_only=True):
     """Patches over a rectangle of pixels, row by row from the upper left."""
 
     width: int

@@ -6,12 +6,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.destination import Destination
@@ -37,8 +37,7 @@ _MAX_SHARDS = 100_000
 """Beyond these the names no longer sort as the shards do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TFRecordExport:
+class TFRecordExport(Struct, frozen=True, kw_only=True):
     """What an export wrote."""
 
     shards: tuple[Path, ...]
@@ -195,8 +194,7 @@ def _chunks(grid: PatchGrid, patch_bytes: int) -> Iterator[_Chunk]:
             yield _Chunk(row, first, min(most, grid.columns - first))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encoder:
+class _Encoder(Struct, frozen=True, kw_only=True):
     """Makes records of patches."""
 
     reader: PatchReader

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import ExportError
 from geobatch.export.window import Window
@@ -17,8 +19,7 @@ _TOLERANCE = 0.01
 """Share of a pixel by which a region may miss the edge of one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
+class Feature(Struct, frozen=True, kw_only=True):
     """One output: a band, or the bands of an array band."""
 
     name: str
@@ -29,8 +30,7 @@ class Feature:
     """Whether it is an array band, if only of one band."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """What is exported."""
 
     record: AssetRecord

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.destination import Destination
@@ -18,8 +19,7 @@ from geobatch.tfrecord.write_table import write_table
 SUFFIX = ".tfrecord.gz"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableExport:
+class TableExport(Struct, frozen=True, kw_only=True):
     """What an export of a table wrote."""
 
     file: Path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.options import TFRecordOptions
@@ -27,8 +27,7 @@ FULL = 255
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
+class Channel(Struct, frozen=True, kw_only=True):
     """One plane of a tensor."""
 
     band: Band | None
@@ -37,8 +36,7 @@ class Channel:
     """Value of pixels that are masked, or not there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class Tensor(Struct, frozen=True, kw_only=True):
     """One feature of the records."""
 
     name: str

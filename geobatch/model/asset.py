@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
+
+from msgspec import Struct
 
 from geobatch.errors import Problem
+from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.look import FileStat
@@ -56,8 +58,7 @@ class MaskSource(StrEnum):
     """The last band of a mask tileset (`mask_bands`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Codec:
+class Codec(Struct, frozen=True, kw_only=True):
     """How the pixels of a tile become the bytes of an object."""
 
     name: str = "blosc"
@@ -80,11 +81,10 @@ def _identity(value: Any) -> Any:
 
 
 def _identities(value: Any) -> tuple[Any, ...]:
-    return tuple(_identity(getattr(value, name.name)) for name in fields(value))
+    return tuple(_identity(getattr(value, name)) for name in value.__struct_fields__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Masking:
+class Masking(Struct, frozen=True, kw_only=True):
     """What may mask a band's pixels, as far as specs and headers tell."""
 
     source: MaskSource
@@ -107,8 +107,7 @@ class Masking:
         return hash(_identities(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Band:
+class Band(Struct, frozen=True, kw_only=True):
     """One output channel, mapped from (tileset, band index)."""
 
     id: str
@@ -163,8 +162,7 @@ class Band:
         return 1 if self.masking.is_fill_free and not self.masking.is_partial else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
+class Grid(Struct, frozen=True, kw_only=True):
     """The pixel planes that some bands of an asset share: one multiscale group."""
 
     name: str
@@ -214,9 +212,12 @@ class Grid:
         return self.level(level).tile_shape(tile=tile)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Compared, frozen=True, kw_only=True):
     """One raster of a tileset, placed on the tileset's canvas."""
+
+    beside: ClassVar[frozenset[str]] = frozenset(
+        {"block", "is_pixel_interleaved", "is_placed", "path", "stat", "overview", "records"}
+    )
 
     uri: str
     """Uri as the spec gives it, globs and prefix expanded; of TFRecord shards, the mixer's."""
@@ -232,21 +233,21 @@ class Source:
     """Columns of the source."""
     mask: str | None = None
     """Its own mask: `alpha`, `internal`, or None."""
-    block: tuple[int, int] = field(default=(1, 1), compare=False)
+    block: tuple[int, int] = (1, 1)
     """(rows, columns) of a storage block; decides how to read, not what."""
-    is_pixel_interleaved: bool = field(default=False, compare=False)
+    is_pixel_interleaved: bool = False
     """Whether one block holds all bands."""
-    is_placed: bool = field(default=False, compare=False)
+    is_placed: bool = False
     """Whether the spec, or a file beside it, says where it lies, and not the file itself."""
-    path: str = field(default="", compare=False)
+    path: str = ""
     """Local path; empty when read back from a store."""
-    stat: FileStat | None = field(default=None, compare=False)
+    stat: FileStat | None = None
     """The file as it was when it was digested."""
     pin: Pin | None = None
     """The state of the COG that the pixels stay in; None where they are ingested."""
-    overview: int = field(default=0, compare=False)
+    overview: int = 0
     """Which reduced image is read in the place of the full one; 0 for none."""
-    records: Records | None = field(default=None, compare=False)
+    records: Records | None = None
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
 
     @property
@@ -258,9 +259,10 @@ class Source:
         return self.stat.size + sum(shard.stat.size for shard in shards)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tileset:
+class Tileset(Compared, frozen=True, kw_only=True):
     """Sources that share one structure and are mosaicked; a later source wins where it is valid."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"has_own_crs"})
 
     id: str
     """Unique within the asset; may be empty."""
@@ -270,14 +272,13 @@ class Tileset:
     """Numpy dtype of each band in the files."""
     sources: tuple[Source, ...]
     """In the order of the spec, globs sorted by name."""
-    has_own_crs: bool = field(default=False, compare=False)
+    has_own_crs: bool = False
     """Whether the spec, or a file beside the sources, says the CRS, and not the sources."""
     features: tuple[Feature, ...] = ()
     """What the records of TFRecord sources are read for; none of TIFFs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Footprint:
+class Footprint(Struct, frozen=True, kw_only=True):
     """A polygon in pixel coordinates of one grid; pixels that it does not touch are masked."""
 
     grid: str
@@ -286,9 +287,10 @@ class Footprint:
     """(x, y) pixel coordinates of the closed ring."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+class Asset(Compared, frozen=True, kw_only=True):
     """One declared product with everything decided."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"origin"})
 
     id: str
     """`/`-separated name."""
@@ -321,7 +323,7 @@ class Asset:
     """The user's notes; no effect."""
     is_protected: bool = False
     """Whether `lifecycle.protect` guards the asset against deletion."""
-    origin: str = field(default="", compare=False)
+    origin: str = ""
     """Spec file and line, for messages."""
 
     @property
@@ -350,8 +352,7 @@ class Asset:
         return tuple(band for band in self.bands if band.grid == grid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(Struct, frozen=True, kw_only=True):
     """Everything decided, for every asset that the specs declare."""
 
     assets: tuple[Asset, ...]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.geobox import ceil_div
@@ -17,8 +17,7 @@ _START = struct.Struct("<4sQQQQQ32sB")
 _MAGIC = b"GBT1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockTable:
+class BlockTable(Struct, frozen=True, kw_only=True):
     """The digests of the raw bytes of every block of a source, with what decides their decoding.
 
     Equal tables mean equal pixels, whatever else the two files say.
@@ -110,8 +109,7 @@ class BlockTable:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockChanges:
+class BlockChanges(Struct, frozen=True, kw_only=True):
     """Which blocks differ between two tables of one block grid."""
 
     height: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 Transform: TypeAlias = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at pixel corners."""
@@ -20,8 +22,7 @@ def ceil_div(value: int, divisor: int) -> int:
     return -(-value // divisor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crs:
+class Crs(Struct, frozen=True, kw_only=True):
     """A coordinate reference system, by authority code where it has one."""
 
     code: str | None
@@ -47,8 +48,7 @@ class Crs:
         return self.identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeoBox:
+class GeoBox(Struct, frozen=True, kw_only=True):
     """A placed pixel plane (odc-geo's word): CRS, affine transform and shape."""
 
     crs: Crs

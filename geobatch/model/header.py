@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from msgspec import Struct
 
 from geobatch.model.asset import Number
 from geobatch.model.digest import Json, number_from_json, number_to_json
@@ -15,8 +16,7 @@ Palette = tuple[tuple[int, int, int, int], ...]
 """RGBA per pixel value from 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(Struct, frozen=True, kw_only=True):
     """One GeoTIFF's structure; per-band tuples are in band order."""
 
     uri: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.model.asset import Asset, Resolution
 from geobatch.model.digest import Digest, digest_json
@@ -11,8 +12,7 @@ from geobatch.model.fingerprint import asset_fingerprint
 from geobatch.model.plan import Op, Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInput:
+class SourceInput(Struct, frozen=True, kw_only=True):
     """One source of one asset."""
 
     uri: str
@@ -23,8 +23,7 @@ class SourceInput:
     """Length of the file in bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetInput:
+class AssetInput(Struct, frozen=True, kw_only=True):
     """One declared asset."""
 
     id: str
@@ -39,8 +38,7 @@ class AssetInput:
     """In the order of the spec."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(Struct, frozen=True, kw_only=True):
     """Everything that a plan was made of."""
 
     store_id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from geobatch.model.asset import Asset
 from geobatch.model.geobox import Bounds
@@ -15,8 +16,7 @@ Locate: TypeAlias = Callable[[Bounds, str, str], Bounds | None]
 """Returns a box in another CRS, given the box and the two; None where it lies outside."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class Spot(Struct, frozen=True, kw_only=True):
     """Where one grid of an asset is, or the points of a table."""
 
     crs: str
@@ -29,8 +29,7 @@ class Spot:
     """(rows, columns) of level 0."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One asset in a list."""
 
     properties: tuple[tuple[str, str | int | float], ...]

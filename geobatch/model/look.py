@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.model.digest import Digest
 
@@ -14,8 +15,7 @@ COARSE_MARGIN_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileStat:
+class FileStat(Struct, frozen=True, kw_only=True):
     """What the file system says of a file; equal means unchanged, as far as stat can tell."""
 
     device: int
@@ -25,8 +25,7 @@ class FileStat:
     ctime_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """What was found when a file was looked at."""
 
     stat: FileStat

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.look import FileStat
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remote:
+class Remote(Struct, frozen=True, kw_only=True):
     """What a server says of an object; equal means unchanged, as far as the server can tell."""
 
     size: int
@@ -52,8 +53,7 @@ class Remote:
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
+class Plane(Struct, frozen=True, kw_only=True):
     """The full or a reduced image of a TIFF."""
 
     height: int
@@ -66,8 +66,7 @@ class Plane:
     """Whether an internal mask of its size is there."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogLayout:
+class CogLayout(Struct, frozen=True, kw_only=True):
     """How a TIFF is laid out, as far as reading it by ranges goes."""
 
     planes: tuple[Plane, ...]
@@ -96,7 +95,7 @@ class CogLayout:
 
     def to_json(self) -> dict[str, Any]:
         """Return the layout as JSON."""
-        return asdict(self)
+        return {**asdict(self), "planes": [asdict(plane) for plane in self.planes]}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> CogLayout:
@@ -112,8 +111,7 @@ class CogLayout:
         return cls(**{**value, "planes": tuple(planes)})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
+class Pin(Struct, frozen=True, kw_only=True):
     """The one state of a COG that an asset shows."""
 
     generation: str

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
 
 from geobatch.model.asset import Asset
+from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.tiles import TileSet
@@ -49,8 +52,7 @@ class Reason(StrEnum):
     NOT_DECLARED = "NOT_DECLARED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Because:
+class Because(Struct, frozen=True, kw_only=True):
     """One reason with what it is about."""
 
     reason: Reason
@@ -95,8 +97,7 @@ class Start(StrEnum):
     """Every level is kept and only encoded anew."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandWork:
+class BandWork(Struct, frozen=True, kw_only=True):
     """What must be computed of one band."""
 
     band: str
@@ -123,8 +124,7 @@ class BandWork:
         return tuple(levels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileCounts:
+class TileCounts(Struct, frozen=True, kw_only=True):
     """How many tiles of all arrays of an asset a plan touches."""
 
     compute: int
@@ -149,8 +149,7 @@ class TileCounts:
         return self.total - self.compute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableWork:
+class TableWork(Struct, frozen=True, kw_only=True):
     """What must be done for the rows of a table."""
 
     is_read: bool
@@ -159,8 +158,7 @@ class TableWork:
     """How many are published; None where none are, or nobody knows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetChange:
+class AssetChange(Struct, frozen=True, kw_only=True):
     """What happens to one asset."""
 
     id: str
@@ -199,9 +197,10 @@ class AssetChange:
     """Why this may not be done; empty where nothing forbids it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Compared, frozen=True, kw_only=True):
     """Everything that an apply would do, and nothing else."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"sources_hashed", "sources_by_stat"})
 
     store_id: str
     """Uuid of the store; empty where there is none yet."""
@@ -215,9 +214,9 @@ class Plan:
     """Why an apply would refuse the plan; empty where it would not."""
     not_selected: int = 0
     """Declared assets that are left alone."""
-    sources_hashed: int = field(default=0, compare=False)
+    sources_hashed: int = 0
     """How many sources were read to be identified."""
-    sources_by_stat: int = field(default=0, compare=False)
+    sources_by_stat: int = 0
     """How many sources were known by their stat."""
 
     @property
@@ -230,8 +229,7 @@ class Plan:
         return sum(1 for change in self.changes if change.op is op and not change.blocked)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What a plan shall cover, and how far it may go."""
 
     select: tuple[str, ...] = ()
@@ -246,8 +244,7 @@ class Options:
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """An asset that could not be made while others were."""
 
     id: str

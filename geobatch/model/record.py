@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from msgspec import Struct, field
 
 from geobatch.model.asset import Asset, Codec, Kind
 from geobatch.model.digest import Digest
@@ -22,8 +21,7 @@ TILE_ENTRY = np.dtype(
 """One stored tile of an array: its place, both digests, and the length of its object in bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageRef:
+class PageRef(Struct, frozen=True, kw_only=True):
     """Where an index page is and what it says; of a root page, where an array's tiles are."""
 
     content: Digest
@@ -36,8 +34,7 @@ class PageRef:
     """How many tiles stand below the page."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class ArrayKey:
+class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
     """One array of an asset."""
 
     band: str
@@ -48,8 +45,7 @@ class ArrayKey:
     """Whether it is the uint8 mask beside the band."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandFingerprint:
+class BandFingerprint(Struct, frozen=True, kw_only=True):
     """Everything that determines a band's tiles, known before reading a pixel."""
 
     base: Digest
@@ -58,8 +54,7 @@ class BandFingerprint:
     """Levels above: the base and the policy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandTiles:
+class BandTiles(Struct, frozen=True, kw_only=True):
     """Where all tiles of one band are, whatever it is called."""
 
     codec: Codec
@@ -75,8 +70,7 @@ class BandTiles:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetRecord:
+class AssetRecord(Struct, frozen=True, kw_only=True):
     """A published asset: what was resolved, and where its tiles are."""
 
     asset: Asset
@@ -106,8 +100,7 @@ class AssetRecord:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeEntry:
+class TreeEntry(Struct, frozen=True, kw_only=True):
     """One asset in a tree."""
 
     id: str
@@ -131,8 +124,7 @@ class TreeEntry:
         return self.kind == Kind.TABLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tree:
+class Tree(Struct, frozen=True, kw_only=True):
     """The published state: assets by id, and no time, host or user."""
 
     entries: tuple[TreeEntry, ...] = ()
@@ -143,8 +135,7 @@ class Tree:
         return next((entry for entry in self.entries if entry.id == asset_id), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(Struct, frozen=True, kw_only=True):
     """One published step."""
 
     parent: Digest | None
@@ -165,8 +156,7 @@ class Commit:
     """(asset id, id in the commit before) of assets that were renamed, sorted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(Struct, frozen=True, kw_only=True):
     """A published commit under its number."""
 
     number: int

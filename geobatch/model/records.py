@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import ClassVar
 
+from msgspec import Struct
+
+from geobatch.model.compared import Compared
 from geobatch.model.digest import DIGEST_BYTES, Digest, Json, digest_json
 from geobatch.model.geobox import Transform
 from geobatch.model.look import FileStat
@@ -13,8 +16,7 @@ RECORDS_EPOCH = 1
 """Raised whenever equal records would get another identity than before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mixer:
+class Mixer(Struct, frozen=True, kw_only=True):
     """Where the patches of an export lie, as Earth Engine's sidecar tells it."""
 
     crs: str
@@ -39,9 +41,10 @@ class Mixer:
         return (self.shape[0] * self.patch[0], self.shape[1] * self.patch[1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
+class Feature(Compared, frozen=True, kw_only=True):
     """One feature of every record: a patch of one band, or of several."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"kind"})
 
     name: str
     """Its key in the records."""
@@ -53,7 +56,7 @@ class Feature:
     """Whether the values of a pixel stand together (HWC), or those of a band (CHW)."""
     margin: tuple[int, int] = (0, 0)
     """Rows and columns that the patch is larger by; they are cut off."""
-    kind: str = field(default="", compare=False)
+    kind: str = ""
     """`float_list`, `int64_list` or `bytes_list`; says how values are coded, not what they are."""
 
     def to_json(self, channel: int) -> Json:
@@ -62,8 +65,7 @@ class Feature:
         return [self.name, self.depth, order if self.depth > 1 else "", *self.margin, channel]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
+class Shard(Struct, frozen=True, kw_only=True):
     """One TFRecord file."""
 
     uri: str
@@ -76,8 +78,7 @@ class Shard:
     """Digest of its bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Records:
+class Records(Struct, frozen=True, kw_only=True):
     """How to read a source from its shards; which pixels they hold is told by its digest."""
 
     shards: tuple[Shard, ...]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from geobatch.model.digest import Digest
 from geobatch.model.plan import Failure, Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileTotals:
+class TileTotals(Struct, frozen=True, kw_only=True):
     """What became of the tiles of a run."""
 
     written: int
@@ -20,8 +19,7 @@ class TileTotals:
     """Fully masked tiles, which are not stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ByteTotals:
+class ByteTotals(Struct, frozen=True, kw_only=True):
     """What a run read and wrote."""
 
     read: int
@@ -30,8 +28,7 @@ class ByteTotals:
     """Bytes of tile objects put."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplySummary:
+class ApplySummary(Struct, frozen=True, kw_only=True):
     """What an apply did."""
 
     plan: Plan

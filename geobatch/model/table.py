@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
+from msgspec import Struct
+
+from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds, Crs
 from geobatch.model.look import FileStat
@@ -31,22 +34,22 @@ class ColumnType(StrEnum):
         return self is not ColumnType.STRING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSource:
+class TableSource(Compared, frozen=True, kw_only=True):
     """One TFRecord shard with an Example per row."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"path", "stat"})
 
     uri: str
     """Uri as the spec gives it, globs and prefix expanded."""
     digest: Digest
     """Digest of the file's bytes."""
-    path: str = field(default="", compare=False)
+    path: str = ""
     """Local path; empty when read back from a store."""
-    stat: FileStat | None = field(default=None, compare=False)
+    stat: FileStat | None = None
     """The file as it was when it was digested."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(Struct, frozen=True, kw_only=True):
     """What the rows of a table are made of."""
 
     sources: tuple[TableSource, ...]
@@ -65,8 +68,7 @@ class Table:
     """Declared types of columns, sorted by name; others follow the records."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class Column(Struct, frozen=True, kw_only=True):
     """One column of a published table."""
 
     name: str
@@ -79,8 +81,7 @@ class Column:
     """Digest of its values in the order of the rows, however they are stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredTable:
+class StoredTable(Struct, frozen=True, kw_only=True):
     """A published table: what a reader can see of its rows, and where they are."""
 
     rows: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 
 def parents_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -19,8 +19,7 @@ def parents_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return parents
 
 
-@dataclass(frozen=True, slots=True)
-class TileSet:
+class TileSet(Struct, frozen=True):
     """A set of tiles of one level: a frozen bitmap, so that it compares, hashes and pickles."""
 
     shape: tuple[int, int]

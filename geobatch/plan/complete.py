@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from geobatch.model.digest import digest_json
 from geobatch.model.fingerprint import asset_fingerprint

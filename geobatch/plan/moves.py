@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from geobatch.model.asset import Asset
 from geobatch.model.fingerprint import asset_fingerprint

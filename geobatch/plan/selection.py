@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import PlanError
 from geobatch.model.asset import Asset, Resolution
@@ -22,8 +24,7 @@ SHARE = 20
 """Percent of the published assets that may be deleted unless `--max-delete` says otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """The assets that a plan covers."""
 
     resolution: Resolution

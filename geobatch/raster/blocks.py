@@ -9,12 +9,12 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
+from msgspec import Struct
 
 from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import DIGEST_BYTES, Digest, canonical_json, digest_json
@@ -57,8 +57,7 @@ _PARALLEL_FROM = 32 << 20
 _MAX_THREADS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
+class _Layout(Struct, frozen=True, kw_only=True):
     """One directory, as far as its blocks are concerned."""
 
     height: int

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 from blake3 import blake3
+from msgspec import Struct
 
 from geobatch.errors import SourceError
 from geobatch.files import changed, regular_file, stat
@@ -24,8 +24,7 @@ from geobatch.raster.remote import START_BYTES, RangeFile, RemoteObject, StartFi
 _CHUNK = 8 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cog:
+class Cog(Struct, frozen=True, kw_only=True):
     """What was found when a COG was looked at."""
 
     header: Header

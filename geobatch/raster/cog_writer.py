@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from msgspec import Struct
 from rasterio.env import GDALVersion
 from rasterio.windows import Window
 
@@ -38,8 +38,7 @@ _MASK = "mask,1"
 """How a VRT names the mask of a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogBand:
+class CogBand(Struct, frozen=True, kw_only=True):
     """What a COG says of a band."""
 
     name: str
@@ -58,8 +57,7 @@ class CogBand:
     """Whether it is the mask of the others, 0 for masked to 255."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CogHeader:
+class CogHeader(Struct, frozen=True, kw_only=True):
     """What a COG says of itself."""
 
     geobox: GeoBox

@@ -6,13 +6,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 from rasterio.windows import Window
 
 from geobatch.errors import InternalError, SourceError
@@ -22,8 +22,7 @@ from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 
 
-@dataclass(slots=True, kw_only=True)
-class Handle:
+class Handle(Struct, kw_only=True):
     """One file, open in one thread."""
 
     dataset: Any

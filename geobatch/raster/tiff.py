@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
@@ -37,8 +37,7 @@ _MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """One entry of a directory."""
 
     type: int
@@ -49,8 +48,7 @@ class Field:
     """Where the values are in the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Directory:
+class Directory(Struct, frozen=True, kw_only=True):
     """One image file directory: tags and where their values are."""
 
     order: str
@@ -63,8 +61,7 @@ class Directory:
     """Where it ends, the place of the next one included."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tags:
+class Tags(Struct, frozen=True, kw_only=True):
     """What GDAL leaves out of the full image's tags."""
 
     compression: int
@@ -75,8 +72,7 @@ class Tags:
     """Whether the transform is given as a matrix, which alone can be the identity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockSizes:
+class BlockSizes(Struct, frozen=True, kw_only=True):
     """How many bytes each block of an image takes in the file."""
 
     rows: int

@@ -6,12 +6,13 @@ import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.execute.ingest import Window, ingest
@@ -31,8 +32,7 @@ KEPT_BYTES = 64 << 20
 _VIEWS_KEPT = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _View:
+class _View(Struct, frozen=True, kw_only=True, eq=False):
     """One level of one grid of an external image, as if it were an image of one level."""
 
     record: AssetRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from geobatch.model.asset import Resolution
 from geobatch.resolve.images import resolve_images

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
@@ -17,8 +19,7 @@ MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class Placed(Struct, frozen=True, kw_only=True):
     """One source on a canvas."""
 
     header: Header
@@ -29,8 +30,7 @@ class Placed:
     """Canvas column of its first column."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Canvas:
+class Canvas(Struct, frozen=True, kw_only=True):
     """A pixel plane with the sources that lie on it, in mosaicking order."""
 
     geobox: GeoBox

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from geobatch.errors import PlanError, Problem, SpecError
 from geobatch.model.asset import Asset, Codec, Grid, Kind, Tileset

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from itertools import count
 from math import isqrt
 
 import numpy as np
+from msgspec.structs import replace
 
 from geobatch.errors import SourceError, SpecError
 from geobatch.model.records import Feature, Mixer, channels_of

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache as once
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from geobatch.errors import SourceError
 from geobatch.model.asset import FileStat
@@ -54,8 +55,7 @@ class LookCache(Protocol):
         """Remember which CRS stands for a name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
+class Inspected(Struct, frozen=True, kw_only=True):
     """A source file with all that is known of it before its pixels are read."""
 
     header: Header
@@ -72,8 +72,7 @@ class Inspected:
     """What its server said of it, if it is on one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
+class Inspection(Struct, frozen=True, kw_only=True):
     """Looks at all the sources of a run."""
 
     sources: Mapping[Path, Inspected]

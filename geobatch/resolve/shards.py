@@ -7,8 +7,10 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import SourceError
 from geobatch.files import check_unchanged, explain, regular_file
@@ -25,8 +27,7 @@ LOOK_EPOCH = 1
 _MAKER = f"tfrecord {LOOK_EPOCH}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What was found of an export, before its features are chosen."""
 
     mixer: Mixer
@@ -48,8 +49,7 @@ class Found:
         return records_digest(self.shards, self.mixer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardInspection:
+class ShardInspection(Struct, frozen=True, kw_only=True):
     """Looks at all the exports of a run."""
 
     exports: Mapping[SourceFile, Found]

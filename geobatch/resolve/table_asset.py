@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.errors import SpecError
 from geobatch.model.asset import Asset
@@ -24,8 +25,7 @@ LOOK_EPOCH = 1
 _MAKER = f"tfrecord {LOOK_EPOCH}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedTables:
+class ResolvedTables(Struct, frozen=True, kw_only=True):
     """Some tables, with how much had to be read for them."""
 
     assets: tuple[Asset, ...]

@@ -7,12 +7,12 @@ event by event, and only what differs is checked. Any doubt, and the document is
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from dataclasses import fields as dataclass_fields
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 import yaml
+from msgspec import Struct, field
+from msgspec.structs import asdict
 from pydantic_core import PydanticCustomError
 
 from geobatch.spec.check import is_before
@@ -39,8 +39,7 @@ _PLAIN_CODES = {
 _STYLE_CODES = {None: 16, "": 16, "'": 17, '"': 18}
 
 
-@dataclass(slots=True, kw_only=True)
-class Model:
+class Model(Struct, kw_only=True):
     """A document that was judged and found well."""
 
     spec: ImageSpec
@@ -57,8 +56,7 @@ class Model:
     """The event of each value that may be another."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Memory:
+class Memory(Struct, kw_only=True):
     """The documents of one load that others may be alike."""
 
     _models: dict[bytes, list[Model]] = field(default_factory=dict)
@@ -151,12 +149,9 @@ def _may_vary(loc: Loc) -> bool:
     return len(loc) == 6 and loc[0] == "tilesets" and loc[4] == "uris"
 
 
-_FIELDS = tuple(one.name for one in dataclass_fields(ImageSpec))
-
-
 def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
     """Return the spec of an alike document; None where a value is not what it should be."""
-    made: Made = {name: getattr(model.spec, name) for name in _FIELDS}
+    made: Made = asdict(model.spec)
     properties: dict[str, str | int | float] = dict(model.spec.properties)
     uris: list[tuple[Loc, str]] = []
     for loc, number in model.slots.items():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from geobatch.errors import Problem
 from geobatch.model.asset import Codec, Kind
@@ -43,8 +44,7 @@ _PLAIN_LEVEL = 3
 """Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Check:
+class Check(Struct, kw_only=True):
     """The rules that need more than one field of a document."""
 
     manifest: Manifest

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import asdict
 from pydantic_core import PydanticCustomError
 
 from geobatch.errors import Problem
@@ -41,8 +41,7 @@ MAX_SHOWN = 5
 """Files that one mistake is reported for; the rest are counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Struct, frozen=True):
     """A file that the rule matches."""
 
     uri: str
@@ -53,8 +52,7 @@ class Match:
     """1-based line of its row in the table."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Collection:
+class Collection(Struct, kw_only=True):
     """A rule at work; its problems are counted, so that a million files make no million lines."""
 
     id: str
@@ -238,36 +236,34 @@ class Collection:
         self._counts.clear()
 
 
-@dataclass(slots=True, kw_only=True)
 class _Maker:
     """Puts what is known of a file into the places of an image that wait for it.
 
     What no template touches is shared by all images, and no field is validated twice.
     """
 
-    base: ImageSpec
-    templates: dict[Loc, Template]
-    columns: frozenset[str]
-    at: Loc = ()
-    """The template that is filled in: what an error is about."""
-    _same: dict[str, Any] = field(init=False)
-    _texts: list[tuple[str, Template]] = field(init=False)
-    _properties: list[tuple[str, Plain | Template]] = field(init=False)
-    _tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]] = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, *, base: ImageSpec, templates: dict[Loc, Template], columns: frozenset[str]
+    ) -> None:
+        self.base = base
+        self.templates = templates
+        self.columns = columns
+        self.at: Loc = ()
+        """The template that is filled in: what an error is about."""
         own: dict[str, Template] = {}
-        self._texts = []
-        self._tilesets = [(tileset, {}) for tileset in self.base.tilesets]
-        for loc, template in self.templates.items():
+        self._texts: list[tuple[str, Template]] = []
+        self._tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]]
+        self._tilesets = [(tileset, {}) for tileset in base.tilesets]
+        for loc, template in templates.items():
             if loc[0] == "tilesets":
                 self._tilesets[int(loc[1])][1][loc] = template
             elif loc[0] == "properties":
                 own[str(loc[1])] = template
             elif loc != ("id",):
                 self._texts.append((str(loc[0]), template))
-        self._properties = sorted((dict(self.base.properties) | own).items())
-        self._same = {one.name: getattr(self.base, one.name) for one in dataclass_fields(ImageSpec)}
+        self._properties: list[tuple[str, Plain | Template]]
+        self._properties = sorted((dict(base.properties) | own).items())
+        self._same: dict[str, Any] = asdict(base)
 
     def image(self, folder: str, fields: Fields) -> ImageSpec:
         """Return the image of a file."""

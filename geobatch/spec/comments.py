@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.spec.read import BREAK
@@ -13,8 +14,7 @@ COMMENT = re.compile(r"(?:^|(?<=[ \t]))#")
 MODELINE = re.compile(r"#\s*(yaml-language-server:|-\*-|vim?:)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remark:
+class Remark(Struct, frozen=True, kw_only=True):
     """A comment, or a blank line."""
 
     text: str
@@ -29,8 +29,7 @@ class Remark:
     """Whether nothing else stands on its line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
+class Element(Struct, frozen=True, kw_only=True):
     """A mapping's entry or a list's item: what a comment can speak of."""
 
     node: Node
@@ -43,8 +42,7 @@ class Element:
     """1-based line where it ends, if it is written in one piece."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Comments:
+class Comments(Struct, kw_only=True):
     """Where every remark of a document goes, by the identity of the element's node."""
 
     head: list[str] = field(default_factory=list)

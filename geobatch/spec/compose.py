@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from geobatch.errors import Problem
 from geobatch.spec.hints import show
@@ -44,8 +45,7 @@ class UnreadableError(Exception):
         self.problem = problem
 
 
-@dataclass(slots=True)
-class Frame:
+class Frame(Struct):
     """A list or mapping that is still open."""
 
     node: ListNode | MappingNode
@@ -55,8 +55,7 @@ class Frame:
     pairs: list[tuple[Node, Node]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Composer:
+class Composer(Struct):
     """Builds the documents of one file; a loop with its own stack, so that depth is a number."""
 
     path: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -47,8 +47,7 @@ LIMITS = {
 """The limit that each of pydantic's range errors names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(Struct, frozen=True, kw_only=True):
     """What a document declares, as far as its problems let it be known."""
 
     specs: tuple[ImageSpec, ...] = ()
@@ -95,8 +94,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems))
 
 
-@dataclass(slots=True, kw_only=True)
-class Judged(Generic[P]):
+class Judged(Struct, Generic[P], kw_only=True):
     """A document after its fields were judged one by one."""
 
     value: P | None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import Problem
 from geobatch.model.asset import Kind
@@ -37,8 +39,7 @@ NO_TABLES = (
 """Endings of files that surely hold no TFRecord."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
+class SourceFile(Struct, frozen=True, kw_only=True):
     """One file that a source of a spec names, or the mixer of TFRecord shards."""
 
     uri: str
@@ -61,8 +62,7 @@ class SourceFile:
     """What follows `#` in the uri of an external image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expansion:
+class Expansion(Struct, frozen=True, kw_only=True):
     """The files of a spec."""
 
     tilesets: tuple[tuple[SourceFile, ...], ...]

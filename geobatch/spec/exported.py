@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from geobatch.model.asset import Asset, Band, Codec, MaskSource, Number, Source, Tileset
 from geobatch.model.geobox import GeoBox
@@ -18,8 +19,7 @@ _AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
 _STEPS = (0, 1, -1, 2, -2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(Struct, frozen=True, kw_only=True):
     """A manifest with what it cannot say."""
 
     manifest: dict[str, Any]

@@ -6,8 +6,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import InternalError, Problem, SpecError
 from geobatch.spec.check import problem_at
@@ -24,8 +26,7 @@ from geobatch.spec.written import write_spec
 _TYPO = re.compile("pyraminding_?[pP]olicy")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class Imported(Struct, frozen=True, kw_only=True):
     """A manifest as a spec."""
 
     spec: ImageSpec

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 Plain: TypeAlias = bool | int | float | str | None
 """What a scalar may be."""
@@ -22,8 +23,7 @@ MAX_DIGITS = 400
 """Digits past this cannot be a number that a raster holds; such a word stays text."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Node:
+class Node(Struct, kw_only=True, eq=False):
     """A value in a file."""
 
     line: int
@@ -40,8 +40,7 @@ class Node:
     """How deep the nesting below goes."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class ScalarNode(Node):
+class ScalarNode(Node, kw_only=True, eq=False):
     """A single value."""
 
     value: Plain
@@ -52,8 +51,7 @@ class ScalarNode(Node):
     """Empty for plain, else the quote or the block indicator."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class ListNode(Node):
+class ListNode(Node, kw_only=True, eq=False):
     """A list."""
 
     items: list[Node] = field(default_factory=list)
@@ -62,8 +60,7 @@ class ListNode(Node):
     """Whether it is written in brackets."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class MappingNode(Node):
+class MappingNode(Node, kw_only=True, eq=False):
     """A mapping; merge keys are followed, duplicate keys are gone."""
 
     entries: list[tuple[ScalarNode, Node]] = field(default_factory=list)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
+
+from msgspec import Struct, field
 
 from geobatch.model.asset import Codec, Kind, Number, Policy
+from geobatch.model.compared import Compared
 from geobatch.model.geobox import Bounds, Transform
 from geobatch.model.table import ColumnType
 from geobatch.spec.project import NO_PROJECT, Project
@@ -14,8 +16,7 @@ Loc: TypeAlias = tuple[str | int, ...]
 """Keys (in snake_case) and list indexes from the root of a document to an element."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True, kw_only=True):
     """A raster, or a glob of rasters."""
 
     uris: tuple[str, ...]
@@ -26,8 +27,7 @@ class SourceSpec:
     """(width, height) in pixels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureSpec:
+class FeatureSpec(Struct, frozen=True, kw_only=True):
     """One feature of TFRecord records."""
 
     name: str
@@ -38,8 +38,7 @@ class FeatureSpec:
     """Whether the values of a pixel stand together; None for one value per pixel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TfrecordSpec:
+class TfrecordSpec(Struct, frozen=True, kw_only=True):
     """How the records of a tileset's TFRecord sources are read."""
 
     kernel_size: tuple[int, int] = (0, 0)
@@ -50,8 +49,7 @@ class TfrecordSpec:
     """Numpy name of the pixel type of features without their own; None to follow the tileset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TilesetSpec:
+class TilesetSpec(Struct, frozen=True, kw_only=True):
     """Sources that share one structure."""
 
     id: str
@@ -66,8 +64,7 @@ class TilesetSpec:
     """How records are read; None for TIFFs, or where nothing need be said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BandSpec:
+class BandSpec(Struct, frozen=True, kw_only=True):
     """One output channel."""
 
     id: str
@@ -84,8 +81,7 @@ class BandSpec:
     """None to follow the asset."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskBandSpec:
+class MaskBandSpec(Struct, frozen=True, kw_only=True):
     """A tileset whose last band masks other bands."""
 
     tileset_id: str
@@ -96,8 +92,7 @@ class MaskBandSpec:
     """Feature of the tileset's records that is the mask; None for its last band."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FootprintSpec:
+class FootprintSpec(Struct, frozen=True, kw_only=True):
     """A polygon in pixel coordinates."""
 
     points: tuple[tuple[float, float], ...]
@@ -106,8 +101,7 @@ class FootprintSpec:
     """Band whose pixels are meant; empty for the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableSpec:
+class TableSpec(Struct, frozen=True, kw_only=True):
     """Where the rows of a table come from."""
 
     sources: tuple[SourceSpec, ...]
@@ -124,8 +118,7 @@ class TableSpec:
     """Declared types of columns, sorted by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Positions:
+class Positions(Struct, frozen=True, kw_only=True):
     """Where the elements of a document stand."""
 
     path: str
@@ -141,9 +134,10 @@ class Positions:
         return (self.path, 1, 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSpec:
+class ImageSpec(Compared, frozen=True, kw_only=True):
     """One asset as its document declares it; a table has no tilesets, nor what hangs on them."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"positions", "project"})
 
     id: str
     """`/`-separated name."""
@@ -187,11 +181,9 @@ class ImageSpec:
     """Whether deletion is refused."""
     moved_from: str | None = None
     """Id under which the asset may be published still."""
-    positions: Positions = field(
-        default=Positions(path="", places={}), compare=False, repr=False, hash=False
-    )
+    positions: Positions = Positions(path="", places={})
     """Where everything stands, for messages."""
-    project: Project = field(default=NO_PROJECT, compare=False, repr=False, hash=False)
+    project: Project = NO_PROJECT
     """What holds for all specs of its project: where uris lead, and what does not warn."""
 
     @property
@@ -208,8 +200,7 @@ class ImageSpec:
         return self.positions.where(loc)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecSet:
+class SpecSet(Struct, frozen=True, kw_only=True):
     """Every asset that the given files declare."""
 
     specs: tuple[ImageSpec, ...]

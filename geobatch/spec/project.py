@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PROJECT_FILE = "geobatch.yaml"
 """Name of the file that says it: the nearest one, beside a spec or above it, holds for the spec."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a uri leads on this machine."""
 
     uri: str
@@ -30,8 +30,7 @@ class Place:
         return self.uri[: len(self.uri) - len(self.name)] + name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """What a project file says; all is as ever where there is none."""
 
     path: str = ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from msgspec import Struct, field
 from pydantic import AfterValidator, Field
 
 from geobatch.errors import Problem
@@ -60,8 +60,7 @@ class ProjectManifest(Part):
     """Lints that shall not warn."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Projects:
+class Projects(Struct, kw_only=True):
     """The project files of one load, each read once."""
 
     keeps_prefix: bool = False

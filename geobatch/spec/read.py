@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from geobatch.errors import Problem
 from geobatch.spec.alike import MAX_EVENTS, Memory
@@ -29,8 +29,7 @@ FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-
 JSON_TOKEN = re.compile(r'[\[\]{}"]|[^\s\[\]{}",:]+')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Struct, frozen=True, kw_only=True):
     """A spec file, read as far as it can be."""
 
     documents: tuple[Node, ...]

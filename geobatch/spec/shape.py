@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
+
+from msgspec import Struct, field
 
 from geobatch.errors import Problem
 from geobatch.spec.descriptions import descriptions
@@ -52,8 +53,7 @@ def _find_part(annotation: Any) -> type[Part] | None:
     return next((part for part in found if part is not None), None)
 
 
-@dataclass(slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, kw_only=True):
     """A document as plain values with snake_case keys, and where each of them stands."""
 
     path: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.errors import Problem
 from geobatch.model.asset import Kind
@@ -17,8 +18,7 @@ _SHARED = ("x_column", "y_column", "crs", "charset")
 """What the sources of a table must say alike: its rows have one structure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableCheck:
+class TableCheck(Struct, frozen=True, kw_only=True):
     """The rules that need more than one field of a table's document."""
 
     manifest: TableManifest

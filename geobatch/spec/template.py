@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from geobatch.spec.hints import show
 from geobatch.spec.values import refuse
@@ -23,8 +24,7 @@ Fields: TypeAlias = Mapping[str, str | None]
 """Text by name; None where a file has no value for the name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placeholder:
+class Placeholder(Struct, frozen=True, kw_only=True):
     """A name in braces."""
 
     name: str
@@ -46,8 +46,7 @@ class Placeholder:
         return str(parse_number(raw)) if self.form == "number" else raw
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(Struct, frozen=True, kw_only=True):
     """A text with placeholders."""
 
     parts: tuple[str | Placeholder, ...]

@@ -9,9 +9,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from geobatch.model.asset import Policy
 from geobatch.spec.hints import did_you_mean, show
@@ -31,8 +32,7 @@ class FlagError(Exception):
     """A flag is wrong; the message says which, got and expected."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadFlags:
+class UploadFlags(Struct, frozen=True, kw_only=True):
     """Flags as they are written."""
 
     asset_id: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+
+from msgspec.structs import asdict
 
 from geobatch.model.asset import Codec
 from geobatch.model.asset_json import codec_json

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
+from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, FormatError
 from geobatch.model.digest import DIGEST_BYTES, Digest
@@ -42,8 +42,7 @@ CHILD = np.dtype(
 _DOMAIN = b"geobatch index page 1\x00"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """The children of one page, in row-major order of their slots."""
 
     height: int

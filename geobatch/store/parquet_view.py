@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.record import Head
@@ -21,8 +22,7 @@ FOLDER = "parquet"
 SUFFIX = ".parquet"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewChange:
+class ViewChange(Struct, frozen=True, kw_only=True):
     """How the files stand to a head, or what a sync did with them."""
 
     tables: tuple[str, ...]

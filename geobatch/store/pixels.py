@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.model.asset import Band
 from geobatch.model.geobox import GeoBox
@@ -20,8 +20,7 @@ Weights: TypeAlias = npt.NDArray[np.uint8]
 """Their masks, from 0 to 255."""
 
 
-@dataclass(frozen=True, slots=True)
-class BandPixels:
+class BandPixels(Struct, frozen=True):
     """The pixels of one band of one record at one level; threads may share it."""
 
     store: TileStore

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.model.record import AssetRecord, PageRef
 from geobatch.model.tiles import TileSet
@@ -16,15 +16,14 @@ from geobatch.store.zarr_files import Files
 from geobatch.store.zarr_metadata import DOCUMENT, array_path, documents, parse_place, tile_plane
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Array:
+class _Array(Struct, frozen=True, kw_only=True):
     """The tiles of one array."""
 
     dtype: str
     """Numpy name of its pixel type."""
     shape: tuple[int, int]
     """(rows, columns) of its tile plane."""
-    root: PageRef | None = field(repr=False)
+    root: PageRef | None
     """Root of its index."""
 
 

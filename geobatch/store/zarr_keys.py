@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from msgspec import Struct
 
 from geobatch.errors import InternalError
 from geobatch.model.digest import Digest
@@ -84,8 +84,7 @@ class _Tiles(NamedTuple):
     """The array."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asset:
+class _Asset(Struct, frozen=True, kw_only=True):
     """One asset as Zarr."""
 
     documents: dict[str, bytes]

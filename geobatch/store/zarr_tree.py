@@ -12,8 +12,9 @@ import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.asset import Kind
@@ -32,8 +33,7 @@ LOCK = "runs/zarr.lock"
 """File whose `flock` the one process holds that changes the tree; the kernel drops it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeChange:
+class TreeChange(Struct, frozen=True, kw_only=True):
     """What a sync did."""
 
     assets: tuple[str, ...] = ()
@@ -46,8 +46,7 @@ class TreeChange:
     """Files that were removed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
+class _Shown(Struct, frozen=True, kw_only=True):
     """What the tree says of itself."""
 
     entries: Mapping[str, TreeEntry]
@@ -58,8 +57,7 @@ class _Shown:
     """Assets of which it may show anything."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeState:
+class TreeState(Struct, frozen=True, kw_only=True):
     """How the tree stands to a head."""
 
     number: int | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from geobatch.errors import SourceError
 from geobatch.model.table import (
@@ -36,8 +36,7 @@ _OWN_TYPES = {
 _CODES = {ColumnType.FLOAT32: "f", ColumnType.FLOAT64: "d", ColumnType.INT64: "q"}
 
 
-@dataclass(slots=True, kw_only=True)
-class Gathered:
+class Gathered(Struct, kw_only=True):
     """A column, and its values since the last part."""
 
     name: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
+from msgspec import Struct
 
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.table import ColumnType
@@ -20,8 +20,7 @@ DTYPES = {ColumnType.FLOAT32: "<f4", ColumnType.FLOAT64: "<f8", ColumnType.INT64
 _COLUMN = b"geobatch column 1\0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """The values of one column in some successive rows."""
 
     rows: Integers

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy.typing as npt
+from msgspec import Struct
 
 from geobatch.errors import InternalError
 from geobatch.files import check_unchanged
@@ -23,8 +23,7 @@ STREAMS = 2
 """Sources that are read at a time."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Open:
+class _Open(Struct, kw_only=True):
     """A stream and who uses it."""
 
     stream: Stream

@@ -10,11 +10,11 @@ Source: tensorflow/core/example/{example,feature}.proto and the encoding of prot
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Records: TypeAlias = npt.NDArray[np.uint8]
@@ -51,8 +51,7 @@ class _Message(NamedTuple):
     slots: tuple[_Slot, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordLayout:
+class RecordLayout(Struct, frozen=True, kw_only=True):
     """How the floats of a record become its bytes."""
 
     template: bytes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from mask_kinds import DTYPES, Bench, kinds_of
+from msgspec.structs import replace
 from reference_ingest import Plane, expect
 from reference_pyramid import Values
 from shell import geobatch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from geobatch.model.asset import Band, Masking, MaskSource, Policy
 

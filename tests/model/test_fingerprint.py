@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from geobatch.model.asset import (
     Asset,
@@ -40,7 +40,7 @@ GEOBOX = GeoBox(
 
 def source(name: str, **changes: object) -> Source:
     made = Source(uri=f"{name}.tif", digest=name * 64, row=0, col=0, height=100, width=100)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 ASSET = Asset(
@@ -81,7 +81,7 @@ ASSET = Asset(
 def band(**changes: object) -> Change:
     return lambda asset: replace(
         asset,
-        bands=(replace(asset.bands[0], **changes), *asset.bands[1:]),  # type: ignore[arg-type]
+        bands=(replace(asset.bands[0], **changes), *asset.bands[1:]),
     )
 
 
@@ -96,14 +96,14 @@ def tileset(at: int, change: Callable[[Tileset], Tileset]) -> Change:
 
 def first_source(at: int, **changes: object) -> Change:
     def do(found: Tileset) -> Tileset:
-        first = replace(found.sources[0], **changes)  # type: ignore[arg-type]
+        first = replace(found.sources[0], **changes)
         return replace(found, sources=(first, *found.sources[1:]))
 
     return tileset(at, do)
 
 
 def geobox(**changes: object) -> Change:
-    moved = replace(GEOBOX, **changes)  # type: ignore[arg-type]
+    moved = replace(GEOBOX, **changes)
     return lambda asset: replace(asset, grids=(Grid(name="g", geobox=moved),))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from geobatch.model.asset import (
     Asset,
@@ -52,7 +52,7 @@ def source(name: str, **changes: object) -> Source:
         uri=f"{name}.tif", digest=name * 64, row=0, col=0, height=1000, width=1000,
         stat=FileStat(device=0, inode=0, size=int(name) * 1000, mtime_ns=0, ctime_ns=0),
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def band(name: str, index: int, masking: Masking, **changes: object) -> Band:
@@ -60,7 +60,7 @@ def band(name: str, index: int, masking: Masking, **changes: object) -> Band:
         id=name, grid="g", tileset="t", index=index, dtype="uint8", policy=Policy.MEAN, fill=0,
         masking=masking,
     )  # fmt: skip
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 BY_BAND = Masking(source=MaskSource.BAND, tileset="m", is_partial=True)
@@ -118,18 +118,18 @@ def update(after: Asset, before: Asset = ASSET) -> AssetChange:
 def of_band(at: int, **changes: object) -> Change:
     def do(asset: Asset) -> Asset:
         bands = list(asset.bands)
-        bands[at] = replace(bands[at], **changes)  # type: ignore[arg-type]
+        bands[at] = replace(bands[at], **changes)
         return replace(asset, bands=tuple(bands))
 
     return do
 
 
 def of_asset(**changes: object) -> Change:
-    return lambda asset: replace(asset, **changes)  # type: ignore[arg-type]
+    return lambda asset: replace(asset, **changes)
 
 
 def of_geobox(**changes: object) -> Change:
-    moved = replace(GEOBOX, **changes)  # type: ignore[arg-type]
+    moved = replace(GEOBOX, **changes)
     return of_asset(grids=(Grid(name="g", geobox=moved),))
 
 
@@ -143,7 +143,7 @@ def of_sources(at: int, change: Callable[[tuple[Source, ...]], tuple[Source, ...
 
 
 def first(**changes: object) -> Callable[[tuple[Source, ...]], tuple[Source, ...]]:
-    return lambda sources: (replace(sources[0], **changes), *sources[1:])  # type: ignore[arg-type]
+    return lambda sources: (replace(sources[0], **changes), *sources[1:])
 
 
 def both(*changes: Change) -> Change:

@@ -6,7 +6,6 @@ import random
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rasterio.enums import ColorInterp
 from rasterio.env import get_gdal_config
 from rasterio.transform import Affine

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import ConflictError, ProtectedError

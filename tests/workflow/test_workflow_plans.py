@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from listener import Listener
+from msgspec.structs import replace
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import PlanError, ProtectedError, SourceError, StalePlanError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 import subprocess
@@ -69,9 +68,8 @@ def test_a_fill_that_equals_nothing_prints_as_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_value_is_frozen(values: dict[str, Any], name: str) -> None:
     value = values[name]
-    field = dataclasses.fields(value)[0].name
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        setattr(value, field, None)
+    with pytest.raises(AttributeError, match="immutable"):
+        setattr(value, value.__struct_fields__[0], None)
 
 
 def test_a_plan_prints_the_same_in_every_process(bench: Workbench) -> None:
