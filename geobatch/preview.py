@@ -36,6 +36,7 @@ from geobatch.resolve.tables import table_reader
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.spec.garbage import without_collecting
+from geobatch.spec.known import SpecCache
 from geobatch.spec.lint import mixed_types
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
@@ -87,6 +88,7 @@ def look(
     *,
     keep_going: bool,
     keep_project_prefix: bool = False,
+    cache: SpecCache | None = None,
 ) -> tuple[Preview, tuple[Failure, ...]]:
     """Return what the specs declare, resolved and not planned yet, and what could not be resolved.
 
@@ -95,6 +97,7 @@ def look(
         resolve: Resolves specs.
         keep_going: Whether assets whose sources fail are left out.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        cache: What spec files came to in earlier runs.
 
     Raises:
         SpecError: The specs are wrong.
@@ -103,7 +106,7 @@ def look(
     """
     failures: tuple[Failure, ...] = ()
     read = load if keep_going else validate
-    specs = read(paths, keep_project_prefix=keep_project_prefix)
+    specs = read(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     if keep_going:
         resolution, failures = salvage(specs, resolve)
     else:

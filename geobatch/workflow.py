@@ -80,6 +80,7 @@ def preview(
             resolve_all,
             keep_going=False,
             keep_project_prefix=options.keeps_project_prefix,
+            cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         if not is_store(store):
@@ -131,6 +132,7 @@ def apply(
             partial(resolve, workers=count, cache=cache, rehash=rehash),
             keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
+            cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
         shown = None

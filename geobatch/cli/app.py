@@ -113,7 +113,7 @@ def schema(context: typer.Context) -> int:
     """Print the JSON Schema of specs, for editors."""
     import json  # noqa: PLC0415
 
-    from geobatch.spec import schema as spec_schema  # noqa: PLC0415
+    from geobatch.spec.schema import schema as spec_schema  # noqa: PLC0415
 
     settings: Settings = context.obj
     settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))

@@ -13,7 +13,7 @@ from geobatch.spec.files import SCHEME, folder_of
 from geobatch.spec.imported import Imported, import_manifest, spec_of_flags
 from geobatch.spec.load import raise_all
 from geobatch.spec.project import Project
-from geobatch.spec.project_file import Projects
+from geobatch.spec.projects import Projects
 from geobatch.spec.upload import UploadFlags
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from geobatch.errors import Problem, SpecError
-from geobatch.spec import fmt_text, spec_files
+from geobatch.spec import spec_files
+from geobatch.spec.format import fmt_text
 from geobatch.spec.read import read
 
 

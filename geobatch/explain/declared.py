@@ -63,7 +63,11 @@ def find_declared(
             raise
 
     found, failures = look(
-        paths, resolve_some, keep_going=True, keep_project_prefix=keep_project_prefix
+        paths,
+        resolve_some,
+        keep_going=True,
+        keep_project_prefix=keep_project_prefix,
+        cache=cache,
     )
     troubles = {failure.id: errors[failure.id] for failure in failures}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}

@@ -15,7 +15,8 @@ from geobatch.model.geobox import ceil_div
 from geobatch.model.header import Header
 from geobatch.model.pin import CogLayout, Pin, Plane
 from geobatch.resolve.inspect import Inspected
-from geobatch.spec import ImageSpec, SourceFile, is_band_id, problem
+from geobatch.spec import ImageSpec, SourceFile, problem
+from geobatch.spec.names import is_band_id
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
 """How a reader gets the pixels: as they are decoded."""

@@ -13,7 +13,7 @@ from geobatch.errors import SourceError, SpecError
 from geobatch.model.records import Feature, Mixer, channels_of
 from geobatch.resolve.shards import Found
 from geobatch.spec import FeatureSpec, ImageSpec, Loc, TfrecordSpec, problem
-from geobatch.spec.values import is_band_id
+from geobatch.spec.names import is_band_id
 from geobatch.tfrecord.features import missing_feature
 
 KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}

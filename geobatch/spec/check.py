@@ -17,6 +17,7 @@ from geobatch.spec.manifest import (
     SourceManifest,
     TfrecordManifest,
 )
+from geobatch.spec.names import ASSET_ID
 from geobatch.spec.nouns import (
     BandSpec,
     FeatureSpec,
@@ -32,7 +33,7 @@ from geobatch.spec.nouns import (
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.table import TableManifest
-from geobatch.spec.values import ASSET_ID, without_project
+from geobatch.spec.values import without_project
 
 NOT_EXTERNAL = {
     "tiling": "its tiles are those of the COGs",

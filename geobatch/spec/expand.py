@@ -23,6 +23,7 @@ from geobatch.spec.files import (
     unusable,
 )
 from geobatch.spec.hints import listed, show
+from geobatch.spec.known import SpecCache
 from geobatch.spec.load import drafts, problem, raise_all
 from geobatch.spec.nouns import ImageSpec, Loc, SourceSpec, SpecSet
 from geobatch.spec.project import Place
@@ -82,17 +83,20 @@ def expand(spec: ImageSpec) -> Expansion:
     return expansion
 
 
-def validate(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> SpecSet:
+def validate(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+) -> SpecSet:
     """Load specs and find their files.
 
     Args:
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        cache: What files came to in earlier runs, and is told of this one.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
-    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix)
+    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
         if not _is_there(spec, folders[spec.path]):

@@ -14,6 +14,8 @@ from geobatch.spec.project import PROJECT_FILE, Place
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
+MAX_BYTES = 10 * 1024 * 1024
+"""Earth Engine's limit for a manifest file."""
 _BUCKETS = {
     "gs://": "https://storage.googleapis.com/{bucket}/{key}",
     "s3://": "https://{bucket}.s3.amazonaws.com/{key}",

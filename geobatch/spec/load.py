@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geobatch.errors import Problem, SpecError
-from geobatch.spec.alike import Memory
-from geobatch.spec.document import draft
-from geobatch.spec.files import folder_of
+from geobatch.spec.files import MAX_BYTES, folder_of
 from geobatch.spec.garbage import without_collecting
 from geobatch.spec.hints import show
+from geobatch.spec.known import Known, SpecCache
 from geobatch.spec.nouns import ImageSpec, SpecSet
 from geobatch.spec.project import PROJECT_FILE
-from geobatch.spec.project_file import Projects
-from geobatch.spec.read import MAX_BYTES, Reading
+from geobatch.spec.projects import Projects
+
+if TYPE_CHECKING:
+    from geobatch.spec.drafting import Drafting
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _OTHERS = frozenset({"geobatch.json", "zarr.json"})
@@ -24,7 +26,9 @@ _MIXER_KEYS = (b'"patchDimensions"', b'"patchesPerRow"', b'"totalPatches"')
 _MIXER_BYTES = 64 << 10
 
 
-def load(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> SpecSet:
+def load(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
@@ -34,48 +38,50 @@ def load(paths: Sequence[Path], *, keep_project_prefix: bool = False) -> SpecSet
     Args:
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        cache: What files came to in earlier runs, and is told of this one.
 
     Raises:
         SpecError: Something is wrong, or nothing is declared; carries every problem.
     """
-    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix)
+    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     raise_all(problems)
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
 
 
 @without_collecting()
 def drafts(
-    paths: Sequence[Path], *, keep_project_prefix: bool = False
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
 ) -> tuple[list[ImageSpec], list[Problem]]:
-    """Return every spec as far as it can be known, and every problem."""
-    projects = Projects(keeps_prefix=keep_project_prefix)
+    """Return every spec as far as it can be known, and every problem; arguments are `load`'s."""
+    known = Known(cache)
+    projects = Projects(keeps_prefix=keep_project_prefix, known=known)
+    drafting: Drafting | None = None
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
-    memories: dict[int, Memory] = {}
     for path in _files(paths, problems):
         project = projects.of(folder_of(str(path)))
-        # Documents that are alike share their project too.
-        memory = memories.setdefault(id(project), Memory())
         try:
             data = _bytes(path)
         except OSError as error:
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(_file_problem(path, "unreadable-file", message, None))
             continue
-        reading = Reading(data, path=str(path), memory=memory)
-        for found in reading:
-            if isinstance(found, ImageSpec):
-                specs.append(found)
-                continue
-            one = draft(found, path=str(path), project=project)
-            problems += one.problems
-            specs += one.specs
-            if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
-                memory.learn(reading.events, one.specs[0])
-            if one.collection is not None:
-                collections.append(one.collection)
-        problems += reading.problems
+        remembered = known.specs(str(path), data, project)
+        if remembered is not None:
+            specs += remembered
+            continue
+        if drafting is None:
+            # Reading needs much that a file known from before does not.
+            from geobatch.spec.drafting import Drafting  # noqa: PLC0415
+
+            drafting = Drafting()
+        made = drafting.file(data, path=str(path), project=project)
+        specs += made.specs
+        collections += made.collections
+        problems += made.problems
+        if made.is_plain:
+            known.learn_specs(str(path), data, made.specs, project)
     problems += projects.problems
     problems += _clashes(specs)
     problems += _claims(specs)

@@ -134,6 +134,10 @@ class Positions(Struct, frozen=True, kw_only=True):
         return (self.path, 1, 1)
 
 
+NOWHERE = Positions(path="", places={})
+"""The place of what stands in no file."""
+
+
 class ImageSpec(Compared, frozen=True, kw_only=True):
     """One asset as its document declares it; a table has no tilesets, nor what hangs on them."""
 
@@ -181,10 +185,15 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Whether deletion is refused."""
     moved_from: str | None = None
     """Id under which the asset may be published still."""
-    positions: Positions = Positions(path="", places={})
+    positions: Positions = NOWHERE
     """Where everything stands, for messages."""
     project: Project = NO_PROJECT
     """What holds for all specs of its project: where uris lead, and what does not warn."""
+
+    def __repr__(self) -> str:
+        said = (name for name in self.__struct_fields__ if name not in self.beside)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in said)
+        return f"ImageSpec({fields})"
 
     @property
     def path(self) -> str:

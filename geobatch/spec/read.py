@@ -13,12 +13,10 @@ from msgspec import Struct
 from geobatch.errors import Problem
 from geobatch.spec.alike import MAX_EVENTS, Memory
 from geobatch.spec.compose import Composer, Place, UnreadableError
+from geobatch.spec.files import MAX_BYTES
 from geobatch.spec.hints import show
 from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 from geobatch.spec.nouns import ImageSpec
-
-MAX_BYTES = 10 * 1024 * 1024
-"""Earth Engine's limit for a manifest file."""
 
 STRING = json.JSONDecoder()
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

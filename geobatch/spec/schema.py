@@ -6,10 +6,10 @@ from typing import Any
 
 from geobatch.spec.descriptions import descriptions
 from geobatch.spec.manifest import Manifest, Part
+from geobatch.spec.names import BAND_ID, PROPERTY_KEY
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.shape import to_camel
 from geobatch.spec.table import TableManifest
-from geobatch.spec.values import BAND_ID, PROPERTY_KEY
 
 
 def schema() -> dict[str, Any]:

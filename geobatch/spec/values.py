@@ -13,16 +13,12 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.model.asset import Kind, Policy
 from geobatch.spec.hints import did_you_mean, kind_of, show
+from geobatch.spec.names import ASSET_ID, BAND_ID, PROPERTY_KEY, RESERVED_BANDS
 
-ASSET_ID = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,9}$"
-BAND_ID = r"^[A-Za-z0-9_-]+$"
-PROPERTY_KEY = r"^([A-Za-z0-9_]{1,110}|system:[a-z_]{1,103})$"
 TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?)?",
     re.ASCII,
 )
-RESERVED_BANDS = ("x", "y", "spatial_ref")
-"""Names that the coordinate arrays beside the bands bear."""
 DATA_TYPES = {
     "INT8": "int8", "UINT8": "uint8", "INT16": "int16", "UINT16": "uint16", "INT32": "int32",
     "UINT32": "uint32", "INT64": "int64", "UINT64": "uint64", "FLOAT": "float32",
@@ -191,12 +187,6 @@ def without_project(name: str) -> str:
 def _check_name(value: str) -> str:
     check_asset_id(without_project(value))
     return value
-
-
-def is_band_id(value: str) -> bool:
-    """Return whether a text may name a band."""
-    is_name = re.fullmatch(BAND_ID, value) and not value.endswith("\n")
-    return bool(is_name) and value not in RESERVED_BANDS
 
 
 def _check_band_id(value: str) -> str:

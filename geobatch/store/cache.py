@@ -1,4 +1,4 @@
-"""What geobatch remembers between runs: looks at sources, block tables, and bands made before."""
+"""What geobatch remembers between runs: specs, looks at sources, block tables, finished bands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from geobatch.store.tilestore import IDENTITY
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
 
-_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS = range(6)
+_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC = range(7)
 _START = struct.Struct("<QQQqqq32s32sBH")
 
 
@@ -113,6 +113,15 @@ class SourceCache:
     def put_crs(self, name: str, crs: str) -> None:
         """Remember which CRS stands for a name."""
         self._file.put(_NAMED_CRS, name.encode("utf-8", "surrogatepass"), crs.encode())
+
+    def get_spec(self, path: str) -> bytes | None:
+        """Return what was remembered of a spec file, by absolute path, or None."""
+        key = os.fsencode(path)
+        return self._file.get(_SPEC, [key]).get(key)
+
+    def put_spec(self, path: str, value: bytes) -> None:
+        """Remember what a spec file came to; its last state alone."""
+        self._file.put(_SPEC, os.fsencode(path), value)
 
     def get_bands(self, fingerprints: Iterable[Digest]) -> dict[Digest, str]:
         """Return the JSON that was remembered of bands, by pyramid fingerprint.

@@ -103,6 +103,17 @@ def test_a_changed_source_needs_no_projection_library_again(tmp_path: Path) -> N
     assert "pyproj" not in names
 
 
+def test_specs_known_from_before_are_not_read_again(tmp_path: Path) -> None:
+    spec = Path(shutil.copy(SPECS / "landcover.yaml", tmp_path))
+    spec.write_text(spec.read_text().replace("data/", f"{SPECS / 'data'}/"))
+    (tmp_path / "geobatch.yaml").write_text("silence: [categorical-mean]\n")
+    assert "yaml" in imported(["apply", str(spec)], tmp_path)
+    for argv in (["plan", str(spec)], ["apply", str(spec)], ["status", str(spec)]):
+        assert "yaml" not in imported(argv, tmp_path)
+    spec.write_text(f"# edited\n{spec.read_text()}")
+    assert "yaml" in imported(["plan", str(spec)], tmp_path)
+
+
 def geobatch_ids(folder: Path) -> list[str]:
     """Return the ids of the published assets."""
     from geobatch import open_store  # noqa: PLC0415 - the other tests of this module count imports

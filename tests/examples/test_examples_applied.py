@@ -13,7 +13,8 @@ import rasterio
 import tensorflow as tf
 import zarr
 
-from geobatch.spec import fmt_text, validate
+from geobatch.spec import validate
+from geobatch.spec.format import fmt_text
 from geobatch.workflow import apply, plan
 
 SPECS = Path(__file__).parents[2] / "specs"

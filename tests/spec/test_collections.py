@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from geobatch.errors import Problem, SpecError
 from geobatch.model.asset import Policy
-from geobatch.spec import ImageSpec, SourceSpec, expand, fmt_text, load, problem, schema, validate
+from geobatch.spec import ImageSpec, SourceSpec, expand, load, problem, validate
+from geobatch.spec.format import fmt_text
+from geobatch.spec.schema import schema
 
 RULE = """\
 kind: image_collection

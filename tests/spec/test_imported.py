@@ -20,10 +20,10 @@ from geobatch.spec import (
     MaskBandSpec,
     SourceSpec,
     TilesetSpec,
-    fmt_text,
     load,
 )
 from geobatch.spec.document import draft
+from geobatch.spec.format import fmt_text
 from geobatch.spec.imported import import_manifest
 from geobatch.spec.project import Project
 from geobatch.spec.read import read

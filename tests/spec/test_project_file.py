@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from geobatch.errors import Problem, SpecError
-from geobatch.spec import expand, fmt_text, lint, load, spec_files, validate
+from geobatch.spec import expand, lint, load, spec_files, validate
+from geobatch.spec.format import fmt_text
 
 MANIFEST = """\
 {

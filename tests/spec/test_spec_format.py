@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geobatch.errors import SpecError
-from geobatch.spec import fmt_text, load
+from geobatch.spec import load
+from geobatch.spec.format import fmt_text
 
 MESSY = """\
 # yaml-language-server: $schema=../schema/geobatch.v1.json

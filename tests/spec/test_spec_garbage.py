@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from geobatch.errors import Problem, SpecError
-from geobatch.spec import SpecSet, fmt_text, validate
+from geobatch.spec import SpecSet, validate
+from geobatch.spec.format import fmt_text
 
 VALID = """\
 # yaml-language-server: $schema=../schema/geobatch.v1.json

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from geobatch.errors import SpecError
-from geobatch.spec import load, schema
+from geobatch.spec import load
+from geobatch.spec.schema import schema
 
 COMMITTED = Path(__file__).parents[2] / "schema" / "geobatch.v1.json"
 DESIGN = """\

@@ -13,7 +13,9 @@ import yaml
 from geobatch.errors import SpecError
 from geobatch.model.asset import Kind
 from geobatch.model.table import ColumnType
-from geobatch.spec import ImageSpec, expand, fmt_text, load, schema, validate
+from geobatch.spec import ImageSpec, expand, load, validate
+from geobatch.spec.format import fmt_text
+from geobatch.spec.schema import schema
 
 MANIFEST: dict[str, Any] = {
     "name": "projects/p/assets/samples/a",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from geobatch.spec import SpecSet, fmt_text, validate
+from geobatch.spec import SpecSet, validate
+from geobatch.spec.format import fmt_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "specs.md").read_text(encoding="utf-8")
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)

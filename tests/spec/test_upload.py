@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.spec import ImageSpec, fmt_text, load
+from geobatch.spec import ImageSpec, load
+from geobatch.spec.format import fmt_text
 from geobatch.spec.imported import spec_of_flags
 from geobatch.spec.upload import FlagError, UploadFlags, upload_manifest
 

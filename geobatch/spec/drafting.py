@@ -1,0 +1,61 @@
+"""Spec files to drafts, one after the other: documents that are alike are judged once."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from geobatch.errors import Problem
+from geobatch.spec.alike import Memory
+from geobatch.spec.document import draft
+from geobatch.spec.nouns import ImageSpec
+from geobatch.spec.project import Project
+from geobatch.spec.read import Reading
+
+
+class FileDraft(Struct, kw_only=True):
+    """What a spec file declares, as far as its problems let it be known."""
+
+    specs: list[ImageSpec] = field(default_factory=list)
+    """Every image and table, those of collections too."""
+    collections: list[ImageSpec] = field(default_factory=list)
+    """Bear the ids and the places of collections."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the bytes of the file alone say what it declares, and all is well."""
+        return not self.collections and not self.problems
+
+
+class Drafting:
+    """Reads the files of one load."""
+
+    def __init__(self) -> None:
+        self._memories: dict[int, Memory] = {}
+
+    def file(self, data: bytes, *, path: str, project: Project) -> FileDraft:
+        """Read the bytes of a spec file.
+
+        Args:
+            data: The bytes, one more than allowed at most.
+            path: The file, as the user named it.
+            project: What holds for all specs of its project; as long as this object lives.
+        """
+        # Documents that are alike share their project too.
+        memory = self._memories.setdefault(id(project), Memory())
+        made = FileDraft()
+        reading = Reading(data, path=path, memory=memory)
+        for found in reading:
+            if isinstance(found, ImageSpec):
+                made.specs.append(found)
+                continue
+            one = draft(found, path=path, project=project)
+            made.problems += one.problems
+            made.specs += one.specs
+            if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
+                memory.learn(reading.events, one.specs[0])
+            if one.collection is not None:
+                made.collections.append(one.collection)
+        made.problems += reading.problems
+        return made

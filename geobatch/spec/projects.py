@@ -1,0 +1,64 @@
+"""Finds project files: the nearest `geobatch.yaml`, beside specs or above them, holds for them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from geobatch.errors import Problem
+from geobatch.spec.known import Known
+from geobatch.spec.project import PROJECT_FILE, Project
+
+
+class Projects(Struct, kw_only=True):
+    """The project files of one load, each read once."""
+
+    keeps_prefix: bool = False
+    """Whether prefixes are kept, whatever the files say."""
+    known: Known = field(default_factory=Known)
+    """What files came to before."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong with the files."""
+    _found: dict[Path, Project] = field(default_factory=dict)
+
+    def of(self, folder: Path) -> Project:
+        """Return what holds for specs in an absolute folder."""
+        if folder not in self._found:
+            file = folder / PROJECT_FILE
+            if os.path.isfile(file):  # noqa: PTH113 - a folder that may not be searched holds none
+                said = self._read(file)
+                self._found[folder] = replace(
+                    said,
+                    path=os.path.relpath(file),
+                    keeps_prefix=self.keeps_prefix or said.keeps_prefix,
+                )
+            elif folder.parent == folder:
+                self._found[folder] = Project(keeps_prefix=self.keeps_prefix)
+            else:
+                self._found[folder] = self.of(folder.parent)
+        return self._found[folder]
+
+    def _read(self, file: Path) -> Project:
+        path = os.path.relpath(file)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            message = f"cannot read the file: {error.strerror}"
+            self.problems.append(
+                Problem(path=path, line=1, column=1, rule="unreadable-file", message=message)
+            )
+            return Project()
+        known = self.known.project(str(file), data)
+        if known is not None:
+            return known
+        # Judging needs much that a file known from before does not.
+        from geobatch.spec.project_file import read_project  # noqa: PLC0415
+
+        made, problems = read_project(data, path=path, folder=file.parent)
+        self.problems += problems
+        if not problems:
+            self.known.learn_project(str(file), data, made)
+        return made
