@@ -11,7 +11,8 @@ from geobatch.cli.explain_commands import diff, status, why
 from geobatch.cli.export_command import export
 from geobatch.cli.listing import info, log, ls, show
 from geobatch.cli.manifest_commands import import_manifests, new
-from geobatch.cli.plan_commands import apply, keep_project_prefix_option, paths_argument, plan
+from geobatch.cli.options import keep_project_prefix_option, paths_argument
+from geobatch.cli.plan_commands import apply, plan
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.words import count_text
 
@@ -19,7 +20,7 @@ from geobatch.cli.words import count_text
 class _InOrder(click.Group):
     """Lists its commands as they were added."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         return list(self.commands)
 
 

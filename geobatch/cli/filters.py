@@ -12,29 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from geobatch.cli.options import LONGITUDE_LATITUDE
+
 if TYPE_CHECKING:
     from geobatch.model.geobox import Bounds
     from geobatch.model.listing import Row
-
-LONGITUDE_LATITUDE = "EPSG:4326"
-
-since_option = click.option("--since", metavar="TIME", help="Only assets that last past this time.")
-until_option = click.option("--until", metavar="TIME", help="Only assets that start before it.")
-property_option = click.option(
-    "--property",
-    "properties",
-    metavar="TEST",
-    multiple=True,
-    help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell.",
-)
-bounds_option = click.option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box.")
-bounds_crs_option = click.option(
-    "--bounds-crs",
-    metavar="CRS",
-    default=LONGITUDE_LATITUDE,
-    show_default=True,
-    help="What --bounds is in; x comes first.",
-)
 
 _TEST = re.compile(r"([A-Za-z0-9_:]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.filters import (
+from geobatch.cli.options import (
+    at_option,
     bounds_crs_option,
     bounds_option,
-    parse_filter,
     property_option,
     since_option,
     until_option,
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from contextlib import closing
 
     from geobatch.store.tilestore import TileStore
-
-at_option = click.option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N.")
 
 
 @click.command(epilog=EPILOG)
@@ -47,6 +45,7 @@ def ls(
     at: str | None,
 ) -> Exit:
     """List the published assets."""
+    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import asset_json, asset_row, found_assets  # noqa: PLC0415
     from geobatch.cli.words import columns  # noqa: PLC0415
 
@@ -94,6 +93,7 @@ def info(
     at: str | None,
 ) -> Exit:
     """Describe an asset: grids, levels, bands; or the store; or all that pass the filters."""
+    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import (  # noqa: PLC0415
         asset_json,
         asset_lines,

@@ -8,7 +8,7 @@ import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.listing import no_asset, reading
-from geobatch.cli.plan_commands import keep_project_prefix_option
+from geobatch.cli.options import keep_project_prefix_option
 from geobatch.cli.settings import EPILOG, Settings
 
 

@@ -7,48 +7,16 @@ from pathlib import Path
 import click
 
 from geobatch.cli.exits import Exit
+from geobatch.cli.options import (
+    keep_project_prefix_option,
+    max_delete_option,
+    paths_argument,
+    prune_option,
+    rehash_option,
+    replace_option,
+    select_option,
+)
 from geobatch.cli.settings import EPILOG, Settings
-
-# Paths are not checked here: loading says it of every file, with its place.
-paths_argument = click.argument(
-    "paths",
-    metavar="SPECS...",
-    nargs=-1,
-    required=True,
-    type=Path,
-    help="Spec files, or folders of them.",
-)
-paths_or_plan_argument = click.argument(
-    "paths",
-    metavar="SPECS|PLAN...",
-    nargs=-1,
-    required=True,
-    type=Path,
-    help="Spec files, or folders of them; or one saved plan.",
-)
-keep_project_prefix_option = click.option(
-    "--keep-project-prefix",
-    is_flag=True,
-    help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
-)
-rehash_option = click.option(
-    "--rehash", is_flag=True, help="Read every source, whatever its time stamps say."
-)
-select_option = click.option(
-    "--select",
-    metavar="GLOB",
-    multiple=True,
-    help="Only these assets; also state:new and state:modified.",
-)
-replace_option = click.option(
-    "--replace", metavar="GLOB", multiple=True, help="Compute these anew though nothing changed."
-)
-prune_option = click.option(
-    "--prune", is_flag=True, help="Delete assets that these specs declare no more."
-)
-max_delete_option = click.option(
-    "--max-delete", metavar="N", help="How many may go: 3 or 25%.  [default: 20%]"
-)
 
 
 @click.command(epilog=EPILOG)
@@ -92,7 +60,14 @@ def plan(
 
 
 @click.command(epilog=EPILOG)
-@paths_or_plan_argument
+@click.argument(
+    "paths",
+    metavar="SPECS|PLAN...",
+    nargs=-1,
+    required=True,
+    type=Path,
+    help="Spec files, or folders of them; or one saved plan.",
+)
 @rehash_option
 @select_option
 @replace_option

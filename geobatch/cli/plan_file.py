@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from geobatch.cli.filters import LONGITUDE_LATITUDE
+from geobatch.cli.options import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import Inputs, differences
