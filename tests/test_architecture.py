@@ -64,7 +64,7 @@ LIBRARIES = {
     "numcodecs": {"store"},
     "zarr": {"store", "reading"},
     "rich": {"cli"},
-    "typer": {"cli"},
+    "click": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
 }

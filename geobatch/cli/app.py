@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.explain_commands import diff, status, why
 from geobatch.cli.export_command import export
 from geobatch.cli.listing import info, log, ls, show
-from geobatch.cli.manifest_commands import import_manifests, new_image
-from geobatch.cli.plan_commands import KeepProjectPrefix, Paths, apply, plan
-from geobatch.cli.settings import Settings
+from geobatch.cli.manifest_commands import import_manifests, new
+from geobatch.cli.options import keep_project_prefix_option, paths_argument
+from geobatch.cli.plan_commands import apply, plan
+from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.words import count_text
 
-_EPILOG = (
-    "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
-    "lines, -j N for the number of workers, -q and -v."
-)
 
-app = typer.Typer(
-    name="geobatch",
-    help="Raster assets from reviewed specs: only what changed is rebuilt.",
-    epilog=_EPILOG,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+class _InOrder(click.Group):
+    """Lists its commands as they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        return list(self.commands)
 
 
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as installed  # noqa: PLC0415
+def _print_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version  # noqa: PLC0415
 
         settings: Settings = context.obj
-        settings.output.line(f"geobatch {installed('geobatch')}")
-        settings.output.record("version", version=installed("geobatch"))
-        raise typer.Exit
+        settings.output.line(f"geobatch {version('geobatch')}")
+        settings.output.record("version", version=version("geobatch"))
+        context.exit()
 
 
-@app.command(epilog=_EPILOG)
-def init(context: typer.Context) -> int:
+@click.group(cls=_InOrder, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def app() -> None:
+    """Raster assets from reviewed specs: only what changed is rebuilt."""
+
+
+@app.command(epilog=EPILOG)
+@click.pass_obj
+def init(settings: Settings) -> Exit:
     """Make an empty store; `apply` does so by itself."""
     from geobatch.store.tilestore import IDENTITY, TileStore  # noqa: PLC0415
 
-    settings: Settings = context.obj
     is_new = not (settings.store / IDENTITY).exists()
     store = TileStore.create(settings.store)
     store.close()
@@ -61,15 +61,15 @@ def init(context: typer.Context) -> int:
     return Exit.OK
 
 
-@app.command(epilog=_EPILOG)
-def validate(
-    context: typer.Context, paths: Paths, *, keep_project_prefix: KeepProjectPrefix = False
-) -> int:
+@app.command(epilog=EPILOG)
+@paths_argument
+@keep_project_prefix_option
+@click.pass_obj
+def validate(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
     """Check specs, and that their files are there."""
     from geobatch.spec import lint  # noqa: PLC0415
     from geobatch.spec import validate as validate_specs  # noqa: PLC0415
 
-    settings: Settings = context.obj
     specs = validate_specs(paths, keep_project_prefix=keep_project_prefix).specs
     settings.output.warn(lint(specs))
     files = len({spec.path for spec in specs})
@@ -80,19 +80,14 @@ def validate(
     return Exit.OK
 
 
-@app.command(epilog=_EPILOG)
-def fmt(
-    context: typer.Context,
-    paths: Paths,
-    *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit 1 if a file would change.")
-    ] = False,
-) -> int:
+@app.command(epilog=EPILOG)
+@paths_argument
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if a file would change.")
+@click.pass_obj
+def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
     """Write specs in the canonical form; comments stay."""
     from geobatch.cli.rewriting import formatted_files, rewrite  # noqa: PLC0415
 
-    settings: Settings = context.obj
     # Every file is read before the first is written: an error in one leaves all as they were.
     files = formatted_files(paths)
     changed = [(path, after) for path, before, after in files if before != after]
@@ -108,22 +103,20 @@ def fmt(
     return Exit.ERROR if check and changed else Exit.OK
 
 
-@app.command(epilog=_EPILOG)
-def schema(context: typer.Context) -> int:
+@app.command(epilog=EPILOG)
+@click.pass_obj
+def schema(settings: Settings) -> Exit:
     """Print the JSON Schema of specs, for editors."""
     import json  # noqa: PLC0415
 
     from geobatch.spec.schema import schema as spec_schema  # noqa: PLC0415
 
-    settings: Settings = context.obj
     settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
     settings.output.record("schema", schema=spec_schema())
     return Exit.OK
 
 
-app.command("import", epilog=_EPILOG)(import_manifests)
-_new = typer.Typer(help="Write a new spec.", no_args_is_help=True, rich_markup_mode=None)
-_new.command("image", epilog=_EPILOG)(new_image)
-app.add_typer(_new, name="new")
-for _command in (plan, apply, ls, info, show, log, diff, status, why, export):
-    app.command(epilog=_EPILOG)(_command)
+for _command in (
+    import_manifests, plan, apply, ls, info, show, log, diff, status, why, export, new,
+):  # fmt: skip
+    app.add_command(_command)

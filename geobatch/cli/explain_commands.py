@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.listing import reading
-from geobatch.cli.plan_commands import KeepProjectPrefix
-from geobatch.cli.settings import Settings
+from geobatch.cli.options import keep_project_prefix_option
+from geobatch.cli.settings import EPILOG, Settings
 
 
+@click.command(epilog=EPILOG)
+@click.argument("a", help="A commit, ASSET@COMMIT, or an asset of the head.")
+@click.argument("b", required=False, help="Likewise; by default the head.")
+@click.option("--stats", is_flag=True, help="Compare values too, of the tiles that differ.")
+@click.option(
+    "--level", metavar="N", type=click.IntRange(min=0), help="Level of --stats.  [default: 0]"
+)
+@click.option("--tiles", is_flag=True, help="List the tiles that differ.")
+@click.option("--exit-code", is_flag=True, help="Exit 1 if anything differs.")
+@click.pass_obj
 def diff(
-    context: typer.Context,
-    a: Annotated[
-        str, typer.Argument(metavar="A", help="A commit, ASSET@COMMIT, or an asset of the head.")
-    ],
-    b: Annotated[
-        str | None,
-        typer.Argument(metavar="[B]", help="Likewise; by default the head.", show_default=False),
-    ] = None,
+    settings: Settings,
+    a: str,
+    b: str | None,
     *,
-    stats: Annotated[
-        bool, typer.Option("--stats", help="Compare values too, of the tiles that differ.")
-    ] = False,
-    level: Annotated[
-        int | None, typer.Option("--level", min=0, help="Level of --stats.  [default: 0]")
-    ] = None,
-    tiles: Annotated[bool, typer.Option("--tiles", help="List the tiles that differ.")] = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
-    ] = False,
-) -> int:
+    stats: bool,
+    level: int | None,
+    tiles: bool,
+    exit_code: bool,
+) -> Exit:
     """Compare two commits, or two assets, by tile and by value."""
     import time  # noqa: PLC0415
 
@@ -42,9 +40,8 @@ def diff(
     from geobatch.explain.target import find_targets  # noqa: PLC0415
     from geobatch.store.cache import SourceCache  # noqa: PLC0415
 
-    settings: Settings = context.obj
     if level is not None and not stats:
-        raise typer.BadParameter("`--level` is about `--stats`, which is not given")
+        raise click.BadParameter("`--level` is about `--stats`, which is not given")
     started = time.perf_counter()
     with reading(settings) as store, SourceCache.borrowed(settings.store) as cache:
         found = compare(store, *find_targets(store, a, b), tables=cache.get_table)
@@ -69,28 +66,24 @@ def diff(
     return Exit.ERROR if exit_code and not found.is_empty else Exit.OK
 
 
-def status(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[SPECS]",
-            help="Spec files, or folders of them; none for the store alone.",
-            show_default=False,
-            readable=False,  # loading says it of every file, with its place
-        ),
-    ] = None,
-    *,
-    keep_project_prefix: KeepProjectPrefix = False,
-) -> int:
+@click.command(epilog=EPILOG)
+@click.argument(
+    "paths",
+    metavar="[SPECS]...",
+    nargs=-1,
+    type=Path,
+    help="Spec files, or folders of them; none for the store alone.",
+)
+@keep_project_prefix_option
+@click.pass_obj
+def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
     """Say how the store stands to specs and sources; changes nothing."""
     from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
-    settings: Settings = context.obj
     found = find_status(
         settings.store,
-        paths or (),
+        paths,
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
     )
@@ -100,36 +93,38 @@ def status(
     return Exit.OK
 
 
+@click.command(epilog=EPILOG)
+@click.argument("asset", help="Asset id.")
+@click.argument(
+    "paths",
+    metavar="[SPECS]...",
+    nargs=-1,
+    type=Path,
+    help="Spec files, or folders of them, to say what the next apply would do.",
+)
+@click.option("--tile", metavar="LEVEL/ROW/COL", help="One tile.")
+@click.option("--band", metavar="NAME", help="One band.")
+@keep_project_prefix_option
+@click.pass_obj
 def why(
-    context: typer.Context,
-    asset: Annotated[str, typer.Argument(help="Asset id.")],
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[SPECS]",
-            help="Spec files, or folders of them, to say what the next apply would do.",
-            show_default=False,
-            readable=False,
-        ),
-    ] = None,
+    settings: Settings,
+    asset: str,
+    paths: tuple[Path, ...],
     *,
-    tile: Annotated[
-        str | None, typer.Option("--tile", metavar="LEVEL/ROW/COL", help="One tile.")
-    ] = None,
-    band: Annotated[str | None, typer.Option("--band", help="One band.")] = None,
-    keep_project_prefix: KeepProjectPrefix = False,
-) -> int:
+    tile: str | None,
+    band: str | None,
+    keep_project_prefix: bool,
+) -> Exit:
     """Say what a tile came from, when it last changed, and what the next apply does with it."""
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.origin import TilePlace  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
 
-    settings: Settings = context.obj
     place = None
     if tile is not None:
         parts = tile.split("/")
         if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-            raise typer.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
+            raise click.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
         level, row, col = map(int, parts)
         place = TilePlace(level=level, row=row, col=col)
     found = explain(
@@ -137,7 +132,7 @@ def why(
         asset,
         place=place,
         band=band,
-        paths=paths or (),
+        paths=paths,
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
     )

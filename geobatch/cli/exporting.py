@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from msgspec import Struct
 from typing import Any
 
-import typer
-from msgspec import Struct
+import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.export_view import export_json, export_lines
@@ -53,7 +53,7 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     """Export an asset.
 
     Raises:
-        typer.BadParameter: A text of the command line is wrong.
+        click.BadParameter: A text of the command line is wrong.
         GeobatchError: It cannot be exported.
     """
     asset_id, _, commit = asked.asset.partition("@")
@@ -63,11 +63,11 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     if is_cog and (asked.options or asked.format_options is not None):
         given = [f"--{name.replace('_', '-')}" for name in asked.options]
         first = given[0] if given else "--format-options"
-        raise typer.BadParameter(f"`{first}` is an option of `--format tfrecord`")
+        raise click.BadParameter(f"`{first}` is an option of `--format tfrecord`")
     dimensions = asked.file_dimensions
     sides = None if dimensions is None else _sides("file_dimensions", dimensions)
     if sides is not None and not is_cog:
-        raise typer.BadParameter("`--file-dimensions` is an option of `--format cog`")
+        raise click.BadParameter("`--file-dimensions` is an option of `--format cog`")
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
     workers = settings.workers or default_workers()
@@ -125,7 +125,7 @@ def _say(
 def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
     """Refuse what a table has not."""
     if is_cog:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"`{asked.asset}` is a table, which has no pixels: `--format tfrecord`"
         )
     given = {"--bands": asked.bands, "--level": asked.level, "--region": asked.region}
@@ -133,7 +133,7 @@ def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
     given |= {"--format-options": asked.format_options}
     for name, value in given.items():
         if value:
-            raise typer.BadParameter(f"`{name}` has no effect on a table")
+            raise click.BadParameter(f"`{name}` has no effect on a table")
 
 
 def _options(asked: Asked) -> TFRecordOptions:
@@ -143,9 +143,9 @@ def _options(asked: Asked) -> TFRecordOptions:
         try:
             given = json.loads(asked.format_options)
         except ValueError as error:
-            raise typer.BadParameter(f"`--format-options` is not JSON: {error}") from None
+            raise click.BadParameter(f"`--format-options` is not JSON: {error}") from None
         if not isinstance(given, dict):
-            raise typer.BadParameter("`--format-options` is a JSON object, in braces")
+            raise click.BadParameter("`--format-options` is a JSON object, in braces")
     typed = dict(asked.options)
     for name in ("patch_dimensions", "kernel_size"):
         if name in typed:
@@ -154,7 +154,7 @@ def _options(asked: Asked) -> TFRecordOptions:
         typed["tensor_depths"] = dict(map(_depth, typed["tensor_depths"]))
     for name in typed:
         if name in given or camel(name) in given:
-            raise typer.BadParameter(
+            raise click.BadParameter(
                 f"`--{name.replace('_', '-')}` stands in `--format-options` too"
             )
     return parse_options({**given, **typed})
@@ -163,7 +163,7 @@ def _options(asked: Asked) -> TFRecordOptions:
 def _sides(name: str, text: str) -> tuple[int, int]:
     parts = text.split(",")
     if len(parts) > 2 or not all(_is_whole(part) for part in parts):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"`--{name.replace('_', '-')}` needs width and height, such as `256,256`, got `{text}`"
         )
     return (int(parts[0]), int(parts[-1]))
@@ -172,7 +172,7 @@ def _sides(name: str, text: str) -> tuple[int, int]:
 def _depth(text: str) -> tuple[str, int]:
     name, _, depth = text.rpartition("=")
     if not name or not _is_whole(depth):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"`--tensor-depths` needs NAME=N, such as `series=12`, got `{text}`"
         )
     return name, int(depth)
@@ -188,7 +188,7 @@ def _region(text: str) -> Bounds:
     except ValueError:
         left = bottom = right = top = 0.0
     if not (left < right and bottom < top):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"`--region` needs XMIN,YMIN,XMAX,YMAX with the smaller first, got `{text}`"
         )
     return (left, bottom, right, top)

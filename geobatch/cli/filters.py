@@ -6,39 +6,17 @@ import math
 import operator
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
 from msgspec import Struct
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from geobatch.cli.options import LONGITUDE_LATITUDE
 
 if TYPE_CHECKING:
     from geobatch.model.geobox import Bounds
     from geobatch.model.listing import Row
-
-Since = Annotated[
-    str | None,
-    typer.Option("--since", metavar="TIME", help="Only assets that last past this time."),
-]
-Until = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Only assets that start before it.")
-]
-Properties = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--property",
-        metavar="TEST",
-        help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell.",
-    ),
-]
-BoundsText = Annotated[
-    str | None,
-    typer.Option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box."),
-]
-BoundsCrs = Annotated[
-    str, typer.Option("--bounds-crs", metavar="CRS", help="What --bounds is in; x comes first.")
-]
-LONGITUDE_LATITUDE = "EPSG:4326"
 
 _TEST = re.compile(r"([A-Za-z0-9_:]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
@@ -118,23 +96,23 @@ def parse_filter(
     *,
     since: str | None,
     until: str | None,
-    properties: Sequence[str] | None,
+    properties: Sequence[str],
     bounds: str | None,
     crs: str,
 ) -> Filter:
     """Return the filter that some options spell.
 
     Raises:
-        typer.BadParameter: One of them is malformed.
+        click.BadParameter: One of them is malformed.
     """
     first = None if since is None else _time(since, "--since")
     last = None if until is None else _time(until, "--until")
     if first is not None and last is not None and _order(first) >= _order(last):
-        raise typer.BadParameter(f"`--until {until}` is not after `--since {since}`")
+        raise click.BadParameter(f"`--until {until}` is not after `--since {since}`")
     return Filter(
         since=first,
         until=last,
-        tests=tuple(_test(text) for text in properties or ()),
+        tests=tuple(_test(text) for text in properties),
         bounds=None if bounds is None else _bounds(bounds, crs),
         crs=crs,
     )
@@ -145,7 +123,7 @@ def _time(text: str, option: str) -> str:
         found = datetime.fromisoformat(text)
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"{option}: `{text}` is no time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
         ) from None
     return found.isoformat().replace("+00:00", "Z")
@@ -158,7 +136,7 @@ def _order(time: str) -> tuple[str, str]:
 def _test(text: str) -> Test:
     match = _TEST.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--property: `{text}` is no condition; write `cloud<20` or `tile=T32TMN`"
         )
     return Test(key=match[1], sign=match[2], text=match[3])
@@ -167,10 +145,10 @@ def _test(text: str) -> Test:
 def _bounds(text: str, crs: str) -> Bounds:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 4 or not all(map(_NUMBER.fullmatch, parts)):
-        raise typer.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
+        raise click.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
     left, bottom, right, top = map(float, parts)
     if bottom > top or (left > right and not _is_geographic(crs)):
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"--bounds: `{text}` spans nothing; expected left,bottom,right,top"
         )
     return (left, bottom, right, top)
@@ -191,7 +169,7 @@ def _is_geographic(crs: str) -> bool:
     try:
         return is_geographic(crs)
     except ValueError as error:
-        raise typer.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
+        raise click.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
 
 
 def _meets(row: Row, box: Bounds, crs: str) -> bool:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.filters import (
-    LONGITUDE_LATITUDE,
-    BoundsCrs,
-    BoundsText,
-    Properties,
-    Since,
-    Until,
-    parse_filter,
+from geobatch.cli.options import (
+    at_option,
+    bounds_crs_option,
+    bounds_option,
+    property_option,
+    since_option,
+    until_option,
 )
-from geobatch.cli.settings import Settings
+from geobatch.cli.settings import EPILOG, Settings
 from geobatch.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -24,28 +23,32 @@ if TYPE_CHECKING:
 
     from geobatch.store.tilestore import TileStore
 
-At = Annotated[
-    str | None,
-    typer.Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
-]
 
-
+@click.command(epilog=EPILOG)
+@click.argument("prefix", default="", help="Only assets whose id begins so.")
+@since_option
+@until_option
+@property_option
+@bounds_option
+@bounds_crs_option
+@at_option
+@click.pass_obj
 def ls(
-    context: typer.Context,
-    prefix: Annotated[str, typer.Argument(help="Only assets whose id begins so.")] = "",
+    settings: Settings,
+    prefix: str,
     *,
-    since: Since = None,
-    until: Until = None,
-    properties: Properties = None,
-    bounds: BoundsText = None,
-    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
-    at: At = None,
-) -> int:
+    since: str | None,
+    until: str | None,
+    properties: tuple[str, ...],
+    bounds: str | None,
+    bounds_crs: str,
+    at: str | None,
+) -> Exit:
     """List the published assets."""
+    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import asset_json, asset_row, found_assets  # noqa: PLC0415
     from geobatch.cli.words import columns  # noqa: PLC0415
 
-    settings: Settings = context.obj
     shown = parse_filter(
         since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
     )
@@ -65,23 +68,32 @@ def ls(
     return Exit.OK
 
 
+@click.command(epilog=EPILOG)
+@click.argument(
+    "asset",
+    default="",
+    help="Asset id; none for the store itself. With filters, how the ids begin.",
+)
+@since_option
+@until_option
+@property_option
+@bounds_option
+@bounds_crs_option
+@at_option
+@click.pass_obj
 def info(
-    context: typer.Context,
-    asset: Annotated[
-        str,
-        typer.Argument(
-            help="Asset id; none for the store itself. With filters, how the ids begin."
-        ),
-    ] = "",
+    settings: Settings,
+    asset: str,
     *,
-    since: Since = None,
-    until: Until = None,
-    properties: Properties = None,
-    bounds: BoundsText = None,
-    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
-    at: At = None,
-) -> int:
+    since: str | None,
+    until: str | None,
+    properties: tuple[str, ...],
+    bounds: str | None,
+    bounds_crs: str,
+    at: str | None,
+) -> Exit:
     """Describe an asset: grids, levels, bands; or the store; or all that pass the filters."""
+    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import (  # noqa: PLC0415
         asset_json,
         asset_lines,
@@ -90,7 +102,6 @@ def info(
         store_lines,
     )
 
-    settings: Settings = context.obj
     shown = parse_filter(
         since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
     )
@@ -122,19 +133,17 @@ def info(
     return Exit.OK
 
 
-def show(
-    context: typer.Context,
-    asset: Annotated[str, typer.Argument(help="Asset id, or the file of a plan.")],
-    *,
-    at: At = None,
-) -> int:
+@click.command(epilog=EPILOG)
+@click.argument("asset", help="Asset id, or the file of a plan.")
+@at_option
+@click.pass_obj
+def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
     """Print all that was decided of an asset, as JSON; or a saved plan."""
     import json  # noqa: PLC0415
 
     from geobatch.cli.plan_file import find_plan  # noqa: PLC0415
     from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
 
-    settings: Settings = context.obj
     saved = find_plan(asset)
     if saved is not None:
         from geobatch.cli.planning import show_plan  # noqa: PLC0415
@@ -151,21 +160,24 @@ def show(
     return Exit.OK
 
 
-def log(
-    context: typer.Context,
-    *,
-    number: Annotated[
-        int, typer.Option("-n", "--max-count", min=1, help="How many commits at most.")
-    ] = 1_000_000,
-) -> int:
+@click.command(epilog=EPILOG)
+@click.option(
+    "-n",
+    "--max-count",
+    "number",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    help="How many commits at most.",
+)
+@click.pass_obj
+def log(settings: Settings, *, number: int) -> Exit:
     """List the commits, newest first."""
-    from itertools import islice  # noqa: PLC0415
-
     from geobatch.cli.store_view import commit_json, commit_line  # noqa: PLC0415
 
-    settings: Settings = context.obj
     with reading(settings) as store:
-        for head in islice(store.log(), number):
+        for _, head in zip(range(number), store.log(), strict=False):
             settings.output.line(commit_line(head))
             settings.output.record("commit", **commit_json(head))
     return Exit.OK

@@ -12,18 +12,15 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Never
+from typing import Never
 
-import typer
+import click
 
 from geobatch.cli.app import app
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings, UsageProblem, take_settings
 from geobatch.errors import GeobatchError, InterruptedRunError
-
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-"""Click's own base of usage errors, wherever this typer keeps its click."""
 
 
 def main(argv: Sequence[str] | None = None) -> Never:
@@ -94,9 +91,9 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
     except UsageProblem as problem:
         output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")
         code = Exit.USAGE
-    except _UsageError as error:
+    except click.UsageError as error:
         code = _refuse_usage(error, output)
-    except (InterruptedRunError, KeyboardInterrupt, typer.Abort) as error:
+    except (InterruptedRunError, KeyboardInterrupt) as error:
         if not isinstance(error, GeobatchError):
             error = InterruptedRunError(
                 "interrupted", hint="run the same command again: what was finished is kept"
@@ -133,17 +130,24 @@ def _invoke(argv: Sequence[str], settings: Settings) -> Exit:
         if is_help and settings.output.is_json
         else contextlib.nullcontext()
     ):
-        result = typer.main.get_command(app).main(
-            args=list(argv) or ["--help"], prog_name="geobatch", standalone_mode=False, obj=settings
-        )
+        code = _call(list(argv) or ["--help"], settings)
     if text.getvalue():
         settings.output.record("help", text=text.getvalue())
-    return Exit(result) if isinstance(result, int) else Exit.OK
+    return code
 
 
-def _refuse_usage(error: Any, output: Output) -> Exit:
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "geobatch"
+def _call(argv: list[str], settings: Settings) -> Exit:
+    """Run a command; without click's `main`, which would handle some of our errors itself."""
+    try:
+        with app.make_context("geobatch", argv, obj=settings) as context:
+            code: Exit = app.invoke(context)
+    except click.exceptions.Exit:  # help or the version was printed
+        return Exit.OK
+    return code
+
+
+def _refuse_usage(error: click.UsageError, output: Output) -> Exit:
+    command = error.ctx.command_path if error.ctx is not None else "geobatch"
     text = f"{error.format_message()}\nTry `{command} --help`."
     output.error_text(text, code="usage")
     return Exit.USAGE

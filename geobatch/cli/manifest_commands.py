@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.listing import no_asset, reading
-from geobatch.cli.plan_commands import KeepProjectPrefix
-from geobatch.cli.settings import Settings
-
-OutputFile = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write here, and not over a file."),
-]
+from geobatch.cli.options import keep_project_prefix_option
+from geobatch.cli.settings import EPILOG, Settings
 
 
+@click.command("import", epilog=EPILOG)
+@click.argument(
+    "paths",
+    metavar="MANIFEST...",
+    nargs=-1,
+    required=True,
+    type=Path,
+    help="Manifests in JSON, or folders of them.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    type=Path,
+    help="Write a file per manifest here, over none.",
+)
+@keep_project_prefix_option
+@click.pass_obj
 def import_manifests(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="MANIFEST",
-            help="Manifests in JSON, or folders of them.",
-            show_default=False,
-            readable=False,
-        ),
-    ],
+    settings: Settings,
+    paths: tuple[Path, ...],
     *,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="DIR", help="Write a file per manifest here, over none."
-        ),
-    ] = None,
-    keep_project_prefix: KeepProjectPrefix = False,
-) -> int:
+    folder: Path | None,
+    keep_project_prefix: bool,
+) -> Exit:
     """Rewrite Earth Engine manifests as YAML specs."""
     from geobatch.cli.importing import imported_files, mirror_notes, write_new  # noqa: PLC0415
 
-    settings: Settings = context.obj
     output = settings.output
     files = imported_files(paths, folder=folder, keep_project_prefix=keep_project_prefix)
     for note in mirror_notes(files):
@@ -78,7 +77,7 @@ def export_manifest(
         uri_prefix: Put before every uri.
 
     Raises:
-        typer.BadParameter: The project is missing.
+        click.BadParameter: The project is missing.
         GeobatchError: There is no such asset.
     """
     import json  # noqa: PLC0415
@@ -89,7 +88,7 @@ def export_manifest(
 
     name = asset_name(asset, project)
     if name is None:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"Earth Engine's name of `{asset}` has a project: give `--project PROJECT`"
         )
     with reading(settings) as store:
@@ -115,74 +114,89 @@ def export_manifest(
     )
 
 
+@click.group(no_args_is_help=False)
+def new() -> None:
+    """Write a new spec."""
+
+
+@new.command("image", epilog=EPILOG)
+@click.argument(
+    "files",
+    metavar="FILES...",
+    nargs=-1,
+    required=True,
+    help="Paths, globs or uris; several are one mosaic.",
+)
+@click.option("--asset-id", "--asset_id", metavar="ID", required=True, help="Id of the asset.")
+@click.option("--bands", metavar="NAME,...", help="Names of the bands.")
+@click.option("--nodata-value", "--nodata_value", metavar="N,...", help="One, or one per band.")
+@click.option(
+    "--pyramiding-policy",
+    "--pyramiding_policy",
+    metavar="POLICY,...",
+    help="One, or one per band.",
+)
+@click.option(
+    "--last-band-alpha",
+    "--last_band_alpha",
+    is_flag=True,
+    help="The last band masks the others.",
+)
+@click.option("--crs", metavar="CRS", help="Code or WKT in place of the files'.")
+@click.option(
+    "--property",
+    "-p",
+    "properties",
+    metavar="[(TYPE)]NAME=VALUE",
+    multiple=True,
+    help="string, number, date",
+)
+@click.option("--time-start", "--time_start", "-ts", metavar="TIME")
+@click.option("--time-end", "--time_end", "-te", metavar="TIME")
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    metavar="FILE",
+    type=Path,
+    help="Write here, and not over a file.",
+)
+@click.pass_obj
 def new_image(
-    context: typer.Context,
-    files: Annotated[
-        list[str],
-        typer.Argument(metavar="FILES", help="Paths, globs or uris; several are one mosaic."),
-    ],
+    settings: Settings,
+    files: tuple[str, ...],
     *,
-    asset_id: Annotated[str, typer.Option("--asset-id", "--asset_id", help="Id of the asset.")],
-    bands: Annotated[
-        str | None, typer.Option("--bands", metavar="NAME,...", help="Names of the bands.")
-    ] = None,
-    nodata_value: Annotated[
-        str | None,
-        typer.Option(
-            "--nodata-value", "--nodata_value", metavar="N,...", help="One, or one per band."
-        ),
-    ] = None,
-    pyramiding_policy: Annotated[
-        str | None,
-        typer.Option(
-            "--pyramiding-policy",
-            "--pyramiding_policy",
-            metavar="POLICY,...",
-            help="One, or one per band.",
-        ),
-    ] = None,
-    last_band_alpha: Annotated[
-        bool,
-        typer.Option(
-            "--last-band-alpha", "--last_band_alpha", help="The last band masks the others."
-        ),
-    ] = False,
-    crs: Annotated[
-        str | None, typer.Option("--crs", help="Code or WKT in place of the files'.")
-    ] = None,
-    properties: Annotated[
-        list[str] | None,
-        typer.Option("--property", "-p", metavar="[(TYPE)]NAME=VALUE", help="string, number, date"),
-    ] = None,
-    time_start: Annotated[
-        str | None, typer.Option("--time-start", "--time_start", "-ts", metavar="TIME")
-    ] = None,
-    time_end: Annotated[
-        str | None, typer.Option("--time-end", "--time_end", "-te", metavar="TIME")
-    ] = None,
-    file: OutputFile = None,
-) -> int:
+    asset_id: str,
+    bands: str | None,
+    nodata_value: str | None,
+    pyramiding_policy: str | None,
+    last_band_alpha: bool,
+    crs: str | None,
+    properties: tuple[str, ...],
+    time_start: str | None,
+    time_end: str | None,
+    file: Path | None,
+) -> Exit:
     """Write a spec by the flags of `earthengine upload image`."""
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
     from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
 
-    settings: Settings = context.obj
     flags = UploadFlags(
         asset_id=asset_id,
-        files=tuple(files),
+        files=files,
         bands=bands,
         nodata_value=nodata_value,
         pyramiding_policy=pyramiding_policy,
         last_band_alpha=last_band_alpha,
         crs=crs,
-        properties=tuple(properties or ()),
+        properties=properties,
         time_start=time_start,
         time_end=time_end,
     )
     try:
         text = new_spec(flags, file=file)
     except FlagError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise click.BadParameter(str(error)) from None
     if file is not None:
         write_new({file: text})
         settings.output.line(f"wrote {file}")

@@ -3,75 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SPECS",
-        help="Spec files, or folders of them.",
-        show_default=False,
-        readable=False,  # not checked here: `validate` says it of every file, with its place
-    ),
-]
-KeepProjectPrefix = Annotated[
-    bool,
-    typer.Option(
-        "--keep-project-prefix",
-        help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
-    ),
-]
-PathsOrPlan = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="SPECS|PLAN",
-        help="Spec files, or folders of them; or one saved plan.",
-        show_default=False,
-        readable=False,
-    ),
-]
-Rehash = Annotated[
-    bool, typer.Option("--rehash", help="Read every source, whatever its time stamps say.")
-]
-Select = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--select", metavar="GLOB", help="Only these assets; also state:new and state:modified."
-    ),
-]
-Replace = Annotated[
-    list[str] | None,
-    typer.Option("--replace", metavar="GLOB", help="Compute these anew though nothing changed."),
-]
-Prune = Annotated[
-    bool, typer.Option("--prune", help="Delete assets that these specs declare no more.")
-]
-MaxDelete = Annotated[
-    str | None,
-    typer.Option("--max-delete", metavar="N", help="How many may go: 3 or 25%.  [default: 20%]"),
-]
+from geobatch.cli.exits import Exit
+from geobatch.cli.options import (
+    keep_project_prefix_option,
+    max_delete_option,
+    paths_argument,
+    prune_option,
+    rehash_option,
+    replace_option,
+    select_option,
+)
+from geobatch.cli.settings import EPILOG, Settings
 
 
+@click.command(epilog=EPILOG)
+@paths_argument
+@click.option(
+    "-o", "--output", "file", metavar="FILE", type=Path, help="Save the plan, for `apply FILE`."
+)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
+@rehash_option
+@select_option
+@replace_option
+@prune_option
+@max_delete_option
+@keep_project_prefix_option
+@click.pass_obj
 def plan(
-    context: typer.Context,
-    paths: Paths,
+    settings: Settings,
+    paths: tuple[Path, ...],
     *,
-    file: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Save the plan, for `apply FILE`."),
-    ] = None,
-    detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 2 if there are changes.")
-    ] = False,
-    rehash: Rehash = False,
-    select: Select = None,
-    replace: Replace = None,
-    prune: Prune = False,
-    max_delete: MaxDelete = None,
-    keep_project_prefix: KeepProjectPrefix = False,
-) -> int:
+    file: Path | None,
+    detailed_exitcode: bool,
+    rehash: bool,
+    select: tuple[str, ...],
+    replace: tuple[str, ...],
+    prune: bool,
+    max_delete: str | None,
+    keep_project_prefix: bool,
+) -> Exit:
     """Say what apply would do, and do nothing."""
     from geobatch.cli.planning import Asked, options_of, run_plan  # noqa: PLC0415
 
@@ -83,30 +56,40 @@ def plan(
         keep_project_prefix=keep_project_prefix,
     )
     asked = Asked(options=options, rehash=rehash)
-    return run_plan(context.obj, paths, asked, file=file, detailed=detailed_exitcode)
+    return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
 
 
+@click.command(epilog=EPILOG)
+@click.argument(
+    "paths",
+    metavar="SPECS|PLAN...",
+    nargs=-1,
+    required=True,
+    type=Path,
+    help="Spec files, or folders of them; or one saved plan.",
+)
+@rehash_option
+@select_option
+@replace_option
+@prune_option
+@max_delete_option
+@keep_project_prefix_option
+@click.option("--expect-plan", metavar="ID", help="Do nothing but this plan; 8 digits suffice.")
+@click.option("--keep-going", is_flag=True, help="Publish the rest where the sources of some fail.")
+@click.pass_obj
 def apply(
-    context: typer.Context,
-    paths: PathsOrPlan,
+    settings: Settings,
+    paths: tuple[Path, ...],
     *,
-    rehash: Rehash = False,
-    select: Select = None,
-    replace: Replace = None,
-    prune: Prune = False,
-    max_delete: MaxDelete = None,
-    keep_project_prefix: KeepProjectPrefix = False,
-    expect_plan: Annotated[
-        str | None,
-        typer.Option(
-            "--expect-plan", metavar="ID", help="Do nothing but this plan; 8 digits suffice."
-        ),
-    ] = None,
-    keep_going: Annotated[
-        bool,
-        typer.Option("--keep-going", help="Publish the rest where the sources of some fail."),
-    ] = False,
-) -> int:
+    rehash: bool,
+    select: tuple[str, ...],
+    replace: tuple[str, ...],
+    prune: bool,
+    max_delete: str | None,
+    keep_project_prefix: bool,
+    expect_plan: str | None,
+    keep_going: bool,
+) -> Exit:
     """Make the store hold what the specs declare; or carry out a saved plan."""
     from geobatch.cli.planning import Asked, options_of, run_apply  # noqa: PLC0415
 
@@ -118,4 +101,4 @@ def apply(
         keep_project_prefix=keep_project_prefix,
     )
     asked = Asked(options=options, rehash=rehash, expected=expect_plan, keep_going=keep_going)
-    return run_apply(context.obj, paths, asked)
+    return run_apply(settings, paths, asked)

@@ -6,12 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from msgspec import Struct
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from geobatch.cli.filters import LONGITUDE_LATITUDE
+from geobatch.cli.options import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import Inputs, differences

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from msgspec import Struct
 from pathlib import Path
 
-import typer
-from msgspec import Struct
+import click
 
 from geobatch import workflow
 from geobatch.cli.exits import Exit
@@ -44,8 +44,8 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 def options_of(
     *,
-    select: Sequence[str] | None,
-    replace: Sequence[str] | None,
+    select: Sequence[str],
+    replace: Sequence[str],
     prune: bool,
     max_delete: str | None,
     keep_project_prefix: bool = False,
@@ -53,17 +53,17 @@ def options_of(
     """Return the options of a command line.
 
     Raises:
-        typer.BadParameter: A value is wrong.
+        click.BadParameter: A value is wrong.
     """
     if max_delete is not None and _LIMIT.fullmatch(max_delete) is None:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             f"`--max-delete` needs a number of assets or a share such as `25%`, got `{max_delete}`"
         )
     if max_delete is not None and not prune:
-        raise typer.BadParameter("`--max-delete` is about `--prune`, which is not given")
+        raise click.BadParameter("`--max-delete` is about `--prune`, which is not given")
     return Options(
-        select=tuple(select or ()),
-        replace=tuple(replace or ()),
+        select=tuple(select),
+        replace=tuple(replace),
         is_pruning=prune,
         max_delete=max_delete,
         keeps_project_prefix=keep_project_prefix,
@@ -118,11 +118,11 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     if saved is None:
         _refuse_plans(paths, "apply")
         if asked.expected and asked.keep_going:
-            raise typer.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
+            raise click.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
         approve = expectation(asked.expected) if asked.expected else lambda _: None
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
-            raise typer.BadParameter(
+            raise click.BadParameter(
                 f"`{saved.file}` is a plan, which is carried out as it is or not at all: "
                 "no option but `--rehash` goes with it"
             )
@@ -161,7 +161,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
 def _refuse_plans(paths: Sequence[Path], command: str) -> None:
     for path in paths:
         if find_plan(path) is not None:
-            raise typer.BadParameter(
+            raise click.BadParameter(
                 f"`{path}` is a saved plan, not a spec: `geobatch apply {path}`, and nothing else, "
                 f"carries it out; `geobatch {command}` of specs takes specs alone"
             )

@@ -9,6 +9,12 @@ from msgspec import Struct
 
 from geobatch.cli.output import Output
 
+EPILOG = (
+    "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
+    "lines, -j N for the number of workers, -q and -v."
+)
+"""What help ends with."""
+
 
 class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to click's
     """A global option is wrong."""

@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geobatch.model.asset import Kind
-
 if TYPE_CHECKING:
     import pyarrow as pa
     import zarr
@@ -55,6 +53,7 @@ class Store:
             CorruptObjectError: On reading: stored bytes do not match their digest.
             SourceError: On reading an external image: a COG is not in the state that was applied.
         """
+        from geobatch.model.asset import Kind  # noqa: PLC0415 - help needs none of the nouns
         from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
 
         head = self._tiles.head() if at is None else self._tiles.at(at)

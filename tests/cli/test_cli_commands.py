@@ -144,6 +144,7 @@ def test_log_and_at_go_back(bench: Workbench) -> None:
     assert [line.split()[0] for line in lines] == ["3", "2", "1"]
     assert all("create 1" in line for line in lines)
     assert geobatch(*store, "log", "-n", "1").out.splitlines() == lines[:1]
+    assert geobatch(*store, "log", "-n", "9" * 30).out.splitlines() == lines
     records = [line for line in geobatch(*store, "--json", "log").lines if line["type"] == "commit"]
     assert [record["parent"] for record in records] == [
         records[1]["commit"], records[2]["commit"], None,

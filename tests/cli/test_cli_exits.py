@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,8 @@ import pytest
 import rasterio
 from shell import Done, geobatch, process
 from workbench import Workbench, image, write_tiff
+
+from geobatch.cli.main import run
 
 
 @pytest.fixture
@@ -153,7 +158,7 @@ def test_no_store_is_10(bench: Workbench, argv: list[str]) -> None:
         ["ls", "--bogus"], ["ls", "a", "b"], ["ls", "--at"], ["log", "-n", "0"], ["log", "-n", "x"],
         ["-j", "0", "ls"], ["-j", "x", "ls"], ["-j"], ["ls", "-j", "-1"], ["-j", "1e3", "ls"],
         ["-j", "99999", "ls"], ["--jobs=", "ls"], ["--store"], ["--store=", "ls"], ["init", "x"],
-        ["", "x"], ["\0"], ["--json=yes", "ls"],
+        ["", "x"], ["\0"], ["--json=yes", "ls"], ["--"], ["new"], ["new", "x"], ["--version=1"],
     ],
 )  # fmt: skip
 def test_wrong_usage_is_64(bench: Workbench, argv: list[str]) -> None:
@@ -247,6 +252,28 @@ def test_a_raster_given_for_a_spec(bench: Workbench) -> None:
     done = call(bench, "apply", str(bench.folder / "a.tif"))
     assert done.code == 1
     assert f"{bench.folder / 'a.tif'}:1:" in done.err
+
+
+class Interrupting(io.StringIO):
+    """A stdout at whose first line the process is interrupted."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        if not self.tell():
+            super().write(text)
+            signal.raise_signal(self.number)
+        return super().write(text)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_of_any_command_is_told(number: signal.Signals, code: int) -> None:
+    stdout, stderr = Interrupting(number), io.StringIO()
+    with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+        assert run(["schema"]) == code
+    assert stderr.getvalue().startswith("error: interrupted\nhint: run the same command again")
 
 
 def test_the_codes_are_those_of_the_process(bench: Workbench) -> None:

@@ -1,0 +1,64 @@
+"""Arguments and options that several commands take, each declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+LONGITUDE_LATITUDE = "EPSG:4326"
+
+# No path is checked here: loading says what is wrong of every file, with its place.
+paths_argument = click.argument(
+    "paths",
+    metavar="SPECS...",
+    nargs=-1,
+    required=True,
+    type=Path,
+    help="Spec files, or folders of them.",
+)
+keep_project_prefix_option = click.option(
+    "--keep-project-prefix",
+    is_flag=True,
+    help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
+)
+
+# What `plan` and `apply` cover.
+rehash_option = click.option(
+    "--rehash", is_flag=True, help="Read every source, whatever its time stamps say."
+)
+select_option = click.option(
+    "--select",
+    metavar="GLOB",
+    multiple=True,
+    help="Only these assets; also state:new and state:modified.",
+)
+replace_option = click.option(
+    "--replace", metavar="GLOB", multiple=True, help="Compute these anew though nothing changed."
+)
+prune_option = click.option(
+    "--prune", is_flag=True, help="Delete assets that these specs declare no more."
+)
+max_delete_option = click.option(
+    "--max-delete", metavar="N", help="How many may go: 3 or 25%.  [default: 20%]"
+)
+
+# What is listed, and of which commit.
+since_option = click.option("--since", metavar="TIME", help="Only assets that last past this time.")
+until_option = click.option("--until", metavar="TIME", help="Only assets that start before it.")
+property_option = click.option(
+    "--property",
+    "properties",
+    metavar="TEST",
+    multiple=True,
+    help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell.",
+)
+bounds_option = click.option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box.")
+bounds_crs_option = click.option(
+    "--bounds-crs",
+    metavar="CRS",
+    default=LONGITUDE_LATITUDE,
+    show_default=True,
+    help="What --bounds is in; x comes first.",
+)
+at_option = click.option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N.")
