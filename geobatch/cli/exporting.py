@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from msgspec import Struct
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.export_view import export_json, export_lines

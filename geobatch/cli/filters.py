@@ -6,11 +6,11 @@ import math
 import operator
 import re
 from collections.abc import Callable, Sequence
-from msgspec import Struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
 

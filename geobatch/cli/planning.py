@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from msgspec import Struct
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from geobatch import workflow
 from geobatch.cli.exits import Exit
+from geobatch.cli.output import Output
 from geobatch.cli.plan_file import (
     SavedPlan,
     approval,
@@ -23,6 +24,7 @@ from geobatch.cli.plan_file import (
 )
 from geobatch.cli.plan_view import change_lines, plan_lines
 from geobatch.cli.settings import Settings
+from geobatch.errors import Problem
 from geobatch.model.plan import Op, Options
 from geobatch.model.plan_json import change_json, plan_json
 
@@ -119,7 +121,8 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         _refuse_plans(paths, "apply")
         if asked.expected and asked.keep_going:
             raise click.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
-        approve = expectation(asked.expected) if asked.expected else lambda _: None
+        agree = expectation(asked.expected) if asked.expected else lambda _: None
+        approve = _warning_first(settings.output, agree)
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise click.BadParameter(
@@ -156,6 +159,18 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         output.line(line)
     output.record("summary", **summary_json(summary))
     return Exit.PARTIAL if failed else Exit.OK
+
+
+def _warning_first(output: Output, agree: workflow.Approve) -> workflow.Approve:
+    """Return an approval that prints the warnings of a plan before it is carried out, once."""
+    told: set[Problem] = set()
+
+    def approve(preview: workflow.Preview) -> None:
+        output.warn([one for one in preview.warnings if one not in told])
+        told.update(preview.warnings)
+        agree(preview)
+
+    return approve
 
 
 def _refuse_plans(paths: Sequence[Path], command: str) -> None:

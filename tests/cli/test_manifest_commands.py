@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from shell import geobatch
+
+EXAMPLES = Path(__file__).parents[2] / "specs"
 
 MANIFEST = {
     "name": "projects/my-project/assets/a",
@@ -147,6 +150,20 @@ def test_warnings_are_json_lines_too(folder: Path) -> None:
     )  # fmt: skip
     assert {"line", "column", "message", "hint"} < first.keys()
     assert second["path"] == "manifests/m2.json"
+
+
+def test_an_apply_warns_as_its_plan_does(folder: Path) -> None:
+    shutil.copy(EXAMPLES / "data" / "landcover.tif", folder)
+    (folder / "a.yaml").write_text("id: a\ntilesets: [{sources: [{uris: [landcover.tif]}]}]\n")
+    planned = geobatch("plan", "a.yaml")
+    warnings = [line for line in planned.err.splitlines() if line.startswith("warning: ")]
+    assert ["categorical-mean" in line for line in warnings] == [True]
+    for _ in range(2):  # the second has nothing to do: what is odd stays so
+        done = geobatch("apply", "a.yaml")
+        assert done.code == 0
+        assert [line for line in done.err.splitlines() if line.startswith("warning: ")] == warnings
+    types = [line["type"] for line in geobatch("--json", "apply", "a.yaml").lines]
+    assert types == ["warning", "summary", "exit"]
 
 
 def test_many_warnings_are_cut_in_text_alone(folder: Path) -> None:
