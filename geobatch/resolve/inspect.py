@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache as once
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +29,7 @@ from geobatch.model.header import (
 from geobatch.model.look import Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
 from geobatch.model.records import Records
+from geobatch.versions import version_of
 
 HEADER_EPOCH = 1
 """Raised whenever equal files would get other headers than before."""
@@ -237,4 +237,4 @@ def _look(
 def maker() -> str:
     """Return what versions read headers: another one may read them otherwise."""
     # Both bring libraries of their own, GDAL and PROJ.
-    return f"{HEADER_EPOCH} rasterio {version('rasterio')} pyproj {version('pyproj')}"
+    return f"{HEADER_EPOCH} rasterio {version_of('rasterio')} pyproj {version_of('pyproj')}"
