@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache as once
@@ -29,6 +28,7 @@ from geobatch.model.header import (
 from geobatch.model.look import Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
 from geobatch.model.records import Records
+from geobatch.resolve.threads import on_threads
 from geobatch.versions import version_of
 
 HEADER_EPOCH = 1
@@ -120,14 +120,13 @@ def inspect(
         # lock, block after block, and both are done sooner one after the other.
         import_module("geobatch.raster.header")
     look_at = partial(_look, known_crs=crs, read_crs=crs_reader(cache))
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:
-        uris = [files[path] for path in others]
-        found = pool.map(look_at, others, uris, before, trusted)
-        for path, (sources[path], look, table) in zip(others, found, strict=True):
-            if cache is not None:
-                cache.put_looks({os.fspath(path): look})
-            if cache is not None and table is not None:
-                cache.put_table(look.digest, table)
+    uris = [files[path] for path in others]
+    found = on_threads(look_at, others, uris, before, trusted, workers=workers, name="source")
+    for path, (sources[path], look, table) in zip(others, found, strict=True):
+        if cache is not None:
+            cache.put_looks({os.fspath(path): look})
+        if cache is not None and table is not None:
+            cache.put_table(look.digest, table)
     return Inspection(sources=sources, hashed=len(names) - len(known), by_stat=len(known))
 
 
