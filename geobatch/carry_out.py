@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,13 +29,14 @@ from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
+from geobatch.versions import VERSION, version_of
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
     from geobatch.execute import Sources
 
-_TOOLS = ("geobatch", "numcodecs", "numpy", "rasterio")
-"""Distributions that shape pixels or their encoding; their versions go into the commit."""
+_TOOLS = ("numcodecs", "numpy", "rasterio")
+"""Libraries that shape pixels or their encoding; their versions go into the commit."""
 _TABLE_TOOLS = ("pyarrow", "tensorflow")
 """Those that shape tables."""
 
@@ -148,7 +148,7 @@ def carry_out(
         changes=changes,
         renamed=renamed,
         message=_message(change for change in made.changes if change.id in changes),
-        tools={name: version(name) for name in _tools(made)},
+        tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
     remember_bands(cache, bands)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 
 from msgspec import Struct
@@ -42,6 +41,7 @@ from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.origins import located, place_of, real_place
 from geobatch.store.tilestore import TileStore
+from geobatch.versions import VERSION
 
 NO_COMMIT = Head(number=0, digest=None)
 _NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
@@ -65,9 +65,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs, to tell later which of them differs."""
-        return inputs_of(
-            self.plan, self.resolution, specs=spec_digests(self.specs), tool=version("geobatch")
-        )
+        return inputs_of(self.plan, self.resolution, specs=spec_digests(self.specs), tool=VERSION)
 
 
 class Ready(Struct, frozen=True, kw_only=True):

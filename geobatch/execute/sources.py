@@ -10,8 +10,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from geobatch import raster, tfrecord
+from geobatch import raster
 from geobatch.model.asset import Source
+from geobatch.tfrecord import reader as records
+from geobatch.tfrecord.stream import RecordCache
 
 
 class Reader(Protocol):
@@ -49,7 +51,7 @@ class Reader(Protocol):
 class Sources:
     """Reads windows of sources of every kind."""
 
-    def __init__(self, *, folder: Path, cache: tfrecord.RecordCache) -> None:
+    def __init__(self, *, folder: Path, cache: RecordCache) -> None:
         """Open nothing yet.
 
         Args:
@@ -57,7 +59,7 @@ class Sources:
             cache: What is known of their shards.
         """
         self._rasters = raster.Reader()
-        self._records = tfrecord.Reader(folder=folder, cache=cache)
+        self._records = records.Reader(folder=folder, cache=cache)
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,6 @@ from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord
 from geobatch.model.records import Shard
 from geobatch.model.table import StoredTable, Table
-from geobatch.raster.crs import projjson
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow
@@ -120,6 +119,8 @@ def _read(
                 hint="name the shards that hold the rows",
             )
         spill.write(*gatherer.parts())
+        from geobatch.raster.crs import projjson  # noqa: PLC0415 - PROJ takes a while to load
+
         with tempfile.TemporaryFile(dir=folder) as file:
             written = write_parquet(
                 file, spill, gatherer.columns, table=table, crs=projjson(table.crs)

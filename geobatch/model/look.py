@@ -42,16 +42,23 @@ class Look(Struct, frozen=True, kw_only=True):
     """Whether links lead to the file, so that its real path must be asked for again."""
     maker: str
     """Versions of what read the header; another version may read it otherwise."""
+    tags: Digest | None = None
+    """Hash of all that the header was read from; None where that is not known."""
 
     def is_trusted(self, stat: FileStat) -> bool:
-        """Return whether a file with this stat is still the one that was looked at.
+        """Return whether a file with this stat is still the one that was looked at."""
+        return stat == self.stat and self.is_settled
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was found is of one state of the file.
 
         A file that was changed shortly before the look could be changed again within the same
-        tick of the clock and keep its stat (git calls such an index entry racy): not trusted.
+        tick of the clock and keep its stat (git calls such an index entry racy).
         """
-        is_coarse = stat.ctime_ns % _SECOND_NS == 0
-        margin = COARSE_MARGIN_NS if is_coarse else MARGIN_NS
-        return stat == self.stat and stat.ctime_ns + margin < self.time_ns
+        ctime_ns = self.stat.ctime_ns
+        is_coarse = ctime_ns % _SECOND_NS == 0
+        return ctime_ns + (COARSE_MARGIN_NS if is_coarse else MARGIN_NS) < self.time_ns
 
 
 def file_stat(found: os.stat_result) -> FileStat:

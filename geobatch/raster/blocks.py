@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
@@ -71,27 +71,25 @@ class _Layout(Struct, frozen=True, kw_only=True):
     counts: npt.NDArray[np.uint64]
 
 
-def tabulate(file: BinaryIO) -> BlockTable | None:
+def tabulate(file: BinaryIO, directories: Sequence[tiff.Directory]) -> BlockTable | None:
     """Return the block table of an open TIFF: its full image and the internal mask that GDAL uses.
 
     Reduced images are left out, since they are never read.
 
     Args:
         file: An unbuffered regular file.
+        directories: Its directories, at least one.
 
     Returns:
-        The table; None if the file is damaged, no TIFF, or laid out in a way that is not sure to
-        be understood.
+        The table; None if the file is damaged, or laid out in a way that is not sure to be
+        understood.
 
     Raises:
         OSError: The file cannot be read.
         EOFError: It is being cut short.
     """
     size = os.fstat(file.fileno()).st_size
-    try:
-        first, *others = tiff.read_directories(file)
-    except ValueError:
-        return None
+    first, *others = directories
     masks = [other for other in others if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4]
     # A mask of an overview is of no concern.
     masks = [one for one in masks if not tiff.read_number(file, one, tiff.SUBFILE_TYPE, 0) & 1]
@@ -195,11 +193,7 @@ def _decoding(file: BinaryIO, directory: tiff.Directory) -> Digest:
     # LERC has masks of its own, which a decoder may fill.
     is_lerc = tiff.read_number(file, directory, tiff.COMPRESSION, 1) == _LERC
     free = FREE_TAGS - {tiff.GDAL_NODATA} if is_lerc else FREE_TAGS
-    tags = [
-        [tag, field.type, field.count, tiff.read_values(file, directory, tag).tobytes().hex()]
-        for tag, field in sorted(directory.fields.items())
-        if tag not in free
-    ]
+    tags = tiff.list_tags(file, directory, without=free)
     return digest_json(["geobatch decoding", IDENTITY_EPOCH, directory.order, tags])
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from io import FileIO
 from pathlib import Path
+
+from msgspec import Struct
 
 from geobatch.errors import SourceError
 from geobatch.files import changed, digest_file, explain, regular_file
@@ -11,14 +14,29 @@ from geobatch.model.asset import FileStat
 from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import Digest
 from geobatch.model.look import file_stat
+from geobatch.raster import tiff
 from geobatch.raster.blocks import tabulate
+from geobatch.raster.tags import digest_tags
 
 
-def identify(path: Path, uri: str) -> tuple[Digest, FileStat, BlockTable | None]:
-    """Return what identifies a file's pixels, and its stat, which was the same before and after.
+class Identity(Struct, frozen=True, kw_only=True):
+    """What a file is, as far as that can be told without decoding it."""
 
-    That is the identity of its block table where one can be made, so that an edit of the other
-    tags of a TIFF is no change; else the digest of all its bytes.
+    digest: Digest
+    """What identifies its pixels: the identity of its block table, or the digest of its bytes."""
+    stat: FileStat
+    """The file as it was before and after."""
+    table: BlockTable | None
+    """Its blocks, where they are sure to be understood."""
+    tags: Digest | None
+    """What its header is read from, where that is sure: see `geobatch.raster.tags`."""
+
+
+def identify(path: Path, uri: str) -> Identity:
+    """Return what a file is, by the bytes of its blocks and its tags.
+
+    Its pixels are identified by its block table where one can be made, so that an edit of the other
+    tags of a TIFF is no change of them; else by all its bytes.
 
     The bytes are read, not mapped: a file that is cut short meanwhile would kill the process
     that maps it.
@@ -27,12 +45,11 @@ def identify(path: Path, uri: str) -> tuple[Digest, FileStat, BlockTable | None]
         SourceError: The file is missing, unreadable, or changed meanwhile.
     """
     real = regular_file(path, uri)
-    table: BlockTable | None = None
     try:
         with real.open("rb", buffering=0) as file:
             before = file_stat(os.fstat(file.fileno()))
             try:
-                table = tabulate(file)
+                table, tags = _read(file)
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
                 raise changed(uri) from None
@@ -42,4 +59,13 @@ def identify(path: Path, uri: str) -> tuple[Digest, FileStat, BlockTable | None]
         raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
     if not before == after == named:
         raise changed(uri)
-    return digest, before, table
+    return Identity(digest=digest, stat=before, table=table, tags=tags)
+
+
+def _read(file: FileIO) -> tuple[BlockTable | None, Digest | None]:
+    try:
+        directories = tiff.read_directories(file)
+    except ValueError:
+        return None, None
+    table = tabulate(file, directories)
+    return table, None if table is None else digest_tags(file, directories)

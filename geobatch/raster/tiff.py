@@ -6,7 +6,7 @@ Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, v
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -182,6 +182,17 @@ def read_values(file: BinaryIO, directory: Directory, tag: int) -> npt.NDArray[A
     if len(data) < field.count * dtype.itemsize:
         return np.zeros(0, dtype=dtype)
     return np.frombuffer(data, dtype=dtype)
+
+
+def list_tags(
+    file: BinaryIO, directory: Directory, *, without: Collection[int]
+) -> list[list[int | str]]:
+    """Return (tag, type, count, values as hexadecimal bytes) of tags, by number."""
+    return [
+        [tag, field.type, field.count, read_values(file, directory, tag).tobytes().hex()]
+        for tag, field in sorted(directory.fields.items())
+        if tag not in without
+    ]
 
 
 def read_number(file: BinaryIO, directory: Directory, tag: int, default: int) -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache as once
 from functools import partial
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +29,8 @@ from geobatch.model.header import (
 from geobatch.model.look import Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
 from geobatch.model.records import Records
+from geobatch.resolve.threads import on_threads
+from geobatch.versions import version_of
 
 HEADER_EPOCH = 1
 """Raised whenever equal files would get other headers than before."""
@@ -102,27 +102,30 @@ def inspect(
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
     """
     names = {os.fspath(path): path for path in files}
-    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(names))
+    earlier = {} if cache is None or rehash else cache.get_looks(names)
+    known = trusted_looks(earlier)
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
     for name, look in known.items():
-        header = _remembered(look, name, files[names[name]], crs)
+        real = os.path.realpath(name) if look.is_linked else name
+        header = _remembered(look, files[names[name]], real, crs)
         if header is not None:
-            path = names[name]
-            sources[path] = Inspected(header=header, digest=look.digest, stat=look.stat)
+            sources[names[name]] = Inspected(header=header, digest=look.digest, stat=look.stat)
     others = [path for path in names.values() if path not in sources]
+    before = [earlier.get(os.fspath(path)) for path in others]
     trusted = [known.get(os.fspath(path)) for path in others]
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="source") as pool:
-        uris = [files[path] for path in others]
-        found = pool.map(partial(_look, read_crs=crs_reader(cache)), others, uris, trusted)
-        if others:
-            # Loaded here while the threads read and digest, which takes about as long.
-            import_module("geobatch.raster.header")
-        for path, (sources[path], look, table) in zip(others, found, strict=True):
-            if cache is not None:
-                cache.put_looks({os.fspath(path): look})
-            if cache is not None and table is not None:
-                cache.put_table(look.digest, table)
+    if not all(map(_may_serve, before)):
+        # Before the threads start: they and whoever imports keep each other waiting for Python's
+        # lock, block after block, and both are done sooner one after the other.
+        import_module("geobatch.raster.header")
+    look_at = partial(_look, known_crs=crs, read_crs=crs_reader(cache))
+    uris = [files[path] for path in others]
+    found = on_threads(look_at, others, uris, before, trusted, workers=workers, name="source")
+    for path, (sources[path], look, table) in zip(others, found, strict=True):
+        if cache is not None:
+            cache.put_looks({os.fspath(path): look})
+        if cache is not None and table is not None:
+            cache.put_table(look.digest, table)
     return Inspection(sources=sources, hashed=len(names) - len(known), by_stat=len(known))
 
 
@@ -162,34 +165,54 @@ def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
     return trusted
 
 
-def _remembered(look: Look, name: str, uri: str, known: dict[str, Crs | None]) -> Header | None:
+def _remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) -> Header | None:
     """Return the header of a look, or None where it must be read again."""
     if look.maker != maker():
         return None
     try:
         if look.crs not in known:
             known[look.crs] = crs_from_text(look.crs)
-        path = os.path.realpath(name) if look.is_linked else name
         return header_from_text(look.header, uri=uri, path=path, crs=known[look.crs])
     except (ValueError, KeyError, TypeError):
         return None
 
 
+def _may_serve(before: Look | None) -> bool:
+    """Return whether the header of an earlier look may be true of what a file has become."""
+    if before is None or before.tags is None:
+        return False
+    return before.is_settled and before.maker == maker()
+
+
 def _look(
-    path: Path, uri: str, trusted: Look | None, *, read_crs: Callable[[str], Crs]
+    path: Path,
+    uri: str,
+    before: Look | None,
+    trusted: Look | None,
+    *,
+    known_crs: dict[str, Crs | None],
+    read_crs: Callable[[str], Crs],
 ) -> tuple[Inspected, Look, BlockTable | None]:
-    """Look at a file; where an earlier look is trusted, only its header is read again."""
+    """Look at a file; where an earlier look is trusted, only its header is read again.
+
+    Where a file changed and its tags did not, the header is the earlier one.
+    """
     from geobatch.raster import identify, stat  # noqa: PLC0415 - needed seldom
 
-    table = None
+    table, header = None, None
     if trusted is None:
         time_ns = time.time_ns()
-        digest, found, table = identify(path, uri)
+        identity = identify(path, uri)
+        digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
+        if before is not None and _may_serve(before) and before.tags == tags:
+            header = _remembered(before, uri, os.path.realpath(path), known_crs)
     else:
         time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
-    from geobatch.raster import probe  # noqa: PLC0415 - slow to import
+        tags = trusted.tags
+    if header is None:
+        from geobatch.raster import probe  # noqa: PLC0415 - slow to import
 
-    header = probe(path, uri, read_crs=read_crs)
+        header = probe(path, uri, read_crs=read_crs)
     if stat(path, uri) != found:
         raise SourceError(
             f"`{uri}`: changed while it was being looked at",
@@ -203,6 +226,7 @@ def _look(
         crs=crs_to_text(header.crs) if header.crs is not None else "",
         is_linked=header.path != os.fspath(path),
         maker=maker(),
+        tags=tags,
     )
     return Inspected(header=header, digest=digest, stat=found), look, table
 
@@ -211,4 +235,4 @@ def _look(
 def maker() -> str:
     """Return what versions read headers: another one may read them otherwise."""
     # Both bring libraries of their own, GDAL and PROJ.
-    return f"{HEADER_EPOCH} rasterio {version('rasterio')} pyproj {version('pyproj')}"
+    return f"{HEADER_EPOCH} rasterio {version_of('rasterio')} pyproj {version_of('pyproj')}"

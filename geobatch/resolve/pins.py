@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from geobatch.model.header import crs_from_text, crs_to_text, header_from_text, 
 from geobatch.model.look import FileStat, Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
 from geobatch.resolve.inspect import Inspected, Inspection, LookCache, maker
+from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 
 LAYOUT_EPOCH = 1
@@ -63,13 +63,13 @@ def inspect_cogs(
     looks = [known.get(_name(file)) for file in others]
     threads = max(workers, _MANY) if any(file.url for file in others) else workers
     hashed = 0
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="cog") as pool:
-        for file, (inspected, new) in zip(others, pool.map(_look, others, looks), strict=True):
-            found[file.path] = inspected
-            if new is not None:
-                hashed += 1
-                if cache is not None:
-                    cache.put_looks({_name(file): new})
+    every_look = on_threads(_look, others, looks, workers=threads, name="cog")
+    for file, (inspected, new) in zip(others, every_look, strict=True):
+        found[file.path] = inspected
+        if new is not None:
+            hashed += 1
+            if cache is not None:
+                cache.put_looks({_name(file): new})
     for file in files:
         _check_generation(file, found[file.path])
     return Inspection(sources=found, hashed=hashed, by_stat=len(every) - hashed)

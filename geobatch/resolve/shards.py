@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,6 +17,7 @@ from geobatch.model.digest import Json
 from geobatch.model.look import Look
 from geobatch.model.records import Mixer, Shard, records_digest
 from geobatch.resolve.inspect import LookCache, trusted_looks
+from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 from geobatch.tfrecord.mixer import MAX_BYTES, parse_mixer
 from geobatch.tfrecord.shard import identify_shard
@@ -86,16 +86,16 @@ def inspect_shards(
     before = {name: look for name, look in before.items() if look.maker == _MAKER}
     looks = {} if rehash else trusted_looks(before)
     others = [part for name, part in parts.items() if name not in looks]
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="shard") as pool:
-        is_mixer = [os.fspath(part.path) in mixers for part in others]
-        for part, look in zip(others, pool.map(_look, others, is_mixer), strict=True):
-            name = os.fspath(part.path)
-            old = before.get(name)
-            # Of the same bytes it is known what is in them.
-            is_same = old is not None and old.digest == look.digest
-            looks[name] = replace(look, header=old.header) if old and is_same else look
-            if cache is not None:
-                cache.put_looks({name: looks[name]})
+    is_mixer = [os.fspath(part.path) in mixers for part in others]
+    found = on_threads(_look, others, is_mixer, workers=workers, name="shard")
+    for part, look in zip(others, found, strict=True):
+        name = os.fspath(part.path)
+        old = before.get(name)
+        # Of the same bytes it is known what is in them.
+        is_same = old is not None and old.digest == look.digest
+        looks[name] = replace(look, header=old.header) if old and is_same else look
+        if cache is not None:
+            cache.put_looks({name: looks[name]})
     exports = {file: _found(file, looks, cache) for file in dict.fromkeys(files)}
     fresh = set(others)
     hashed = sum(not fresh.isdisjoint((file, *file.shards)) for file in exports)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
@@ -15,6 +14,7 @@ from geobatch.model.geobox import Crs
 from geobatch.model.look import Look
 from geobatch.model.table import Table, TableSource
 from geobatch.resolve.inspect import LookCache, crs_reader, trusted_looks
+from geobatch.resolve.threads import on_threads
 from geobatch.spec import ImageSpec, SourceFile, TableSpec, expand, problem
 from geobatch.tfrecord.shard import identify_shard
 
@@ -61,11 +61,10 @@ def resolve_tables(
     looks = {name: look for name, look in known.items() if look.maker == _MAKER}
     by_stat = len(looks)
     others = [name for name in every if name not in looks]
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="shard") as pool:
-        found = pool.map(_look, [every[name] for name in others])
-        for name, looks[name] in zip(others, found, strict=True):
-            if cache is not None:
-                cache.put_looks({name: looks[name]})
+    found = on_threads(_look, [every[name] for name in others], workers=workers, name="shard")
+    for name, looks[name] in zip(others, found, strict=True):
+        if cache is not None:
+            cache.put_looks({name: looks[name]})
     read_crs = crs_reader(cache)
     return ResolvedTables(
         assets=tuple(

@@ -154,6 +154,9 @@ def _is_ours(identity: Path) -> bool:
 
 _CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
 """Where the key of the CRS stands in an encoded look."""
+_IS_LINKED, _HAS_TAGS = 1, 2
+"""Flags of an encoded look."""
+_TAGS_SIZE = 2 * DIGEST_BYTES
 
 
 def _encode_look(look: Look, crs_key: bytes) -> bytes:
@@ -167,23 +170,25 @@ def _encode_look(look: Look, crs_key: bytes) -> bytes:
         look.time_ns,
         bytes.fromhex(look.digest),
         crs_key,
-        look.is_linked,
+        (_IS_LINKED if look.is_linked else 0) | (_HAS_TAGS if look.tags else 0),
         len(maker),
     )
-    return start + maker + look.header.encode()
+    return start + maker + (look.tags or "").encode() + look.header.encode()
 
 
 def _decode_look(value: bytes, crs: str) -> Look:
-    device, inode, size, mtime_ns, ctime_ns, time_ns, digest, _, is_linked, length = (
-        _START.unpack_from(value)
+    device, inode, size, mtime_ns, ctime_ns, time_ns, digest, _, flags, length = _START.unpack_from(
+        value
     )
     end = _START.size + length
+    header = end + (_TAGS_SIZE if flags & _HAS_TAGS else 0)
     return Look(
         stat=FileStat(device=device, inode=inode, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns),
         time_ns=time_ns,
         digest=digest.hex(),
-        header=value[end:].decode(),
+        header=value[header:].decode(),
         crs=crs,
-        is_linked=bool(is_linked),
+        is_linked=bool(flags & _IS_LINKED),
         maker=value[_START.size : end].decode(),
+        tags=value[end:header].decode() or None,
     )

@@ -60,10 +60,10 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:
 
 def source(path: Path) -> Source:
     header = probe(path, path.name)
-    digest, stat, _ = identify(path, path.name)
+    identity = identify(path, path.name)
     return Source(
         uri=path.name,
-        digest=digest,
+        digest=identity.digest,
         row=0,
         col=0,
         height=header.height,
@@ -72,7 +72,7 @@ def source(path: Path) -> Source:
         block=header.block,
         is_pixel_interleaved=header.is_pixel_interleaved,
         path=header.path,
-        stat=stat,
+        stat=identity.stat,
     )
 
 

@@ -73,7 +73,8 @@ def test_what_stood_still_is_known_by_its_stat(tmp_path: Path, workers: int) -> 
     assert first.sources == second.sources
     for path in paths:
         assert first.sources[path].header == probe(path, path.name)
-        assert (first.sources[path].digest, first.sources[path].stat) == identify(path, "")[:2]
+        known = identify(path, "")
+        assert (first.sources[path].digest, first.sources[path].stat) == (known.digest, known.stat)
         table = cache.get_table(first.sources[path].digest)
         assert table is not None
         assert table.identity == first.sources[path].digest
@@ -206,7 +207,7 @@ def test_rehash_sees_what_the_stat_hides(tmp_path: Path) -> None:
     assert look_at(path, cache=cache).sources[path].digest == first.digest, "not faked"
     found = look_at(path, cache=cache, rehash=True)
     assert counts(found) == (1, 0)
-    assert found.sources[path].digest == identify(path, "a.tif")[0] != first.digest
+    assert found.sources[path].digest == identify(path, "a.tif").digest != first.digest
     assert look_at(path, cache=cache).sources[path].digest == found.sources[path].digest
 
 
@@ -306,6 +307,93 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         crs_reader(cache)("EPSG:32633")
 
 
+# --- A header is true of a file whose pixels alone were rewritten
+
+
+def rewrite(path: Path, value: int = 9, **tags: Any) -> None:
+    """Write other pixels in place, and tags if any."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "r+") as dataset:
+            dataset.write(np.full((1, 8, 8), value, np.uint8), window=((0, 8), (0, 8)))
+            for name, tag in tags.items():
+                setattr(dataset, name, tag)
+    settle(path)
+
+
+def plant(path: Path, cache: SourceCache, **changed: Any) -> None:
+    """Have the cache say that the bands of a file are described as `planted`."""
+    known = cache.get_looks([str(path)])[str(path)]
+    header = known.header.replace('"descriptions":[null]', '"descriptions":["planted"]')
+    assert header != known.header
+    cache.put_looks({str(path): replace(known, header=header, **changed)})
+
+
+def described(found: Inspection) -> set[str | None]:
+    return {text for one in found.sources.values() for text in one.header.descriptions}
+
+
+def test_rewritten_pixels_leave_the_header_as_it_was_read(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [pixels()], nodata=5)
+    settle(path)
+    cache = SourceCache.memory()
+    first = look_at(path, cache=cache)
+    rewrite(path)
+    second = look_at(path, cache=cache)
+    assert counts(second) == (1, 0)
+    assert second.sources[path].digest != first.sources[path].digest
+    assert second.sources[path].header == probe(path, "a.tif")
+    plant(path, cache)
+    rewrite(path, 10)
+    assert described(look_at(path, cache=cache)) == {"planted"}, "it was read again"
+    assert described(look_at(path, cache=cache, rehash=True)) == {None}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"nodata": 6}, {"transform": rasterio.Affine(5, 0, 0, 0, -5, 0)}, {"crs": "EPSG:32719"},
+     {"descriptions": ("new",)}, {"units": ("m",)}, {"scales": (0.5,)}],
+    ids=str,
+)  # fmt: skip
+def test_a_header_is_read_again_when_a_tag_changed(tmp_path: Path, tags: dict[str, Any]) -> None:
+    path = write_tiff(tmp_path / "a.tif", [pixels()], nodata=5)
+    settle(path)
+    cache = SourceCache.memory()
+    look_at(path, cache=cache)
+    before = probe(path, "a.tif")
+    rewrite(path, **tags)
+    header = look_at(path, cache=cache).sources[path].header
+    assert header == probe(path, "a.tif") != before
+
+
+def test_a_header_is_not_believed_that_may_be_of_another_state(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [pixels()])
+    settle(path)
+    cache = SourceCache.memory()
+    look_at(path, cache=cache)
+    known = cache.get_looks([str(path)])[str(path)]
+    for doubt in (
+        # As if the file had been written within the tick of the clock in which it was looked at.
+        {"time_ns": known.stat.ctime_ns + 5_000_000},
+        {"maker": "another library"},
+        {"tags": None},
+    ):
+        plant(path, cache, **doubt)
+        rewrite(path)
+        assert described(look_at(path, cache=cache)) == {None}, doubt
+
+
+def test_the_way_to_a_rewritten_file_is_that_of_now(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [pixels()])
+    settle(path)
+    cache = SourceCache.memory()
+    look_at(path, cache=cache)
+    path.rename(tmp_path / "b.tif")
+    path.symlink_to("b.tif")
+    rewrite(path)
+    assert look_at(path, cache=cache).sources[path].header.path == str(tmp_path / "b.tif")
+
+
 # --- From specs to plans
 
 
@@ -386,6 +474,12 @@ def test_without_its_cache_a_store_gives_the_same_plan(applied: Path) -> None:
     assert two.sources_hashed == 3
 
 
+HEAVY = """
+heavy = {"affine", "numcodecs", "pyproj", "rasterio", "tensorflow", "zarr"}
+print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
 def test_a_plan_that_finds_nothing_opens_no_source_and_loads_no_library(applied: Path) -> None:
     code = """
 import sys
@@ -397,11 +491,33 @@ made = plan([Path("spec.yaml")], store=Path("store"))
 assert made.is_empty and made.sources_by_stat == 3, made
 assert any(name.endswith("spec.yaml") for name in opened)
 assert not [name for name in opened if name.endswith(".tif")]
-heavy = {"affine", "numcodecs", "pyproj", "rasterio", "tensorflow", "zarr"}
-print(*sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=applied, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code + HEAVY],
+        cwd=applied,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_a_plan_of_rewritten_pixels_loads_no_library(applied: Path) -> None:
+    rewrite(applied / "1.tif", 201)
+    code = """
+import sys
+from pathlib import Path
+from geobatch.workflow import plan
+made = plan([Path("spec.yaml")], store=Path("store"))
+assert (made.sources_hashed, made.sources_by_stat) == (1, 2), made
+assert [because.path for change in made.changes for because in change.because] == ["1.tif"]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code + HEAVY],
+        cwd=applied,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout, done.stderr) == ("\n", "")
 

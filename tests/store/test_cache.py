@@ -37,6 +37,7 @@ LOOKS = st.builds(
     crs=TEXTS,
     is_linked=st.booleans(),
     maker=TEXTS,
+    tags=st.none() | st.binary(min_size=32, max_size=32).map(bytes.hex),
 )
 # Names of files are bytes without zero, of any encoding.
 PATHS = st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name).map(os.fsdecode)
