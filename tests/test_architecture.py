@@ -38,7 +38,7 @@ BELOW = {
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
-    "msgspec": {*BELOW} - {"files", "workflow", "__init__", "__main__"},
+    "msgspec": {*BELOW} - {"files", "versions", "workflow", "__init__", "__main__"},
     "numpy": {
         "model",
         "raster",
