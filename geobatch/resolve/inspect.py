@@ -114,13 +114,22 @@ def inspect(
     others = [path for path in names.values() if path not in sources]
     before = [earlier.get(os.fspath(path)) for path in others]
     trusted = [known.get(os.fspath(path)) for path in others]
-    if not all(map(_may_serve, before)):
-        # Before the threads start: they and whoever imports keep each other waiting for Python's
-        # lock, block after block, and both are done sooner one after the other.
-        import_module("geobatch.raster.header")
-    look_at = partial(_look, known_crs=crs, read_crs=crs_reader(cache))
-    uris = [files[path] for path in others]
-    found = on_threads(look_at, others, uris, before, trusted, workers=workers, name="source")
+
+    def load() -> None:
+        # Takes about as long as digesting a large file, and no time while that waits for a disk.
+        if not all(map(_may_serve, before)):
+            import_module("geobatch.raster.header")
+
+    found = on_threads(
+        partial(_look, known_crs=crs, read_crs=crs_reader(cache)),
+        others,
+        [files[path] for path in others],
+        before,
+        trusted,
+        workers=workers,
+        name="source",
+        meanwhile=load,
+    )
     for path, (sources[path], look, table) in zip(others, found, strict=True):
         if cache is not None:
             cache.put_looks({os.fspath(path): look})

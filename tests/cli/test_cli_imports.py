@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import rasterio
 
 HEAVY = {
     "affine", "asyncio", "dask", "numcodecs", "numpy", "pyarrow", "pyproj", "rasterio", "rich",
@@ -102,15 +103,21 @@ def test_only_a_plan_for_machines_says_where_and_loads_what_can_tell(tmp_path: P
     assert not {"rasterio", "pyproj"} & imported(["--json", "plan", str(spec)], tmp_path)
 
 
-def test_a_source_with_other_pixels_needs_no_raster_library_again(tmp_path: Path) -> None:
-    """What its header and its CRS are was found out by the run before."""
+def test_a_changed_source_loads_what_its_change_needs(tmp_path: Path) -> None:
+    """Other pixels, nothing: the header is as it was. Other tags, GDAL: their CRS is known."""
     shutil.copytree(SPECS / "data", tmp_path / "data")
     spec = Path(shutil.copy(SPECS / "landcover.yaml", tmp_path))
     assert "pyproj" in imported(["apply", str(spec)], tmp_path)
     with (tmp_path / "data" / "landcover.tif").open("r+b") as file:
         file.seek(30_000)  # amid the pixels
         file.write(bytes(8))
+    time.sleep(0.05)
     assert not {"rasterio", "pyproj", "numcodecs"} & imported(["plan", str(spec)], tmp_path)
+    with rasterio.open(tmp_path / "data" / "landcover.tif", "r+") as dataset:
+        dataset.descriptions = ("other",)
+    names = imported(["plan", str(spec)], tmp_path)
+    assert "rasterio" in names
+    assert "pyproj" not in names
 
 
 def test_specs_known_from_before_are_not_read_again(tmp_path: Path) -> None:
