@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
+from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
 from geobatch.execute.memory import Memory
 from geobatch.execute.region import RegionResult
 from geobatch.execute.sources import Reader
@@ -102,6 +103,7 @@ def execute(
     active: list[_Active] = []
     in_flight: dict[Future[RegionResult], _Active] = {}
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="region")
+    keep_freed_memory()
     try:
         while waiting or active:
             while len(in_flight) < workers * _AHEAD:
@@ -139,6 +141,7 @@ def execute(
     finally:
         # Tasks that wait are dropped, those in flight finish: an object is put whole or not at all.
         pool.shutdown(wait=True, cancel_futures=True)
+        return_freed_memory()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
