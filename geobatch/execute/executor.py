@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
+from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
 from geobatch.execute.memory import Memory
 from geobatch.execute.region import RegionResult
 from geobatch.execute.sources import Reader
@@ -103,6 +104,7 @@ def execute(
     active: list[_Active] = []
     in_flight: dict[Future[RegionResult], _Active] = {}
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="region")
+    keep_freed_memory()
     try:
         while waiting or active:
             while len(in_flight) < workers * _AHEAD:
@@ -140,6 +142,7 @@ def execute(
     finally:
         # Tasks that wait are dropped, those in flight finish: an object is put whole or not at all.
         pool.shutdown(wait=True, cancel_futures=True)
+        return_freed_memory()
 
 
 class _Active(Struct, kw_only=True, eq=False):

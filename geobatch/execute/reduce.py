@@ -7,12 +7,10 @@ pixels of its group alone, never on what else the plane holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from geobatch.execute.pixels import Mask, Plane, Values
-from geobatch.execute.plain import plain_reducer
+from geobatch.execute.plain import members_of, plain_reduce
 from geobatch.execute.weighted import WEIGHTED
 from geobatch.model.asset import Number, Policy
 
@@ -37,66 +35,65 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
     values, mask = plane
     height, width = values.shape
     shape = ((height + 1) // 2, (width + 1) // 2)
-    out = np.empty(shape, dtype=values.dtype)
-    out_mask = None if mask is None else np.empty(shape, dtype=np.uint8)
-    for rows, down in _halves(height):
-        for cols, right in _halves(width):
-            members = [(row, col) for row in down for col in right]
-            result, result_mask = _reduce_members(
-                [values[row, col] for row, col in members],
-                None if mask is None else [mask[row, col] for row, col in members],
-                plain=plain_reducer(values, policy, down=down, right=right),
+    if mask is not None and not mask.any():
+        return Plane(np.full(shape, fill, dtype=values.dtype), np.zeros(shape, dtype=np.uint8))
+    parts = [
+        (
+            (rows, cols),
+            _reduce_groups(
+                values[down, right],
+                None if mask is None else mask[down, right],
                 policy=policy,
                 fill=fill,
-            )
-            out[rows, cols] = result
-            if out_mask is None and result_mask is not None:
-                # Only infinities can do this: their mean may be NaN, which is always masked.
-                out_mask = np.full(shape, 255, dtype=np.uint8)
-            if out_mask is not None:
-                out_mask[rows, cols] = 255 if result_mask is None else result_mask
+            ),
+        )
+        for rows, down in _parts(height)
+        for cols, right in _parts(width)
+    ]
+    if len(parts) == 1:
+        return parts[0][1]
+    out = np.empty(shape, dtype=values.dtype)
+    # Without a mask, only infinities can make one: their mean may be NaN, which is always masked.
+    is_masked = any(part.mask is not None for _, part in parts)
+    out_mask = np.full(shape, 255, dtype=np.uint8) if is_masked else None
+    for place, part in parts:
+        out[place] = part.values
+        if out_mask is not None and part.mask is not None:
+            out_mask[place] = part.mask
     return Plane(out, out_mask)
 
 
-def _halves(size: int) -> list[tuple[slice, list[slice]]]:
-    """Return (result slice, member slices) for the paired part of an axis and for its odd end."""
+def _parts(size: int) -> list[tuple[slice, slice]]:
+    """Return (result slice, slice) for the paired part of an axis and for its odd end."""
     even = size - size % 2
-    parts = [(slice(0, even // 2), [slice(0, even, 2), slice(1, even, 2)])] if even else []
-    return [*parts, (slice(even // 2, None), [slice(even, None)])] if size % 2 else parts
+    parts = [(slice(0, even // 2), slice(0, even))] if even else []
+    return [*parts, (slice(even // 2, None), slice(even, None))] if size % 2 else parts
 
 
-def _reduce_members(
-    values: list[Values],
-    masks: list[Mask] | None,
-    *,
-    plain: Callable[[list[Values]], Values],
-    policy: Policy,
-    fill: Number,
-) -> tuple[Values, Mask | None]:
-    """Reduce groups given as one plane per member, in row-major order of the group."""
-    if policy is Policy.SAMPLE:
-        if masks is None:
-            return plain(values), None
-        return np.where(masks[0] == 0, values[0].dtype.type(fill), plain(values)), masks[0]
-    result = plain(values)
-    if result.base is not None:
-        result = result.copy()
-    mask = None if masks is None else _mean_mask(masks)
-    if masks is not None and mask is not None:
+def _reduce_groups(values: Values, mask: Mask | None, *, policy: Policy, fill: Number) -> Plane:
+    """Reduce a plane of an even number of rows and columns, or one of them."""
+    result = plain_reduce(values, policy)
+    weights: Mask | None = None
+    if mask is not None and policy is Policy.SAMPLE:
+        weights = plain_reduce(mask, policy)
+    elif mask is not None:
+        weights = _mean_mask(mask)
+        members, masks = members_of(values), members_of(mask)
         uneven = np.zeros(result.shape, dtype=np.bool_)
         for other in masks[1:]:
             uneven |= other != masks[0]
         count = np.count_nonzero(uneven)
         if count > _FEW * uneven.size:
-            np.copyto(result, WEIGHTED[policy](values, masks), where=uneven)
+            np.copyto(result, WEIGHTED[policy](members, masks), where=uneven)
         elif count:
-            picked = [member[uneven] for member in values], [member[uneven] for member in masks]
-            result[uneven] = WEIGHTED[policy](*picked)
+            places = uneven.nonzero()
+            picked = [member[places] for member in members], [member[places] for member in masks]
+            result[places] = WEIGHTED[policy](*picked)
     if result.dtype.kind == "f" and policy in {Policy.MEAN, Policy.MEDIAN}:
-        mask = _mask_nan(result, mask)
-    if mask is not None:
-        result[mask == 0] = fill
-    return result, mask
+        weights = _mask_nan(result, weights)
+    if weights is not None:
+        np.copyto(result, result.dtype.type(fill), where=weights == 0)
+    return Plane(result, weights)
 
 
 def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
@@ -108,11 +105,10 @@ def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
     return masked
 
 
-def _mean_mask(masks: list[Mask]) -> Mask:
+def _mean_mask(mask: Mask) -> Mask:
     """Return the mean of the masks, rounded half up, at least 1 where any of them is above 0."""
-    count = len(masks)
-    total = np.zeros(masks[0].shape, dtype=np.uint16)
-    for mask in masks:
-        total += mask
-    mean = (total + np.uint16(count // 2)) >> np.uint16(count.bit_length() - 1)
-    return np.maximum(mean.astype(np.uint8), total > 0, dtype=np.uint8)
+    mean: Mask = plain_reduce(mask, Policy.MEAN)
+    if not mean.all():
+        for member in members_of(mask):
+            np.maximum(mean, member > 0, out=mean)
+    return mean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from geobatch.execute.planes import Box, StoredLevels
 from geobatch.execute.reduce import reduce_plane
 from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Codec
+from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.model.tiles import parents_of
@@ -108,7 +110,7 @@ def compute_region(
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     with gdal_environment():  # once for all that is read here
         for box in _pieces(region, ingesting, asset=asset):
-            here = [climb for climb in ingesting if box.cut(climb.task.dirty[0]).any()]
+            here = [climb for climb in ingesting if climb.wants(box)]
             planes = ingest(
                 asset,
                 [climb.task.band for climb in here],
@@ -134,7 +136,7 @@ def _pieces(region: Region, ingesting: Sequence[_Climb], *, asset: Asset) -> Ite
     joint = np.logical_or.reduce([climb.dirty(0) for climb in ingesting])
     corner = region.box(0, ingesting[0].task.stored.shape)
     if _is_tiled_alike(asset, {climb.task.band.tileset for climb in ingesting}):
-        for row, col in np.argwhere(joint).tolist():
+        for row, col in _places(joint):
             yield Box(row=corner.row + row, col=corner.col + col, height=1, width=1)
     else:
         yield Box.around(joint, row=corner.row, col=corner.col)
@@ -149,6 +151,19 @@ def _is_tiled_alike(asset: Asset, tilesets: set[str]) -> bool:
         for source in tileset.sources
         for side, start in zip(source.block, (source.row, source.col), strict=True)
     )
+
+
+class _Layer(NamedTuple):
+    """One level of a band in a region."""
+
+    row: int
+    """First tile row of the region."""
+    col: int
+    """First tile column of the region."""
+    values: ArrayKey
+    """The array of its values."""
+    mask: ArrayKey | None
+    """The array of its masks, where it has one."""
 
 
 class _Climb:
@@ -168,6 +183,7 @@ class _Climb:
             level: region.box(level, task.stored.plane_shape(level)).cut(task.dirty[level])
             for level in range(self.base, self.top + 1)
         }
+        self._layers = {level: self._layer(level) for level in self._dirty}
         self._changed = np.zeros_like(self._dirty[self.base])
         self._above = self._target(self.base + 1)
         if self._above is not None:
@@ -177,26 +193,40 @@ class _Climb:
             self._mask: Mask | None = None
             self._is_missing = np.ones((self._needed.height, self._needed.width), dtype=np.bool_)
 
+    def _layer(self, level: int) -> _Layer:
+        band = self.task.band
+        corner = self.region.box(level, self.task.stored.plane_shape(level))
+        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
+        return _Layer(
+            row=corner.row,
+            col=corner.col,
+            values=ArrayKey(band=band.id, level=level),
+            mask=ArrayKey(band=band.id, level=level, is_mask=True) if has_mask else None,
+        )
+
     def dirty(self, level: int) -> npt.NDArray[np.bool_]:
         """Return which tiles of the region are to be recomputed at a level."""
         return self._dirty[level]
+
+    def wants(self, box: Box) -> bool:
+        """Return whether a box of level-0 tiles has one to be recomputed."""
+        return bool(np.count_nonzero(box.cut(self.task.dirty[0])))
 
     def _target(self, level: int) -> Box | None:
         """Return the box around the dirty tiles of a level; None for none, or above the top."""
         if level > self.top or not self._dirty[level].any():
             return None
-        corner = self.region.box(level, self.task.stored.plane_shape(level))
-        return Box.around(self._dirty[level], row=corner.row, col=corner.col)
+        layer = self._layers[level]
+        return Box.around(self._dirty[level], row=layer.row, col=layer.col)
 
     def _stop_where_equal(self, level: int) -> None:
         """Leave out ancestors of tiles that came out equal, once a level is put."""
         if level < self.top and self.task.can_stop:
             self._dirty[level + 1] &= parents_of(self._changed)
         if level == self.top:
-            corner = self.region.box(level, self.task.stored.plane_shape(level))
+            layer = self._layers[level]
             self.result.changed[self.task.band.id] = [
-                (corner.row + row, corner.col + col)
-                for row, col in np.argwhere(self._changed).tolist()
+                (layer.row + row, layer.col + col) for row, col in _places(self._changed)
             ]
         else:
             self._changed = np.zeros_like(self._dirty[level + 1])
@@ -217,7 +247,7 @@ class _Climb:
         if target is None or not self._dirty[self.base + 1].any():
             return
         stored, band = self.task.stored, self.task.band
-        for row, col in np.argwhere(self._is_missing).tolist():
+        for row, col in _places(self._is_missing):
             box = Box(row=self._needed.row + row, col=self._needed.col + col, height=1, width=1)
             self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
         plane = Plane(self._values, self._mask)
@@ -281,39 +311,44 @@ class _Climb:
 
     def _emit(self, level: int, box: Box, plane: Plane) -> None:
         """Put the dirty tiles of one level, values and masks."""
-        task, band, tile, result = self.task, self.task.band, self.task.stored.tile, self.result
-        value_key = ArrayKey(band=band.id, level=level)
-        mask_key = ArrayKey(band=band.id, level=level, is_mask=True)
-        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
-        corner = self.region.box(level, task.stored.plane_shape(level))
-        inside = Box(
-            row=box.row - corner.row, col=box.col - corner.col, height=box.height, width=box.width
-        )
-        for row, col in np.argwhere(inside.cut(self._dirty[level])).tolist():
+        stored, result, layer = self.task.stored, self.result, self._layers[level]
+        tile, fill = stored.tile, self.task.band.fill
+        top, left = box.row - layer.row, box.col - layer.col
+        dirty = self._dirty[level][top : top + box.height, left : left + box.width]
+        for row, col in _places(dirty):
             place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
             at = (box.row + row, box.col + col)
             values = plane.values[place]
             mask = None if plane.mask is None else plane.mask[place]
             if mask is not None and not mask.any():
-                result.empty += 1 + has_mask
-                is_changed = task.stored.entry(value_key, *at) is not None
-                result.removed.setdefault(value_key, []).append(at)
-                if has_mask:
-                    result.removed.setdefault(mask_key, []).append(at)
+                is_changed = stored.entry(layer.values, *at) is not None
+                for key in (layer.values,) if layer.mask is None else (layer.values, layer.mask):
+                    result.empty += 1
+                    result.removed.setdefault(key, []).append(at)
             else:
-                is_changed = self._put(value_key, at, _padded(values, tile, band.fill))
-                if has_mask:
-                    if mask is None:
-                        mask = _all_valid(values.shape)
-                    is_changed |= self._put(mask_key, at, _padded(mask, tile, 0))
-            self._changed[at[0] - corner.row, at[1] - corner.col] |= is_changed
+                pixels = _padded(values, tile, fill)
+                is_changed = self._put(layer.values, at, pixels, content_digest(pixels))
+                if layer.mask is not None and (mask is None or mask.min() == 255):
+                    pixels, content, data = _all_valid(values.shape, tile, stored.codec)
+                    is_changed |= self._put(layer.mask, at, pixels, content, data)
+                elif layer.mask is not None and mask is not None:
+                    pixels = _padded(mask, tile, 0)
+                    is_changed |= self._put(layer.mask, at, pixels, content_digest(pixels))
+            self._changed[top + row, left + col] |= is_changed
 
-    def _put(self, key: ArrayKey, at: tuple[int, int], pixels: Values) -> bool:
+    def _put(
+        self,
+        key: ArrayKey,
+        at: tuple[int, int],
+        pixels: Values,
+        content: Digest,
+        data: bytes | None = None,
+    ) -> bool:
         """Put a tile, and return whether its pixels differ from those stored there before."""
         stored, result = self.task.stored, self.result
-        content, data = _encoded(pixels, stored.codec)
+        raw_content = bytes.fromhex(content)
         before = stored.entry(key, *at)
-        if before is not None and bytes(before["content"]) == content:
+        if before is not None and bytes(before["content"]) == raw_content:
             result.reused += 1
             return False
         if data is None:
@@ -325,29 +360,25 @@ class _Climb:
         else:
             result.reused += 1
         rows = result.entries.setdefault(key, [])
-        rows.append((*at, content, bytes.fromhex(digest), len(data)))
+        rows.append((*at, raw_content, bytes.fromhex(digest), len(data)))
         return True
 
 
+def _places(tiles: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield (row, column) of the True places, in row-major order."""
+    rows, cols = tiles.nonzero()
+    return zip(rows.tolist(), cols.tolist(), strict=True)
+
+
 @lru_cache(maxsize=16)
-def _all_valid(shape: tuple[int, int]) -> Mask:
-    """Return the mask of a tile without a masked pixel: one array for all such tiles."""
-    mask = np.full(shape, 255, dtype=np.uint8)
+def _all_valid(shape: tuple[int, int], tile: int, codec: Codec) -> tuple[Mask, Digest, bytes]:
+    """Return the mask of a tile without a masked pixel, its content digest and its bytes.
+
+    It is met over and over: beside most tiles of a raster stands no other.
+    """
+    mask = _padded(np.full(shape, 255, dtype=np.uint8), tile, 0)
     mask.setflags(write=False)
-    return mask
-
-
-def _encoded(pixels: Values, codec: Codec) -> tuple[bytes, bytes | None]:
-    """Return a tile's content digest; and its bytes if it is one of those met over and over."""
-    if pixels is _all_valid(pixels.shape):
-        return _encoded_all_valid(pixels.shape, codec)
-    return bytes.fromhex(content_digest(pixels)), None
-
-
-@lru_cache(maxsize=16)
-def _encoded_all_valid(shape: tuple[int, int], codec: Codec) -> tuple[bytes, bytes]:
-    mask = _all_valid(shape)
-    return bytes.fromhex(content_digest(mask)), encode(codec, mask)
+    return mask, content_digest(mask), encode(codec, mask)
 
 
 def _padded(pixels: Values, tile: int, fill: float) -> Values:

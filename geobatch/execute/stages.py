@@ -139,14 +139,14 @@ class AssetRun:
             first = _span(self.asset, tasks, strip_row=_strip_row(self.asset, tasks))
             if number == 0:
                 self._tops[grid.name] = min(first, grid.level_count - 1)
-                parts.append(self._regions(grid, 0, first, tasks))
+                parts += [self._regions(grid, 0, first, group) for group in _together(tasks)]
                 continue
             span = max(1, _span(self.asset, tasks, strip_row=0))
             level = first + (number - 1) * span
             if level < grid.level_count - 1:
                 self._tops[grid.name] = min(level + span, grid.level_count - 1)
                 stored = [replace(task, from_sources=False) for task in tasks]
-                parts.append(self._regions(grid, level, span, stored))
+                parts += [self._regions(grid, level, span, group) for group in _together(stored)]
         return chain.from_iterable(parts) if parts else None
 
     def absorb(self, result: RegionResult) -> None:
@@ -218,8 +218,6 @@ class AssetRun:
         return geobox.tile_shape(tile=self.asset.tile, level=key.level)
 
     def _regions(self, grid: Grid, level: int, span: int, tasks: list[BandTask]) -> Iterator[Task]:
-        if not tasks:
-            return
         span = min(span, grid.level_count - 1 - level)
         side = 1 << span
         blocks = [
@@ -273,6 +271,17 @@ class AssetRun:
                         stored=stored,
                         before=before,
                     )
+
+
+def _together(tasks: list[BandTask]) -> list[list[BandTask]]:
+    """Return the bands that are worked on together: those that may share reads of sources.
+
+    Those that start from the store go alone: there are few regions above, and small tasks keep all
+    workers at work.
+    """
+    sharing = [task for task in tasks if task.from_sources]
+    alone = [[task] for task in tasks if not task.from_sources]
+    return [sharing, *alone] if sharing else alone
 
 
 def _strip_row(asset: Asset, tasks: list[BandTask]) -> int:

@@ -14,7 +14,8 @@ Data: TypeAlias = bytes | bytearray | memoryview
 RUNS = "runs/"
 """Names below are the business of live runs; `list` passes them over unless asked for them."""
 
-_NAME = re.compile(r"(?!.*(?:\A|/)\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\x7f]+(?:/[^/\\\x00-\x1f\x7f]+)*")
+_PART = r"(?!\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\x7f]+"
+_NAME = re.compile(f"{_PART}(?:/{_PART})*")
 
 
 class Backend(Protocol):

@@ -138,6 +138,60 @@ def test_every_policy_of_every_dtype_equals_the_reference(dtype: str, policy: Po
     assert_reduces(values, None, policy, pool(dtype)[2])
 
 
+# --- means of integers, which have a way of their own ---------------------------------------------
+
+INTEGERS = [dtype for dtype in DTYPES if "int" in dtype]
+
+
+def mean_of_integers(group: list[int]) -> int:
+    return (sum(group) + len(group) // 2) // len(group)
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Values:
+    """Return integers as they may lie in memory: a part of an array, reversed, turned, spread."""
+    dtype = draw(st.sampled_from(INTEGERS))
+    shape = (draw(st.integers(1, 11)), draw(st.integers(1, 11)))
+    values = draw(values_of(dtype, shape))
+    steps = st.sampled_from([1, 1, 1, 2, 3, -1, -2])
+    starts = st.sampled_from([None, None, 1])
+    rows, cols = (slice(draw(starts) if size > 1 else None, None, draw(steps)) for size in shape)
+    view = values[rows, cols]
+    return view.T if draw(st.booleans()) else view
+
+
+@settings(max_examples=400, deadline=None)
+@given(values=views())
+def test_means_of_integers_are_exact_however_they_lie_in_memory(values: Values) -> None:
+    before = values.copy()
+    found = reduce_plane(Plane(values, None), policy=Policy.MEAN, fill=0).values
+    rows = before.tolist()
+    groups = [
+        [
+            [value for line in rows[row : row + 2] for value in line[col : col + 2]]
+            for col in range(0, len(rows[0]), 2)
+        ]
+        for row in range(0, len(rows), 2)
+    ]
+    assert found.tolist() == [[mean_of_integers(group) for group in line] for line in groups]
+    assert found.dtype == values.dtype
+    assert not np.shares_memory(found, values)
+    assert (values == before).all()
+
+
+@pytest.mark.parametrize("shape", [(520, 512), (1026, 514), (6, 140_000), (270_000, 2)])
+@pytest.mark.parametrize("dtype", [dtype for dtype in INTEGERS if np.dtype(dtype).itemsize < 8])
+def test_means_of_large_planes_are_exact(dtype: str, shape: tuple[int, int]) -> None:
+    """They are taken strip by strip."""
+    info = np.iinfo(dtype)
+    random = np.random.default_rng([INTEGERS.index(dtype), *shape])
+    values = random.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    values[:2], values[-2:] = info.min, info.max
+    found = reduce_plane(Plane(values, None), policy=Policy.MEAN, fill=0).values
+    groups = values.reshape(shape[0] // 2, 2, shape[1] // 2, 2)
+    assert (found == (groups.sum(axis=(1, 3), dtype=np.int64) + 2) // 4).all()
+
+
 # --- how a plane is cut does not matter -----------------------------------------------------------
 
 
