@@ -32,7 +32,8 @@ BELOW = {
     "workflow": NOUNS | {"spec", "store", "preview", "resolve", "carry_out"},
     "reading": NOUNS | {"raster", "table", "store", "resolve", "execute"},
     "testing": NOUNS | {"store"},
-    "cli": NOUNS | {"spec", "raster", "store", "execute", "workflow", "explain", "export"},
+    "cli": NOUNS
+    | {"versions", "spec", "raster", "store", "execute", "workflow", "explain", "export"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }

@@ -15,6 +15,7 @@ from geobatch.cli.options import keep_project_prefix_option, paths_argument
 from geobatch.cli.plan_commands import apply, plan
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.words import count_text
+from geobatch.versions import VERSION
 
 
 class _InOrder(click.Group):
@@ -26,11 +27,9 @@ class _InOrder(click.Group):
 
 def _print_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:
     if is_asked:
-        from importlib.metadata import version  # noqa: PLC0415
-
         settings: Settings = context.obj
-        settings.output.line(f"geobatch {version('geobatch')}")
-        settings.output.record("version", version=version("geobatch"))
+        settings.output.line(f"geobatch {VERSION}")
+        settings.output.record("version", version=VERSION)
         context.exit()
 
 

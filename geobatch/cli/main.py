@@ -42,6 +42,8 @@ def _tune() -> None:
     """Set the process up for what geobatch does: start fast, and keep many small values."""
     # Nothing here multiplies matrices, and numpy would start a thread per processor to do so.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # What a spec means must not depend on what else is installed; nor is all of that searched.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Modules, specs and plans are frozen values that stay: looking for garbage among them is vain.
     gc.set_threshold(100_000, 50, 50)
 

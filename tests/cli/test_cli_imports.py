@@ -57,7 +57,7 @@ def test_help_imports_the_command_line_alone(argv: list[str], tmp_path: Path) ->
     names = imported(argv, tmp_path)
     assert not (HEAVY | {"blake3", "importlib.metadata", "pydantic", "yaml"}) & names
     rooms = {name.split(".")[1] for name in names if name.startswith("geobatch.")}
-    assert rooms == {"cli", "errors", "reading"}
+    assert rooms == {"cli", "errors", "reading", "versions"}
 
 
 def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:
