@@ -83,7 +83,7 @@ def ingest(
             if mask.min() == 255:
                 mask = None
             else:
-                values[mask == 0] = band.fill
+                np.copyto(values, values.dtype.type(band.fill), where=mask == 0)
         planes[band.id] = Plane(values, mask)
     return planes
 
@@ -168,14 +168,16 @@ def _paste(canvas: Plane, piece: Plane, place: tuple[slice, slice]) -> Plane:
 def _cast(pixels: Values, band: Band, source: Source) -> Values:
     """Return file pixels in the band's dtype: Byte and Int8 by reinterpretation, else by value."""
     target: np.dtype[Any] = np.dtype(band.dtype)
-    if pixels.dtype != target and {pixels.dtype.name, band.dtype} == {"uint8", "int8"}:
+    if pixels.dtype == target:
+        return pixels
+    if {pixels.dtype.name, band.dtype} == {"uint8", "int8"}:
         return np.ascontiguousarray(pixels).view(target)
     if not np.can_cast(pixels.dtype, target, casting="safe"):
         raise SourceError(
             f"`{source.uri}`: band {band.index + 1} is now `{pixels.dtype.name}`, "
             f"expected one that fits `{band.dtype}`"
         )
-    return pixels.astype(target, copy=False)
+    return pixels.astype(target)
 
 
 def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:

@@ -37,6 +37,8 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
     shape = ((height + 1) // 2, (width + 1) // 2)
     if mask is not None and not mask.any():
         return Plane(np.full(shape, fill, dtype=values.dtype), np.zeros(shape, dtype=np.uint8))
+    if height % 2 == width % 2 == 0:
+        return _reduce_groups(values, mask, policy=policy, fill=fill)
     parts = [
         (
             (rows, cols),
@@ -50,8 +52,6 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
         for rows, down in _parts(height)
         for cols, right in _parts(width)
     ]
-    if len(parts) == 1:
-        return parts[0][1]
     out = np.empty(shape, dtype=values.dtype)
     # Without a mask, only infinities can make one: their mean may be NaN, which is always masked.
     is_masked = any(part.mask is not None for _, part in parts)
