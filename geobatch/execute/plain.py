@@ -13,21 +13,19 @@ _STRIP = 1 << 18
 """Pixels whose means are taken at a time, so that what is made in between stays in a cache."""
 
 
-def plain_reduce(values: Values, policy: Policy) -> Values:
-    """Return one pixel per group of a plane.
+def plain_reduce(values: Values, policy: Policy, *, out: Values) -> None:
+    """Make one pixel per group of a plane.
 
     Args:
         values: (rows, columns) pixels; of each there is an even number, or one beyond an odd edge.
         policy: How a group becomes a pixel.
-
-    Returns:
-        An array of its own.
+        out: Takes the pixels, half as many rows and columns, in the dtype of the plane.
     """
     is_whole = min(values.shape) > 1
     if policy is Policy.MEAN and is_whole and values.dtype.kind != "f" and values.itemsize < 8:
-        return _integer_mean(values)
-    result = _REDUCERS[policy](members_of(values))
-    return result if result.base is None else result.copy()
+        _integer_mean(values, out)
+    else:
+        out[:] = _REDUCERS[policy](members_of(values))
 
 
 def members_of(pixels: Values) -> list[Values]:
@@ -57,8 +55,8 @@ def _mean(members: list[Values]) -> Values:
     return rounded
 
 
-def _integer_mean(values: Values) -> Values:
-    """Return the mean of groups of 2 x 2 integers of up to 32 bits; halves round up, exactly.
+def _integer_mean(values: Values, out: Values) -> None:
+    """Take the mean of groups of 2 x 2 integers of up to 32 bits; halves round up, exactly.
 
     Neighbours in a line are taken for one integer twice as wide, whose halves are added: memory in
     one piece is read faster than every second pixel. Signed integers are shifted by their lowest,
@@ -69,7 +67,6 @@ def _integer_mean(values: Values) -> Values:
     narrow, wide = np.dtype(f"u{values.itemsize}"), np.dtype(f"u{2 * values.itemsize}").type
     half, low, two = wide(bits), wide((1 << bits) - 1), wide(2)
     sign = wide(0) if values.dtype.kind == "u" else wide(1 << (bits - 1))
-    out = np.empty((rows // 2, cols // 2), dtype=values.dtype)
     height = max(_STRIP // cols, 2) // 2 * 2
     for top in range(0, rows, height):
         pairs = np.ascontiguousarray(values[top : top + height]).view(wide)
@@ -83,7 +80,6 @@ def _integer_mean(values: Values) -> Values:
         if sign:
             means ^= sign
         out.view(narrow)[top // 2 : (top + height) // 2] = means
-    return out
 
 
 def _min(members: list[Values]) -> Values:

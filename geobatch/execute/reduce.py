@@ -18,13 +18,14 @@ _FEW = 1 / 8
 """Share of groups whose masks differ up to which these are picked out and reduced by themselves."""
 
 
-def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
+def reduce_plane(plane: Plane, *, policy: Policy, fill: Number, out: Values | None = None) -> Plane:
     """Return the plane of the level above.
 
     Args:
         plane: (height, width) pixels; what stands under mask 0 does not matter.
         policy: How a group becomes a pixel.
         fill: Value of masked result pixels.
+        out: Takes the values of the result, if given; part of a larger plane, perhaps.
 
     Returns:
         Pixels of shape (ceil(height / 2), ceil(width / 2)) in the same dtype.
@@ -35,11 +36,12 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
     values, mask = plane
     height, width = values.shape
     shape = ((height + 1) // 2, (width + 1) // 2)
+    if out is None:
+        out = np.empty(shape, dtype=values.dtype)
     if mask is not None and not mask.any():
-        return Plane(np.full(shape, fill, dtype=values.dtype), np.zeros(shape, dtype=np.uint8))
-    if height % 2 == width % 2 == 0:
-        return _reduce_groups(values, mask, policy=policy, fill=fill)
-    parts = [
+        out[:] = fill
+        return Plane(out, np.zeros(shape, dtype=np.uint8))
+    weights = [
         (
             (rows, cols),
             _reduce_groups(
@@ -47,19 +49,20 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number) -> Plane:
                 None if mask is None else mask[down, right],
                 policy=policy,
                 fill=fill,
+                out=out[rows, cols],
             ),
         )
         for rows, down in _parts(height)
         for cols, right in _parts(width)
     ]
-    out = np.empty(shape, dtype=values.dtype)
+    if len(weights) == 1:
+        return Plane(out, weights[0][1])
     # Without a mask, only infinities can make one: their mean may be NaN, which is always masked.
-    is_masked = any(part.mask is not None for _, part in parts)
+    is_masked = any(part is not None for _, part in weights)
     out_mask = np.full(shape, 255, dtype=np.uint8) if is_masked else None
-    for place, part in parts:
-        out[place] = part.values
-        if out_mask is not None and part.mask is not None:
-            out_mask[place] = part.mask
+    for place, part in weights:
+        if out_mask is not None and part is not None:
+            out_mask[place] = part
     return Plane(out, out_mask)
 
 
@@ -70,30 +73,33 @@ def _parts(size: int) -> list[tuple[slice, slice]]:
     return [*parts, (slice(even // 2, None), slice(even, None))] if size % 2 else parts
 
 
-def _reduce_groups(values: Values, mask: Mask | None, *, policy: Policy, fill: Number) -> Plane:
-    """Reduce a plane of an even number of rows and columns, or one of them."""
-    result = plain_reduce(values, policy)
+def _reduce_groups(
+    values: Values, mask: Mask | None, *, policy: Policy, fill: Number, out: Values
+) -> Mask | None:
+    """Reduce a plane of an even number of rows and columns, or one of them; return the weights."""
+    plain_reduce(values, policy, out=out)
     weights: Mask | None = None
     if mask is not None and policy is Policy.SAMPLE:
-        weights = plain_reduce(mask, policy)
+        weights = np.empty(out.shape, dtype=np.uint8)
+        plain_reduce(mask, policy, out=weights)
     elif mask is not None:
-        weights = _mean_mask(mask)
+        weights = _mean_mask(mask, out.shape)
         members, masks = members_of(values), members_of(mask)
-        uneven = np.zeros(result.shape, dtype=np.bool_)
+        uneven = np.zeros(out.shape, dtype=np.bool_)
         for other in masks[1:]:
             uneven |= other != masks[0]
         count = np.count_nonzero(uneven)
         if count > _FEW * uneven.size:
-            np.copyto(result, WEIGHTED[policy](members, masks), where=uneven)
+            np.copyto(out, WEIGHTED[policy](members, masks), where=uneven)
         elif count:
             places = uneven.nonzero()
             picked = [member[places] for member in members], [member[places] for member in masks]
-            result[places] = WEIGHTED[policy](*picked)
-    if result.dtype.kind == "f" and policy in {Policy.MEAN, Policy.MEDIAN}:
-        weights = _mask_nan(result, weights)
+            out[places] = WEIGHTED[policy](*picked)
+    if out.dtype.kind == "f" and policy in {Policy.MEAN, Policy.MEDIAN}:
+        weights = _mask_nan(out, weights)
     if weights is not None:
-        np.copyto(result, result.dtype.type(fill), where=weights == 0)
-    return Plane(result, weights)
+        np.copyto(out, out.dtype.type(fill), where=weights == 0)
+    return weights
 
 
 def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
@@ -105,9 +111,10 @@ def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
     return masked
 
 
-def _mean_mask(mask: Mask) -> Mask:
+def _mean_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
     """Return the mean of the masks, rounded half up, at least 1 where any of them is above 0."""
-    mean: Mask = plain_reduce(mask, Policy.MEAN)
+    mean = np.empty(shape, dtype=np.uint8)
+    plain_reduce(mask, Policy.MEAN, out=mean)
     if not mean.all():
         for member in members_of(mask):
             np.maximum(mean, member > 0, out=mean)

@@ -268,17 +268,22 @@ class _Climb:
         if self._above is None:
             return
         band, tile = self.task.band, self.task.stored.tile
-        reduced = reduce_plane(plane, policy=band.policy, fill=band.fill)
         # In pixels of the level above, where a base tile is half a tile wide. A piece may reach
         # beyond what this band needs, when it was cut for several bands.
         row = (box.row - self._needed.row) * tile // 2
         col = (box.col - self._needed.col) * tile // 2
+        rows, cols = ((size + 1) // 2 for size in plane.values.shape)
         height, width = self._values.shape
-        bottom = min(row + reduced.values.shape[0], height)
-        right = min(col + reduced.values.shape[1], width)
+        bottom, right = min(row + rows, height), min(col + cols, width)
         into = (slice(max(row, 0), bottom), slice(max(col, 0), right))
         out_of = (slice(max(-row, 0), bottom - row), slice(max(-col, 0), right - col))
-        self._values[into] = reduced.values[out_of]
+        place = self._values[into]
+        fits = place.shape == (rows, cols)
+        reduced = reduce_plane(
+            plane, policy=band.policy, fill=band.fill, out=place if fits else None
+        )
+        if not fits:
+            place[:] = reduced.values[out_of]
         if reduced.mask is not None and self._mask is None:
             self._mask = np.full(self._values.shape, 255, dtype=np.uint8)
         if self._mask is not None:
