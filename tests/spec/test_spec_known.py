@@ -163,12 +163,13 @@ def test_project_files_are_recalled_and_edits_of_them_seen(tmp_path: Path) -> No
 def test_collections_look_at_their_folder_again(tmp_path: Path) -> None:
     said = {
         "kind": "image_collection", "id": "c",
-        "for_each": {"files": "*.tif", "name": "(?P<n>.+)[.]tif"}, "image": {"id": "{n}"},
+        "for_each": {"files": "*.tif", "pattern": "(?P<n>.+)[.]tif"}, "image": {"id": "{n}"},
     }  # fmt: skip
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(said))
     cache = SourceCache.memory()
-    for name in ("a.tif", "b.tif"):
+    for name, ids in (("a.tif", ["c/a"]), ("b.tif", ["c/a", "c/b"])):
         (tmp_path / name).touch()
+        assert [spec.id for spec in load([tmp_path], cache=cache).specs] == ids
         assert drafts([tmp_path], cache=cache) == drafts([tmp_path])
 
 
