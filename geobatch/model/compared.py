@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Compared(Struct, frozen=True, kw_only=True, eq=False):
-    """A value that some fields of are beside the point: equality and hash go by the others."""
+    """A value with fields that are beside the point: equality and hash go by the others."""
 
     beside: ClassVar[frozenset[str]] = frozenset()
     """Names of these fields."""

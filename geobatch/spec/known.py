@@ -81,7 +81,7 @@ class Known:
         if self._cache is None or key is None:
             return
         try:
-            encoded = msgspec.msgpack.encode(value, enc_hook=str)
+            encoded = msgspec.msgpack.encode(value, enc_hook=_to_text)
         except _UNKNOWN:
             return
         self._cache.put_spec(_name(path), key + encoded)
@@ -130,6 +130,12 @@ def _readers() -> bytes | None:
     except OSError:
         return None
     return digest_bytes(repr(found).encode()).encode()
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value)} is not remembered")
 
 
 def _from_text(kind: type[Any], value: Any) -> Any:
