@@ -9,7 +9,7 @@ import numpy as np
 from geobatch.execute.pixels import Values
 from geobatch.model.asset import Policy
 
-_STRIP = 1 << 18
+_STRIP = 1 << 20
 """Pixels whose means are taken at a time, so that what is made in between stays in a cache."""
 
 

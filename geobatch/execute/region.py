@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from geobatch.execute.ingest import ingest
+from geobatch.execute.pieces import pieces
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.planes import Box, StoredLevels
 from geobatch.execute.reduce import reduce_plane
@@ -108,8 +110,10 @@ def compute_region(
     result = RegionResult()
     climbs = [_Climb(task, region, geobox, objects, result) for task in tasks]
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
+    cut = pieces([(climb.task.band, climb.dirty(0)) for climb in ingesting], asset)
     with gdal_environment():  # once for all that is read here
-        for box in _pieces(region, ingesting, asset=asset):
+        for piece in cut:
+            box = replace(piece, row=region.row + piece.row, col=region.col + piece.col)
             here = [climb for climb in ingesting if climb.wants(box)]
             planes = ingest(
                 asset,
@@ -123,34 +127,6 @@ def compute_region(
     for climb in climbs:
         climb.finish()
     return result
-
-
-def _pieces(region: Region, ingesting: Sequence[_Climb], *, asset: Asset) -> Iterator[Box]:
-    """Yield the boxes of tiles to ingest at a time.
-
-    Single tiles stay in the processor's cache on their whole way, from decoding to encoding. Where
-    storage blocks straddle tiles, the region is read at once instead, lest blocks be decoded twice.
-    """
-    if not ingesting:
-        return
-    joint = np.logical_or.reduce([climb.dirty(0) for climb in ingesting])
-    corner = region.box(0, ingesting[0].task.stored.shape)
-    if _is_tiled_alike(asset, {climb.task.band.tileset for climb in ingesting}):
-        for row, col in _places(joint):
-            yield Box(row=corner.row + row, col=corner.col + col, height=1, width=1)
-    else:
-        yield Box.around(joint, row=corner.row, col=corner.col)
-
-
-def _is_tiled_alike(asset: Asset, tilesets: set[str]) -> bool:
-    """Return whether each tile holds whole storage blocks of every source of some tilesets."""
-    return all(
-        asset.tile % side == 0 and start % side == 0
-        for tileset in asset.tilesets
-        if tileset.id in tilesets
-        for source in tileset.sources
-        for side, start in zip(source.block, (source.row, source.col), strict=True)
-    )
 
 
 class _Layer(NamedTuple):

@@ -33,6 +33,11 @@ class Handle(Struct, kw_only=True):
     """What went wrong where GDAL cannot tell it: on a server."""
     context: Context | None = None
     """Where rasterio finds the file again that it was given by an opener; None for a local one."""
+    dtype: str = ""
+    """That of every band: a TIFF has one."""
+
+    def __post_init__(self) -> None:
+        self.dtype = self.dataset.dtypes[0]
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what uses the dataset."""
@@ -111,8 +116,10 @@ class Reader:
         bands = [index + 1 for index in indexes]
         with gdal_environment():
             handle = self._handle(source)
+            # What rasterio makes by itself is zeroed first, with Python's lock held.
+            pixels: npt.NDArray[Any] = np.empty((len(bands), height, width), handle.dtype)
             try:
-                pixels: npt.NDArray[Any] = handle.run(handle.dataset.read, bands, window=window)
+                handle.run(handle.dataset.read, bands, out=pixels, window=window)
             except FAILURES as error:
                 self._confirm(source, handle)
                 raise _bad_block(handle, source.uri, bands, window, error) from error
@@ -255,7 +262,7 @@ def _open(source: Source) -> Handle:
     check_unchanged(source.path, source.uri, expected)
     try:
         sizes, mask_sizes = _block_sizes(real)
-        dataset = open_dataset(real)
+        dataset = open_dataset(real, is_placed=False)
     except FAILURES as error:
         check_unchanged(source.path, source.uri, expected)
         raise SourceError(
