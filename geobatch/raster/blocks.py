@@ -6,9 +6,7 @@ What is at all out of the ordinary gets no table: then the whole file decides, w
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +18,7 @@ from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import DIGEST_BYTES, Digest, canonical_json, digest_json
 from geobatch.model.geobox import ceil_div
 from geobatch.raster import tiff
+from geobatch.raster.hashing import Meanwhile, digests_of
 
 IDENTITY_EPOCH = 1
 """Raised whenever equal files would get other tables than before."""
@@ -51,10 +50,6 @@ _MAX_BLOCKS = 1 << 22
 _MAX_SIDE = (1 << 31) - 1
 _MAX_BANDS = 1 << 16
 _MAX_DEPTH = 128
-_GROUP_BYTES = 2 << 20
-_GAP_BYTES = 64 << 10
-_PARALLEL_FROM = 32 << 20
-_MAX_THREADS = 4
 
 
 class _Layout(Struct, frozen=True, kw_only=True):
@@ -71,7 +66,12 @@ class _Layout(Struct, frozen=True, kw_only=True):
     counts: npt.NDArray[np.uint64]
 
 
-def tabulate(file: BinaryIO, directories: Sequence[tiff.Directory]) -> BlockTable | None:
+def tabulate(
+    file: BinaryIO,
+    directories: Sequence[tiff.Directory],
+    *,
+    meanwhile: Meanwhile = lambda: None,
+) -> BlockTable | None:
     """Return the block table of an open TIFF: its full image and the internal mask that GDAL uses.
 
     Reduced images are left out, since they are never read.
@@ -79,6 +79,7 @@ def tabulate(file: BinaryIO, directories: Sequence[tiff.Directory]) -> BlockTabl
     Args:
         file: An unbuffered regular file.
         directories: Its directories, at least one.
+        meanwhile: May be called, while other processes hash a large file.
 
     Returns:
         The table; None if the file is damaged, or laid out in a way that is not sure to be
@@ -100,10 +101,10 @@ def tabulate(file: BinaryIO, directories: Sequence[tiff.Directory]) -> BlockTabl
     if main is None or (masks and mask is None):
         return None
     if mask is None:
-        return _table(file, main)
+        return _table(file, main, meanwhile)
     if mask.planes != 1 or (mask.height, mask.width) != (main.height, main.width):
         return None
-    return _table(file, main, _table(file, mask))
+    return _table(file, main, meanwhile, _table(file, mask, meanwhile))
 
 
 def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> _Layout | None:
@@ -203,19 +204,21 @@ def _absent(file: BinaryIO, directory: tiff.Directory) -> bytes:
     return blake3(canonical_json(["geobatch absent block", nodata])).digest()
 
 
-def _table(file: BinaryIO, layout: _Layout, mask: BlockTable | None = None) -> BlockTable:
+def _table(
+    file: BinaryIO, layout: _Layout, meanwhile: Meanwhile, mask: BlockTable | None = None
+) -> BlockTable:
     return BlockTable(
         height=layout.height,
         width=layout.width,
         block=layout.block,
         planes=layout.planes,
         decoding=layout.decoding,
-        digests=_digests(file, layout).tobytes(),
+        digests=_digests(file, layout, meanwhile).tobytes(),
         mask=mask,
     )
 
 
-def _digests(file: BinaryIO, layout: _Layout) -> npt.NDArray[np.uint8]:
+def _digests(file: BinaryIO, layout: _Layout, meanwhile: Meanwhile) -> npt.NDArray[np.uint8]:
     """Return the digest of every block's bytes, (block, byte), read in the order of the file."""
     found = np.empty((layout.offsets.size, DIGEST_BYTES), dtype=np.uint8)
     is_stored = layout.counts > 0
@@ -226,72 +229,7 @@ def _digests(file: BinaryIO, layout: _Layout) -> npt.NDArray[np.uint8]:
     # Blocks may share bytes; those that are the very same are read once.
     extents = np.stack([layout.offsets[stored], layout.counts[stored]], axis=1)
     unique, inverse = np.unique(extents, axis=0, return_inverse=True)
-    places = [(int(offset), int(count)) for offset, count in unique]
-    hashing = _Hashing(file.fileno())
-    groups = list(_groups(places))
-    if sum(count for _, count in places) < _PARALLEL_FROM:
-        parts = list(map(hashing.digests, groups))
-    else:
-        threads = min(os.cpu_count() or 1, _MAX_THREADS)
-        with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="block") as pool:
-            parts = list(pool.map(hashing.digests, groups))
-    flat = np.frombuffer(b"".join(parts), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
-    found[stored] = flat[inverse.reshape(-1)]
+    digests = digests_of(file.fileno(), unique, meanwhile=meanwhile)
+    rows = np.frombuffer(digests, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    found[stored] = rows[inverse.reshape(-1)]
     return found
-
-
-_Group = list[tuple[int, int]]
-
-
-def _groups(places: _Group) -> Iterator[_Group]:
-    """Yield runs of (offset, count) that are read in one go, from places sorted by offset."""
-    group: _Group = []
-    start = end = 0
-    for offset, count in places:
-        stop = offset + count
-        if group and (offset > end + _GAP_BYTES or max(end, stop) - start > _GROUP_BYTES):
-            yield group
-            group = []
-        if not group:
-            start = end = offset
-        end = max(end, stop)
-        group.append((offset, count))
-    yield group
-
-
-class _Hashing:
-    """Reads and hashes runs of blocks, with one buffer per thread."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._local = threading.local()
-
-    def digests(self, group: _Group) -> bytes:
-        """Return the digests of the blocks of one run, one after another."""
-        start = group[0][0]
-        size = max(offset + count for offset, count in group) - start
-        if size > _GROUP_BYTES:  # then it is a single block
-            return self._long(start, size)
-        data = self._read(start, size)
-        return b"".join(
-            blake3(data[offset - start : offset - start + count]).digest()
-            for offset, count in group
-        )
-
-    def _long(self, start: int, size: int) -> bytes:
-        hasher = blake3()
-        for offset in range(start, start + size, _GROUP_BYTES):
-            hasher.update(self._read(offset, min(_GROUP_BYTES, start + size - offset)))
-        return hasher.digest()
-
-    def _read(self, offset: int, size: int) -> memoryview:
-        if not hasattr(self._local, "buffer"):
-            self._local.buffer = memoryview(bytearray(_GROUP_BYTES))
-        data: memoryview = self._local.buffer[:size]
-        done = 0
-        while done < size:
-            count = os.preadv(self._descriptor, [data[done:]], offset + done)
-            if not count:
-                raise EOFError
-            done += count
-        return data

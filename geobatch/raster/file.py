@@ -16,6 +16,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.look import file_stat
 from geobatch.raster import tiff
 from geobatch.raster.blocks import tabulate
+from geobatch.raster.hashing import Meanwhile
 from geobatch.raster.tags import digest_tags
 
 
@@ -32,7 +33,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     """What its header is read from, where that is sure: see `geobatch.raster.tags`."""
 
 
-def identify(path: Path, uri: str) -> Identity:
+def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Identity:
     """Return what a file is, by the bytes of its blocks and its tags.
 
     Its pixels are identified by its block table where one can be made, so that an edit of the other
@@ -40,6 +41,11 @@ def identify(path: Path, uri: str) -> Identity:
 
     The bytes are read, not mapped: a file that is cut short meanwhile would kill the process
     that maps it.
+
+    Args:
+        path: The file.
+        uri: What messages call it.
+        meanwhile: May be called, while other processes read a large file; what it raises is raised.
 
     Raises:
         SourceError: The file is missing, unreadable, or changed meanwhile.
@@ -49,7 +55,7 @@ def identify(path: Path, uri: str) -> Identity:
         with real.open("rb", buffering=0) as file:
             before = file_stat(os.fstat(file.fileno()))
             try:
-                table, tags = _read(file)
+                table, tags = _read(file, meanwhile)
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
                 raise changed(uri) from None
@@ -62,10 +68,10 @@ def identify(path: Path, uri: str) -> Identity:
     return Identity(digest=digest, stat=before, table=table, tags=tags)
 
 
-def _read(file: FileIO) -> tuple[BlockTable | None, Digest | None]:
+def _read(file: FileIO, meanwhile: Meanwhile) -> tuple[BlockTable | None, Digest | None]:
     try:
         directories = tiff.read_directories(file)
     except ValueError:
         return None, None
-    table = tabulate(file, directories)
+    table = tabulate(file, directories, meanwhile=meanwhile)
     return table, None if table is None else digest_tags(file, directories)

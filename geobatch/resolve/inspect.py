@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cache as once
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -115,11 +114,6 @@ def inspect(
     before = [earlier.get(os.fspath(path)) for path in others]
     trusted = [known.get(os.fspath(path)) for path in others]
 
-    def load() -> None:
-        # Takes about as long as digesting a large file, and no time while that waits for a disk.
-        if not all(map(_may_serve, before)):
-            import_module("geobatch.raster.header")
-
     found = on_threads(
         partial(_look, known_crs=crs, read_crs=crs_reader(cache)),
         others,
@@ -128,7 +122,6 @@ def inspect(
         trusted,
         workers=workers,
         name="source",
-        meanwhile=load,
     )
     for path, (sources[path], look, table) in zip(others, found, strict=True):
         if cache is not None:
@@ -186,11 +179,13 @@ def _remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) -
         return None
 
 
-def _may_serve(before: Look | None) -> bool:
+def _may_serve(before: Look) -> bool:
     """Return whether the header of an earlier look may be true of what a file has become."""
-    if before is None or before.tags is None:
-        return False
-    return before.is_settled and before.maker == maker()
+    return before.tags is not None and before.is_settled and before.maker == maker()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _look(
@@ -208,20 +203,25 @@ def _look(
     """
     from geobatch.raster import identify, stat  # noqa: PLC0415 - needed seldom
 
+    @once
+    def read_header() -> Header:
+        from geobatch.raster import probe  # noqa: PLC0415 - slow to import
+
+        return probe(path, uri, read_crs=read_crs)
+
     table, header = None, None
     if trusted is None:
         time_ns = time.time_ns()
-        identity = identify(path, uri)
+        may_serve = before is not None and _may_serve(before)
+        identity = identify(path, uri, meanwhile=_nothing if may_serve else read_header)
         digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
-        if before is not None and _may_serve(before) and before.tags == tags:
+        if before is not None and may_serve and before.tags == tags:
             header = _remembered(before, uri, os.path.realpath(path), known_crs)
     else:
         time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
         tags = trusted.tags
     if header is None:
-        from geobatch.raster import probe  # noqa: PLC0415 - slow to import
-
-        header = probe(path, uri, read_crs=read_crs)
+        header = read_header()
     if stat(path, uri) != found:
         raise SourceError(
             f"`{uri}`: changed while it was being looked at",

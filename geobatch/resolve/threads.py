@@ -13,7 +13,6 @@ def on_threads(
     *arguments: Collection[Any],
     workers: int,
     name: str,
-    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Found]:
     """Yield what a function returns, in the order of its arguments.
 
@@ -22,7 +21,6 @@ def on_threads(
         *arguments: Its arguments, a collection for each of them, all of one length.
         workers: How many threads call it.
         name: Of the threads.
-        meanwhile: Is called once by this thread while they begin, if there is anything to do.
 
     Raises:
         Exception: What the function raises, in the place of what it would have returned.
@@ -33,6 +31,4 @@ def on_threads(
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
-        found = pool.map(function, *arguments)
-        meanwhile()
-        yield from found
+        yield from pool.map(function, *arguments)

@@ -21,7 +21,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from geobatch.model.blocks import BlockTable, compare
-from geobatch.raster import blocks, gdal_environment, identify, probe
+from geobatch.raster import gdal_environment, hashing, identify, probe
 from geobatch.raster.environment import FAILURES, open_dataset
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -378,18 +378,19 @@ def test_real_files_are_tabled(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [40 << 20, 35_000_001])
-def test_large_files_are_hashed_by_several_threads_alike(
+def test_large_files_are_hashed_by_other_processes_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     side = int((size / 2) ** 0.5)
     options = {"count": 1, "height": side, "width": side, "dtype": "int16", "blockysize": 3}
     path = write(tmp_path / "a.tif", options)
-    assert path.stat().st_size > blocks._PARALLEL_FROM
+    monkeypatch.setattr(hashing, "_APART_FROM", 32 << 20)
+    assert path.stat().st_size > 32 << 20
     table, data = table_of(path), path.read_bytes()
     for (_, row, _), (offset, length) in places(path).items():
         expected = blake3(data[offset : offset + length]).digest()
         assert table.array[0, row, 0].tobytes() == expected
-    monkeypatch.setattr(blocks, "_PARALLEL_FROM", 1 << 60)
+    monkeypatch.setattr(hashing, "_APART_FROM", 1 << 60)
     assert table_of(path) == table
 
 

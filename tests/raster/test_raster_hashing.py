@@ -1,0 +1,153 @@
+"""Stretches of a large file are hashed by other processes, and here where those cannot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geobatch.raster import hashing, stretches
+from geobatch.raster.hashing import digests_of
+
+_SIZE = 9_000_001
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _always_apart() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_APART_FROM", 1)
+        patch.setattr(os, "cpu_count", lambda: 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return np.random.default_rng(5).bytes(_SIZE)
+
+
+@pytest.fixture(scope="module")
+def descriptor(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    path = tmp_path_factory.mktemp("hashing") / "some file"
+    path.write_bytes(content)
+    found = os.open(path, os.O_RDONLY)
+    yield found
+    os.close(found)
+
+
+def _places(*found: tuple[int, int]) -> hashing.Places:
+    return np.array(found, dtype=np.uint64).reshape(-1, 2)
+
+
+def _expected(content: bytes, places: hashing.Places) -> bytes:
+    return b"".join(blake3(content[a : a + n]).digest() for a, n in places.tolist())
+
+
+_STRETCH = st.tuples(
+    st.integers(0, _SIZE - 1), st.sampled_from([1, 1000, 70_000, 2 << 20, (2 << 20) + 1, 5 << 20])
+).map(lambda pair: (pair[0], min(pair[1], _SIZE - pair[0])))
+
+
+@given(found=st.lists(_STRETCH, min_size=1, max_size=12))
+def test_every_stretch_has_the_digest_of_its_bytes(
+    content: bytes, descriptor: int, found: list[tuple[int, int]]
+) -> None:
+    places = _places(*sorted(found))
+    pairs = [(a, n) for a, n in places.tolist()]
+    assert stretches.digests_of(descriptor, pairs) == _expected(content, places)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [(0, _SIZE)],
+        [(start, 1000) for start in range(0, _SIZE - 1000, 5000)],
+        [(0, 8_000_000), (8_000_000, 5), (8_000_005, 7)],
+        [(0, 1), (1, 8_000_000), (5, 3), (_SIZE - 1, 1)],
+    ],
+)
+def test_other_processes_find_the_same(
+    content: bytes, descriptor: int, found: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(*_: object) -> bytes:
+        raise AssertionError("hashed here")
+
+    monkeypatch.setattr(hashing, "_here", here)
+    places, calls = _places(*found), []
+    assert digests_of(descriptor, places, meanwhile=lambda: calls.append(1)) == _expected(
+        content, places
+    )
+    assert calls == [1]
+
+
+def test_small_files_start_no_process(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "_APART_FROM", 1 << 30)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    places, calls = _places((3, 5), (9, 100)), []
+    assert digests_of(descriptor, places, meanwhile=lambda: calls.append(1)) == _expected(
+        content, places
+    )
+    assert not calls
+
+
+@pytest.mark.parametrize("python", ["/bin/true", "/bin/false", "/bin/echo", "/nowhere/python", ""])
+def test_where_no_other_process_can_it_is_done_here(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", python)
+    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    assert digests_of(descriptor, places) == _expected(content, places)
+
+
+def test_a_file_that_ends_early_is_said_to(descriptor: int) -> None:
+    with pytest.raises(EOFError):
+        digests_of(descriptor, _places((0, 5), (_SIZE - 10, 11)))
+
+
+def test_what_fails_meanwhile_ends_the_processes(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = hashing._start
+
+    def _start(*arguments: object) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments))  # type: ignore[arg-type]
+        return started[-1]
+
+    monkeypatch.setattr(hashing, "_start", _start)
+
+    def fail() -> None:
+        raise KeyboardInterrupt
+
+    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    with pytest.raises(KeyboardInterrupt):
+        digests_of(descriptor, places, meanwhile=fail)
+    assert started
+    assert all(process.returncode is not None for process in started)
+
+
+def test_the_program_needs_nothing_but_blake3(content: bytes, descriptor: int) -> None:
+    """It starts in a hundredth of a second because of what it does not load."""
+    code = (
+        "import runpy, sys; sys.argv = sys.argv[1:];"
+        " runpy.run_path(sys.argv[0], run_name='__main__');"
+        " heavy = {'numpy', 'msgspec', 'site', 'geobatch', 'subprocess'} & sys.modules.keys();"
+        " sys.exit(bool(heavy))"
+    )
+    places = _places((7, 1000))
+    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor)]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, *arguments],
+        input=places.tobytes(), stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
+    )  # fmt: skip
+    assert done.stdout == _expected(content, places)
+    assert Path(hashing._BLAKE3, "blake3").exists()
