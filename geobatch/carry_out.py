@@ -29,6 +29,7 @@ from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
+from geobatch.store.zarr_ahead import Ahead
 from geobatch.versions import VERSION, version_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Done(Struct, frozen=True, kw_only=True):
     """Source bytes that were read for pixels and rows."""
     bytes_written: int = 0
     """Bytes of tile and table objects that were put."""
+    ahead: Ahead | None = None
+    """Folders of new assets that wait to be moved into the Zarr tree."""
 
 
 def carry_out(
@@ -92,6 +95,7 @@ def carry_out(
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
+    ahead = Ahead(store.backend)
     counts = Counts()
     changes: dict[str, TreeEntry | None] = {}
     bands: dict[Digest, BandTiles] = {}
@@ -109,6 +113,7 @@ def carry_out(
             observer=observer,
             counts=counts,
             memory=memory,
+            ahead=ahead,
             failures=failures,
         )
         made_tables = execute_tables(
@@ -128,7 +133,9 @@ def carry_out(
                     raise
                 failures[record.asset.id] = error
                 continue
-            changes[record.asset.id] = store.put_record(record)
+            entry = store.put_record(record)
+            changes[record.asset.id] = entry
+            ahead.finish(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
             for band_id, fingerprint in record.fingerprints:
@@ -164,6 +171,7 @@ def carry_out(
         rows=counts.rows,
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
+        ahead=ahead,
     )
 
 

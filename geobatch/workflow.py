@@ -161,7 +161,7 @@ def apply(
                 )
             head = done.head
             try:
-                sync(opened, head=head)
+                sync(opened, head=head, ahead=done.ahead)
             except KeyboardInterrupt:
                 raise InterruptedRunError(
                     "interrupted while the Zarr tree was brought up to date; "

@@ -23,6 +23,7 @@ from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord, BandTiles
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.zarr_ahead import Ahead
 
 _AHEAD = 2
 """Tasks waiting per worker, so that none idles while the coordinator indexes."""
@@ -63,6 +64,7 @@ def execute(
     observer: Observer,
     counts: Counts,
     memory: Memory | None = None,
+    ahead: Ahead | None = None,
     known: Mapping[Digest, BandTiles] = MappingProxyType({}),
     failures: dict[str, SourceError] | None = None,
 ) -> Iterator[AssetRecord]:
@@ -81,6 +83,7 @@ def execute(
         observer: Told of the progress, from this thread.
         counts: Added to as regions finish.
         memory: Where finished regions are remembered, for the case that this run is killed.
+        ahead: Where tiles of new assets are shown as they are put.
         known: Tiles of finished bands that the plan takes over, by pyramid fingerprint.
         failures: Where errors of sources are put, by asset id, while the other assets go on.
 
@@ -96,6 +99,7 @@ def execute(
         index=index,
         reader=reader,
         memory=memory,
+        ahead=ahead,
         base_commit=plan.base_commit,
     )
     waiting = deque(

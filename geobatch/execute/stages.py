@@ -31,10 +31,12 @@ from geobatch.model.record import (
     BandFingerprint,
     BandTiles,
     PageRef,
+    array_keys,
 )
 from geobatch.model.tiles import TileSet, parents_of
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.zarr_ahead import Ahead
 
 REGION_PIXELS = 2048
 """Longest side of a region."""
@@ -64,6 +66,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     """Where source pixels come from."""
     memory: Memory | None
     """Where finished regions are remembered; None for nowhere."""
+    ahead: Ahead | None
+    """Where tiles of new assets are shown as they are put; None for nowhere."""
     base_commit: Digest | None
     """Commit that the plan was made against."""
 
@@ -91,8 +95,9 @@ class AssetRun:
         self._index = shared.index
         self._reader = shared.reader
         self._memory = shared.memory
-        is_new = all(work.base is None for work in change.work)
-        self._base_commit = None if is_new else shared.base_commit
+        is_fresh = all(work.base is None for work in change.work)
+        self._base_commit = None if is_fresh else shared.base_commit
+        self._ahead = shared.ahead if is_fresh and not change.carried else None
         self._results: list[RegionResult] = []
         self._stage = 0
         self._roots: Roots = {}
@@ -152,6 +157,8 @@ class AssetRun:
     def absorb(self, result: RegionResult) -> None:
         """Take in what a task of the current stage has put."""
         self._results.append(result)
+        if self._ahead is not None:
+            self._ahead.place(self.asset, result.entries)
 
     def finish_stage(self) -> None:
         """Index the tiles of the current stage, so that the next one can read them."""
@@ -201,16 +208,10 @@ class AssetRun:
 
     def record(self) -> AssetRecord:
         """Return the finished asset."""
-        arrays = []
-        for band in self.asset.bands:
-            for level in range(self.asset.grid(band.grid).level_count):
-                key = ArrayKey(band=band.id, level=level)
-                arrays.append((key, self._roots.get(key)))
-                if band.mask_from_level is not None and level >= band.mask_from_level:
-                    key = ArrayKey(band=band.id, level=level, is_mask=True)
-                    arrays.append((key, self._roots.get(key)))
         return AssetRecord(
-            asset=self.asset, arrays=tuple(sorted(arrays)), fingerprints=self._fingerprints
+            asset=self.asset,
+            arrays=tuple((key, self._roots.get(key)) for key in array_keys(self.asset)),
+            fingerprints=self._fingerprints,
         )
 
     def _plane(self, key: ArrayKey) -> tuple[int, int]:

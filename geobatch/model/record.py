@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from msgspec import Struct, field
 
@@ -43,6 +45,15 @@ class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
     """Level, 0 for full resolution."""
     is_mask: bool = False
     """Whether it is the uint8 mask beside the band."""
+
+
+def array_keys(asset: Asset) -> Iterator[ArrayKey]:
+    """Yield the arrays of an asset, sorted: values of each band and level, and masks if any."""
+    for band in sorted(asset.bands, key=lambda band: band.id):
+        for level in range(asset.grid(band.grid).level_count):
+            yield ArrayKey(band=band.id, level=level)
+            if band.mask_from_level is not None and level >= band.mask_from_level:
+                yield ArrayKey(band=band.id, level=level, is_mask=True)
 
 
 class BandFingerprint(Struct, frozen=True, kw_only=True):

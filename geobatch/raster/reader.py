@@ -33,11 +33,6 @@ class Handle(Struct, kw_only=True):
     """What went wrong where GDAL cannot tell it: on a server."""
     context: Context | None = None
     """Where rasterio finds the file again that it was given by an opener; None for a local one."""
-    dtype: str = ""
-    """That of every band: a TIFF has one."""
-
-    def __post_init__(self) -> None:
-        self.dtype = self.dataset.dtypes[0]
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what uses the dataset."""
@@ -116,8 +111,10 @@ class Reader:
         bands = [index + 1 for index in indexes]
         with gdal_environment():
             handle = self._handle(source)
-            # What rasterio makes by itself is zeroed first, with Python's lock held.
-            pixels: npt.NDArray[Any] = np.empty((len(bands), height, width), handle.dtype)
+            # What rasterio makes by itself is zeroed first, with Python's lock held. All bands of
+            # a TIFF are of one dtype.
+            dtype = handle.dataset.dtypes[0]
+            pixels: npt.NDArray[Any] = np.empty((len(bands), height, width), dtype)
             try:
                 handle.run(handle.dataset.read, bands, out=pixels, window=window)
             except FAILURES as error:

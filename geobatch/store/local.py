@@ -43,6 +43,10 @@ class LocalBackend:
         """Return the file of a name, whether it is there or not."""
         return self.root / parse_name(name)
 
+    def aside(self, name: str) -> Path:
+        """Return a path in the folder of this run, which is removed when the run ends."""
+        return Path(self._folder(), name)
+
     def get(self, name: str) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
         try:

@@ -12,11 +12,16 @@ from geobatch.errors import CorruptObjectError
 from geobatch.store.durable import sync_folder
 from geobatch.store.zarr_metadata import DOCUMENT
 
+FOLDER = "zarr"
+"""Folder of the tree in a store."""
+
 _ASIDE = ".aside"
 """Suffix of a file in the making; what a killed run left is swept or written over by the next."""
 
 _NEVER = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 """The file system cannot link from there to here, whatever the file."""
+
+_IN_THE_WAY = (FileExistsError, FileNotFoundError, NotADirectoryError)
 
 _COPY_MODE = 0o444
 
@@ -71,6 +76,29 @@ class Files:
         os.replace(aside, target)  # noqa: PTH105
         if is_durable:
             sync_folder(Path(target).parent)
+
+    def adopt(self, folder: Path, path: str, *, made_by: Files) -> bool:
+        """Make a folder from elsewhere stand at a path, by one rename; count what it took to make.
+
+        Returns:
+            False where the path is taken, or cannot be reached from there; then nothing was done.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        target = self._folder + path
+        if os.path.lexists(target):
+            return False
+        try:
+            _make_folder(target)
+            os.rename(folder, target)  # noqa: PTH104
+        except OSError as error:
+            if error.errno in _NEVER or isinstance(error, _IN_THE_WAY):
+                return False
+            raise
+        self.linked += made_by.linked
+        self.copied += made_by.copied
+        return True
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file or folder at a path."""

@@ -23,11 +23,9 @@ from geobatch.store import zarr_asset
 from geobatch.store.local import LocalBackend
 from geobatch.store.parquet_view import ParquetView
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_files import Files
+from geobatch.store.zarr_ahead import Ahead
+from geobatch.store.zarr_files import FOLDER, Files
 from geobatch.store.zarr_metadata import DOCUMENT, folders_above, plain_group
-
-FOLDER = "zarr"
-"""Folder of the tree in a store."""
 
 LOCK = "runs/zarr.lock"
 """File whose `flock` the one process holds that changes the tree; the kernel drops it."""
@@ -88,7 +86,7 @@ def look(store: TileStore, *, head: Head) -> TreeState | None:
         raise StoreError(f"cannot read the Zarr tree `{backend.root / FOLDER}`: {error}") from error
 
 
-def sync(store: TileStore, *, head: Head | None = None) -> TreeChange:
+def sync(store: TileStore, *, head: Head | None = None, ahead: Ahead | None = None) -> TreeChange:
     """Make the Zarr tree of a store on a local disk show a head, touching only what differs.
 
     Chunks come first and metadata last; each file appears complete or not at all. An asset whose
@@ -98,6 +96,7 @@ def sync(store: TileStore, *, head: Head | None = None) -> TreeChange:
     Args:
         store: The store; one that is not on a local disk has no tree, and nothing is done.
         head: What to show; a newer commit, where there is one, is shown instead.
+        ahead: Folders of new assets that were made ahead.
 
     Raises:
         CorruptObjectError: A document or index page of the head is damaged, or an object missing.
@@ -111,7 +110,7 @@ def sync(store: TileStore, *, head: Head | None = None) -> TreeChange:
             # Another process may have published and synced while this one waited for the lock.
             newest = store.head()
             wanted = newest if head is None or newest.number > head.number else head
-            change = _Sync(store, backend, wanted).run()
+            change = _Sync(store, backend, wanted, ahead).run()
             tables = ParquetView(store, backend, wanted).sync()
             return TreeChange(
                 assets=tuple(sorted({*change.assets, *tables.tables})),
@@ -137,8 +136,11 @@ def _with_tables(state: TreeState, behind: Collection[str]) -> TreeState:
 class _Sync:
     """One sync, under the lock."""
 
-    def __init__(self, store: TileStore, backend: LocalBackend, head: Head) -> None:
+    def __init__(
+        self, store: TileStore, backend: LocalBackend, head: Head, ahead: Ahead | None = None
+    ) -> None:
         self._store = store
+        self._ahead = ahead
         self._backend = backend
         self._root = backend.root / FOLDER
         self._files = Files(sources=backend.root, folder=self._root)
@@ -241,14 +243,18 @@ class _Sync:
         return shown.unsettled | differing | missing
 
     def _show(self, asset_id: str, old: TreeEntry | None) -> None:
+        if self._ahead is None or not self._ahead.move(self._wanted[asset_id], self._files):
+            self._make(asset_id, old)
+        for folder in folders_above([asset_id]):
+            if folder not in self._wanted and not self._files.exists(f"{folder}/{DOCUMENT}"):
+                self._files.write(f"{folder}/{DOCUMENT}", plain_group())
+
+    def _make(self, asset_id: str, old: TreeEntry | None) -> None:
         record = self._store.record(self._wanted[asset_id])
         before = self._readable(asset_id, old)
         index = self._store.index
         if before is None or not zarr_asset.update(self._files, index, before, record):
             zarr_asset.build(self._files, index, record, spared=self._below(asset_id))
-        for folder in folders_above([asset_id]):
-            if folder not in self._wanted and not self._files.exists(f"{folder}/{DOCUMENT}"):
-                self._files.write(f"{folder}/{DOCUMENT}", plain_group())
 
     def _readable(self, asset_id: str, old: TreeEntry | None) -> AssetRecord | None:
         """Return the record that a folder shows, if it is still there to compare with."""

@@ -451,6 +451,7 @@ def test_a_plan_counts_the_very_tiles_of_every_level(
                     objects=executor.objects,
                     index=executor.index,
                     reader=reader,
+                    ahead=None,
                     memory=None,
                     base_commit=None,
                 ),
