@@ -80,11 +80,7 @@ def stay_in_environment() -> None:
 
 
 def open_dataset(
-    path: Path | str,
-    *,
-    overview: int = 0,
-    is_placed: bool = True,
-    opener: Callable[[], Any] | None = None,
+    path: Path | str, *, overview: int = 0, opener: Callable[[], Any] | None = None
 ) -> Any:
     """Open a file with the GTiff driver and nothing else; call in `gdal_environment`.
 
@@ -93,8 +89,6 @@ def open_dataset(
     Args:
         path: A regular file; with an opener, what the file is called.
         overview: Which reduced image to show, from 1; 0 for the full one.
-        is_placed: Whether to read where it lies on Earth. In each thread, the first file that is
-            so read costs 10 ms of PROJ's.
         opener: Returns the file, open for reading.
 
     Returns:
@@ -106,13 +100,13 @@ def open_dataset(
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A Path, not a str: rasterio would parse a str as a uri.
-        options: dict[str, Any] = {"GEOREF_SOURCES": "INTERNAL" if is_placed else "NONE"}
-        if overview:
-            options["OVERVIEW_LEVEL"] = overview - 1
+        options: dict[str, Any] = {"OVERVIEW_LEVEL": overview - 1} if overview else {}
         if opener is not None:
             path = "remote.tif"
             options["opener"] = partial(_call, opener)
-        return rasterio.open(path, driver="GTiff", sharing=False, **options)
+        return rasterio.open(
+            path, driver="GTiff", sharing=False, GEOREF_SOURCES="INTERNAL", **options
+        )
 
 
 def _call(opener: Callable[[], Any], path: str, mode: str = "rb") -> Any:

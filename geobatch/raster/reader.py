@@ -259,7 +259,7 @@ def _open(source: Source) -> Handle:
     check_unchanged(source.path, source.uri, expected)
     try:
         sizes, mask_sizes = _block_sizes(real)
-        dataset = open_dataset(real, is_placed=False)
+        dataset = open_dataset(real)
     except FAILURES as error:
         check_unchanged(source.path, source.uri, expected)
         raise SourceError(
