@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 
-def _find(name: str) -> Any | None:
+def _find(name: str, *arguments: Any) -> Any | None:
     try:
-        return getattr(ctypes.CDLL(None, use_errno=True), name)
+        found = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError):
         return None
+    found.argtypes = arguments
+    return found
 
 
-_SYNCFS = _find("syncfs")
-_SYNC_FILE_RANGE = _find("sync_file_range")
+_SYNCFS = _find("syncfs", ctypes.c_int)
+_SYNC_FILE_RANGE = _find(
+    "sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint
+)
 _WRITE = 2
 """SYNC_FILE_RANGE_WRITE: begin to write dirty pages, and do not wait."""
 
@@ -28,7 +32,7 @@ def start_writing_out(descriptor: int) -> None:
     A hint: what cannot be begun now is written by the sync.
     """
     if _SYNC_FILE_RANGE is not None:
-        _SYNC_FILE_RANGE(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE)
+        _SYNC_FILE_RANGE(descriptor, 0, 0, _WRITE)
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,6 +19,8 @@ from geobatch.store.run import Run
 
 _OBJECT_MODE = 0o444
 _CACHE_MODE = 0o644
+_AT_ONCE = 256
+"""Locks that names share: two threads seldom wait for each other."""
 
 
 class LocalBackend:
@@ -32,6 +34,7 @@ class LocalBackend:
         self.root = Path(root).absolute()
         self._prefix = f"{self.root}/"
         self._lock = threading.Lock()
+        self._putting = [threading.Lock() for _ in range(_AT_ONCE)]
         self._count = itertools.count()
         self._run: Run | None = None
         self._durability = Durability(self.root)
@@ -61,15 +64,11 @@ class LocalBackend:
         """Keep bytes under a name for good; see `Backend.put`."""
         parse_name(name)
         self._durability.note(name)
-        if self._size(name) == len(data):
-            return False
-        aside = self._write(name, data, mode=_OBJECT_MODE)
-        with self._lock:
-            # Another thread may have put it since: only one may say that it is new.
+        # Of threads that put the same, only one may say that it is new.
+        with self._putting[hash(name) % _AT_ONCE]:
             if self._size(name) == len(data):
-                os.unlink(aside)
                 return False
-            self._rename(aside, name)
+            self._rename(self._write(name, data, mode=_OBJECT_MODE), name)
         return True
 
     def create(self, name: str, data: Data) -> bool:
