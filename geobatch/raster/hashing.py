@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO
 
 import blake3
 import numpy as np
@@ -20,13 +21,15 @@ from geobatch.raster import stretches as program
 _APART_FROM = 128 << 20
 """Bytes from which it pays to start processes: each takes 10 ms."""
 _MOST = 4
-"""Processes per file."""
+"""Processes per file, this one among them."""
+_TAKES = 256
+"""In how many parts the work is taken."""
 _AT_A_TIME = 1 << 16
 _BLAKE3 = str(Path(blake3.__file__).parents[1])
+_FOUND = np.dtype([("number", np.uint64), ("digest", np.uint8, (DIGEST_BYTES,))])
 
 Meanwhile = Callable[[], object]
 """What can be done by this process while others hash."""
-_Process: TypeAlias = "subprocess.Popen[bytes] | None"
 Places = npt.NDArray[np.uint64]
 """(stretch, 2): first byte and length, sorted."""
 
@@ -40,31 +43,27 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     Args:
         descriptor: The file.
         places: The stretches.
-        meanwhile: Is called once where other processes hash.
+        meanwhile: Is called once where other processes hash, before this one helps them.
 
     Raises:
         OSError: The file cannot be read.
         EOFError: It ends before a stretch does.
     """
-    size = int(places[:, 1].sum())
-    if size < _APART_FROM or getattr(sys, "frozen", False) or not sys.executable:
+    is_large = int(places[:, 1].sum()) >= _APART_FROM
+    if not is_large or getattr(sys, "frozen", False) or not sys.executable:
         return _here(descriptor, places)
-    # One processor is left to what is done meanwhile.
-    count = min(max((os.cpu_count() or 1) - 1, 1), _MOST)
-    ends = np.searchsorted(np.cumsum(places[:, 1]), size * np.arange(1, count) // count) + 1
-    shares = [share for share in np.split(places, ends) if len(share)]
-    processes: list[_Process] = []
     try:
-        processes += (_start(descriptor, share) for share in shares)
-        meanwhile()
-        return b"".join(
-            _finish(process, len(share)) or _here(descriptor, share)
-            for process, share in zip(processes, shares, strict=True)
-        )
-    finally:
-        for process in filter(None, processes):
-            with process:  # closes its pipe, and waits for its end
-                process.kill()
+        found = _together(descriptor, places, meanwhile)
+    except OSError:  # for want of room for the queue, or of the file itself
+        return _here(descriptor, places)
+    digests = np.zeros((len(places), DIGEST_BYTES), dtype=np.uint8)
+    digests[found["number"]] = found["digest"]
+    is_missing = np.ones(len(places), dtype=np.bool_)
+    is_missing[found["number"]] = False
+    # What a process had taken that failed.
+    others = _here(descriptor, places[is_missing])
+    digests[is_missing] = np.frombuffer(others, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+    return digests.tobytes()
 
 
 def _here(descriptor: int, places: Places) -> bytes:
@@ -72,25 +71,40 @@ def _here(descriptor: int, places: Places) -> bytes:
     return program.digests_of(descriptor, ((a, b) for part in parts for a, b in part.tolist()))
 
 
-def _start(descriptor: int, places: Places) -> _Process:
+def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDArray[np.void]:
+    """Return what this process and others find, each by itself."""
+    count = -(-len(places) // _TAKES)
+    numbers = np.arange(len(places), dtype=np.uint64)[:, None]
+    with ExitStack() as stack:
+        queue = stack.enter_context(tempfile.TemporaryFile(buffering=0))
+        queue.write(np.concatenate([numbers, places], axis=1).tobytes())
+        queue.seek(0)
+        processes = []
+        for _ in range(min(os.cpu_count() or 1, _MOST) - 1):
+            process = _start(queue, descriptor, count)
+            if process is not None:
+                processes.append(stack.enter_context(process))
+                stack.callback(process.kill)
+        meanwhile()
+        parts = [program.work_off(queue.fileno(), descriptor, count)]
+        parts += map(_finish, processes)
+    return np.frombuffer(b"".join(parts), dtype=_FOUND)
+
+
+def _start(queue: IO[bytes], descriptor: int, count: int) -> subprocess.Popen[bytes] | None:
     try:
-        with tempfile.TemporaryFile() as named:
-            named.write(places.tobytes())
-            named.seek(0)
-            return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
-                [sys.executable, "-I", "-S", program.__file__, _BLAKE3, str(descriptor)],
-                stdin=named,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[descriptor],
-            )
+        return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
+            [sys.executable, "-I", "-S", program.__file__, _BLAKE3, str(descriptor), str(count)],
+            stdin=queue,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[descriptor],
+        )
     except OSError:
         return None
 
 
-def _finish(process: _Process, count: int) -> bytes | None:
-    """Return the digests that a process found; None where it failed, whatever the reason."""
-    if process is None:
-        return None
+def _finish(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what a process found: nothing where it failed, whatever the reason."""
     found, _ = process.communicate()
-    return found if process.returncode == 0 and len(found) == count * DIGEST_BYTES else None
+    return found if process.returncode == 0 and len(found) % _FOUND.itemsize == 0 else b""

@@ -1,8 +1,9 @@
 """Digests of stretches of a file; also a program, which waits for no lock of another's Python.
 
-    python -I -S stretches.py FOLDER DESCRIPTOR < stretches > digests
+    python -I -S stretches.py FOLDER DESCRIPTOR COUNT < queue > digests
 
-FOLDER is where BLAKE3 is installed. Nothing else is imported that takes time to load.
+FOLDER is where BLAKE3 is installed; COUNT stretches are taken from the queue at a time. Nothing
+else is imported that takes time to load.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-GROUP_BYTES = 2 << 20
+_GROUP_BYTES = 2 << 20
 _GAP_BYTES = 64 << 10
+_RECORD = 24
 
 Stretch = tuple[int, int]
 """First byte and length of a part of a file."""
@@ -28,17 +30,48 @@ def digests_of(descriptor: int, stretches: Iterable[Stretch]) -> bytes:
         OSError: The file cannot be read.
         EOFError: It ends before a stretch does.
     """
+    return _digests_of(descriptor, stretches, memoryview(bytearray(_GROUP_BYTES)))
+
+
+def work_off(queue: int, descriptor: int, count: int) -> bytes:
+    """Digest what stands in a queue, until there is no more.
+
+    Args:
+        queue: A file of records of three native unsigned 64-bit integers: number, first byte and
+            length of a stretch. Processes that share the descriptor share its position, so that
+            each takes what no other has taken.
+        descriptor: The file that the stretches are of.
+        count: How many to take at a time.
+
+    Returns:
+        For each stretch that was taken its number, as it stood there, and its digest.
+
+    Raises:
+        OSError: The file cannot be read.
+        EOFError: It ends before a stretch does.
+    """
+    buffer = memoryview(bytearray(_GROUP_BYTES))
+    found = bytearray()
+    while records := os.read(queue, count * _RECORD):
+        numbers = memoryview(records).cast("Q").tolist()
+        digests = _digests_of(descriptor, zip(numbers[1::3], numbers[2::3], strict=True), buffer)
+        for at in range(len(records) // _RECORD):
+            found += records[at * _RECORD : at * _RECORD + 8]
+            found += digests[at * 32 : at * 32 + 32]
+    return bytes(found)
+
+
+def _digests_of(descriptor: int, stretches: Iterable[Stretch], buffer: memoryview) -> bytes:
     from blake3 import blake3  # noqa: PLC0415 - found by the program only when it knows where
 
-    buffer = memoryview(bytearray(GROUP_BYTES))
     found = bytearray()
     for group in _groups(stretches):
         start = group[0][0]
         size = max(offset + count for offset, count in group) - start
-        if size > GROUP_BYTES:  # then it is a single one
+        if size > _GROUP_BYTES:  # then it is a single one
             hasher = blake3()
-            for offset in range(start, start + size, GROUP_BYTES):
-                part = buffer[: min(GROUP_BYTES, start + size - offset)]
+            for offset in range(start, start + size, _GROUP_BYTES):
+                part = buffer[: min(_GROUP_BYTES, start + size - offset)]
                 _fill(part, descriptor, offset)
                 hasher.update(part)
             found += hasher.digest()
@@ -55,7 +88,7 @@ def _groups(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
     start = end = 0
     for offset, count in stretches:
         stop = offset + count
-        if group and (offset > end + _GAP_BYTES or max(end, stop) - start > GROUP_BYTES):
+        if group and (offset > end + _GAP_BYTES or max(end, stop) - start > _GROUP_BYTES):
             yield group
             group = []
         if not group:
@@ -76,15 +109,14 @@ def _fill(buffer: memoryview, descriptor: int, offset: int) -> None:
 
 
 def main() -> None:
-    """Digest what standard input names: pairs of unsigned 64-bit integers."""
+    """Work off the queue that standard input is."""
     import signal  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
     # Who interrupts a run interrupts the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.append(sys.argv[1])
-    numbers = iter(memoryview(sys.stdin.buffer.read()).cast("Q"))
-    sys.stdout.buffer.write(digests_of(int(sys.argv[2]), zip(numbers, numbers, strict=True)))
+    sys.stdout.buffer.write(work_off(0, int(sys.argv[2]), int(sys.argv[3])))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_every_stretch_has_the_digest_of_its_bytes(
     assert stretches.digests_of(descriptor, pairs) == _expected(content, places)
 
 
-@pytest.mark.parametrize(
+_LAYOUTS = pytest.mark.parametrize(
     "found",
     [
         [(0, _SIZE)],
@@ -73,18 +74,61 @@ def test_every_stretch_has_the_digest_of_its_bytes(
         [(0, 1), (1, 8_000_000), (5, 3), (_SIZE - 1, 1)],
     ],
 )
-def test_other_processes_find_the_same(
-    content: bytes, descriptor: int, found: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def here(*_: object) -> bytes:
-        raise AssertionError("hashed here")
 
-    monkeypatch.setattr(hashing, "_here", here)
+
+@_LAYOUTS
+def test_processes_find_the_same_together(
+    content: bytes, descriptor: int, found: list[tuple[int, int]]
+) -> None:
     places, calls = _places(*found), []
     assert digests_of(descriptor, places, meanwhile=lambda: calls.append(1)) == _expected(
         content, places
     )
     assert calls == [1]
+
+
+@_LAYOUTS
+def test_other_processes_do_it_alone(
+    content: bytes, descriptor: int, found: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def idle(*_: int) -> bytes:
+        return b""
+
+    def here(_: int, places: hashing.Places) -> bytes:
+        assert not len(places)
+        return b""
+
+    monkeypatch.setattr(stretches, "work_off", idle)
+    monkeypatch.setattr(hashing, "_here", here)
+    places = _places(*found)
+    assert digests_of(descriptor, places) == _expected(content, places)
+
+
+@pytest.mark.parametrize("lost", [slice(0, 1), slice(100, 900), slice(None)])
+def test_what_was_taken_and_lost_is_done_again(
+    content: bytes, descriptor: int, lost: slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a process that was killed with work in its hands."""
+    together = hashing._together
+
+    def _together(*arguments: object) -> np.ndarray:
+        found = together(*arguments)  # type: ignore[arg-type]
+        return np.delete(np.sort(found, order="number"), lost)
+
+    monkeypatch.setattr(hashing, "_together", _together)
+    places = _places(*((start, 5000) for start in range(0, _SIZE - 5000, 5000)))
+    assert digests_of(descriptor, places) == _expected(content, places)
+
+
+def test_without_room_for_the_queue_it_is_done_here(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    places = _places((3, 5), (9, 100))
+    assert digests_of(descriptor, places) == _expected(content, places)
 
 
 def test_small_files_start_no_process(
@@ -135,7 +179,9 @@ def test_what_fails_meanwhile_ends_the_processes(
     assert all(process.returncode is not None for process in started)
 
 
-def test_the_program_needs_nothing_but_blake3(content: bytes, descriptor: int) -> None:
+def test_the_program_needs_nothing_but_blake3(
+    content: bytes, descriptor: int, tmp_path: Path
+) -> None:
     """It starts in a hundredth of a second because of what it does not load."""
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:];"
@@ -144,10 +190,13 @@ def test_the_program_needs_nothing_but_blake3(content: bytes, descriptor: int) -
         " sys.exit(bool(heavy))"
     )
     places = _places((7, 1000))
-    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor)]
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code, *arguments],
-        input=places.tobytes(), stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
-    )  # fmt: skip
-    assert done.stdout == _expected(content, places)
+    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor), "1"]
+    queue = tmp_path / "queue"
+    queue.write_bytes(np.array([[9, *places[0].tolist()]], dtype=np.uint64).tobytes())
+    with queue.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", code, *arguments],
+            stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
+        )  # fmt: skip
+    assert done.stdout == (9).to_bytes(8, sys.byteorder) + _expected(content, places)
     assert Path(hashing._BLAKE3, "blake3").exists()
