@@ -29,12 +29,12 @@ from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
 from geobatch.store.remembered import Remembered
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_ahead import Ahead
 from geobatch.versions import VERSION, version_of
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
     from geobatch.execute import Sources
+    from geobatch.store.zarr_ahead import Ahead
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
@@ -92,6 +92,7 @@ def carry_out(
         StoreError: The store cannot be used.
     """
     from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
+    from geobatch.store.zarr_ahead import Ahead  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from geobatch.carry_out import Done, carry_out
@@ -121,15 +122,15 @@ def apply(
         InterruptedRunError: The user stopped the run; says whether anything was published.
         StoreError: The store cannot be used.
     """
-    from geobatch.store.zarr_tree import sync  # noqa: PLC0415
-
     started = time.perf_counter()
     count = workers or default_workers()
     with SourceCache(Path(store)) as cache:
         # Planned before the store is made: what cannot be done leaves no store behind.
         found, unresolved = look(
             paths,
-            partial(resolve, workers=count, cache=cache, rehash=rehash),
+            partial(
+                resolve, workers=count, cache=cache, rehash=rehash, meanwhile=_load_what_executes
+            ),
             keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
             cache=cache,
@@ -160,6 +161,8 @@ def apply(
                     failures=failures,
                 )
             head = done.head
+            from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
+
             try:
                 sync(opened, head=head, ahead=done.ahead)
             except KeyboardInterrupt:
@@ -184,6 +187,12 @@ def apply(
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
             )
+
+
+def _load_what_executes() -> None:
+    """Load what new sources will need, while other threads look at them."""
+    import_module("geobatch.execute")
+    import_module("geobatch.store.zarr_tree")
 
 
 def is_store(place: Path) -> bool:

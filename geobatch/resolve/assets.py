@@ -8,11 +8,17 @@ from geobatch.model.asset import Resolution
 from geobatch.resolve.images import resolve_images
 from geobatch.resolve.inspect import LookCache
 from geobatch.resolve.table_asset import resolve_tables
+from geobatch.resolve.threads import Meanwhile, nothing
 from geobatch.spec import SpecSet
 
 
 def resolve(
-    specs: SpecSet, *, workers: int = 1, cache: LookCache | None = None, rehash: bool = False
+    specs: SpecSet,
+    *,
+    workers: int = 1,
+    cache: LookCache | None = None,
+    rehash: bool = False,
+    meanwhile: Meanwhile = nothing,
 ) -> Resolution:
     """Decide everything that specs leave open, by looking at their sources.
 
@@ -21,6 +27,7 @@ def resolve(
         workers: Threads that open and digest source files.
         cache: What is known of sources from earlier runs, and is told of this one.
         rehash: Whether to read every source, whatever the cache says.
+        meanwhile: May be called while rasters are looked at, if there is one to look at.
 
     Raises:
         SpecError: A spec names a file, a band index or a CRS that does not exist.
@@ -29,7 +36,9 @@ def resolve(
     """
     images = SpecSet(specs=tuple(spec for spec in specs.specs if spec.table is None))
     tables = tuple(spec for spec in specs.specs if spec.table is not None)
-    resolution = resolve_images(images, workers=workers, cache=cache, rehash=rehash)
+    resolution = resolve_images(
+        images, workers=workers, cache=cache, rehash=rehash, meanwhile=meanwhile
+    )
     if not tables:
         return resolution
     found = resolve_tables(tables, workers=workers, cache=cache, rehash=rehash)

@@ -10,11 +10,17 @@ from geobatch.resolve.pins import inspect_cogs
 from geobatch.resolve.records import look_up
 from geobatch.resolve.resolver import ImageResolver
 from geobatch.resolve.shards import inspect_shards
+from geobatch.resolve.threads import Meanwhile, nothing
 from geobatch.spec import SpecSet, expand
 
 
 def resolve_images(
-    specs: SpecSet, *, workers: int = 1, cache: LookCache | None = None, rehash: bool = False
+    specs: SpecSet,
+    *,
+    workers: int = 1,
+    cache: LookCache | None = None,
+    rehash: bool = False,
+    meanwhile: Meanwhile = nothing,
 ) -> Resolution:
     """Decide everything that specs leave open, by looking at their sources' headers and bytes.
 
@@ -23,6 +29,7 @@ def resolve_images(
         workers: Threads that open and digest source files.
         cache: What is known of sources from earlier runs, and is told of this one.
         rehash: Whether to read every source, whatever the cache says.
+        meanwhile: May be called while rasters are looked at, if there is one to look at.
 
     Raises:
         SpecError: A spec names a file, a band index or a CRS that does not exist.
@@ -39,7 +46,7 @@ def resolve_images(
         for file in found
     ]
     rasters = {file.path: file.uri for stays, file in named if not stays and not file.shards}
-    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash)
+    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash, meanwhile=meanwhile)
     mixers = [file for _, file in named if file.shards]
     exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
     cogs = [file for stays, file in named if stays]

@@ -28,7 +28,7 @@ from geobatch.model.header import (
 from geobatch.model.look import Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
 from geobatch.model.records import Records
-from geobatch.resolve.threads import on_threads
+from geobatch.resolve.threads import Meanwhile, nothing, on_threads
 from geobatch.versions import version_of
 
 HEADER_EPOCH = 1
@@ -88,6 +88,7 @@ def inspect(
     cache: LookCache | None = None,
     workers: int = 1,
     rehash: bool = False,
+    meanwhile: Meanwhile = nothing,
 ) -> Inspection:
     """Look at source files: those that have not changed since the last look are not opened.
 
@@ -96,6 +97,7 @@ def inspect(
         cache: What is known from earlier runs, and is told of this one.
         workers: Threads that open and digest files.
         rehash: Whether to believe no earlier look.
+        meanwhile: Is called by this thread while others look at files, if there is one to look at.
 
     Raises:
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
@@ -122,6 +124,7 @@ def inspect(
         trusted,
         workers=workers,
         name="source",
+        meanwhile=meanwhile,
     )
     for path, (sources[path], look, table) in zip(others, found, strict=True):
         if cache is not None:
@@ -184,10 +187,6 @@ def _may_serve(before: Look) -> bool:
     return before.tags is not None and before.is_settled and before.maker == maker()
 
 
-def _nothing() -> None:
-    pass
-
-
 def _look(
     path: Path,
     uri: str,
@@ -213,7 +212,7 @@ def _look(
     if trusted is None:
         time_ns = time.time_ns()
         may_serve = before is not None and _may_serve(before)
-        identity = identify(path, uri, meanwhile=_nothing if may_serve else read_header)
+        identity = identify(path, uri, meanwhile=nothing if may_serve else read_header)
         digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
         if before is not None and may_serve and before.tags == tags:
             header = _remembered(before, uri, os.path.realpath(path), known_crs)

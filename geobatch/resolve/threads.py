@@ -7,12 +7,20 @@ from typing import Any, TypeVar
 
 Found = TypeVar("Found")
 
+Meanwhile = Callable[[], object]
+"""What a thread may do while others work for it."""
+
+
+def nothing() -> None:
+    """Do nothing meanwhile."""
+
 
 def on_threads(
     function: Callable[..., Found],
     *arguments: Collection[Any],
     workers: int,
     name: str,
+    meanwhile: Meanwhile = nothing,
 ) -> Iterator[Found]:
     """Yield what a function returns, in the order of its arguments.
 
@@ -21,6 +29,7 @@ def on_threads(
         *arguments: Its arguments, a collection for each of them, all of one length.
         workers: How many threads call it.
         name: Of the threads.
+        meanwhile: Is called once by this thread while they work, if there is anything to do.
 
     Raises:
         Exception: What the function raises, in the place of what it would have returned.
@@ -31,4 +40,6 @@ def on_threads(
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
-        yield from pool.map(function, *arguments)
+        found = pool.map(function, *arguments)
+        meanwhile()
+        yield from found
