@@ -2,12 +2,14 @@
 
 Such a folder stands in the folder of the run, and is moved into the tree by one rename once its
 commit is published: readers of the tree see a new asset whole or not at all, and nobody waits for
-its links to be made. Nothing relies on it: what is not there is built by the sync.
+its links to be made. Nothing relies on it: what is not there is built by the sync. That goes for
+what would be many files, which the run after a killed one would have to remove.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +21,10 @@ from geobatch.store.backend import Backend
 from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
 from geobatch.store.zarr_files import FOLDER, Files
-from geobatch.store.zarr_metadata import array_path, documents
+from geobatch.store.zarr_metadata import array_path, documents, tile_plane
+
+_MOST_FILES = 1 << 16
+"""Files that a run may make ahead."""
 
 Tiles = Mapping[ArrayKey, Iterable[tuple[int, int, bytes, bytes, int]]]
 """Per array its tiles: row, column, content digest, digest and length of the object."""
@@ -32,6 +37,7 @@ class Ahead:
         # Without a local disk there is no tree.
         self._backend = backend if isinstance(backend, LocalBackend) else None
         self._count = itertools.count()
+        self._room = _MOST_FILES
         self._places: dict[str, Path | None] = {}
         self._files: dict[str, Files] = {}
         self._finished: dict[str, str] = {}
@@ -66,17 +72,21 @@ class Ahead:
     def _open(self, asset: Asset) -> Files | None:
         if self._backend is None or asset.id in self._places:
             return self._files.get(asset.id)
+        self._places[asset.id] = None
         # A folder in the tree is brought up to date where it stands.
         if os.path.lexists(self._backend.root / FOLDER / asset.id):
-            self._places[asset.id] = None
             return None
+        keys = tuple(array_keys(asset))
+        tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
+        if tiles > self._room:
+            return None
+        # What describes an asset follows from what it shall be.
+        record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
+        texts = documents(record)
+        self._room -= tiles + len(texts)
         place = self._backend.aside(f"{FOLDER}/{next(self._count)}")
         files = Files(sources=self._backend.root, folder=place)
-        # What describes an asset follows from what it shall be.
-        shape = AssetRecord(
-            asset=asset, arrays=tuple((key, None) for key in array_keys(asset)), fingerprints=()
-        )
-        for path, text in documents(shape).items():
+        for path, text in texts.items():
             files.write(path, text)
         self._places[asset.id], self._files[asset.id] = place, files
         return files
