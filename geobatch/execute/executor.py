@@ -21,6 +21,7 @@ from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.observer import Observer
 from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord, BandTiles
+from geobatch.raster import stay_in_environment
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.store.zarr_ahead import Ahead
@@ -107,7 +108,7 @@ def execute(
     )
     active: list[_Active] = []
     in_flight: dict[Future[RegionResult], _Active] = {}
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="region")
+    pool = ThreadPoolExecutor(workers, "region", initializer=stay_in_environment)
     keep_freed_memory()
     try:
         while waiting or active:

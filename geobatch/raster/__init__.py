@@ -8,7 +8,7 @@ from geobatch.model.header import Header
 from geobatch.raster.file import identify
 
 if TYPE_CHECKING:
-    from geobatch.raster.environment import gdal_environment
+    from geobatch.raster.environment import gdal_environment, stay_in_environment
     from geobatch.raster.footprint import footprint_mask
     from geobatch.raster.header import probe
     from geobatch.raster.reader import Reader
@@ -18,6 +18,7 @@ _HOMES = {
     "footprint_mask": "footprint",
     "gdal_environment": "environment",
     "probe": "header",
+    "stay_in_environment": "environment",
 }
 """Where names are that need rasterio: files can be identified while it is still being loaded."""
 
@@ -36,4 +37,5 @@ __all__ = [
     "identify",
     "probe",
     "stat",
+    "stay_in_environment",
 ]

@@ -73,6 +73,8 @@ def stay_in_environment() -> None:
 
     For threads that do nothing but read sources: entering costs a tenth of what a tile does.
     """
+    if getattr(_ENTERED, "is_inside", False):
+        return
     set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
     _ENTERED.environment = rasterio.Env(**OPTIONS)
     _ENTERED.environment.__enter__()

@@ -198,14 +198,16 @@ def _look(
 ) -> tuple[Inspected, Look, BlockTable | None]:
     """Look at a file; where an earlier look is trusted, only its header is read again.
 
-    Where a file changed and its tags did not, the header is the earlier one.
+    Where a file changed and its tags did not, the header is the earlier one. The thread stays in
+    GDAL's environment.
     """
     from geobatch.raster import identify, stat  # noqa: PLC0415 - needed seldom
 
     @once
     def read_header() -> Header:
-        from geobatch.raster import probe  # noqa: PLC0415 - slow to import
+        from geobatch.raster import probe, stay_in_environment  # noqa: PLC0415 - slow to import
 
+        stay_in_environment()
         return probe(path, uri, read_crs=read_crs)
 
     table, header = None, None
