@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from geobatch.model.asset import Resolution
 from geobatch.resolve.images import resolve_images
-from geobatch.resolve.inspect import LookCache
+from geobatch.resolve.looking import LookCache
 from geobatch.resolve.table_asset import resolve_tables
 from geobatch.resolve.threads import Meanwhile, nothing
 from geobatch.spec import SpecSet

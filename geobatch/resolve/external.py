@@ -14,7 +14,7 @@ from geobatch.model.asset import Asset, Codec, Grid, Kind, Tileset
 from geobatch.model.geobox import ceil_div
 from geobatch.model.header import Header
 from geobatch.model.pin import CogLayout, Pin, Plane
-from geobatch.resolve.inspect import Inspected
+from geobatch.resolve.looking import Inspected
 from geobatch.spec import ImageSpec, SourceFile, problem
 from geobatch.spec.names import is_band_id
 

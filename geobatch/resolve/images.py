@@ -5,7 +5,8 @@ from __future__ import annotations
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.asset import Kind, Resolution
 from geobatch.resolve.external import pinned
-from geobatch.resolve.inspect import LookCache, crs_reader, inspect
+from geobatch.resolve.inspect import inspect
+from geobatch.resolve.looking import LookCache, crs_reader
 from geobatch.resolve.pins import inspect_cogs
 from geobatch.resolve.records import look_up
 from geobatch.resolve.resolver import ImageResolver

@@ -15,7 +15,8 @@ from geobatch.model.geobox import Crs
 from geobatch.model.header import crs_from_text, crs_to_text, header_from_text, header_to_text
 from geobatch.model.look import FileStat, Look, file_stat
 from geobatch.model.pin import CogLayout, Remote
-from geobatch.resolve.inspect import Inspected, Inspection, LookCache, maker
+from geobatch.resolve.inspect import Inspection
+from geobatch.resolve.looking import Inspected, LookCache, maker
 from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 

@@ -10,7 +10,7 @@ from geobatch.model.geobox import Crs
 from geobatch.model.header import Header
 from geobatch.model.records import Feature, Records, channels_of
 from geobatch.resolve.features import decide_features, feature_error
-from geobatch.resolve.inspect import Inspected
+from geobatch.resolve.looking import Inspected
 from geobatch.resolve.shards import Found
 from geobatch.spec import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
 

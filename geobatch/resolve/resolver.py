@@ -26,8 +26,8 @@ from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, plac
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
 from geobatch.resolve.grids import grid_names
-from geobatch.resolve.inspect import Inspected
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
+from geobatch.resolve.looking import Inspected
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.stated import bare, complete
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile

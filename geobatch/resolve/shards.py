@@ -16,7 +16,8 @@ from geobatch.files import check_unchanged, explain, regular_file
 from geobatch.model.digest import Json
 from geobatch.model.look import Look
 from geobatch.model.records import Mixer, Shard, records_digest
-from geobatch.resolve.inspect import LookCache, trusted_looks
+from geobatch.resolve.inspect import trusted_looks
+from geobatch.resolve.looking import LookCache
 from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 from geobatch.tfrecord.mixer import MAX_BYTES, parse_mixer

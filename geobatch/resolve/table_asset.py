@@ -13,7 +13,8 @@ from geobatch.model.asset import Asset
 from geobatch.model.geobox import Crs
 from geobatch.model.look import Look
 from geobatch.model.table import Table, TableSource
-from geobatch.resolve.inspect import LookCache, crs_reader, trusted_looks
+from geobatch.resolve.inspect import trusted_looks
+from geobatch.resolve.looking import LookCache, crs_reader
 from geobatch.resolve.threads import on_threads
 from geobatch.spec import ImageSpec, SourceFile, TableSpec, expand, problem
 from geobatch.tfrecord.shard import identify_shard

@@ -29,9 +29,9 @@ from geobatch.model.header import header_to_text as to_text
 from geobatch.model.look import Look, file_stat
 from geobatch.raster import identify, probe
 from geobatch.raster.crs import parse_crs
-from geobatch.resolve import inspect as room
-from geobatch.resolve import resolve
-from geobatch.resolve.inspect import Inspection, crs_reader, inspect
+from geobatch.resolve import looking, resolve
+from geobatch.resolve.inspect import Inspection, inspect
+from geobatch.resolve.looking import crs_reader
 from geobatch.spec import validate
 from geobatch.store.cache import SourceCache
 from geobatch.workflow import apply, plan
@@ -302,7 +302,7 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         crs_reader(cache)("EPSG:nonsense")
     monkeypatch.setattr("geobatch.raster.crs.parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
-    monkeypatch.setattr(room, "maker", lambda: "another library")
+    monkeypatch.setattr(looking, "maker", lambda: "another library")
     with pytest.raises(TypeError):
         crs_reader(cache)("EPSG:32633")
 

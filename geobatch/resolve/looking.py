@@ -1,0 +1,171 @@
+"""A look at one raster: what it is, and what it says of itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from functools import cache as once
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from geobatch.errors import SourceError
+from geobatch.model.asset import FileStat
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import Crs
+from geobatch.model.header import (
+    Header,
+    crs_from_text,
+    crs_to_text,
+    header_from_text,
+    header_to_text,
+)
+from geobatch.model.look import Look
+from geobatch.model.pin import CogLayout, Remote
+from geobatch.model.records import Records
+from geobatch.resolve.threads import nothing
+from geobatch.versions import version_of
+
+HEADER_EPOCH = 1
+"""Raised whenever equal files would get other headers than before."""
+
+
+class LookCache(Protocol):
+    """What is remembered from run to run; `geobatch.store.cache.SourceCache` is one."""
+
+    def get_looks(self, paths: Collection[str]) -> Mapping[str, Look]:
+        """Return the last looks at files, by path."""
+
+    def put_looks(self, looks: Mapping[str, Look]) -> None:
+        """Remember looks at files, by path."""
+
+    def put_table(self, digest: Digest, table: BlockTable) -> None:
+        """Remember a block table by the identity of its source."""
+
+    def get_crs(self, name: str) -> str | None:
+        """Return the CRS, as JSON, that stands for a name, or None."""
+
+    def put_crs(self, name: str, crs: str) -> None:
+        """Remember which CRS stands for a name."""
+
+
+class Inspected(Struct, frozen=True, kw_only=True):
+    """A source file with all that is known of it before its pixels are read."""
+
+    header: Header
+    """What it says of itself."""
+    digest: Digest
+    """What identifies its pixels."""
+    stat: FileStat
+    """The file as it was then."""
+    records: Records | None = None
+    """The shards, if it is the mixer of some."""
+    layout: CogLayout | None = None
+    """How it is laid out, of a COG that pixels stay in."""
+    remote: Remote | None = None
+    """What its server said of it, if it is on one."""
+
+
+def look_at(
+    path: Path,
+    uri: str,
+    before: Look | None,
+    trusted: Look | None,
+    *,
+    known_crs: dict[str, Crs | None],
+    read_crs: Callable[[str], Crs],
+) -> tuple[Inspected, Look, BlockTable | None]:
+    """Look at a file; where an earlier look is trusted, only its header is read again.
+
+    Where a file changed and its tags did not, the header is the earlier one. The thread stays in
+    GDAL's environment.
+    """
+    from geobatch.raster import identify, stat  # noqa: PLC0415 - needed seldom
+
+    @once
+    def read_header() -> Header:
+        from geobatch.raster import probe, stay_in_environment  # noqa: PLC0415 - slow to import
+
+        stay_in_environment()
+        return probe(path, uri, read_crs=read_crs)
+
+    table, header = None, None
+    if trusted is None:
+        time_ns = time.time_ns()
+        may_serve = before is not None and _may_serve(before)
+        identity = identify(path, uri, meanwhile=nothing if may_serve else read_header)
+        digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
+        if before is not None and may_serve and before.tags == tags:
+            header = remembered(before, uri, os.path.realpath(path), known_crs)
+    else:
+        time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
+        tags = trusted.tags
+    if header is None:
+        header = read_header()
+    if stat(path, uri) != found:
+        raise SourceError(
+            f"`{uri}`: changed while it was being looked at",
+            hint="wait until it is written, then run again",
+        )
+    look = Look(
+        stat=found,
+        time_ns=time_ns,
+        digest=digest,
+        header=header_to_text(header),
+        crs=crs_to_text(header.crs) if header.crs is not None else "",
+        is_linked=header.path != os.fspath(path),
+        maker=maker(),
+        tags=tags,
+    )
+    return Inspected(header=header, digest=digest, stat=found), look, table
+
+
+def remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) -> Header | None:
+    """Return the header of a look, or None where it must be read again."""
+    if look.maker != maker():
+        return None
+    try:
+        if look.crs not in known:
+            known[look.crs] = crs_from_text(look.crs)
+        return header_from_text(look.header, uri=uri, path=path, crs=known[look.crs])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _may_serve(before: Look) -> bool:
+    """Return whether the header of an earlier look may be true of what a file has become."""
+    return before.tags is not None and before.is_settled and before.maker == maker()
+
+
+def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
+    """Return a function that gives the CRS that a text names, and remembers it.
+
+    The function raises ValueError for what is no CRS; see `geobatch.raster.crs.parse_crs`.
+    """
+
+    @once
+    def read(text: str) -> Crs:
+        name = f"{maker()}\n{text}"
+        known = cache.get_crs(name) if cache is not None else None
+        if known is not None:
+            with suppress(ValueError, KeyError, TypeError):
+                return crs_from_text(known)
+        from geobatch.raster.crs import parse_crs  # noqa: PLC0415 - slow to import, seldom needed
+
+        crs = parse_crs(text)
+        if cache is not None:
+            cache.put_crs(name, crs_to_text(crs))
+        return crs
+
+    return read
+
+
+@once
+def maker() -> str:
+    """Return what versions read headers: another one may read them otherwise."""
+    # Both bring libraries of their own, GDAL and PROJ.
+    return f"{HEADER_EPOCH} rasterio {version_of('rasterio')} pyproj {version_of('pyproj')}"

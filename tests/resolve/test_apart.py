@@ -1,0 +1,155 @@
+"""Looks by several processes find what one finds, and whatever befalls them is made up for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from workbench import write_tiff
+
+from geobatch.errors import SourceError
+from geobatch.resolve import apart
+from geobatch.resolve import inspect as room
+from geobatch.resolve.inspect import Inspection, inspect
+from geobatch.store.cache import SourceCache
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("größe")
+    made = [
+        write_tiff(folder / f"{n}.tif", [np.full((9, 9 + n), n, dtype=np.uint8)], nodata=n)
+        for n in range(70)
+    ]
+    for path in SHARED.glob("*.tif"):
+        shutil.copy(path, folder / path.name)
+        made.append(folder / path.name)
+    (folder / "link.tif").symlink_to(made[0])
+    made.append(folder / "link.tif")
+    while any(time.time_ns() <= path.stat().st_ctime_ns + 25_000_000 for path in made):
+        time.sleep(0.005)
+    return made
+
+
+def look(
+    paths: list[Path], *, workers: int, cache: SourceCache | None = None, most: int = 1
+) -> Inspection:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "_APART_FROM", most)
+        return inspect({path: path.name for path in paths}, cache=cache, workers=workers)
+
+
+def at_once(paths: list[Path]) -> Inspection:
+    return look(paths, workers=1, most=1 << 60)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that were started."""
+    found: list[subprocess.Popen[bytes]] = []
+    start = apart._start
+
+    def _start(*arguments: object) -> subprocess.Popen[bytes]:
+        found.append(start(*arguments))  # type: ignore[arg-type]
+        return found[-1]
+
+    monkeypatch.setattr(apart, "_start", _start)
+    return found
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_processes_find_what_one_finds(
+    paths: list[Path], workers: int, started: list[subprocess.Popen[bytes]]
+) -> None:
+    cache, other = SourceCache.memory(), SourceCache.memory()
+    found = look(paths, workers=workers, cache=cache)
+    assert len(started) == workers - 1
+    assert [process.returncode for process in started] == [0] * len(started)
+    assert found == at_once(paths)
+
+    look(paths, workers=1, cache=other)
+    names = [str(path) for path in paths]
+    for name, one in cache.get_looks(names).items():
+        beside = other.get_looks([name])[name]
+        assert one.digest == beside.digest
+        assert (one.stat, one.header, one.crs, one.tags) == (
+            beside.stat, beside.header, beside.crs, beside.tags,
+        )  # fmt: skip
+        assert cache.get_table(one.digest) == other.get_table(one.digest)
+    assert look(paths, workers=workers, cache=cache).by_stat == len(paths)
+    assert len(started) == workers - 1
+
+
+def test_other_processes_do_it_alone(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
+) -> None:
+    """This process takes nothing, and what it asks for is there: by the others."""
+    monkeypatch.setattr(apart, "_work_off", lambda *_: iter(()))
+    results = list(apart.looks_at([str(path) for path in paths], workers=3))
+    assert sorted(number for number, *_ in results) == list(range(len(paths)))
+    assert len(started) == 2
+
+
+@pytest.mark.parametrize("python", ["/bin/true", "/bin/false", "/nowhere/python", ""])
+def test_without_other_processes_it_is_done_all_the_same(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    expected = at_once(paths)
+    monkeypatch.setattr(sys, "executable", python)
+    assert look(paths, workers=3) == expected
+
+
+def test_what_a_process_had_taken_that_failed_is_done_again(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = at_once(paths)
+    read = apart._read
+
+    def _read(file: object) -> Iterator[object]:
+        list(read(file))  # type: ignore[arg-type]
+        return iter(())
+
+    monkeypatch.setattr(apart, "_read", _read)
+    assert look(paths, workers=3) == expected
+
+
+def test_without_room_for_a_queue_it_is_done_here(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    expected = at_once(paths)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert look(paths, workers=3) == expected
+
+
+def test_a_file_that_cannot_be_looked_at_is_named(paths: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0nothing")
+    with pytest.raises(SourceError, match=r"broken\.tif"):
+        look([*paths[:40], broken, *paths[40:]], workers=3)
+    with pytest.raises(SourceError, match=r"gone\.tif.*no such file"):
+        look([*paths, tmp_path / "gone.tif"], workers=3)
+
+
+def test_an_interrupt_ends_the_processes(
+    paths: list[Path], started: list[subprocess.Popen[bytes]]
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    names = [str(path) for path in paths]
+    with pytest.raises(KeyboardInterrupt):
+        list(apart.looks_at(names, workers=3, meanwhile=interrupt))
+    assert len(started) == 2
+    assert all(process.returncode is not None for process in started)
