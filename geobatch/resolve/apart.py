@@ -88,7 +88,7 @@ def looks_at(
 
 def _start(queue: IO[bytes], listed: IO[bytes], output: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
-        [sys.executable, "-c", _PROGRAM, str(listed.fileno())],
+        [sys.executable, "-P", "-c", _PROGRAM, str(listed.fileno())],
         stdin=queue,
         stdout=output,
         stderr=subprocess.DEVNULL,

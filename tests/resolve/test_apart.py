@@ -99,6 +99,19 @@ def test_other_processes_do_it_alone(
     assert len(started) == 2
 
 
+def test_processes_load_nothing_from_where_the_user_stands(
+    paths: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[subprocess.Popen[bytes]],
+) -> None:
+    for name in ("msgspec", "json", "geobatch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    look(paths, workers=2)
+    assert [process.returncode for process in started] == [0]
+
+
 @pytest.mark.parametrize("python", ["/bin/true", "/bin/false", "/nowhere/python", ""])
 def test_without_other_processes_it_is_done_all_the_same(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, python: str
