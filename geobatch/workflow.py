@@ -161,9 +161,9 @@ def apply(
                     failures=failures,
                 )
             head = done.head
-            from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
-
             try:
+                from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
+
                 sync(opened, head=head, ahead=done.ahead)
             except KeyboardInterrupt:
                 raise InterruptedRunError(

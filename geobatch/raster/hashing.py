@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +29,8 @@ _TAKES = 256
 _AT_A_TIME = 1 << 16
 _BLAKE3 = str(Path(blake3.__file__).parents[1])
 _FOUND = np.dtype([("number", np.uint64), ("digest", np.uint8, (DIGEST_BYTES,))])
+
+_ALONE = ContextVar("alone", default=False)
 
 Meanwhile = Callable[[], object]
 """What can be done by this process while others hash."""
@@ -50,7 +54,9 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
         EOFError: It ends before a stretch does.
     """
     is_large = int(places[:, 1].sum()) >= _APART_FROM
-    if not is_large or getattr(sys, "frozen", False) or not sys.executable:
+    can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
+    # The first three descriptors are others in another process.
+    if not is_large or not can_start or descriptor < 3 or _ALONE.get():
         return _here(descriptor, places)
     try:
         found = _together(descriptor, places, meanwhile)
@@ -66,6 +72,22 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     return digests.tobytes()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Start no other processes, where this one is one of several itself."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _here(descriptor: int, places: Places) -> bytes:
     parts = (places[first : first + _AT_A_TIME] for first in range(0, len(places), _AT_A_TIME))
     return program.digests_of(descriptor, ((a, b) for part in parts for a, b in part.tolist()))
@@ -77,10 +99,12 @@ def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDAr
     numbers = np.arange(len(places), dtype=np.uint64)[:, None]
     with ExitStack() as stack:
         queue = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-        queue.write(np.concatenate([numbers, places], axis=1).tobytes())
+        records = np.concatenate([numbers, places], axis=1).tobytes()
+        if queue.write(records) != len(records):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         queue.seek(0)
         processes = []
-        for _ in range(min(os.cpu_count() or 1, _MOST) - 1):
+        for _ in range(min(_processors(), _MOST) - 1):
             process = _start(queue, descriptor, count)
             if process is not None:
                 processes.append(stack.enter_context(process))
@@ -94,12 +118,15 @@ def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDAr
 def _start(queue: IO[bytes], descriptor: int, count: int) -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
-            [sys.executable, "-I", "-S", program.__file__, _BLAKE3, str(descriptor), str(count)],
+            [
+                sys.executable, "-I", "-S", program.__file__,
+                _BLAKE3, str(descriptor), str(count), str(os.getpid()),
+            ],
             stdin=queue,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[descriptor],
-        )
+        )  # fmt: skip
     except OSError:
         return None
 

@@ -1,15 +1,16 @@
 """Digests of stretches of a file; also a program, which waits for no lock of another's Python.
 
-    python -I -S stretches.py FOLDER DESCRIPTOR COUNT < queue > digests
+    python -I -S stretches.py FOLDER DESCRIPTOR COUNT PARENT < queue > digests
 
-FOLDER is where BLAKE3 is installed; COUNT stretches are taken from the queue at a time. Nothing
-else is imported that takes time to load.
+FOLDER is where BLAKE3 is installed; COUNT stretches are taken from the queue at a time, as long as
+PARENT is the process that this one was started by. Nothing else is imported that takes time to
+load.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 _GROUP_BYTES = 2 << 20
 _GAP_BYTES = 64 << 10
@@ -33,7 +34,9 @@ def digests_of(descriptor: int, stretches: Iterable[Stretch]) -> bytes:
     return _digests_of(descriptor, stretches, memoryview(bytearray(_GROUP_BYTES)))
 
 
-def work_off(queue: int, descriptor: int, count: int) -> bytes:
+def work_off(
+    queue: int, descriptor: int, count: int, *, is_wanted: Callable[[], bool] = lambda: True
+) -> bytes:
     """Digest what stands in a queue, until there is no more.
 
     Args:
@@ -42,6 +45,7 @@ def work_off(queue: int, descriptor: int, count: int) -> bytes:
             each takes what no other has taken.
         descriptor: The file that the stretches are of.
         count: How many to take at a time.
+        is_wanted: Whether to take more.
 
     Returns:
         For each stretch that was taken its number, as it stood there, and its digest.
@@ -52,7 +56,7 @@ def work_off(queue: int, descriptor: int, count: int) -> bytes:
     """
     buffer = memoryview(bytearray(_GROUP_BYTES))
     found = bytearray()
-    while records := os.read(queue, count * _RECORD):
+    while is_wanted() and (records := os.read(queue, count * _RECORD)):
         numbers = memoryview(records).cast("Q").tolist()
         digests = _digests_of(descriptor, zip(numbers[1::3], numbers[2::3], strict=True), buffer)
         for at in range(len(records) // _RECORD):
@@ -116,7 +120,10 @@ def main() -> None:
     # Who interrupts a run interrupts the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.append(sys.argv[1])
-    sys.stdout.buffer.write(work_off(0, int(sys.argv[2]), int(sys.argv[3])))
+    descriptor, count, parent = map(int, sys.argv[2:])
+    # Who started this process may have been killed.
+    found = work_off(0, descriptor, count, is_wanted=lambda: os.getppid() == parent)
+    sys.stdout.buffer.write(found)
 
 
 if __name__ == "__main__":

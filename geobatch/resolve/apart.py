@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,11 +26,14 @@ from geobatch.errors import GeobatchError
 from geobatch.model.blocks import BlockTable
 from geobatch.model.geobox import Crs
 from geobatch.model.look import Look
-from geobatch.resolve.looking import crs_reader, look_at
+from geobatch.raster import gdal_environment, hashing
+from geobatch.resolve.looking import LookCache, crs_reader, look_at
 from geobatch.resolve.threads import Meanwhile, nothing
 
 _AT_A_TIME = 32
 _NUMBER = 8
+_WORTH = 300
+"""Files that another process should have to look at."""
 _PROGRAM = "from geobatch.resolve.apart import main; main()"
 
 
@@ -49,7 +52,11 @@ Result = tuple[int, Look, BlockTable | None]
 
 
 def looks_at(
-    paths: Sequence[str], *, workers: int, meanwhile: Meanwhile = nothing
+    paths: Sequence[str],
+    *,
+    workers: int,
+    cache: LookCache | None = None,
+    meanwhile: Meanwhile = nothing,
 ) -> Iterator[Result]:
     """Yield looks at rasters that nothing is known of, in any order.
 
@@ -58,7 +65,8 @@ def looks_at(
 
     Args:
         paths: The files.
-        workers: Processes at work, this one among them.
+        workers: Most processes at work, this one among them.
+        cache: Is told of CRSs, and asked for them.
         meanwhile: Is called by this process while the others begin.
     """
     with ExitStack() as stack:
@@ -69,7 +77,7 @@ def looks_at(
             queue = stack.enter_context(tempfile.TemporaryFile(buffering=0))
             queue.write(np.arange(len(paths), dtype=np.uint64).tobytes())
             queue.seek(0)
-            for _ in range(workers - 1):
+            for _ in range(min(workers - 1, len(paths) // _WORTH)):
                 output = stack.enter_context(tempfile.TemporaryFile())
                 process = stack.enter_context(_start(queue, listed, output))
                 stack.callback(process.kill)
@@ -77,7 +85,10 @@ def looks_at(
         except OSError:
             return
         meanwhile()
-        for found in _work_off(queue.fileno(), paths):
+        read_crs = crs_reader(cache)
+        while taken := _take(queue.fileno()):
+            with hashing.alone(), gdal_environment():  # not across a yield
+                found = _look_at(taken, paths, read_crs)
             yield from _results(found)
         for process, output in processes:
             if process.wait() == 0:
@@ -88,7 +99,7 @@ def looks_at(
 
 def _start(queue: IO[bytes], listed: IO[bytes], output: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
-        [sys.executable, "-P", "-c", _PROGRAM, str(listed.fileno())],
+        [sys.executable, "-P", "-c", _PROGRAM, str(listed.fileno()), str(os.getpid())],
         stdin=queue,
         stdout=output,
         stderr=subprocess.DEVNULL,
@@ -98,11 +109,10 @@ def _start(queue: IO[bytes], listed: IO[bytes], output: IO[bytes]) -> subprocess
     )
 
 
-def _work_off(queue: int, paths: Sequence[str]) -> Iterator[_Found]:
-    read_crs = crs_reader()
-    while numbers := os.read(queue, _AT_A_TIME * _NUMBER):
-        taken = memoryview(numbers).cast("Q").tolist()
-        yield _look_at(taken, paths, read_crs)
+def _take(queue: int) -> list[int]:
+    """Take the next numbers from a queue; none at its end."""
+    taken: list[int] = memoryview(os.read(queue, _AT_A_TIME * _NUMBER)).cast("Q").tolist()
+    return taken
 
 
 def _look_at(taken: list[int], paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found:
@@ -131,18 +141,23 @@ def _results(found: _Found) -> Iterator[Result]:
 
 def _read(file: IO[bytes]) -> Iterator[_Found]:
     decoder = msgspec.msgpack.Decoder(_Found)
-    while size := file.read(_NUMBER):
-        yield decoder.decode(file.read(int.from_bytes(size, sys.byteorder)))
+    # What it loads when it starts may have written there, too.
+    with suppress(msgspec.MsgspecError, MemoryError, OverflowError):
+        while size := file.read(_NUMBER):
+            yield decoder.decode(file.read(int.from_bytes(size, sys.byteorder)))
 
 
 def main() -> None:
     """Work off the queue that standard input is."""
     # Who interrupts a run interrupts the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    listed = int(sys.argv[1])
+    listed, parent = map(int, sys.argv[1:])
     names = os.pread(listed, os.fstat(listed).st_size, 0).split(b"\0")[:-1]
     paths = [os.fsdecode(name) for name in names]
     encode = msgspec.msgpack.Encoder().encode
-    for found in _work_off(0, paths):
-        data = encode(found)
+    read_crs = crs_reader()
+    # Who started this process may have been killed.
+    while os.getppid() == parent and (taken := _take(0)):
+        with hashing.alone():
+            data = encode(_look_at(taken, paths, read_crs))
         sys.stdout.buffer.write(len(data).to_bytes(_NUMBER, sys.byteorder) + data)

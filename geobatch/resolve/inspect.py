@@ -66,7 +66,9 @@ def inspect(
     if len(new) >= _APART_FROM and workers > 1 and can_start:
         from geobatch.resolve.apart import looks_at  # noqa: PLC0415 - needed seldom
 
-        for number, look, table in looks_at(new, workers=workers, meanwhile=meanwhile):
+        found_apart = looks_at(new, workers=workers, cache=cache, meanwhile=meanwhile)
+        meanwhile = nothing
+        for number, look, table in found_apart:
             name = new[number]
             real = os.path.realpath(name) if look.is_linked else name
             header = remembered(look, files[names[name]], real, crs)

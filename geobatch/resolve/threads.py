@@ -41,5 +41,10 @@ def on_threads(
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
         found = pool.map(function, *arguments)
-        meanwhile()
+        try:
+            meanwhile()
+        except BaseException:
+            # Those that wait are dropped: `map` does it only once it is asked for what it found.
+            pool.shutdown(cancel_futures=True)
+            raise
         yield from found

@@ -81,7 +81,7 @@ class Files:
         """Make a folder from elsewhere stand at a path, by one rename; count what it took to make.
 
         Returns:
-            False where the path is taken, or cannot be reached from there; then nothing was done.
+            False where the path is taken, or cannot be reached from there; then nothing was moved.
 
         Raises:
             OSError: The disk refused.

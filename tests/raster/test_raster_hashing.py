@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ _SIZE = 9_000_001
 def _always_apart() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "_APART_FROM", 1)
-        patch.setattr(os, "cpu_count", lambda: 4)
+        patch.setattr(hashing, "_processors", lambda: 4)
         yield
 
 
@@ -152,6 +153,61 @@ def test_where_no_other_process_can_it_is_done_here(
     assert digests_of(descriptor, places) == _expected(content, places)
 
 
+@pytest.mark.parametrize("room", [0, 100, 4096])
+def test_a_queue_that_is_cut_short_is_not_worked_off(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """What a full disk may do to a write: take a part of it, and say so."""
+
+    class Cut(io.FileIO):
+        def write(self, data: object) -> int:
+            return super().write(bytes(data)[:room])  # type: ignore[call-overload]
+
+    def file(**_: object) -> io.FileIO:
+        return Cut(tempfile.mkstemp()[1], "r+")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", file)
+    places = _places(*((start, 500) for start in range(0, _SIZE - 500, 5000)))
+    assert digests_of(descriptor, places) == _expected(content, places)
+
+
+def test_a_process_that_is_one_of_several_starts_no_others(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    with hashing.alone():
+        assert digests_of(descriptor, places) == _expected(content, places)
+    with pytest.raises(TypeError):
+        digests_of(descriptor, places)
+
+
+def test_a_descriptor_that_another_process_uses_otherwise_is_not_handed_on(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)
+    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    kept = os.dup(0)
+    try:
+        os.dup2(descriptor, 0)
+        assert digests_of(0, places) == _expected(content, places)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+
+
+def test_a_process_whose_parent_is_gone_takes_no_more(descriptor: int, tmp_path: Path) -> None:
+    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor), "1", str(os.getpid() + 1)]
+    queue = tmp_path / "queue"
+    queue.write_bytes(np.array([[0, 0, 1000]], dtype=np.uint64).tobytes())
+    with queue.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", *arguments],
+            stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
+        )  # fmt: skip
+    assert done.stdout == b""
+
+
 def test_a_file_that_ends_early_is_said_to(descriptor: int) -> None:
     with pytest.raises(EOFError):
         digests_of(descriptor, _places((0, 5), (_SIZE - 10, 11)))
@@ -190,7 +246,7 @@ def test_the_program_needs_nothing_but_blake3(
         " sys.exit(bool(heavy))"
     )
     places = _places((7, 1000))
-    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor), "1"]
+    arguments = [stretches.__file__, hashing._BLAKE3, str(descriptor), "1", str(os.getpid())]
     queue = tmp_path / "queue"
     queue.write_bytes(np.array([[9, *places[0].tolist()]], dtype=np.uint64).tobytes())
     with queue.open("rb") as file:

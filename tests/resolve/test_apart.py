@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from workbench import write_tiff
 
 from geobatch.errors import SourceError
+from geobatch.raster.environment import _ENTERED
 from geobatch.resolve import apart
 from geobatch.resolve import inspect as room
 from geobatch.resolve.inspect import Inspection, inspect
+from geobatch.resolve.threads import on_threads
 from geobatch.store.cache import SourceCache
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -45,6 +49,7 @@ def look(
 ) -> Inspection:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "_APART_FROM", most)
+        patch.setattr(apart, "_WORTH", 1)
         return inspect({path: path.name for path in paths}, cache=cache, workers=workers)
 
 
@@ -93,7 +98,8 @@ def test_other_processes_do_it_alone(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
 ) -> None:
     """This process takes nothing, and what it asks for is there: by the others."""
-    monkeypatch.setattr(apart, "_work_off", lambda *_: iter(()))
+    monkeypatch.setattr(apart, "_take", lambda _: [])
+    monkeypatch.setattr(apart, "_WORTH", 1)
     results = list(apart.looks_at([str(path) for path in paths], workers=3))
     assert sorted(number for number, *_ in results) == list(range(len(paths)))
     assert len(started) == 2
@@ -112,7 +118,7 @@ def test_processes_load_nothing_from_where_the_user_stands(
     assert [process.returncode for process in started] == [0]
 
 
-@pytest.mark.parametrize("python", ["/bin/true", "/bin/false", "/nowhere/python", ""])
+@pytest.mark.parametrize("python", ["/bin/true", "/bin/false", "/bin/echo", "/nowhere", ""])
 def test_without_other_processes_it_is_done_all_the_same(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
@@ -156,13 +162,71 @@ def test_a_file_that_cannot_be_looked_at_is_named(paths: list[Path], tmp_path: P
 
 
 def test_an_interrupt_ends_the_processes(
-    paths: list[Path], started: list[subprocess.Popen[bytes]]
+    paths: list[Path], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     names = [str(path) for path in paths]
+    monkeypatch.setattr(apart, "_WORTH", 1)
     with pytest.raises(KeyboardInterrupt):
         list(apart.looks_at(names, workers=3, meanwhile=interrupt))
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
+
+
+def test_few_files_are_worth_few_processes(
+    paths: list[Path], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "_WORTH", len(paths) // 2)
+    list(apart.looks_at([str(path) for path in paths], workers=64))
+    assert len(started) == 2
+
+
+def test_a_process_whose_parent_is_gone_takes_no_more(paths: list[Path], tmp_path: Path) -> None:
+    listed, queue = tmp_path / "listed", tmp_path / "queue"
+    listed.write_bytes(b"".join(bytes(path) + b"\0" for path in paths))
+    queue.write_bytes(np.arange(len(paths), dtype=np.uint64).tobytes())
+    for parent, is_done in ((os.getpid() + 1, False), (os.getpid(), True)):
+        with listed.open("rb") as names, queue.open("rb") as file:
+            arguments = [str(names.fileno()), str(parent)]
+            done = subprocess.run(
+                [sys.executable, "-c", apart._PROGRAM, *arguments],
+                stdin=file, stdout=subprocess.PIPE, pass_fds=[names.fileno()], check=True,
+            )  # fmt: skip
+        assert bool(done.stdout) == is_done
+
+
+def test_the_calling_thread_is_as_it_was(paths: list[Path]) -> None:
+    """rasterio's options would be those of the whole process, were it the main thread."""
+    look(paths, workers=2)
+    assert not rasterio.env.hasenv()
+    assert not hasattr(_ENTERED, "environment")
+
+
+def test_crs_are_remembered(paths: list[Path]) -> None:
+    known: dict[str, str] = {}
+
+    class Cache(SourceCache):
+        def put_crs(self, name: str, crs: str) -> None:
+            known[name] = crs
+            super().put_crs(name, crs)
+
+    cache = Cache.memory()
+    look(paths, workers=2, cache=cache)
+    assert known
+
+
+def test_an_interrupt_meanwhile_drops_what_waits() -> None:
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        time.sleep(0.02)
+        done.append(number)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(on_threads(work, range(50), workers=2, name="some", meanwhile=interrupt))
+    assert len(done) < 10
