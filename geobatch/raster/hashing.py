@@ -54,9 +54,8 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
         EOFError: It ends before a stretch does.
     """
     is_large = int(places[:, 1].sum()) >= _APART_FROM
-    can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
     # The first three descriptors are others in another process.
-    if not is_large or not can_start or descriptor < 3 or _ALONE.get():
+    if not is_large or descriptor < 3 or not can_start():
         return _here(descriptor, places)
     try:
         found = _together(descriptor, places, meanwhile)
@@ -70,6 +69,12 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     others = _here(descriptor, places[is_missing])
     digests[is_missing] = np.frombuffer(others, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     return digests.tobytes()
+
+
+def can_start() -> bool:
+    """Return whether this process may start others: it is Python's own, and not within `alone`."""
+    is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
+    return is_python and not _ALONE.get()
 
 
 @contextmanager

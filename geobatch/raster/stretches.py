@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 _GROUP_BYTES = 2 << 20
 _GAP_BYTES = 64 << 10
-_RECORD = 24
+_NUMBER = 8
+_RECORD = 3 * _NUMBER
+_DIGEST = 32
 
 Stretch = tuple[int, int]
 """First byte and length of a part of a file."""
@@ -60,8 +62,8 @@ def work_off(
         numbers = memoryview(records).cast("Q").tolist()
         digests = _digests_of(descriptor, zip(numbers[1::3], numbers[2::3], strict=True), buffer)
         for at in range(len(records) // _RECORD):
-            found += records[at * _RECORD : at * _RECORD + 8]
-            found += digests[at * 32 : at * 32 + 32]
+            found += records[at * _RECORD : at * _RECORD + _NUMBER]
+            found += digests[at * _DIGEST : (at + 1) * _DIGEST]
     return bytes(found)
 
 

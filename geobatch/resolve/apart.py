@@ -69,6 +69,8 @@ def looks_at(
         cache: Is told of CRSs, and asked for them.
         meanwhile: Is called by this process while the others begin.
     """
+    if not hashing.can_start():
+        return
     with ExitStack() as stack:
         processes = []
         try:

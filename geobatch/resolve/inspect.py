@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -46,7 +45,7 @@ def inspect(
         cache: What is known from earlier runs, and is told of this one.
         workers: Threads that open and digest files; where very many are new, processes.
         rehash: Whether to believe no earlier look.
-        meanwhile: Is called by this thread while others look at files, if there is one to look at.
+        meanwhile: May be called by this thread while others look at files.
 
     Raises:
         SourceError: A source is missing, cannot be read, or changed while it was looked at.
@@ -56,25 +55,25 @@ def inspect(
     known = trusted_looks(earlier)
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Inspected] = {}
-    for name, look in known.items():
+
+    def take(name: str, look: Look) -> None:
+        path = names[name]
         real = os.path.realpath(name) if look.is_linked else name
-        header = remembered(look, files[names[name]], real, crs)
+        header = remembered(look, files[path], real, crs)
         if header is not None:
-            sources[names[name]] = Inspected(header=header, digest=look.digest, stat=look.stat)
+            sources[path] = Inspected(header=header, digest=look.digest, stat=look.stat)
+
+    for name, look in known.items():
+        take(name, look)
     new = [name for name, path in names.items() if path not in sources and name not in earlier]
-    can_start = bool(sys.executable) and not getattr(sys, "frozen", False)
-    if len(new) >= _APART_FROM and workers > 1 and can_start:
+    if len(new) >= _APART_FROM and workers > 1:
         from geobatch.resolve.apart import looks_at  # noqa: PLC0415 - needed seldom
 
         found_apart = looks_at(new, workers=workers, cache=cache, meanwhile=meanwhile)
         meanwhile = nothing
         for number, look, table in found_apart:
-            name = new[number]
-            real = os.path.realpath(name) if look.is_linked else name
-            header = remembered(look, files[names[name]], real, crs)
-            if header is not None:
-                sources[names[name]] = Inspected(header=header, digest=look.digest, stat=look.stat)
-                _remember(name, look, table, cache)
+            take(new[number], look)
+            _remember(new[number], look, table, cache)
     others = [path for path in names.values() if path not in sources]
     before = [earlier.get(os.fspath(path)) for path in others]
     trusted = [known.get(os.fspath(path)) for path in others]

@@ -155,7 +155,7 @@ def test_where_no_other_process_can_it_is_done_here(
 
 @pytest.mark.parametrize("room", [0, 100, 4096])
 def test_a_queue_that_is_cut_short_is_not_worked_off(
-    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, room: int
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: int
 ) -> None:
     """What a full disk may do to a write: take a part of it, and say so."""
 
@@ -164,7 +164,7 @@ def test_a_queue_that_is_cut_short_is_not_worked_off(
             return super().write(bytes(data)[:room])  # type: ignore[call-overload]
 
     def file(**_: object) -> io.FileIO:
-        return Cut(tempfile.mkstemp()[1], "r+")
+        return Cut(tmp_path / "queue", "w+")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", file)
     places = _places(*((start, 500) for start in range(0, _SIZE - 500, 5000)))
