@@ -14,8 +14,11 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 from geobatch.errors import GeobatchError
 from geobatch.model.asset import Asset
+from geobatch.model.digest import Digest
 from geobatch.model.record import ArrayKey, AssetRecord, TreeEntry, array_keys
 from geobatch.store.backend import Backend
 from geobatch.store.local import LocalBackend
@@ -30,6 +33,15 @@ Tiles = Mapping[ArrayKey, Iterable[tuple[int, int, bytes, bytes, int]]]
 """Per array its tiles: row, column, content digest, digest and length of the object."""
 
 
+class _Made(Struct, kw_only=True, eq=False):
+    """The folder of one asset."""
+
+    folder: Path
+    files: Files
+    stored: Digest | None = None
+    """Digest of the asset's document, once all its tiles are placed."""
+
+
 class Ahead:
     """The folders that one run makes ahead of its commit; for one thread."""
 
@@ -38,43 +50,40 @@ class Ahead:
         self._backend = backend if isinstance(backend, LocalBackend) else None
         self._count = itertools.count()
         self._room = _MOST_FILES
-        self._places: dict[str, Path | None] = {}
-        self._files: dict[str, Files] = {}
-        self._finished: dict[str, str] = {}
+        self._made: dict[str, _Made | None] = {}
 
     def place(self, asset: Asset, tiles: Tiles) -> None:
         """Show tiles that were put of an asset that has none but those that are so placed."""
         try:
-            files = self._open(asset)
-            if files is None:
+            made = self._made[asset.id] if asset.id in self._made else self._begin(asset)
+            if made is None:
                 return
             for key, rows in tiles.items():
                 path = array_path(asset, key)
                 for row, col, _, stored, _ in rows:
-                    files.place(Objects.path(stored.hex()), f"{path}/c/{row}/{col}")
+                    made.files.place(Objects.path(stored.hex()), f"{path}/c/{row}/{col}")
         except (OSError, GeobatchError):
-            self._drop(asset.id)
+            self._made[asset.id] = None
 
     def finish(self, entry: TreeEntry) -> None:
         """Note what asset it is whose tiles are all placed."""
-        if entry.id in self._files:
-            self._finished[entry.id] = entry.stored
+        made = self._made.get(entry.id)
+        if made is not None:
+            made.stored = entry.stored
 
     def move(self, entry: TreeEntry, tree: Files) -> bool:
         """Move the folder of an asset into the tree; return whether there was one, and room."""
-        place = self._places.get(entry.id)
-        if place is None or self._finished.get(entry.id) != entry.stored:
+        made = self._made.get(entry.id)
+        if made is None or made.stored != entry.stored:
             return False
-        files = self._files[entry.id]
-        self._drop(entry.id)
-        return tree.adopt(place, entry.id, made_by=files)
+        self._made[entry.id] = None
+        return tree.adopt(made.folder, entry.id, made_by=made.files)
 
-    def _open(self, asset: Asset) -> Files | None:
-        if self._backend is None or asset.id in self._places:
-            return self._files.get(asset.id)
-        self._places[asset.id] = None
+    def _begin(self, asset: Asset) -> _Made | None:
+        """Make the folder of an asset, with all that describes it; None for one that gets none."""
+        self._made[asset.id] = None
         # A folder in the tree is brought up to date where it stands.
-        if os.path.lexists(self._backend.root / FOLDER / asset.id):
+        if self._backend is None or os.path.lexists(self._backend.root / FOLDER / asset.id):
             return None
         keys = tuple(array_keys(asset))
         tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
@@ -84,14 +93,9 @@ class Ahead:
         record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
         texts = documents(record)
         self._room -= tiles + len(texts)
-        place = self._backend.aside(f"{FOLDER}/{next(self._count)}")
-        files = Files(sources=self._backend.root, folder=place)
+        folder = self._backend.aside(f"{FOLDER}/{next(self._count)}")
+        made = _Made(folder=folder, files=Files(sources=self._backend.root, folder=folder))
         for path, text in texts.items():
-            files.write(path, text)
-        self._places[asset.id], self._files[asset.id] = place, files
-        return files
-
-    def _drop(self, asset_id: str) -> None:
-        self._places[asset_id] = None
-        self._files.pop(asset_id, None)
-        self._finished.pop(asset_id, None)
+            made.files.write(path, text)
+        self._made[asset.id] = made
+        return made
