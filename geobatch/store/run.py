@@ -99,13 +99,29 @@ def _remove_if_dead(folder: Path) -> None:
     except OSError:
         return
     else:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     finally:
         os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a run, its lock last: who dies on the way leaves a dead run's folder.
+
+    Without its lock, a folder with files in it would be nobody's to remove.
+    """
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _LOCK:
+                entry.unlink(missing_ok=True)
+        if [entry.name for entry in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+            folder.rmdir()
 
 
 def _end(folder: Path, lock: int, process: int) -> None:
     if process != os.getpid():  # a fork's copy: the run is its parent's
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     os.close(lock)

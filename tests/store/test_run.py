@@ -1,0 +1,94 @@
+"""A run's own folder: whoever dies, and whenever, the next run removes what is left of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from geobatch.store.run import Run, run_names
+
+DEATHS = """
+import os, sys
+from pathlib import Path
+from geobatch.store.run import Run
+
+left = 0
+EVENTS = {"os.mkdir", "os.remove", "os.rmdir"}
+
+def count(event, arguments):
+    global left
+    if event in EVENTS or (event == "open" and arguments[2] & os.O_CREAT):
+        left -= 1
+        if left < 0:
+            os._exit(99)
+
+def live(runs):
+    run = Run.start(runs)
+    for name in ("patches/0", "zarr/0"):
+        Path(run.folder, name).mkdir(parents=True)
+    for name in ("1-0", "1-1", "zarr/0/zarr.json", "patches/0/1"):
+        Path(run.folder, name).touch()
+    run.end()
+
+for runs in sorted(Path(sys.argv[1]).iterdir()):
+    child = os.fork()
+    if child == 0:
+        left = int(runs.name)
+        sys.addaudithook(count)
+        live(runs)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+MOST = 60
+"""Operations by which such a run has long ended."""
+
+
+def deaths(places: Path) -> list[Path]:
+    """Let runs die, each before a later operation; return their places."""
+    said = subprocess.run([sys.executable, "-c", DEATHS, places], check=True, capture_output=True)
+    endings = [int(line) for line in said.stdout.split()]
+    died = endings.count(99)
+    assert endings == [99] * died + [0] * (MOST - died)
+    assert 20 < died < MOST
+    return sorted(places.iterdir())[:died]
+
+
+def assert_next_run_removes_all(runs: Path) -> None:
+    mine = Run.start(runs)
+    assert [str(entry) for entry in runs.iterdir()] == [mine.folder]
+    mine.end()
+    assert not list(runs.iterdir())
+
+
+def test_a_run_that_dies_anywhere_is_removed_by_the_next(tmp_path: Path) -> None:
+    for at in range(MOST):
+        (tmp_path / f"{at:03}").mkdir()
+    died = deaths(tmp_path)
+    assert {len(list(runs.iterdir())) for runs in died} == {0, 1}
+    for runs in died:
+        assert_next_run_removes_all(runs)
+
+
+def test_a_run_that_dies_while_it_removes_a_dead_one(tmp_path: Path) -> None:
+    for at in range(MOST):
+        for name in ("lock", "1-0", "zarr/0/zarr.json"):
+            file = tmp_path / f"{at:03}" / "dead" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    died = deaths(tmp_path)
+    assert {len(list(runs.iterdir())) for runs in died} == {0, 1}
+    for runs in died:
+        assert_next_run_removes_all(runs)
+
+
+def test_a_live_run_is_left_alone(tmp_path: Path) -> None:
+    first = Run.start(tmp_path)
+    Path(first.folder, "1-0").touch()
+    second = Run.start(tmp_path)
+    names = sorted(Path(run.folder).name for run in (first, second))
+    assert run_names(tmp_path) == (tuple(names), ())
+    second.end()
+    assert Path(first.folder, "1-0").exists()
+    first.end()
+    assert run_names(tmp_path) == ((), ())
