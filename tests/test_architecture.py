@@ -57,6 +57,7 @@ LIBRARIES = {
     "pydantic": {"spec"},
     "pydantic_core": {"spec"},
     "yaml": {"spec"},
+    "google_crc32c": {"store"},
     "affine": {"raster"},
     "pyproj": {"raster"},
     "rasterio": {"raster"},

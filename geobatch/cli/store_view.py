@@ -101,6 +101,7 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
         "end_time": asset.end_time,
         "properties": dict(asset.properties),
         "tile": asset.tile,
+        **({"chunk": asset.codec.chunk} if asset.codec.chunk else {}),
         "tiles": entry.tiles,
         "is_protected": entry.is_protected,
         "grids": [_grid_json(asset, grid) for grid in asset.grids],
@@ -117,6 +118,12 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
         ],
         "array_bands": {name: list(members) for name, members in asset.array_bands},
     }
+
+
+def _tile_text(asset: Asset) -> str:
+    chunk = asset.codec.chunk
+    inside = f", shards of {chunk} x {chunk}" if chunk else ""
+    return f"{asset.tile} x {asset.tile}{inside}"
 
 
 def _grid_json(asset: Asset, grid: Grid) -> dict[str, Any]:
@@ -146,7 +153,7 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     if asset.table is not None and record.table is not None:
         yield from table_lines(asset.table, record.table)
         return
-    size = f"{asset.tile} x {asset.tile}"
+    size = _tile_text(asset)
     yield (
         f"  tiles       none stored: squares of {size} are read from the COGs; not in zarr/"
         if asset.is_external

@@ -69,6 +69,9 @@ class Codec(Struct, frozen=True, kw_only=True):
     """Inner compressor of blosc; empty for the others."""
     shuffle: str = "bitshuffle"
     """Blosc's shuffle: `noshuffle`, `shuffle` or `bitshuffle`; empty for the others."""
+    chunk: int = 0
+    """Side of the chunks that are encoded one by one in a tile that is a shard; 0 in one that is
+    none."""
 
 
 def _identity(value: Any) -> Any:

@@ -160,12 +160,13 @@ def source_json(source: Source) -> Members:
 
 def codec_json(codec: Codec) -> Members:
     """Return a codec."""
-    return {
+    members: Members = {
         "name": codec.name,
         "level": codec.level,
         "compressor": codec.compressor,
         "shuffle": codec.shuffle,
     }
+    return members | ({"chunk": codec.chunk} if codec.chunk else {})
 
 
 def points_json(footprint: Footprint) -> list[list[float]]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any
 
-from geobatch.model.asset import Asset, Band, Source, Tileset
+from msgspec.structs import replace
+
+from geobatch.model.asset import Asset, Band, Codec, Source, Tileset
 from geobatch.model.plan import Because, Reason
 from geobatch.plan.dirty import Blocks
 from geobatch.plan.tables import table_reasons
@@ -37,10 +39,8 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
     yield from _bands(asset, before)
     yield from _array_bands(asset, before)
     # Tiles and codec of an external image follow from its COGs: of another kind, they say nothing.
-    if asset.tile != before.tile and is_kind:
-        yield _because(Reason.TILING_CHANGED, "tiling.tile", before.tile, asset.tile)
-    if asset.codec != before.codec and is_kind:
-        yield _because(Reason.CODEC_CHANGED, "codec", before.codec.name, asset.codec.name)
+    if is_kind:
+        yield from _encoding(asset, before)
     yield from _properties(asset, before)
     for name in ("start_time", "end_time"):
         old, new = getattr(before, name), getattr(asset, name)
@@ -54,6 +54,31 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
         )
     if asset.memo != before.memo:
         yield Because(reason=Reason.METADATA_CHANGED, path="memo")
+
+
+def _encoding(asset: Asset, before: Asset) -> Iterator[Because]:
+    if asset.tile != before.tile:
+        yield _because(
+            Reason.TILING_CHANGED, "tiling.tile", _tiling_text(before), _tiling_text(asset)
+        )
+    elif asset.codec.chunk != before.codec.chunk:
+        # The chunks of a shard are a way to encode it: its pixels stay.
+        yield _because(
+            Reason.CODEC_CHANGED, "tiling.tile", _tiling_text(before), _tiling_text(asset)
+        )
+    old, new = (replace(one.codec, chunk=0) for one in (before, asset))
+    if old != new:
+        yield _because(Reason.CODEC_CHANGED, "codec", _codec_text(old), _codec_text(new))
+
+
+def _tiling_text(asset: Asset) -> str:
+    chunk = asset.codec.chunk
+    return f"{asset.tile}" if not chunk else f"{chunk} in shards of {asset.tile}"
+
+
+def _codec_text(codec: Codec) -> str:
+    settings = (codec.compressor, str(codec.level) if codec.level else "", codec.shuffle)
+    return " ".join((codec.name, *filter(None, settings)))
 
 
 def _kind_text(asset: Asset) -> str:

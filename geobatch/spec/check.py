@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from geobatch.errors import Problem
 from geobatch.model.asset import Codec, Kind
@@ -16,6 +17,7 @@ from geobatch.spec.manifest import (
     MissingDataManifest,
     SourceManifest,
     TfrecordManifest,
+    TilingManifest,
 )
 from geobatch.spec.names import ASSET_ID
 from geobatch.spec.nouns import (
@@ -215,6 +217,7 @@ class Check(Struct, kw_only=True):
         if grid is not None and grid.bounds is not None:
             left, bottom, right, top = (float(value) for value in grid.bounds)
             bounds = (left, bottom, right, top)
+        tiling = manifest.tiling or TilingManifest()
         return ImageSpec(
             id=asset_id_of(manifest, self.project),
             kind=manifest.kind or Kind.IMAGE,
@@ -265,8 +268,8 @@ class Check(Struct, kw_only=True):
             memo=manifest.memo,
             uri_prefix=manifest.uri_prefix,
             skip_metadata_read=manifest.skip_metadata_read,
-            tile=manifest.tiling.tile if manifest.tiling else 512,
-            codec=_codec(manifest.codec),
+            tile=tiling.shard or tiling.tile,
+            codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
             bounds=bounds,
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
             moved_from=manifest.moved_from,

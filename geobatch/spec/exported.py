@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.model.asset import Asset, Band, Codec, MaskSource, Number, Source, Tileset
 from geobatch.model.geobox import GeoBox
@@ -173,11 +174,11 @@ def _notes(asset: Asset, uri_prefix: str) -> Sequence[str]:
     if wide:
         notes.append(f"Earth Engine has no {' or '.join(wide)}")
     left = []
-    if asset.tile != TilingManifest().tile:
+    if asset.tile != TilingManifest().tile or asset.codec.chunk:
         left.append("`tiling`")
     if any(_is_cut(asset, tileset) for tileset in asset.tilesets):
         left.append("`grid.bounds`")
-    if asset.codec != Codec():
+    if replace(asset.codec, chunk=0) != Codec():
         left.append("`codec`")
     if asset.is_protected:
         left.append("`lifecycle`")

@@ -224,10 +224,18 @@ class FootprintManifest(Part):
 class TilingManifest(Part):
     """How the pixel planes are cut."""
 
-    unsupported: ClassVar[dict[str, str]] = {"shard": "every tile is one object"}
-
     tile: Annotated[int, Field(ge=16, le=4096, multiple_of=16)] = 512
-    """Side of a square tile in pixels."""
+    """Side in pixels of a square tile, which a reader decodes at a time."""
+    shard: Annotated[int, Field(ge=32, le=4096)] | None = None
+    """Side in pixels of what is stored, planned and computed at a time: a square of several tiles,
+    which makes fewer and larger files; by default one tile. GDAL reads shards from 3.13 on."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> TilingManifest:
+        if self.shard is not None and (self.shard % self.tile or self.shard == self.tile):
+            message = f"a shard of {self.shard} pixels does not hold several whole tiles"
+            refuse("tiling", message, f"use a multiple of {self.tile}, such as {4 * self.tile}")
+        return self
 
 
 class CodecManifest(Part):

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from geobatch.model.asset import Codec
 from geobatch.spec.comments import Comments
 from geobatch.spec.format import Emitter
@@ -99,8 +101,8 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
         "skip_metadata_read": spec.skip_metadata_read or None,
         "memo": spec.memo,
         "grid": bounds,
-        "tiling": {"tile": spec.tile} if spec.tile != TilingManifest().tile else None,
-        "codec": None if spec.codec == Codec() else _codec(spec.codec),
+        "tiling": _tiling(spec),
+        "codec": None if replace(spec.codec, chunk=0) == Codec() else _codec(spec.codec),
         "lifecycle": {"protect": True} if spec.is_protected else None,
     }
     return _without_defaults(**document)
@@ -197,6 +199,12 @@ def _mask(mask: MaskBandSpec, *, only: bool) -> dict[str, Any]:
 
 def _missing(values: Sequence[float] | None) -> dict[str, Any] | None:
     return None if values is None else {"values": list(values)}
+
+
+def _tiling(spec: ImageSpec) -> dict[str, int] | None:
+    if spec.codec.chunk:
+        return {"tile": spec.codec.chunk, "shard": spec.tile}
+    return {"tile": spec.tile} if spec.tile != TilingManifest().tile else None
 
 
 def _codec(codec: Codec) -> Any:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 from numcodecs import blosc, zstd
 
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.asset import Codec
 from geobatch.model.digest import Digest, Json, digest_bytes
+from geobatch.store.shard import INDEX_CODECS, pack, unpack
 
 # Blosc's own threads append blocks as they finish: with one, equal pixels give equal bytes. The
 # context-free calls that `use_threads` turns off share a global lock besides.
@@ -42,6 +45,13 @@ def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
     Raises:
         StoreError: There is no such codec.
     """
+    if not codec.chunk:
+        return _compress(codec, pixels)
+    places = _chunk_places(codec, len(pixels))
+    return pack([_compress(codec, np.ascontiguousarray(pixels[place])) for place in places])
+
+
+def _compress(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
     if codec.name == "blosc":
         encoded: bytes = blosc.compress(
             pixels,
@@ -69,6 +79,18 @@ def decode(codec: Codec, data: bytes, dtype: str | np.dtype[Any], tile: int) -> 
         StoreError: There is no such codec.
     """
     kind = np.dtype(dtype).newbyteorder("<")
+    if not codec.chunk:
+        return _decompress(codec, data, kind, tile)
+    places = _chunk_places(codec, tile)
+    pixels = np.empty((tile, tile), dtype=kind)
+    for place, chunk in zip(places, unpack(data, len(places)), strict=True):
+        pixels[place] = _decompress(codec, chunk, kind, codec.chunk)
+    return pixels
+
+
+def _decompress(
+    codec: Codec, data: bytes | memoryview, kind: np.dtype[Any], tile: int
+) -> npt.NDArray[Any]:
     try:
         if codec.name == "blosc":
             plain = blosc.decompress(_whole_blosc(data))
@@ -103,6 +125,14 @@ def zarr_codecs(codec: Codec, dtype: str | np.dtype[Any]) -> Sequence[Json]:
     plain: Json = (
         {"name": "bytes"} if size == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
     )
+    if codec.chunk:
+        shard: Json = {
+            "chunk_shape": [codec.chunk, codec.chunk],
+            "codecs": zarr_codecs(replace(codec, chunk=0), dtype),
+            "index_codecs": INDEX_CODECS,
+            "index_location": "end",
+        }
+        return [{"name": "sharding_indexed", "configuration": shard}]
     if codec.name == "blosc":
         _shuffle(codec)
         settings: Json = {
@@ -132,7 +162,13 @@ def _flat(pixels: npt.NDArray[Any]) -> memoryview:
     return pixels.reshape(-1).view(np.uint8).data
 
 
-def _whole_blosc(data: bytes) -> bytes:
+def _chunk_places(codec: Codec, tile: int) -> list[tuple[slice, slice]]:
+    """Return where the chunks of a sharded tile lie in it, in row-major order."""
+    parts = [slice(start, start + codec.chunk) for start in range(0, tile, codec.chunk)]
+    return list(product(parts, parts))
+
+
+def _whole_blosc(data: bytes | memoryview) -> bytes | memoryview:
     """Refuse a cut buffer: Blosc itself trusts the lengths that the header gives."""
     if len(data) < _BLOSC_HEADER or int.from_bytes(data[12:16], "little") != len(data):
         raise ValueError(f"{len(data)} bytes are no whole Blosc buffer")

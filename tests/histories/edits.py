@@ -17,7 +17,12 @@ from workbench import PIXEL, X0, Y0, Document
 Edit: TypeAlias = Callable[[World, Random], Effect]
 
 POLICIES = ("MEAN", "MIN", "MAX", "MODE", "MEDIAN", "SAMPLE")
-TILES = (32, 64, 96, 128)
+TILINGS = (
+    *({"tile": tile} for tile in (32, 64, 96, 128)),
+    {"tile": 32, "shard": 96},
+    {"tile": 16, "shard": 96},
+    {"tile": 32, "shard": 128},
+)
 MISSING: tuple[list[float], ...] = ([], [0], [1], [3, 0])
 CODECS: tuple[Any, ...] = (
     "zstd", "gzip", "none", "blosc", {"name": "blosc", "compressor": "lz4", "shuffle": "shuffle"},
@@ -60,7 +65,7 @@ def new_document(world: World, rng: Random, asset_id: str) -> Document:
     bands = [_band(rng, world.fresh("b"), *channel) for channel in channels]
     document: Document = {
         "kind": "image", "id": asset_id, "tilesets": tilesets, "bands": bands,
-        "tiling": {"tile": rng.choice(TILES)},
+        "tiling": dict(rng.choice(TILINGS)),
     }  # fmt: skip
     if rng.random() < 0.3:
         _set_mask(world, rng, document)
@@ -260,7 +265,7 @@ def change_codec(world: World, rng: Random) -> None:
 
 @edit(Effect.ANY)
 def change_tile(world: World, rng: Random) -> None:
-    _any_document(world, rng)["tiling"] = {"tile": rng.choice(TILES)}
+    _any_document(world, rng)["tiling"] = dict(rng.choice(TILINGS))
 
 
 @edit(Effect.ANY)
