@@ -18,13 +18,14 @@ BELOW = {
     "spec": NOUNS,
     "files": NOUNS,
     "versions": set(),
-    "raster": NOUNS | {"files"},
+    "processes": set(),
+    "raster": NOUNS | {"files", "processes"},
     "tfrecord": NOUNS | {"files"},
     "table": NOUNS,
     "store": NOUNS,
     "plan": NOUNS,
-    "resolve": NOUNS | {"files", "versions", "spec", "raster", "tfrecord"},
-    "execute": NOUNS | {"raster", "tfrecord", "table", "store"},
+    "resolve": NOUNS | {"files", "versions", "processes", "spec", "raster", "tfrecord"},
+    "execute": NOUNS | {"processes", "raster", "tfrecord", "table", "store"},
     "explain": NOUNS | {"spec", "store", "plan", "resolve", "preview"},
     "export": NOUNS | {"raster", "tfrecord", "table", "store"},
     "preview": NOUNS | {"versions", "spec", "store", "plan", "resolve"},
@@ -39,7 +40,7 @@ BELOW = {
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
-    "msgspec": {*BELOW} - {"files", "versions", "workflow", "__init__", "__main__"},
+    "msgspec": {*BELOW} - {"files", "versions", "processes", "workflow", "__init__", "__main__"},
     "numpy": {
         "model",
         "raster",

@@ -7,9 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.model.digest import DIGEST_BYTES
+from geobatch.processes import can_start
 from geobatch.raster import stretches as program
 
 _APART_FROM = 128 << 20
@@ -29,8 +29,6 @@ _TAKES = 256
 _AT_A_TIME = 1 << 16
 _BLAKE3 = str(Path(blake3.__file__).parents[1])
 _FOUND = np.dtype([("number", np.uint64), ("digest", np.uint8, (DIGEST_BYTES,))])
-
-_ALONE = ContextVar("alone", default=False)
 
 Meanwhile = Callable[[], object]
 """What can be done by this process while others hash."""
@@ -69,22 +67,6 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     others = _here(descriptor, places[is_missing])
     digests[is_missing] = np.frombuffer(others, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     return digests.tobytes()
-
-
-def can_start() -> bool:
-    """Return whether this process may start others: it is Python's own, and not within `alone`."""
-    is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
-    return is_python and not _ALONE.get()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Start no other processes, where this one is one of several itself."""
-    token = _ALONE.set(True)
-    try:
-        yield
-    finally:
-        _ALONE.reset(token)
 
 
 def _processors() -> int:

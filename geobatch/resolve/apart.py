@@ -1,24 +1,13 @@
-"""Looks at many new rasters by processes: threads would take turns at Python's lock.
-
-Each process is given a file of paths, each ended by a zero byte, and a queue of their numbers as
-its standard input. Those that share its descriptor share its position: each takes what no other
-has taken.
-"""
+"""Looks at many new rasters by processes: threads would take turns at Python's lock."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -26,12 +15,12 @@ from geobatch.errors import GeobatchError
 from geobatch.model.blocks import BlockTable
 from geobatch.model.geobox import Crs
 from geobatch.model.look import Look
-from geobatch.raster import gdal_environment, hashing
+from geobatch.processes import Crew, Item, alone, can_start, serve
+from geobatch.raster import gdal_environment
 from geobatch.resolve.looking import LookCache, crs_reader, look_at
 from geobatch.resolve.threads import Meanwhile, nothing
 
 _AT_A_TIME = 32
-_NUMBER = 8
 _WORTH = 300
 """Files that another process should have to look at."""
 _PROGRAM = "from geobatch.resolve.apart import main; main()"
@@ -69,68 +58,37 @@ def looks_at(
         cache: Is told of CRSs, and asked for them.
         meanwhile: Is called by this process while the others begin.
     """
-    if not hashing.can_start():
+    if not can_start():
         return
-    with ExitStack() as stack:
-        processes = []
-        try:
-            listed = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-            listed.write(b"".join(os.fsencode(path) + b"\0" for path in paths))
-            queue = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-            queue.write(np.arange(len(paths), dtype=np.uint64).tobytes())
-            queue.seek(0)
-            for _ in range(min(workers - 1, len(paths) // _WORTH)):
-                output = stack.enter_context(tempfile.TemporaryFile())
-                process = stack.enter_context(_start(queue, listed, output))
-                stack.callback(process.kill)
-                processes.append((process, output))
-        except OSError:
-            return
+    others = min(workers - 1, len(paths) // _WORTH)
+    try:
+        crew = Crew(_PROGRAM, map(os.fsencode, paths), others=others, at_a_time=_AT_A_TIME)
+    except OSError:
+        return
+    with crew:
         meanwhile()
         read_crs = crs_reader(cache)
-        while taken := _take(queue.fileno()):
-            with hashing.alone(), gdal_environment():  # not across a yield
-                found = _look_at(taken, paths, read_crs)
+        while taken := crew.take():
+            with alone(), gdal_environment():  # not across a yield
+                found = _look_at(taken, read_crs)
             yield from _results(found)
-        for process, output in processes:
-            if process.wait() == 0:
-                output.seek(0)
-                for found in _read(output):
-                    yield from _results(found)
+        decoder = msgspec.msgpack.Decoder(_Found)
+        for answer in crew.rest():
+            yield from _results(decoder.decode(answer))
 
 
-def _start(queue: IO[bytes], listed: IO[bytes], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
-        [sys.executable, "-P", "-c", _PROGRAM, str(listed.fileno()), str(os.getpid())],
-        stdin=queue,
-        stdout=output,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[listed.fileno()],
-        # The same code as this process runs, wherever it found it.
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-
-
-def _take(queue: int) -> list[int]:
-    """Take the next numbers from a queue; none at its end."""
-    taken: list[int] = memoryview(os.read(queue, _AT_A_TIME * _NUMBER)).cast("Q").tolist()
-    return taken
-
-
-def _look_at(taken: list[int], paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found:
+def _look_at(taken: Sequence[Item], read_crs: Callable[[str], Crs]) -> _Found:
     found = _Found(numbers=[], looks=[], tables=[], texts=[], crs=[])
     places: dict[str, int] = {}
-    for number in taken:
-        try:
+    for number, path in taken:
+        with suppress(GeobatchError):
             _, look, table = look_at(
-                Path(paths[number]), "", None, None, known_crs={}, read_crs=read_crs
+                Path(os.fsdecode(path)), "", None, None, known_crs={}, read_crs=read_crs
             )
-        except GeobatchError:
-            continue
-        found.numbers.append(number)
-        found.looks.append(replace(look, crs=""))
-        found.tables.append(table)
-        found.crs.append(places.setdefault(look.crs, len(places)))
+            found.numbers.append(number)
+            found.looks.append(replace(look, crs=""))
+            found.tables.append(table)
+            found.crs.append(places.setdefault(look.crs, len(places)))
     found.texts.extend(places)
     return found
 
@@ -141,25 +99,8 @@ def _results(found: _Found) -> Iterator[Result]:
         yield number, replace(look, crs=found.texts[crs]), table
 
 
-def _read(file: IO[bytes]) -> Iterator[_Found]:
-    decoder = msgspec.msgpack.Decoder(_Found)
-    # What it loads when it starts may have written there, too.
-    with suppress(msgspec.MsgspecError, MemoryError, OverflowError):
-        while size := file.read(_NUMBER):
-            yield decoder.decode(file.read(int.from_bytes(size, sys.byteorder)))
-
-
 def main() -> None:
-    """Work off the queue that standard input is."""
-    # Who interrupts a run interrupts the process that started this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    listed, parent = map(int, sys.argv[1:])
-    names = os.pread(listed, os.fstat(listed).st_size, 0).split(b"\0")[:-1]
-    paths = [os.fsdecode(name) for name in names]
+    """Be one of the processes."""
     encode = msgspec.msgpack.Encoder().encode
     read_crs = crs_reader()
-    # Who started this process may have been killed.
-    while os.getppid() == parent and (taken := _take(0)):
-        with hashing.alone():
-            data = encode(_look_at(taken, paths, read_crs))
-        sys.stdout.buffer.write(len(data).to_bytes(_NUMBER, sys.byteorder) + data)
+    serve(lambda taken: encode(_look_at(taken, read_crs)))

@@ -16,6 +16,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geobatch.processes import alone
 from geobatch.raster import hashing, stretches
 from geobatch.raster.hashing import digests_of
 
@@ -176,7 +177,7 @@ def test_a_process_that_is_one_of_several_starts_no_others(
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
     places = _places((0, 4_000_000), (4_000_000, 5_000_000))
-    with hashing.alone():
+    with alone():
         assert digests_of(descriptor, places) == _expected(content, places)
     with pytest.raises(TypeError):
         digests_of(descriptor, places)

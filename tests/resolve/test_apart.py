@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from workbench import write_tiff
 
+from geobatch import processes
 from geobatch.errors import SourceError
+from geobatch.processes import Crew
 from geobatch.raster.environment import _ENTERED
 from geobatch.resolve import apart
 from geobatch.resolve import inspect as room
@@ -62,13 +63,13 @@ def at_once(paths: list[Path]) -> Inspection:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that were started."""
     found: list[subprocess.Popen[bytes]] = []
-    start = apart._start
+    start = processes._start
 
-    def _start(*arguments: object) -> subprocess.Popen[bytes]:
-        found.append(start(*arguments))  # type: ignore[arg-type]
+    def _start(*arguments: Any) -> subprocess.Popen[bytes]:
+        found.append(start(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(apart, "_start", _start)
+    monkeypatch.setattr(processes, "_start", _start)
     return found
 
 
@@ -99,7 +100,7 @@ def test_other_processes_do_it_alone(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
 ) -> None:
     """This process takes nothing, and what it asks for is there: by the others."""
-    monkeypatch.setattr(apart, "_take", lambda _: [])
+    monkeypatch.setattr(Crew, "take", lambda _: [])
     monkeypatch.setattr(apart, "_WORTH", 1)
     results = list(apart.looks_at([str(path) for path in paths], workers=3))
     assert sorted(number for number, *_ in results) == list(range(len(paths)))
@@ -132,13 +133,7 @@ def test_what_a_process_had_taken_that_failed_is_done_again(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = at_once(paths)
-    read = apart._read
-
-    def _read(file: object) -> Iterator[object]:
-        list(read(file))  # type: ignore[arg-type]
-        return iter(())
-
-    monkeypatch.setattr(apart, "_read", _read)
+    monkeypatch.setattr(Crew, "rest", lambda _: iter(()))
     assert look(paths, workers=3) == expected
 
 
@@ -182,20 +177,6 @@ def test_few_files_are_worth_few_processes(
     monkeypatch.setattr(apart, "_WORTH", len(paths) // 2)
     list(apart.looks_at([str(path) for path in paths], workers=64))
     assert len(started) == 2
-
-
-def test_a_process_whose_parent_is_gone_takes_no_more(paths: list[Path], tmp_path: Path) -> None:
-    listed, queue = tmp_path / "listed", tmp_path / "queue"
-    listed.write_bytes(b"".join(bytes(path) + b"\0" for path in paths))
-    queue.write_bytes(np.arange(len(paths), dtype=np.uint64).tobytes())
-    for parent, is_done in ((os.getpid() + 1, False), (os.getpid(), True)):
-        with listed.open("rb") as names, queue.open("rb") as file:
-            arguments = [str(names.fileno()), str(parent)]
-            done = subprocess.run(
-                [sys.executable, "-c", apart._PROGRAM, *arguments],
-                stdin=file, stdout=subprocess.PIPE, pass_fds=[names.fileno()], check=True,
-            )  # fmt: skip
-        assert bool(done.stdout) == is_done
 
 
 def test_the_calling_thread_is_as_it_was(paths: list[Path]) -> None:

@@ -1,0 +1,221 @@
+"""Other processes that share the work of this one: its threads would take turns at Python's lock.
+
+What is to be done are items, which are bytes. They stand in a file, and a queue in another one says
+where. Processes that share the queue's descriptor share its position, so that each takes what no
+other has taken. Nothing relies on them: an item that is not answered is left to the one that asked.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+from typing import IO, Self, TypeAlias
+
+Item: TypeAlias = tuple[int, bytes]
+"""Number of an item, from 0, and what it is."""
+
+_PLACE = struct.Struct("=QQQ")
+"""Number of an item, its first byte and its length."""
+_LENGTH = struct.Struct("=Q")
+_OWN_ARGUMENTS = 5
+_PAUSE = 0.01
+"""Seconds between two looks at whether a process has ended."""
+
+_ALONE = ContextVar("alone", default=False)
+
+
+def can_start() -> bool:
+    """Return whether this process may start others: it is Python's own, and not within `alone`."""
+    is_python = bool(sys.executable) and not getattr(sys, "frozen", False)
+    return is_python and not _ALONE.get()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Start no other processes, where this one is one of several itself."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
+
+
+class Crew:
+    """Processes that work off a queue of items with this one."""
+
+    def __init__(
+        self,
+        program: str,
+        items: Iterable[bytes],
+        *,
+        others: int,
+        at_a_time: int = 1,
+        arguments: Sequence[str] = (),
+        shared: Sequence[int] = (),
+    ) -> None:
+        """Start the others.
+
+        Args:
+            program: Python that they run; it calls `serve`.
+            items: What is to be done.
+            others: How many to start.
+            at_a_time: How many items each takes at a time.
+            arguments: What they find in `sys.argv` from 5.
+            shared: Descriptors that they hold open.
+
+        Raises:
+            OSError: There is no room for the items, or no process can be started.
+        """
+        self._at_a_time = at_a_time
+        self._others: list[_Other] = []
+        with ExitStack() as stack:
+            self._items = stack.enter_context(tempfile.TemporaryFile(prefix="geobatch-"))
+            self._queue = stack.enter_context(
+                tempfile.TemporaryFile(prefix="geobatch-", buffering=0)
+            )
+            places = bytearray()
+            start = 0
+            for number, item in enumerate(items):
+                self._items.write(item)
+                places += _PLACE.pack(number, start, len(item))
+                start += len(item)
+            self._items.flush()
+            _write(self._queue.fileno(), places)
+            self._queue.seek(0)
+            stack.callback(self._end)
+            for _ in range(others):
+                answers = stack.enter_context(
+                    tempfile.TemporaryFile(prefix="geobatch-", buffering=0)
+                )
+                process = _start(
+                    program,
+                    self._queue,
+                    (self._items.fileno(), answers.fileno(), at_a_time, os.getpid()),
+                    arguments,
+                    shared,
+                )
+                self._others.append(_Other(process, answers))
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def take(self) -> list[Item]:
+        """Take the next items for this process; none where all are taken."""
+        return _take(self._queue.fileno(), self._items.fileno(), self._at_a_time)
+
+    def answers(self) -> Iterator[bytes]:
+        """Yield what the others have answered since the last time, without waiting."""
+        for other in self._others:
+            yield from other.answers()
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield what the others answer from now on, until they end."""
+        while any(other.is_working() for other in self._others):
+            yield from self.answers()
+            time.sleep(_PAUSE)
+        yield from self.answers()
+
+    def _end(self) -> None:
+        """End those that nobody waited for."""
+        for other in self._others:
+            other.end()
+
+
+class _Other:
+    """Another process, and the file of its answers."""
+
+    def __init__(self, process: subprocess.Popen[bytes], file: IO[bytes]) -> None:
+        self._process = process
+        self._file = file.fileno()
+        self._read = 0
+
+    def is_working(self) -> bool:
+        return self._process.poll() is None
+
+    def answers(self) -> Iterator[bytes]:
+        """Yield whole answers; one that is being written is left for later."""
+        while len(head := os.pread(self._file, _LENGTH.size, self._read)) == _LENGTH.size:
+            (length,) = _LENGTH.unpack(head)
+            start = self._read + _LENGTH.size
+            if os.fstat(self._file).st_size < start + length:
+                return
+            self._read = start + length
+            yield _pread(self._file, start, length)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def serve(work: Callable[[Sequence[Item]], bytes]) -> None:
+    """Be one of the others: work off the queue that standard input is.
+
+    Args:
+        work: Returns the answer to some items.
+    """
+    # Who interrupts a run interrupts the process that started this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    items, file, at_a_time, parent = map(int, sys.argv[1:_OWN_ARGUMENTS])
+    with alone():
+        # Who started this process may have been killed.
+        while os.getppid() == parent and (taken := _take(0, items, at_a_time)):
+            answer = work(taken)
+            _write(file, _LENGTH.pack(len(answer)) + answer)
+
+
+def _start(
+    program: str,
+    queue: IO[bytes],
+    own: tuple[int, ...],
+    arguments: Sequence[str],
+    shared: Sequence[int],
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - Python's own path, and ours
+        [sys.executable, "-P", "-c", program, *map(str, own), *arguments],
+        stdin=queue,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[*own[:2], *shared],
+        # The same code as this process runs, wherever it found it.
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def _take(queue: int, items: int, at_a_time: int) -> list[Item]:
+    places = _PLACE.iter_unpack(os.read(queue, at_a_time * _PLACE.size))
+    return [(number, _pread(items, start, length)) for number, start, length in places]
+
+
+def _pread(file: int, start: int, length: int) -> bytes:
+    parts = []
+    while length:
+        part = os.pread(file, length, start)
+        if not part:
+            raise EOFError
+        parts.append(part)
+        start, length = start + len(part), length - len(part)
+    return b"".join(parts)
+
+
+def _write(file: int, data: bytes | bytearray) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(file, left) :]
