@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import MappingProxyType
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
@@ -17,7 +16,6 @@ from geobatch.execute.region import RegionResult
 from geobatch.execute.sources import Reader
 from geobatch.execute.stages import AssetRun, Shared, Task
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.observer import Observer
 from geobatch.model.plan import AssetChange, Plan
 from geobatch.model.record import AssetRecord, BandTiles
@@ -28,6 +26,9 @@ from geobatch.store.zarr_ahead import Ahead
 
 _AHEAD = 2
 """Tasks waiting per worker, so that none idles while the coordinator indexes."""
+
+_MANY = 600
+"""Assets from which it may pay to start processes."""
 
 
 class Counts(Struct, kw_only=True):
@@ -44,7 +45,7 @@ class Counts(Struct, kw_only=True):
     rows: int = 0
     """Rows of tables that were read."""
     bytes_read: int = 0
-    """Bytes of the shards that they were read from."""
+    """Source bytes that were read by others than the run's own reader."""
 
     def add(self, result: RegionResult) -> None:
         """Count what a region put."""
@@ -103,51 +104,101 @@ def execute(
         ahead=ahead,
         base_commit=plan.base_commit,
     )
-    waiting = deque(
+    run = _Run(shared=shared, workers=workers, observer=observer, counts=counts, failures=failures)
+    waiting = [
         change for change in plan.changes if change.asset is not None and change.table is None
-    )
-    active: list[_Active] = []
-    in_flight: dict[Future[RegionResult], _Active] = {}
-    pool = ThreadPoolExecutor(workers, "region", initializer=stay_in_environment)
+    ]
     keep_freed_memory()
     try:
-        while waiting or active:
-            while len(in_flight) < workers * _AHEAD:
-                picked = next((item for item in active if item.peek() is not None), None)
-                if picked is not None:
-                    in_flight[pool.submit(picked.take())] = picked
-                elif waiting and len(active) <= workers:
-                    change = waiting.popleft()
-                    observer.asset_started(change.id, tiles=change.tiles.compute)
-                    active.append(_begin(change, shared))
-                else:
-                    break
-            for item in [item for item in active if item.is_idle and not item.advance()]:
-                active.remove(item)
-                observer.asset_finished(item.run.change.id)
-                yield item.run.record()
-            if not in_flight:
-                continue
-            done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-            for future in done:
-                item = in_flight.pop(future)
-                result = _result(future, item, failures)
-                if result is not None:
-                    item.absorb(result)
-                    counts.add(result)
-                    observer.tiles_done(
-                        item.run.change.id, tiles=result.tiles, bytes_read=reader.bytes_read
-                    )
-                # What still runs of a failed asset ends on its own, and is heard of no more.
-            active = [item for item in active if not item.is_failed]
-    except BaseException as error:  # noqa: BLE001 - raised again
-        # Tasks in flight may wait for pixels that are minutes away.
-        reader.cancel()
-        raise _failure(error)  # noqa: B904 - mostly the error itself
+        is_done = set()
+        for record in run.by_processes(waiting):
+            is_done.add(record.asset.id)
+            yield record
+        yield from run.by_threads([change for change in waiting if change.id not in is_done])
     finally:
-        # Tasks that wait are dropped, those in flight finish: an object is put whole or not at all.
-        pool.shutdown(wait=True, cancel_futures=True)
         return_freed_memory()
+
+
+class _Run(Struct, frozen=True, kw_only=True, eq=False):
+    """One run: how it works, and who hears of it."""
+
+    shared: Shared
+    workers: int
+    observer: Observer
+    counts: Counts
+    failures: dict[str, SourceError] | None
+
+    def by_processes(self, waiting: Sequence[AssetChange]) -> Iterator[AssetRecord]:
+        """Yield small new images, where there are many; what is left out is to be done still."""
+        if len(waiting) < _MANY:
+            return
+        from geobatch.execute.apart import execute_apart  # noqa: PLC0415 - needed seldom
+
+        shared, counts, observer = self.shared, self.counts, self.observer
+        keep_going = self.failures is not None
+        try:
+            for finished in execute_apart(
+                waiting, shared=shared, workers=self.workers, keep_going=keep_going
+            ):
+                asset_id, tiles = finished.record.asset.id, finished.result.tiles
+                counts.add(finished.result)
+                counts.bytes_read += finished.bytes_read
+                bytes_read = shared.reader.bytes_read + counts.bytes_read
+                observer.asset_started(asset_id, tiles=tiles)
+                observer.tiles_done(asset_id, tiles=tiles, bytes_read=bytes_read)
+                observer.asset_finished(asset_id)
+                yield finished.record
+        except BaseException as error:  # noqa: BLE001 - raised again
+            raise _failure(error)  # noqa: B904 - mostly the error itself
+
+    def by_threads(self, changes: Sequence[AssetChange]) -> Iterator[AssetRecord]:
+        """Yield assets as their regions are done."""
+        reader, observer, counts = self.shared.reader, self.observer, self.counts
+        waiting = deque(changes)
+        active: list[_Active] = []
+        in_flight: dict[Future[RegionResult], _Active] = {}
+        pool = ThreadPoolExecutor(self.workers, "region", initializer=stay_in_environment)
+        try:
+            while waiting or active:
+                while len(in_flight) < self.workers * _AHEAD:
+                    picked = next((item for item in active if item.peek() is not None), None)
+                    if picked is not None:
+                        in_flight[pool.submit(picked.take())] = picked
+                    elif waiting and len(active) <= self.workers:
+                        change = waiting.popleft()
+                        observer.asset_started(change.id, tiles=change.tiles.compute)
+                        run = AssetRun.of(change, self.shared)
+                        active.append(_Active(run=run, tasks=run.stage() or iter(())))
+                    else:
+                        break
+                for item in [item for item in active if item.is_idle and not item.advance()]:
+                    active.remove(item)
+                    observer.asset_finished(item.run.change.id)
+                    yield item.run.record()
+                if not in_flight:
+                    continue
+                done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item = in_flight.pop(future)
+                    result = _result(future, item, self.failures)
+                    if result is not None:
+                        item.absorb(result)
+                        counts.add(result)
+                        observer.tiles_done(
+                            item.run.change.id,
+                            tiles=result.tiles,
+                            bytes_read=reader.bytes_read + counts.bytes_read,
+                        )
+                    # What still runs of a failed asset ends on its own, and is heard of no more.
+                active = [item for item in active if not item.is_failed]
+        except BaseException as error:  # noqa: BLE001 - raised again
+            # Tasks in flight may wait for pixels that are minutes away.
+            reader.cancel()
+            raise _failure(error)  # noqa: B904 - mostly the error itself
+        finally:
+            # Tasks that wait are dropped, those in flight finish: objects are put whole or not at
+            # all.
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Active(Struct, kw_only=True, eq=False):
@@ -213,19 +264,3 @@ def _result(
         failures.setdefault(item.run.change.id, error)
         item.is_failed = True
     return None if item.is_failed else result
-
-
-def _begin(change: AssetChange, shared: Shared) -> _Active:
-    asset = change.asset
-    if asset is None:
-        raise InternalError(f"`{change.id}`: nothing to execute")
-    # An external image has no tiles that another asset could take over.
-    names = sorted(band.id for band in asset.bands if not asset.is_external)
-    run = AssetRun(
-        change,
-        asset,
-        fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
-        # What is computed anew by request is not recalled either.
-        shared=replace(shared, memory=None) if change.is_replaced else shared,
-    )
-    return _Active(run=run, tasks=run.stage() or iter(()))

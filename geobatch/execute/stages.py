@@ -16,6 +16,7 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.errors import InternalError
 from geobatch.execute.memory import Memory, from_bytes, region_fingerprint, to_bytes
 from geobatch.execute.planes import StoredLevels
 from geobatch.execute.recode import recode_tiles
@@ -23,6 +24,7 @@ from geobatch.execute.region import BandTask, Region, RegionResult, compute_regi
 from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Codec, Grid
 from geobatch.model.digest import Digest
+from geobatch.model.fingerprint import band_fingerprint
 from geobatch.model.plan import AssetChange, Start
 from geobatch.model.record import (
     TILE_ENTRY,
@@ -134,6 +136,22 @@ class AssetRun:
                     can_stop=work.can_stop,
                 )
             )
+
+    @classmethod
+    def of(cls, change: AssetChange, shared: Shared) -> AssetRun:
+        """Begin the work that a change names."""
+        asset = change.asset
+        if asset is None:
+            raise InternalError(f"`{change.id}`: nothing to execute")
+        # An external image has no tiles that another asset could take over.
+        names = sorted(band.id for band in asset.bands if not asset.is_external)
+        return cls(
+            change,
+            asset,
+            fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
+            # What is computed anew by request is not recalled either.
+            shared=replace(shared, memory=None) if change.is_replaced else shared,
+        )
 
     def stage(self) -> Iterator[Task] | None:
         """Return the tasks of the next stage, which may be none at all; None when all is done."""

@@ -52,6 +52,11 @@ class Durability:
         self._lock = threading.Lock()
         self._names: set[str] = set()
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether a sync makes durable what other processes wrote, too."""
+        return _SYNCFS is not None
+
     def note(self, name: str) -> None:
         """Remember that a name must be durable after the next `sync`."""
         if _SYNCFS is None:

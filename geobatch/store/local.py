@@ -30,13 +30,20 @@ class LocalBackend:
     itself and the run are made by the first write, so that reading leaves no trace.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, *, within: str = "") -> None:
+        """Open nothing yet.
+
+        Args:
+            root: The folder.
+            within: Folder of a run of another process, on whose behalf this one works: its `share`.
+        """
         self.root = Path(root).absolute()
         self._prefix = f"{self.root}/"
         self._lock = threading.Lock()
         self._putting = [threading.Lock() for _ in range(_AT_ONCE)]
         self._count = itertools.count()
         self._run: Run | None = None
+        self._within = within
         self._durability = Durability(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -49,6 +56,20 @@ class LocalBackend:
     def aside(self, name: str) -> Path:
         """Return a path in the folder of this run, which is removed when the run ends."""
         return Path(self._folder(), name)
+
+    def share(self) -> tuple[str, int]:
+        """Return the folder of this run, and the descriptor that keeps it alive.
+
+        A process that works on behalf of this run must hold the descriptor, and makes its files in
+        that folder: they are removed with it, and not before.
+        """
+        folder = self._folder()
+        return folder, -1 if self._run is None else self._run.lock
+
+    def hand_over(self) -> None:
+        """Make durable what the sync of the process that is worked for would not know of."""
+        if not self._durability.is_for_all:
+            self.sync()
 
     def get(self, name: str) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
@@ -207,6 +228,8 @@ class LocalBackend:
             os.link(aside, target)
 
     def _folder(self) -> str:
+        if self._within:
+            return self._within
         run = self._run
         if run is not None:
             return run.folder

@@ -17,11 +17,13 @@ class Run:
     """`runs/<id>/`, whose file `lock` is held by `flock` as long as the process lives.
 
     The kernel drops the lock when the process ends, however it ends, so no lock can be stale:
-    a folder whose lock is free belongs to nobody.
+    a folder whose lock is free belongs to nobody. Processes that inherit its descriptor hold it as
+    well.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
         self.folder = str(folder)
+        self.lock = lock
         self._end = weakref.finalize(self, _end, folder, lock, os.getpid())
 
     @classmethod

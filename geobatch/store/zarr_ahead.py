@@ -26,7 +26,7 @@ from geobatch.store.objects import Objects
 from geobatch.store.zarr_files import FOLDER, Files
 from geobatch.store.zarr_metadata import array_path, documents, tile_plane
 
-_MOST_FILES = 1 << 16
+MOST_FILES = 1 << 16
 """Files that a run may make ahead."""
 
 Tiles = Mapping[ArrayKey, Iterable[tuple[int, int, bytes, bytes, int]]]
@@ -45,11 +45,18 @@ class _Made(Struct, kw_only=True, eq=False):
 class Ahead:
     """The folders that one run makes ahead of its commit; for one thread."""
 
-    def __init__(self, backend: Backend) -> None:
-        # Without a local disk there is no tree.
-        self._backend = backend if isinstance(backend, LocalBackend) else None
+    def __init__(self, backend: Backend, *, room: int = MOST_FILES) -> None:
+        """Make nothing yet.
+
+        Args:
+            backend: Where the store is; without a local disk there is no tree.
+            room: How many files may be made.
+        """
+        self.backend = backend if isinstance(backend, LocalBackend) else None
+        """The local disk, if it is one."""
+        self.room = room
+        """How many files may still be made."""
         self._count = itertools.count()
-        self._room = _MOST_FILES
         self._made: dict[str, _Made | None] = {}
 
     def place(self, asset: Asset, tiles: Tiles) -> None:
@@ -64,6 +71,18 @@ class Ahead:
                     made.files.place(Objects.path(stored.hex()), f"{path}/c/{row}/{col}")
         except (OSError, GeobatchError):
             self._made[asset.id] = None
+
+    def handed(self, asset_id: str) -> tuple[str, int, int] | None:
+        """Return the folder of an asset, and how many links and copies are in it; None for none."""
+        made = self._made.pop(asset_id, None)
+        return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
+
+    def take_over(self, asset_id: str, folder: str, linked: int, copied: int) -> None:
+        """Take what another process handed out, as if it had been placed here."""
+        if self.backend is not None:
+            files = Files(sources=self.backend.root, folder=Path(folder))
+            files.linked, files.copied = linked, copied
+            self._made[asset_id] = _Made(folder=Path(folder), files=files)
 
     def finish(self, entry: TreeEntry) -> None:
         """Note what asset it is whose tiles are all placed."""
@@ -83,18 +102,18 @@ class Ahead:
         """Make the folder of an asset, with all that describes it; None for one that gets none."""
         self._made[asset.id] = None
         # A folder in the tree is brought up to date where it stands.
-        if self._backend is None or os.path.lexists(self._backend.root / FOLDER / asset.id):
+        if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset.id):
             return None
         keys = tuple(array_keys(asset))
         tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
-        if tiles > self._room:
+        if tiles > self.room:
             return None
         # What describes an asset follows from what it shall be.
         record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
         texts = documents(record)
-        self._room -= tiles + len(texts)
-        folder = self._backend.aside(f"{FOLDER}/{next(self._count)}")
-        made = _Made(folder=folder, files=Files(sources=self._backend.root, folder=folder))
+        self.room -= tiles + len(texts)
+        folder = self.backend.aside(f"{FOLDER}/{os.getpid()}-{next(self._count)}")
+        made = _Made(folder=folder, files=Files(sources=self.backend.root, folder=folder))
         for path, text in texts.items():
             made.files.write(path, text)
         self._made[asset.id] = made

@@ -13,7 +13,6 @@ import zarr_workbench as bench
 from geobatch.errors import CorruptObjectError
 from geobatch.model.asset import Asset
 from geobatch.model.record import ArrayKey, AssetRecord, Head, TreeEntry
-from geobatch.store import zarr_ahead
 from geobatch.store.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
@@ -216,10 +215,9 @@ def test_a_missing_object_is_said_by_the_sync(store: TileStore) -> None:
 
 @pytest.mark.parametrize("most", [0, 60, 100])
 def test_no_more_files_are_made_ahead_than_a_killed_run_may_leave(
-    store: TileStore, monkeypatch: pytest.MonkeyPatch, most: int
+    store: TileStore, most: int
 ) -> None:
-    monkeypatch.setattr(zarr_ahead, "_MOST_FILES", most)
-    ahead = Ahead(store.backend)
+    ahead = Ahead(store.backend, room=most)
     records = place(store, ahead, *ASSETS)
     made = [path for path in root_of(store).glob("runs/*/zarr/**/*") if path.is_file()]
     most_documents = 60
