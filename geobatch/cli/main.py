@@ -37,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> Never:
     _leave(code)
 
 
+_SHOW_CURSOR = b"\x1b[?25h"
+
+
 def _leave(code: int) -> Never:
     """End the process, all output being flushed, with what was registered for its end.
 
@@ -76,20 +79,33 @@ class _Interruption:
     """What has interrupted the run: Ctrl-C, or SIGTERM, which is handled alike."""
 
     code = Exit.INTERRUPTED
+    _is_under_way = False
 
-    def terminate(self, _signal: int, _frame: FrameType | None) -> None:
-        self.code = Exit.TERMINATED
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Stop the run; the second time, end the process as it is: a store stands that."""
+        self.code = Exit.TERMINATED if number == signal.SIGTERM else Exit.INTERRUPTED
+        if self._is_under_way:
+            with contextlib.suppress(OSError):
+                if os.isatty(2):
+                    os.write(2, _SHOW_CURSOR)
+                os.write(2, b"\ninterrupted again: left at once, nothing is lost\n")
+            os._exit(self.code)
+        self._is_under_way = True
         raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[_Interruption]:
     interruption = _Interruption()
-    before = signal.signal(signal.SIGTERM, interruption.terminate)
+    # Who starts a process in the background has it ignore Ctrl-C.
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    numbers = [signal.SIGTERM, *([] if is_ignored else [signal.SIGINT])]
+    before = {number: signal.signal(number, interruption.handle) for number in numbers}
     try:
         yield interruption
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:

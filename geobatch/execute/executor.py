@@ -196,9 +196,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
             reader.cancel()
             raise _failure(error)  # noqa: B904 - mostly the error itself
         finally:
-            # Tasks that wait are dropped, those in flight finish: objects are put whole or not at
-            # all.
-            pool.shutdown(wait=True, cancel_futures=True)
+            _end(pool)
 
 
 class _Active(Struct, kw_only=True, eq=False):
@@ -241,6 +239,19 @@ class _Active(Struct, kw_only=True, eq=False):
     def is_idle(self) -> bool:
         """Whether the stage is finished: every task was handed out and came back."""
         return self.in_flight == 0 and self.peek() is None
+
+
+def _end(pool: ThreadPoolExecutor) -> None:
+    """Drop the tasks that wait, and let those in flight finish, whoever is impatient.
+
+    What they read must not be closed under them: GDAL would end the process.
+    """
+    while True:
+        try:
+            pool.shutdown(wait=True, cancel_futures=True)
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def _failure(error: BaseException) -> BaseException:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-ASSET_ID = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+){0,9}$"
-BAND_ID = r"^[A-Za-z0-9_-]+$"
+LONGEST = 200
+"""Characters of a folder's name: file systems have room for 255, some of it for endings."""
+ASSET_ID = rf"^[A-Za-z0-9_-]{{1,{LONGEST}}}(/[A-Za-z0-9_-]{{1,{LONGEST}}}){{0,9}}$"
+BAND_ID = rf"^[A-Za-z0-9_-]{{1,{LONGEST}}}$"
 PROPERTY_KEY = r"^([A-Za-z0-9_]{1,110}|system:[a-z_]{1,103})$"
 RESERVED_BANDS = ("x", "y", "spatial_ref")
 """Names that the coordinate arrays beside the bands bear."""

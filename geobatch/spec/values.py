@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.model.asset import Kind, Policy
 from geobatch.spec.hints import did_you_mean, kind_of, show
-from geobatch.spec.names import ASSET_ID, BAND_ID, PROPERTY_KEY, RESERVED_BANDS
+from geobatch.spec.names import ASSET_ID, BAND_ID, LONGEST, PROPERTY_KEY, RESERVED_BANDS
 
 TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?)?",
@@ -108,6 +108,7 @@ def parse_image_kind(value: Any) -> Kind:
     return kind
 
 
+_SHORTER = f"at most {LONGEST}: it becomes the name of a folder"
 _TIME_HINT = "write `2025-01-31`, `2025-01-31T12:00:00Z` or `{seconds: 1738324800}`"
 
 
@@ -167,6 +168,9 @@ def check_asset_id(value: str) -> str:
     """Return an asset id as it is, if it is one."""
     if value.count("/") > 9:
         refuse("asset-id", f"{show(value)} has {value.count('/') + 1} parts; at most 10 may stand")
+    longest = max(map(len, value.split("/")))
+    if longest > LONGEST:
+        refuse("asset-id", f"{show(value)} has a part of {longest} characters", _SHORTER)
     if not re.fullmatch(ASSET_ID, value) or value.endswith("\n"):
         better = "/".join(
             re.sub(r"[^A-Za-z0-9_-]+", "_", part) for part in value.split("/") if part
@@ -190,6 +194,8 @@ def _check_name(value: str) -> str:
 
 
 def _check_band_id(value: str) -> str:
+    if len(value) > LONGEST:
+        refuse("band-id", f"{show(value)} has {len(value)} characters", _SHORTER)
     if not re.fullmatch(BAND_ID, value) or value.endswith("\n"):
         hint = "letters, digits, `_` and `-`"
         if better := re.sub(r"[^A-Za-z0-9_-]+", "_", value)[:100]:

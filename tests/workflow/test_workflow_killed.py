@@ -8,7 +8,9 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from shell import command, environment
 from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
+from geobatch.errors import InterruptedRunError
+from geobatch.model.observer import SilentObserver
 from geobatch.workflow import ApplySummary, apply
 
 SIDE = 3072
@@ -133,6 +137,50 @@ def test_an_interrupted_apply_says_so_and_can_be_resumed(
     assert_only_old(reference, store)
     summary = assert_completes(reference, store)
     assert summary.tiles.written < reference.summary.tiles.written, "finished tiles were kept"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_interrupt_ends_the_process_and_nothing_is_lost(
+    reference: Reference, tmp_path: Path, number: signal.Signals, code: int, pause: float
+) -> None:
+    """It may still read pixels then: nothing is taken from under it."""
+    store = tmp_path / "store"
+    shutil.copytree(reference.old, store, copy_function=copy)
+    before = sum(len(names) for _, _, names in os.walk(store / "objects"))
+    running = start(reference, store)
+    wait_for_objects(running, store, count=before + 3)
+    running.send_signal(number)
+    time.sleep(pause)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == code, err
+    assert "interrupted" in err
+    assert_only_old(reference, store)
+    assert_completes(reference, store)
+
+
+def test_an_impatient_caller_waits_for_tiles_in_flight(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a program of one's own, too, no source is closed while a thread reads it."""
+    shut_down, asked = ThreadPoolExecutor.shutdown, []
+
+    def shutdown(pool: ThreadPoolExecutor, **options: bool) -> None:
+        asked.append(pool)
+        if len(asked) < 3:
+            raise KeyboardInterrupt
+        shut_down(pool, **options)
+
+    class Impatient(SilentObserver):
+        def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
+            monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        apply([reference.folder / "new.yaml"], store=tmp_path / "store", observer=Impatient())
+    assert len(asked) == 3
+    assert not [thread.name for thread in threading.enumerate() if "region" in thread.name]
 
 
 @pytest.mark.parametrize("fraction", [0.15, 0.4, 0.65, 0.9])
