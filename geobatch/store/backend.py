@@ -36,8 +36,8 @@ class Backend(Protocol):
         """Keep bytes under a name that never stands for others; durable after the next `sync`.
 
         Returns:
-            False where the name is there already with as many bytes, and is left as it is. A name
-            with another length is a torn leftover, and is written anew.
+            False where the name stands for these bytes already. One that stands for others is torn
+            or damaged, and is written anew.
         """
 
     def create(self, name: str, data: Data) -> bool:

@@ -44,6 +44,8 @@ class LocalBackend:
         self._count = itertools.count()
         self._run: Run | None = None
         self._within = within
+        self.has_mended = False
+        """Whether a put found other bytes: what else is a link to that file is damaged, too."""
         self._durability = Durability(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -87,8 +89,10 @@ class LocalBackend:
         self._durability.note(name)
         # Of threads that put the same, only one may say that it is new.
         with self._putting[hash(name) % _AT_ONCE]:
-            if self._size(name) == len(data):
+            size = self._size(name)
+            if size == len(data) and self.get(name) == data:
                 return False
+            self.has_mended |= size is not None
             self._rename(self._write(name, data, mode=_OBJECT_MODE), name)
         return True
 

@@ -27,8 +27,7 @@ class MemoryBackend:
         """Keep bytes under a name for good; see `Backend.put`."""
         kept = bytes(data)
         with self._lock:
-            before = self._data.get(parse_name(name))
-            if before is not None and len(before) == len(kept):
+            if self._data.get(parse_name(name)) == kept:
                 return False
             self._data[name] = kept
             return True

@@ -6,7 +6,10 @@ from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backend import Backend, Data
 
-_HINT = "restore the object from a copy of the store; without one, apply the specs to a new store"
+_HINT = (
+    "`geobatch apply --replace ID` puts the tiles of an asset anew; restore anything else from a"
+    " copy of the store, or apply the specs to a new one"
+)
 
 
 class Objects:

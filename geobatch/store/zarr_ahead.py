@@ -32,6 +32,9 @@ MOST_FILES = 1 << 16
 Tiles = Mapping[ArrayKey, Iterable[tuple[int, int, bytes, bytes, int]]]
 """Per array its tiles: row, column, content digest, digest and length of the object."""
 
+Handed = tuple[str, int, int]
+"""A folder, and how many links and copies are in it."""
+
 
 class _Made(Struct, kw_only=True, eq=False):
     """The folder of one asset."""
@@ -72,14 +75,18 @@ class Ahead:
         except (OSError, GeobatchError):
             self._made[asset.id] = None
 
-    def handed(self, asset_id: str) -> tuple[str, int, int] | None:
-        """Return the folder of an asset, and how many links and copies are in it; None for none."""
+    def handed(self, asset_id: str) -> Handed | None:
+        """Hand out the folder of an asset; None where there is none."""
         made = self._made.pop(asset_id, None)
         return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
 
-    def take_over(self, asset_id: str, folder: str, linked: int, copied: int) -> None:
+    def take_over(self, asset_id: str, handed: Handed | None, *, has_mended: bool) -> None:
         """Take what another process handed out, as if it had been placed here."""
-        if self.backend is not None:
+        if self.backend is None:
+            return
+        self.backend.has_mended |= has_mended
+        if handed is not None:
+            folder, linked, copied = handed
             files = Files(sources=self.backend.root, folder=Path(folder))
             files.linked, files.copied = linked, copied
             self._made[asset_id] = _Made(folder=Path(folder), files=files)

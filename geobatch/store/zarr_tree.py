@@ -155,7 +155,8 @@ class _Sync:
         }
 
     def run(self) -> TreeChange:
-        shown = self._read()
+        # Chunks are links to objects, and a damaged one stays what it is.
+        shown = None if self._backend.has_mended else self._read()
         if shown is None:
             if self._attributes["commit"] is None and not self._root.exists():
                 return TreeChange()

@@ -42,11 +42,13 @@ class BackendContract:
         assert not backend.put("objects/a", b"one")
         assert backend.get("objects/a") == b"one"
 
-    def test_put_mends_another_length(self, backend: Backend) -> None:
-        """Existence is not trusted: a torn leftover is written anew."""
-        backend.replace("objects/a", b"")
+    @pytest.mark.parametrize("there", [b"", b"who", b"whale", b"wholesome"])
+    def test_put_mends_other_bytes(self, backend: Backend, there: bytes) -> None:
+        """Existence is not trusted: what is torn or damaged is written anew."""
+        backend.replace("objects/a", there)
         assert backend.put("objects/a", b"whole")
         assert backend.get("objects/a") == b"whole"
+        assert not backend.put("objects/a", memoryview(b"whole"))
 
     def test_create_takes_a_name_once(self, backend: Backend) -> None:
         """The second caller gets False, and the first one's bytes stay."""

@@ -76,11 +76,14 @@ class CrashBackend:
         except NotFoundError:
             return self.disk.get(name)
 
+    def _cache_holds(self, name: str, data: Data) -> bool:
+        return self.size(name) == len(data) and self.get(name) == data
+
     def put(self, name: str, data: Data) -> bool:
         """Keep bytes in the cache; see `Backend.put`."""
 
         def do() -> bool:
-            if self.size(name) == len(data):
+            if self._cache_holds(name, data):
                 return False
             self._cache.replace(name, data)
             return True

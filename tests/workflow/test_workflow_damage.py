@@ -9,14 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError
+from geobatch.model.plan import Options
 from geobatch.model.record import ArrayKey
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow import apply
 
 TILE = 128
 
@@ -216,9 +219,57 @@ def test_an_apply_upon_damage_publishes_nothing(bench: Workbench, tmp_path: Path
             done = geobatch("--store", other.store, "apply", spec)
             assert done.code == 6
             assert str(path.relative_to(other.store)) in done.err
-            assert "hint: restore" in done.err
+            assert "hint: `geobatch apply --replace ID`" in done.err
             assert len(list((other.store / "refs" / "main").iterdir())) == 2
         # Regions that such a run finished are remembered, and would not be read another time.
         shutil.rmtree(other.store / "cache")
     with damaged(unneeded[0], b"another asset's"):
         assert geobatch("--store", other.store, "apply", spec).code == 0
+
+
+def flip_tiles(bench: Workbench, asset_id: str) -> None:
+    """Flip a byte in every tile of an asset, where its length and its links stay."""
+    for chunk in (bench.tree / asset_id).glob("*/b*/c/*/*"):
+        data = bytearray(chunk.read_bytes())
+        data[-1] ^= 1
+        chunk.chmod(0o644)
+        chunk.write_bytes(data)
+        chunk.chmod(0o444)
+
+
+def read_all(bench: Workbench, asset_id: str) -> list[bytes]:
+    """Read every array, verified, and through the plain tree."""
+    group = open_store(bench.store).open(asset_id)
+    arrays = group.members(max_depth=None)
+    names = [name for name, found in arrays if isinstance(found, zarr.Array) and "b1" in name]
+    verified = [np.asarray(group[name][...]).tobytes() for name in names]  # type: ignore[index]
+    assert len(names) >= 3
+    assert verified == [bench.array(f"{asset_id}/{name}").tobytes() for name in names]
+    return verified
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_what_is_computed_anew_mends_damaged_tiles(tmp_path: Path, is_shared: bool) -> None:
+    """By request, or because another asset has equal tiles; the plain tree is mended, too."""
+    bench = Workbench(folder=tmp_path)
+    values = np.random.default_rng(3).integers(1, 200, (300, 260)).astype(np.uint8)
+    values[:50] = 0
+    write_tiff(tmp_path / "a.tif", [values], nodata=0)
+    write_tiff(tmp_path / "again.tif", [values], nodata=0, layout={"compress": "lzw"})
+    first = bench.apply(image("one", "a.tif", tile=TILE))
+    expected = read_all(bench, "one")
+    flip_tiles(bench, "one")
+    with pytest.raises(CorruptObjectError, match="is damaged"):
+        read_all(bench, "one")
+    assert bench.apply(image("one", "a.tif", tile=TILE)).commit is None
+    if is_shared:
+        summary = bench.apply(
+            image("two", "again.tif", tile=TILE), image("one", "a.tif", tile=TILE)
+        )
+        assert read_all(bench, "two") == expected
+    else:
+        spec = bench.write_spec([image("one", "a.tif", tile=TILE)])
+        summary = apply([spec], store=bench.store, options=Options(replace=("one",)))
+        assert summary.commit is None
+    assert summary.tiles.written == first.tiles.written
+    assert read_all(bench, "one") == expected
