@@ -40,17 +40,26 @@ def _mean(members: list[Values], masks: list[Mask]) -> Values:
 
 
 def _float_mean(members: list[Values], masks: list[Mask]) -> Values:
-    total = _total(masks, np.int64)
+    heaviest = masks[0]
+    for mask in masks[1:]:
+        heaviest = np.maximum(heaviest, mask)
+    is_even = np.ones(heaviest.shape, dtype=np.bool_)
+    for mask in masks:
+        is_even &= (mask == 0) | (mask == heaviest)
+    # Equal weights drop out, so that a lone value stays what it is; others are taken as parts of
+    # 256, which rounds nothing and lets no sum overflow that the plain one would not.
+    weights = [np.where(is_even, mask > 0, mask / 256.0) for mask in masks]
     with np.errstate(over="ignore", invalid="ignore"):
-        # In row-major order: sums of floats depend on it.
+        # In row-major order: sums of floats depend on it. Minus zero changes no sum.
         terms = (
-            np.where(mask > 0, member, 0).astype(np.float64) * mask
-            for member, mask in _pairs(members, masks)
+            np.where(weight > 0, member, -0.0).astype(np.float64) * weight
+            for member, weight in zip(members, weights, strict=True)
         )
-        summed = next(terms)
-        for term in terms:
+        summed, total = next(terms), weights[0]
+        for term, weight in zip(terms, weights[1:], strict=True):
             summed += term
-        mean: Values = (summed / total).astype(members[0].dtype)
+            total = total + weight
+        mean: Values = (summed / np.where(total > 0, total, 1)).astype(members[0].dtype)
         return mean
 
 

@@ -22,7 +22,7 @@ from geobatch.model.records import channels_of
 from geobatch.model.table import Table
 from geobatch.model.table_json import rows_json
 
-ALGORITHM_EPOCH = 1
+ALGORITHM_EPOCH = 2
 """Raised whenever equal inputs would give other pixels or masks than before."""
 
 

@@ -38,17 +38,18 @@ def mean_of_integers(group: list[Pixel | None]) -> int:
 
 
 def mean_of_floats(group: list[Pixel | None]) -> float:
-    """Add in row-major order, in doubles."""
-    existing = [pixel for pixel in group if pixel is not None]
-    if len({pixel.mask for pixel in existing}) == 1:
-        v = [0.0 if pixel is None else float(pixel.value) for pixel in group]
-        return (((v[0] + v[1]) + v[2]) + v[3]) / len(existing)
-    w = [0.0 if pixel is None else float(pixel.mask) for pixel in group]
-    wv = [
-        0.0 if pixel is None or pixel.mask == 0 else float(pixel.mask) * float(pixel.value)
-        for pixel in group
-    ]
-    return (((wv[0] + wv[1]) + wv[2]) + wv[3]) / sum(w)
+    """Add in row-major order, in doubles; weights are parts of 256 unless they are all equal."""
+    valid = [pixel for pixel in group if pixel is not None and pixel.mask > 0]
+    if len({pixel.mask for pixel in valid}) == 1:
+        shares = [1.0 for _ in valid]
+    else:
+        shares = [pixel.mask / 256.0 for pixel in valid]
+    first, *others = (
+        float(pixel.value) * share for pixel, share in zip(valid, shares, strict=True)
+    )
+    for term in others:
+        first += term
+    return first / sum(shares)
 
 
 def mode(valid: list[Pixel]) -> int | float:
