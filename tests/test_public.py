@@ -14,7 +14,7 @@ import zarr
 from workbench import Workbench, image, write_tiff
 
 import geobatch
-from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
+from geobatch.errors import CorruptObjectError, NoStoreError, NotFoundError
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_what_is_public() -> None:
         "open_table",
     ]
     assert str(inspect.signature(geobatch.Store.open)) == (
-        "(self, asset_id: 'str', at: 'str | None' = None) -> 'zarr.Group'"
+        "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'"
     )
 
 
@@ -132,11 +132,23 @@ def test_a_name_that_is_not_there_is_suggested(bench: Workbench) -> None:
     assert "island/north" in str(caught.value.hint)
 
 
+def test_a_commit_by_its_number(tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.full((9, 9), 4, dtype=np.uint8)])
+    bench.apply(image("a", "a.tif"))
+    bench.apply(image("a", "a.tif"), image("b", "a.tif"))
+    store = geobatch.open_store(bench.store)
+    assert store.assets(at=1) == store.assets(at="1") == ("a",)
+    assert np.asarray(store.open("a", at=1)["0/b1"][...]).max() == 4  # type: ignore[index]
+    with pytest.raises(NotFoundError):
+        store.open("b", at=1)
+
+
 def test_a_place_that_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(NoStoreError) as caught:
         geobatch.open_store(tmp_path / "none")
     assert caught.value.hint
     assert not list(tmp_path.iterdir())
     (tmp_path / "geobatch.json").write_text("{}")
-    with pytest.raises(FormatError):
+    with pytest.raises(CorruptObjectError):
         geobatch.open_store(tmp_path)

@@ -122,7 +122,7 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
 
 def _tile_text(asset: Asset) -> str:
     chunk = asset.codec.chunk
-    inside = f", shards of {chunk} x {chunk}" if chunk else ""
+    inside = f", each a shard of {chunk} x {chunk}" if chunk else ""
     return f"{asset.tile} x {asset.tile}{inside}"
 
 

@@ -43,6 +43,7 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
             GDAL lacks, has complex pixels, or is placed by ground control points only.
     """
     real = regular_file(path, uri)
+    _check_name(real, uri)
     tags = _tags(real, uri)
     with gdal_environment():
         try:
@@ -54,6 +55,16 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
                 return describe(dataset, uri, str(real), tags, read_crs=read_crs)
             finally:
                 dataset.close()
+
+
+def _check_name(real: Path, uri: str) -> None:
+    try:
+        str(real).encode()
+    except UnicodeEncodeError:
+        raise SourceError(
+            f"`{uri}`: the name of the file, or of a folder above it, is not UTF-8",
+            hint="rename it: GDAL takes no other",
+        ) from None
 
 
 def _tags(real: Path, uri: str) -> tiff.Tags:
@@ -146,8 +157,8 @@ def describe(
         nodata=_nodata(dataset, dtypes, tags.nodata),
         mask=_mask(dataset, dtypes[-1], has_alpha=has_alpha),
         alpha_index=dataset.count - 1 if has_alpha else None,
-        descriptions=tuple(text or None for text in dataset.descriptions),
-        units=tuple(text or None for text in dataset.units),
+        descriptions=_labels(dataset, "descriptions"),
+        units=_labels(dataset, "units"),
         scales=tuple(_unless(value, 1.0) for value in dataset.scales),
         offsets=tuple(_unless(value, 0.0) for value in dataset.offsets),
         palettes=tuple(
@@ -161,6 +172,15 @@ def describe(
         overviews=len(dataset.overviews(1)),
         nodata_text=tags.nodata,
     )
+
+
+def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
+    """Return what a file says of each band; none of it where some of it is not UTF-8."""
+    try:
+        texts: list[str | None] = list(getattr(dataset, name))
+    except UnicodeDecodeError:
+        texts = [None] * dataset.count
+    return tuple(text or None for text in texts)
 
 
 def _transform(dataset: Any, uri: str, *, has_matrix: bool) -> Transform | None:

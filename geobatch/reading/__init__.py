@@ -22,7 +22,7 @@ class Store:
         self._place = place
         self._chunks: ExternalChunks | None = None
 
-    def assets(self, at: str | None = None) -> tuple[str, ...]:
+    def assets(self, at: str | int | None = None) -> tuple[str, ...]:
         """Return the ids of the published assets, sorted.
 
         Args:
@@ -31,10 +31,10 @@ class Store:
         Raises:
             NotFoundError: There is no such commit.
         """
-        head = self._tiles.head() if at is None else self._tiles.at(at)
+        head = self._tiles.head() if at is None else self._tiles.at(str(at))
         return tuple(entry.id for entry in head.tree.entries)
 
-    def open(self, asset_id: str, at: str | None = None) -> zarr.Group:
+    def open(self, asset_id: str, at: str | int | None = None) -> zarr.Group:
         """Open an asset as a zarr group that verifies all it reads.
 
         An asset with one grid has a group per level (`"0"` is full resolution) with one 2-D array
@@ -56,15 +56,14 @@ class Store:
         from geobatch.model.asset import Kind  # noqa: PLC0415 - help needs none of the nouns
         from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
 
-        head = self._tiles.head() if at is None else self._tiles.at(at)
+        head = self._tiles.head() if at is None else self._tiles.at(str(at))
         if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):
             from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
 
             self._chunks = self._chunks or ExternalChunks(self._place)
-        at = at if head.digest is None else head.digest
-        return open_group(self._tiles, asset_id, at=at, chunks=self._chunks)
+        return open_group(self._tiles, asset_id, at=head.digest, chunks=self._chunks)
 
-    def open_table(self, asset_id: str, at: str | None = None) -> pa.Table:
+    def open_table(self, asset_id: str, at: str | int | None = None) -> pa.Table:
         """Read a table, verified against its digest.
 
         The columns are those of its records, sorted by name, and behind them its points as WKB,
@@ -82,7 +81,7 @@ class Store:
         from geobatch.errors import NotFoundError  # noqa: PLC0415 - likewise
         from geobatch.table.read import read_table  # noqa: PLC0415
 
-        head = self._tiles.head() if at is None else self._tiles.at(at)
+        head = self._tiles.head() if at is None else self._tiles.at(str(at))
         entry = head.tree.entry(asset_id)
         table = None if entry is None else self._tiles.record(entry).table
         if table is None:

@@ -15,6 +15,9 @@ from geobatch.model.header import Header
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""
+_MOST_PIXELS = 1 << 31
+MOST_TILES = 1 << 26
+"""Level-0 tiles of a canvas; plans hold a set of them per band."""
 MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
 
@@ -112,6 +115,21 @@ def place(
     return canvas
 
 
+def check_size(geobox: GeoBox, *, tile: int, uri: str) -> None:
+    """Refuse a canvas of more tiles than a plan can name.
+
+    Raises:
+        PlanError: It has too many.
+    """
+    rows, cols = geobox.tile_shape(tile=tile)
+    if rows * cols > MOST_TILES:
+        raise PlanError(
+            f"{geobox.width:.6g} x {geobox.height:.6g} pixels, of the size of those of `{uri}`, are"
+            f" {rows * cols:.6g} tiles; at most {MOST_TILES:,} can be planned",
+            hint="are `grid.bounds` in the units of the CRS? Else choose larger tiles",
+        )
+
+
 def place_upon(
     headers: Sequence[Header],
     *,
@@ -205,6 +223,12 @@ def _bounded(header: Header, origin: GeoBox, bounds: Bounds) -> GeoBox:
     a, _, _, _, e, _ = origin.transform
     left, bottom, right, top = bounds
     width, height = (right - left) / abs(a), (top - bottom) / abs(e)
+    if not max(width, height) < _MOST_PIXELS:
+        raise PlanError(
+            f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`; readers"
+            " know sides of less than 2^31",
+            hint="are they in the units of the CRS?",
+        )
     cols, rows = round(width), round(height)
     if max(abs(width - cols), abs(height - rows)) > OFFSET_TOLERANCE or not (rows and cols):
         raise PlanError(

@@ -22,7 +22,7 @@ from geobatch.model.header import Header
 from geobatch.model.records import Feature
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
-from geobatch.resolve.canvas import Canvas, Placed, check_structure, place, place_upon
+from geobatch.resolve.canvas import Canvas, Placed, check_size, check_structure, place, place_upon
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
 from geobatch.resolve.grids import grid_names
@@ -190,6 +190,7 @@ class ImageResolver:
                 crs=self.crs[tileset],
                 bounds=self.spec.bounds,
             )
+            check_size(canvases[tileset].geobox, tile=self.spec.tile, uri=headers[0].uri)
         return canvases
 
     def _transforms(self, tileset: str) -> list[Transform | None]:

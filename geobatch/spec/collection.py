@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from geobatch.errors import Problem
 from geobatch.spec.check import is_before, problem_at
 from geobatch.spec.files import (
+    broken,
     folder_of,
     is_file,
     is_literal,
@@ -158,8 +159,10 @@ class Collection(Struct, kw_only=True):
                 else:
                     self._report(here, "missing-file", *missing(place))
             else:
-                names = matches(place.name, place.folder)
-                if not names:
+                names, links = matches(place.name, place.folder)
+                if links:
+                    self._report(here, "missing-file", *broken(place, links))
+                elif not names:
                     self._report(here, "missing-file", *unmatched(place))
                 found.update(dict.fromkeys(map(place.uri_of, names)))
         return sorted(found)

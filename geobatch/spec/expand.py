@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from geobatch.errors import Problem
 from geobatch.model.asset import Kind
 from geobatch.spec.files import (
+    broken,
     folder_of,
     is_file,
     is_literal,
@@ -219,8 +220,10 @@ def _find(
     if complaint := unusable(spot.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
     elif not is_literal(spot.name, spot.folder):
-        names = matches(spot.name, spot.folder)
-        if not names:
+        names, links = matches(spot.name, spot.folder)
+        if links:
+            problems.append(problem(spec, loc, "missing-file", *broken(spot, links)))
+        elif not names:
             problems.append(problem(spec, loc, "missing-file", *unmatched(spot)))
         for name in names:
             yield spot.uri_of(name), spot.folder / name

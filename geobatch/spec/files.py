@@ -6,6 +6,7 @@ import difflib
 import glob
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,10 +47,15 @@ def is_file(uri: str, folder: Path) -> bool:
     return os.path.isfile(os.path.join(folder, uri))  # noqa: PTH113, PTH118 - by the thousand
 
 
-def matches(pattern: str, folder: Path) -> list[str]:
-    """Return the files that a glob matches, sorted, spelled from where the glob starts."""
+def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Return the files that a glob matches, and the links among its matches that lead nowhere.
+
+    Both are sorted, and spelled from where the glob starts. Folders are passed over.
+    """
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
-    return sorted({name for name in names if is_file(name, folder)})
+    files = {name for name in names if is_file(name, folder)}
+    others = (name for name in names if name not in files)
+    return sorted(files), sorted(name for name in others if not (folder / name).exists())
 
 
 def is_remote(uri: str) -> bool:
@@ -112,6 +118,15 @@ def unmatched(place: Place) -> tuple[str, str | None]:
     """Return that a glob matches no file, and a hint."""
     message = f"no file matches {show(place.uri)}{_mirrored(place)}"
     return (message, nearest(place.name, place.folder))
+
+
+def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:
+    """Return that links which a glob matches lead nowhere, and a hint."""
+    more = f", and {len(links) - 1} more" if len(links) > 1 else ""
+    message = (
+        f"{show(place.uri)} matches {show(place.uri_of(links[0]))}{more}: the link leads nowhere"
+    )
+    return (message, "is a disk not mounted? remove links that are not meant to count")
 
 
 def _mirrored(place: Place) -> str:

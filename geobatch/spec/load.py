@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,8 +169,17 @@ def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
         for name in names:
             path = os.path.join(parent, name)  # noqa: PTH118
             is_named_so = name.lower().endswith(SUFFIXES) and not name.startswith(".")
-            if is_named_so and not _is_mixer(path):
+            if is_named_so and not _is_stream(path) and not _is_mixer(path):
                 yield path
+
+
+def _is_stream(path: str) -> bool:
+    """Return whether a path is what reading would wait at: a pipe, a socket or a device."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - likewise
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _is_mixer(path: str) -> bool:

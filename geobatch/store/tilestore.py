@@ -101,7 +101,8 @@ class TileStore:
 
         Raises:
             NoStoreError: There is none.
-            FormatError: It was written by a newer geobatch, or is not a store.
+            FormatError: It was written by a newer geobatch.
+            CorruptObjectError: What should say which store it is does not.
         """
         return cls(_backend(place))
 
@@ -312,7 +313,10 @@ def _identity(backend: Backend) -> str:
         document = json.loads(data)
         version, store_id, algorithm = document["format"], document["id"], document["digest"]
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"`{IDENTITY}` in {place} is not that of a store: {error}") from error
+        raise CorruptObjectError(
+            f"`{IDENTITY}` in {place} is not that of a store: {error}",
+            hint="restore the file from a copy of the store, or name another folder with `--store`",
+        ) from error
     check_format(version, f"the store in {place}")
     if algorithm != ALGORITHM:
         raise FormatError(f"the store in {place} has digests `{algorithm}`, expected `{ALGORITHM}`")

@@ -149,7 +149,7 @@ def test_a_sharded_asset_is_exported_and_shown(bench: Workbench, tmp_path: Path)
     assert geobatch(*store, "export", "holes", out, "--format", "cog").code == 0
     with rasterio.open(out) as found, rasterio.open(bench.folder / "holes.tif") as source:
         assert np.array_equal(found.read(1), source.read(1))
-    assert "128 x 128, shards of 32 x 32" in geobatch(*store, "info", "holes").out
+    assert "128 x 128, each a shard of 32 x 32" in geobatch(*store, "info", "holes").out
 
 
 def test_equal_pixels_stay_equal_under_another_fill(tmp_path: Path) -> None:

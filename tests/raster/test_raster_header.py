@@ -318,6 +318,27 @@ def test_ground_control_points_alone_are_refused(tmp_path: Path) -> None:
     assert "gdalwarp" in (info.value.hint or "")
 
 
+def test_labels_that_are_no_text_are_left_out(tmp_path: Path) -> None:
+    def name(dataset: Any) -> None:
+        dataset.set_band_description(1, "xé band")
+
+    path = write(tmp_path / "a.tif", np.zeros((2, 4, 4), np.uint8), after=name, **PLACE)
+    assert probe(path, "a.tif").descriptions == ("xé band", None)
+    data = path.read_bytes()
+    path.write_bytes(data.replace("é".encode(), b"\xe9\xff"))
+    assert path.read_bytes() != data
+    header = probe(path, "a.tif")
+    assert (header.descriptions, header.width) == ((None, None), 4)
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8), **PLACE)
+    other = path.rename(tmp_path / os.fsdecode(b"bad\xff.tif"))
+    with pytest.raises(SourceError, match="not UTF-8") as info:
+        probe(other, other.name)
+    assert "rename" in (info.value.hint or "")
+
+
 def test_pixel_is_point_and_crs_without_code(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.tif",

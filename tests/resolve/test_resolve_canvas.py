@@ -18,6 +18,7 @@ from geobatch.raster import Header
 from geobatch.resolve.canvas import (
     Canvas,
     Placed,
+    check_size,
     check_structure,
     covered_pixels,
     place,
@@ -280,6 +281,21 @@ def test_sources_reach_over_declared_bounds() -> None:
     assert canvas.has_gaps
     inner = placed(header(A), bounds=(X0 + 100, Y0 - 300, X0 + 200, Y0 - 200))
     assert not inner.has_gaps
+
+
+@pytest.mark.parametrize("reach", [1e11, 1e300, 1.7e308])
+def test_bounds_beyond_what_readers_know_are_refused(reach: float) -> None:
+    message = refused(header(A), bounds=(-reach, -reach, reach, reach))
+    assert "`grid.bounds` span" in message
+    assert "2^31" in message
+
+
+def test_more_tiles_than_a_plan_can_name_are_refused() -> None:
+    side = 8192 * 64
+    plane = GeoBox(crs=UTM, transform=(1.0, 0.0, 0.0, 0.0, -1.0, 0.0), height=side, width=side)
+    check_size(plane, tile=64, uri=A)
+    with pytest.raises(PlanError, match=r"524289 x 524288 pixels.*67,108,864"):
+        check_size(replace(plane, width=side + 1), tile=64, uri=A)
 
 
 def test_bounds_without_a_source_are_refused() -> None:

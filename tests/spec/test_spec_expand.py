@@ -168,6 +168,19 @@ def test_a_dangling_link(data: Path) -> None:
     assert "link leads nowhere" in found.message
 
 
+def test_links_that_lead_nowhere_are_no_gaps_of_a_mosaic(data: Path) -> None:
+    before = uris(files_of(data, "[{uris: ['data/t*.tif']}]"))
+    (data / "specs" / "data" / "t99.tif").symlink_to("nowhere")
+    (data / "specs" / "data" / "t98.tif").symlink_to("nowhere")
+    (found,) = problems_of(data, "[{uris: ['data/t*.tif']}]")
+    assert (found.rule, found.line) == ("missing-file", 2)
+    assert "`data/t98.tif`, and 1 more: the link leads nowhere" in found.message
+    for name in ("t98.tif", "t99.tif"):
+        (data / "specs" / "data" / name).unlink()
+    (data / "specs" / "data" / "t98.tif").mkdir()
+    assert uris(files_of(data, "[{uris: ['data/t*.tif']}]")) == before
+
+
 def test_shards_and_their_mixer_are_one_source(data: Path) -> None:
     for name in ("p-00001.tfrecord.gz", "p-00000.tfrecord.gz", "q", "p-mixer.json"):
         (data / "specs" / name).touch()

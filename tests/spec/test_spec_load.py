@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -311,3 +312,12 @@ def test_a_mixer_in_a_folder_of_specs_is_no_spec(tmp_path: Path) -> None:
     assert [spec.id for spec in load([tmp_path]).specs] == ["a"]
     with pytest.raises(SpecError):  # asked for by name, it is judged
         load([mixer])
+
+
+def test_a_pipe_among_specs_is_passed_over(tmp_path: Path) -> None:
+    """Who would write to it is not known, and reading would wait for ever."""
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
+    (tmp_path / "a.yaml").write_text("id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n")
+    os.mkfifo(tmp_path / "b.yaml")
+    os.mkfifo(tmp_path / "c.json")
+    assert [spec.id for spec in load([tmp_path]).specs] == ["a"]

@@ -263,7 +263,7 @@ def test_another_format_is_refused(store: TileStore, change: dict[str, object]) 
 def test_another_geobatch_json_is_refused(data: bytes) -> None:
     backend = MemoryBackend()
     backend.create("geobatch.json", data)
-    with pytest.raises(FormatError):
+    with pytest.raises(CorruptObjectError):
         TileStore.open(backend)
 
 
