@@ -89,12 +89,17 @@ def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
 
     # Every file is read before the first is written: an error in one leaves all as they were.
     files = formatted_files(paths)
-    changed = [(path, after) for path, before, after in files if before != after]
+    changed = [(path, after) for path, before, after in files if after and after != before]
+    left = [path for path, _, after in files if after is None]
     for path, after in changed:
         if not check:
             rewrite(path, after)
         settings.output.line(f"{'would format' if check else 'formatted'} {path}")
         settings.output.record("formatted", path=str(path), written=not check)
+    for path in left:
+        why = "it has anchors, merge keys, directives, or a comment in an unusual place"
+        settings.output.note(f"left {path} as it is: {why}")
+        settings.output.record("left", path=str(path))
     settings.output.note(
         f"{len(changed):,} of {count_text(len(files), 'file')} "
         f"{'not in the canonical form' if check else 'changed'}"

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from geobatch.errors import Problem, SpecError
 from geobatch.spec import spec_files
-from geobatch.spec.format import fmt_text
+from geobatch.spec.format import canonical
 from geobatch.spec.read import read
 
 
-def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str]]:
-    """Return every spec file with its text, and its text in the canonical form.
+def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str | None]]:
+    """Return every spec file with its text, and its text in the canonical form if it has one.
 
     Raises:
         SpecError: Files cannot be formatted; carries the problems of all of them.
         OSError: A file cannot be read.
     """
-    found: list[tuple[Path, str, str]] = []
+    found: list[tuple[Path, str, str | None]] = []
     problems: list[Problem] = []
     for path in spec_files(paths):
         # Bytes, since text mode would hide line endings that need mending.
@@ -31,7 +31,7 @@ def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str]]:
             problems += read(data, path=str(path)).problems
             continue
         try:
-            found.append((path, text, fmt_text(text, path=str(path))))
+            found.append((path, text, canonical(text, path=str(path))))
         except SpecError as error:
             problems += error.problems
     if problems:

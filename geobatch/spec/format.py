@@ -23,10 +23,17 @@ UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 def fmt_text(text: str, *, path: str) -> str:
+    """Return a spec file's text in canonical form, or as it is where `canonical` returns none."""
+    found = canonical(text, path=path)
+    return text if found is None else found
+
+
+def canonical(text: str, *, path: str) -> str | None:
     """Return a spec file's text in canonical form.
 
-    What the file means is not changed, and formatting again changes nothing. Files that use
-    YAML's anchors, merge keys or directives come back as they are: their order carries meaning.
+    What the file means is not changed, and formatting again changes nothing. There is no such text
+    for files that use YAML's anchors, merge keys or directives, whose order carries meaning, nor
+    where a comment would be lost.
 
     Args:
         text: Contents of the file.
@@ -44,7 +51,7 @@ def fmt_text(text: str, *, path: str) -> str:
     if str(path).lower().endswith(".json"):
         return "".join(_json(root, _part(root), "") + "\n" for root in file.documents)
     formatted = _settled(file, path)
-    return text if formatted is None or not _is_same(file, formatted, path) else formatted
+    return None if formatted is None or not _is_same(file, formatted, path) else formatted
 
 
 def _settled(file: File, path: str) -> str | None:
