@@ -49,14 +49,21 @@ _RISKS: dict[str, str] = {
 }
 """What is said of the risks that reasons do not tell of already."""
 REASONS_SHOWN = 8
+SHOWN = 20
+"""Changes of one kind that are shown each, where there are very many."""
+MANY = 100
+"""Changes of one kind from which most of them are only counted."""
 
 
-def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> Iterator[str]:
+def plan_lines(
+    document: Mapping[str, Any], *, seconds: float | None = None, is_whole: bool = False
+) -> Iterator[str]:
     """Yield the human form of a plan; assets that stay as they are are only counted.
 
     Args:
         document: The plan as `geobatch.model.plan_json.plan_json` gives it.
         seconds: How long it took to make; None for a plan that was saved.
+        is_whole: Whether every change is shown, however many there are.
     """
     summary = document["summary"]
     looked = document["looked_at"]
@@ -71,7 +78,7 @@ def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> 
         f"{'' if seconds is None else f'  {seconds:.2f} s'}"
     )
     yield ""
-    yield from change_lines(document["asset_changes"])
+    yield from change_lines(document["asset_changes"], is_whole=is_whole)
     if document["asset_changes"]:
         yield ""
     counts = [f"{summary[name]} {name}" for name in counted]
@@ -82,12 +89,47 @@ def plan_lines(document: Mapping[str, Any], *, seconds: float | None = None) -> 
         yield f"apply would refuse: {refusal}"
 
 
-def change_lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it."""
-    rows = [(f"  {_name_text(change)}", *_extent(change)) for change in changes]
-    for change, line in zip(changes, columns(rows, right={1}), strict=True):
+def change_lines(changes: Sequence[Mapping[str, Any]], *, is_whole: bool = False) -> Iterator[str]:
+    """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it.
+
+    Of very many that are alike, most are only counted, unless the whole is asked for: new assets,
+    and updates for reasons of one kind. What deletes, is refused or bears a risk is always shown.
+    """
+    kinds: dict[Any, list[Mapping[str, Any]]] = {}
+    for change in () if is_whole else changes:
+        is_plain = not change["risks"] and not change.get("table")
+        if is_plain and change["actions"] in (["create"], ["update"]):
+            kinds.setdefault(_kind(change), []).append(change)
+    many = [alike for alike in kinds.values() if len(alike) >= MANY]
+    folded = {change["id"] for alike in many for change in alike[SHOWN:]}
+    shown = [change for change in changes if change["id"] not in folded]
+    rows = [(f"  {_name_text(change)}", *_extent(change)) for change in shown]
+    for change, line in zip(shown, columns(rows, right={1}), strict=True):
         yield line
         yield from _detail_lines(change)
+    for alike in many:
+        yield from _folded_lines(alike[SHOWN:])
+
+
+def _kind(change: Mapping[str, Any]) -> Any:
+    """Return what changes have in common that a reviewer may look at as one."""
+    return (change["actions"][0], tuple(sorted({one["code"] for one in change["reasons"]})))
+
+
+def _folded_lines(alike: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    action, codes = _kind(alike[0])
+    tiles = [change["tiles"] for change in alike]
+    total = count_text(sum(one["total"] for one in tiles), "tile")
+    yield (
+        f"  {_SIGNS[action]} {len(alike):,} more, {alike[0]['id']} to {alike[-1]['id']}  "
+        f"{sum(one['compute'] for one in tiles):,} of {total}  {action}"
+    )
+    if action == "update":
+        words = ", ".join(code.lower().replace("_", " ") for code in codes)
+        yield f"      reason   {words}"
+    read, write = (sum(change["bytes"][name] for change in alike) for name in ("read", "write_max"))
+    yield f"      io       read {byte_text(read)}, write <= {byte_text(write)}"
+    yield "      each     with `-v`, with `--json`, and in a saved plan"
 
 
 def _name_text(change: Mapping[str, Any]) -> str:

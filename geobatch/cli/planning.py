@@ -94,7 +94,8 @@ def run_plan(
         document = plan_document(preview, paths=paths, options=asked.options)
     if file is not None:
         write_plan(file, document, made)
-    for line in plan_lines(document, seconds=time.perf_counter() - started):
+    seconds = time.perf_counter() - started
+    for line in plan_lines(document, seconds=seconds, is_whole=settings.is_verbose):
         output.line(line)
     if file is not None:
         output.note(f"saved {file}; `geobatch apply {file}` carries it out, exactly or not at all")
@@ -104,7 +105,7 @@ def run_plan(
 
 def show_plan(settings: Settings, saved: SavedPlan) -> Exit:
     """Print a saved plan."""
-    for line in plan_lines(saved.document):
+    for line in plan_lines(saved.document, is_whole=settings.is_verbose):
         settings.output.line(line)
     settings.output.record("plan", **saved.document)
     return Exit.OK
@@ -150,7 +151,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     ]
     for change in changes:
         output.record("asset", **change)
-    for line in change_lines(changes):
+    for line in change_lines(changes, is_whole=settings.is_verbose):
         output.line(line)
     for failure in summary.failures:
         output.record("failure", id=failure.id, code=failure.code, message=failure.message)
