@@ -27,7 +27,7 @@ from geobatch.store.index import Index
 from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
 from geobatch.store.remembered import Remembered
-from geobatch.store.zarr_ahead import Ahead
+from geobatch.store.zarr_ahead import Ahead, Handed
 
 _WORTH = 300
 """Images that another process should have to compute."""
@@ -48,7 +48,7 @@ class Done(Struct, frozen=True, kw_only=True, array_like=True):
     """Tiles written, reused and empty, and bytes of the objects put."""
     bytes_read: int = 0
     """Source bytes read for pixels."""
-    folder: tuple[str, int, int] | None = None
+    folder: Handed | None = None
     """What was made for the Zarr tree."""
     has_mended: bool = False
     """Whether a damaged object was found and mended, by then."""
@@ -182,14 +182,17 @@ def _compute(change: AssetChange, shared: Shared) -> tuple[AssetRecord, RegionRe
     return run.record(), total
 
 
-def _answer(taken: Sequence[Item], shared: Shared, ahead: Ahead, reader: Reader) -> bytes:
-    return msgspec.msgpack.encode(
-        [
-            _done(change, shared, ahead, reader)
-            for _, item in taken
-            for change in pickle.loads(item)  # noqa: S301 - the parent's own
-        ]
-    )
+def _answer(
+    taken: Sequence[Item], shared: Shared, ahead: Ahead, reader: Reader, backend: LocalBackend
+) -> bytes:
+    done = [
+        _done(change, shared, ahead, reader)
+        for _, item in taken
+        for change in pickle.loads(item)  # noqa: S301 - the parent's own
+    ]
+    # What is answered is committed.
+    backend.hand_over()
+    return msgspec.msgpack.encode(done)
 
 
 def _done(change: AssetChange, shared: Shared, ahead: Ahead, reader: Reader) -> Done:
@@ -226,5 +229,4 @@ def main() -> None:
             ahead=ahead,
             base_commit=None,
         )
-        serve(partial(_answer, shared=shared, ahead=ahead, reader=reader))
-        backend.hand_over()
+        serve(partial(_answer, shared=shared, ahead=ahead, reader=reader, backend=backend))
