@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ def carry_out(
     bands: dict[Digest, BandTiles] = {}
     tables: dict[str, StoredTable] = {}
     work = {change.id: change.work for change in made.changes}
-    with Sources(folder=place / RUNS, cache=cache) as reader:
+    with Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
             records=ready.records,
@@ -126,6 +127,9 @@ def carry_out(
             counts=counts,
             failures=failures,
         )
+        # Whatever happens here, nobody reads or puts any more when the sources are closed.
+        stack.callback(finished.close)
+        stack.callback(made_tables.close)
         for record in chain(finished, made_tables):
             try:
                 _finish_reading(record.asset, work[record.asset.id], reader)

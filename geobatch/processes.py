@@ -25,7 +25,8 @@ Item: TypeAlias = tuple[int, bytes]
 
 _PLACE = struct.Struct("=QQQ")
 """Number of an item, its first byte and its length."""
-_LENGTH = struct.Struct("=Q")
+_ANSWER = struct.Struct("=QQ")
+"""How many items an answer is to, and its length."""
 _OWN_ARGUMENTS = 5
 _PAUSE = 0.01
 """Seconds between two looks at whether a process has ended."""
@@ -76,6 +77,8 @@ class Crew:
             OSError: There is no room for the items, or no process can be started.
         """
         self._at_a_time = at_a_time
+        self._open = 0
+        """Items that are neither taken by this process nor answered by another."""
         self._others: list[_Other] = []
         with ExitStack() as stack:
             self._items = stack.enter_context(tempfile.TemporaryFile(prefix="geobatch-"))
@@ -88,6 +91,7 @@ class Crew:
                 self._items.write(item)
                 places += _PLACE.pack(number, start, len(item))
                 start += len(item)
+                self._open += 1
             self._items.flush()
             _write(self._queue.fileno(), places)
             self._queue.seek(0)
@@ -119,24 +123,32 @@ class Crew:
 
     def take(self) -> list[Item]:
         """Take the next items for this process; none where all are taken."""
-        return _take(self._queue.fileno(), self._items.fileno(), self._at_a_time)
+        taken = _take(self._queue.fileno(), self._items.fileno(), self._at_a_time)
+        self._open -= len(taken)
+        return taken
 
     def answers(self) -> Iterator[bytes]:
         """Yield what the others have answered since the last time, without waiting."""
         for other in self._others:
-            yield from other.answers()
+            for count, answer in other.answers():
+                self._open -= count
+                yield answer
 
     def rest(self) -> Iterator[bytes]:
-        """Yield what the others answer from now on, until they end."""
-        while any(other.is_working() for other in self._others):
+        """Yield what the others answer from now on, until all is answered or they have ended."""
+        is_working = True
+        while self._open and is_working:
+            is_working = any(other.is_working() for other in self._others)
             yield from self.answers()
-            time.sleep(_PAUSE)
-        yield from self.answers()
+            if self._open and is_working:
+                time.sleep(_PAUSE)
 
     def _end(self) -> None:
-        """End those that nobody waited for."""
+        """End those that have not ended: nobody waits for them."""
         for other in self._others:
-            other.end()
+            other.kill()
+        for other in self._others:
+            other.wait()
 
 
 class _Other:
@@ -150,18 +162,20 @@ class _Other:
     def is_working(self) -> bool:
         return self._process.poll() is None
 
-    def answers(self) -> Iterator[bytes]:
-        """Yield whole answers; one that is being written is left for later."""
-        while len(head := os.pread(self._file, _LENGTH.size, self._read)) == _LENGTH.size:
-            (length,) = _LENGTH.unpack(head)
-            start = self._read + _LENGTH.size
+    def answers(self) -> Iterator[tuple[int, bytes]]:
+        """Yield whole answers, and to how many items; one in the making is left for later."""
+        while len(head := os.pread(self._file, _ANSWER.size, self._read)) == _ANSWER.size:
+            count, length = _ANSWER.unpack(head)
+            start = self._read + _ANSWER.size
             if os.fstat(self._file).st_size < start + length:
                 return
             self._read = start + length
-            yield _pread(self._file, start, length)
+            yield count, _pread(self._file, start, length)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
+
+    def wait(self) -> None:
         self._process.wait()
 
 
@@ -178,7 +192,7 @@ def serve(work: Callable[[Sequence[Item]], bytes]) -> None:
         # Who started this process may have been killed.
         while os.getppid() == parent and (taken := _take(0, items, at_a_time)):
             answer = work(taken)
-            _write(file, _LENGTH.pack(len(answer)) + answer)
+            _write(file, _ANSWER.pack(len(taken), len(answer)) + answer)
 
 
 def _start(

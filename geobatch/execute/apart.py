@@ -50,8 +50,6 @@ class Done(Struct, frozen=True, kw_only=True, array_like=True):
     """Source bytes read for pixels."""
     folder: Handed | None = None
     """What was made for the Zarr tree."""
-    has_mended: bool = False
-    """Whether a damaged object was found and mended, by then."""
     is_failed: bool = False
     """Whether it came to nothing, for whatever reason."""
 
@@ -153,7 +151,7 @@ def _hear(
             yield from _compute_here([change], shared, keep_going=keep_going)
             continue
         if shared.ahead is not None:
-            shared.ahead.take_over(done.id, done.folder, has_mended=done.has_mended)
+            shared.ahead.take_over(done.id, done.folder)
         written, reused, empty, bytes_written = done.results
         yield Finished(
             record=AssetRecord(
@@ -208,7 +206,6 @@ def _done(change: AssetChange, shared: Shared, ahead: Ahead, reader: Reader) -> 
         results=(result.written, result.reused, result.empty, result.bytes_written),
         bytes_read=reader.bytes_read - before,
         folder=ahead.handed(change.id),
-        has_mended=ahead.backend is not None and ahead.backend.has_mended,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -69,7 +70,7 @@ def execute(
     ahead: Ahead | None = None,
     known: Mapping[Digest, BandTiles] = MappingProxyType({}),
     failures: dict[str, SourceError] | None = None,
-) -> Iterator[AssetRecord]:
+) -> Generator[AssetRecord, None, None]:
     """Compute everything that a plan names, and yield each asset when its tiles are all put.
 
     Memory is bounded by the workers' regions: at most `workers` regions are computed at a time, and
@@ -157,46 +158,44 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
         waiting = deque(changes)
         active: list[_Active] = []
         in_flight: dict[Future[RegionResult], _Active] = {}
-        pool = ThreadPoolExecutor(self.workers, "region", initializer=stay_in_environment)
-        try:
-            while waiting or active:
-                while len(in_flight) < self.workers * _AHEAD:
-                    picked = next((item for item in active if item.peek() is not None), None)
-                    if picked is not None:
-                        in_flight[pool.submit(picked.take())] = picked
-                    elif waiting and len(active) <= self.workers:
-                        change = waiting.popleft()
-                        observer.asset_started(change.id, tiles=change.tiles.compute)
-                        run = AssetRun.of(change, self.shared)
-                        active.append(_Active(run=run, tasks=run.stage() or iter(())))
-                    else:
-                        break
-                for item in [item for item in active if item.is_idle and not item.advance()]:
-                    active.remove(item)
-                    observer.asset_finished(item.run.change.id)
-                    yield item.run.record()
-                if not in_flight:
-                    continue
-                done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
-                for future in done:
-                    item = in_flight.pop(future)
-                    result = _result(future, item, self.failures)
-                    if result is not None:
-                        item.absorb(result)
-                        counts.add(result)
-                        observer.tiles_done(
-                            item.run.change.id,
-                            tiles=result.tiles,
-                            bytes_read=reader.bytes_read + counts.bytes_read,
-                        )
-                    # What still runs of a failed asset ends on its own, and is heard of no more.
-                active = [item for item in active if not item.is_failed]
-        except BaseException as error:  # noqa: BLE001 - raised again
-            # Tasks in flight may wait for pixels that are minutes away.
-            reader.cancel()
-            raise _failure(error)  # noqa: B904 - mostly the error itself
-        finally:
-            _end(pool)
+        with _threads(self.workers) as pool:
+            try:
+                while waiting or active:
+                    while len(in_flight) < self.workers * _AHEAD:
+                        picked = next((item for item in active if item.peek() is not None), None)
+                        if picked is not None:
+                            in_flight[pool.submit(picked.take())] = picked
+                        elif waiting and len(active) <= self.workers:
+                            change = waiting.popleft()
+                            observer.asset_started(change.id, tiles=change.tiles.compute)
+                            run = AssetRun.of(change, self.shared)
+                            active.append(_Active(run=run, tasks=run.stage() or iter(())))
+                        else:
+                            break
+                    for item in [item for item in active if item.is_idle and not item.advance()]:
+                        active.remove(item)
+                        observer.asset_finished(item.run.change.id)
+                        yield item.run.record()
+                    if not in_flight:
+                        continue
+                    done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        item = in_flight.pop(future)
+                        result = _result(future, item, self.failures)
+                        if result is not None:
+                            item.absorb(result)
+                            counts.add(result)
+                            observer.tiles_done(
+                                item.run.change.id,
+                                tiles=result.tiles,
+                                bytes_read=reader.bytes_read + counts.bytes_read,
+                            )
+                        # What still runs of a failed asset ends by itself, and is not heard of.
+                    active = [item for item in active if not item.is_failed]
+            except BaseException as error:  # noqa: BLE001 - raised again
+                # Tasks in flight may wait for pixels that are minutes away.
+                reader.cancel()
+                raise _failure(error)  # noqa: B904 - mostly the error itself
 
 
 class _Active(Struct, kw_only=True, eq=False):
@@ -241,17 +240,27 @@ class _Active(Struct, kw_only=True, eq=False):
         return self.in_flight == 0 and self.peek() is None
 
 
-def _end(pool: ThreadPoolExecutor) -> None:
-    """Drop the tasks that wait, and let those in flight finish, whoever is impatient.
+@contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Open threads that read; at the end drop the tasks that wait, and let those in flight finish.
 
-    What they read must not be closed under them: GDAL would end the process.
+    However impatient the user is: what they read must not be closed under them, for GDAL would end
+    the process.
     """
-    while True:
-        try:
-            pool.shutdown(wait=True, cancel_futures=True)
-        except KeyboardInterrupt:
-            continue
-        return
+    pool = ThreadPoolExecutor(workers, "region", initializer=stay_in_environment)
+    is_interrupted = False
+    try:
+        yield pool
+    finally:
+        is_ended = False
+        while not is_ended:
+            try:
+                pool.shutdown(wait=True, cancel_futures=True)
+                is_ended = True
+            except KeyboardInterrupt:
+                is_interrupted = True
+    if is_interrupted:
+        raise _failure(KeyboardInterrupt())
 
 
 def _failure(error: BaseException) -> BaseException:

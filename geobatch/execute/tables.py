@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -34,7 +34,7 @@ def execute_tables(
     observer: Observer,
     counts: Counts,
     failures: dict[str, SourceError] | None = None,
-) -> Iterator[AssetRecord]:
+) -> Generator[AssetRecord, None, None]:
     """Make every table that a plan names, and yield each when its rows are in the store.
 
     Records are streamed once and wait on disk as parts of columns, since only the last one tells

@@ -186,7 +186,7 @@ def _band_work(
         return BandWork(band=band.id, start=Start.RECODE, tiles=full, base=base)
     frame = band_frame(asset, band.id)
     alike = next((name for name in names if band_frame(record.asset, name) == frame), None)
-    if alike is not None and same_codec:
+    if alike is not None and same_codec and _is_of_today(record, alike):
         return _band_update(asset, band, record, alike, blocks)
     comparable = _comparable(asset, band, record)
     return BandWork(
@@ -194,8 +194,18 @@ def _band_work(
         start=Start.SOURCES,
         tiles=full,
         base=comparable,
-        can_stop=comparable is not None and _builds_alike(band, record.asset.band(comparable[1])),
+        can_stop=comparable is not None
+        and _builds_alike(band, record.asset.band(comparable[1]))
+        and _is_of_today(record, comparable[1]),
     )
+
+
+def _is_of_today(record: AssetRecord, name: str) -> bool:
+    """Return whether a stored band would come out as it is, were it computed by this geobatch.
+
+    Tiles by an older rule are not to be mixed with those by the rule of today.
+    """
+    return dict(record.fingerprints)[name] == band_fingerprint(record.asset, name)
 
 
 def _band_update(

@@ -47,6 +47,12 @@ def is_file(uri: str, folder: Path) -> bool:
     return os.path.isfile(os.path.join(folder, uri))  # noqa: PTH113, PTH118 - by the thousand
 
 
+def is_broken(uri: str, folder: Path) -> bool:
+    """Return whether a name is that of a link which leads nowhere."""
+    path = os.path.join(folder, uri)  # noqa: PTH118 - by the thousand
+    return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - never raise
+
+
 def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
     """Return the files that a glob matches, and the links among its matches that lead nowhere.
 
@@ -54,8 +60,7 @@ def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
     """
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
     files = {name for name in names if is_file(name, folder)}
-    others = (name for name in names if name not in files)
-    return sorted(files), sorted(name for name in others if not (folder / name).exists())
+    return sorted(files), sorted({name for name in names if is_broken(name, folder)} - files)
 
 
 def is_remote(uri: str) -> bool:

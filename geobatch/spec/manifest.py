@@ -234,7 +234,9 @@ class TilingManifest(Part):
     def _is_whole(self) -> TilingManifest:
         if self.shard is not None and (self.shard % self.tile or self.shard == self.tile):
             message = f"a shard of {self.shard} pixels does not hold several whole tiles"
-            refuse("tiling", message, f"use a multiple of {self.tile}, such as {4 * self.tile}")
+            largest = min(4, 4096 // self.tile) * self.tile
+            hint = f"use a multiple of {self.tile}, such as {largest}"
+            refuse("tiling", message, hint if largest > self.tile else "leave `shard` away")
         return self
 
 

@@ -1,5 +1,5 @@
 """A backend in a folder of a local disk: written aside, made durable, renamed into place."""
-# ruff: noqa: PTH104, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
+# ruff: noqa: PTH101, PTH104, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ class LocalBackend:
         self._count = itertools.count()
         self._run: Run | None = None
         self._within = within
-        self.has_mended = False
-        """Whether a put found other bytes: what else is a link to that file is damaged, too."""
         self._durability = Durability(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -90,10 +88,10 @@ class LocalBackend:
         # Of threads that put the same, only one may say that it is new.
         with self._putting[hash(name) % _AT_ONCE]:
             size = self._size(name)
-            if size == len(data) and self.get(name) == data:
+            if size == len(data) and self._holds(name, data):
                 return False
-            self.has_mended |= size is not None
-            self._rename(self._write(name, data, mode=_OBJECT_MODE), name)
+            if size is None or not self._mend(name, data):
+                self._rename(self._write(name, data, mode=_OBJECT_MODE), name)
         return True
 
     def create(self, name: str, data: Data) -> bool:
@@ -172,6 +170,33 @@ class LocalBackend:
             run, self._run = self._run, None
         if run is not None:
             run.end()
+
+    def _holds(self, name: str, data: Data) -> bool:
+        """Return whether a name stands for these bytes; what cannot be read does not."""
+        try:
+            return self.get(name) == data
+        except StoreError:
+            return False
+
+    def _mend(self, name: str, data: Data) -> bool:
+        """Write over a file that is torn or damaged, where it is: links to it are mended with it.
+
+        Who reads it meanwhile finds it damaged still, as before. Return whether that was possible.
+        """
+        target = self._prefix + name
+        try:
+            os.chmod(target, _OBJECT_MODE | stat.S_IWUSR)
+            try:
+                with open(target, "r+b", buffering=0) as file:
+                    left = memoryview(data)
+                    while left:
+                        left = left[file.write(left) :]
+                    file.truncate()
+            finally:
+                os.chmod(target, _OBJECT_MODE)
+        except OSError:
+            return False
+        return True
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
         try:

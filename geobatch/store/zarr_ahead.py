@@ -80,12 +80,9 @@ class Ahead:
         made = self._made.pop(asset_id, None)
         return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
 
-    def take_over(self, asset_id: str, handed: Handed | None, *, has_mended: bool) -> None:
+    def take_over(self, asset_id: str, handed: Handed | None) -> None:
         """Take what another process handed out, as if it had been placed here."""
-        if self.backend is None:
-            return
-        self.backend.has_mended |= has_mended
-        if handed is not None:
+        if handed is not None and self.backend is not None:
             folder, linked, copied = handed
             files = Files(sources=self.backend.root, folder=Path(folder))
             files.linked, files.copied = linked, copied

@@ -155,8 +155,7 @@ class _Sync:
         }
 
     def run(self) -> TreeChange:
-        # Chunks are links to objects, and a damaged one stays what it is.
-        shown = None if self._backend.has_mended else self._read()
+        shown = self._read()
         if shown is None:
             if self._attributes["commit"] is None and not self._root.exists():
                 return TreeChange()

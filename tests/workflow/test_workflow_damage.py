@@ -14,9 +14,10 @@ from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
-from geobatch.errors import CorruptObjectError, FormatError, NoStoreError
+from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, StoreError
 from geobatch.model.plan import Options
 from geobatch.model.record import ArrayKey
+from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow import apply
@@ -273,3 +274,47 @@ def test_what_is_computed_anew_mends_damaged_tiles(tmp_path: Path, is_shared: bo
         assert summary.commit is None
     assert summary.tiles.written == first.tiles.written
     assert read_all(bench, "one") == expected
+
+
+def test_what_a_run_mended_that_came_to_nothing_stays_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the plain tree, too, whatever else is damaged there; another asset is left alone."""
+    bench = Workbench(folder=tmp_path)
+    values = np.random.default_rng(3).integers(1, 200, (300, 260)).astype(np.uint8)
+    write_tiff(tmp_path / "a.tif", [values], nodata=0)
+    write_tiff(tmp_path / "b.tif", [values[::-1].copy()], nodata=0)
+    documents = [image("one", "a.tif", tile=TILE), image("two", "b.tif", tile=TILE)]
+    bench.apply(*documents)
+    expected = read_all(bench, "one")
+    flip_tiles(bench, "one")
+    flip_tiles(bench, "two")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    spec = bench.write_spec(documents)
+    with monkeypatch.context() as patch:
+        patch.setattr(TileStore, "put_record", dies)
+        with pytest.raises(KeyboardInterrupt):
+            apply([spec], store=bench.store, options=Options(replace=("one",)))
+    assert read_all(bench, "one") == expected
+    with pytest.raises(CorruptObjectError):
+        read_all(bench, "two")
+    assert apply([spec], store=bench.store).commit is None
+
+
+def test_an_object_that_cannot_be_read_is_written_anew(tmp_path: Path) -> None:
+    """As a bad sector cannot: the name is there, its bytes are not."""
+    backend = LocalBackend(tmp_path)
+    assert backend.put("objects/ab/cd", b"whole")
+    path = tmp_path / "objects" / "ab" / "cd"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreError):
+        backend.put("objects/ab/cd", b"whole")
+    path.rmdir()
+    path.symlink_to("nowhere")
+    assert backend.put("objects/ab/cd", b"whole")
+    assert backend.get("objects/ab/cd") == b"whole"
+    backend.close()

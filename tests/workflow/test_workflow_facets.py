@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workbench import Document, Workbench, image, write_tiff
 
+from geobatch.model import fingerprint
 from geobatch.model.plan import Op, Reason
 from geobatch.model.record import ArrayKey, PageRef
 from geobatch.store.tilestore import TileStore
@@ -287,3 +289,25 @@ def tree(bench: Workbench) -> dict[str, bytes]:
     folder = bench.tree / "x"
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_what_older_rules_made_is_computed_anew(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, is_changed: bool
+) -> None:
+    """Of a whole asset: tiles by two rules are never mixed, nor early cut-off by the older one."""
+    spec = bench.write_spec([image("a", "a.tif")])
+    first = apply([spec], store=bench.store)
+    if is_changed:
+        with rasterio.open(bench.folder / "a.tif", "r+") as file:
+            window = ((0, 16), (0, 16))
+            file.write(file.read(window=window) ^ 1, window=window)
+    monkeypatch.setattr(fingerprint, "ALGORITHM_EPOCH", fingerprint.ALGORITHM_EPOCH + 1)
+    (change,) = plan([spec], store=bench.store).changes
+    assert change.tiles.compute == change.tiles.total > 0
+    assert not any(work.can_stop for work in change.work)
+    second = apply([spec], store=bench.store)
+    assert second.commit is not None
+    assert second.bytes.read > 0
+    assert (second.content_root == first.content_root) == (not is_changed)
+    assert plan([spec], store=bench.store).is_empty

@@ -22,6 +22,8 @@ from workbench import Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.errors import InterruptedRunError
 from geobatch.model.observer import SilentObserver
+from geobatch.raster.reader import Reader
+from geobatch.store.tilestore import TileStore
 from geobatch.workflow import ApplySummary, apply
 
 SIDE = 3072
@@ -158,6 +160,35 @@ def test_a_second_interrupt_ends_the_process_and_nothing_is_lost(
     assert "interrupted" in err
     assert_only_old(reference, store)
     assert_completes(reference, store)
+
+
+def test_an_interrupt_between_assets_closes_nothing_that_is_read(
+    reference: Reference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps the error keeps its frames, and with them what was at work."""
+    closed: list[list[str]] = []
+    close = Reader.close
+
+    def _close(reader: Reader) -> None:
+        closed.append([thread.name for thread in threading.enumerate() if "region" in thread.name])
+        close(reader)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reader, "close", _close)
+    monkeypatch.setattr(TileStore, "put_record", interrupted)
+    write_tiff(tmp_path / "a.tif", [np.zeros((20, 20), dtype=np.uint8)])
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
+        "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n---\nid: b\ntilesets: [{sources: [{uris:"
+        f" [{reference.folder / 'big.tif'}]}}]}}]\n"
+    )
+    with pytest.raises(KeyboardInterrupt) as kept:
+        apply([spec], store=tmp_path / "store", workers=3)
+    assert kept.value is not None
+    assert closed
+    assert not any(closed)
 
 
 def test_an_impatient_caller_waits_for_tiles_in_flight(
