@@ -89,7 +89,9 @@ def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
 
     # Every file is read before the first is written: an error in one leaves all as they were.
     files = formatted_files(paths)
-    changed = [(path, after) for path, before, after in files if after is not None and after != before]
+    changed = [
+        (path, after) for path, before, after in files if after is not None and after != before
+    ]
     left = [path for path, _, after in files if after is None]
     for path, after in changed:
         if not check:

@@ -1,6 +1,7 @@
 """Regions of tiles, computed and put."""
 
-from geobatch.execute.executor import Counts, execute
+from geobatch.execute.counts import Counts
+from geobatch.execute.executor import execute
 from geobatch.execute.memory import Memory
 from geobatch.execute.sources import Sources
 from geobatch.execute.tables import execute_tables

@@ -12,11 +12,11 @@ from contextlib import closing
 from functools import partial
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from geobatch.errors import GeobatchError, SourceError
 from geobatch.execute.allocator import keep_freed_memory
-from geobatch.execute.region import RegionResult
+from geobatch.execute.counts import Counts
 from geobatch.execute.stages import AssetRun, Shared
 from geobatch.model.asset import Kind
 from geobatch.model.plan import AssetChange, Start
@@ -44,10 +44,8 @@ class Done(Struct, frozen=True, kw_only=True, array_like=True):
     id: str
     arrays: tuple[tuple[ArrayKey, PageRef | None], ...] = ()
     fingerprints: tuple[tuple[str, BandFingerprint], ...] = ()
-    results: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Tiles written, reused and empty, and bytes of the objects put."""
-    bytes_read: int = 0
-    """Source bytes read for pixels."""
+    counts: Counts = field(default_factory=Counts)
+    """How much was done, with the source bytes read for pixels."""
     folder: Handed | None = None
     """What was made for the Zarr tree."""
     is_failed: bool = False
@@ -59,10 +57,8 @@ class Finished(Struct, frozen=True, kw_only=True):
 
     record: AssetRecord
     """Where they are."""
-    result: RegionResult
-    """How many of them were put; it names none."""
-    bytes_read: int
-    """Source bytes read for its pixels by another process."""
+    counts: Counts
+    """How much was done; source bytes are those read by another process."""
 
 
 def execute_apart(
@@ -132,12 +128,12 @@ def _compute_here(
     with alone(), gdal_environment():  # not across a yield
         for change in batch:
             try:
-                record, result = _compute(change, shared)
+                record, counts = _compute(change, shared)
             except SourceError:
                 if not keep_going:
                     raise
                 continue
-            found.append(Finished(record=record, result=result, bytes_read=0))
+            found.append(Finished(record=record, counts=counts))
     yield from found
 
 
@@ -152,32 +148,25 @@ def _hear(
             continue
         if shared.ahead is not None:
             shared.ahead.take_over(done.id, done.folder)
-        written, reused, empty, bytes_written = done.results
         yield Finished(
             record=AssetRecord(
                 asset=change.asset, arrays=done.arrays, fingerprints=done.fingerprints
             ),
-            result=RegionResult(
-                written=written, reused=reused, empty=empty, bytes_written=bytes_written
-            ),
-            bytes_read=done.bytes_read,
+            counts=done.counts,
         )
 
 
-def _compute(change: AssetChange, shared: Shared) -> tuple[AssetRecord, RegionResult]:
+def _compute(change: AssetChange, shared: Shared) -> tuple[AssetRecord, Counts]:
     """Compute an image in the calling thread."""
     run = AssetRun.of(change, shared)
-    total = RegionResult()
+    counts = Counts()
     while (tasks := run.stage()) is not None:
         for task in tasks:
             result = task()
             run.absorb(result)
-            total.written += result.written
-            total.reused += result.reused
-            total.empty += result.empty
-            total.bytes_written += result.bytes_written
+            counts.add(result)
         run.finish_stage()
-    return run.record(), total
+    return run.record(), counts
 
 
 def _answer(
@@ -196,15 +185,15 @@ def _answer(
 def _done(change: AssetChange, shared: Shared, ahead: Ahead, reader: Reader) -> Done:
     before = reader.bytes_read
     try:
-        record, result = _compute(change, shared)
+        record, counts = _compute(change, shared)
     except (GeobatchError, OSError):
         return Done(id=change.id, is_failed=True)
+    counts.bytes_read = reader.bytes_read - before
     return Done(
         id=change.id,
         arrays=record.arrays,
         fingerprints=record.fingerprints,
-        results=(result.written, result.reused, result.empty, result.bytes_written),
-        bytes_read=reader.bytes_read - before,
+        counts=counts,
         folder=ahead.handed(change.id),
     )
 

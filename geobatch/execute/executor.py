@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
+from geobatch.execute.counts import Counts
 from geobatch.execute.memory import Memory
 from geobatch.execute.region import RegionResult
 from geobatch.execute.sources import Reader
@@ -30,30 +31,6 @@ _AHEAD = 2
 
 _MANY = 600
 """Assets from which it may pay to start processes."""
-
-
-class Counts(Struct, kw_only=True):
-    """What a run did, over all its tiles."""
-
-    written: int = 0
-    """Tiles whose object the run put."""
-    reused: int = 0
-    """Tiles that were computed and found to be there."""
-    empty: int = 0
-    """Fully masked tiles."""
-    bytes_written: int = 0
-    """Bytes of tile objects put, and of tables."""
-    rows: int = 0
-    """Rows of tables that were read."""
-    bytes_read: int = 0
-    """Source bytes that were read by others than the run's own reader."""
-
-    def add(self, result: RegionResult) -> None:
-        """Count what a region put."""
-        self.written += result.written
-        self.reused += result.reused
-        self.empty += result.empty
-        self.bytes_written += result.bytes_written
 
 
 def execute(
@@ -141,9 +118,8 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
             for finished in execute_apart(
                 waiting, shared=shared, workers=self.workers, keep_going=keep_going
             ):
-                asset_id, tiles = finished.record.asset.id, finished.result.tiles
-                counts.add(finished.result)
-                counts.bytes_read += finished.bytes_read
+                asset_id, tiles = finished.record.asset.id, finished.counts.tiles
+                counts.add(finished.counts)
                 bytes_read = shared.reader.bytes_read + counts.bytes_read
                 observer.asset_started(asset_id, tiles=tiles)
                 observer.tiles_done(asset_id, tiles=tiles, bytes_read=bytes_read)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError
-from geobatch.execute.executor import Counts
+from geobatch.execute.counts import Counts
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import table_fingerprint
 from geobatch.model.observer import Observer

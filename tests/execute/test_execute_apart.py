@@ -18,7 +18,6 @@ from msgspec.structs import astuple
 from shell import command, environment
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch import processes
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.execute import apart, executor
 from geobatch.processes import Crew
@@ -69,20 +68,6 @@ def is_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "_MANY", 1)
     monkeypatch.setattr(apart, "_WORTH", 1)
     monkeypatch.setattr(apart, "_AT_A_TIME", 2)
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The processes that were started."""
-    found: list[subprocess.Popen[bytes]] = []
-    start = processes._start
-
-    def _start(*arguments: Any) -> subprocess.Popen[bytes]:
-        found.append(start(*arguments))
-        return found[-1]
-
-    monkeypatch.setattr(processes, "_start", _start)
-    return found
 
 
 @pytest.fixture

@@ -10,14 +10,12 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from workbench import write_tiff
 
-from geobatch import processes
 from geobatch.errors import SourceError
 from geobatch.processes import Crew
 from geobatch.raster.environment import _ENTERED
@@ -58,20 +56,6 @@ def look(
 
 def at_once(paths: list[Path]) -> Inspection:
     return look(paths, workers=1, most=1 << 60)
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """The processes that were started."""
-    found: list[subprocess.Popen[bytes]] = []
-    start = processes._start
-
-    def _start(*arguments: Any) -> subprocess.Popen[bytes]:
-        found.append(start(*arguments))
-        return found[-1]
-
-    monkeypatch.setattr(processes, "_start", _start)
-    return found
 
 
 @pytest.mark.parametrize("workers", [2, 4])

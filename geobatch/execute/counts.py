@@ -1,0 +1,38 @@
+"""How much a run did."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from geobatch.execute.region import RegionResult
+
+
+class Counts(Struct, kw_only=True):
+    """What was done, over all tiles of a run or of one asset."""
+
+    written: int = 0
+    """Tiles whose object the run put."""
+    reused: int = 0
+    """Tiles that were computed and found to be there."""
+    empty: int = 0
+    """Fully masked tiles."""
+    bytes_written: int = 0
+    """Bytes of tile objects put, and of tables."""
+    rows: int = 0
+    """Rows of tables that were read."""
+    bytes_read: int = 0
+    """Source bytes that were read by others than the run's own reader."""
+
+    @property
+    def tiles(self) -> int:
+        """Tiles that were computed."""
+        return self.written + self.reused + self.empty
+
+    def add(self, other: RegionResult | Counts) -> None:
+        """Count what a region put, or what was done of an asset."""
+        self.written += other.written
+        self.reused += other.reused
+        self.empty += other.empty
+        self.bytes_written += other.bytes_written
+        if isinstance(other, Counts):
+            self.bytes_read += other.bytes_read
