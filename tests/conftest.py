@@ -1,4 +1,4 @@
-"""What all tests share: workbenches that can be imported, and the processes that are started."""
+"""What all tests share: workbenches, rasters as real ones are, the processes that are started."""
 
 from __future__ import annotations
 
@@ -11,8 +11,40 @@ import pytest
 
 from geobatch import processes
 
-for folder in ("oracle", "end_to_end", "cli", "workflow", "histories", "export", "spec", "table"):
+for folder in (
+    "oracle", "end_to_end", "cli", "workflow", "histories", "export", "spec", "table", "stand_ins",
+):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
+
+import stand_ins  # noqa: E402 (from one of the folders above)
+
+REAL = stand_ins.real_folder()
+REAL_FILES = sorted(REAL.glob("*.tif")) if REAL else []
+
+
+def real(path: Path) -> Any:
+    """Return a parameter of a test that only `GEOBATCH_REAL_DATA` brings."""
+    return pytest.param(path, id=f"real {path.name}", marks=pytest.mark.real_data)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the rasters and mixers that are made in the likeness of real ones."""
+    return stand_ins.make(tmp_path_factory.mktemp("stand-ins"))
+
+
+@pytest.fixture(scope="session", params=["", *([real(REAL)] if REAL else [])])
+def rasters(request: pytest.FixtureRequest, made: Path) -> Path:
+    """A folder of rasters and mixers: of those that are made, and of the real ones."""
+    path: Path = made / request.param
+    return path
+
+
+@pytest.fixture(params=[*stand_ins.NAMES, stand_ins.PALETTE, *map(real, REAL_FILES)])
+def raster(request: pytest.FixtureRequest, made: Path) -> Path:
+    """A raster: each of those that are made, and each of the real ones."""
+    path: Path = made / request.param
+    return path
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from rasterio.windows import Window
 from geobatch.model.digest import Digest
 from geobatch.raster import identify, probe
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 SIZE: dict[str, Any] = {"height": 40, "width": 36, "count": 2, "dtype": "uint8"}
 TILED: dict[str, Any] = {"tiled": True, "blockxsize": 16, "blockysize": 16}
@@ -227,8 +226,7 @@ def test_sidecars_say_nothing(tmp_path: Path) -> None:
     assert (tags_of(path), header_of(path)) == (before, header)
 
 
-@pytest.mark.parametrize("path", sorted(SHARED.glob("*.tif")), ids=lambda path: path.name)
-def test_real_files_keep_their_hash_where_they_are_copied(path: Path, tmp_path: Path) -> None:
-    copied = tmp_path / path.name
-    shutil.copyfile(path, copied)
-    assert tags_of(copied) == tags_of(path)
+def test_real_files_keep_their_hash_where_they_are_copied(raster: Path, tmp_path: Path) -> None:
+    copied = tmp_path / raster.name
+    shutil.copyfile(raster, copied)
+    assert tags_of(copied) == tags_of(raster)
