@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from geobatch import processes
 
@@ -16,7 +17,13 @@ for folder in (
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
-import stand_ins  # noqa: E402 (from one of the folders above)
+import depth  # noqa: E402 (from the folders above)
+import stand_ins  # noqa: E402
+
+# A busy machine is slow to make examples; that says nothing of the tests.
+settings.register_profile("tests", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("attack", settings.get_profile("tests"), max_examples=300)
+settings.load_profile("attack" if depth.IS_ATTACK else "tests")
 
 REAL = stand_ins.real_folder()
 REAL_FILES = sorted(REAL.glob("*.tif")) if REAL else []
@@ -45,6 +52,14 @@ def raster(request: pytest.FixtureRequest, made: Path) -> Path:
     """A raster: each of those that are made, and each of the real ones."""
     path: Path = made / request.param
     return path
+
+
+@pytest.fixture(
+    params=[pytest.param(False, id=""), pytest.param(True, id="long", marks=pytest.mark.attack)]
+)
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long form of an attack, which `-m attack` runs, or the short one."""
+    return bool(request.param)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from depth import examples
 from export_workbench import Pixels, export
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +67,7 @@ def noise(shape: tuple[int, int], dtype: str, seed: int = 0) -> Pixels:
     return random.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10, 25), deadline=None)
 @given(
     dtype=st.sampled_from(
         ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",

@@ -108,9 +108,12 @@ FUZZED: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("options", FUZZED, ids=str)
 def test_any_damage_that_keeps_the_hash_keeps_the_header(
-    tmp_path: Path, options: dict[str, Any]
+    tmp_path: Path, options: dict[str, Any], is_long: bool
 ) -> None:
-    """Every byte of the directories, and what lies between them, is changed, one at a time."""
+    """Every byte of the directories, and what lies between them, is changed, one at a time.
+
+    The short form changes a fifth of them.
+    """
     path = write(tmp_path / "a.tif", height=20, width=18, **options)
     known, header, content = tags_of(path), header_of(path), path.read_bytes()
     assert known is not None
@@ -124,7 +127,7 @@ def test_any_damage_that_keeps_the_hash_keeps_the_header(
                 )
                 inside.update(range(offset, offset + size))
     same = 0
-    for place in sorted(set(range(len(content))) - inside):
+    for place in sorted(set(range(len(content))) - inside)[:: 1 if is_long else 5]:
         damaged = bytearray(content)
         damaged[place] ^= (0x01, 0x90, 0xFF)[place % 3]
         path.write_bytes(damaged)
