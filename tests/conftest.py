@@ -20,8 +20,8 @@ for folder in (
 import depth  # noqa: E402 (from the folders above)
 import stand_ins  # noqa: E402
 
-# A busy machine is slow to make examples; that says nothing of the tests.
-settings.register_profile("tests", suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is slow; that says nothing of what is tested.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("attack", settings.get_profile("tests"), max_examples=300)
 settings.load_profile("attack" if depth.IS_ATTACK else "tests")
 
