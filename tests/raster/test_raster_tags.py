@@ -134,7 +134,7 @@ def test_any_damage_that_keeps_the_hash_keeps_the_header(
         if tags_of(path) == known:
             same += 1
             assert header_of(path) == header, place
-    assert same > 3
+    assert same > (3 if is_long else 1)
 
 
 def describe(dataset: Any) -> None:
