@@ -1,4 +1,4 @@
-"""What all tests share: workbenches that can be imported, and the processes that are started."""
+"""What all tests share: workbenches, rasters as real ones are, the processes that are started."""
 
 from __future__ import annotations
 
@@ -8,11 +8,58 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from geobatch import processes
 
-for folder in ("oracle", "end_to_end", "cli", "workflow", "histories", "export", "spec", "table"):
+for folder in (
+    "oracle", "end_to_end", "cli", "workflow", "histories", "export", "spec", "table", "stand_ins",
+):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
+
+import depth  # noqa: E402 (from the folders above)
+import stand_ins  # noqa: E402
+
+# A busy machine is slow; that says nothing of what is tested.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("attack", settings.get_profile("tests"), max_examples=300)
+settings.load_profile("attack" if depth.IS_ATTACK else "tests")
+
+REAL = stand_ins.real_folder()
+REAL_FILES = sorted(REAL.glob("*.tif")) if REAL else []
+
+
+def real(path: Path) -> Any:
+    """Return a parameter of a test that only `GEOBATCH_REAL_DATA` brings."""
+    return pytest.param(path, id=f"real {path.name}", marks=pytest.mark.real_data)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the rasters and mixers that are made in the likeness of real ones."""
+    return stand_ins.make(tmp_path_factory.mktemp("stand-ins"))
+
+
+@pytest.fixture(scope="session", params=["", *([real(REAL)] if REAL else [])])
+def rasters(request: pytest.FixtureRequest, made: Path) -> Path:
+    """A folder of rasters and mixers: of those that are made, and of the real ones."""
+    path: Path = made / request.param
+    return path
+
+
+@pytest.fixture(params=[*stand_ins.NAMES, stand_ins.PALETTE, *map(real, REAL_FILES)])
+def raster(request: pytest.FixtureRequest, made: Path) -> Path:
+    """A raster: each of those that are made, and each of the real ones."""
+    path: Path = made / request.param
+    return path
+
+
+@pytest.fixture(
+    params=[pytest.param(False, id=""), pytest.param(True, id="long", marks=pytest.mark.attack)]
+)
+def is_long(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long form of an attack, which `-m attack` runs, or the short one."""
+    return bool(request.param)
 
 
 @pytest.fixture

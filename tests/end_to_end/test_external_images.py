@@ -12,7 +12,7 @@ import rasterio
 import zarr
 from cogs import external, mask, mask_of, overview, record, values, write_cog
 from reference_pyramid import Values
-from workbench import SHARED, Workbench, assert_same, image
+from workbench import Workbench, assert_same, image
 
 import geobatch
 
@@ -98,9 +98,9 @@ def test_overviews_are_shown_as_they_are(tmp_path: Path, is_planar: bool) -> Non
     assert sorted(group.group_keys()) == ["0", "1", "2"]
 
 
-def test_a_real_file(tmp_path: Path) -> None:
+def test_a_real_file(tmp_path: Path, rasters: Path) -> None:
     bench = Workbench(folder=tmp_path)
-    source = SHARED / "cogeo.tif"
+    source = rasters / "cogeo.tif"
     bench.apply(external("real", source))
     group = geobatch.open_store(bench.store).open("real")
     with rasterio.open(source) as file:

@@ -21,7 +21,6 @@ from geobatch.workflow import ApplySummary, apply
 
 X0, Y0, PIXEL = 500_000.0, 5_000_000.0, 10.0
 CRS = "EPSG:32633"
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 Document = dict[str, Any]
 Options = Mapping[str, Any]

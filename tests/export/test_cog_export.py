@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from depth import examples
 from export_workbench import Pixels, export
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.env import GDALVersion
 from shell import geobatch
-from workbench import PIXEL, SHARED, X0, Y0, Workbench, assert_same, image, write_tiff
+from workbench import PIXEL, X0, Y0, Workbench, assert_same, image, write_tiff
 
 HAS_BAND_INTERLEAVE = GDALVersion.runtime().at_least("3.11")
 
@@ -66,7 +67,7 @@ def noise(shape: tuple[int, int], dtype: str, seed: int = 0) -> Pixels:
     return random.integers(limits.min, limits.max, shape, dtype=dtype, endpoint=True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10, 25), deadline=None)
 @given(
     dtype=st.sampled_from(
         ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32",
@@ -240,19 +241,20 @@ def test_what_one_geotiff_cannot_hold_is_refused(tmp_path: Path) -> None:
     assert cog(bench, "a", "--bands", "p")["masks"] == ["nodata"]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real rasters at {SHARED}")
 @pytest.mark.parametrize(
     ("name", "mask"),
     [("RGB.byte.tif", "nodata"), ("RGBA.byte.tif", "alpha"), ("RGBA.uint16.tif", "internal"),
      ("float_raster_with_nodata.tif", "nodata"), ("shade.tif", "nodata"), ("cogeo.tif", "internal"),
      ("world.byte.tif", "none")],
 )  # fmt: skip
-def test_real_files_come_out_as_they_went_in(tmp_path: Path, name: str, mask: str) -> None:
+def test_real_files_come_out_as_they_went_in(
+    tmp_path: Path, rasters: Path, name: str, mask: str
+) -> None:
     bench = Workbench(folder=tmp_path)
-    bench.apply(image("a", SHARED / name, tile=256))
+    bench.apply(image("a", rasters / name, tile=256))
     said = cog(bench, "a")
     assert said["masks"] == [mask]
-    with rasterio.open(SHARED / name) as source, rasterio.open(said["files"][0]) as file:
+    with rasterio.open(rasters / name) as source, rasterio.open(said["files"][0]) as file:
         assert (file.crs, file.transform, file.shape) == (
             source.crs,
             source.transform,

@@ -79,9 +79,10 @@ class History(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=10, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+    max_examples=4, stateful_step_count=14, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
 )  # fmt: skip
+LONG = settings(QUICK, max_examples=10)
 SOAK = settings(
     max_examples=400, stateful_step_count=40, deadline=None, print_blob=True,
     suppress_health_check=list(HealthCheck),
@@ -94,9 +95,9 @@ def mortal() -> Iterator[Mortal]:
         yield made
 
 
-def test_any_history_ends_as_a_clean_rebuild(mortal: Mortal) -> None:
+def test_any_history_ends_as_a_clean_rebuild(mortal: Mortal, is_long: bool) -> None:
     History.mortal = mortal
-    run_state_machine_as_test(History, settings=SOAK if IS_SOAK else QUICK)
+    run_state_machine_as_test(History, settings=SOAK if IS_SOAK else LONG if is_long else QUICK)
 
 
 @pytest.mark.parametrize("name", sorted(EDITS))

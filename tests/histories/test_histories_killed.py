@@ -60,13 +60,14 @@ def arrays(group: zarr.Group) -> dict[str, zarr.Array]:  # type: ignore[type-arg
 
 
 @pytest.mark.parametrize("goes_back", [False, True])
-def test_killed_at_every_operation(world: World, goes_back: bool) -> None:
+def test_killed_at_every_operation(world: World, goes_back: bool, is_long: bool) -> None:
     """The next apply goes on with the new state, or back to the old one."""
     before, published = world.snapshots[0], world.published
     change_everything(world)
     after = world.snapshot()
     pristine = world.store.rename(world.folder / "pristine")
-    for die_at in range(0, MOST, 1 if IS_SOAK else 7):
+    step = 1 if IS_SOAK else 7 if is_long else 37
+    for die_at in range(0, MOST, step):
         world.put_store_back(pristine, published)
         world.roll_back(after, to_old_times=False)
         world.pending = Effect.ANY
@@ -81,9 +82,9 @@ def test_killed_at_every_operation(world: World, goes_back: bool) -> None:
     pytest.fail(f"an apply takes more than {MOST} operations")
 
 
-def test_killed_again_and_again(world: World) -> None:
+def test_killed_again_and_again(world: World, is_long: bool) -> None:
     change_everything(world)
-    for die_at in range(5, MOST, 17):
+    for die_at in range(5, MOST, 17 if is_long else 59):
         # Each life gets a little further than the last, whether or not that one's work is kept.
         if not world.apply_killed(Random(die_at), workers=2, die_at=die_at):
             break
@@ -93,8 +94,10 @@ def test_killed_again_and_again(world: World) -> None:
     assert done.commit is not None
 
 
-def test_a_first_apply_that_is_killed_leaves_a_store_that_works(mortal: Mortal) -> None:
-    for die_at in (*range(0, 12, 2), 20, 40):
+def test_a_first_apply_that_is_killed_leaves_a_store_that_works(
+    mortal: Mortal, is_long: bool
+) -> None:
+    for die_at in (*range(0, 12, 2), 20, 40) if is_long else (1, 4, 20):
         with in_memory() as folder:
             world = World(folder=folder, mortal=mortal, clean={})
             name = world.add_raster(Random(7), ONE_BAND, sizes=(60,))

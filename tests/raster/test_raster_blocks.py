@@ -24,7 +24,6 @@ from geobatch.model.blocks import BlockTable, compare
 from geobatch.raster import gdal_environment, hashing, identify, probe
 from geobatch.raster.environment import FAILURES, open_dataset
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 FEW = settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -358,15 +357,9 @@ def test_any_damage_that_keeps_the_identity_keeps_the_pixels(
     assert same > 50
 
 
-@pytest.mark.parametrize(
-    "name", ["RGB.byte.tif", "RGBA.byte.tif", "RGBA.uint16.tif", "cogeo.tif", "rgb1.tif",
-             "float_raster_with_nodata.tif", "shade.tif", "world.byte.tif"]
-)  # fmt: skip
-def test_real_files_are_tabled(name: str, tmp_path: Path) -> None:
-    if not (SHARED / name).exists():
-        pytest.skip("the real files are not there")
-    path = tmp_path / name
-    shutil.copyfile(SHARED / name, path)
+def test_real_files_are_tabled(raster: Path, tmp_path: Path) -> None:
+    path = tmp_path / raster.name
+    shutil.copyfile(raster, path)
     table, data = table_of(path), path.read_bytes()
     planes = set()
     for (band, row, col), (offset, size) in places(path).items():

@@ -24,7 +24,6 @@ from geobatch.model.asset import DTYPES
 from geobatch.raster import Header, probe
 from geobatch.raster.header import parse_nodata
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 
 
@@ -446,11 +445,9 @@ def test_no_other_way_into_gdal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert probe(link, "link.tif").path == str(source.resolve())
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="shared/data is not here")
-@pytest.mark.parametrize("path", sorted(DATA.glob("*.tif")), ids=lambda path: path.name)
-def test_real_files_as_rasterio_sees_them(path: Path) -> None:
-    header = probe(path, path.name)
-    with rasterio.open(path) as dataset:
+def test_real_files_as_rasterio_sees_them(raster: Path) -> None:
+    header = probe(raster, raster.name)
+    with rasterio.open(raster) as dataset:
         assert (header.count, header.height, header.width) == (dataset.count, *dataset.shape)
         assert header.dtypes == dataset.dtypes
         assert header.transform == tuple(dataset.transform)[:6]
@@ -461,4 +458,4 @@ def test_real_files_as_rasterio_sees_them(path: Path) -> None:
         number = dataset.crs.to_epsg(confidence_threshold=100)
         assert header.crs.code in {f"EPSG:{number}", None}
     masks = {"RGBA.byte.tif": "alpha", "RGBA.uint16.tif": "alpha", "cogeo.tif": "internal"}
-    assert header.mask == masks.get(path.name)
+    assert header.mask == masks.get(raster.name)

@@ -24,7 +24,6 @@ from geobatch.model.asset import DTYPES, Source
 from geobatch.raster import Reader, gdal_environment, identify, probe
 from geobatch.raster.environment import CACHE_BYTES, OPTIONS
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 
 
@@ -108,11 +107,9 @@ def test_pixels_come_back_as_written(
         np.testing.assert_array_equal(found, pixels[[2, 0, 2], 13:44, 5:25])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="shared/data is not here")
-@pytest.mark.parametrize("path", sorted(DATA.glob("*.tif")), ids=lambda path: path.name)
-def test_real_files(path: Path) -> None:
-    of = source(path)
-    with Reader() as reader, rasterio.open(path) as dataset:
+def test_real_files(raster: Path) -> None:
+    of = source(raster)
+    with Reader() as reader, rasterio.open(raster) as dataset:
         found = reader.read(of, indexes=range(dataset.count), **whole(of))
         np.testing.assert_array_equal(found, dataset.read())
         if of.mask is not None:

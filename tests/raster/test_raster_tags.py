@@ -22,7 +22,6 @@ from rasterio.windows import Window
 from geobatch.model.digest import Digest
 from geobatch.raster import identify, probe
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 SIZE: dict[str, Any] = {"height": 40, "width": 36, "count": 2, "dtype": "uint8"}
 TILED: dict[str, Any] = {"tiled": True, "blockxsize": 16, "blockysize": 16}
@@ -109,9 +108,12 @@ FUZZED: tuple[dict[str, Any], ...] = (
 
 @pytest.mark.parametrize("options", FUZZED, ids=str)
 def test_any_damage_that_keeps_the_hash_keeps_the_header(
-    tmp_path: Path, options: dict[str, Any]
+    tmp_path: Path, options: dict[str, Any], is_long: bool
 ) -> None:
-    """Every byte of the directories, and what lies between them, is changed, one at a time."""
+    """Every byte of the directories, and what lies between them, is changed, one at a time.
+
+    The short form changes a fifth of them.
+    """
     path = write(tmp_path / "a.tif", height=20, width=18, **options)
     known, header, content = tags_of(path), header_of(path), path.read_bytes()
     assert known is not None
@@ -125,14 +127,14 @@ def test_any_damage_that_keeps_the_hash_keeps_the_header(
                 )
                 inside.update(range(offset, offset + size))
     same = 0
-    for place in sorted(set(range(len(content))) - inside):
+    for place in sorted(set(range(len(content))) - inside)[:: 1 if is_long else 5]:
         damaged = bytearray(content)
         damaged[place] ^= (0x01, 0x90, 0xFF)[place % 3]
         path.write_bytes(damaged)
         if tags_of(path) == known:
             same += 1
             assert header_of(path) == header, place
-    assert same > 3
+    assert same > (3 if is_long else 1)
 
 
 def describe(dataset: Any) -> None:
@@ -227,8 +229,7 @@ def test_sidecars_say_nothing(tmp_path: Path) -> None:
     assert (tags_of(path), header_of(path)) == (before, header)
 
 
-@pytest.mark.parametrize("path", sorted(SHARED.glob("*.tif")), ids=lambda path: path.name)
-def test_real_files_keep_their_hash_where_they_are_copied(path: Path, tmp_path: Path) -> None:
-    copied = tmp_path / path.name
-    shutil.copyfile(path, copied)
-    assert tags_of(copied) == tags_of(path)
+def test_real_files_keep_their_hash_where_they_are_copied(raster: Path, tmp_path: Path) -> None:
+    copied = tmp_path / raster.name
+    shutil.copyfile(raster, copied)
+    assert tags_of(copied) == tags_of(raster)

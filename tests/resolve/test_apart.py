@@ -25,17 +25,15 @@ from geobatch.resolve.inspect import Inspection, inspect
 from geobatch.resolve.threads import on_threads
 from geobatch.store.cache import SourceCache
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def paths(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("größe")
     made = [
         write_tiff(folder / f"{n}.tif", [np.full((9, 9 + n), n, dtype=np.uint8)], nodata=n)
         for n in range(70)
     ]
-    for path in SHARED.glob("*.tif"):
+    for path in rasters.glob("*.tif"):
         shutil.copy(path, folder / path.name)
         made.append(folder / path.name)
     (folder / "link.tif").symlink_to(made[0])

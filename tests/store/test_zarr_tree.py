@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import zarr
 import zarr_workbench as bench
+from depth import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -183,7 +184,9 @@ VARIANTS: dict[str, Callable[[str], State]] = {
 
 @example(history=[("absent", "below"), ("absent", "absent")], skipped={0})
 @settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(12, 40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     history=st.lists(
@@ -370,7 +373,7 @@ SMALL: dict[str, State] = {
     ],
 )
 def test_killed_at_any_instant_and_run_again_converges(
-    scratch: Path, before: str, after: str
+    scratch: Path, before: str, after: str, is_long: bool
 ) -> None:
     other = state(bench.asset("other", shape=(10, 10), tile=16))
     template = TileStore.create(scratch / "template" / "store")
@@ -397,5 +400,5 @@ def test_killed_at_any_instant_and_run_again_converges(
         assert_shows(store, head)
         store.close()
         shutil.rmtree(place.parent)
-        step += 1
+        step += 1 if is_long else 7
     assert step > 10

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet
 import pytest
 from blake3 import blake3
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from table_workbench import (
@@ -69,7 +70,9 @@ def make(folder: Path, rows: list[Row], cuts: list[int]) -> str:
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(6, 15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rows=tables(), data=st.data())
 def test_any_split_gives_the_same_rows_and_the_same_root(

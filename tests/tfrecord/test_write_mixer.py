@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.tfrecord.write_mixer import java_text, mixer_text
 
-MIXERS = Path(__file__).parents[2].parent / "shared" / "data" / "mixers"
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
@@ -21,9 +20,8 @@ def geobox(crs: Crs, transform: Transform) -> GeoBox:
     return GeoBox(crs=crs, transform=transform, height=1, width=1)
 
 
-@pytest.mark.skipif(not MIXERS.is_dir(), reason=f"no real mixers at {MIXERS}")
-def test_real_mixers_come_out_byte_for_byte() -> None:
-    files = sorted(MIXERS.glob("*.json"))
+def test_real_mixers_come_out_byte_for_byte(rasters: Path) -> None:
+    files = sorted(rasters.glob("mixers/*.json"))
     assert files
     for file in files:
         said = json.loads(file.read_text())
