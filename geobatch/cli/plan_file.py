@@ -108,6 +108,8 @@ def find_plan(name: str | Path) -> SavedPlan | None:
         FormatError: A newer geobatch wrote it, or it is damaged.
     """
     path = Path(name)
+    if not path.is_file():  # what is read from a pipe can be read once
+        return None
     try:
         with path.open("rb") as stream:
             if not stream.read(_HEAD).lstrip().startswith(b"{"):

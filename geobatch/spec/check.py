@@ -19,7 +19,7 @@ from geobatch.spec.manifest import (
     TfrecordManifest,
     TilingManifest,
 )
-from geobatch.spec.names import ASSET_ID
+from geobatch.spec.names import ASSET_ID, without_project
 from geobatch.spec.nouns import (
     BandSpec,
     FeatureSpec,
@@ -35,7 +35,6 @@ from geobatch.spec.nouns import (
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.table import TableManifest
-from geobatch.spec.values import without_project
 
 NOT_EXTERNAL = {
     "tiling": "its tiles are those of the COGs",

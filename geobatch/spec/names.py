@@ -17,3 +17,9 @@ def is_band_id(value: str) -> bool:
     """Return whether a text may name a band."""
     is_name = re.fullmatch(BAND_ID, value) and not value.endswith("\n")
     return bool(is_name) and value not in RESERVED_BANDS
+
+
+def without_project(name: str) -> str:
+    """Return an Earth Engine asset name without its `projects/P/assets/`."""
+    match = re.fullmatch(r"projects/[A-Za-z0-9.:_-]+/assets/(.+)", name, re.DOTALL)
+    return match[1] if match else name

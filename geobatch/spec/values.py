@@ -13,7 +13,14 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.model.asset import Kind, Policy
 from geobatch.spec.hints import did_you_mean, kind_of, show
-from geobatch.spec.names import ASSET_ID, BAND_ID, LONGEST, PROPERTY_KEY, RESERVED_BANDS
+from geobatch.spec.names import (
+    ASSET_ID,
+    BAND_ID,
+    LONGEST,
+    PROPERTY_KEY,
+    RESERVED_BANDS,
+    without_project,
+)
 
 TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?)?",
@@ -180,12 +187,6 @@ def check_asset_id(value: str) -> str:
             hint += f": `{better[:100]}`"
         refuse("asset-id", f"{show(value)} is no asset id", hint)
     return value
-
-
-def without_project(name: str) -> str:
-    """Return an Earth Engine asset name without its `projects/P/assets/`."""
-    match = re.fullmatch(r"projects/[A-Za-z0-9.:_-]+/assets/(.+)", name, re.DOTALL)
-    return match[1] if match else name
 
 
 def _check_name(value: str) -> str:
