@@ -26,6 +26,7 @@ from geobatch.plan import (
     moves,
     needed_records,
     plan,
+    refuse_alike,
     renamed_head,
     renamed_record,
     wanted_bands,
@@ -136,7 +137,7 @@ def plan_upon(
         options: What to cover.
 
     Raises:
-        PlanError: A pattern matches no asset.
+        PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
         CorruptObjectError: A published document is damaged.
     """
     found = replace(found, resolution=located(found.resolution, store=place))
@@ -147,6 +148,7 @@ def plan_upon(
         origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
     seen = found.specs.seen
     places = [*(real_place(path) for path in paths), *seen.linked]
+    published = frozenset(entry.id for entry in base.tree.entries)
     base = renamed_head(base, moved)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
@@ -159,6 +161,7 @@ def plan_upon(
         records = {entry.id: store.record(entry) for entry in (*needed, *again)}
         for name in moved.keys() & records.keys():
             records[name] = renamed_record(records[name], name)
+        refuse_alike(choice.resolution.assets, published=published, records=records)
         wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
         wanted -= choice.replaced_bands
         known = known_bands(cache, wanted, objects=store.objects)

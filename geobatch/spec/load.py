@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import Problem, SpecError
+from geobatch.model.alike import folders
 from geobatch.spec.files import MAX_BYTES, folder_of
 from geobatch.spec.garbage import without_collecting
 from geobatch.spec.hints import show
@@ -84,6 +85,7 @@ def drafts(
     problems += walk.problems
     problems += projects.problems
     problems += _clashes(specs)
+    problems += _alike(specs)
     problems += _claims(specs)
     problems += _doubles(collections)
     if not specs and not problems:
@@ -160,6 +162,23 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
                 message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
                 hint = f"that one is declared at {_place(folder)}; an asset is no folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
+    """Report ids that differ by case alone, themselves or in a folder of theirs."""
+    first: dict[str, tuple[str, ImageSpec]] = {}
+    told: set[tuple[str, str]] = set()
+    for spec in specs:
+        for folder in folders(spec.id):
+            other, known = first.setdefault(folder.casefold(), (folder, spec))
+            if other != folder and (other, folder) not in told:
+                told.add((other, folder))
+                message = (
+                    f"{show(spec.id)} and {show(known.id)} differ by case alone, in"
+                    f" {show(folder)} and {show(other)}: on many disks they are one folder"
+                )
+                hint = f"that one is declared at {_place(known)}"
+                yield problem(spec, ("id",), "duplicate-asset", message, hint)
 
 
 def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:

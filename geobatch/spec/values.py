@@ -202,9 +202,10 @@ def _check_band_id(value: str) -> str:
         if better := re.sub(r"[^A-Za-z0-9_-]+", "_", value)[:100]:
             hint += f": `{better}`"
         refuse("band-id", f"{show(value)} is no band id", hint)
-    if value in RESERVED_BANDS:
+    if value.casefold() in RESERVED_BANDS:
         hint = f"choose another, such as `{value}_band`"
-        refuse("band-id", f"{show(value)} is the name of a coordinate", hint)
+        differs = "" if value in RESERVED_BANDS else ", but for case, which many disks ignore"
+        refuse("band-id", f"{show(value)} is the name of a coordinate{differs}", hint)
     return value
 
 
