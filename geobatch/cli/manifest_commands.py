@@ -127,6 +127,15 @@ def export_manifest(
     )
 
 
+def _is_text(value: str) -> bool:
+    """Return whether a word of the command line was UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @click.group(no_args_is_help=False)
 def new() -> None:
     """Write a new spec."""
@@ -194,6 +203,8 @@ def new_image(
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
     from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
 
+    if not all(_is_text(text) for text in (asset_id, *files)):
+        raise click.BadParameter("an id or a name is not UTF-8, and a spec is")
     flags = UploadFlags(
         asset_id=asset_id,
         files=files,

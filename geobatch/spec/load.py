@@ -62,7 +62,7 @@ def drafts(
     for path in walk.files(paths):
         project = projects.of(folder_of(str(path)))
         try:
-            data = _bytes(path, read)
+            data = bounded_bytes(path, read)
         except OSError as error:
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(file_problem(path, "unreadable-file", message, None))
@@ -129,12 +129,13 @@ def spec_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     return files
 
 
-def _bytes(path: Path, read: set[tuple[int, int]]) -> bytes:
+def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes:
     """Return a file's bytes, one more than allowed at most, and note which file it is."""
     with path.open("rb") as stream:
         status = os.fstat(stream.fileno())
         size = status.st_size
-        read.add((status.st_dev, status.st_ino))
+        if read is not None:
+            read.add((status.st_dev, status.st_ino))
         # A file that can tell its size needs no buffer for the largest; a pipe cannot.
         return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
 
