@@ -26,15 +26,17 @@ from geobatch.plan import (
     moves,
     needed_records,
     plan,
+    refuse_alike,
     renamed_head,
     renamed_record,
     wanted_bands,
 )
 from geobatch.resolve.salvage import salvage
 from geobatch.resolve.tables import table_reader
-from geobatch.spec import SpecSet, load, validate
+from geobatch.spec import Seen, SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
 from geobatch.spec.garbage import without_collecting
+from geobatch.spec.gone import Going, doubt_of_spec, doubts
 from geobatch.spec.known import SpecCache
 from geobatch.spec.lint import mixed_types
 from geobatch.store.band_cache import known_bands
@@ -135,7 +137,7 @@ def plan_upon(
         options: What to cover.
 
     Raises:
-        PlanError: A pattern matches no asset.
+        PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
         CorruptObjectError: A published document is damaged.
     """
     found = replace(found, resolution=located(found.resolution, store=place))
@@ -144,7 +146,9 @@ def plan_upon(
     origins: dict[str, str] = {}
     if store is not None and (moved or options.is_pruning):
         origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
-    places = [real_place(path) for path in paths]
+    seen = found.specs.seen
+    places = [*(real_place(path) for path in paths), *seen.linked]
+    published = frozenset(entry.id for entry in base.tree.entries)
     base = renamed_head(base, moved)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
@@ -157,6 +161,7 @@ def plan_upon(
         records = {entry.id: store.record(entry) for entry in (*needed, *again)}
         for name in moved.keys() & records.keys():
             records[name] = renamed_record(records[name], name)
+        refuse_alike(choice.resolution.assets, published=published, records=records)
         wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
         wanted -= choice.replaced_bands
         known = known_bands(cache, wanted, objects=store.objects)
@@ -188,21 +193,34 @@ def plan_upon(
         blocks=blocks,
         deleted=deleted,
         moved=moved,
-        foreign=_elsewhere(moved.values(), origins, places),
+        foreign=_elsewhere(moved.values(), origins, places, seen),
         max_delete=options.max_delete,
+        unseen=doubts(
+            [_going(change.id, records, origins) for change in deleted],
+            seen,
+            declared=declared,
+            is_meant=options.max_delete is not None,
+        ),
     )
     return Ready(preview=replace(found, plan=made), records=records, known=known)
 
 
 def _elsewhere(
-    old_ids: Iterable[str], origins: Mapping[str, str], places: Collection[str]
+    old_ids: Iterable[str], origins: Mapping[str, str], places: Collection[str], seen: Seen
 ) -> dict[str, str]:
-    """Return the spec files that are there still, were not given, and may declare former ids."""
-    return {
-        old: origins[old]
-        for old in old_ids
-        if old in origins and not is_under(origins[old], places) and Path(origins[old]).exists()
-    }
+    """Return the spec files that were not read and may declare former ids, by those ids."""
+    found: dict[str, str] = {}
+    for old in old_ids:
+        doubt = doubt_of_spec(origins[old], seen) if old in origins else None
+        if doubt and not (doubt.may_be_meant and is_under(origins[old], places)):
+            found[old] = origins[old]
+    return found
+
+
+def _going(asset_id: str, records: Mapping[str, AssetRecord], origins: Mapping[str, str]) -> Going:
+    asset = records[asset_id].asset if asset_id in records else None
+    uris = () if asset is None else tuple(s.uri for t in asset.tilesets for s in t.sources)
+    return Going(id=asset_id, origin=origins[asset_id], uris=uris)
 
 
 def _since(change: AssetChange, store: TileStore) -> AssetChange:

@@ -38,13 +38,16 @@ _CODES: tuple[tuple[type[errors.GeobatchError], Exit], ...] = (
     (errors.InterruptedRunError, Exit.INTERRUPTED),
 )
 
+_OF_SOURCES = ("missing-file", "unreadable-source")
+
 
 def exit_code(error: errors.GeobatchError) -> Exit:
     """Return the exit code of an error.
 
-    Specs in which nothing is wrong but that files are not there are the fault of the sources.
+    Specs in which nothing is wrong but that files are not there, or folders of them cannot be
+    read, are the fault of the sources.
     """
     if isinstance(error, errors.SpecError) and error.problems:
-        is_missing = all(problem.rule == "missing-file" for problem in error.problems)
+        is_missing = all(problem.rule in _OF_SOURCES for problem in error.problems)
         return Exit.SOURCE if is_missing else Exit.ERROR
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.ERROR)

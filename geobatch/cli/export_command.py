@@ -98,7 +98,11 @@ FORMATS = ("tfrecord", "cog", "manifest")
     help='The same as the guide writes them: {"patchDimensions": [256, 256]}.',
 )
 @click.option("--project", metavar="NAME", help="Earth Engine's project, for a manifest.")
-@click.option("--uri-prefix", metavar="gs://...", help="Put before every uri of a manifest.")
+@click.option(
+    "--uri-prefix",
+    metavar="gs://...",
+    help="Where a manifest's local files are, if no `uri_map` says.",
+)
 @click.pass_obj
 def export(
     settings: Settings,

@@ -11,7 +11,7 @@ from geobatch.errors import Problem, SpecError
 from geobatch.spec import spec_files
 from geobatch.spec.files import SCHEME, folder_of
 from geobatch.spec.imported import Imported, import_manifest, spec_of_flags
-from geobatch.spec.load import raise_all
+from geobatch.spec.load import bounded_bytes, raise_all
 from geobatch.spec.project import Project
 from geobatch.spec.projects import Projects
 from geobatch.spec.upload import UploadFlags
@@ -56,7 +56,9 @@ def imported_files(
         target = (folder or Path()) / f"{path.stem}.yaml"
         project = projects.of(folder_of(str(path)))
         try:
-            made = import_manifest(path.read_bytes(), path=str(path), folder=place, project=project)
+            made = import_manifest(
+                bounded_bytes(path), path=str(path), folder=place, project=project
+            )
         except SpecError as error:
             problems += error.problems
             continue

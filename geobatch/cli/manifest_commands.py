@@ -74,29 +74,42 @@ def export_manifest(
         file: Where to write it; None for stdout.
         at: The commit; None for the head.
         project: Earth Engine's project of the asset.
-        uri_prefix: Put before every uri.
+        uri_prefix: Where relative uris start in a bucket.
 
     Raises:
-        click.BadParameter: The project is missing.
-        GeobatchError: There is no such asset.
+        click.BadParameter: The project is missing or no name, or the prefix is no bucket.
+        GeobatchError: There is no such asset, or a manifest cannot say what it is.
     """
     import json  # noqa: PLC0415
+    import re  # noqa: PLC0415
 
     from geobatch.cli.importing import write_new  # noqa: PLC0415
+    from geobatch.cli.manifests import manifest_of  # noqa: PLC0415
+    from geobatch.spec.buckets import BUCKETS  # noqa: PLC0415
     from geobatch.spec.exported import asset_name  # noqa: PLC0415
-    from geobatch.spec.exported import export_manifest as make  # noqa: PLC0415
+    from geobatch.store.origins import place_of  # noqa: PLC0415
 
     name = asset_name(asset, project)
     if name is None:
         raise click.BadParameter(
             f"Earth Engine's name of `{asset}` has a project: give `--project PROJECT`"
         )
+    if project is not None and not re.fullmatch(r"[A-Za-z0-9.:_-]+", project, re.ASCII):
+        raise click.BadParameter(f"`--project {project}` is no name of a project")
+    if uri_prefix and not re.match(f"{BUCKETS}[^/]+", uri_prefix):
+        raise click.BadParameter(f"`--uri-prefix {uri_prefix}`: expected `{BUCKETS}BUCKET/`")
     with reading(settings) as store:
         head = store.head() if at is None else store.at(at)
         entry = head.tree.entry(asset)
         if entry is None:
             raise no_asset(asset, [entry.id for entry in head.tree.entries])
-        made = make(store.record(entry).asset, name=name, uri_prefix=uri_prefix)
+        origin = store.origins(head).get(asset)
+        made = manifest_of(
+            store.record(entry).asset,
+            name=name,
+            uri_prefix=uri_prefix,
+            origin=None if origin is None else Path(place_of(origin, store=settings.store)),
+        )
     for note in made.notes:
         settings.output.note(f"note: {note}")
     text = json.dumps(made.manifest, indent=2, ensure_ascii=False)
@@ -112,6 +125,15 @@ def export_manifest(
         manifest=made.manifest,
         notes=list(made.notes),
     )
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a word of the command line was UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @click.group(no_args_is_help=False)
@@ -181,6 +203,8 @@ def new_image(
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
     from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
 
+    if not all(_is_text(text) for text in (asset_id, *files)):
+        raise click.BadParameter("an id or a name is not UTF-8, and a spec is")
     flags = UploadFlags(
         asset_id=asset_id,
         files=files,

@@ -16,6 +16,7 @@ from geobatch.errors import FormatError, PlanError, StalePlanError
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import Inputs, differences
 from geobatch.model.plan import Options, Plan
+from geobatch.model.plan_document import defect
 from geobatch.model.plan_json import (
     FORMAT_VERSION,
     inputs_from_json,
@@ -105,16 +106,20 @@ def find_plan(name: str | Path) -> SavedPlan | None:
     A plan is a JSON object that has a `format_version` and a `plan_id`.
 
     Raises:
-        FormatError: A newer geobatch wrote it, or it is damaged.
+        FormatError: A newer geobatch wrote it.
+        PlanError: It is damaged.
     """
     path = Path(name)
+    if not path.is_file():  # what is read from a pipe can be read once
+        return None
     try:
         with path.open("rb") as stream:
             if not stream.read(_HEAD).lstrip().startswith(b"{"):
                 return None
             stream.seek(0)
             document = json.load(stream)
-    except (OSError, ValueError):  # whoever reads it as something else will say what is wrong
+    # Whoever reads it as something else will say what is wrong.
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or not document.keys() >= {"format_version", "plan_id"}:
         return None
@@ -128,20 +133,18 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
             f"`{path}` has format version `{version}`, this geobatch knows {FORMAT_VERSION}",
             hint="make the plan and apply it with the same geobatch",
         )
-    try:
-        return SavedPlan(
-            file=path,
-            document=document,
-            plan_id=str(document["plan_id"]),
-            paths=tuple(Path(name) for name in document["paths"]),
-            options=options_from_json(document["options"]),
-            inputs=inputs_from_json(document),
+    if (wrong := defect(document)) is not None:
+        raise PlanError(
+            f"`{path}` is no whole plan: {wrong}", hint="make it again with `geobatch plan -o`"
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FormatError(
-            f"`{path}` is no whole plan: {type(error).__name__} {error}",
-            hint="make it again with `geobatch plan -o`",
-        ) from error
+    return SavedPlan(
+        file=path,
+        document=document,
+        plan_id=document["plan_id"],
+        paths=tuple(Path(name) for name in document["paths"]),
+        options=options_from_json(document["options"]),
+        inputs=inputs_from_json(document),
+    )
 
 
 def approval(saved: SavedPlan) -> Callable[[Preview], None]:

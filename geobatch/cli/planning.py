@@ -77,6 +77,9 @@ def run_plan(
 ) -> Exit:
     """Print a plan, and save it if a file is named."""
     started = time.perf_counter()
+    # A plan takes the place of a file in one step: of a device, it would take that too.
+    if file is not None and (not file.name or (file.exists() and not file.is_file())):
+        raise click.BadParameter(f"`-o {file}` is no regular file; name the file of the plan")
     _refuse_plans(paths, "plan")
     preview = workflow.preview(
         paths,

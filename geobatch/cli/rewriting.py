@@ -10,6 +10,7 @@ from pathlib import Path
 from geobatch.errors import Problem, SpecError
 from geobatch.spec import spec_files
 from geobatch.spec.format import canonical
+from geobatch.spec.load import bounded_bytes
 from geobatch.spec.read import read
 
 
@@ -24,7 +25,7 @@ def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str | None]]
     problems: list[Problem] = []
     for path in spec_files(paths):
         # Bytes, since text mode would hide line endings that need mending.
-        data = path.read_bytes()
+        data = bounded_bytes(path)
         try:
             text = data.decode()
         except UnicodeDecodeError:

@@ -1,5 +1,6 @@
 """The pure comparison of what shall be with what is."""
 
+from geobatch.plan.alike import refuse_alike
 from geobatch.plan.complete import complete
 from geobatch.plan.moves import moves, renamed_head, renamed_record
 from geobatch.plan.planner import (
@@ -13,5 +14,5 @@ from geobatch.plan.selection import choose, deletions, is_under
 
 __all__ = [
     "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "is_under", "moves",
-    "needed_records", "plan", "renamed_head", "renamed_record", "wanted_bands",
+    "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record", "wanted_bands",
 ]  # fmt: skip

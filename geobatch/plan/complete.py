@@ -30,6 +30,7 @@ def complete(
     foreign: Mapping[str, str] = MappingProxyType({}),
     blocks: Blocks = MappingProxyType({}),
     max_delete: str | None = None,
+    unseen: Sequence[str] = (),
 ) -> Plan:
     """Return a plan with all that its choice asks for.
 
@@ -43,6 +44,7 @@ def complete(
         foreign: Spec files that were not given and may declare a former id still, by that id.
         blocks: What is known of sources whose bytes changed.
         max_delete: How much may be deleted.
+        unseen: Why assets that would be deleted may not be gone.
 
     Raises:
         KeyError: A needed record is missing.
@@ -63,7 +65,7 @@ def complete(
         made,
         plan_id=digest_json([made.plan_id, *extra]) if any(extra) else made.plan_id,
         changes=tuple(sorted(changes, key=lambda change: change.id)),
-        refusals=refusals(changes, base=base, max_delete=max_delete),
+        refusals=(*refusals(changes, base=base, max_delete=max_delete), *unseen),
         not_selected=choice.not_selected,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -275,6 +276,11 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
         (at_col - col, at_row - row)
         for (col, row), (at_col, at_row) in zip(corners, placed, strict=True)
     ]
+    if not all(map(math.isfinite, (*starts[0], *starts[-1]))):
+        raise PlanError(
+            f"`{header.uri}` lies too far from the grid of `{reference}` to count pixels",
+            hint="is its `affine_transform` right?",
+        )
     col, row = (round(value) for value in starts[0])
     misses = [max(abs(at_col - col), abs(at_row - row)) for at_col, at_row in starts]
     if max(misses) > OFFSET_TOLERANCE:

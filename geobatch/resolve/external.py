@@ -89,8 +89,9 @@ def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[
     if spec.kind is not Kind.EXTERNAL_IMAGE:
         return None
     name = header.descriptions[index] or f"b{len(taken) + 1}"
-    if not is_band_id(name) or name in taken:
-        what = "that of another" if name in taken else "no name of a band"
+    is_taken = name.casefold() in {other.casefold() for other in taken}
+    if is_taken or not is_band_id(name):
+        what = "that of another, or differs from it by case alone" if is_taken else "no band id"
         message = f"`{header.uri}` calls its band {index + 1} `{name}`, which is {what}"
         hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
         raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))

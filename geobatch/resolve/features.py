@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 from math import isqrt
 
@@ -37,7 +37,7 @@ def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature
     )
 
 
-def free_name(features: Sequence[Feature], index: int, taken: Container[str]) -> str:
+def free_name(features: Sequence[Feature], index: int, taken: Iterable[str]) -> str:
     """Return a name for a band that the spec does not name: its feature's, else `b1`, `b2`, ...
 
     Args:
@@ -45,12 +45,13 @@ def free_name(features: Sequence[Feature], index: int, taken: Container[str]) ->
         index: The band's index in it.
         taken: Names of the bands before it.
     """
+    folded = {name.casefold() for name in taken}
     if features:
         feature, channel = channels_of(features)[index]
         name = feature.name if feature.depth == 1 else f"{feature.name}_{channel + 1}"
-        if name not in taken and is_band_id(name):
+        if name.casefold() not in folded and is_band_id(name):
             return name
-    return next(name for n in count(1) if (name := f"b{n}") not in taken)
+    return next(name for n in count(1) if (name := f"b{n}") not in folded)
 
 
 def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> int:

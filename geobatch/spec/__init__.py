@@ -11,6 +11,7 @@ from geobatch.spec.nouns import (
     Loc,
     MaskBandSpec,
     Positions,
+    Seen,
     SourceSpec,
     SpecSet,
     TableSpec,
@@ -20,6 +21,6 @@ from geobatch.spec.nouns import (
 
 __all__ = [
     "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
-    "Positions", "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec", "TilesetSpec",
-    "expand", "lint", "load", "problem", "spec_files", "validate",
+    "Positions", "Seen", "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec",
+    "TilesetSpec", "expand", "lint", "load", "problem", "spec_files", "validate",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from geobatch.spec.manifest import (
     TfrecordManifest,
     TilingManifest,
 )
-from geobatch.spec.names import ASSET_ID
+from geobatch.spec.names import ASSET_ID, without_project
 from geobatch.spec.nouns import (
     BandSpec,
     FeatureSpec,
@@ -35,7 +35,6 @@ from geobatch.spec.nouns import (
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.table import TableManifest
-from geobatch.spec.values import without_project
 
 NOT_EXTERNAL = {
     "tiling": "its tiles are those of the COGs",
@@ -116,7 +115,7 @@ class Check(Struct, kw_only=True):
         bands = self.manifest.bands
         # An id that was refused already is empty here.
         ids = ((("bands", i, "id"), band.id) for i, band in enumerate(bands) if band.id)
-        self._unique(ids, "band")
+        self._unique(ids, "band", is_folder=True)
         for index, band in enumerate(bands):
             self._tileset(("bands", index), band.tileset_id)
             loc = ("bands", index, "tileset_band_index")
@@ -199,15 +198,23 @@ class Check(Struct, kw_only=True):
             message = f"no tileset {show(name)}"
             self.report((*loc, "tileset_id"), "unknown-tileset", message, hint)
 
-    def _unique(self, ids: Iterable[tuple[Loc, str]], noun: str) -> None:
-        first: dict[str, Loc] = {}
+    def _unique(
+        self, ids: Iterable[tuple[Loc, str]], noun: str, *, is_folder: bool = False
+    ) -> None:
+        """Report names that stand twice; those of folders, also if they differ by case alone."""
+        first: dict[str, tuple[Loc, str]] = {}
         for loc, name in ids:
-            if name in first:
-                line = self.positions.where(first[name])[1]
-                message = f"the {noun} {show(name)} is declared twice"
-                hint = f"it is on line {line} already; choose another id"
-                self.report(loc, f"duplicate-{noun}", message, hint)
-            first.setdefault(name, loc)
+            there, other = first.setdefault(name.casefold() if is_folder else name, (loc, name))
+            if there == loc:
+                continue
+            path, line, _ = self.positions.where(there)
+            message = f"the {noun} {show(name)} is declared twice"
+            if other != name:
+                message = f"the {noun}s {show(other)} and {show(name)} differ by case alone"
+            hint = f"it is on line {line} already; choose another id"
+            if other != name:
+                hint = f"{show(other)} is at {path}:{line}; on many disks they are one folder"
+            self.report(loc, f"duplicate-{noun}", message, hint)
 
     def spec(self) -> ImageSpec:
         """Return the spec; meaningful where no problem was found."""

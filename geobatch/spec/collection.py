@@ -15,12 +15,14 @@ from geobatch.errors import Problem
 from geobatch.spec.check import is_before, problem_at
 from geobatch.spec.files import (
     broken,
+    closed,
     folder_of,
     is_file,
     is_literal,
     matches,
     missing,
     unmatched,
+    unreadable,
     unusable,
 )
 from geobatch.spec.hints import did_you_mean, listed, show
@@ -160,7 +162,9 @@ class Collection(Struct, kw_only=True):
                     self._report(here, "missing-file", *missing(place))
             else:
                 names, links = matches(place.name, place.folder)
-                if links:
+                if folders := unreadable(place.name, place.folder):
+                    self._report(here, "unreadable-source", *closed(place, folders))
+                elif links:
                     self._report(here, "missing-file", *broken(place, links))
                 elif not names:
                     self._report(here, "missing-file", *unmatched(place))

@@ -13,6 +13,7 @@ from geobatch.errors import Problem
 from geobatch.model.asset import Kind
 from geobatch.spec.files import (
     broken,
+    closed,
     folder_of,
     is_file,
     is_literal,
@@ -21,6 +22,7 @@ from geobatch.spec.files import (
     missing,
     split_generation,
     unmatched,
+    unreadable,
     unusable,
 )
 from geobatch.spec.hints import listed, show
@@ -97,13 +99,13 @@ def validate(
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
-    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
         if not _is_there(spec, folders[spec.path]):
             problems += _expand(spec)[1]
     raise_all(problems)
-    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
+    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
 def _is_there(spec: ImageSpec, folder: Path) -> bool:
@@ -161,6 +163,8 @@ def _pinned(
     if len(source.uris) > 1:
         message = f"{len(source.uris)} uris: a source of an external image is one COG"
         problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
+    if not source.uris:  # what stood there was refused already
+        return
     whole = spec.project.place(spec.uri_prefix + source.uris[0], folder)
     name, generation = split_generation(whole.name, whole.folder)
     end = len(whole.name) - len(name)
@@ -221,7 +225,9 @@ def _find(
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
     elif not is_literal(spot.name, spot.folder):
         names, links = matches(spot.name, spot.folder)
-        if links:
+        if folders := unreadable(spot.name, spot.folder):
+            problems.append(problem(spec, loc, "unreadable-source", *closed(spot, folders)))
+        elif links:
             problems.append(problem(spec, loc, "missing-file", *broken(spot, links)))
         elif not names:
             problems.append(problem(spec, loc, "missing-file", *unmatched(spot)))

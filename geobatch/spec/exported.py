@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from geobatch.model.asset import Asset, Band, Codec, MaskSource, Number, Source, Tileset
 from geobatch.model.geobox import GeoBox
+from geobatch.spec.earth_engine import refused_names
 from geobatch.spec.manifest import TilingManifest
 from geobatch.spec.written import TYPE_NAMES
 
@@ -45,7 +46,7 @@ def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exporte
     Args:
         asset: The asset, as published.
         name: Its name in Earth Engine.
-        uri_prefix: Put literally before every uri.
+        uri_prefix: How every uri begins, which is said once.
     """
     bands = [_band(band) for band in asset.bands]
     missing = [_missing(band) for band in asset.bands]
@@ -56,7 +57,7 @@ def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exporte
     members = {
         "name": name,
         "uriPrefix": uri_prefix,
-        "tilesets": [_tileset(asset, tileset) for tileset in asset.tilesets],
+        "tilesets": [_tileset(asset, tileset, len(uri_prefix)) for tileset in asset.tilesets],
         "bands": bands,
         "maskBands": _masks(asset.bands),
         "missingData": common,
@@ -67,10 +68,10 @@ def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exporte
         "memo": asset.memo,
     }
     manifest = {key: value for key, value in members.items() if value not in (None, "", [], {})}
-    return Exported(manifest=manifest, notes=tuple(_notes(asset, uri_prefix)))
+    return Exported(manifest=manifest, notes=tuple(_notes(asset, name)))
 
 
-def _tileset(asset: Asset, tileset: Tileset) -> dict[str, Any]:
+def _tileset(asset: Asset, tileset: Tileset, prefix: int) -> dict[str, Any]:
     plane = asset.grid(tileset.grid).geobox
     members: dict[str, Any] = {"id": tileset.id}
     for band in asset.bands:
@@ -78,12 +79,12 @@ def _tileset(asset: Asset, tileset: Tileset) -> dict[str, Any]:
             members["dataType"] = TYPE_NAMES[band.dtype]
     if tileset.has_own_crs:
         members["crs"] = plane.crs.identity
-    members["sources"] = [_source(source, plane) for source in tileset.sources]
+    members["sources"] = [_source(source, plane, prefix) for source in tileset.sources]
     return members
 
 
-def _source(source: Source, plane: GeoBox) -> dict[str, Any]:
-    members: dict[str, Any] = {"uris": [source.uri]}
+def _source(source: Source, plane: GeoBox, prefix: int) -> dict[str, Any]:
+    members: dict[str, Any] = {"uris": [source.uri[prefix:]]}
     if source.is_placed:
         a, b, _, d, e, _ = plane.transform
         x, y = _corner(source, plane)
@@ -161,18 +162,13 @@ def _footprint(asset: Asset) -> dict[str, Any] | None:
     }
 
 
-def _notes(asset: Asset, uri_prefix: str) -> Sequence[str]:
-    notes = []
-    uris = [source.uri for tileset in asset.tilesets for source in tileset.sources]
-    local = [uri for uri in uris if not (uri_prefix + uri).startswith("gs://")]
-    if local:
-        notes.append(
-            f"Earth Engine reads `gs://` alone, and {len(local)} of {len(uris)} uris are others,"
-            f" such as `{uri_prefix}{local[0]}`; `--uri-prefix gs://BUCKET/` is put before each"
-        )
+def _notes(asset: Asset, name: str) -> Sequence[str]:
+    notes = list(refused_names(asset, name=name))
     wide = sorted({b.dtype.upper() for b in asset.bands if b.dtype in ("int64", "uint64")})
     if wide:
         notes.append(f"Earth Engine has no {' or '.join(wide)}")
+    if asset.is_external:
+        notes.append("it is an external image: `earthengine upload external_image` takes it")
     left = []
     if asset.tile != TilingManifest().tile or asset.codec.chunk:
         left.append("`tiling`")

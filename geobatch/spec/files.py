@@ -63,6 +63,52 @@ def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
     return sorted(files), sorted({name for name in names if is_broken(name, folder)} - files)
 
 
+def unreadable(pattern: str, folder: Path) -> list[str]:
+    """Return the folders that a glob should search and cannot, with the reasons.
+
+    Globbing passes them over, as if they held nothing.
+    """
+    found: dict[str, None] = {}
+    parts = pattern.split("/")
+    for count, part in enumerate(parts):
+        if not GLOB.search(part):
+            continue
+        above = "/".join(parts[:count])
+        if "**" in part:
+            _search(os.path.join(folder, above), found)  # noqa: PTH118
+            break
+        is_one = not GLOB.search(above)
+        for name in [above] if is_one else glob.glob(f"{above}/", root_dir=folder):  # noqa: PTH207
+            _open(os.path.join(folder, name), found)  # noqa: PTH118
+    return list(found)
+
+
+def _search(folder: str, found: dict[str, None]) -> None:
+    """Open a folder and all below it that are not hidden."""
+    _open(folder, found)
+    for parent, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            _open(os.path.join(parent, name), found)  # noqa: PTH118
+
+
+def _open(folder: str, found: dict[str, None]) -> None:
+    try:
+        os.stat(os.path.join(folder, "."))  # noqa: PTH116, PTH118 - names can be looked up in it
+        os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        found[f"`{folder}`: {error.strerror or error}"] = None
+
+
+def closed(place: Place, folders: Sequence[str]) -> tuple[str, str | None]:
+    """Return that folders which a glob should search cannot be read, and a hint."""
+    more = f", and {len(folders) - 1} more" if len(folders) > 1 else ""
+    message = f"{show(place.uri)} cannot be followed into {folders[0]}{more}"
+    return (message, "make the folder readable, or name those that count")
+
+
 def is_remote(uri: str) -> bool:
     """Return whether a uri names an object on a server that is read by byte ranges."""
     return uri.lower().startswith(("http://", "https://"))

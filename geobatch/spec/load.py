@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.errors import Problem, SpecError
+from geobatch.model.alike import folders
 from geobatch.spec.files import MAX_BYTES, folder_of
 from geobatch.spec.garbage import without_collecting
 from geobatch.spec.hints import show
 from geobatch.spec.known import Known, SpecCache
-from geobatch.spec.nouns import ImageSpec, SpecSet
-from geobatch.spec.project import PROJECT_FILE
+from geobatch.spec.nouns import ImageSpec, Seen, SpecSet
 from geobatch.spec.projects import Projects
+from geobatch.spec.walk import SUFFIXES, Walk, file_problem
 
 if TYPE_CHECKING:
     from geobatch.spec.drafting import Drafting
-
-SUFFIXES = (".yaml", ".yml", ".json")
-_OTHERS = frozenset({"geobatch.json", "zarr.json"})
-"""Documents of a store and of a Zarr tree: what lies beside or below them is no spec."""
-_MIXER_KEYS = (b'"patchDimensions"', b'"patchesPerRow"', b'"totalPatches"')
-_MIXER_BYTES = 64 << 10
 
 
 def load(
@@ -32,9 +26,9 @@ def load(
 ) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
-    Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`; names that begin with
-    a dot are passed over, and so are project files, stores, Zarr trees, and mixers of TFRecord
-    exports. Sources are not looked at: `validate` does that too.
+    Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`, and links to folders
+    are followed; names that begin with a dot are passed over, and so are project files, stores,
+    Zarr trees, and mixers of TFRecord exports. Sources are not looked at: `validate` does that too.
 
     Args:
         paths: Files or folders; messages name them as they are given.
@@ -44,29 +38,34 @@ def load(
     Raises:
         SpecError: Something is wrong, or nothing is declared; carries every problem.
     """
-    specs, problems = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     raise_all(problems)
-    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)))
+    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
 @without_collecting()
 def drafts(
     paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
-) -> tuple[list[ImageSpec], list[Problem]]:
-    """Return every spec as far as it can be known, and every problem; arguments are `load`'s."""
+) -> tuple[list[ImageSpec], list[Problem], Seen]:
+    """Return every spec as far as it can be known, every problem, and what was read.
+
+    Arguments are `load`'s.
+    """
     known = Known(cache)
     projects = Projects(keeps_prefix=keep_project_prefix, known=known)
     drafting: Drafting | None = None
     specs: list[ImageSpec] = []
     collections: list[ImageSpec] = []
     problems: list[Problem] = []
-    for path in _files(paths, problems):
+    walk = Walk()
+    read: set[tuple[int, int]] = set()
+    for path in walk.files(paths):
         project = projects.of(folder_of(str(path)))
         try:
-            data = _bytes(path)
+            data = bounded_bytes(path, read)
         except OSError as error:
             message = f"cannot read the file: {error.strerror or error}"
-            problems.append(_file_problem(path, "unreadable-file", message, None))
+            problems.append(file_problem(path, "unreadable-file", message, None))
             continue
         remembered = known.specs(str(path), data, project)
         if remembered is not None:
@@ -83,16 +82,24 @@ def drafts(
         problems += made.problems
         if made.is_plain:
             known.learn_specs(str(path), data, made.specs, project)
+    problems += walk.problems
     problems += projects.problems
     problems += _clashes(specs)
+    problems += _alike(specs)
     problems += _claims(specs)
     problems += _doubles(collections)
     if not specs and not problems:
         where = Path(paths[0]) if paths else Path()
         message = f"no asset is declared: no {', '.join(SUFFIXES)} file here"
         hint = "name a spec file, or a folder that holds one"
-        problems.append(_file_problem(where, "empty-set", message, hint))
-    return specs, problems
+        problems.append(file_problem(where, "empty-set", message, hint))
+    seen = Seen(
+        files=frozenset(read),
+        linked=tuple(walk.linked),
+        broken=tuple(walk.broken),
+        collections=tuple(collections),
+    )
+    return specs, problems, seen
 
 
 def raise_all(problems: Iterable[Problem]) -> None:
@@ -116,82 +123,21 @@ def spec_files(paths: Sequence[Path]) -> tuple[Path, ...]:
     Raises:
         SpecError: A path does not exist.
     """
-    problems: list[Problem] = []
-    files = tuple(_files(paths, problems))
-    raise_all(problems)
+    walk = Walk()
+    files = tuple(walk.files(paths))
+    raise_all(walk.problems)
     return files
 
 
-def _files(paths: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
-    seen: set[str] = set()
-    folders: dict[str, str] = {}
-    for path in map(Path, paths):
-        if not os.path.lexists(path):
-            hint = "name a spec file or a folder of them"
-            problems.append(_file_problem(path, "missing-spec", "no such file or folder", hint))
-            continue
-        for file in sorted(_walk(path, problems)) if path.is_dir() else [str(path)]:
-            real = _real(file, folders)
-            if real not in seen and os.path.basename(file) != PROJECT_FILE:  # noqa: PTH119
-                seen.add(real)
-                yield Path(file)
-
-
-def _bytes(path: Path) -> bytes:
-    """Return a file's bytes, one more than allowed at most."""
+def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes:
+    """Return a file's bytes, one more than allowed at most, and note which file it is."""
     with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
+        status = os.fstat(stream.fileno())
+        size = status.st_size
+        if read is not None:
+            read.add((status.st_dev, status.st_ino))
         # A file that can tell its size needs no buffer for the largest; a pipe cannot.
         return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
-
-
-def _real(file: str, folders: dict[str, str]) -> str:
-    """Return the real path of a file; links in its folder's path are followed once per folder."""
-    if os.path.islink(file):  # noqa: PTH114 - by the thousand, here and below
-        return os.path.realpath(file)
-    folder, name = os.path.split(file)
-    if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
-    return os.path.join(folders[folder], name)  # noqa: PTH118
-
-
-def _walk(folder: Path, problems: list[Problem]) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        place = Path(error.filename)
-        message = f"cannot read the folder: {error.strerror or error}"
-        problems.append(_file_problem(place, "unreadable-file", message, None))
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        if not _OTHERS.isdisjoint(names):
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = os.path.join(parent, name)  # noqa: PTH118
-            is_named_so = name.lower().endswith(SUFFIXES) and not name.startswith(".")
-            if is_named_so and not _is_stream(path) and not _is_mixer(path):
-                yield path
-
-
-def _is_stream(path: str) -> bool:
-    """Return whether a path is what reading would wait at: a pipe, a socket or a device."""
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - likewise
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _is_mixer(path: str) -> bool:
-    """Return whether a file is the mixer of an export, which lies where the specs lie at times."""
-    if not path.lower().endswith(".json"):
-        return False
-    try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - likewise
-            data = stream.read(_MIXER_BYTES + 1)
-    except OSError:
-        return False
-    return len(data) <= _MIXER_BYTES and all(key in data for key in _MIXER_KEYS)
 
 
 def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
@@ -217,6 +163,23 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
                 message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
                 hint = f"that one is declared at {_place(folder)}; an asset is no folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
+    """Report ids that differ by case alone, themselves or in a folder of theirs."""
+    first: dict[str, tuple[str, ImageSpec]] = {}
+    told: set[tuple[str, str]] = set()
+    for spec in specs:
+        for folder in folders(spec.id):
+            other, known = first.setdefault(folder.casefold(), (folder, spec))
+            if other != folder and (other, folder) not in told:
+                told.add((other, folder))
+                message = (
+                    f"{show(spec.id)} and {show(known.id)} differ by case alone, in"
+                    f" {show(folder)} and {show(other)}: on many disks they are one folder"
+                )
+                hint = f"that one is declared at {_place(known)}"
+                yield problem(spec, ("id",), "duplicate-asset", message, hint)
 
 
 def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
@@ -279,7 +242,3 @@ def problem(
 def _place(spec: ImageSpec) -> str:
     found = problem(spec, ("id",), "", "")
     return f"{found.path}:{found.line}:{found.column}"
-
-
-def _file_problem(path: Path, rule: str, message: str, hint: str | None) -> Problem:
-    return Problem(path=str(path), line=1, column=1, rule=rule, message=message, hint=hint)

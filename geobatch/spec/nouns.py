@@ -209,11 +209,26 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
         return self.positions.where(loc)
 
 
+class Seen(Struct, frozen=True, kw_only=True):
+    """What a load read: what it did not read is not known to be gone."""
+
+    files: frozenset[tuple[int, int]] = frozenset()
+    """(device, inode) of each spec file."""
+    linked: tuple[str, ...] = ()
+    """Real paths of the folders that links in the given folders lead to."""
+    broken: tuple[str, ...] = ()
+    """Links in the given folders that lead nowhere."""
+    collections: tuple[ImageSpec, ...] = ()
+    """Bear the ids and the places of collections."""
+
+
 class SpecSet(Struct, frozen=True, kw_only=True):
     """Every asset that the given files declare."""
 
     specs: tuple[ImageSpec, ...]
     """Sorted by id."""
+    seen: Seen = Seen()
+    """What was read to know that."""
 
     @property
     def claims(self) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -28,7 +30,8 @@ class Projects(Struct, kw_only=True):
         """Return what holds for specs in an absolute folder."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
-            if os.path.isfile(file):  # noqa: PTH113 - a folder that may not be searched holds none
+            # What is there and no file may say much: it is not passed over.
+            if os.path.lexists(file):
                 said = self._read(file)
                 self._found[folder] = replace(
                     said,
@@ -44,7 +47,7 @@ class Projects(Struct, kw_only=True):
     def _read(self, file: Path) -> Project:
         path = os.path.relpath(file)
         try:
-            data = file.read_bytes()
+            data = _bytes(file)
         except OSError as error:
             message = f"cannot read the file: {error.strerror}"
             self.problems.append(
@@ -62,3 +65,9 @@ class Projects(Struct, kw_only=True):
         if not problems:
             self.known.learn_project(str(file), data, made)
         return made
+
+
+def _bytes(file: Path) -> bytes:
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return file.read_bytes()

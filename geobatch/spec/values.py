@@ -13,7 +13,14 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.model.asset import Kind, Policy
 from geobatch.spec.hints import did_you_mean, kind_of, show
-from geobatch.spec.names import ASSET_ID, BAND_ID, LONGEST, PROPERTY_KEY, RESERVED_BANDS
+from geobatch.spec.names import (
+    ASSET_ID,
+    BAND_ID,
+    LONGEST,
+    PROPERTY_KEY,
+    RESERVED_BANDS,
+    without_project,
+)
 
 TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})?)?",
@@ -182,12 +189,6 @@ def check_asset_id(value: str) -> str:
     return value
 
 
-def without_project(name: str) -> str:
-    """Return an Earth Engine asset name without its `projects/P/assets/`."""
-    match = re.fullmatch(r"projects/[A-Za-z0-9.:_-]+/assets/(.+)", name, re.DOTALL)
-    return match[1] if match else name
-
-
 def _check_name(value: str) -> str:
     check_asset_id(without_project(value))
     return value
@@ -201,9 +202,10 @@ def _check_band_id(value: str) -> str:
         if better := re.sub(r"[^A-Za-z0-9_-]+", "_", value)[:100]:
             hint += f": `{better}`"
         refuse("band-id", f"{show(value)} is no band id", hint)
-    if value in RESERVED_BANDS:
+    if value.casefold() in RESERVED_BANDS:
         hint = f"choose another, such as `{value}_band`"
-        refuse("band-id", f"{show(value)} is the name of a coordinate", hint)
+        differs = "" if value in RESERVED_BANDS else ", but for case, which many disks ignore"
+        refuse("band-id", f"{show(value)} is the name of a coordinate{differs}", hint)
     return value
 
 

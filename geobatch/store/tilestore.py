@@ -20,6 +20,7 @@ from geobatch.errors import (
     NotFoundError,
     StoreError,
 )
+from geobatch.model.alike import first_alike
 from geobatch.model.digest import ALGORITHM, Digest, canonical_json
 from geobatch.model.fingerprint import asset_fingerprint
 from geobatch.model.record import AssetRecord, Commit, Head, Tree, TreeEntry
@@ -350,3 +351,10 @@ def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | N
                 "since this run began; nothing was published",
                 hint="run the command again: finished work is kept",
             )
+    new = [name for name, entry in sorted(changes.items()) if entry is not None]
+    if (found := first_alike((name for name in new if name not in before), after)) is not None:
+        raise ConflictError(
+            f"asset `{found[0]}` differs by case alone from `{found[2]}`, which was published since"
+            " this run began; nothing was published",
+            hint="choose another id: on many disks they are one folder",
+        )

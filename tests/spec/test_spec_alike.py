@@ -85,13 +85,13 @@ def test_together_is_as_alone(texts: list[str], tmp_path_factory: pytest.TempPat
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text)
     alone = [drafts([path]) for path in paths]
-    specs, problems = drafts(paths)
-    expected = [spec for found, _ in alone for spec in found]
+    specs, problems, _ = drafts(paths)
+    expected = [spec for found, _, _ in alone for spec in found]
     # `repr` tells 1 from 1.0 and -0 from 0; places are not compared by `==`.
     assert [repr(spec) for spec in specs] == [repr(spec) for spec in expected]
     assert [spec.positions for spec in specs] == [spec.positions for spec in expected]
     between = {"duplicate-asset", "asset-in-asset"}
-    wrong = [problem for _, found in alone for problem in found]
+    wrong = [problem for _, found, _ in alone for problem in found]
     assert sorted(one for one in problems if one.rule not in between) == sorted(wrong)
 
 

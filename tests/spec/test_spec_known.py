@@ -59,9 +59,9 @@ def test_recalled_is_as_read(
     for number, text in enumerate(parts):
         (folder / f"{number}.yaml").write_text(text)
     cache = SourceCache.memory()
-    specs, problems = drafts([folder])
-    first, _ = drafts([folder], cache=cache)
-    again, problems_again = drafts([folder], cache=cache)
+    specs, problems, _ = drafts([folder])
+    first, _, _ = drafts([folder], cache=cache)
+    again, problems_again, _ = drafts([folder], cache=cache)
     assert shown(again) == shown(first) == shown(specs)
     assert problems_again == problems
 

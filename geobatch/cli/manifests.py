@@ -1,0 +1,95 @@
+"""Published assets to Earth Engine manifests: where their files are in a bucket, and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from geobatch.errors import ExportError
+from geobatch.model.asset import Asset
+from geobatch.spec.buckets import BUCKETS, bucket_uris
+from geobatch.spec.exported import Exported, export_manifest
+from geobatch.spec.exported_table import export_table
+from geobatch.spec.hints import listed
+from geobatch.spec.load import raise_all
+from geobatch.spec.projects import Projects
+
+_MIXER = ".json"
+
+
+def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None) -> Exported:
+    """Return the manifest of a published asset.
+
+    Args:
+        asset: The asset.
+        name: Its name in Earth Engine.
+        uri_prefix: Where relative uris start in a bucket; empty where they stay as they are.
+        origin: Absolute path of the spec file that published it; None where it is not known.
+
+    Raises:
+        ExportError: A manifest cannot say where the files are.
+        SpecError: The project file is wrong.
+    """
+    uris = _uris(asset)
+    if mixers := [uri for uri in uris if asset.table is None and uri.lower().endswith(_MIXER)]:
+        raise ExportError(
+            f"`{asset.id}` is made of TFRecord, and which shards {listed(mixers)} places is not"
+            " recorded",
+            hint="write the manifest by hand: `uris` are the shards and the mixer",
+        )
+    folder = Path.cwd() if origin is None else origin.parent
+    projects = Projects()
+    project = projects.of(folder)
+    raise_all(projects.problems)
+    found, left = bucket_uris(uris, project=project, folder=folder, prefix=uri_prefix)
+    if left and uri_prefix:
+        where = project.path or "geobatch.yaml"
+        raise ExportError(
+            f"{len(left)} of {len(uris)} uris of `{asset.id}` cannot be said with `{BUCKETS}`:"
+            f" {listed(left)}",
+            hint=f"map the folder to a bucket in `{where}` beside or above the spec:"
+            f' `uri_map: {{"{uri_prefix.rstrip("/")}/": data/}}`',
+        )
+    every = [found.get(uri, uri) for uri in uris]
+    is_shared = bool(uri_prefix) and all(uri.startswith(uri_prefix) for uri in every)
+    prefix = uri_prefix if is_shared else ""
+    mapped = _with_uris(asset, found)
+    if mapped.table is not None:
+        made = export_table(mapped, mapped.table, name=name, uri_prefix=prefix)
+    else:
+        made = export_manifest(mapped, name=name, uri_prefix=prefix)
+    return replace(made, notes=(*_local(left, uris), *made.notes))
+
+
+def _local(left: Sequence[str], uris: Sequence[str]) -> list[str]:
+    if not left:
+        return []
+    note = (
+        f"Earth Engine reads `gs://` alone, and {len(left)} of {len(uris)} uris are others, such as"
+        f" `{left[0]}`; `--uri-prefix gs://BUCKET/`, or a `uri_map`, says where they are"
+    )
+    return [note]
+
+
+def _uris(asset: Asset) -> list[str]:
+    if asset.table is not None:
+        return [source.uri for source in asset.table.sources]
+    return [source.uri for tileset in asset.tilesets for source in tileset.sources]
+
+
+def _with_uris(asset: Asset, found: Mapping[str, str]) -> Asset:
+    if asset.table is not None:
+        sources = (replace(s, uri=found.get(s.uri, s.uri)) for s in asset.table.sources)
+        return replace(asset, table=replace(asset.table, sources=tuple(sources)))
+    return replace(
+        asset,
+        tilesets=tuple(
+            replace(
+                tileset,
+                sources=tuple(replace(s, uri=found.get(s.uri, s.uri)) for s in tileset.sources),
+            )
+            for tileset in asset.tilesets
+        ),
+    )

@@ -1,0 +1,154 @@
+"""What a saved plan must hold for it to be shown, and to be compared with another.
+
+Members that are not named here may stand beside them: minor versions of the format add some.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Action = Literal["create", "update", "rename", "delete", "keep", "blocked"]
+
+
+class ReasonDocument(Struct):
+    """Why something happens."""
+
+    code: str
+    path: str
+    detail: str
+
+
+class RiskDocument(Struct):
+    """What to look at twice."""
+
+    code: str
+    path: str
+
+
+class TilesDocument(Struct):
+    """Counts of tiles."""
+
+    compute: Count
+    total: Count
+    add: Count
+    change: int
+    remove: Count
+    unchanged: int
+    by_level: list[Count]
+
+
+class BytesDocument(Struct):
+    """Estimates of bytes."""
+
+    read: Count
+    write_max: Count
+
+
+class RowsDocument(Struct):
+    """What happens to the rows of a table."""
+
+    is_read: bool
+    rows: Count | None
+
+
+class ChangeDocument(Struct):
+    """What happens to an asset."""
+
+    id: str
+    actions: Annotated[list[Action], Meta(min_length=1)]
+    reasons: list[ReasonDocument]
+    tiles: TilesDocument
+    bytes: BytesDocument
+    risks: list[RiskDocument]
+    previous_id: str = ""
+    blocked: str = ""
+    is_level_0_kept: bool = False
+    table: RowsDocument | None = None
+
+
+class LookedDocument(Struct):
+    """How many sources were read."""
+
+    hashed: Count
+    by_stat: Count
+
+
+class SummaryDocument(Struct):
+    """Counts of assets."""
+
+    create: Count
+    update: Count
+    rename: Count
+    delete: Count
+    blocked: Count
+    unchanged: Count
+    not_selected: Count
+
+
+class AssetDocument(Struct):
+    """An asset that the plan was made of."""
+
+    id: str
+    path: str
+    spec: str
+    fingerprint: str
+
+
+class SourceDocument(Struct):
+    """A source that the plan was made of."""
+
+    asset: str
+    uri: str
+    digest: str
+    size: Count | None
+
+
+class ToolDocument(Struct):
+    """What made the plan."""
+
+    version: str
+
+
+class OptionsDocument(Struct):
+    """What the plan was to cover."""
+
+    select: list[str]
+    replace: list[str]
+    prune: bool
+    max_delete: Annotated[str, Meta(pattern="^[0-9]{1,9}%?$")] | None
+    keep_project_prefix: bool = False
+
+
+class PlanDocument(Struct):
+    """A whole saved plan."""
+
+    format_version: str
+    plan_id: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    store_id: str | None
+    base_commit: str | None
+    changes: bool
+    looked_at: LookedDocument
+    asset_changes: list[ChangeDocument]
+    refusals: list[str]
+    summary: SummaryDocument
+    tool: ToolDocument
+    assets: list[AssetDocument]
+    deleted: list[str]
+    sources: list[SourceDocument]
+    options: OptionsDocument
+    paths: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
+
+
+def defect(document: Any) -> str | None:
+    """Return what is wrong with a document as a saved plan, and where; None if it is whole."""
+    try:
+        msgspec.convert(document, PlanDocument)
+    except msgspec.ValidationError as error:
+        return str(error)
+    except UnicodeEncodeError:
+        return "half of a surrogate pair is not text"
+    return None

@@ -1,0 +1,52 @@
+"""Refuses new names that differ from published ones by case alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from geobatch.errors import PlanError
+from geobatch.model.alike import first_alike
+from geobatch.model.asset import Asset
+from geobatch.model.record import AssetRecord
+
+
+def refuse_alike(
+    assets: Collection[Asset], *, published: Collection[str], records: Mapping[str, AssetRecord]
+) -> None:
+    """Refuse assets and bands whose names differ from published ones by case alone.
+
+    What is published already under its exact name may stay beside another, so that a store that
+    holds both can be mended.
+
+    Args:
+        assets: The assets as they shall be.
+        published: Ids of the published assets, renamed ones under their former ids.
+        records: Published assets that change.
+
+    Raises:
+        PlanError: There is such a name.
+    """
+    if (found := first_alike((asset.id for asset in assets), published)) is not None:
+        name, folder, other = found
+        raise PlanError(
+            f"`{name}` and the published `{other}` differ by case alone, in `{folder}`: on many"
+            " disks they are one folder",
+            hint=f"choose another id; or let `{other}` go first, by `--prune` or by"
+            f" `moved_from: {other}` under a third id, in an apply of its own",
+        )
+    for asset in assets:
+        if asset.id in records:
+            _refuse_bands(asset, records[asset.id].asset)
+
+
+def _refuse_bands(asset: Asset, before: Asset) -> None:
+    old = {band.id for band in before.bands}
+    known = {name.casefold(): name for name in old}
+    for band in asset.bands:
+        other = known.get(band.id.casefold())
+        if other is not None and band.id not in old:
+            raise PlanError(
+                f"the band `{band.id}` of `{asset.id}` and the published band `{other}` differ by"
+                " case alone: on many disks they are one folder",
+                hint=f"call it `{other}`; or give it a third name first, in an apply of its own",
+            )
