@@ -90,8 +90,8 @@ class SourceManifest(Part):
 
     uris: Annotated[list[Text], Field(min_length=1)] = []
     """One path, relative to the spec file, and its `.tfw` and `.prj` if there are any; a glob gives
-    one source per file, sorted by name. Or the TFRecord shards of one export, in order, and its
-    mixer."""
+    one source per file, sorted by name with digits as numbers. Or the TFRecord shards of one
+    export, in order, and its mixer."""
     affine_transform: AffineManifest | None = None
     """Placement, for a file that does not tell its own."""
     dimensions: DimensionsManifest | None = None
