@@ -357,6 +357,7 @@ def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
                 name=feature.name,
                 dtype=feature.data_type,
                 is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
+                depth=feature.depth,
             )
             for feature in tfrecord.features
         ),

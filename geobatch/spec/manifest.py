@@ -109,6 +109,9 @@ class FeatureManifest(Part):
     """Pixel type, where that of the tileset's features shall not hold."""
     axis_order: Literal["CHW", "HWC"] | None = None
     """Of several values per pixel: band by band (CHW), or pixel by pixel (HWC)."""
+    depth: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    """Values per pixel, each a band; needed where the length of the feature can be read in two
+    ways, one with the margin and one without."""
 
     @model_validator(mode="before")
     @classmethod

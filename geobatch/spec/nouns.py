@@ -36,6 +36,8 @@ class FeatureSpec(Struct, frozen=True, kw_only=True):
     """Numpy name of the pixel type; None to follow the tileset."""
     is_channels_last: bool | None = None
     """Whether the values of a pixel stand together; None for one value per pixel."""
+    depth: int | None = None
+    """Values per pixel; None for as many as the length of the feature tells."""
 
 
 class TfrecordSpec(Struct, frozen=True, kw_only=True):

@@ -160,6 +160,7 @@ def _feature(feature: FeatureSpec) -> Any:
     members = _without_defaults(
         data_type=feature.dtype and TYPE_NAMES[feature.dtype],
         axis_order=orders[feature.is_channels_last],
+        depth=feature.depth,
     )
     return {"name": feature.name, **members} if members else feature.name
 
