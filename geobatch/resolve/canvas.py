@@ -202,15 +202,12 @@ def _check_gap(canvas: Canvas, *, is_declared: bool) -> None:
 def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> GeoBox:
     placed_by = transform or header.transform
     if placed_by is None:
-        raise SourceError(
-            f"`{header.uri}`: the file does not say where its pixels are",
-            hint="give `affine_transform` in the spec",
-        )
+        why = header.transform_fault or "the file does not say where its pixels are"
+        raise SourceError(f"`{header.uri}`: {why}", hint="give `affine_transform` in the spec")
     system = crs or header.crs
     if system is None:
-        raise SourceError(
-            f"`{header.uri}`: the file has no CRS", hint="give `crs` to the tileset in the spec"
-        )
+        why = header.crs_fault or "the file has no CRS"
+        raise SourceError(f"`{header.uri}`: {why}", hint="give `crs` to the tileset in the spec")
     return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
 
 

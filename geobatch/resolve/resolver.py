@@ -88,14 +88,22 @@ class ImageResolver:
         number = self.numbers[tileset]
         if number not in self.headers:
             found = zip(self.files[number], self.found[number], strict=True)
-            self.headers[number] = [self._header(file, one.header) for file, one in found]
+            self.headers[number] = [self._header(number, file, one.header) for file, one in found]
         return self.headers[number]
 
-    def _header(self, file: SourceFile, header: Header) -> Header:
+    def _header(self, number: int, file: SourceFile, header: Header) -> Header:
         if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
-        is_alone = file.world is None and file.projection is None
-        return header if is_alone else complete(header, file, self.read_crs)
+        if file.world is None and file.projection is None:
+            return header
+        tileset = self.spec.tilesets[number]
+        return complete(
+            header,
+            file,
+            self.read_crs,
+            has_transform=tileset.sources[file.source].affine_transform is not None,
+            has_crs=tileset.crs is not None,
+        )
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
         records = self.found[self.numbers[tileset]][0].records

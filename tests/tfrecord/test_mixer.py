@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from geobatch.errors import SourceError
-from geobatch.tfrecord.mixer import parse_mixer
+from geobatch.tfrecord.mixer import mixer_crs, mixer_transform, parse_mixer
 
 MIXERS = Path(__file__).parents[2].parent / "shared" / "data" / "mixers"
 GOOD: dict[str, Any] = {
@@ -21,28 +21,35 @@ GOOD: dict[str, Any] = {
 }
 
 
+def read_all(text: str, uri: str) -> None:
+    for read in (parse_mixer, mixer_crs, mixer_transform):
+        read(text, uri)
+
+
 @pytest.mark.skipif(not MIXERS.exists(), reason="the real mixers are not beside the clone")
 def test_real_mixers_are_read() -> None:
-    sif = parse_mixer((MIXERS / "sif_south_america-mixer.json").read_text(), "m")
-    assert (sif.crs, sif.patch, sif.shape) == ("EPSG:4326", (256, 256), (5, 3))
-    assert sif.transform[:3] == (0.050000000000004256, 0.0, -105.00000000000894)
-    italy = parse_mixer((MIXERS / "predict_italy-mixer.json").read_text(), "m")
+    text = (MIXERS / "sif_south_america-mixer.json").read_text()
+    sif = parse_mixer(text, "m")
+    assert (mixer_crs(text, "m"), sif.patch, sif.shape) == ("EPSG:4326", (256, 256), (5, 3))
+    assert mixer_transform(text, "m")[:3] == (0.050000000000004256, 0.0, -105.00000000000894)
+    text = (MIXERS / "predict_italy-mixer.json").read_text()
+    italy = parse_mixer(text, "m")
     assert (italy.size, italy.total) == ((512, 1280), 10)
-    assert italy.transform[0] == 8.983152841195215e-4  # written with Java's exponent
+    assert mixer_transform(text, "m")[0] == 8.983152841195215e-4  # written with Java's exponent
 
 
 def test_width_comes_before_height() -> None:
     mixer = parse_mixer(json.dumps(GOOD), "m")
     assert mixer.patch == (16, 32)
     assert mixer.size == (5 * 16, 3 * 32)
-    assert mixer.transform == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
+    assert mixer_transform(json.dumps(GOOD), "m") == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
 
 
 def test_a_crs_may_be_wkt_and_other_keys_are_passed_over() -> None:
     found = copy.deepcopy(GOOD)
     found["projection"]["wkt"] = found["projection"].pop("crs")
     found["note"] = {"kernel": 1}
-    assert parse_mixer(json.dumps(found), "m").crs == "EPSG:4326"
+    assert mixer_crs(json.dumps(found), "m") == "EPSG:4326"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +81,7 @@ def test_a_wrong_value_is_named(path: list[str], value: Any, words: str) -> None
     else:
         place[path[-1]] = value
     with pytest.raises(SourceError, match=r"^`preds/m.json`: ") as caught:
-        parse_mixer(json.dumps(found), "preds/m.json")
+        read_all(json.dumps(found), "preds/m.json")
     assert words in caught.value.message
 
 
