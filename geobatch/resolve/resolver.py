@@ -20,9 +20,18 @@ from geobatch.model.asset import (
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.header import Header
 from geobatch.model.records import Feature
+from geobatch.resolve.antimeridian import find_wrap
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
-from geobatch.resolve.canvas import Canvas, Placed, check_size, check_structure, place, place_upon
+from geobatch.resolve.canvas import (
+    Canvas,
+    Placed,
+    check_gap,
+    check_size,
+    check_structure,
+    place,
+    place_upon,
+)
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
 from geobatch.resolve.grids import grid_names
@@ -31,6 +40,7 @@ from geobatch.resolve.looking import Inspected
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.stated import bare, complete
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
+from geobatch.spec.lint import warning
 
 
 class ImageResolver:
@@ -192,14 +202,27 @@ class ImageResolver:
             headers = self._headers(tileset)
             check_structure(headers)
             self._check_dimensions(tileset, headers)
-            canvases[tileset] = place(
+            canvas = canvases[tileset] = place(
                 headers,
                 transforms=self._transforms(tileset),
                 crs=self.crs[tileset],
                 bounds=self.spec.bounds,
             )
+            is_declared = self.spec.bounds is not None
+            remedy = self._check_wrap(tileset, canvas, is_union=not is_declared)
+            check_gap(canvas, is_declared=is_declared, remedy=remedy)
             check_size(canvases[tileset].geobox, tile=self.spec.tile, uri=headers[0].uri)
         return canvases
+
+    def _check_wrap(self, tileset: str, canvas: Canvas, *, is_union: bool) -> str | None:
+        """Warn of sources on both sides of the antimeridian, and return what to write then."""
+        number = self.numbers[tileset]
+        wrap = find_wrap(self.spec, number, self.files[number], canvas, is_union=is_union)
+        if wrap is None:
+            return None
+        loc = ("tilesets", number, "sources")
+        self.warnings += warning(self.spec, loc, "antimeridian", wrap.message, wrap.hint)
+        return wrap.hint
 
     def _transforms(self, tileset: str) -> list[Transform | None]:
         number = self.numbers[tileset]
@@ -307,6 +330,8 @@ class ImageResolver:
                     crs=self.crs[mask],
                     canvas=canvas,
                 )
+                on_canvas = Canvas(geobox=canvas.geobox, placed=placed)
+                self._check_wrap(mask, on_canvas, is_union=False)
                 tilesets.append(self._tileset(mask, names[band.tileset_id], placed))
             elif mask in canvases and canvases[mask].geobox != canvas.geobox:
                 raise PlanError(
