@@ -12,6 +12,7 @@ from geobatch.model.asset import (
     Band,
     Footprint,
     Grid,
+    Kind,
     Number,
     Policy,
     Source,
@@ -34,6 +35,7 @@ from geobatch.resolve.canvas import (
 )
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
+from geobatch.resolve.fullness import check_fullness
 from geobatch.resolve.grids import grid_names
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
 from geobatch.resolve.looking import Inspected
@@ -211,7 +213,15 @@ class ImageResolver:
             is_declared = self.spec.bounds is not None
             remedy = self._check_wrap(tileset, canvas, is_union=not is_declared)
             check_gap(canvas, is_declared=is_declared, remedy=remedy)
-            check_size(canvases[tileset].geobox, tile=self.spec.tile, uri=headers[0].uri)
+            check_size(canvas.geobox, tile=self.spec.tile, uri=headers[0].uri)
+            if self.spec.kind is Kind.IMAGE:  # of another kind no tile is computed
+                check_fullness(
+                    canvas,
+                    self.found[self.numbers[tileset]],
+                    tile=self.spec.tile,
+                    limit=self.spec.max_tiles,
+                    bounds=self.spec.bounds,
+                )
         return canvases
 
     def _check_wrap(self, tileset: str, canvas: Canvas, *, is_union: bool) -> str | None:

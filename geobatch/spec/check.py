@@ -271,6 +271,7 @@ class Check(Struct, kw_only=True):
             tile=tiling.shard or tiling.tile,
             codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
             bounds=bounds,
+            max_tiles=None if grid is None else grid.max_tiles,
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
             moved_from=manifest.moved_from,
             positions=self.positions,

@@ -281,6 +281,8 @@ class GridManifest(Part):
 
     bounds: Annotated[list[Finite], Field(min_length=4, max_length=4)] | None = None
     """[left, bottom, right, top] in CRS units; keeps the tiles in place as sources come and go."""
+    max_tiles: Annotated[int, Field(ge=1, le=2**26)] | None = None
+    """Most tiles of a canvas of which the sources fill less than 1 %; 1,048,576 by default."""
 
     @model_validator(mode="after")
     def _has_area(self) -> GridManifest:

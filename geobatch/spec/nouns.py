@@ -183,6 +183,8 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Encoding of the tiles."""
     bounds: Bounds | None = None
     """Declared canvas in CRS units."""
+    max_tiles: int | None = None
+    """Level-0 tiles that a canvas may have which its sources hardly fill; None for the default."""
     is_protected: bool = False
     """Whether deletion is refused."""
     moved_from: str | None = None
