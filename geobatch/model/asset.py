@@ -274,7 +274,7 @@ class Tileset(Compared, frozen=True, kw_only=True):
     dtypes: tuple[str, ...]
     """Numpy dtype of each band in the files."""
     sources: tuple[Source, ...]
-    """In the order of the spec, globs sorted by name."""
+    """In the order of the spec, globs sorted by name with digits as numbers."""
     has_own_crs: bool = False
     """Whether the spec, or a file beside the sources, says the CRS, and not the sources."""
     features: tuple[Feature, ...] = ()

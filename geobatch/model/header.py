@@ -61,6 +61,10 @@ class Header(Struct, frozen=True, kw_only=True):
     """How many reduced images the file holds; they are never read."""
     nodata_text: str | None = None
     """The file's nodata as it spells it; None where absent."""
+    crs_fault: str | None = None
+    """Why the CRS that the file states cannot be used; it has none then."""
+    transform_fault: str | None = None
+    """Why the place that the file states cannot be used; it has no transform then."""
 
     @property
     def count(self) -> int:
@@ -90,6 +94,8 @@ def header_to_text(header: Header) -> str:
         "is_lossy": header.is_lossy,
         "overviews": header.overviews,
         "nodata_text": header.nodata_text,
+        "crs_fault": header.crs_fault,
+        "transform_fault": header.transform_fault,
     }
     return f"{_dump(header.transform)}\n{_dump(shared)}"
 
@@ -130,6 +136,8 @@ def _members(text: str) -> dict[str, Any]:
         "is_lossy": members["is_lossy"],
         "overviews": members["overviews"],
         "nodata_text": members["nodata_text"],
+        "crs_fault": members["crs_fault"],
+        "transform_fault": members["transform_fault"],
     }
 
 

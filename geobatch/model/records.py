@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from geobatch.model.compared import Compared
 from geobatch.model.digest import DIGEST_BYTES, Digest, Json, digest_json
-from geobatch.model.geobox import Transform
 from geobatch.model.look import FileStat
 
 RECORDS_EPOCH = 1
@@ -17,12 +16,8 @@ RECORDS_EPOCH = 1
 
 
 class Mixer(Struct, frozen=True, kw_only=True):
-    """Where the patches of an export lie, as Earth Engine's sidecar tells it."""
+    """How the patches of an export lie side by side, as Earth Engine's sidecar tells it."""
 
-    crs: str
-    """Authority code or WKT."""
-    transform: Transform
-    """Pixel corner to CRS coordinates, from the first pixel of the first patch, margins aside."""
     patch: tuple[int, int]
     """(rows, columns) of a patch without its margin."""
     patches_per_row: int
@@ -84,7 +79,7 @@ class Records(Struct, frozen=True, kw_only=True):
     shards: tuple[Shard, ...]
     """In the order of the records."""
     mixer: Mixer
-    """Where the patches lie."""
+    """How the patches lie."""
     features: tuple[Feature, ...]
     """Those that are read, in the order of the bands."""
     record_bytes: int

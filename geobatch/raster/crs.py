@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+import numpy as np
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError, ProjError
 
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
@@ -43,6 +45,44 @@ def projjson(crs: Crs) -> str:
         warnings.simplefilter("ignore")
         text: str = CRS.from_user_input(crs.identity).to_json()
         return text
+
+
+@lru_cache(maxsize=256)
+def turn(crs: Crs) -> float | None:
+    """Return how far a CRS goes around the Earth along x, in its units, such as 360 degrees.
+
+    None where its meridians are not parallel lines, so that no shift brings the ends together.
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = CRS.from_user_input(crs.identity)
+            if found.is_geographic:
+                return round(2 * math.pi / found.axis_info[0].unit_conversion_factor, 9)
+            return _turn_of_plane(found)
+        except (ProjError, IndexError):
+            return None
+
+
+def _turn_of_plane(crs: CRS) -> float | None:
+    """Return the turn of a projected CRS, by the meridians of each degree at two latitudes."""
+    if not crs.is_projected or crs.geodetic_crs is None:
+        return None
+    transformer = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+    lons = np.arange(-180.0, 180.0)
+    rows = [transformer.transform(lons, np.full_like(lons, lat)) for lat in (0.0, 40.0)]
+    (x, _), _ = rows
+    step = float(np.median(np.diff(x)))
+    if not math.isfinite(step) or step == 0:
+        return None
+    for xs, ys in rows:
+        # Meridians are a step apart, but where the plane ends, and parallels are straight.
+        is_regular = np.isclose(np.diff(xs), step, rtol=1e-9)
+        if (~is_regular).sum() > 1 or not np.allclose(ys, ys[0], atol=abs(step) * 1e-6):
+            return None
+    if not np.allclose(rows[0][0], rows[1][0], atol=abs(step) * 1e-6):
+        return None
+    return abs(step) * 360
 
 
 def _parse(text: str) -> CRS:

@@ -135,11 +135,12 @@ def describe(
                 f"`{uri}`: band index {band}: expected one of {', '.join(DTYPES)}, got `{dtype}`",
                 hint="split complex pixels into real bands first" if "complex" in dtype else None,
             )
-    transform = _transform(dataset, uri, has_matrix=tags.has_matrix)
+    transform, transform_fault = _transform(dataset, has_matrix=tags.has_matrix)
+    crs, crs_fault = None, None
     try:
         crs = crs_of(dataset.crs, read_crs)
-    except ValueError as error:
-        raise SourceError(f"`{uri}`: the CRS cannot be read: {error}") from error
+    except ValueError as error:  # of no concern where a spec states another
+        crs_fault = f"the CRS cannot be read: {error}"
     compression = _name(tags.compression)
     interpretations = dataset.colorinterp
     has_alpha = dataset.count > 1 and interpretations[-1] is ColorInterp.alpha
@@ -171,6 +172,8 @@ def describe(
         is_lossy=_is_lossy(dataset, compression),
         overviews=len(dataset.overviews(1)),
         nodata_text=tags.nodata,
+        crs_fault=crs_fault,
+        transform_fault=transform_fault,
     )
 
 
@@ -183,21 +186,21 @@ def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
     return tuple(text or None for text in texts)
 
 
-def _transform(dataset: Any, uri: str, *, has_matrix: bool) -> Transform | None:
+def _transform(dataset: Any, *, has_matrix: bool) -> tuple[Transform | None, str | None]:
+    """Return the transform of a file, or why it has none of use."""
     a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
     transform = (a, b, c, d, e, f)
     # rasterio says "none" with the identity; a file can only say it with a matrix.
     if transform == _IDENTITY and not has_matrix:
-        if dataset.gcps[0]:
-            raise SourceError(
-                f"`{uri}`: is placed by {len(dataset.gcps[0])} ground control points,"
-                " expected an affine transform",
-                hint="warp it onto a grid first, for example with `gdalwarp`",
+        if count := len(dataset.gcps[0]):
+            return None, (
+                f"is placed by {count} ground control points, expected an affine transform; warp"
+                " it onto a grid first, for example with `gdalwarp`"
             )
-        return None
+        return None, None
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        raise SourceError(f"`{uri}`: the transform {transform} places no pixels")
-    return transform
+        return None, f"the transform {transform} places no pixels"
+    return transform, None
 
 
 def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -243,3 +244,18 @@ def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
     if counts.size != shape[0] * shape[1] * shape[2] or counts.dtype.kind not in "iu":
         return None
     return BlockSizes(rows=rows, cols=cols, counts=counts.astype(np.int64).reshape(shape))
+
+
+def stored_pixels(path: Path) -> int | None:
+    """Return how many pixels the stored blocks of a TIFF hold; None where the file does not say.
+
+    A sparse file names no bytes for the others.
+    """
+    try:
+        with path.open("rb") as file:
+            sizes = read_block_sizes(file, read_directories(file)[0])
+    except (OSError, ValueError):
+        return None
+    if sizes is None:
+        return None
+    return int((sizes.counts > 0).any(axis=0).sum()) * sizes.rows * sizes.cols

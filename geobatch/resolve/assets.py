@@ -47,4 +47,5 @@ def resolve(
         assets=tuple(sorted((*resolution.assets, *found.assets), key=lambda asset: asset.id)),
         sources_hashed=resolution.sources_hashed + found.hashed,
         sources_by_stat=resolution.sources_by_stat + found.by_stat,
+        warnings=(*resolution.warnings, *found.warnings),
     )

@@ -81,8 +81,8 @@ def place(
 
     Raises:
         SourceError: A file has no CRS or no transform, and the spec gives none.
-        PlanError: Two sources differ in CRS or resolution or are not whole pixels apart, the bounds
-            do not fit the pixel grid, or the sources leave nearly everything uncovered.
+        PlanError: Two sources differ in CRS or resolution or are not whole pixels apart, or the
+            bounds do not fit the pixel grid.
     """
     boxes = [
         _geobox(header, transform, crs)
@@ -105,15 +105,13 @@ def place(
             origin, transform=(a, b, x, d, e, y), height=bottom - top, width=right - left
         )
         offsets = [(row - top, col - left) for row, col in offsets]
-    canvas = Canvas(
+    return Canvas(
         geobox=plane,
         placed=tuple(
             Placed(header=header, row=row, col=col)
             for header, (row, col) in zip(headers, offsets, strict=True)
         ),
     )
-    _check_gap(canvas, is_declared=bounds is not None)
-    return canvas
 
 
 def check_size(geobox: GeoBox, *, tile: int, uri: str) -> None:
@@ -183,35 +181,42 @@ def covered_pixels(canvas: Canvas) -> int:
     return total
 
 
-def _check_gap(canvas: Canvas, *, is_declared: bool) -> None:
+def check_gap(canvas: Canvas, *, is_declared: bool, remedy: str | None = None) -> None:
+    """Refuse a canvas that the sources leave nearly uncovered.
+
+    Args:
+        canvas: The canvas.
+        is_declared: Whether `grid.bounds` declare it.
+        remedy: What to write in the spec, where the reason is known.
+
+    Raises:
+        PlanError: The bounds meet no source, or more than 99 % of the union is gap.
+    """
     area = canvas.geobox.height * canvas.geobox.width
     covered = covered_pixels(canvas)
     if covered == 0:
         raise PlanError(
             f"no source lies within `grid.bounds`; `{canvas.placed[0].header.uri}` is outside",
-            hint="bounds are [left, bottom, right, top] in the units of the CRS",
+            hint=remedy or "bounds are [left, bottom, right, top] in the units of the CRS",
         )
     # Whoever declares the grid has chosen its gaps.
     if not is_declared and area - covered > MAX_GAP * area:
         raise PlanError(
             f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"
             f" gap (`{canvas.placed[0].header.uri}` to `{canvas.placed[-1].header.uri}`)",
-            hint="check for a source that is far away, or declare `grid.bounds`",
+            hint=remedy or "check for a source that is far away, or declare `grid.bounds`",
         )
 
 
 def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> GeoBox:
     placed_by = transform or header.transform
     if placed_by is None:
-        raise SourceError(
-            f"`{header.uri}`: the file does not say where its pixels are",
-            hint="give `affine_transform` in the spec",
-        )
+        why = header.transform_fault or "the file does not say where its pixels are"
+        raise SourceError(f"`{header.uri}`: {why}", hint="give `affine_transform` in the spec")
     system = crs or header.crs
     if system is None:
-        raise SourceError(
-            f"`{header.uri}`: the file has no CRS", hint="give `crs` to the tileset in the spec"
-        )
+        why = header.crs_fault or "the file has no CRS"
+        raise SourceError(f"`{header.uri}`: {why}", hint="give `crs` to the tileset in the spec")
     return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
 
 

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import count
-from math import isqrt
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError, SpecError
 from geobatch.model.records import Feature, Mixer, channels_of
+from geobatch.resolve.readings import Reading, guessed_kernel, reaching, readings
 from geobatch.resolve.shards import Found
-from geobatch.spec import FeatureSpec, ImageSpec, Loc, TfrecordSpec, problem
+from geobatch.spec import (
+    BandSpec,
+    FeatureSpec,
+    ImageSpec,
+    Loc,
+    MaskBandSpec,
+    TfrecordSpec,
+    problem,
+)
 from geobatch.spec.names import is_band_id
 from geobatch.tfrecord.features import missing_feature
 
 KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}
 """Pixel type of each kind of values, unless another is declared."""
+
+
+class _Candidate(Struct, frozen=True, kw_only=True):
+    """A feature that is wanted, before its layout is decided."""
+
+    wanted: FeatureSpec
+    """What the spec says of it."""
+    loc: Loc
+    """Where the spec speaks of it."""
+    values: Feature
+    """Its name, pixel type and kind."""
+    size: int
+    """How many values the first record has."""
+    patch: tuple[int, int]
+    """(rows, columns) of a patch without its margin."""
+    fits: tuple[Reading, ...]
+    """At least one."""
 
 
 def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature, ...]:
@@ -32,9 +59,9 @@ def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature
         SpecError: The spec names features in a way that cannot be.
         SourceError: The first record lacks a feature, or holds it in a length that no patch has.
     """
-    return tuple(
-        _decide(wanted, loc, found, spec, number) for wanted, loc in _wanted(found, spec, number)
-    )
+    every = [_candidate(one, loc, found, spec, number) for one, loc in _wanted(found, spec, number)]
+    fits = reaching([one.fits for one in every], channels=_channels(spec, number))
+    return tuple(_decide(one, readings_, spec) for one, readings_ in zip(every, fits, strict=True))
 
 
 def free_name(features: Sequence[Feature], index: int, taken: Iterable[str]) -> str:
@@ -117,7 +144,17 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
     return list(wanted.values())
 
 
-def _decide(wanted: FeatureSpec, loc: Loc, found: Found, spec: ImageSpec, number: int) -> Feature:
+def _channels(spec: ImageSpec, number: int) -> int:
+    """Return how many bands a tileset must have for the indexes that bands name."""
+    name = spec.tilesets[number].id
+    named = [band for band in spec.bands or () if band.tileset_id == name and not band.feature]
+    return max((band.tileset_band_index + 1 for band in named), default=0)
+
+
+def _candidate(
+    wanted: FeatureSpec, loc: Loc, found: Found, spec: ImageSpec, number: int
+) -> _Candidate:
+    """Return a feature with every reading of it that the spec allows."""
     tileset = spec.tilesets[number]
     options = tileset.tfrecord or TfrecordSpec()
     if wanted.name not in found.features:
@@ -134,33 +171,75 @@ def _decide(wanted: FeatureSpec, loc: Loc, found: Found, spec: ImageSpec, number
             raise SourceError(f"{what}: expected one value of {dtype.upper()} pixels, got {got}")
         size //= itemsize
     columns, rows = options.kernel_size
-    feature = _fit(found.mixer, size, margin=(rows, columns))
-    if feature is None:
+    fits = readings(size, patch=found.mixer.patch, margin=(rows, columns))
+    if not fits:
         raise _no_patch(what, found.mixer, size, options)
-    if feature.depth > 1 and wanted.is_channels_last is None:
-        message = f"`{wanted.name}` has {feature.depth} values per pixel, in an order not declared"
-        hint = f"`{{name: {wanted.name}, axis_order: HWC}}` if they stand together, else `CHW`"
-        raise feature_error(spec, loc, message, hint)
-    return replace(
-        feature,
-        name=wanted.name,
-        dtype=dtype,
-        kind=kind,
-        is_channels_last=feature.depth > 1 and bool(wanted.is_channels_last),
+    if wanted.depth is not None:
+        stated = tuple(one for one in fits if one.depth == wanted.depth)
+        if not stated:
+            message = f"`depth` is {wanted.depth}, but {what} has {size} values: {_either(fits)}"
+            hint = "declare the `depth` that the records have"
+            raise feature_error(spec, loc, message, hint)
+        fits = stated
+    elif wanted.is_channels_last is not None:
+        fits = tuple(one for one in fits if one.depth > 1) or fits
+    elif _is_single(wanted.name, spec, number):
+        fits = tuple(one for one in fits if one.depth == 1) or fits
+    return _Candidate(
+        wanted=wanted,
+        loc=loc,
+        values=Feature(name=wanted.name, dtype=dtype, kind=kind),
+        size=size,
+        patch=found.mixer.patch,
+        fits=fits,
     )
 
 
-def _fit(mixer: Mixer, values: int, *, margin: tuple[int, int]) -> Feature | None:
-    """Return how a number of values is a patch: whole before cropped, one band before several."""
-    (rows, cols), blank = mixer.patch, Feature(name="", dtype="")
-    padded = (rows + margin[0]) * (cols + margin[1])
-    for pixels, cut in ((padded, margin), (rows * cols, (0, 0))):
-        if values == pixels:
-            return replace(blank, margin=cut)
-    for pixels, cut in ((padded, margin), (rows * cols, (0, 0))):
-        if values and values % pixels == 0:
-            return replace(blank, margin=cut, depth=values // pixels)
-    return None
+def _is_single(name: str, spec: ImageSpec, number: int) -> bool:
+    """Return whether a band or a mask names a feature, which must be one value per pixel then."""
+    tileset = spec.tilesets[number].id
+    users: tuple[BandSpec | MaskBandSpec, ...] = (*(spec.bands or ()), *spec.mask_bands)
+    return any(user.feature == name and user.tileset_id == tileset for user in users)
+
+
+def _decide(found: _Candidate, fits: Sequence[Reading], spec: ImageSpec) -> Feature:
+    wanted, name = found.wanted, found.wanted.name
+    if len(fits) > 1:
+        message = f"`{name}` has {found.size} values per record, which are {_either(fits)}"
+        pasted = (f"`{_declaration(wanted, one)}`" for one in fits)
+        hint = f"in `tfrecord: {{features: [...]}}`, write {' or '.join(pasted)}"
+        if wanted.is_channels_last is None:
+            hint += "; `CHW` in place of `HWC` if the values of a band stand together"
+        raise feature_error(spec, found.loc, message, hint)
+    (reading,) = fits
+    if reading.depth > 1 and wanted.is_channels_last is None:
+        message = f"`{name}` has {reading.depth} values per pixel, in an order not declared"
+        hint = f"`{{name: {name}, axis_order: HWC}}` if they stand together, else `CHW`"
+        side = guessed_kernel(found.size, found.patch)
+        if side is not None and not any(reading.margin):
+            hint += f"; or `kernel_size: [{side}, {side}]`, if it is one value and a margin"
+        raise feature_error(spec, found.loc, message, hint)
+    return replace(
+        found.values,
+        depth=reading.depth,
+        margin=reading.margin,
+        is_channels_last=reading.depth > 1 and bool(wanted.is_channels_last),
+    )
+
+
+def _either(fits: Sequence[Reading]) -> str:
+    return " or ".join(map(str, fits))
+
+
+def _declaration(wanted: FeatureSpec, reading: Reading) -> str:
+    """Return an entry of `features` that decides for a reading."""
+    from geobatch.spec.written import TYPE_NAMES  # noqa: PLC0415 - loads pydantic, for an error
+
+    name = wanted.name if is_band_id(wanted.name) else json.dumps(wanted.name)
+    dtype = f", data_type: {TYPE_NAMES[wanted.dtype]}" if wanted.dtype else ""
+    order = "CHW" if wanted.is_channels_last is False else "HWC"
+    axes = f", axis_order: {order}" if reading.depth > 1 else ""
+    return f"{{name: {name}, depth: {reading.depth}{axes}{dtype}}}"
 
 
 def _no_patch(what: str, mixer: Mixer, values: int, options: TfrecordSpec) -> SourceError:
@@ -169,10 +248,9 @@ def _no_patch(what: str, mixer: Mixer, values: int, options: TfrecordSpec) -> So
     if more_cols or more_rows:
         padded = (rows + more_rows) * (cols + more_cols)
         expected = f"{padded} values ({cols + more_cols} x {rows + more_rows}) or {expected}"
-    hint = "if patches overlap, declare `tfrecord: {kernel_size: [columns, rows]}`"
-    side = isqrt(values)
-    if rows == cols and side * side == values and side > rows:
-        hint = hint.replace("columns, rows", f"{side - cols}, {side - rows}")
+    side = guessed_kernel(values, mixer.patch)
+    kernel = "columns, rows" if side is None else f"{side}, {side}"
+    hint = f"if patches overlap, declare `tfrecord: {{kernel_size: [{kernel}]}}`"
     return SourceError(f"{what}: expected {expected}, got {values}", hint=hint)
 
 

@@ -13,6 +13,7 @@ from geobatch.resolve.resolver import ImageResolver
 from geobatch.resolve.shards import inspect_shards
 from geobatch.resolve.threads import Meanwhile, nothing
 from geobatch.spec import SpecSet, expand
+from geobatch.spec.lint import order_warnings
 
 
 def resolve_images(
@@ -37,7 +38,8 @@ def resolve_images(
         SourceError: A source cannot be opened, or does not say where it lies.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
-    files = {spec.id: expand(spec).tilesets for spec in specs.specs}
+    expansions = {spec.id: expand(spec) for spec in specs.specs}
+    files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
     # A file may be ingested by one asset and stay where it is for another: two looks at it.
     external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
     named = [
@@ -61,6 +63,7 @@ def resolve_images(
             found = look_up(spec, files[spec.id], known, exports.exports, read_crs)
             resolver = ImageResolver(spec, files[spec.id], found, read_crs)
             assets.append(resolver.asset())
+            warnings += order_warnings(spec, expansions[spec.id])
             warnings += resolver.warnings
             if spec.id in external:
                 assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)

@@ -13,6 +13,7 @@ from geobatch.resolve.features import decide_features, feature_error
 from geobatch.resolve.looking import Inspected
 from geobatch.resolve.shards import Found
 from geobatch.spec import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.tfrecord.mixer import mixer_crs, mixer_transform
 
 
 def look_up(
@@ -40,7 +41,7 @@ def look_up(
     for number, named in enumerate(files):
         found.append(
             [
-                _decided(exports[file], spec, number, read_crs)
+                _decided(exports[file], spec, (number, file.source), read_crs)
                 if file.shards
                 else sources[file.path]
                 for file in named
@@ -95,27 +96,46 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         raise feature_error(spec, locs[0], message, "leave the key away")
 
 
-def _decided(
-    found: Found, spec: ImageSpec, number: int, read_crs: Callable[[str], Crs]
-) -> Inspected:
-    """Return an export as a source that is known before its pixels are read."""
-    mixer = found.mixer
+def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
+    """Return the CRS that a mixer names."""
+    uri = found.mixer_file.uri
     try:
-        crs = read_crs(mixer.crs)
+        return read_crs(mixer_crs(found.mixer_text, uri))
     except ValueError as error:
-        raise SourceError(
-            f"`{found.mixer_file.uri}`: {error}", hint="give `crs` to the tileset in the spec"
-        ) from None
-    features = decide_features(found, spec, number)
+        hint = "give `crs` to the tileset in the spec"
+        raise SourceError(f"`{uri}`: {error}", hint=hint) from None
+
+
+def _decided(
+    found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+) -> Inspected:
+    """Return an export as a source that is known before its pixels are read.
+
+    What the spec states of its placement is not asked of the mixer.
+
+    Args:
+        found: The export.
+        spec: The image.
+        place: Index of the tileset, and of the source in it.
+        read_crs: Returns the CRS that a text names.
+    """
+    mixer, uri = found.mixer, found.mixer_file.uri
+    tileset = spec.tilesets[place[0]]
+    crs, transform = None, tileset.sources[place[1]].affine_transform
+    if tileset.crs is None:
+        crs = _crs(found, read_crs)
+    if transform is None:
+        transform = mixer_transform(found.mixer_text, uri)
+    features = decide_features(found, spec, place[0])
     channels = channels_of(features)
     nothing = (None,) * len(channels)
     header = Header(
-        uri=found.mixer_file.uri,
+        uri=uri,
         path=found.mixer_file.path,
         width=mixer.size[1],
         height=mixer.size[0],
         dtypes=tuple(feature.dtype for feature, _ in channels),
-        transform=mixer.transform,
+        transform=transform,
         crs=crs,
         nodata=nothing,
         mask=None,

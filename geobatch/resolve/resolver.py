@@ -12,6 +12,7 @@ from geobatch.model.asset import (
     Band,
     Footprint,
     Grid,
+    Kind,
     Number,
     Policy,
     Source,
@@ -20,17 +21,28 @@ from geobatch.model.asset import (
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.header import Header
 from geobatch.model.records import Feature
+from geobatch.resolve.antimeridian import find_wrap
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
-from geobatch.resolve.canvas import Canvas, Placed, check_size, check_structure, place, place_upon
+from geobatch.resolve.canvas import (
+    Canvas,
+    Placed,
+    check_gap,
+    check_size,
+    check_structure,
+    place,
+    place_upon,
+)
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
+from geobatch.resolve.fullness import check_fullness
 from geobatch.resolve.grids import grid_names
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
 from geobatch.resolve.looking import Inspected
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.stated import bare, complete
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
+from geobatch.spec.lint import warning
 
 
 class ImageResolver:
@@ -88,14 +100,22 @@ class ImageResolver:
         number = self.numbers[tileset]
         if number not in self.headers:
             found = zip(self.files[number], self.found[number], strict=True)
-            self.headers[number] = [self._header(file, one.header) for file, one in found]
+            self.headers[number] = [self._header(number, file, one.header) for file, one in found]
         return self.headers[number]
 
-    def _header(self, file: SourceFile, header: Header) -> Header:
+    def _header(self, number: int, file: SourceFile, header: Header) -> Header:
         if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
-        is_alone = file.world is None and file.projection is None
-        return header if is_alone else complete(header, file, self.read_crs)
+        if file.world is None and file.projection is None:
+            return header
+        tileset = self.spec.tilesets[number]
+        return complete(
+            header,
+            file,
+            self.read_crs,
+            has_transform=tileset.sources[file.source].affine_transform is not None,
+            has_crs=tileset.crs is not None,
+        )
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
         records = self.found[self.numbers[tileset]][0].records
@@ -184,14 +204,35 @@ class ImageResolver:
             headers = self._headers(tileset)
             check_structure(headers)
             self._check_dimensions(tileset, headers)
-            canvases[tileset] = place(
+            canvas = canvases[tileset] = place(
                 headers,
                 transforms=self._transforms(tileset),
                 crs=self.crs[tileset],
                 bounds=self.spec.bounds,
             )
-            check_size(canvases[tileset].geobox, tile=self.spec.tile, uri=headers[0].uri)
+            is_declared = self.spec.bounds is not None
+            remedy = self._check_wrap(tileset, canvas, is_union=not is_declared)
+            check_gap(canvas, is_declared=is_declared, remedy=remedy)
+            check_size(canvas.geobox, tile=self.spec.tile, uri=headers[0].uri)
+            if self.spec.kind is Kind.IMAGE:  # of another kind no tile is computed
+                check_fullness(
+                    canvas,
+                    self.found[self.numbers[tileset]],
+                    tile=self.spec.tile,
+                    limit=self.spec.max_tiles,
+                    bounds=self.spec.bounds,
+                )
         return canvases
+
+    def _check_wrap(self, tileset: str, canvas: Canvas, *, is_union: bool) -> str | None:
+        """Warn of sources on both sides of the antimeridian, and return what to write then."""
+        number = self.numbers[tileset]
+        wrap = find_wrap(self.spec, number, self.files[number], canvas, is_union=is_union)
+        if wrap is None:
+            return None
+        loc = ("tilesets", number, "sources")
+        self.warnings += warning(self.spec, loc, "antimeridian", wrap.message, wrap.hint)
+        return wrap.hint
 
     def _transforms(self, tileset: str) -> list[Transform | None]:
         number = self.numbers[tileset]
@@ -299,6 +340,8 @@ class ImageResolver:
                     crs=self.crs[mask],
                     canvas=canvas,
                 )
+                on_canvas = Canvas(geobox=canvas.geobox, placed=placed)
+                self._check_wrap(mask, on_canvas, is_union=False)
                 tilesets.append(self._tileset(mask, names[band.tileset_id], placed))
             elif mask in canvases and canvases[mask].geobox != canvas.geobox:
                 raise PlanError(

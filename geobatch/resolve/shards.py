@@ -32,7 +32,9 @@ class Found(Struct, frozen=True, kw_only=True):
     """What was found of an export, before its features are chosen."""
 
     mixer: Mixer
-    """Where its patches lie."""
+    """How its patches lie."""
+    mixer_text: str
+    """All that the mixer says."""
     mixer_file: Shard
     """The mixer's own file."""
     shards: tuple[Shard, ...]
@@ -140,6 +142,7 @@ def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) ->
         if described:
             return Found(
                 mixer=mixer,
+                mixer_text=looks[os.fspath(file.path)].header,
                 mixer_file=mixer_file,
                 shards=shards,
                 features={name: (kind, n) for name, (kind, n) in described["features"].items()},

@@ -17,23 +17,39 @@ MAX_SIDECAR_BYTES = 1 << 20
 """A sidecar is a few lines; what is longer is something else."""
 
 
-def complete(header: Header, file: SourceFile, read_crs: Callable[[str], Crs]) -> Header:
-    """Return a header with what its sidecars say and the file itself does not.
+def complete(
+    header: Header,
+    file: SourceFile,
+    read_crs: Callable[[str], Crs],
+    *,
+    has_transform: bool,
+    has_crs: bool,
+) -> Header:
+    """Return a header with what its sidecars say and neither the spec nor the file itself does.
 
     As with GDAL, what stands in the file goes before its world file.
+
+    Args:
+        header: The file's own.
+        file: The file, with its sidecars.
+        read_crs: Returns the CRS that a text names.
+        has_transform: Whether the spec states a transform: then no world file is read.
+        has_crs: Whether the spec states a CRS: then no projection is read.
 
     Raises:
         SourceError: A sidecar cannot be read, or does not hold what its name promises.
     """
     transform, crs = header.transform, header.crs
-    if transform is None and file.world is not None:
+    if transform is None and file.world is not None and not has_transform:
         name = f"{file.world.name}` of `{file.uri}"
         transform = parse_world_file(_text(file, file.world), name=name)
-    if crs is None and file.projection is not None:
+    if crs is None and file.projection is not None and not has_crs:
         try:
             crs = read_crs(_text(file, file.projection).strip())
         except ValueError as error:
-            raise SourceError(f"`{file.projection.name}` of `{file.uri}`: {error}") from None
+            message = f"`{file.projection.name}` of `{file.uri}`: {error}"
+            hint = "give `crs` to the tileset in the spec"
+            raise SourceError(message, hint=hint) from None
     return replace(header, transform=transform, crs=crs)
 
 
@@ -47,7 +63,9 @@ def bare(header: Header) -> Header:
     return replace(
         header,
         transform=None,
+        transform_fault=None,
         crs=None,
+        crs_fault=None,
         nodata=nothing,
         mask=None if header.mask == "alpha" else header.mask,
         alpha_index=None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from geobatch.errors import SpecError
+from geobatch.errors import Problem, SpecError
 from geobatch.model.asset import Asset
 from geobatch.model.geobox import Crs
 from geobatch.model.look import Look
@@ -17,6 +17,7 @@ from geobatch.resolve.inspect import trusted_looks
 from geobatch.resolve.looking import LookCache, crs_reader
 from geobatch.resolve.threads import on_threads
 from geobatch.spec import ImageSpec, SourceFile, TableSpec, expand, problem
+from geobatch.spec.lint import order_warnings
 from geobatch.tfrecord.shard import identify_shard
 
 X_COLUMN, Y_COLUMN, CRS = "longitude", "latitude", "EPSG:4326"
@@ -35,6 +36,8 @@ class ResolvedTables(Struct, frozen=True, kw_only=True):
     """How many shards were read to be identified."""
     by_stat: int
     """How many were known by their stat."""
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed and seldom meant."""
 
 
 def resolve_tables(
@@ -56,7 +59,8 @@ def resolve_tables(
         SpecError: A spec names a file or a CRS that does not exist.
         SourceError: A shard is missing, cannot be read, or changed meanwhile.
     """
-    files = {spec.id: expand(spec).table for spec in specs}
+    expansions = {spec.id: expand(spec) for spec in specs}
+    files = {spec_id: expansion.table for spec_id, expansion in expansions.items()}
     every = {os.fspath(file.path): file for found in files.values() for file in found}
     known = {} if cache is None or rehash else trusted_looks(cache.get_looks(every))
     looks = {name: look for name, look in known.items() if look.maker == _MAKER}
@@ -75,6 +79,7 @@ def resolve_tables(
         ),
         hashed=len(others),
         by_stat=by_stat,
+        warnings=tuple(one for spec in specs for one in order_warnings(spec, expansions[spec.id])),
     )
 
 

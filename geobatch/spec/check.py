@@ -278,6 +278,7 @@ class Check(Struct, kw_only=True):
             tile=tiling.shard or tiling.tile,
             codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
             bounds=bounds,
+            max_tiles=None if grid is None else grid.max_tiles,
             is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
             moved_from=manifest.moved_from,
             positions=self.positions,
@@ -364,6 +365,7 @@ def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
                 name=feature.name,
                 dtype=feature.data_type,
                 is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
+                depth=feature.depth,
             )
             for feature in tfrecord.features
         ),

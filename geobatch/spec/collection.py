@@ -27,6 +27,7 @@ from geobatch.spec.files import (
 )
 from geobatch.spec.hints import did_you_mean, listed, show
 from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.spec.order import in_order
 from geobatch.spec.project import NO_PROJECT, Place, Project
 from geobatch.spec.rows import Rows, RowsError, read_rows
 from geobatch.spec.rule import BUILT_IN, ForEachManifest
@@ -73,7 +74,7 @@ class Collection(Struct, kw_only=True):
     _counts: Counter[tuple[Loc, str]] = field(default_factory=Counter)
 
     def matches(self) -> list[Match]:
-        """Return the files with their fields, sorted by uri; those in trouble are left out."""
+        """Return the files with their fields, in order; those in trouble are left out."""
         self._read_rows()
         found = [match for uri in self._uris() if (match := self._match(uri)) is not None]
         self._count_rest()
@@ -169,7 +170,7 @@ class Collection(Struct, kw_only=True):
                 elif not names:
                     self._report(here, "missing-file", *unmatched(place))
                 found.update(dict.fromkeys(map(place.uri_of, names)))
-        return sorted(found)
+        return in_order(found)
 
     def _read_rows(self) -> None:
         csv = self.rule.csv

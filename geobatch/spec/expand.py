@@ -70,7 +70,7 @@ class Expansion(Struct, frozen=True, kw_only=True):
     """The files of a spec."""
 
     tilesets: tuple[tuple[SourceFile, ...], ...]
-    """Per tileset, in the order of the spec; the files of a glob sorted by name."""
+    """Per tileset, in the order of the spec; for the files of a glob see `geobatch.spec.order`."""
     table: tuple[SourceFile, ...] = ()
     """The files of a table, likewise."""
 
@@ -84,6 +84,11 @@ def expand(spec: ImageSpec) -> Expansion:
     expansion, problems = _expand(spec)
     raise_all(problems)
     return expansion
+
+
+def found_files(spec: ImageSpec) -> Expansion | None:
+    """Return the files of a spec as far as they are found; None where each source is one file."""
+    return None if _is_there(spec, folder_of(spec.path)) else _expand(spec)[0]
 
 
 def validate(

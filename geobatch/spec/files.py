@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from geobatch.spec.hints import listed, show
+from geobatch.spec.order import in_order
 from geobatch.spec.project import PROJECT_FILE, Place
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -56,11 +57,12 @@ def is_broken(uri: str, folder: Path) -> bool:
 def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
     """Return the files that a glob matches, and the links among its matches that lead nowhere.
 
-    Both are sorted, and spelled from where the glob starts. Folders are passed over.
+    Both are in order, and spelled from where the glob starts. Folders are passed over.
     """
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
     files = {name for name in names if is_file(name, folder)}
-    return sorted(files), sorted({name for name in names if is_broken(name, folder)} - files)
+    links = {name for name in names if is_broken(name, folder)} - files
+    return in_order(files), in_order(links)
 
 
 def unreadable(pattern: str, folder: Path) -> list[str]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 
 from geobatch.errors import Problem
+from geobatch.spec.expand import Expansion, SourceFile, found_files
 from geobatch.spec.hints import show
 from geobatch.spec.load import problem
 from geobatch.spec.nouns import ImageSpec, Loc
+from geobatch.spec.order import in_order, shown_order
 
 CLASS_WORDS = frozenset({
     "categorical", "categories", "category", "class", "classes", "classification", "classified",
@@ -27,11 +30,14 @@ _PAIRS = {("land", "cover"): "landcover", ("land", "use"): "landuse"}
 
 
 def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
-    """Return the warnings that specs alone give rise to, without doubles.
+    """Return the warnings that specs and the names of files give rise to, without doubles.
 
     What only headers tell (palettes, types, compression) is warned about when a plan is made.
     """
     found = [warning for spec in specs for warning in _categorical(spec)]
+    for spec in specs:
+        if (files := found_files(spec)) is not None:
+            found += order_warnings(spec, files)
     return tuple(dict.fromkeys([*found, *mixed_types(specs)]))
 
 
@@ -61,6 +67,48 @@ def warning(spec: ImageSpec, loc: Loc, rule: str, message: str, hint: str) -> It
     """Yield a warning at an element of a spec, unless its project silences the rule."""
     if rule not in spec.project.silenced:
         yield problem(spec, loc, rule, message, hint)
+
+
+def order_warnings(spec: ImageSpec, files: Expansion) -> Iterator[Problem]:
+    """Yield a warning where files are in another order by number than by text; one per spec.
+
+    The files of a glob are taken by number. Those that a spec lists are taken as listed; rows and
+    patches in the order of text are what a shell makes of a glob.
+
+    Args:
+        spec: The spec.
+        files: Its files.
+    """
+    found: list[tuple[Loc, str, str]] = []
+    for loc, group, is_of_records in _sources(files):
+        by_uri = [[f.uri for f in one] for _, one in groupby(group, key=attrgetter("uri_index"))]
+        indexes = dict.fromkeys(file.uri_index for file in group)
+        for index, names in zip(indexes, by_uri, strict=True):
+            if names != sorted(names):
+                message = f"files are sorted by the numbers in their names: {shown_order(names)}"
+                hint = "list the files in `uris` if another order is meant"
+                found.append(((*loc, "uris", index), message, hint))
+        listed = [names[0] for names in by_uri if len(names) == 1]
+        if is_of_records and listed == sorted(listed) != in_order(listed):
+            order = shown_order(listed)
+            message = f"files are read as listed, which is not by their numbers: {order}"
+            hint = "write a glob, whose files are sorted by number, or list them so"
+            found.append(((*loc, "uris"), message, hint))
+    if found:
+        loc, message, hint = found[0]
+        more = f"; likewise in {len(found) - 1} more of its `uris`" if len(found) > 1 else ""
+        yield from warning(spec, loc, "file-order", message + more, hint)
+
+
+def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
+    """Yield where each source is declared, its files, and whether they hold records."""
+    for number, tileset in enumerate(files.tilesets):
+        for source, group in groupby(tileset, key=attrgetter("source")):
+            found = list(group)
+            parts = [part for file in found for part in file.shards or (file,)]
+            yield ("tilesets", number, "sources", source), parts, bool(found[0].shards)
+    for source, group in groupby(files.table, key=attrgetter("source")):
+        yield ("sources", source), list(group), True
 
 
 def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:

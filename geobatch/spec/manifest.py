@@ -90,8 +90,8 @@ class SourceManifest(Part):
 
     uris: Annotated[list[Text], Field(min_length=1)] = []
     """One path, relative to the spec file, and its `.tfw` and `.prj` if there are any; a glob gives
-    one source per file, sorted by name. Or the TFRecord shards of one export, in order, and its
-    mixer."""
+    one source per file, sorted by name with digits as numbers. Or the TFRecord shards of one
+    export, in order, and its mixer."""
     affine_transform: AffineManifest | None = None
     """Placement, for a file that does not tell its own."""
     dimensions: DimensionsManifest | None = None
@@ -109,6 +109,9 @@ class FeatureManifest(Part):
     """Pixel type, where that of the tileset's features shall not hold."""
     axis_order: Literal["CHW", "HWC"] | None = None
     """Of several values per pixel: band by band (CHW), or pixel by pixel (HWC)."""
+    depth: Annotated[int, Field(ge=1, le=2**16)] | None = None
+    """Values per pixel, each a band; needed where the length of the feature can be read in two
+    ways, one with the margin and one without."""
 
     @model_validator(mode="before")
     @classmethod
@@ -278,6 +281,8 @@ class GridManifest(Part):
 
     bounds: Annotated[list[Finite], Field(min_length=4, max_length=4)] | None = None
     """[left, bottom, right, top] in CRS units; keeps the tiles in place as sources come and go."""
+    max_tiles: Annotated[int, Field(ge=1, le=2**26)] | None = None
+    """Most tiles of a canvas of which the sources fill less than 1 %; 1,048,576 by default."""
 
     @model_validator(mode="after")
     def _has_area(self) -> GridManifest:

@@ -36,6 +36,8 @@ class FeatureSpec(Struct, frozen=True, kw_only=True):
     """Numpy name of the pixel type; None to follow the tileset."""
     is_channels_last: bool | None = None
     """Whether the values of a pixel stand together; None for one value per pixel."""
+    depth: int | None = None
+    """Values per pixel; None for as many as the length of the feature tells."""
 
 
 class TfrecordSpec(Struct, frozen=True, kw_only=True):
@@ -181,6 +183,8 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Encoding of the tiles."""
     bounds: Bounds | None = None
     """Declared canvas in CRS units."""
+    max_tiles: int | None = None
+    """Level-0 tiles that a canvas may have which its sources hardly fill; None for the default."""
     is_protected: bool = False
     """Whether deletion is refused."""
     moved_from: str | None = None

@@ -17,7 +17,10 @@ from geobatch.spec.project import Project
 from geobatch.spec.read import read
 from geobatch.spec.values import Text, refuse
 
-LINTS = ("categorical-mean", "lossy-source", "mixed-property-types", "nodata-outside-type")
+LINTS = (
+    "antimeridian", "categorical-mean", "file-order", "lossy-source", "mixed-property-types",
+    "nodata-outside-type",
+)  # fmt: skip
 """Rules that warn and can be silenced."""
 
 _REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*/", re.DOTALL)

@@ -92,7 +92,8 @@ class TableSourceManifest(Part):
     }
 
     uris: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=list)
-    """Paths in the order of the rows, relative to the spec file; a glob's files sorted by name."""
+    """Paths in the order of the rows, relative to the spec file; a glob's files are
+    sorted by name with digits as numbers."""
     charset: Charset = "utf-8"
     """How texts are coded in the records; UTF-8 by default."""
     crs: Text | None = None

@@ -75,7 +75,7 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
     if spec.table is not None:
         return _table_document(spec, spec.table)
     only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
-    bounds = None if spec.bounds is None else {"bounds": [_short(value) for value in spec.bounds]}
+    bounds = None if spec.bounds is None else [_short(value) for value in spec.bounds]
     footprint = spec.footprint
     masks = [_mask(mask, only=only) for mask in spec.mask_bands]
     document = {
@@ -100,7 +100,7 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
         "properties": dict(spec.properties),
         "skip_metadata_read": spec.skip_metadata_read or None,
         "memo": spec.memo,
-        "grid": bounds,
+        "grid": _without_defaults(bounds=bounds, max_tiles=spec.max_tiles),
         "tiling": _tiling(spec),
         "codec": None if replace(spec.codec, chunk=0) == Codec() else _codec(spec.codec),
         "lifecycle": {"protect": True} if spec.is_protected else None,
@@ -160,6 +160,7 @@ def _feature(feature: FeatureSpec) -> Any:
     members = _without_defaults(
         data_type=feature.dtype and TYPE_NAMES[feature.dtype],
         axis_order=orders[feature.is_channels_last],
+        depth=feature.depth,
     )
     return {"name": feature.name, **members} if members else feature.name
 

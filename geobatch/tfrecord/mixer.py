@@ -13,12 +13,14 @@ from geobatch.model.records import Mixer
 
 MAX_BYTES = 1 << 20
 """Most bytes of a mixer; real ones have some 300."""
+_STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 
 
 def parse_mixer(text: str, uri: str) -> Mixer:
-    """Return what a mixer says. Its format: https://developers.google.com/earth-engine/guides/tfrecord.
+    """Return how a mixer lays its patches; where on Earth is asked for apart, if it is needed.
 
-    Keys that it need not have are passed over.
+    Its format: https://developers.google.com/earth-engine/guides/tfrecord. Keys that it need not
+    have are passed over.
 
     Args:
         text: The file.
@@ -27,15 +29,7 @@ def parse_mixer(text: str, uri: str) -> Mixer:
     Raises:
         SourceError: The text is no JSON, or a value is missing or not what it should be.
     """
-    try:
-        found: Json = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(
-            f"`{uri}`: the mixer is no JSON: {error}",
-            hint="name the file that the export wrote beside its patches",
-        ) from None
-    projection = _get(found, "projection", uri)
-    matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
+    found = _json(text, uri)
     width, height = _numbers(found, "patchDimensions", uri)
     total, per_row = _number(found, "totalPatches", uri), _number(found, "patchesPerRow", uri)
     if total % per_row:
@@ -43,13 +37,40 @@ def parse_mixer(text: str, uri: str) -> Mixer:
             f"`{uri}`: `totalPatches` is {total}, expected a multiple of `patchesPerRow`,"
             f" which is {per_row}"
         )
-    return Mixer(
-        crs=_crs(projection, uri),
-        transform=_transform(matrix, uri),
-        patch=(height, width),
-        patches_per_row=per_row,
-        total=total,
-    )
+    return Mixer(patch=(height, width), patches_per_row=per_row, total=total)
+
+
+def mixer_crs(text: str, uri: str) -> str:
+    """Return the CRS that a mixer names: an authority code or WKT; arguments are `parse_mixer`'s.
+
+    Raises:
+        SourceError: It names none.
+    """
+    return _crs(_get(_json(text, uri), "projection", uri), uri)
+
+
+def mixer_transform(text: str, uri: str) -> Transform:
+    """Return pixel corner to CRS coordinates, from the first pixel of the first patch.
+
+    Margins are not counted; arguments are `parse_mixer`'s.
+
+    Raises:
+        SourceError: It states none, or one that places no pixels.
+    """
+    projection = _get(_json(text, uri), "projection", uri)
+    matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
+    return _transform(matrix, uri)
+
+
+def _json(text: str, uri: str) -> Json:
+    try:
+        found: Json = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(
+            f"`{uri}`: the mixer is no JSON: {error}",
+            hint="name the file that the export wrote beside its patches",
+        ) from None
+    return found
 
 
 def _get(value: Json, path: str, uri: str, *keys: str) -> Json:
@@ -67,7 +88,8 @@ def _crs(projection: Json, uri: str) -> str:
     key = "wkt" if "crs" not in projection and "wkt" in projection else "crs"
     text = _get(projection, f"projection.{key}", uri, key)
     if not isinstance(text, str) or not text:
-        raise _wrong(uri, "projection.crs", "a code such as `EPSG:4326`, or WKT", text)
+        hint = "give `crs` to the tileset in the spec"
+        raise _wrong(uri, "projection.crs", "a code such as `EPSG:4326`, or WKT", text, hint)
     return text
 
 
@@ -75,10 +97,11 @@ def _transform(matrix: Json, uri: str) -> Transform:
     path = "projection.affine.doubleMatrix"
     is_good = isinstance(matrix, list) and len(matrix) == 6 and all(map(_is_finite, matrix))
     if not is_good:
-        raise _wrong(uri, path, "six numbers", matrix)
+        raise _wrong(uri, path, "six numbers", matrix, _STATE_TRANSFORM)
     a, b, c, d, e, f = (float(value) for value in matrix)
     if a * e - b * d == 0:
-        raise SourceError(f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels")
+        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels"
+        raise SourceError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 
 
@@ -104,5 +127,6 @@ def _number(found: Json, path: str, uri: str) -> int:
     return int(value)
 
 
-def _wrong(uri: str, path: str, expected: str, got: Json) -> SourceError:
-    return SourceError(f"`{uri}`: `{path}` is `{str(got)[:60]}`, expected {expected}")
+def _wrong(uri: str, path: str, expected: str, got: Json, hint: str | None = None) -> SourceError:
+    message = f"`{uri}`: `{path}` is `{str(got)[:60]}`, expected {expected}"
+    return SourceError(message, hint=hint)

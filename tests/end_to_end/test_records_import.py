@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from record_workbench import CRS, PIXEL, X0, Y0, Export, Pixels, numbered
 from workbench import Workbench, image, write_tiff
 
+from geobatch.model.plan import Op
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import apply
+from geobatch.workflow import apply, plan
 
 FROM_RECORDS = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -77,7 +78,14 @@ def test_any_export_is_the_raster_that_it_was_cut_from(
         for channel in range(depth):
             band = name if depth == 1 else f"{name}_{channel + 1}"
             bands[band] = np.ascontiguousarray(pixels[:, :, channel])
-        features.append({"name": name, "data_type": dtype.upper(), "axis_order": orders[name]})
+        said: dict[str, Any] = {"name": name, "data_type": dtype.upper()}
+        if depth > 1 or data.draw(st.booleans()):
+            said["axis_order"] = orders[name]
+        padded = (patch[0] + kernel[0]) * (patch[1] + kernel[1])
+        has_two_readings = any(kernel) and padded * depth % (patch[0] * patch[1]) == 0
+        if has_two_readings or data.draw(st.booleans()):
+            said["depth"] = depth
+        features.append(said)
     export = Export(bands=pieces, patch=patch, kernel=kernel, kinds=kinds, orders=orders)
     total = grid[0] * grid[1]
     splits = data.draw(st.lists(st.integers(0, total), max_size=3))
@@ -107,7 +115,9 @@ def test_pixels_lie_where_the_mixer_says(tmp_path: Path) -> None:
     export = Export(bands={"b": pixels}, patch=(256, 128), kernel=(128, 128))
     export.write(tmp_path, splits=[2, 3, 9])
     bench = Workbench(folder=tmp_path)
-    bench.apply(records_image("x", {"kernel_size": [128, 128]}, tile=256))
+    # As many values as three bands without a margin have.
+    options = {"kernel_size": [128, 128], "features": [{"name": "b", "depth": 1}]}
+    bench.apply(records_image("x", options, tile=256))
     assert np.array_equal(bench.array("x/0/b"), pixels)
     means = pixels.reshape(384, 2, 256, 2).astype(np.float64).mean(axis=(1, 3))
     assert np.array_equal(bench.array("x/1/b"), means.astype(np.float32))
@@ -138,6 +148,27 @@ def test_any_split_of_the_records_is_the_same_asset(tmp_path: Path) -> None:
         summary = apply([path], store=tmp_path / f"store{number}", workers=1 + number % 2)
         roots.add(summary.content_root)
     assert len(roots) == 1
+
+
+@pytest.mark.parametrize("name", ["pred-{}.tfrecord", "pred-{:05}-of-00012.tfrecord", "{}-p.gz"])
+def test_a_patch_lies_where_its_shard_is_numbered(tmp_path: Path, name: str) -> None:
+    """One record per shard: shard `i` holds nothing but `i`."""
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    export = Export(bands={"c": np.kron(values, np.ones((4, 4), np.float32))}, patch=(4, 4))
+    shards = export.write(tmp_path, splits=range(1, 12), compression="")
+    listed = [shard.rename(tmp_path / name.format(n)).name for n, shard in enumerate(shards)]
+    bench = Workbench(folder=tmp_path)
+    pattern = name.split("{", maxsplit=1)[0] + "*" + name.rpartition("}")[2]
+    sources = [{"uris": [pattern, "pred-mixer.json"]}]
+    by_text = [{"uris": [*sorted(listed), "pred-mixer.json"]}]
+    bench.apply(image("x", tileset={"sources": by_text}, tile=16))
+    is_padded = sorted(listed) == listed
+    assert np.array_equal(bench.array("x/0/c")[::4, ::4], values) is is_padded
+    spec = bench.write_spec([image("x", tileset={"sources": sources}, tile=16)])
+    change = plan([spec], store=bench.store).changes[0]
+    assert (change.op is Op.KEEP) is is_padded
+    bench.apply_spec()
+    assert np.array_equal(bench.array("x/0/c")[::4, ::4], values)
 
 
 def test_a_feature_masks_the_others(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from geobatch.raster import Header
 from geobatch.resolve.canvas import (
     Canvas,
     Placed,
+    check_gap,
     check_size,
     check_structure,
     covered_pixels,
@@ -69,7 +70,9 @@ def header(
 
 def placed(*headers: Header, bounds: Bounds | None = None) -> Canvas:
     check_structure(headers)
-    return place(headers, transforms=[None] * len(headers), crs=None, bounds=bounds)
+    canvas = place(headers, transforms=[None] * len(headers), crs=None, bounds=bounds)
+    check_gap(canvas, is_declared=bounds is not None)
+    return canvas
 
 
 def refused(*headers: Header, bounds: Bounds | None = None) -> str:

@@ -22,8 +22,7 @@ NATIVE = {"float_list": "float32", "int64_list": "int64"}
 
 def mixer(rows: int, cols: int) -> Mixer:
     return Mixer(
-        crs="EPSG:4326", transform=(1, 0, 0, 0, -1, 0), patch=(rows, cols), patches_per_row=1,
-        total=1,
+        patch=(rows, cols), patches_per_row=1, total=1,
     )  # fmt: skip
 
 

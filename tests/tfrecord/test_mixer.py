@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from geobatch.errors import SourceError
-from geobatch.tfrecord.mixer import parse_mixer
+from geobatch.tfrecord.mixer import mixer_crs, mixer_transform, parse_mixer
 
 GOOD: dict[str, Any] = {
     "projection": {"crs": "EPSG:4326", "affine": {"doubleMatrix": [0.5, 0, -105, 0, -0.5, 20]}},
@@ -20,15 +20,21 @@ GOOD: dict[str, Any] = {
 }
 
 
+def read_all(text: str, uri: str) -> None:
+    for read in (parse_mixer, mixer_crs, mixer_transform):
+        read(text, uri)
+
+
 def test_real_mixers_are_read(rasters: Path) -> None:
     files = sorted(rasters.glob("mixers/*.json"))
     assert len(files) > 1
     for file in files:
-        said, found = json.loads(file.read_text()), parse_mixer(file.read_text(), "m")
+        text = file.read_text()
+        said, found = json.loads(text), parse_mixer(text, "m")
         width, height = said["patchDimensions"]
         per_row, total = said["patchesPerRow"], said["totalPatches"]
-        assert found.crs == said["projection"]["crs"]
-        assert found.transform == tuple(said["projection"]["affine"]["doubleMatrix"])
+        assert mixer_crs(text, "m") == said["projection"]["crs"]
+        assert mixer_transform(text, "m") == tuple(said["projection"]["affine"]["doubleMatrix"])
         assert (found.patch, found.total) == ((height, width), total)
         assert found.shape == (total // per_row, per_row)
         assert found.size == (total // per_row * height, per_row * width)
@@ -38,14 +44,14 @@ def test_width_comes_before_height() -> None:
     mixer = parse_mixer(json.dumps(GOOD), "m")
     assert mixer.patch == (16, 32)
     assert mixer.size == (5 * 16, 3 * 32)
-    assert mixer.transform == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
+    assert mixer_transform(json.dumps(GOOD), "m") == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
 
 
 def test_a_crs_may_be_wkt_and_other_keys_are_passed_over() -> None:
     found = copy.deepcopy(GOOD)
     found["projection"]["wkt"] = found["projection"].pop("crs")
     found["note"] = {"kernel": 1}
-    assert parse_mixer(json.dumps(found), "m").crs == "EPSG:4326"
+    assert mixer_crs(json.dumps(found), "m") == "EPSG:4326"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def test_a_wrong_value_is_named(path: list[str], value: Any, words: str) -> None
     else:
         place[path[-1]] = value
     with pytest.raises(SourceError, match=r"^`preds/m.json`: ") as caught:
-        parse_mixer(json.dumps(found), "preds/m.json")
+        read_all(json.dumps(found), "preds/m.json")
     assert words in caught.value.message
 
 
