@@ -34,7 +34,7 @@ class Header(Struct, frozen=True, kw_only=True):
     crs: Crs | None
     """None where the file does not say."""
     nodata: tuple[Number | None, ...]
-    """Per band and in its dtype; None where absent, or where the dtype cannot hold it."""
+    """Per band and in its dtype, as GDAL has it; None where absent, or outside of the dtype."""
     mask: str | None
     """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
     alpha_index: int | None
@@ -61,6 +61,16 @@ class Header(Struct, frozen=True, kw_only=True):
     """How many reduced images the file holds; they are never read."""
     nodata_text: str | None = None
     """The file's nodata as it spells it; None where absent."""
+    colours: tuple[str, ...] = ()
+    """What each band is to the eye, by rasterio's names; empty where that is not known."""
+    bits: int | None = None
+    """Bits of a sample; None for as many as the dtype has."""
+    mask_bits: int = 1
+    """Bits of a sample of the internal mask."""
+    is_premultiplied: bool = False
+    """Whether the colours are multiplied by alpha already."""
+    pages: int = 0
+    """How many further images the file holds beside reduced ones and masks; they are not read."""
 
     @property
     def count(self) -> int:
@@ -90,6 +100,11 @@ def header_to_text(header: Header) -> str:
         "is_lossy": header.is_lossy,
         "overviews": header.overviews,
         "nodata_text": header.nodata_text,
+        "colours": header.colours,
+        "bits": header.bits,
+        "mask_bits": header.mask_bits,
+        "is_premultiplied": header.is_premultiplied,
+        "pages": header.pages,
     }
     return f"{_dump(header.transform)}\n{_dump(shared)}"
 
@@ -130,6 +145,11 @@ def _members(text: str) -> dict[str, Any]:
         "is_lossy": members["is_lossy"],
         "overviews": members["overviews"],
         "nodata_text": members["nodata_text"],
+        "colours": tuple(members["colours"]),
+        "bits": members["bits"],
+        "mask_bits": members["mask_bits"],
+        "is_premultiplied": members["is_premultiplied"],
+        "pages": members["pages"],
     }
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.header import Header
+from geobatch.resolve.beside import placing_hint
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""
@@ -58,7 +59,6 @@ def check_structure(headers: Sequence[Header]) -> None:
         uris = first.uri, other.uri
         _agree("band count", *uris, first.count, other.count)
         _agree("data type", *uris, first.dtypes, other.dtypes)
-        _agree("missing value (nodata)", *uris, first.nodata, other.nodata)
         _agree("scale", *uris, first.scales, other.scales)
         _agree("offset", *uris, first.offsets, other.offsets)
 
@@ -204,12 +204,13 @@ def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> Geo
     if placed_by is None:
         raise SourceError(
             f"`{header.uri}`: the file does not say where its pixels are",
-            hint="give `affine_transform` in the spec",
+            hint=f"{placing_hint(header.path, is_crs=False)}give `affine_transform` in the spec",
         )
     system = crs or header.crs
     if system is None:
         raise SourceError(
-            f"`{header.uri}`: the file has no CRS", hint="give `crs` to the tileset in the spec"
+            f"`{header.uri}`: the file has no CRS",
+            hint=f"{placing_hint(header.path, is_crs=True)}give `crs` to the tileset in the spec",
         )
     return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
 

@@ -56,6 +56,8 @@ def bare(header: Header) -> Header:
         scales=nothing,
         offsets=nothing,
         palettes=nothing,
+        colours=(),
+        is_premultiplied=False,
     )
 
 

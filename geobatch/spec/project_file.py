@@ -17,7 +17,11 @@ from geobatch.spec.project import Project
 from geobatch.spec.read import read
 from geobatch.spec.values import Text, refuse
 
-LINTS = ("categorical-mean", "lossy-source", "mixed-property-types", "nodata-outside-type")
+LINTS = (
+    "alpha-not-used", "categorical-mean", "lossy-source", "mask-never-valid",
+    "mixed-property-types", "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha",
+    "unlike-bands", "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
+)  # fmt: skip
 """Rules that warn and can be silenced."""
 
 _REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*/", re.DOTALL)
