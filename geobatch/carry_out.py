@@ -22,8 +22,8 @@ from geobatch.model.plan_json import VERBS
 from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.table import StoredTable
 from geobatch.preview import Ready
-from geobatch.resolve.masks import peak_warnings
 from geobatch.spec import SpecSet
+from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
