@@ -122,6 +122,8 @@ class Beside:
             path = Path(folder, beside or "")
             if beside is None or any(path == one.path for named in files for one in named):
                 continue
+            if kind is _MASK and any(not mask.band_ids for mask in spec.mask_bands):
+                continue
             what, hint = _WORDS[kind]
             if kind is _METADATA:
                 says = _says(path, spec, number, file, header)
