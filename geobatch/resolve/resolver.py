@@ -91,15 +91,18 @@ class ImageResolver:
         if number not in self.headers:
             found = zip(self.files[number], self.found[number], strict=True)
             headers = [self._header(file, one.header) for file, one in found]
-            self.warnings += alpha_warnings(
-                self.spec, number, self.files[number], headers, self.mask_of
-            )
-            declared = frozenset(
-                band.tileset_band_index
-                for band in self.spec.bands or ()
-                if band.tileset_id == tileset and band.feature is None
-            )
-            self.headers[number] = [as_data(header, declared) for header in headers]
+            if "alpha" in headers[0].colours:
+                self.warnings += alpha_warnings(
+                    self.spec, number, self.files[number], headers, self.mask_of
+                )
+            if any(header.alpha_index is not None for header in headers):
+                declared = frozenset(
+                    band.tileset_band_index
+                    for band in self.spec.bands or ()
+                    if band.tileset_id == tileset and band.feature is None
+                )
+                headers = [as_data(header, declared) for header in headers]
+            self.headers[number] = headers
         return self.headers[number]
 
     def _header(self, file: SourceFile, header: Header) -> Header:
