@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from geobatch.errors import SourceError
+from geobatch.errors import Problem, SourceError
 from geobatch.files import check_unchanged
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest
@@ -23,6 +23,7 @@ from geobatch.model.record import BandTiles, Head, TreeEntry
 from geobatch.model.table import StoredTable
 from geobatch.preview import Ready
 from geobatch.spec import SpecSet
+from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import remember_bands
 from geobatch.store.cache import SourceCache
@@ -60,6 +61,8 @@ class Done(Struct, frozen=True, kw_only=True):
     """Bytes of tile and table objects that were put."""
     ahead: Ahead | None = None
     """Folders of new assets that wait to be moved into the Zarr tree."""
+    warnings: tuple[Problem, ...] = ()
+    """What only the pixels tell, of those that were read."""
 
 
 def carry_out(
@@ -177,7 +180,14 @@ def carry_out(
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
         ahead=ahead,
+        warnings=tuple(_warnings(ready.preview.specs, counts.peaks)),
     )
+
+
+def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
+    for spec in specs.specs:
+        if spec.id in peaks:
+            yield from peak_warnings(spec, peaks[spec.id])
 
 
 def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:

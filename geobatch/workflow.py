@@ -186,6 +186,7 @@ def apply(
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
+                warnings=done.warnings,
             )
 
 

@@ -146,6 +146,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
             keep_going=asked.keep_going,
             approve=approve,
         )
+    output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}
     changes = [
         change_json(change, locate=locate if output.is_json else None)

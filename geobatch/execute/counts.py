@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from geobatch.execute.region import RegionResult
 
@@ -22,6 +22,8 @@ class Counts(Struct, kw_only=True):
     """Rows of tables that were read."""
     bytes_read: int = 0
     """Source bytes that were read by others than the run's own reader."""
+    peaks: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The highest weight that was read of the masks of files, by asset and tileset."""
 
     @property
     def tiles(self) -> int:
@@ -34,5 +36,9 @@ class Counts(Struct, kw_only=True):
         self.reused += other.reused
         self.empty += other.empty
         self.bytes_written += other.bytes_written
+        for asset_id, peaks in other.peaks.items():
+            known = self.peaks.setdefault(asset_id, {})
+            for tileset, peak in peaks.items():
+                known[tileset] = max(known.get(tileset, 0), peak)
         if isinstance(other, Counts):
             self.bytes_read += other.bytes_read

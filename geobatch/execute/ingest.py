@@ -12,8 +12,11 @@ from msgspec import Struct
 from geobatch.errors import SourceError
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.sources import Reader
-from geobatch.model.asset import Asset, Band, MaskSource, Source, Tileset
-from geobatch.raster import footprint_mask
+from geobatch.model.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
+from geobatch.raster import footprint_mask, is_near, weights
+
+Peaks = dict[str, int]
+"""The highest weight that was read of the masks of files, by tileset."""
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -44,7 +47,12 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 def ingest(
-    asset: Asset, bands: Sequence[Band], window: Window, *, reader: Reader
+    asset: Asset,
+    bands: Sequence[Band],
+    window: Window,
+    *,
+    reader: Reader,
+    peaks: Peaks | None = None,
 ) -> dict[str, Plane]:
     """Read a window of level 0 for some bands of one grid.
 
@@ -53,6 +61,7 @@ def ingest(
         bands: Bands on the same grid.
         window: Window in that grid's pixels, inside its plane.
         reader: Where source pixels come from.
+        peaks: Told of the masks that are read.
 
     Returns:
         Per band id, (height, width) pixels in the band's dtype, masked ones burned to its fill.
@@ -61,22 +70,25 @@ def ingest(
         SourceError: A source cannot be read, or changed since it was resolved.
     """
     planes: dict[str, Plane] = {}
+    peaks = {} if peaks is None else peaks
     by_tileset: dict[str, list[Band]] = {}
     for band in bands:
         by_tileset.setdefault(band.tileset, []).append(band)
     for tileset_id, members in by_tileset.items():
-        planes.update(_mosaic(asset.tileset(tileset_id), members, window, reader=reader))
-    mask_planes: dict[str, Mask] = {}
+        tileset = asset.tileset(tileset_id)
+        planes.update(_mosaic(tileset, members, window, reader=reader, peaks=peaks))
+    mask_planes: dict[tuple[str, int], Mask] = {}
     outside = _outside_footprint(asset, bands[0].grid, window)
     for band in bands:
         values, mask = planes[band.id]
         mask_tileset = band.masking.tileset
         if mask_tileset is not None and mask_tileset != band.tileset:
-            if mask_tileset not in mask_planes:
-                mask_planes[mask_tileset] = _mask_band(
-                    asset.tileset(mask_tileset), window, reader=reader
+            key = (mask_tileset, band.masking.valid_value)
+            if key not in mask_planes:
+                mask_planes[key] = _mask_band(
+                    asset.tileset(mask_tileset), key[1], window, reader=reader, peaks=peaks
                 )
-            mask = _combine(mask, mask_planes[mask_tileset])
+            mask = _combine(mask, mask_planes[key])
         if outside is not None:
             mask = _combine(mask, outside)
         if mask is not None:
@@ -89,7 +101,7 @@ def ingest(
 
 
 def _mosaic(
-    tileset: Tileset, bands: Sequence[Band], window: Window, *, reader: Reader
+    tileset: Tileset, bands: Sequence[Band], window: Window, *, reader: Reader, peaks: Peaks
 ) -> dict[str, Plane]:
     """Paste the sources that touch the window, in order: a later one wins where it is valid."""
     planes: dict[str, Plane] = {}
@@ -113,6 +125,7 @@ def _mosaic(
                 height=part.height,
                 width=part.width,
             )
+            _note(peaks, tileset, file_mask)
         for band in bands:
             values = _cast(pixels[indexes.index(band.index)], band, source)
             if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
@@ -120,8 +133,9 @@ def _mosaic(
                 values = values.copy()
             own_mask = file_mask if band.masking.source is MaskSource.FILE else None
             if band.masking.tileset == tileset.id:
-                own_mask = pixels[-1]
-            mask = _own_mask(values, band, own_mask)
+                own_mask = _weights(pixels[-1], band.masking.valid_value, source)
+                _note(peaks, tileset, own_mask)
+            mask = _own_mask(pixels[indexes.index(band.index)], values, band, own_mask)
             if part == window and (mask is None or band.id not in planes):
                 planes[band.id] = Plane(values, mask)
             else:
@@ -180,10 +194,11 @@ def _cast(pixels: Values, band: Band, source: Source) -> Values:
     return pixels.astype(target)
 
 
-def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
+def _own_mask(pixels: Values, values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
     """Return the mask of a piece of one source, or None where all of it is valid.
 
     Args:
+        pixels: The piece as it stands in the file, (row, col).
         values: The piece, (row, col) in the band's dtype.
         band: The band.
         own_mask: What else masks the piece: the file's own mask, or its last band.
@@ -191,7 +206,7 @@ def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
     mask: Mask | None = None
     masking = band.masking
     if masking.source is MaskSource.VALUES:
-        hits = (np.isnan(values) if math.isnan(v) else values == v for v in masking.values)
+        hits = (_equal(pixels, values, v, masking) for v in masking.values)
         invalid = next(hits)
         for hit in hits:
             invalid |= hit
@@ -207,6 +222,23 @@ def _own_mask(values: Values, band: Band, own_mask: Mask | None) -> Mask | None:
     return mask
 
 
+def _equal(pixels: Values, values: Values, value: Number, masking: Masking) -> Any:
+    if math.isnan(value):
+        return np.isnan(values)
+    if masking.is_near and pixels.dtype.kind == "f":
+        # In the type of the file, whatever it becomes: GDAL's tolerance depends on it.
+        return is_near(pixels, value)
+    return values == value
+
+
+def _note(peaks: Peaks, tileset: Tileset, mask: Mask) -> None:
+    peaks[tileset.id] = max(peaks.get(tileset.id, 0), int(mask.max()))
+
+
+def _weights(values: Values, valid_value: int, source: Source) -> Mask:
+    return weights(values, valid_value=valid_value, where=f"`{source.uri}`, the mask band")
+
+
 def _from_invalid(invalid: Any) -> Mask:
     # True is 1 and False 0 as bytes: 1 - 1 = 0 is masked, 0 - 1 wraps to 255, valid.
     mask: Mask = invalid.view(np.uint8) - np.uint8(1)
@@ -219,7 +251,9 @@ def _combine(mask: Mask | None, other: Mask) -> Mask:
     return lower
 
 
-def _mask_band(tileset: Tileset, window: Window, *, reader: Reader) -> Mask:
+def _mask_band(
+    tileset: Tileset, valid_value: int, window: Window, *, reader: Reader, peaks: Peaks
+) -> Mask:
     """Return the mosaic of a mask tileset's last band; what no source covers is masked."""
     canvas = np.zeros((window.height, window.width), dtype=np.uint8)
     index = len(tileset.dtypes) - 1
@@ -227,7 +261,9 @@ def _mask_band(tileset: Tileset, window: Window, *, reader: Reader) -> Mask:
         part = window.overlap(source)
         if part is None:
             continue
-        canvas[window.within(part)] = _read(reader, source, part, indexes=[index])[0]
+        mask = _weights(_read(reader, source, part, indexes=[index])[0], valid_value, source)
+        _note(peaks, tileset, mask)
+        canvas[window.within(part)] = mask
     return canvas
 
 

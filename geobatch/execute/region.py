@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from geobatch.execute.ingest import ingest
+from geobatch.execute.ingest import Peaks, ingest
 from geobatch.execute.pieces import pieces
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.planes import Box, StoredLevels
@@ -85,6 +85,8 @@ class RegionResult(Struct, kw_only=True):
     """Fully masked tiles."""
     bytes_written: int = 0
     """Bytes of the objects put."""
+    peaks: dict[str, Peaks] = field(default_factory=dict)
+    """The highest weight that was read of masks, by asset and tileset."""
 
     @property
     def tiles(self) -> int:
@@ -120,6 +122,7 @@ def compute_region(
                 [climb.task.band for climb in here],
                 box.window(geobox, tile=asset.tile),
                 reader=reader,
+                peaks=result.peaks.setdefault(asset.id, {}),
             )
             for climb in here:
                 # Popped, so that a band's pixels go when its tiles are put.

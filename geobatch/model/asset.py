@@ -94,8 +94,12 @@ class Masking(Struct, frozen=True, kw_only=True):
     """Which kind of masking applies."""
     values: tuple[Number, ...] = ()
     """Missing values, in the band's dtype; only with VALUES."""
+    is_near: bool = False
+    """Whether floats next to a missing value count as it, as GDAL has it of a file's nodata."""
     tileset: str | None = None
     """Tileset whose last band is the mask; only with BAND."""
+    valid_value: int = 255
+    """Value of that band that means valid; only with BAND."""
     is_partial: bool = False
     """Whether masks between 0 and 255 may occur (alpha and mask bands)."""
     has_gaps: bool = False

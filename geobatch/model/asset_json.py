@@ -258,6 +258,8 @@ def _recorded_band(band: Band) -> Members:
             "is_partial": masking.is_partial,
             "has_gaps": masking.has_gaps,
             "is_fill_free": masking.is_fill_free,
+            **({"is_near": True} if masking.is_near else {}),
+            **({"valid_value": masking.valid_value} if masking.valid_value != 255 else {}),
         },
     }
 
@@ -295,6 +297,8 @@ def _band(seen: Members, rest: Members) -> Band:
             is_partial=masking["is_partial"],
             has_gaps=masking["has_gaps"],
             is_fill_free=masking["is_fill_free"],
+            is_near=masking.get("is_near", False),
+            valid_value=masking.get("valid_value", 255),
         ),
         description=seen["description"],
         unit=seen["unit"],

@@ -22,7 +22,7 @@ from geobatch.model.records import channels_of
 from geobatch.model.table import Table
 from geobatch.model.table_json import rows_json
 
-ALGORITHM_EPOCH = 2
+ALGORITHM_EPOCH = 3
 """Raised whenever equal inputs would give other pixels or masks than before."""
 
 
@@ -112,6 +112,8 @@ def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
     return {
         "source": masking.source.value,
         "values": sorted(values),
+        "is_near": masking.is_near,
+        "valid_value": masking.valid_value,
         "mask": mask,
         "is_stored": band.mask_from_level == 0,
     }

@@ -34,7 +34,7 @@ class Header(Struct, frozen=True, kw_only=True):
     crs: Crs | None
     """None where the file does not say."""
     nodata: tuple[Number | None, ...]
-    """Per band and in its dtype; None where absent, or where the dtype cannot hold it."""
+    """Per band and in its dtype, as GDAL has it; None where absent, or outside of the dtype."""
     mask: str | None
     """`internal` (a mask directory, which wins as in GDAL), `alpha` (uint8 or uint16), or None."""
     alpha_index: int | None
@@ -65,6 +65,16 @@ class Header(Struct, frozen=True, kw_only=True):
     """Why the CRS that the file states cannot be used; it has none then."""
     transform_fault: str | None = None
     """Why the place that the file states cannot be used; it has no transform then."""
+    colours: tuple[str, ...] = ()
+    """What each band is to the eye, by rasterio's names; empty where that is not known."""
+    bits: int | None = None
+    """Bits of a sample; None for as many as the dtype has."""
+    mask_bits: int = 1
+    """Bits of a sample of the internal mask."""
+    is_premultiplied: bool = False
+    """Whether the colours are multiplied by alpha already."""
+    pages: int = 0
+    """How many further images the file holds beside reduced ones and masks; they are not read."""
 
     @property
     def count(self) -> int:
@@ -96,6 +106,11 @@ def header_to_text(header: Header) -> str:
         "nodata_text": header.nodata_text,
         "crs_fault": header.crs_fault,
         "transform_fault": header.transform_fault,
+        "colours": header.colours,
+        "bits": header.bits,
+        "mask_bits": header.mask_bits,
+        "is_premultiplied": header.is_premultiplied,
+        "pages": header.pages,
     }
     return f"{_dump(header.transform)}\n{_dump(shared)}"
 
@@ -138,6 +153,11 @@ def _members(text: str) -> dict[str, Any]:
         "nodata_text": members["nodata_text"],
         "crs_fault": members["crs_fault"],
         "transform_fault": members["transform_fault"],
+        "colours": tuple(members["colours"]),
+        "bits": members["bits"],
+        "mask_bits": members["mask_bits"],
+        "is_premultiplied": members["is_premultiplied"],
+        "pages": members["pages"],
     }
 
 

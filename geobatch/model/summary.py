@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from geobatch.errors import Problem
 from geobatch.model.digest import Digest
 from geobatch.model.plan import Failure, Plan
 
@@ -47,3 +48,5 @@ class ApplySummary(Struct, frozen=True, kw_only=True):
     """Rows of tables that were read."""
     failures: tuple[Failure, ...] = ()
     """Assets that could not be made; only where the run was to keep going."""
+    warnings: tuple[Problem, ...] = ()
+    """What the pixels that were read tell; what specs and headers tell is known before."""

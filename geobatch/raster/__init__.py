@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from geobatch.raster.environment import gdal_environment, stay_in_environment
     from geobatch.raster.footprint import footprint_mask
     from geobatch.raster.header import probe
+    from geobatch.raster.masking import is_near, weights
     from geobatch.raster.reader import Reader
 
 _HOMES = {
     "Reader": "reader",
     "footprint_mask": "footprint",
     "gdal_environment": "environment",
+    "is_near": "masking",
     "probe": "header",
     "stay_in_environment": "environment",
+    "weights": "masking",
 }
 """Where names are that need rasterio: files can be identified while it is still being loaded."""
 
@@ -35,7 +38,9 @@ __all__ = [
     "footprint_mask",
     "gdal_environment",
     "identify",
+    "is_near",
     "probe",
     "stat",
     "stay_in_environment",
+    "weights",
 ]

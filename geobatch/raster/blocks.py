@@ -201,7 +201,8 @@ def _decoding(file: BinaryIO, directory: tiff.Directory) -> Digest:
 def _absent(file: BinaryIO, directory: tiff.Directory) -> bytes:
     """Return what stands for a block that is not stored: GDAL fills it with nodata, else 0."""
     nodata = tiff.read_text(file, directory, tiff.GDAL_NODATA)
-    return blake3(canonical_json(["geobatch absent block", nodata])).digest()
+    text = None if nodata is None else nodata.strip()
+    return blake3(canonical_json(["geobatch absent block", text])).digest()
 
 
 def _table(

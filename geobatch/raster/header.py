@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +27,7 @@ from geobatch.raster.environment import (
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,40})")
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
 
 
@@ -174,6 +176,11 @@ def describe(
         nodata_text=tags.nodata,
         crs_fault=crs_fault,
         transform_fault=transform_fault,
+        colours=tuple(kind.name for kind in interpretations),
+        bits=tags.bits if tags.bits != np.dtype(dtypes[0]).itemsize * 8 else None,
+        mask_bits=tags.mask_bits,
+        is_premultiplied=has_alpha and tags.is_premultiplied,
+        pages=tags.pages,
     )
 
 
@@ -212,36 +219,37 @@ def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:
 
 
 def _nodata(dataset: Any, dtypes: tuple[str, ...], text: str | None) -> tuple[Number | None, ...]:
-    # The tag's text is the source: GDAL and rasterio pass nodata through a float64, which loses
-    # 64-bit integers, and through the dtype's range, which turns 1e300 into infinity.
-    if text is None:
-        return (None,) * len(dtypes)
-    try:
-        float(text)
-    except ValueError:  # such as `1.#QNAN`, which GDAL knows
-        texts = tuple(repr(value) for value in dataset.nodatavals)
-    else:
-        texts = (text,) * len(dtypes)
-    return tuple(parse_nodata(text, dtype) for text, dtype in zip(texts, dtypes, strict=True))
+    """Return the value that GDAL compares pixels with, per band; None where it masks none.
 
-
-def parse_nodata(text: str, dtype: str) -> Number | None:
-    """Return a number written as text as a value of a dtype; None where the dtype has none such.
-
-    Floats are rounded to the dtype, integers are exact.
+    Source: GDAL 3.10 and 3.12, `GTiffDataset::OpenOffset` and `GDALNoDataMaskBand`. Text is read as
+    far as it is a number, else it is 0; of 64-bit integers it is one with C's rules, as rasterio
+    passes nodata through a double, which loses digits. Floats of 32 bits are rounded. A fraction
+    is cut off for integers; what lies outside of a type masks nothing.
     """
-    try:
-        if not dtype.startswith("float"):
-            value = int(text) if text.lstrip("+-").isdigit() else float(text)
-            exact = int(value)
-            bounds = np.iinfo(dtype)
-            return exact if exact == value and bounds.min <= exact <= bounds.max else None
-        number = float(text)
-    except (ValueError, OverflowError):
+    if not text:
+        return (None,) * len(dtypes)
+    return tuple(
+        _c_integer(text, dtype) if dtype in {"int64", "uint64"} else _in_dtype(value, dtype)
+        for value, dtype in zip(dataset.nodatavals, dtypes, strict=True)
+    )
+
+
+def _in_dtype(value: float | None, dtype: str) -> Number | None:
+    if value is None:
         return None
-    with np.errstate(over="ignore"):
-        rounded = float(np.dtype(dtype).type(number))
-    return None if math.isinf(rounded) and not math.isinf(number) else rounded
+    return float(value) if dtype.startswith("float") else int(value)
+
+
+def _c_integer(text: str, dtype: str) -> int:
+    """Return what C's `strtoll` or `strtoull` make of a text."""
+    found = _INTEGER.match(text)
+    number = int(found[1]) if found else 0
+    bounds = np.iinfo(dtype)
+    if bounds.min == 0 and -bounds.max <= number < 0:
+        return number + int(bounds.max) + 1
+    if bounds.min == 0 and number < 0:
+        return int(bounds.max)
+    return min(max(number, int(bounds.min)), int(bounds.max))
 
 
 def _palette(dataset: Any, index: int) -> Palette | None:

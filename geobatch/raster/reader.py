@@ -20,6 +20,7 @@ from geobatch.files import check_unchanged, regular_file, stat
 from geobatch.model.asset import FileStat, Source
 from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.raster.masking import weights
 
 
 class Handle(Struct, kw_only=True):
@@ -29,6 +30,8 @@ class Handle(Struct, kw_only=True):
     stat: FileStat
     sizes: tiff.BlockSizes | None
     mask_sizes: tiff.BlockSizes | None
+    alpha_bits: int | None = None
+    """Bits of a sample of the last band, once they were asked for."""
     failures: list[SourceError] = field(default_factory=list)
     """What went wrong where GDAL cannot tell it: on a server."""
     context: Context | None = None
@@ -158,7 +161,8 @@ class Reader:
             index: Zero-based band, for files with an internal mask per band; the first otherwise.
 
         Returns:
-            (row, col), 0 masked to 255 valid. A uint16 alpha band is scaled as GDAL does.
+            (row, col), 0 masked to 255 valid. An alpha band of another depth is scaled; of 16 bits
+            as GDAL does.
 
         Raises:
             SourceError: As `read`.
@@ -169,7 +173,7 @@ class Reader:
         with gdal_environment():
             handle = self._handle(source)
             if source.mask == "alpha":
-                last = handle.dataset.count - 1
+                last, bits = handle.dataset.count - 1, _alpha_bits(handle)
             else:
                 band = (index or 0) + 1
                 try:
@@ -181,7 +185,8 @@ class Reader:
                     raise _bad_mask(source.uri, window, error) from error
         if source.mask == "alpha":
             place = {"row": row, "col": col, "height": height, "width": width}
-            return scale_alpha(self.read(source, indexes=[last], **place)[0])
+            alpha = self.read(source, indexes=[last], **place)[0]
+            return weights(alpha, valid_value=(1 << bits) - 1)
         self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
@@ -235,23 +240,6 @@ class Reader:
         handle.run(handle.dataset.close)
 
 
-def scale_alpha(alpha: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Return alpha as a mask of 0 to 255: uint8 as it is, uint16 scaled down.
-
-    Any alpha above 0 stays above 0, as in GDAL (`GDALRescaledAlphaBand`).
-
-    Raises:
-        InternalError: Alpha of another dtype is no mask.
-    """
-    if alpha.dtype == np.uint8:
-        return alpha
-    if alpha.dtype != np.uint16:
-        raise InternalError(f"alpha must be uint8 or uint16, got {alpha.dtype}")
-    scaled = (alpha.astype(np.uint32) * 255 // 65535).astype(np.uint8)
-    scaled[(alpha > 0) & (scaled == 0)] = 1
-    return scaled
-
-
 def _open(source: Source) -> Handle:
     path = Path(source.path)
     expected = source.stat or stat(path, source.uri)
@@ -292,6 +280,15 @@ def _plane(file: Any, directory: tiff.Directory) -> tuple[int, int]:
         tiff.read_number(file, directory, tiff.HEIGHT, 0),
         tiff.read_number(file, directory, tiff.WIDTH, 0),
     )
+
+
+def _alpha_bits(handle: Handle) -> int:
+    """Return how many bits a sample of the last band has."""
+    if handle.alpha_bits is None:
+        dataset = handle.dataset
+        tags = handle.run(dataset.tags, dataset.count, ns="IMAGE_STRUCTURE")
+        handle.alpha_bits = int(tags.get("NBITS", np.dtype(dataset.dtypes[-1]).itemsize * 8))
+    return handle.alpha_bits
 
 
 def _window(source: Source, *, row: int, col: int, height: int, width: int) -> Window:

@@ -17,7 +17,9 @@ from msgspec import Struct
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTE_COUNTS, SUB_DIRECTORIES = 322, 323, 324, 325, 330
-MODEL_TRANSFORMATION, GDAL_NODATA = 34264, 42113
+EXTRA_SAMPLES, MODEL_TRANSFORMATION, GDAL_NODATA = 338, 34264, 42113
+REDUCED, MASK = 1, 4
+"""Bits of `SUBFILE_TYPE`."""
 
 COMPRESSIONS: Mapping[int, str] = {
     1: "NONE", 2: "CCITTRLE", 3: "CCITTFAX3", 4: "CCITTFAX4", 5: "LZW", 6: "OJPEG", 7: "JPEG",
@@ -34,6 +36,8 @@ _TYPES = {
 }  # fmt: skip
 MAX_DIRECTORIES = 64
 """How many directories are read."""
+_ASSOCIATED = 1
+"""Value of `EXTRA_SAMPLES` for alpha that colours are multiplied by."""
 _MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
 
@@ -71,6 +75,14 @@ class Tags(Struct, frozen=True, kw_only=True):
     """Nodata as it is written."""
     has_matrix: bool
     """Whether the transform is given as a matrix, which alone can be the identity."""
+    bits: int
+    """Bits of a sample."""
+    mask_bits: int
+    """Bits of a sample of the internal mask; 1 without one."""
+    is_premultiplied: bool
+    """Whether the colours are multiplied by alpha already (associated alpha)."""
+    pages: int
+    """How many further images there are that are neither reduced ones nor masks."""
 
 
 class BlockSizes(Struct, frozen=True, kw_only=True):
@@ -203,11 +215,11 @@ def read_number(file: BinaryIO, directory: Directory, tag: int, default: int) ->
 
 
 def read_text(file: BinaryIO, directory: Directory, tag: int) -> str | None:
-    """Return the text of a tag, or None."""
+    """Return the text of a tag, spaces around it included, or None."""
     values = read_values(file, directory, tag)
     if values.dtype.kind != "S":
         return None
-    return values.tobytes().split(b"\0")[0].decode("ascii", "replace").strip()
+    return values.tobytes().split(b"\0")[0].decode("ascii", "replace")
 
 
 def read_tags(file: BinaryIO) -> Tags:
@@ -216,11 +228,21 @@ def read_tags(file: BinaryIO) -> Tags:
     Raises:
         ValueError: The file is not a TIFF, or its first directory is broken.
     """
-    directory = read_directories(file)[0]
+    directory, *others = read_directories(file)
+    kinds = [read_number(file, other, SUBFILE_TYPE, 0) for other in others]
+    masks = [
+        other
+        for other, kind in zip(others, kinds, strict=True)
+        if kind & MASK and not kind & REDUCED
+    ]
     return Tags(
         compression=read_number(file, directory, COMPRESSION, 1),
         nodata=read_text(file, directory, GDAL_NODATA),
         has_matrix=MODEL_TRANSFORMATION in directory.fields,
+        bits=read_number(file, directory, BITS, 1),
+        mask_bits=read_number(file, masks[0], BITS, 1) if masks else 1,
+        is_premultiplied=_ASSOCIATED in read_values(file, directory, EXTRA_SAMPLES),
+        pages=sum(not kind & (MASK | REDUCED) for kind in kinds),
     )
 
 

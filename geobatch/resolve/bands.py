@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -49,6 +50,20 @@ def in_dtype(value: Number, dtype: str) -> Number | None:
     return int(value) if limits.min <= int(value) <= limits.max else None
 
 
+def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
+    """Return what the file says is missing in a band, in the band's dtype; None for nothing."""
+    value = header.nodata[index]
+    is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
+    if value is not None and is_reinterpreted:
+        # The pixels are reinterpreted, and so is their nodata.
+        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
+    if is_reinterpreted and header.nodata_text is not None:
+        # TIFF long knew no signed bytes: the tag may be meant of what the bytes are declared to be.
+        with suppress(ValueError):
+            return in_dtype(int(header.nodata_text), dtype)
+    return None if value is None else in_dtype(value, dtype)
+
+
 def decide_band(
     *,
     band_id: str,
@@ -61,12 +76,14 @@ def decide_band(
     missing: tuple[Number, ...] | None,
     mask_tileset: str | None,
     has_gaps: bool,
+    valid_value: int = 255,
 ) -> Band:
     """Return a band with its masking and fill value decided.
 
     Of the sources of masking the highest wins: the mask tileset, then declared missing values, then
     the file's own internal mask, nodata or alpha. Declaring no missing values (`values: []`) sets
-    the file's nodata aside, and nothing else.
+    the file's nodata aside, and nothing else. What a file says is asked only where the spec says
+    nothing; only then must the sources agree in it.
 
     Args:
         band_id: Id of the band.
@@ -79,18 +96,21 @@ def decide_band(
         missing: Declared missing values in the band's dtype; None where none are declared.
         mask_tileset: Id of the tileset whose last band masks this one.
         has_gaps: Whether sources or footprint leave a part uncovered.
+        valid_value: Value of the mask band that means valid.
 
     Raises:
-        PlanError: The sources' own masks decide, and are not of one kind.
+        PlanError: The sources' own masks decide, and are not of one kind or not of one nodata.
     """
     header = headers[0]
-    nodata = _nodata(header, index, dtype)
+    is_asked = mask_tileset is None and missing is None
+    nodata = _common_nodata(headers, index, dtype, is_asked=is_asked)
     is_alpha_itself = index == header.alpha_index
     if mask_tileset is None and not missing:
         _check_own_masks(headers, has_nodata=nodata is not None and missing is None)
     masks = {other.mask for other in headers}
     own = None if is_alpha_itself else next((m for m in ("internal", "alpha") if m in masks), None)
     values: tuple[Number, ...]
+    is_near = False
     if mask_tileset is not None:
         source, values = MaskSource.BAND, ()
     elif missing:
@@ -100,6 +120,7 @@ def decide_band(
         source, values = MaskSource.FILE, ()
     elif nodata is not None and missing is None:
         source, values = MaskSource.VALUES, (nodata,)
+        is_near = header.dtypes[index].startswith("float") and not math.isnan(nodata)
     elif own is not None:
         source, values = MaskSource.FILE, ()
     else:
@@ -120,8 +141,11 @@ def decide_band(
         masking=Masking(
             source=source,
             values=values,
+            is_near=is_near,
             tileset=mask_tileset,
-            is_partial=source is MaskSource.BAND or (source is MaskSource.FILE and own == "alpha"),
+            valid_value=255 if mask_tileset is None else valid_value,
+            is_partial=source is MaskSource.BAND
+            or (source is MaskSource.FILE and (own == "alpha" or _has_weights(headers))),
             has_gaps=has_gaps,
             is_fill_free=is_free,
         ),
@@ -152,14 +176,40 @@ def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
             )
 
 
-def _nodata(header: Header, index: int, dtype: str) -> Number | None:
-    value = header.nodata[index]
-    if value is None:
-        return None
-    if {dtype, header.dtypes[index]} == {"int8", "uint8"} and dtype != header.dtypes[index]:
-        # The pixels are reinterpreted, and so is their nodata.
-        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
-    return in_dtype(value, dtype)
+def _common_nodata(
+    headers: Sequence[Header], index: int, dtype: str, *, is_asked: bool
+) -> Number | None:
+    """Return the nodata of the sources; None where they differ and are not asked.
+
+    Raises:
+        PlanError: They are asked, and differ; names two files and both values.
+    """
+    first = headers[0]
+    nodata = own_nodata(first, index, dtype)
+    for other in headers[1:]:
+        if other.nodata == first.nodata and other.nodata_text == first.nodata_text:
+            continue
+        value = own_nodata(other, index, dtype)
+        if repr(value) != repr(nodata):
+            if is_asked:
+                raise PlanError(
+                    "sources of one tileset differ in missing value (nodata):"
+                    f" `{first.uri}` has `{nodata}`, `{other.uri}` has `{value}`",
+                    hint="declare `missing_data`, which goes before what files say, as in"
+                    f" `missing_data: {{values: [{_listed(nodata, value)}]}}`",
+                )
+            return None
+    return nodata
+
+
+def _listed(*values: Number | None) -> str:
+    """Return values as a spec lists them; NaN is masked whatever is listed."""
+    return ", ".join(str(v) for v in values if v is not None and math.isfinite(v))
+
+
+def _has_weights(headers: Sequence[Header]) -> bool:
+    """Return whether an internal mask may hold more than 0 and 255: those of one bit do not."""
+    return any(header.mask == "internal" and header.mask_bits > 1 for header in headers)
 
 
 def _fill(dtype: str, file_dtype: str, nodata: Number | None) -> tuple[Number, bool]:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.header import Header
+from geobatch.resolve.beside import placing_hint
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""
@@ -59,7 +60,6 @@ def check_structure(headers: Sequence[Header]) -> None:
         uris = first.uri, other.uri
         _agree("band count", *uris, first.count, other.count)
         _agree("data type", *uris, first.dtypes, other.dtypes)
-        _agree("missing value (nodata)", *uris, first.nodata, other.nodata)
         _agree("scale", *uris, first.scales, other.scales)
         _agree("offset", *uris, first.offsets, other.offsets)
 
@@ -212,11 +212,13 @@ def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> Geo
     placed_by = transform or header.transform
     if placed_by is None:
         why = header.transform_fault or "the file does not say where its pixels are"
-        raise SourceError(f"`{header.uri}`: {why}", hint="give `affine_transform` in the spec")
+        hint = f"{placing_hint(header.path, is_crs=False)}give `affine_transform` in the spec"
+        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
     system = crs or header.crs
     if system is None:
         why = header.crs_fault or "the file has no CRS"
-        raise SourceError(f"`{header.uri}`: {why}", hint="give `crs` to the tileset in the spec")
+        hint = f"{placing_hint(header.path, is_crs=True)}give `crs` to the tileset in the spec"
+        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
     return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.asset import Kind, Resolution
+from geobatch.resolve.beside import Beside
 from geobatch.resolve.external import pinned
 from geobatch.resolve.inspect import inspect
 from geobatch.resolve.looking import LookCache, crs_reader
@@ -57,6 +58,7 @@ def resolve_images(
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
+    beside = Beside()
     for spec in specs.specs:
         known = (pins if spec.id in external else inspection).sources
         try:
@@ -65,12 +67,14 @@ def resolve_images(
             assets.append(resolver.asset())
             warnings += order_warnings(spec, expansions[spec.id])
             warnings += resolver.warnings
+            beside.note(spec, files[spec.id], found)
             if spec.id in external:
                 assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)
                 warnings += more
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
+    warnings += beside.warnings()
     return Resolution(
         assets=tuple(assets),
         sources_hashed=inspection.hashed + exports.hashed + pins.hashed,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
 
 from geobatch.errors import Problem
-from geobatch.model.asset import Band
+from geobatch.model.asset import Band, Number
 from geobatch.model.header import Header
+from geobatch.resolve.bands import own_nodata
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
 from geobatch.spec.hints import show
 from geobatch.spec.lint import categorical_warning, is_class_like, warning
@@ -48,14 +52,47 @@ def source_warnings(
             )
             hint = "ingest the original, if there is one"
             yield from warning(spec, loc, "lossy-source", message, hint)
-        text = header.nodata_text
-        if text is not None and header.nodata[0] is None and not _is_decided(spec, tileset):
+        if header.nodata_text and not is_decided(spec, tileset):
+            yield from _nodata_warning(spec, loc, tileset, file, header)
+        if header.is_premultiplied and header.mask == "alpha":
             message = (
-                f"the nodata of {show(file.uri)} is {show(text)}, which no pixel of type"
-                f" {header.dtypes[0].upper()} can be, so it masks nothing"
+                f"the alpha of {show(file.uri)} is premultiplied (TIFF: associated): its colours"
+                " are weighted already, and are taken as they stand"
             )
-            hint = "declare `missing_data`, with `values: []` if nothing is missing"
-            yield from warning(spec, loc, "nodata-outside-type", message, hint)
+            hint = "divide them by alpha first; a mean over pixels weights them once more"
+            yield from warning(spec, loc, "premultiplied-alpha", message, hint)
+
+
+def _nodata_warning(
+    spec: ImageSpec, loc: Loc, tileset: int, file: SourceFile, header: Header
+) -> Iterator[Problem]:
+    """Yield a warning where the nodata of a file is not what its tag says."""
+    text, dtype = header.nodata_text or "", header.dtypes[0]
+    found = own_nodata(header, 0, spec.tilesets[tileset].dtype or dtype)
+    hint = "declare `missing_data`, with `values: []` if nothing is missing"
+    if found is None:
+        message = (
+            f"the nodata of {show(file.uri)} is {show(text)}, which no pixel of type"
+            f" {dtype.upper()} can be, so it masks nothing"
+        )
+        yield from warning(spec, loc, "nodata-outside-type", message, hint)
+    elif not _says(text, found, dtype):
+        message = (
+            f"the nodata of {show(file.uri)} is {show(text)}, which GDAL takes for {show(found)} in"
+            f" pixels of type {dtype.upper()}; so it is here"
+        )
+        yield from warning(spec, loc, "nodata-not-its-text", message, hint)
+
+
+def _says(text: str, value: Number, dtype: str) -> bool:
+    """Return whether a nodata tag says a value, in a type of pixels."""
+    with suppress(ValueError, ArithmeticError):
+        if dtype.startswith("float"):
+            number = float(text)
+            return math.isnan(number) or math.isinf(number) == math.isinf(value)
+        # Bytes may be declared to be of the other sign.
+        return value in (wanted := Decimal(text), wanted - 256, wanted + 256)
+    return text.strip().lower().lstrip("+-").startswith("1.#") and math.isnan(value)
 
 
 def missing_warning(
@@ -67,7 +104,7 @@ def missing_warning(
     yield from warning(spec, loc, "nodata-outside-type", message, hint)
 
 
-def _is_decided(spec: ImageSpec, tileset: int) -> bool:
+def is_decided(spec: ImageSpec, tileset: int) -> bool:
     """Return whether the spec says which values are missing, in every band of a tileset."""
     name = spec.tilesets[tileset].id
     bands = [band for band in spec.bands or () if band.tileset_id == name]

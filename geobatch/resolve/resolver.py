@@ -23,7 +23,7 @@ from geobatch.model.header import Header
 from geobatch.model.records import Feature
 from geobatch.resolve.antimeridian import find_wrap
 from geobatch.resolve.array_bands import array_bands
-from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
+from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype, own_nodata
 from geobatch.resolve.canvas import (
     Canvas,
     Placed,
@@ -39,9 +39,11 @@ from geobatch.resolve.fullness import check_fullness
 from geobatch.resolve.grids import grid_names
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
 from geobatch.resolve.looking import Inspected
+from geobatch.resolve.masks import alpha_warnings, valid_value, with_declared_alpha
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.stated import bare, complete
-from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
+from geobatch.resolve.unlike import unlike_warnings
+from geobatch.spec import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
 from geobatch.spec.lint import warning
 
 
@@ -100,22 +102,18 @@ class ImageResolver:
         number = self.numbers[tileset]
         if number not in self.headers:
             found = zip(self.files[number], self.found[number], strict=True)
-            self.headers[number] = [self._header(number, file, one.header) for file, one in found]
+            headers = [self._header(number, file, one.header) for file, one in found]
+            if "alpha" in headers[0].colours:
+                self.warnings += alpha_warnings(
+                    self.spec, number, self.files[number], headers, self.mask_of
+                )
+            self.headers[number] = with_declared_alpha(headers, self.spec, tileset)
         return self.headers[number]
 
     def _header(self, number: int, file: SourceFile, header: Header) -> Header:
         if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
-        if file.world is None and file.projection is None:
-            return header
-        tileset = self.spec.tilesets[number]
-        return complete(
-            header,
-            file,
-            self.read_crs,
-            has_transform=tileset.sources[file.source].affine_transform is not None,
-            has_crs=tileset.crs is not None,
-        )
+        return complete(header, file, self.read_crs, self.spec.tilesets[number])
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
         records = self.found[self.numbers[tileset]][0].records
@@ -131,15 +129,15 @@ class ImageResolver:
         except ValueError as error:
             raise spec_error(self.spec, ("tilesets", number, "crs"), "crs", str(error)) from None
 
-    def _masks(self) -> dict[str, str]:
-        """Return the mask tileset per band id; the empty id stands for every band."""
-        masks: dict[str, str] = {}
+    def _masks(self) -> dict[str, MaskBandSpec]:
+        """Return the declared mask per band id; the empty id stands for every band."""
+        masks: dict[str, MaskBandSpec] = {}
         for mask in self.spec.mask_bands:
             for band_id in mask.band_ids or ("",):
-                masks[band_id] = mask.tileset_id
+                masks[band_id] = mask
         return masks
 
-    def _mask_tileset(self, band_id: str) -> str | None:
+    def _mask(self, band_id: str) -> MaskBandSpec | None:
         return self.mask_of.get(band_id, self.mask_of.get(""))
 
     def _band_specs(self) -> tuple[BandSpec, ...]:
@@ -149,10 +147,10 @@ class ImageResolver:
         found: dict[str, BandSpec] = {}
         for tileset in self.spec.tilesets:
             header = self._headers(tileset.id)[0]
-            is_mask = tileset.id in self.mask_of.values()
+            is_mask = any(mask.tileset_id == tileset.id for mask in self.mask_of.values())
             for index in range(header.count):
                 is_last = index == header.count - 1
-                if not (is_mask and is_last) and not self._is_own_mask(header, index):
+                if not (is_mask and is_last) and not self._is_own_mask(tileset.id, header, index):
                     name = band_name(self.spec, header, index, taken=found) or free_name(
                         self._features(tileset.id), index, found
                     )
@@ -177,11 +175,12 @@ class ImageResolver:
         index = feature_index(self.spec, number, self._features(band.tileset_id))
         return replace(band, tileset_band_index=index)
 
-    def _is_own_mask(self, header: Header, index: int) -> bool:
+    def _is_own_mask(self, tileset: str, header: Header, index: int) -> bool:
         """Return whether a band is the file's alpha band and serves as its mask."""
         missing = self.spec.missing_data
         if missing is None:
-            is_set_aside = header.nodata[0] is not None
+            dtype = self.spec.tilesets[self.numbers[tileset]].dtype or header.dtypes[0]
+            is_set_aside = own_nodata(header, 0, dtype) is not None
         else:
             is_set_aside = any(in_dtype(value, header.dtypes[0]) is not None for value in missing)
         return index == header.alpha_index and header.mask == "alpha" and not is_set_aside
@@ -274,7 +273,7 @@ class ImageResolver:
         header = canvas.placed[0].header
         declared = spec.tilesets[self.numbers[band.tileset_id]].dtype
         dtype = decide_dtype(header.dtypes[band.tileset_band_index], declared, uri=header.uri)
-        mask = self._mask_tileset(band.id)
+        mask = self._mask(band.id)
         cut = footprint is not None and footprint.grid == grid
         decided = decide_band(
             band_id=band.id,
@@ -284,15 +283,23 @@ class ImageResolver:
             headers=[placed.header for placed in canvas.placed],
             dtype=dtype,
             policy=band.pyramiding_policy or spec.pyramiding_policy or Policy.MEAN,
-            missing=self._missing(number, band, dtype),
-            mask_tileset=mask,
+            missing=self._missing(
+                number, band, dtype, file_dtype=header.dtypes[band.tileset_band_index]
+            ),
+            mask_tileset=None if mask is None else mask.tileset_id,
+            valid_value=255 if mask is None else valid_value(mask, self._headers(mask.tileset_id)),
             has_gaps=canvas.has_gaps or cut,
         )
         self.warnings += band_warnings(spec, number, band, decided)
         return decided
 
-    def _missing(self, number: int, band: BandSpec, dtype: str) -> tuple[Number, ...] | None:
-        """Return the declared missing values in the band's dtype."""
+    def _missing(
+        self, number: int, band: BandSpec, dtype: str, *, file_dtype: str
+    ) -> tuple[Number, ...] | None:
+        """Return the declared missing values in the band's dtype.
+
+        Of floats they are rounded as the file's pixels are: 0.1 is found in a file of 32 bits.
+        """
         own = band.missing_data
         declared = own if own is not None else self.spec.missing_data
         if declared is None:
@@ -300,7 +307,9 @@ class ImageResolver:
         base: Loc = () if own is None else ("bands", number)
         found = []
         for place_, value in enumerate(declared):
-            fitting = in_dtype(value, dtype)
+            is_rounded = file_dtype == "float32" and dtype == "float64"
+            rounded = in_dtype(value, file_dtype) if is_rounded else None
+            fitting = in_dtype(value, dtype) if rounded is None else rounded
             if fitting is not None:
                 found.append(fitting)
             else:
@@ -319,10 +328,10 @@ class ImageResolver:
         ]
         masked: dict[str, Canvas] = {}
         for band in bands:
-            mask = self._mask_tileset(band.id)
-            if mask is None:
+            declared = self._mask(band.id)
+            if declared is None:
                 continue
-            self._check_mask(mask)
+            mask = declared.tileset_id
             canvas = canvases[band.tileset_id]
             if masked.setdefault(mask, canvas).geobox != canvas.geobox:
                 raise PlanError(
@@ -350,19 +359,11 @@ class ImageResolver:
                 )
         return tuple(tilesets)
 
-    def _check_mask(self, tileset: str) -> None:
-        header = self._headers(tileset)[0]
-        if header.dtypes[-1] != "uint8":
-            raise PlanError(
-                f"the last band of mask tileset `{tileset}` (`{header.uri}`) is"
-                f" {header.dtypes[-1].upper()}, expected UINT8 from 0 (masked) to 255 (valid)",
-                hint="rewrite the mask as bytes",
-            )
-
     def _tileset(self, tileset: str, grid: str, placed: Sequence[Placed]) -> Tileset:
         number = self.numbers[tileset]
         headers = [spot.header for spot in placed]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
+        self.warnings += unlike_warnings(self.spec, number, self.files[number], headers)
         declared = self._transforms(tileset)
         looks = self.found[number]
         sources = []

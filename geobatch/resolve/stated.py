@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from geobatch.errors import SourceError
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.header import Header
-from geobatch.spec import SourceFile
+from geobatch.spec import SourceFile, TilesetSpec
 
 MAX_SIDECAR_BYTES = 1 << 20
 """A sidecar is a few lines; what is longer is something else."""
@@ -21,9 +21,7 @@ def complete(
     header: Header,
     file: SourceFile,
     read_crs: Callable[[str], Crs],
-    *,
-    has_transform: bool,
-    has_crs: bool,
+    tileset: TilesetSpec,
 ) -> Header:
     """Return a header with what its sidecars say and neither the spec nor the file itself does.
 
@@ -33,17 +31,17 @@ def complete(
         header: The file's own.
         file: The file, with its sidecars.
         read_crs: Returns the CRS that a text names.
-        has_transform: Whether the spec states a transform: then no world file is read.
-        has_crs: Whether the spec states a CRS: then no projection is read.
+        tileset: What the spec states: where that is a transform, or a CRS, no sidecar is read for it.
 
     Raises:
         SourceError: A sidecar cannot be read, or does not hold what its name promises.
     """
     transform, crs = header.transform, header.crs
+    has_transform = tileset.sources[file.source].affine_transform is not None
     if transform is None and file.world is not None and not has_transform:
         name = f"{file.world.name}` of `{file.uri}"
         transform = parse_world_file(_text(file, file.world), name=name)
-    if crs is None and file.projection is not None and not has_crs:
+    if crs is None and file.projection is not None and tileset.crs is None:
         try:
             crs = read_crs(_text(file, file.projection).strip())
         except ValueError as error:
@@ -74,6 +72,8 @@ def bare(header: Header) -> Header:
         scales=nothing,
         offsets=nothing,
         palettes=nothing,
+        colours=(),
+        is_premultiplied=False,
     )
 
 

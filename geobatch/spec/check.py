@@ -258,6 +258,7 @@ class Check(Struct, kw_only=True):
                     tileset_id=only if mask.tileset_id is None else mask.tileset_id,
                     band_ids=tuple(dict.fromkeys(mask.band_ids)),
                     feature=mask.feature,
+                    valid_value=mask.valid_value,
                 )
                 for mask in manifest.mask_bands
             ),

@@ -127,6 +127,8 @@ def _band(band: Band) -> dict[str, Any]:
 def _missing(band: Band) -> dict[str, Any] | None:
     """Return the missing data that make the band's masking and fill value come out again."""
     masking = band.masking
+    if masking.is_near:
+        return None  # the file says it, and means the floats beside it, too
     if masking.source is MaskSource.VALUES:
         return {"values": [_number(value) for value in masking.values]}
     is_default = masking.is_fill_free or (band.fill == 0 and not band.is_float)
@@ -180,6 +182,8 @@ def _notes(asset: Asset, name: str) -> Sequence[str]:
         left.append("`lifecycle`")
     if asset.array_bands:
         left.append("`array_bands`")
+    if any(band.masking.valid_value != 255 for band in asset.bands):
+        left.append("`valid_value` of `mask_bands` (there, 255 means valid)")
     if left:
         notes.append(f"left out, for Earth Engine has no such thing: {', '.join(left)}")
     return notes

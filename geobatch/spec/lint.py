@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from operator import attrgetter
 
@@ -109,6 +109,43 @@ def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
             yield ("tilesets", number, "sources", source), parts, bool(found[0].shards)
     for source, group in groupby(files.table, key=attrgetter("source")):
         yield ("sources", source), list(group), True
+
+
+def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem]:
+    """Yield a warning for each mask of which no pixel that was read is wholly valid.
+
+    Args:
+        spec: The image.
+        peaks: The highest weight that was read, by tileset.
+    """
+    for number, tileset in enumerate(spec.tilesets):
+        peak = peaks.get(tileset.id, 0)
+        if not 0 < peak < 255:
+            continue
+        uri = show(tileset.sources[0].uris[0])
+        loc: Loc = ("tilesets", number, "sources", 0, "uris", 0)
+        known = next(
+            (
+                (index, mask.valid_value)
+                for index, mask in enumerate(spec.mask_bands)
+                if mask.tileset_id == tileset.id
+            ),
+            None,
+        )
+        message = (
+            f"the highest weight of the mask of {uri} that was read is {peak} of 255: no pixel is"
+            " wholly valid"
+        )
+        hint = (
+            f"if {peak} means valid, make the mask a tileset of its own and declare"
+            f" `mask_bands: {{tileset_id: ..., valid_value: {peak}}}`"
+        )
+        if known is not None:
+            loc = ("mask_bands", known[0])
+            hint = f"if that means valid, declare `valid_value: {peak}` in `mask_bands`"
+            if known[1] is not None:
+                hint = f"is `valid_value: {known[1]}` too high?"
+        yield from warning(spec, loc, "mask-never-valid", message, hint)
 
 
 def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:

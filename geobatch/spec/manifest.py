@@ -190,6 +190,8 @@ class MaskBandManifest(Part):
     """Bands that it masks; all when empty."""
     feature: Text | None = None
     """Feature of the tileset's records that is the mask, in place of its last band."""
+    valid_value: Size | None = None
+    """Value of the mask that means valid, such as 1; by default 255, of n bits 2^n - 1."""
 
 
 class PointManifest(Part):

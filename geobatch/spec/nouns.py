@@ -92,6 +92,8 @@ class MaskBandSpec(Struct, frozen=True, kw_only=True):
     """Masked bands; all when empty."""
     feature: str | None = None
     """Feature of the tileset's records that is the mask; None for its last band."""
+    valid_value: int | None = None
+    """Value of the mask that means valid; None for the highest of its bits."""
 
 
 class FootprintSpec(Struct, frozen=True, kw_only=True):

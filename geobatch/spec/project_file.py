@@ -18,8 +18,10 @@ from geobatch.spec.read import read
 from geobatch.spec.values import Text, refuse
 
 LINTS = (
-    "antimeridian", "categorical-mean", "file-order", "lossy-source", "mixed-property-types",
-    "nodata-outside-type",
+    "alpha-not-used", "antimeridian", "categorical-mean", "file-order", "lossy-source",
+    "mask-never-valid", "mixed-property-types", "nodata-not-its-text", "nodata-outside-type",
+    "premultiplied-alpha", "unlike-bands", "unread-mask", "unread-metadata", "unread-overviews",
+    "unread-pages",
 )  # fmt: skip
 """Rules that warn and can be silenced."""
 

@@ -194,7 +194,9 @@ def _band(band: BandSpec, *, only: bool) -> dict[str, Any]:
 
 
 def _mask(mask: MaskBandSpec, *, only: bool) -> dict[str, Any]:
-    members = _without_defaults(band_ids=list(mask.band_ids), feature=mask.feature)
+    members = _without_defaults(
+        band_ids=list(mask.band_ids), feature=mask.feature, valid_value=mask.valid_value
+    )
     return members | ({} if only and members else {"tileset_id": mask.tileset_id})
 
 

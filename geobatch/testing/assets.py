@@ -202,6 +202,8 @@ def _bands(draw: st.DrawFn, tilesets: tuple[Tileset, ...]) -> Band:
         is_partial=draw(st.booleans()),
         has_gaps=draw(st.booleans()),
         is_fill_free=draw(st.booleans()),
+        is_near=draw(st.booleans()),
+        valid_value=draw(st.sampled_from([255, 1, 65535])) if mask is not None else 255,
     )
     byte = st.integers(0, 255)
     palette = st.lists(st.tuples(byte, byte, byte, byte), max_size=3).map(tuple)

@@ -164,6 +164,8 @@ BASE: dict[str, Change] = {
     "band index": band(index=1),
     "masking": band(masking=Masking(source=MaskSource.NONE)),
     "missing value": band(masking=Masking(source=MaskSource.VALUES, values=(7,))),
+    "what is near": band(masking=replace(MASKING, is_near=True)),
+    "valid value": band(masking=replace(MASKING, valid_value=1)),
     "mask at level 0": band(masking=replace(MASKING, is_partial=False, is_fill_free=True)),
     "source": first_source(0, digest="f" * 64),
     "source row": first_source(0, row=1),

@@ -111,6 +111,42 @@ def test_the_alpha_band_does_not_mask_itself() -> None:
     assert band.mask_from_level is None
 
 
+# --- what the sources must agree in -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", [(None, 255), (255, 0)])
+def test_unlike_nodata_is_refused_where_it_is_asked(pair: tuple[Number | None, Number]) -> None:
+    unlike = [header(nodata=pair[0]), header(nodata=pair[1], uri="b.tif")]
+    with pytest.raises(PlanError) as caught:
+        decide(*unlike)
+    for text in ("`a.tif`", "`b.tif`", f"`{pair[0]}`", f"`{pair[1]}`"):
+        assert text in caught.value.message
+    assert "missing_data" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("missing", "mask_tileset", "fill"), [((-9999.0,), None, -9999.0), ((), None, math.nan),
+                                          (None, "m", math.nan)],
+)  # fmt: skip
+def test_unlike_nodata_is_accepted_where_the_spec_goes_before_it(
+    missing: tuple[Number, ...] | None, mask_tileset: str | None, fill: float
+) -> None:
+    unlike = [
+        header("float32", nodata=math.nan),
+        header("float32", nodata=-9999.0, uri="b.tif"),
+        header("float32", uri="c.tif"),
+    ]
+    for headers in (unlike, unlike[::-1]):
+        band = decide(*headers, missing=missing, mask_tileset=mask_tileset)
+        assert band.masking.values == (missing or ())
+        assert repr(band.fill) == repr(fill)
+
+
+def test_nan_as_nodata_agrees_with_itself() -> None:
+    nans = [header("float32", nodata=float("nan"), uri=uri) for uri in ("a.tif", "b.tif")]
+    assert repr(decide(*nans).masking.values) == "(nan,)"
+
+
 # --- fill ---------------------------------------------------------------------------------------
 
 

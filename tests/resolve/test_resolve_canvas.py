@@ -119,7 +119,6 @@ A, B = "north/a.tif", "south/b.tif"
     [
         ({"dtypes": ("uint8", "uint8")}, ("`1`", "`2`")),
         ({"dtypes": ("int16",)}, ("`uint8`", "`int16`")),
-        ({"nodata": (255,)}, ("`None`", "`255`")),
         ({"crs": Crs(code="EPSG:32634", wkt="PROJCRS[34]")}, ("`EPSG:32633`", "`EPSG:32634`")),
         ({"pixel": (20.0, -20.0)}, ("`10 x -10`", "`20 x -20`")),
         ({"pixel": (10.0, 10.0)}, ("`10 x -10`", "`10 x 10`")),
@@ -140,16 +139,6 @@ def test_a_sheared_source_does_not_fit_a_straight_one() -> None:
     assert A in message
     assert B in message
     assert "shear 0.5, 0" in message
-
-
-def test_nan_as_nodata_agrees_with_itself() -> None:
-    nans = [
-        header(name, dtypes=("float32",), nodata=(math.nan,), col=col)
-        for name, col in ((A, 0), (B, 100))
-    ]
-    check_structure(nans)
-    with pytest.raises(PlanError, match="nan"):
-        check_structure([nans[0], replace(nans[1], nodata=(0.0,))])
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
