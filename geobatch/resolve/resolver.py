@@ -340,6 +340,7 @@ class ImageResolver:
                     is_placed=transform is not None or known.header.transform is None,
                     path=header.path,
                     stat=known.stat,
+                    is_proven=known.is_proven,
                     records=known.records,
                 )
             )

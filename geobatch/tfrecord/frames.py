@@ -122,36 +122,39 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
         start = content.take(_START_BYTES)
         if not start:
             return
-        where = f"`{uri}`: record {number} cannot be read: at offset {offset}"
+        where = f"`{uri}`: record {number} cannot be read"
         if len(start) < _START_BYTES:
             raise SourceError(
-                f"{where} are {len(start)} bytes, expected {_START_BYTES} or none", hint=_HINT
+                f"{where}: got {len(start)} bytes at offset {offset}, expected none, or"
+                f" {_START_BYTES} at least",
+                hint=_HINT,
             )
         if masked_checksum(start[:8]) != int.from_bytes(start[8:], "little"):
-            raise _corrupted(where, "length")
+            raise _corrupted(where, offset, "length")
         length = int.from_bytes(start[:8], "little")
         left = max(0, most - content.offset - _END_BYTES)
         if length > min(left, MAX_RECORD_BYTES):
-            raise _too_long(where, length, min(left, MAX_RECORD_BYTES))
+            raise _too_long(where, offset, length, min(left, MAX_RECORD_BYTES))
         record = content.take(length)
         end = content.take(_END_BYTES)
         if len(end) < _END_BYTES:
-            raise _too_long(where, length, max(0, len(record) + len(end) - _END_BYTES))
+            raise _too_long(where, offset, length, max(0, len(record) + len(end) - _END_BYTES))
         if masked_checksum(record) != int.from_bytes(end, "little"):
-            raise _corrupted(where, "bytes")
+            raise _corrupted(where, offset, "bytes")
         yield record
         number += 1
 
 
-def _corrupted(where: str, what: str) -> SourceError:
+def _corrupted(where: str, offset: int, what: str) -> SourceError:
     return SourceError(
-        f"{where} is a corrupted record: its {what} and the checksum of that differ", hint=_HINT
+        f"{where}: corrupted record at offset {offset}: its {what} and the checksum of that differ",
+        hint=_HINT,
     )
 
 
-def _too_long(where: str, length: int, left: int) -> SourceError:
+def _too_long(where: str, offset: int, length: int, left: int) -> SourceError:
     return SourceError(
-        f"{where} it says that it has {length} bytes, expected at most {left}, for no more can"
-        " follow",
+        f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}, for"
+        " no more can follow",
         hint=_HINT,
     )

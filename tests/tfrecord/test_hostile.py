@@ -73,13 +73,13 @@ def test_a_length_beyond_the_file(ask: Ask, packing: str, length: int) -> None:
     record = bytes(280)
     said = ask(PACKINGS[packing](hostile_records.frame(record, length=length))).split(" | ")
     for part in said:
-        assert part.startswith("`s`: record 0 cannot be read: at offset 0 it says that it has")
+        assert part.startswith("`s`: record 0 cannot be read: its length at offset 0 is ")
         assert f" {length} bytes, expected at most " in part
     if packing == "plain":
         assert "expected at most 280," in said[0]
     second = hostile_records.frame(GOOD) + hostile_records.frame(b"", length=length)
     for part in ask(PACKINGS[packing](second)).split(" | ")[1:]:
-        assert f"record 1 cannot be read: at offset {len(GOOD) + 16} it says" in part
+        assert f"record 1 cannot be read: its length at offset {len(GOOD) + 16} is" in part
 
 
 def test_a_bomb_is_bounded_by_the_longest_record(ask: Ask) -> None:
