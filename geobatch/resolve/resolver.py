@@ -22,6 +22,7 @@ from geobatch.model.header import Header
 from geobatch.model.records import Feature
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
+from geobatch.resolve.blocks import check_block
 from geobatch.resolve.canvas import Canvas, Placed, check_size, check_structure, place, place_upon
 from geobatch.resolve.external import band_name
 from geobatch.resolve.features import feature_index, free_name
@@ -326,6 +327,7 @@ class ImageResolver:
         rows = zip(self.files[number], placed, looks, declared, strict=True)
         for file, spot, known, transform in rows:
             header = spot.header
+            check_block(header)
             sources.append(
                 Source(
                     uri=file.uri,
