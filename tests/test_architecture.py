@@ -58,7 +58,7 @@ LIBRARIES = {
     "pydantic": {"spec"},
     "pydantic_core": {"spec"},
     "yaml": {"spec"},
-    "google_crc32c": {"store"},
+    "google_crc32c": {"store", "tfrecord"},
     "affine": {"raster"},
     "pyproj": {"raster"},
     "rasterio": {"raster"},

@@ -58,7 +58,7 @@ class Sources:
             folder: Where patches of TFRecord sources are put aside.
             cache: What is known of their shards.
         """
-        self._rasters = raster.Reader()
+        self._rasters = raster.Reader(tables=cache.get_table)
         self._records = records.Reader(folder=folder, cache=cache)
 
     def __enter__(self) -> Self:

@@ -44,6 +44,8 @@ REGION_PIXELS = 2048
 """Longest side of a region."""
 REGION_BYTES = 64 << 20
 """Most bytes of values and masks that the level-0 pixels of a region may take."""
+SHARED_BYTES = 192 << 20
+"""The same of one tile, where the bands of a source stand in the same blocks."""
 STRIP_BYTES = 24 << 20
 """Most bytes of full-width strips that the rows of a region may span, so that GDAL's cache holds
 them for the next region of the same rows."""
@@ -100,6 +102,8 @@ class AssetRun:
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._ahead = shared.ahead if is_fresh and not change.carried else None
+        # That its records are those that were digested is sure only when all of them are read.
+        self._is_streamed = any(tileset.features for tileset in asset.tilesets)
         self._results: list[RegionResult] = []
         self._stage = 0
         self._roots: Roots = {}
@@ -162,14 +166,19 @@ class AssetRun:
             first = _span(self.asset, tasks, strip_row=_strip_row(self.asset, tasks))
             if number == 0:
                 self._tops[grid.name] = min(first, grid.level_count - 1)
-                parts += [self._regions(grid, 0, first, group) for group in _together(tasks)]
+                parts += [
+                    self._regions(grid, 0, first, group) for group in _together(self.asset, tasks)
+                ]
                 continue
             span = max(1, _span(self.asset, tasks, strip_row=0))
             level = first + (number - 1) * span
             if level < grid.level_count - 1:
                 self._tops[grid.name] = min(level + span, grid.level_count - 1)
                 stored = [replace(task, from_sources=False) for task in tasks]
-                parts += [self._regions(grid, level, span, group) for group in _together(stored)]
+                parts += [
+                    self._regions(grid, level, span, group)
+                    for group in _together(self.asset, stored)
+                ]
         return chain.from_iterable(parts) if parts else None
 
     def absorb(self, result: RegionResult) -> None:
@@ -261,7 +270,7 @@ class AssetRun:
             objects=self._objects,
             reader=self._reader,
         )
-        if self._memory is None or not is_worth_it:
+        if self._memory is None or not is_worth_it or (region.level == 0 and self._is_streamed):
             return compute()
         name = region_fingerprint(region, tasks, dict(self._fingerprints), base=self._base_commit)
         found = self._memory.get(name)
@@ -292,15 +301,42 @@ class AssetRun:
                     )
 
 
-def _together(tasks: list[BandTask]) -> list[list[BandTask]]:
+def _together(asset: Asset, tasks: list[BandTask]) -> list[list[BandTask]]:
     """Return the bands that are worked on together: those that may share reads of sources.
 
-    Those that start from the store go alone: there are few regions above, and small tasks keep all
-    workers at work.
+    They are as many as a region of one tile can hold, or a single one. Those that start from the
+    store go alone: there are few regions above, and small tasks keep all workers at work.
     """
-    sharing = [task for task in tasks if task.from_sources]
-    alone = [[task] for task in tasks if not task.from_sources]
-    return [sharing, *alone] if sharing else alone
+    groups: list[list[BandTask]] = []
+    room = 0
+    for task in tasks:
+        size = asset.tile**2 * _pixel_bytes([task])
+        if not task.from_sources or size > room:
+            groups.append([])
+            room = _group_bytes(asset, tasks) if task.from_sources else 0
+        groups[-1].append(task)
+        room -= size
+    return groups
+
+
+def _group_bytes(asset: Asset, tasks: list[BandTask]) -> int:
+    """Return the most bytes of a tile of all bands that are worked on together.
+
+    More where the bands of a source stand in the same blocks, each of which is decoded once per
+    group.
+    """
+    names = {task.band.tileset for task in tasks if task.from_sources}
+    is_shared = any(
+        source.is_pixel_interleaved
+        for tileset in asset.tilesets
+        if tileset.id in names
+        for source in tileset.sources
+    )
+    return SHARED_BYTES if is_shared else REGION_BYTES
+
+
+def _pixel_bytes(tasks: list[BandTask]) -> int:
+    return sum(np.dtype(task.band.dtype).itemsize + 1 for task in tasks)
 
 
 def _strip_row(asset: Asset, tasks: list[BandTask]) -> int:
@@ -318,7 +354,7 @@ def _strip_row(asset: Asset, tasks: list[BandTask]) -> int:
 
 def _span(asset: Asset, tasks: list[BandTask], *, strip_row: int) -> int:
     """Return how many levels above its base a region holds within its bounds of memory."""
-    pixel = sum(np.dtype(task.band.dtype).itemsize + 1 for task in tasks)
+    pixel = _pixel_bytes(tasks)
     span, side = 0, 2 * asset.tile
     while (
         side <= REGION_PIXELS

@@ -223,7 +223,16 @@ class Source(Compared, frozen=True, kw_only=True):
     """One raster of a tileset, placed on the tileset's canvas."""
 
     beside: ClassVar[frozenset[str]] = frozenset(
-        {"block", "is_pixel_interleaved", "is_placed", "path", "stat", "overview", "records"}
+        {
+            "block",
+            "is_pixel_interleaved",
+            "is_placed",
+            "path",
+            "stat",
+            "is_proven",
+            "overview",
+            "records",
+        }
     )
 
     uri: str
@@ -250,6 +259,8 @@ class Source(Compared, frozen=True, kw_only=True):
     """Local path; empty when read back from a store."""
     stat: FileStat | None = None
     """The file as it was when it was digested."""
+    is_proven: bool = True
+    """Whether an equal stat proves the bytes that were digested; else its blocks are compared."""
     pin: Pin | None = None
     """The state of the COG that the pixels stay in; None where they are ingested."""
     overview: int = 0

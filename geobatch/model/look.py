@@ -45,9 +45,17 @@ class Look(Struct, frozen=True, kw_only=True):
     tags: Digest | None = None
     """Hash of all that the header was read from; None where that is not known."""
 
+    is_still: bool = False
+    """Whether nobody had the file open for writing when the look began."""
+
     def is_trusted(self, stat: FileStat) -> bool:
         """Return whether a file with this stat is still the one that was looked at."""
         return stat == self.stat and self.is_settled
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the bytes that were digested are there as long as the stat stays the same."""
+        return self.is_still and self.is_settled
 
     @property
     def is_settled(self) -> bool:

@@ -82,8 +82,6 @@ class Records(Struct, frozen=True, kw_only=True):
     """How the patches lie."""
     features: tuple[Feature, ...]
     """Those that are read, in the order of the bands."""
-    record_bytes: int
-    """Length of the first record; the others will hardly differ."""
 
     @property
     def channels(self) -> tuple[tuple[Feature, int], ...]:

@@ -52,7 +52,7 @@ _MAX_BANDS = 1 << 16
 _MAX_DEPTH = 128
 
 
-class _Layout(Struct, frozen=True, kw_only=True):
+class Layout(Struct, frozen=True, kw_only=True):
     """One directory, as far as its blocks are concerned."""
 
     height: int
@@ -89,7 +89,21 @@ def tabulate(
         OSError: The file cannot be read.
         EOFError: It is being cut short.
     """
-    size = os.fstat(file.fileno()).st_size
+    layouts = layouts_of(file, directories, os.fstat(file.fileno()).st_size)
+    if layouts is None:
+        return None
+    main, *masks = layouts
+    return _table(file, main, meanwhile, *(_table(file, mask, meanwhile) for mask in masks))
+
+
+def layouts_of(
+    file: BinaryIO, directories: Sequence[tiff.Directory], size: int
+) -> list[Layout] | None:
+    """Return how the blocks of a TIFF of some bytes lie: the full image's, then its mask's, if any.
+
+    Returns:
+        The layouts; None as `tabulate`.
+    """
     first, *others = directories
     masks = [other for other in others if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4]
     # A mask of an overview is of no concern.
@@ -97,17 +111,15 @@ def tabulate(
     if len(masks) > 1 or len(others) + 1 >= tiff.MAX_DIRECTORIES:
         return None
     main = _layout(file, first, size)
-    mask = _layout(file, masks[0], size) if masks else None
-    if main is None or (masks and mask is None):
+    if main is None or not masks:
+        return None if main is None else [main]
+    mask = _layout(file, masks[0], size)
+    if mask is None or mask.planes != 1 or (mask.height, mask.width) != (main.height, main.width):
         return None
-    if mask is None:
-        return _table(file, main, meanwhile)
-    if mask.planes != 1 or (mask.height, mask.width) != (main.height, main.width):
-        return None
-    return _table(file, main, meanwhile, _table(file, mask, meanwhile))
+    return [main, mask]
 
 
-def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> _Layout | None:
+def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> Layout | None:
     """Return how the blocks of a directory lie; None if anything is unusual."""
     if not _is_ordinary(file, directory):
         return None
@@ -131,7 +143,7 @@ def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> _Layout | N
     is_whole = offsets.size == counts.size == total <= _MAX_BLOCKS
     if not is_whole or offsets.dtype.kind != "u" or counts.dtype.kind != "u":
         return None
-    layout = _Layout(
+    layout = Layout(
         height=height,
         width=width,
         block=(rows, cols),
@@ -159,7 +171,7 @@ def _is_tiled(directory: tiff.Directory) -> bool:
     return bool(tags & directory.fields.keys())
 
 
-def _are_inside(layout: _Layout, size: int) -> bool:
+def _are_inside(layout: Layout, size: int) -> bool:
     """Return whether each block lies in the file, or is plainly not stored."""
     offsets, counts, end = layout.offsets, layout.counts, np.uint64(size)
     # Without an offset or without bytes, but not both: readers differ in what they make of it.
@@ -167,7 +179,7 @@ def _are_inside(layout: _Layout, size: int) -> bool:
     return is_clear and bool(np.all(counts <= end) and np.all(offsets <= end - counts))
 
 
-def _are_complete(file: BinaryIO, directory: tiff.Directory, layout: _Layout) -> bool:
+def _are_complete(file: BinaryIO, directory: tiff.Directory, layout: Layout) -> bool:
     """Return whether the byte counts hold all that is decoded.
 
     Of blocks that are not compressed, libtiff reads as many bytes as the pixels need, whatever
@@ -206,7 +218,7 @@ def _absent(file: BinaryIO, directory: tiff.Directory) -> bytes:
 
 
 def _table(
-    file: BinaryIO, layout: _Layout, meanwhile: Meanwhile, mask: BlockTable | None = None
+    file: BinaryIO, layout: Layout, meanwhile: Meanwhile, mask: BlockTable | None = None
 ) -> BlockTable:
     return BlockTable(
         height=layout.height,
@@ -219,7 +231,7 @@ def _table(
     )
 
 
-def _digests(file: BinaryIO, layout: _Layout, meanwhile: Meanwhile) -> npt.NDArray[np.uint8]:
+def _digests(file: BinaryIO, layout: Layout, meanwhile: Meanwhile) -> npt.NDArray[np.uint8]:
     """Return the digest of every block's bytes, (block, byte), read in the order of the file."""
     found = np.empty((layout.offsets.size, DIGEST_BYTES), dtype=np.uint8)
     is_stored = layout.counts > 0

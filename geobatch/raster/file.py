@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.errors import SourceError
-from geobatch.files import changed, digest_file, explain, regular_file
+from geobatch.files import changed, digest_file, explain, is_written, regular_file
 from geobatch.model.asset import FileStat
 from geobatch.model.blocks import BlockTable
 from geobatch.model.digest import Digest
@@ -31,6 +31,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Its blocks, where they are sure to be understood."""
     tags: Digest | None
     """What its header is read from, where that is sure: see `geobatch.raster.tags`."""
+    is_still: bool = False
+    """Whether nobody can have changed it without a change of its stat, from then on."""
 
 
 def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Identity:
@@ -54,6 +56,7 @@ def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Id
     try:
         with real.open("rb", buffering=0) as file:
             before = file_stat(os.fstat(file.fileno()))
+            is_still = not is_written(file.fileno())
             try:
                 table, tags = _read(file, meanwhile)
                 digest = table.identity if table is not None else digest_file(file, before.size)
@@ -65,7 +68,7 @@ def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Id
         raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
     if not before == after == named:
         raise changed(uri)
-    return Identity(digest=digest, stat=before, table=table, tags=tags)
+    return Identity(digest=digest, stat=before, table=table, tags=tags, is_still=is_still)
 
 
 def _read(file: FileIO, meanwhile: Meanwhile) -> tuple[BlockTable | None, Digest | None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import Context
+from contextvars import Context, copy_context
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,18 @@ from rasterio.windows import Window
 from geobatch.errors import InternalError, SourceError
 from geobatch.files import check_unchanged, regular_file, stat
 from geobatch.model.asset import FileStat, Source
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import Digest
 from geobatch.raster import tiff
+from geobatch.raster.checked import Checked, CheckedFile, checked
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.masking import weights
+
+Tables: TypeAlias = Callable[[Digest], BlockTable | None]
+
+
+def _no_table(digest: Digest) -> None:
+    """Return that the block table of a source is not known."""
 
 
 class Handle(Struct, kw_only=True):
@@ -33,7 +42,7 @@ class Handle(Struct, kw_only=True):
     alpha_bits: int | None = None
     """Bits of a sample of the last band, once they were asked for."""
     failures: list[SourceError] = field(default_factory=list)
-    """What went wrong where GDAL cannot tell it: on a server."""
+    """What went wrong where GDAL cannot tell it: on a server, or where blocks are compared."""
     context: Context | None = None
     """Where rasterio finds the file again that it was given by an opener; None for a local one."""
 
@@ -52,8 +61,18 @@ class Reader:
     while another thread reads.
     """
 
-    def __init__(self, *, open_files: int = 16) -> None:
+    def __init__(self, *, open_files: int = 16, tables: Tables = _no_table) -> None:
+        """Open nothing yet.
+
+        Args:
+            open_files: Files that a thread has open at most.
+            tables: Gives the block table of a source by its digest, or None: with it, one that
+                somebody may be writing need not be digested once more.
+        """
         self._open_files = open_files
+        self._tables = tables
+        self._checking = threading.Lock()
+        self._checked: dict[tuple[str, Digest], Checked] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: dict[int, Handle] = {}
@@ -89,6 +108,9 @@ class Reader:
         with gdal_environment():
             for handle in handles:
                 handle.run(handle.dataset.close)
+        for known in self._checked.values():
+            known.close()
+        self._checked.clear()
 
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
@@ -227,10 +249,21 @@ class Reader:
         return handle
 
     def _open(self, source: Source) -> Handle:
-        return _open(source)
+        return _open(source, None if source.is_proven else self._known(source))
+
+    def _known(self, source: Source) -> Checked:
+        """Return how to read a source that somebody may be writing; made once for all threads."""
+        with self._checking:
+            key = (source.path, source.digest)
+            if key not in self._checked:
+                table = self._tables(source.digest)
+                self._checked[key] = checked(source, table)
+            return self._checked[key]
 
     def _confirm(self, source: Source, handle: Handle) -> None:
         """Refuse what was read of a file that changed meanwhile."""
+        if handle.failures:
+            raise handle.failures[0]
         check_unchanged(source.path, source.uri, handle.stat)
 
     def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
@@ -240,26 +273,36 @@ class Reader:
         handle.run(handle.dataset.close)
 
 
-def _open(source: Source) -> Handle:
+def _open(source: Source, known: Checked | None) -> Handle:
     path = Path(source.path)
     expected = source.stat or stat(path, source.uri)
     real = regular_file(path, source.uri)
     check_unchanged(source.path, source.uri, expected)
+    handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
     try:
-        sizes, mask_sizes = _block_sizes(real)
-        dataset = open_dataset(real)
+        handle.sizes, handle.mask_sizes = _block_sizes(real)
+        if known is None:
+            handle.dataset = open_dataset(real)
+        else:
+            handle.context = copy_context()
+            handle.dataset = handle.run(
+                open_dataset, real, opener=lambda: CheckedFile(known, handle.failures)
+            )
     except FAILURES as error:
+        if handle.failures:
+            raise handle.failures[0] from None
         check_unchanged(source.path, source.uri, expected)
         raise SourceError(
             f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
         ) from error
+    dataset = handle.dataset
     if (dataset.height, dataset.width) != (source.height, source.width):
-        dataset.close()
+        handle.run(dataset.close)
         raise SourceError(
             f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
             f" got {dataset.height} x {dataset.width}"
         )
-    return Handle(dataset=dataset, stat=expected, sizes=sizes, mask_sizes=mask_sizes)
+    return handle
 
 
 def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:

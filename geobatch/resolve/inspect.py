@@ -61,7 +61,9 @@ def inspect(
         real = os.path.realpath(name) if look.is_linked else name
         header = remembered(look, files[path], real, crs)
         if header is not None:
-            sources[path] = Inspected(header=header, digest=look.digest, stat=look.stat)
+            sources[path] = Inspected(
+                header=header, digest=look.digest, stat=look.stat, is_proven=look.is_proven
+            )
 
     for name, look in known.items():
         take(name, look)

@@ -68,6 +68,8 @@ class Inspected(Struct, frozen=True, kw_only=True):
     """How it is laid out, of a COG that pixels stay in."""
     remote: Remote | None = None
     """What its server said of it, if it is on one."""
+    is_proven: bool = True
+    """Whether an equal stat proves the bytes that were digested: see `Look.is_proven`."""
 
 
 def look_at(
@@ -99,11 +101,12 @@ def look_at(
         may_serve = before is not None and _may_serve(before)
         identity = identify(path, uri, meanwhile=nothing if may_serve else read_header)
         digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
+        is_still = identity.is_still
         if before is not None and may_serve and before.tags == tags:
             header = remembered(before, uri, os.path.realpath(path), known_crs)
     else:
         time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
-        tags = trusted.tags
+        tags, is_still = trusted.tags, trusted.is_still
     if header is None:
         header = read_header()
     if stat(path, uri) != found:
@@ -120,8 +123,10 @@ def look_at(
         is_linked=header.path != os.fspath(path),
         maker=maker(),
         tags=tags,
+        is_still=is_still,
     )
-    return Inspected(header=header, digest=digest, stat=found), look, table
+    inspected = Inspected(header=header, digest=digest, stat=found, is_proven=look.is_proven)
+    return inspected, look, table
 
 
 def remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) -> Header | None:

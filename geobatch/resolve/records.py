@@ -151,9 +151,7 @@ def _decided(
         is_lossy=False,
         overviews=0,
     )
-    records = Records(
-        shards=found.shards, mixer=mixer, features=features, record_bytes=found.record_bytes
-    )
+    records = Records(shards=found.shards, mixer=mixer, features=features)
     return Inspected(
         header=header, digest=found.digest, stat=found.mixer_file.stat, records=records
     )

@@ -24,6 +24,7 @@ from geobatch.model.records import Feature
 from geobatch.resolve.antimeridian import find_wrap
 from geobatch.resolve.array_bands import array_bands
 from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype, own_nodata
+from geobatch.resolve.blocks import check_block
 from geobatch.resolve.canvas import (
     Canvas,
     Placed,
@@ -370,6 +371,7 @@ class ImageResolver:
         rows = zip(self.files[number], placed, looks, declared, strict=True)
         for file, spot, known, transform in rows:
             header = spot.header
+            check_block(header)
             sources.append(
                 Source(
                     uri=file.uri,
@@ -384,6 +386,7 @@ class ImageResolver:
                     is_placed=transform is not None or known.header.transform is None,
                     path=header.path,
                     stat=known.stat,
+                    is_proven=known.is_proven,
                     records=known.records,
                 )
             )

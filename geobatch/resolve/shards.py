@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError
-from geobatch.files import check_unchanged, explain, regular_file
-from geobatch.model.digest import Json
+from geobatch.files import changed, check_unchanged, explain, regular_file
+from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.look import Look
 from geobatch.model.records import Mixer, Shard, records_digest
 from geobatch.resolve.inspect import trusted_looks
@@ -43,8 +43,6 @@ class Found(Struct, frozen=True, kw_only=True):
     """(kind, number of values) of each feature of the first record; bytes for `bytes_list`."""
     first: str
     """Uri of the shard that has the first record."""
-    record_bytes: int
-    """Length of that record."""
 
     @property
     def digest(self) -> str:
@@ -112,20 +110,23 @@ def _look(part: SourceFile, is_mixer: bool) -> Look:
         stat=stat,
         time_ns=time_ns,
         digest=digest,
-        header=_text(part) if is_mixer else "",
+        header=_text(part, digest) if is_mixer else "",
         crs="",
         is_linked=os.path.realpath(part.path) != os.fspath(part.path),
         maker=_MAKER,
     )
 
 
-def _text(mixer: SourceFile) -> str:
+def _text(mixer: SourceFile, digest: Digest) -> str:
+    """Return what a mixer says, whose bytes have a digest."""
     real = regular_file(mixer.path, mixer.uri)
     try:
         with real.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise SourceError(f"`{mixer.uri}`: a mixer has at most {MAX_BYTES} bytes, got more")
+        if digest_bytes(data) != digest:
+            raise changed(mixer.uri)
         return data.decode()
     except OSError as error:
         raise SourceError(f"`{mixer.uri}`: cannot be read: {explain(error)}") from error
@@ -147,7 +148,6 @@ def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) ->
                 shards=shards,
                 features={name: (kind, n) for name, (kind, n) in described["features"].items()},
                 first=part.uri,
-                record_bytes=described["bytes"],
             )
     raise SourceError(
         f"`{file.uri}`: expected {mixer.total} records, got none in {len(shards)} shards",

@@ -31,7 +31,7 @@ def complete(
         header: The file's own.
         file: The file, with its sidecars.
         read_crs: Returns the CRS that a text names.
-        tileset: What the spec states: where that is a transform, or a CRS, no sidecar is read for it.
+        tileset: What the spec states; no sidecar is read for what it does.
 
     Raises:
         SourceError: A sidecar cannot be read, or does not hold what its name promises.

@@ -59,7 +59,7 @@ def table_reader(
 
 def _read(records: Records, cache: TableCache) -> BlockTable | None:
     try:
-        found = [_digests(shard, records, cache) for shard in records.shards]
+        found = [_digests(shard, cache) for shard in records.shards]
     except SourceError:
         return None
     digests = b"".join(found)
@@ -68,12 +68,12 @@ def _read(records: Records, cache: TableCache) -> BlockTable | None:
     return table_of(records.mixer, digests)
 
 
-def _digests(shard: Shard, records: Records, cache: TableCache) -> bytes:
+def _digests(shard: Shard, cache: TableCache) -> bytes:
     known = cache.get_records(shard.digest)
     if known is not None:
         return known
     from geobatch.tfrecord.records import digests_of  # noqa: PLC0415 - imports tensorflow
 
-    digests = digests_of(shard, record_bytes=records.record_bytes)
+    digests = digests_of(shard)
     cache.put_records(shard.digest, digests)
     return digests

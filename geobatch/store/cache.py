@@ -154,7 +154,7 @@ def _is_ours(identity: Path) -> bool:
 
 _CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
 """Where the key of the CRS stands in an encoded look."""
-_IS_LINKED, _HAS_TAGS = 1, 2
+_IS_LINKED, _HAS_TAGS, _IS_STILL = 1, 2, 4
 """Flags of an encoded look."""
 _TAGS_SIZE = 2 * DIGEST_BYTES
 
@@ -170,7 +170,9 @@ def _encode_look(look: Look, crs_key: bytes) -> bytes:
         look.time_ns,
         bytes.fromhex(look.digest),
         crs_key,
-        (_IS_LINKED if look.is_linked else 0) | (_HAS_TAGS if look.tags else 0),
+        (_IS_LINKED if look.is_linked else 0)
+        | (_HAS_TAGS if look.tags else 0)
+        | (_IS_STILL if look.is_still else 0),
         len(maker),
     )
     return start + maker + (look.tags or "").encode() + look.header.encode()
@@ -191,4 +193,5 @@ def _decode_look(value: bytes, crs: str) -> Look:
         is_linked=bool(flags & _IS_LINKED),
         maker=value[_START.size : end].decode(),
         tags=value[end:header].decode() or None,
+        is_still=bool(flags & _IS_STILL),
     )

@@ -8,10 +8,7 @@ from typing import Any
 from geobatch.errors import SourceError
 from geobatch.model.records import Shard
 from geobatch.tfrecord.library import tensorflow
-from geobatch.tfrecord.records import BATCH_BYTES, batches
-
-_AT_A_TIME = 128
-"""Records of a batch: few, for nobody knows how long they are."""
+from geobatch.tfrecord.records import batches
 
 
 def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
@@ -29,8 +26,8 @@ def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
 
     parse = tensorflow().train.Example.FromString
     number = 0
-    for batch in batches(shard, record_bytes=BATCH_BYTES // _AT_A_TIME):
-        for record in batch.numpy():
+    for batch in batches(shard):
+        for record in batch:
             try:
                 features = parse(record).features.feature
             except DecodeError:

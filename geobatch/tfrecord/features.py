@@ -36,11 +36,11 @@ class Decoder:
             for feature in features
         }
 
-    def decode(self, batch: Any, *, uri: str, first: int) -> Iterator[Patches]:
+    def decode(self, batch: Sequence[bytes], *, uri: str, first: int) -> Iterator[Patches]:
         """Yield the patches of each band in turn, without their margins.
 
         Args:
-            batch: Serialized records, a string tensor of (record,).
+            batch: Serialized records.
             uri: Shard, for messages.
             first: Number of the first record within the shard.
 
@@ -51,7 +51,7 @@ class Decoder:
         try:
             parsed = self._parse(batch, self._spec)
         except self._errors as error:
-            raise self._explain(batch.numpy(), uri, first, error) from None
+            raise self._explain(batch, uri, first, error) from None
         for feature in self._features:
             values = self._values(feature, parsed[feature.name], uri, first)
             yield from self._bands(feature, _converted(values, feature, uri, first))

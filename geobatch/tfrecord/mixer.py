@@ -14,6 +14,10 @@ from geobatch.model.records import Mixer
 MAX_BYTES = 1 << 20
 """Most bytes of a mixer; real ones have some 300."""
 _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
+_MOST = (1 << 31) - 1
+"""Most patches, and most pixels on a side: GDAL has no larger raster."""
+_SHOWN = 60
+_HINT = "name the file that the export wrote beside its patches"
 
 
 def parse_mixer(text: str, uri: str) -> Mixer:
@@ -37,7 +41,13 @@ def parse_mixer(text: str, uri: str) -> Mixer:
             f"`{uri}`: `totalPatches` is {total}, expected a multiple of `patchesPerRow`,"
             f" which is {per_row}"
         )
-    return Mixer(patch=(height, width), patches_per_row=per_row, total=total)
+    mixer = Mixer(patch=(height, width), patches_per_row=per_row, total=total)
+    if max(mixer.size) > _MOST:
+        raise SourceError(
+            f"`{uri}`: the patches make {mixer.size[0]} x {mixer.size[1]} pixels, expected at most"
+            f" {_MOST} on a side"
+        )
+    return mixer
 
 
 def mixer_crs(text: str, uri: str) -> str:
@@ -64,12 +74,19 @@ def mixer_transform(text: str, uri: str) -> Transform:
 
 def _json(text: str, uri: str) -> Json:
     try:
-        found: Json = json.loads(text)
+        found: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SourceError(
-            f"`{uri}`: the mixer is no JSON: {error}",
-            hint="name the file that the export wrote beside its patches",
-        ) from None
+        raise SourceError(f"`{uri}`: the mixer is no JSON: {error}", hint=_HINT) from None
+    return found
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return a JSON object; of a key that appears twice, readers differ in which they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:40]!a} appears twice")
     return found
 
 
@@ -78,7 +95,7 @@ def _get(value: Json, path: str, uri: str, *keys: str) -> Json:
         if not isinstance(value, dict) or key not in value:
             raise SourceError(
                 f"`{uri}`: the mixer has no `{path}`",
-                hint="name the file that the export wrote beside its patches",
+                hint=_HINT,
             )
         value = value[key]
     return value
@@ -87,7 +104,8 @@ def _get(value: Json, path: str, uri: str, *keys: str) -> Json:
 def _crs(projection: Json, uri: str) -> str:
     key = "wkt" if "crs" not in projection and "wkt" in projection else "crs"
     text = _get(projection, f"projection.{key}", uri, key)
-    if not isinstance(text, str) or not text:
+    # WKT may have line ends; what else is not to be printed is in no CRS.
+    if not isinstance(text, str) or not "".join(text.split()).isprintable() or not text.strip():
         hint = "give `crs` to the tileset in the spec"
         raise _wrong(uri, "projection.crs", "a code such as `EPSG:4326`, or WKT", text, hint)
     return text
@@ -99,18 +117,23 @@ def _transform(matrix: Json, uri: str) -> Transform:
     if not is_good:
         raise _wrong(uri, path, "six numbers", matrix, _STATE_TRANSFORM)
     a, b, c, d, e, f = (float(value) for value in matrix)
-    if a * e - b * d == 0:
+    if not math.isfinite(a * e - b * d) or a * e - b * d == 0:
         message = f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels"
         raise SourceError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 
 
 def _is_finite(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float has
+        return False
 
 
 def _is_count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, int) and 0 < value < 1 << 31
+    return not isinstance(value, bool) and isinstance(value, int) and 0 < value <= _MOST
 
 
 def _numbers(found: Json, path: str, uri: str) -> tuple[int, int]:
@@ -128,5 +151,10 @@ def _number(found: Json, path: str, uri: str) -> int:
 
 
 def _wrong(uri: str, path: str, expected: str, got: Json, hint: str | None = None) -> SourceError:
-    message = f"`{uri}`: `{path}` is `{str(got)[:60]}`, expected {expected}"
-    return SourceError(message, hint=hint)
+    try:
+        shown = ascii(got)
+    except (RecursionError, ValueError):  # nested too deep
+        shown = f"a {type(got).__name__}"
+    if len(shown) > _SHOWN:
+        shown = f"{shown[:_SHOWN]}..."
+    return SourceError(f"`{uri}`: `{path}` is `{shown}`, expected {expected}", hint=hint)

@@ -188,14 +188,14 @@ class Stream:
         shard = self._records.shards[number]
         start = self._start_of(number)
         count, digests = 0, bytearray()
-        for batch in batches(shard, record_bytes=self._records.record_bytes):
+        for batch in batches(shard):
             if self._is_closed:
                 return
             if start + count + len(batch) > self._mixer.total:
                 raise self._too_many(shard, self._mixer.total - start)
             bands = list(decoder.decode(batch, uri=shard.uri, first=count))
             self._spill.write(start + count, bands)
-            digests += record_digests(batch.numpy())
+            digests += record_digests(batch)
             with self._changed:
                 self._is_ready[start + count : start + count + len(batch)] = True
                 self._changed.notify_all()

@@ -28,19 +28,15 @@ def shard_of(path: Path) -> Shard:
     return Shard(uri=path.name, path=str(path), stat=stat, digest=digest)
 
 
-def read(path: Path, *, record_bytes: int = 16 << 20) -> list[bytes]:
-    found = batches(shard_of(path), record_bytes=record_bytes)
-    return [record for batch in found for record in batch.numpy()]
+def read(path: Path) -> list[bytes]:
+    return [record for batch in batches(shard_of(path)) for record in batch]
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
-@pytest.mark.parametrize("record_bytes", [1, 16 << 20])
-def test_compression_is_told_by_the_bytes(
-    tmp_path: Path, compression: str, record_bytes: int
-) -> None:
+def test_compression_is_told_by_the_bytes(tmp_path: Path, compression: str) -> None:
     path = write_shard(tmp_path / "misnamed.tfrecord.gz", RECORDS, compression)
     assert compression_of(path, "s") == compression
-    assert read(path, record_bytes=record_bytes) == RECORDS
+    assert read(path) == RECORDS
 
 
 @pytest.mark.parametrize("start", [b"\x1f\x8b\x08", b"\x78\x9c", b"\x78\x01"])
@@ -67,7 +63,7 @@ def test_a_shard_may_be_empty(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "s"
     path.write_bytes(data)
     assert read(path) == []
-    assert digests_of(shard_of(path), record_bytes=1) == b""
+    assert digests_of(shard_of(path)) == b""
     assert describe(path, "s") == "{}"
 
 
@@ -121,14 +117,13 @@ def test_a_flipped_bit_is_an_error_or_changes_nothing(
         assert read(path) == RECORDS  # gzip's name, time and system
 
 
-@pytest.mark.parametrize("record_bytes", [1, 6 << 20, 16 << 20])
-def test_the_damaged_record_is_named(tmp_path: Path, record_bytes: int) -> None:
+def test_the_damaged_record_is_named(tmp_path: Path) -> None:
     path = write_shard(tmp_path / "s", RECORDS, "")
     data = bytearray(path.read_bytes())
     data[2 * len(data) // 4 + 30] ^= 1
     path.write_bytes(data)
     with pytest.raises(SourceError, match=r"`s`: record 2 cannot be read: .*corrupted record"):
-        read(path, record_bytes=record_bytes)
+        read(path)
 
 
 def test_the_order_of_features_in_a_record_is_no_change(tmp_path: Path) -> None:
@@ -140,8 +135,5 @@ def test_the_order_of_features_in_a_record_is_no_change(tmp_path: Path) -> None:
 
     one, other = record("abc"), record("cab")
     assert one != other
-    digests = {
-        digests_of(shard_of(write_shard(tmp_path / "s", [data])), record_bytes=1)
-        for data in (one, other)
-    }
+    digests = {digests_of(shard_of(write_shard(tmp_path / "s", [data]))) for data in (one, other)}
     assert len(digests) == 1

@@ -1,0 +1,294 @@
+"""TIFFs that somebody may be writing: every block is compared with its digest before it is decoded.
+
+GDAL is given the very bytes that were compared, so that it does not matter what becomes of the file
+meanwhile. Directories are read once, and must be those that the blocks were digested under.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+from msgspec import Struct
+
+from geobatch.errors import SourceError
+from geobatch.files import changed, digest_file, explain
+from geobatch.model.asset import Source
+from geobatch.model.blocks import BlockTable
+from geobatch.model.digest import DIGEST_BYTES
+from geobatch.raster import tiff
+from geobatch.raster.blocks import Layout, layouts_of, tabulate
+from geobatch.raster.file import identify
+
+_START_BYTES = 4096
+"""Where GDAL looks for hints about the layout, in front of the directories."""
+_CHUNK = 8 << 20
+_NONE = np.zeros(0, dtype=np.uint64)
+
+
+class Checked(Struct, frozen=True, kw_only=True, eq=False):
+    """What is known of a file before its blocks are read; shared by all who read it."""
+
+    uri: str
+    path: str
+    size: int
+    pieces: tuple[tuple[int, bytes], ...] = ()
+    """Parts that were read already, and stay as they were: directories and what they refer to."""
+    starts: npt.NDArray[np.uint64] = _NONE
+    """First byte of each block, ascending."""
+    stops: npt.NDArray[np.uint64] = _NONE
+    """Where each ends; none overlaps the next."""
+    digests: bytes = b""
+    """Of the blocks, one after another."""
+    copy: IO[bytes] | None = None
+    """The whole file, where its blocks are not known."""
+
+    def close(self) -> None:
+        """Give the space of the copy back."""
+        if self.copy is not None:
+            self.copy.close()
+
+
+def checked(source: Source, table: BlockTable | None) -> Checked:
+    """Return how to read a source block by block, or a copy of it whose digest is right.
+
+    Args:
+        source: The file, with the digest that it must have.
+        table: The blocks that the digest was taken from; None where they are not known.
+
+    Raises:
+        SourceError: The file is another one than was digested, cannot be read, or there is no room
+            for a copy.
+    """
+    try:
+        if table is None:
+            identity = identify(Path(source.path), source.uri)
+            if identity.digest != source.digest:
+                raise changed(source.uri)
+            table = identity.table
+        with Path(source.path).open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            found = None
+            if table is not None:
+                found = _by_blocks(_Recorder(file), source, table, size)
+            return found or _copied(file, source, table, size)
+    except OSError as error:
+        raise SourceError(
+            f"`{source.uri}`: cannot be read: {explain(error)}",
+            hint="run again when nothing writes to the file, with room for a copy of it",
+        ) from error
+
+
+def _copied(file: FileIO, source: Source, table: BlockTable | None, size: int) -> Checked:
+    with ExitStack() as stack:
+        copy = stack.enter_context(tempfile.TemporaryFile())
+        file.seek(0)
+        while piece := file.read(_CHUNK):
+            copy.write(piece)
+        copy.flush()
+        if _digest_of(copy, table, size) != source.digest:
+            raise changed(source.uri)
+        stack.pop_all()  # it lives as long as it is read
+    return Checked(uri=source.uri, path=source.path, size=size, copy=copy)
+
+
+def _digest_of(copy: IO[bytes], table: BlockTable | None, size: int) -> str | None:
+    raw = FileIO(copy.fileno(), closefd=False)
+    try:
+        if table is None:
+            return digest_file(raw, size)
+        made = tabulate(raw, tiff.read_directories(raw))
+    except (ValueError, EOFError):
+        return None
+    return None if made is None else made.identity
+
+
+class _Recorder(io.RawIOBase):
+    """A file of which all that is read is kept, and read from there again."""
+
+    def __init__(self, file: FileIO) -> None:
+        super().__init__()
+        self._file = file
+        self._place = 0
+        self.pieces: dict[tuple[int, int], bytes] = {}
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        self._place = self._file.seek(offset, whence)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes."""
+        wanted = -1 if size is None else size
+        key = (self._place, wanted)
+        if key not in self.pieces:
+            self.pieces[key] = os.pread(self._file.fileno(), max(wanted, 0), self._place)
+        self._place += len(self.pieces[key])
+        return self.pieces[key]
+
+
+def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) -> Checked | None:
+    """Return how to read a file by its blocks; None where two of them share some bytes."""
+    try:
+        start = file.read(_START_BYTES)
+        directories = tiff.read_directories(cast("BinaryIO", file))
+        layouts = layouts_of(cast("BinaryIO", file), directories, size)
+    except ValueError:
+        raise changed(source.uri) from None
+    pieces = tuple((place, data) for (place, _), data in file.pieces.items())
+    if any(
+        data[: len(start[place:])] != start[place : place + len(data)] for place, data in pieces
+    ):
+        raise changed(source.uri)
+    tables = [table] if table.mask is None else [table, table.mask]
+    if layouts is None or len(layouts) != len(tables):
+        raise changed(source.uri)
+    extents, digests = zip(*map(_stored, layouts, tables), strict=True)
+    if any(found is None for found in digests):
+        raise changed(source.uri)
+    rows = np.concatenate(
+        [np.concatenate(extents), np.concatenate(digests).view("<u8")], axis=1, dtype=np.uint64
+    )
+    # Blocks that are alike may be stored once; sorted, they follow each other.
+    rows = np.unique(rows, axis=0)
+    stops = rows[:, 0] + rows[:, 1]
+    if np.any(stops[:-1] > rows[1:, 0]):
+        return None
+    return Checked(
+        uri=source.uri,
+        path=source.path,
+        size=size,
+        pieces=pieces,
+        starts=np.ascontiguousarray(rows[:, 0]),
+        stops=stops,
+        digests=np.ascontiguousarray(rows[:, 2:]).tobytes(),
+    )
+
+
+def _stored(
+    layout: Layout, table: BlockTable
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]:
+    """Return (offset, count) and digest of the blocks of a plane; no digests if it is another."""
+    is_stored = layout.counts > 0
+    extents = np.stack([layout.offsets, layout.counts], axis=1)[is_stored]
+    digests = table.array.reshape(-1, DIGEST_BYTES)
+    is_same = (layout.height, layout.width, layout.block, layout.planes, layout.decoding) == (
+        table.height, table.width, table.block, table.planes, table.decoding,
+    )  # fmt: skip
+    if not is_same or np.any(digests[~is_stored] != np.frombuffer(layout.absent, np.uint8)):
+        return extents, None
+    return extents, np.ascontiguousarray(digests[is_stored])
+
+
+class CheckedFile(io.RawIOBase):
+    """A file whose blocks are handed on only as they were digested; to be used by one thread."""
+
+    def __init__(self, known: Checked, failures: list[SourceError]) -> None:
+        """Open it.
+
+        Args:
+            known: What is known of it.
+            failures: Told what went wrong; the file then seems to end there.
+        """
+        super().__init__()
+        self._known, self._failures = known, failures
+        name = known.path if known.copy is None else known.copy.fileno()
+        self._file = FileIO(name, closefd=known.copy is None)
+        self._descriptor = self._file.fileno()
+        self._place = 0
+        self._block = (-1, b"")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._known.size}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return the next bytes, all of them unless the file ends."""
+        end = self._known.size
+        stop = end if size is None or size < 0 else min(self._place + size, end)
+        if stop <= self._place:
+            return b""
+        try:
+            data = self._bytes(self._place, stop)
+        except (OSError, EOFError):
+            self._failures.append(changed(self._known.uri))
+            return b""
+        self._place = stop
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with the next bytes."""
+        view: Any = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _bytes(self, place: int, stop: int) -> bytes:
+        known = self._known
+        first = int(np.searchsorted(known.stops, place, side="right"))
+        last = int(np.searchsorted(known.starts, stop, side="left"))
+        if last - first == 1 and known.starts[first] <= place and stop <= known.stops[first]:
+            start = int(known.starts[first])
+            return self._checked(first)[place - start : stop - start]
+        data = bytearray(_read(self._descriptor, place, stop))
+        for start, piece in known.pieces:
+            _lay(data, place, start, piece)
+        for number in range(first, last):
+            _lay(data, place, int(known.starts[number]), self._checked(number))
+        return bytes(data)
+
+    def _checked(self, number: int) -> bytes:
+        """Return a block, which may be asked for in parts."""
+        if self._block[0] != number:
+            known = self._known
+            data = _read(self._descriptor, int(known.starts[number]), int(known.stops[number]))
+            at = number * DIGEST_BYTES
+            if blake3(data).digest() != known.digests[at : at + DIGEST_BYTES]:
+                raise EOFError
+            self._block = (number, data)
+        return self._block[1]
+
+
+def _lay(data: bytearray, place: int, start: int, piece: bytes) -> None:
+    """Put what a piece of the file has over the bytes from a place on."""
+    low, high = max(place, start), min(place + len(data), start + len(piece))
+    if low < high:
+        data[low - place : high - place] = piece[low - start : high - start]
+
+
+def _read(descriptor: int, place: int, stop: int) -> bytes:
+    parts = []
+    while place < stop:
+        part = os.pread(descriptor, stop - place, place)
+        if not part:
+            raise EOFError
+        parts.append(part)
+        place += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -1,0 +1,73 @@
+"""TFRecord files of false lengths whose checksums hold; and a process that reads them."""
+
+from __future__ import annotations
+
+import resource
+import struct
+import sys
+from pathlib import Path
+
+import google_crc32c
+
+from geobatch.errors import SourceError
+from geobatch.model.records import Feature, Mixer, Shard
+from geobatch.tfrecord.examples import examples
+from geobatch.tfrecord.features import Decoder
+from geobatch.tfrecord.library import tensorflow
+from geobatch.tfrecord.records import batches, describe, digests_of
+from geobatch.tfrecord.shard import identify_shard
+
+
+def masked(data: bytes) -> int:
+    """Return the checksum of a part of a record, as TFRecord masks it."""
+    checksum: int = google_crc32c.value(data)
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(record: bytes, *, length: int | None = None) -> bytes:
+    """Return a record as it stands in a file, under a length that may be another than its own."""
+    start = struct.pack("<Q", len(record) if length is None else length)
+    return start + struct.pack("<I", masked(start)) + record + struct.pack("<I", masked(record))
+
+
+def main() -> None:
+    """Read each file that is named on standard input, in every way that geobatch does."""
+
+    tensorflow()
+    limit = 4 << 30  # a length that is believed would take more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    mixer = Mixer(patch=(2, 2), patches_per_row=1, total=1)
+    kinds = ("float_list", "int64_list", "bytes_list")
+    features = [
+        Feature(name=name, dtype=dtype, kind=kind)
+        for name, dtype, kind in zip("abc", ("float32", "int64", "uint8"), kinds, strict=True)
+    ]
+    for line in sys.stdin:
+        path = Path(line.rstrip("\n"))
+        said = []
+
+        def images(path: Path = path) -> None:
+            digest, stat = identify_shard(path, path.name)
+            shard = Shard(uri=path.name, path=str(path), stat=stat, digest=digest)
+            for batch in batches(shard):
+                for one in features:
+                    list(Decoder([one], mixer).decode(batch, uri=path.name, first=0))
+
+        def rows(path: Path = path) -> None:
+            digest, stat = identify_shard(path, path.name)
+            shard = Shard(uri=path.name, path=str(path), stat=stat, digest=digest)
+            list(examples(shard))
+            digests_of(shard)
+
+        for way in (lambda path=path: describe(path, path.name), images, rows):
+            try:
+                way()
+                said.append("ok")
+            except SourceError as error:
+                said.append(str(error).replace("\n", " "))
+        sys.stdout.write(" | ".join(said) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
