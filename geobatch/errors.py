@@ -180,6 +180,10 @@ class CorruptObjectError(StoreError):
     code = Code.CORRUPT
 
 
+class NotDurableError(StoreError):
+    """It is done and everybody can see it, but the disk failed: a loss of power may undo it."""
+
+
 class FormatError(StoreError):
     """The store's format is newer than this geobatch understands, or is not a store at all."""
 

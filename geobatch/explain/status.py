@@ -22,9 +22,10 @@ from geobatch.plan import moves, renamed_head
 from geobatch.preview import NO_COMMIT
 from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
+from geobatch.store.identity import IDENTITY
 from geobatch.store.local import LocalBackend
 from geobatch.store.run import run_names
-from geobatch.store.tilestore import IDENTITY, TileStore
+from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_tree import TreeState, look
 
 

@@ -16,7 +16,7 @@ from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.look import Look
 from geobatch.store.cache_file import CacheFile
 from geobatch.store.documents import FORMAT
-from geobatch.store.tilestore import IDENTITY
+from geobatch.store.identity import IDENTITY
 
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""

@@ -132,13 +132,18 @@ class LocalBackend:
         return self._size(parse_name(name))
 
     def _size(self, name: str) -> int | None:
+        found = self.state(name)
+        return None if found is None else found[0]
+
+    def state(self, name: str) -> tuple[int, int] | None:
+        """Return the length of a name's bytes and when they were modified, in nanoseconds."""
         try:
             found = os.stat(self._prefix + name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._failure("look at", name, error) from error
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""

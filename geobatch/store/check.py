@@ -1,0 +1,170 @@
+"""Whether all that an asset reaches is there and whole: its document, index pages, tiles, rows.
+
+Documents and pages are read and compared with their digests. Of a tile, existence and length are
+compared; its bytes are read where its file was modified after a given time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, GeobatchError
+from geobatch.model.digest import Digest
+from geobatch.model.record import ArrayKey, TreeEntry
+from geobatch.store.documents import decode_asset
+from geobatch.store.local import LocalBackend
+from geobatch.store.objects import Objects
+from geobatch.store.page import place_of, references
+from geobatch.store.tilestore import TileStore
+
+READ_ALL = 0
+"""Time of modification from which every tile is read."""
+READ_NONE = 1 << 63
+"""Time of modification from which no tile is read."""
+
+_SHOWN = 20
+"""How many damages a message names."""
+_STAMPS = "cache/checked/"
+_MARGIN_NS = 2_000_000_000
+"""How coarse the clock of a file system may be."""
+_PAGES_KNOWN = 1 << 17
+
+
+class Damage(Struct, frozen=True, kw_only=True):
+    """One object that is not what the digest says that names it."""
+
+    asset: str
+    """Id of an asset that needs it."""
+    array: ArrayKey | None = None
+    """The array whose page or tile it is; None for what is of the whole asset."""
+    tile: tuple[int, int] | None = None
+    """(row, column) of the tile that it is."""
+    message: str
+    """Which object it is, and what is wrong."""
+
+    def __str__(self) -> str:
+        parts = [f"`{self.asset}`"]
+        if self.array is not None:
+            mask = ".mask" if self.array.is_mask else ""
+            parts += [f"level {self.array.level}", f"band `{self.array.band}{mask}`"]
+        if self.tile is not None:
+            parts.append(f"tile {self.tile[0]}/{self.tile[1]}")
+        return f"{', '.join(parts)}: {self.message}"
+
+
+class DamagedError(CorruptObjectError):
+    """Objects that a command needs are damaged or missing; says which, and what mends them."""
+
+    def __init__(self, message: str, *, hint: str | None = None, damages: tuple[str, ...]) -> None:
+        super().__init__(message, hint=hint)
+        self.damages = damages
+        """Every damage that was found."""
+
+
+class _Root(Struct, frozen=True):
+    stored: str
+    size: int
+
+
+class _Recorded(Struct, frozen=True):
+    pages: tuple[_Root | None, ...] = ()
+    rows: _Root | None = None
+
+
+class _Document(Struct, frozen=True):
+    """What a document refers to; the rest of it need not be decoded."""
+
+    recorded: _Recorded
+
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+class Checker:
+    """Checks assets of one store; pages that many of them share are read once."""
+
+    def __init__(self, store: TileStore, *, read_from: int) -> None:
+        """Check nothing yet.
+
+        Args:
+            store: The store.
+            read_from: Time, in nanoseconds, of a modification from which on a tile is read.
+        """
+        self._objects = store.objects
+        self._backend = store.backend
+        self._read_from = read_from
+        self._whole: set[Digest] = set()
+
+    def asset(self, entry: TreeEntry) -> Iterator[Damage]:
+        """Yield what is damaged of a published asset."""
+        try:
+            data = self._objects.get(entry.stored)
+        except GeobatchError as error:
+            yield Damage(asset=entry.id, message=f"its document, {error.message}")
+            return
+        try:
+            recorded = _decode(data).recorded
+            keys: Sequence[ArrayKey | None] = [None] * len(recorded.pages)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield Damage(asset=entry.id, message=f"its document `{entry.stored}` is none")
+            return
+        if recorded.rows is not None:
+            message = self._object(recorded.rows.stored, recorded.rows.size)
+            if message is not None:
+                yield Damage(asset=entry.id, message=f"its rows, {message}")
+        for number, root in enumerate(recorded.pages):
+            if root is None:
+                continue
+            for place, message in self.array(root.stored):
+                if keys[number] is None:
+                    keys = [key for key, _ in decode_asset(data).arrays]
+                yield Damage(asset=entry.id, array=keys[number], tile=place, message=message)
+
+    def array(self, root: Digest) -> Iterator[tuple[tuple[int, int] | None, str]]:
+        """Yield what is damaged below the root of an index, and the (row, column) of a tile."""
+        yield from self._below(root, 0, 0)
+
+    def _below(
+        self, digest: Digest, row: int, col: int
+    ) -> Iterator[tuple[tuple[int, int] | None, str]]:
+        if digest in self._whole:
+            return
+        try:
+            data = self._objects.get(digest)
+            height, names, sizes = references(data, digest=digest)
+        except GeobatchError as error:
+            yield None, f"its index page, {error.message}"
+            return
+        is_whole = True
+        for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            if height > 1:
+                for found in self._below(name, *place_of(data, number, row, col)):
+                    is_whole = False
+                    yield found
+            elif (message := self._object(name, size)) is not None:
+                is_whole = False
+                yield place_of(data, number, row, col), message
+        if is_whole and len(self._whole) < _PAGES_KNOWN:
+            self._whole.add(digest)
+
+    def _object(self, digest: Digest, size: int) -> str | None:
+        """Return what is wrong with an object that is not read but for a reason."""
+        name = Objects.path(digest)
+        if isinstance(self._backend, LocalBackend):
+            state = self._backend.state(name)
+        else:
+            length = self._backend.size(name)
+            state = None if length is None else (length, -1)
+        if state is None:
+            return f"object `{name}` is missing"
+        if state[0] != size:
+            return f"object `{name}` is damaged: it has {state[0]} bytes, expected {size}"
+        if state[1] >= self._read_from or self._read_from == READ_ALL:
+            try:
+                self._objects.get(digest)
+            except GeobatchError as error:
+                return error.message
+        return None
