@@ -89,7 +89,10 @@ class SourceCache:
         """Return the block table that a source's digest was taken from, or None."""
         key = bytes.fromhex(digest)
         value = self._file.get(_TABLE, [key]).get(key)
-        return BlockTable.from_bytes(value) if value is not None else None
+        try:
+            return None if value is None else BlockTable.from_bytes(value)
+        except ValueError:
+            return None
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
         """Remember the block table of a source."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from pathlib import Path
 from shlex import quote
 
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
@@ -14,6 +15,11 @@ from geobatch.store.local import LocalBackend
 from geobatch.store.refs import REFS
 
 IDENTITY = "geobatch.json"
+
+
+def is_store(place: Path) -> bool:
+    """Return whether there is a store at a place, be it one that lost its identity."""
+    return (place / IDENTITY).exists() or (place / REFS).is_dir()
 
 
 def read_identity(backend: Backend) -> str:

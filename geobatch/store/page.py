@@ -162,7 +162,7 @@ def references(data: bytes, *, digest: Digest) -> References:
     )
 
 
-def place_of(data: bytes, number: int, row: int, col: int) -> tuple[int, int]:
+def child_place(data: bytes, number: int, row: int, col: int) -> tuple[int, int]:
     """Return the (row, column), in child sizes, of a child of the page at a place."""
     bitmap = np.frombuffer(data, dtype=np.uint8, count=SLOTS // 8, offset=_BITMAP)
     slot = int(np.flatnonzero(np.unpackbits(bitmap))[number])
