@@ -22,6 +22,7 @@ from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
 from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
+from geobatch.store.unsynced import settle
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -142,6 +143,7 @@ def apply(
             shown = plan_it(None, base=NO_COMMIT)
             _check(shown.preview, approve)
         with _opened(store, create=True) as opened:
+            settle(opened)
             cache.save()
             base = opened.head()
             if shown is None or base.number:
