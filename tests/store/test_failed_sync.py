@@ -118,7 +118,7 @@ def test_nothing_is_published_while_a_mark_is_there(tmp_path: Path) -> None:
     bench.apply(image("one", "a.tif"))
     store = TileStore.open(bench.store)
     (bench.store / UNSYNCED).touch()
-    with pytest.raises(StoreError, match="a sync of .* failed"):
+    with pytest.raises(StoreError, match=r"a sync of .* failed"):
         store.publish(base=store.head(), changes={"one": None}, message="", tools={})
     assert store.head().number == 1
     store.close()
@@ -129,7 +129,7 @@ def test_a_commit_whose_folder_cannot_be_synced_is_said_to_be_published(
 ) -> None:
     bench = bench_of(tmp_path)
     bench.apply(image("one", "a.tif"))
-    sync_folder = local.sync_folder
+    sync_folder = durable.sync_folder
 
     def fails(folder: Path) -> None:
         if folder.name == "main":
@@ -156,7 +156,7 @@ def test_a_failed_sync_of_the_tree_says_that_the_commit_is_published(
     bench = bench_of(tmp_path)
     with (
         failing_sync(monkeypatch, at=4, is_for_all=True),
-        pytest.raises(StoreError, match="commit 1 .* is published, and the Zarr tree"),
+        pytest.raises(StoreError, match=r"commit 1 .* is published, and the Zarr tree"),
     ):
         bench.apply(image("one", "a.tif"))
     assert_whole(bench.store, number=1)

@@ -70,7 +70,7 @@ def copied(first: Workbench, folder: Path) -> Workbench:
 
 
 def assert_right(bench: Workbench, *, number: int) -> None:
-    """Assert that the head is whole, and its pixels those of its source, as everybody reads them."""
+    """Assert that the head is whole, and its pixels those of its source for every reader."""
     store = TileStore.open(bench.store)
     head = store.head()
     assert head.number == number
