@@ -66,15 +66,6 @@ class Damage(Struct, frozen=True, kw_only=True):
         return f"{', '.join(parts)}: {self.message}"
 
 
-class DamagedError(CorruptObjectError):
-    """Objects that a command needs are damaged or missing; says which, and what mends them."""
-
-    def __init__(self, message: str, *, hint: str | None = None, damages: tuple[str, ...]) -> None:
-        super().__init__(message, hint=hint)
-        self.damages = damages
-        """Every damage that was found."""
-
-
 class _Root(Struct, frozen=True):
     stored: str
     size: int
@@ -233,7 +224,7 @@ def check(
         place: Folder of the store, for the hint.
 
     Raises:
-        DamagedError: Something is.
+        CorruptObjectError: Something is.
     """
     began = time.time_ns()
     since = modified_since(store, head)
@@ -248,16 +239,15 @@ def check(
 
 def _error(
     store: TileStore, head: Head, damages: Sequence[Damage], place: Path | None
-) -> DamagedError:
+) -> CorruptObjectError:
     texts = tuple(map(str, damages))
     shown = [f"  {text}" for text in texts[:_SHOWN]]
     if len(texts) > _SHOWN:
         shown.append(f"  and {len(texts) - _SHOWN:,} more")
     what = f"{len(texts):,} objects are" if len(texts) > 1 else "an object is"
-    return DamagedError(
+    return CorruptObjectError(
         "\n".join([f"{what} damaged or missing that commit {head.number} needs:", *shown]),
         hint=_hint(store, head, sorted({damage.asset for damage in damages}), place),
-        damages=texts,
     )
 
 
