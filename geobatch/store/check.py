@@ -48,7 +48,7 @@ class Damage(Struct, frozen=True, kw_only=True):
     """One object that is not what the digest says that names it."""
 
     asset: str
-    """Id of an asset that needs it."""
+    """Id of an asset that needs it; empty for what the whole commit needs."""
     array: ArrayKey | None = None
     """The array whose page or tile it is; None for what is of the whole asset."""
     tile: tuple[int, int] | None = None
@@ -57,7 +57,7 @@ class Damage(Struct, frozen=True, kw_only=True):
     """Which object it is, and what is wrong."""
 
     def __str__(self) -> str:
-        parts = [f"`{self.asset}`"]
+        parts = [f"`{self.asset}`"] if self.asset else ["where assets are declared"]
         if self.array is not None:
             mask = ".mask" if self.array.is_mask else ""
             parts += [f"level {self.array.level}", f"band `{self.array.band}{mask}`"]
@@ -231,10 +231,19 @@ def check(
     checker = Checker(store, read_from=since)
     entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
     damages = [damage for entry in entries for damage in checker.asset(entry)]
+    if only is None and not spared:
+        damages += _origins(store, head)
     if damages:
         raise _error(store, head, damages, place)
     if is_noted and checker.read and only is None and not spared:
         keep_time(store, head, began)
+
+
+def _origins(store: TileStore, head: Head) -> Iterator[Damage]:
+    try:
+        store.origins(head)
+    except CorruptObjectError as error:
+        yield Damage(asset="", message=error.message)
 
 
 def _error(
@@ -260,7 +269,7 @@ def _hint(store: TileStore, head: Head, ids: Sequence[str], place: Path | None) 
     folder = place or (store.backend.root if isinstance(store.backend, LocalBackend) else Path())
     files = sorted({place_of(origins[one], store=folder) for one in ids if one in origins})
     files = [_from_here(file) for file in files if Path(file).exists()]
-    named = ids if len(ids) <= _NAMED else ["*"]
+    named = ids if len(ids) <= _NAMED and "" not in ids else ["*"]
     options = [f"--{option} {quote(one)}" for one in named for option in ("select", "replace")]
     store_option = f" --store {quote(_from_here(str(folder.absolute())))}"
     command = " ".join(["geobatch apply", *(map(quote, files) if files else ["SPECS"]), *options])

@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 
 from geobatch.errors import (
     ConflictError,
+    CorruptObjectError,
     NotDurableError,
     StoreError,
 )
@@ -197,6 +198,8 @@ class TileStore:
         for _ in range(_ATTEMPTS):
             tree = _changed(head.tree, changes)
             if tree == head.tree:
+                if not self._has_origins(head):  # equal bytes mend what is damaged
+                    self._put_origins(head, tree, origins)
                 return head
             commit = Commit(
                 parent=head.digest,
@@ -227,8 +230,16 @@ class TileStore:
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
 
+    def _has_origins(self, head: Head) -> bool:
+        """Return whether it can be read where assets are declared; else no asset is pruned."""
+        try:
+            self.origins(head)
+        except CorruptObjectError:
+            return False
+        return True
+
     def _put_origins(self, head: Head, tree: Tree, origins: Mapping[str, str]) -> Digest | None:
-        known = {**self.origins(head), **origins}
+        known = {**(self.origins(head) if self._has_origins(head) else {}), **origins}
         ids = {entry.id for entry in tree.entries}
         kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
         return self._put_durably(encode_origins(kept)) if kept else None

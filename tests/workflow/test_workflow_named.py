@@ -123,6 +123,25 @@ def test_all_damages_are_named_at_once(bench: Workbench) -> None:
     assert [f"tile {row}/{col}: " in done.err for row in range(3) for col in range(2)] == [True] * 6
 
 
+def test_damage_of_where_assets_are_declared(bench: Workbench) -> None:
+    store = TileStore.open(bench.store)
+    commit = store.head().commit
+    store.close()
+    assert commit is not None
+    assert commit.origins is not None
+    path = bench.store / Objects.path(commit.origins)
+    before = path.read_bytes()
+    harm(path, "flipped")
+    for argv in (("plan", "SPEC"), ("status",), ("info",), ("apply", "SPEC")):
+        done = run(bench, *argv)
+        assert done.code == 6
+        assert "where assets are declared: object" in done.err
+    assert "--replace '*'" in hint_of(done)
+    assert run(bench, "apply", "SPEC", "--replace", "*").code == 0
+    assert path.read_bytes() == before
+    assert run(bench, "plan", "SPEC").code == 0
+
+
 def ref(bench: Workbench, number: int) -> Path:
     return bench.store / "refs" / "main" / f"{number:016x}"
 
