@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from geobatch.errors import Problem, SourceError
+from geobatch.errors import Problem, SourceError, StoreError
 from geobatch.files import check_unchanged
 from geobatch.model.asset import Asset
-from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
 from geobatch.model.observer import Observer
 from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start
 from geobatch.model.plan_json import VERBS
-from geobatch.model.record import BandTiles, Head, TreeEntry
+from geobatch.model.record import Head, TreeEntry
 from geobatch.model.table import StoredTable
 from geobatch.preview import Ready
 from geobatch.spec import SpecSet
 from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
-from geobatch.store.band_cache import remember_bands
+from geobatch.store.band_cache import Bands, bands_of, remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
@@ -103,7 +102,7 @@ def carry_out(
     ahead = Ahead(store.backend)
     counts = Counts()
     changes: dict[str, TreeEntry | None] = {}
-    bands: dict[Digest, BandTiles] = {}
+    bands: dict[str, Bands] = {}
     tables: dict[str, StoredTable] = {}
     work = {change.id: change.work for change in made.changes}
     with Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
@@ -146,8 +145,7 @@ def carry_out(
             ahead.finish(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
-            for band_id, fingerprint in record.fingerprints:
-                bands[fingerprint.pyramid] = record.tiles_of(band_id)
+            bands[record.asset.id] = bands_of(entry, record)
         changes |= _deleted(made)
         for change in made.changes:
             if change.id in changes and change.asset is not None:
@@ -166,10 +164,11 @@ def carry_out(
         tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
-    remember_bands(cache, bands)
     # What others published meanwhile, or what failed, is not what was planned.
+    remember_bands(cache, [found for name, found in bands.items() if name in changes])
     assets = {c.id: c.asset for c in made.changes if c.asset is not None and c.id in changes}
-    keep_rows(store, head, assets, tables, locate=_locate)
+    with suppress(StoreError):  # of a listing, which is made again when it is asked for
+        keep_rows(store, head, assets, tables, locate=_locate)
     if not failures:
         memory.forget()
     return Done(

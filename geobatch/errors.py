@@ -43,6 +43,8 @@ class Code(StrEnum):
     """A bug of geobatch."""
     EXPORT = "export"
     """An export cannot be made as asked, or its files cannot be written."""
+    NOT_DURABLE = "not_durable"
+    """What was asked for is published, and a loss of power may undo it; running it again helps."""
 
 
 class GeobatchError(Exception):
@@ -178,6 +180,12 @@ class CorruptObjectError(StoreError):
     """Stored bytes do not match the digest that names them."""
 
     code = Code.CORRUPT
+
+
+class NotDurableError(StoreError):
+    """It is done and everybody can see it, but the disk failed: a loss of power may undo it."""
+
+    code = Code.NOT_DURABLE
 
 
 class FormatError(StoreError):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.errors import CorruptObjectError, Problem
+from geobatch.errors import Problem
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -38,9 +37,10 @@ from geobatch.spec.digests import spec_digests
 from geobatch.spec.garbage import without_collecting
 from geobatch.spec.gone import Going, doubt_of_spec, doubts
 from geobatch.spec.known import SpecCache
-from geobatch.spec.lint import mixed_types
-from geobatch.store.band_cache import known_bands
+from geobatch.spec.lint import mixed_types, warning
+from geobatch.store.band_cache import damage_of, known_bands
 from geobatch.store.cache import SourceCache
+from geobatch.store.check import check, whole_record
 from geobatch.store.origins import located, place_of, real_place
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION
@@ -58,11 +58,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     """Every declared asset."""
     resolution: Resolution
     """Every declared asset that could be resolved."""
+    remarks: tuple[Problem, ...] = ()
+    """What the store gives rise to."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is allowed and seldom meant, of specs and of headers."""
-        found = [*mixed_types(self.specs.specs), *self.resolution.warnings]
+        found = [*mixed_types(self.specs.specs), *self.resolution.warnings, *self.remarks]
         return tuple(sorted(dict.fromkeys(found), key=str))
 
     def inputs(self) -> Inputs:
@@ -124,6 +126,7 @@ def plan_upon(
     base: Head,
     paths: Sequence[Path],
     options: Options,
+    is_applied: bool = False,
 ) -> Ready:
     """Return the plan of resolved assets against a published state.
 
@@ -135,11 +138,14 @@ def plan_upon(
         base: The published state.
         paths: Spec files and folders that were given.
         options: What to cover.
+        is_applied: Whether it is to be carried out: then what is taken over is read and verified.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
-        CorruptObjectError: A published document is damaged.
+        CorruptObjectError: Something is damaged that the published state needs, and is neither
+            deleted nor computed again.
     """
+    published = base
     found = replace(found, resolution=located(found.resolution, store=place))
     declared = frozenset(spec.id for spec in found.specs.specs)
     moved = moves(found.specs.claims, base=base)
@@ -148,37 +154,38 @@ def plan_upon(
         origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
     seen = found.specs.seen
     places = [*(real_place(path) for path in paths), *seen.linked]
-    published = frozenset(entry.id for entry in base.tree.entries)
     base = renamed_head(base, moved)
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
     deleted: tuple[AssetChange, ...] = ()
     records: dict[str, AssetRecord] = {}
-    known: Mapping[Digest, BandTiles] = {}
+    known: dict[Digest, BandTiles] = {}
     if store is not None:
+        deleted = deletions(
+            base=base, declared=declared, origins=origins, places=places, options=options
+        )
+        # What is damaged can be replaced or deleted none the less; to rename it, it is read.
+        spared = {*choice.replaced, *(change.id for change in deleted)}
+        unread = spared - moved.keys()
+        check(store, published, spared=unread, is_noted=is_applied, place=place)
+        deleted = tuple(_since(change, store) for change in deleted)
         needed = needed_records(fingerprints, base=choice.base)
-        again = [entry for entry in base.tree.entries if entry.id in choice.replaced]
-        records = {entry.id: store.record(entry) for entry in (*needed, *again)}
+        records = {entry.id: store.record(entry) for entry in needed if entry.id not in spared}
+        for entry in base.tree.entries:
+            if entry.id in spared and (record := whole_record(store, entry)) is not None:
+                records[entry.id] = record
         for name in moved.keys() & records.keys():
             records[name] = renamed_record(records[name], name)
-        refuse_alike(choice.resolution.assets, published=published, records=records)
+        names = frozenset(entry.id for entry in published.tree.entries)
+        refuse_alike(choice.resolution.assets, published=names, records=records)
         wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
-        wanted -= choice.replaced_bands
-        known = known_bands(cache, wanted, objects=store.objects)
-        deleted = tuple(
-            _since(change, store)
-            for change in deletions(
-                base=base, declared=declared, origins=origins, places=places, options=options
-            )
-        )
-        entries = {entry.id: entry for entry in base.tree.entries}
-        for change in deleted:
-            with suppress(CorruptObjectError):  # what is damaged can be deleted none the less
-                records[change.id] = store.record(entries[change.id])
+        known = dict(known_bands(cache, wanted - choice.replaced_bands, objects=store.objects))
     tables = table_reader(choice.resolution, cache)
     blocks = changed_blocks(block_pairs(choice.resolution, records=records), tables)
-    made = complete(
-        plan(
+    remarks: list[Problem] = []
+
+    def plan_with(known: Mapping[Digest, BandTiles]) -> Plan:
+        return plan(
             choice.resolution,
             base=choice.base,
             records=records,
@@ -186,7 +193,15 @@ def plan_upon(
             blocks=blocks,
             known=known,
             fingerprints=fingerprints,
-        ),
+        )
+
+    planned = plan_with(known)
+    while store is not None and (lost := _damaged(planned, known, store, is_read=is_applied)):
+        remarks += _remarks(planned, lost, found.specs)
+        known = {name: tiles for name, tiles in known.items() if name not in lost}
+        planned = plan_with(known)
+    made = complete(
+        planned,
         choice,
         base=base,
         records=records,
@@ -202,7 +217,34 @@ def plan_upon(
             is_meant=options.max_delete is not None,
         ),
     )
-    return Ready(preview=replace(found, plan=made), records=records, known=known)
+    preview = replace(found, plan=made, remarks=tuple(remarks))
+    return Ready(preview=preview, records=records, known=known)
+
+
+def _taken_over(change: AssetChange) -> dict[str, Digest]:
+    """Return the fingerprints of the bands that were made before and are taken over, by band."""
+    bases = [*change.carried, *((work.band, work.base) for work in change.work if work.base)]
+    return {band: name for band, (asset_id, name) in bases if not asset_id}
+
+
+def _damaged(
+    planned: Plan, known: Mapping[Digest, BandTiles], store: TileStore, *, is_read: bool
+) -> dict[Digest, str]:
+    """Return what is wrong with bands that a plan takes over, by fingerprint."""
+    used = {name for change in planned.changes for name in _taken_over(change).values()}
+    found = {name: damage_of(store, known[name], is_read=is_read) for name in sorted(used)}
+    return {name: damage for name, damage in found.items() if damage}
+
+
+def _remarks(planned: Plan, lost: Mapping[Digest, str], specs: SpecSet) -> Iterable[Problem]:
+    """Yield a warning for each band that was made before and cannot be taken over."""
+    by_id = {spec.id: spec for spec in specs.specs}
+    for change in planned.changes:
+        for band, name in _taken_over(change).items():
+            if name in lost:
+                message = f"tiles of band `{band}` that were made before are damaged: {lost[name]}"
+                hint = "nothing is to be done: the band is computed from its sources again"
+                yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
 
 
 def _elsewhere(

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from geobatch.carry_out import Done, carry_out
-from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
+from geobatch.errors import InterruptedRunError, ProtectedError, SourceError, StoreError
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plan import Failure, Op, Options, Plan
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
@@ -20,7 +20,9 @@ from geobatch.resolve import resolve
 from geobatch.spec.garbage import without_collecting
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
+from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
+from geobatch.store.unsynced import settle
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -141,10 +143,11 @@ def apply(
             shown = plan_it(None, base=NO_COMMIT)
             _check(shown.preview, approve)
         with _opened(store, create=True) as opened:
+            settle(opened)
             cache.save()
             base = opened.head()
             if shown is None or base.number:
-                shown = plan_it(opened, base=base)
+                shown = plan_it(opened, base=base, is_applied=True)
                 _check(shown.preview, approve)
             ready = shown.preview
             failures: dict[str, SourceError] | None = {} if keep_going else None
@@ -161,16 +164,7 @@ def apply(
                     failures=failures,
                 )
             head = done.head
-            try:
-                from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
-
-                sync(opened, head=head, ahead=done.ahead)
-            except KeyboardInterrupt:
-                raise InterruptedRunError(
-                    "interrupted while the Zarr tree was brought up to date; "
-                    f"commit {head.number} is published",
-                    hint="run the same command again: it completes the tree",
-                ) from None
+            _sync_tree(opened, done, is_new=head.number != base.number)
             planned = {change.id for change in ready.plan.changes} - set(failures or ())
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(
@@ -190,15 +184,32 @@ def apply(
             )
 
 
+def _sync_tree(store: TileStore, done: Done, *, is_new: bool) -> None:
+    """Bring the Zarr tree up to date; what goes wrong says whether a commit is published."""
+    from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
+
+    number = done.head.number
+    try:
+        sync(store, head=done.head, ahead=done.ahead)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted while the Zarr tree was brought up to date; commit {number} is published",
+            hint="run the same command again: it completes the tree",
+        ) from None
+    except StoreError as error:
+        if not is_new:
+            raise
+        raise StoreError(
+            f"commit {number} (`{done.head.digest}`) is published, and the Zarr tree could not be "
+            f"brought up to date: {error.message}",
+            hint="run the same command again: it completes the tree",
+        ) from error
+
+
 def _load_what_executes() -> None:
     """Load what new sources will need, while other threads look at them."""
     import_module("geobatch.execute")
     import_module("geobatch.store.zarr_tree")
-
-
-def is_store(place: Path) -> bool:
-    """Return whether there is a store at a place."""
-    return (place / "geobatch.json").exists()
 
 
 def default_workers() -> int:

@@ -28,6 +28,7 @@ GeobatchError internal 1
     FormatError format 12
     LockedError locked 11
     NoStoreError no_store 10
+    NotDurableError not_durable 1
     NotFoundError not_found 1
 """
 """Name, code, exit code."""

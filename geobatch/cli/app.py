@@ -50,7 +50,8 @@ def app() -> None:
 @click.pass_obj
 def init(settings: Settings) -> Exit:
     """Make an empty store; `apply` does so by itself."""
-    from geobatch.store.tilestore import IDENTITY, TileStore  # noqa: PLC0415
+    from geobatch.store.identity import IDENTITY  # noqa: PLC0415
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
 
     is_new = not (settings.store / IDENTITY).exists()
     store = TileStore.create(settings.store)

@@ -101,6 +101,7 @@ def info(
         store_json,
         store_lines,
     )
+    from geobatch.store.check import check  # noqa: PLC0415
 
     shown = parse_filter(
         since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
@@ -119,6 +120,7 @@ def info(
                 settings.output.note("no asset passes the filters")
             return Exit.OK
         if not asset:
+            check(store, head, place=settings.store)
             for line in store_lines(store, head):
                 settings.output.line(line)
             settings.output.record("store", **store_json(store, head))
@@ -126,6 +128,7 @@ def info(
         entry = head.tree.entry(asset)
         if entry is None:
             raise no_asset(asset, [entry.id for entry in head.tree.entries])
+        check(store, head, only=asset, place=settings.store)
         record = store.record(entry)
         for line in asset_lines(entry, record):
             settings.output.line(line)
@@ -174,12 +177,26 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
 @click.pass_obj
 def log(settings: Settings, *, number: int) -> Exit:
     """List the commits, newest first."""
-    from geobatch.cli.store_view import commit_json, commit_line  # noqa: PLC0415
+    from geobatch.cli.store_view import commit_json, commit_line, damaged_line  # noqa: PLC0415
+    from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
+    damaged: list[CorruptObjectError] = []
     with reading(settings) as store:
-        for _, head in zip(range(number), store.log(), strict=False):
-            settings.output.line(commit_line(head))
-            settings.output.record("commit", **commit_json(head))
+        for _, (place, found) in zip(range(number), store.commits.all(), strict=False):
+            if isinstance(found, CorruptObjectError):
+                damaged.append(found)
+                settings.output.line(damaged_line(place, found))
+                settings.output.record("commit", number=place, error=found.message)
+                continue
+            settings.output.line(commit_line(found))
+            settings.output.record("commit", **commit_json(found))
+    if len(damaged) > 1:
+        raise CorruptObjectError(
+            f"{len(damaged)} commits cannot be read; the newest of them: {damaged[0].message}",
+            hint=damaged[0].hint,
+        )
+    if damaged:
+        raise damaged[0]
     return Exit.OK
 
 

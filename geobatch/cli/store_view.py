@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.cli.filters import locate
 from geobatch.cli.table_view import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
+from geobatch.errors import CorruptObjectError
 from geobatch.model.asset import Asset, Band, Grid
 from geobatch.model.digest import number_to_json
 from geobatch.model.listing import Row
@@ -238,6 +239,11 @@ def commit_line(head: Head) -> str:
         f"{head.number:>6}  {(head.digest or '')[:12]}  {commit.time}  "
         f"{count_text(len(head.tree.entries), 'asset'):<9}  {commit.message}"
     )
+
+
+def damaged_line(number: int, error: CorruptObjectError) -> str:
+    """Return the line in the log of a commit that cannot be read."""
+    return f"{number:>6}  damaged: {error.message}"
 
 
 def commit_json(head: Head) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from geobatch.errors import InternalError, InterruptedRunError, SourceError
+from geobatch.errors import CorruptObjectError, InternalError, InterruptedRunError, SourceError
 from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
 from geobatch.execute.counts import Counts
 from geobatch.execute.memory import Memory
@@ -259,4 +259,8 @@ def _result(
             raise
         failures.setdefault(item.run.change.id, error)
         item.is_failed = True
+    except CorruptObjectError as error:
+        raise CorruptObjectError(
+            f"`{item.run.change.id}`, {error.message}", hint=error.hint
+        ) from error
     return None if item.is_failed else result

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from geobatch.errors import GeobatchError
 from geobatch.execute.region import BandTask, Region, RegionResult
 from geobatch.model.digest import Digest, canonical_json, digest_json
 from geobatch.model.record import ArrayKey, BandFingerprint
@@ -75,7 +76,10 @@ def to_bytes(result: RegionResult) -> bytes:
 
 
 def from_bytes(data: bytes, objects: Objects) -> RegionResult | None:
-    """Return a remembered result, or None if it cannot be used: cut short, or its tiles gone."""
+    """Return a remembered result, or None if it cannot be used: cut short, or its tiles damaged.
+
+    Every tile is read and compared with its digest: nobody has published it yet.
+    """
     try:
         value = json.loads(data)
         result = RegionResult()
@@ -94,8 +98,11 @@ def from_bytes(data: bytes, objects: Objects) -> RegionResult | None:
         result.reused, result.empty = value["tiles"]
     except (ValueError, KeyError, TypeError, IndexError):
         return None
-    for rows in result.entries.values():
-        for _, _, _, stored, size in rows:
-            if objects.size(stored.hex()) != size:
-                return None
+    try:
+        for rows in result.entries.values():
+            for _, _, _, stored, size in rows:
+                if len(objects.get(stored.hex())) != size:
+                    return None
+    except GeobatchError:
+        return None
     return result

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.errors import CorruptObjectError
 from geobatch.execute.ingest import Window
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.model.asset import Band, Codec
@@ -116,7 +117,10 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
         entry = self.entry(key, row, col)
         if entry is None:
             return None
-        data = self.objects.get(bytes(entry["stored"]).hex())
+        try:
+            data = self.objects.get(bytes(entry["stored"]).hex())
+        except CorruptObjectError as error:
+            raise damaged_tile(key, row, col, error) from error
         dtype = "uint8" if key.is_mask else self.band.dtype
         return decode(self.codec, data, dtype, self.tile)
 
@@ -154,3 +158,12 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
                         255 if weights is None else weights[: target.shape[0], : target.shape[1]]
                     )
         return Plane(values, None if mask is None or mask.min() == 255 else mask)
+
+
+def damaged_tile(
+    key: ArrayKey, row: int, col: int, error: CorruptObjectError
+) -> CorruptObjectError:
+    """Return the error of a damaged object with the tile that it is."""
+    mask = ".mask" if key.is_mask else ""
+    place = f"level {key.level}, band `{key.band}{mask}`, tile {row}/{col}"
+    return CorruptObjectError(f"{place}: {error.message}", hint=error.hint)

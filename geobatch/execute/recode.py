@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.execute.planes import StoredLevels
+from geobatch.errors import CorruptObjectError
+from geobatch.execute.planes import StoredLevels, damaged_tile
 from geobatch.execute.region import RegionResult
 from geobatch.model.asset import Codec
 from geobatch.model.record import ArrayKey
@@ -24,9 +25,11 @@ def recode_tiles(
     dtype = "uint8" if key.is_mask else stored.band.dtype
     rows = result.entries.setdefault(key, [])
     for entry in entries:
-        pixels = decode(
-            before, stored.objects.get(bytes(entry["stored"]).hex()), dtype, stored.tile
-        )
+        try:
+            found = stored.objects.get(bytes(entry["stored"]).hex())
+        except CorruptObjectError as error:
+            raise damaged_tile(key, int(entry["row"]), int(entry["col"]), error) from error
+        pixels = decode(before, found, dtype, stored.tile)
         data = encode(stored.codec, pixels)
         digest, is_new = stored.objects.put(data)
         if is_new:

@@ -22,9 +22,11 @@ from geobatch.plan import moves, renamed_head
 from geobatch.preview import NO_COMMIT
 from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
+from geobatch.store.check import check
+from geobatch.store.identity import is_store
 from geobatch.store.local import LocalBackend
 from geobatch.store.run import run_names
-from geobatch.store.tilestore import IDENTITY, TileStore
+from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_tree import TreeState, look
 
 
@@ -126,12 +128,14 @@ def status(
     Raises:
         NoStoreError: There is no store, and no specs were given.
         SpecError: The specs are wrong in other things than missing files.
-        CorruptObjectError: A ref or a document of the head is damaged.
+        CorruptObjectError: Something is damaged that the head needs.
         StoreError: The store cannot be read.
     """
     if not paths:
         with closing(TileStore.open(place)) as store:
-            return Status(store=_store_status(store, store.head()))
+            head = store.head()
+            check(store, head, place=place)
+            return Status(store=_store_status(store, head))
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(
             paths,
@@ -139,7 +143,7 @@ def status(
             workers=workers or os.cpu_count() or 1,
             keep_project_prefix=keep_project_prefix,
         )
-        if not (place / IDENTITY).exists():
+        if not is_store(place):
             made = plan_declared(declared, None, place=place, cache=cache)
             return Status(store=None, assets=tuple(_assets(declared, made, NO_COMMIT)))
         with closing(TileStore.open(place)) as store:

@@ -76,11 +76,12 @@ def _complete(
     records: Mapping[str, AssetRecord],
     blocks: Blocks,
 ) -> AssetChange:
+    record = records.get(change.id)
     if change.id in choice.replaced:
-        change = _replaced(change, records[change.id])
-    if change.op is Op.CREATE:
+        change = _replaced(change, record)
+    if record is None:
         return replace(change, tiles=replace(change.tiles, add=change.tiles.compute))
-    return _counted(change, records[change.id], blocks)
+    return _counted(change, record, blocks)
 
 
 def _judged(change: AssetChange, records: Mapping[str, AssetRecord]) -> AssetChange:
@@ -91,11 +92,15 @@ def _judged(change: AssetChange, records: Mapping[str, AssetRecord]) -> AssetCha
     return replace(change, extent=extent(change, before), risks=tuple(risks(change, before)))
 
 
-def _replaced(change: AssetChange, record: AssetRecord) -> AssetChange:
-    """Return a creation as the update that it is: the same work, of an asset that is there."""
+def _replaced(change: AssetChange, record: AssetRecord | None) -> AssetChange:
+    """Return a creation as the update that it is: the same work, of an asset that is there.
+
+    Its record is None where the document is damaged.
+    """
     asked = Because(reason=Reason.REPLACE_REQUESTED, path=change.id)
     asset = change.asset
-    if asset is None or asset_fingerprint(record.asset) == change.fingerprint:
+    is_same = record is None or asset_fingerprint(record.asset) == change.fingerprint
+    if asset is None or record is None or is_same:
         because: tuple[Because, ...] = (asked,)
     else:
         because = (asked, *because_of(asset, record.asset))

@@ -1,56 +1,80 @@
-"""Bands that a store has made before: where their tiles are, by what determines them."""
+"""Bands that a store has made before, by what determines them: in which asset's document they are.
+
+The cache says where to look, and the document says what is there: it names the fingerprint of each
+of its bands, and is compared with its digest. So a wrong or damaged cache names no wrong tiles.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
-from msgspec.structs import asdict
-
-from geobatch.model.asset import Codec
-from geobatch.model.asset_json import codec_json
-from geobatch.model.digest import Digest, canonical_json
-from geobatch.model.record import BandTiles, PageRef
+from geobatch.errors import GeobatchError
+from geobatch.model.digest import Digest
+from geobatch.model.record import AssetRecord, BandTiles, TreeEntry
 from geobatch.store.cache import SourceCache
+from geobatch.store.check import READ_ALL, Checker, modified_since
+from geobatch.store.documents import decode_asset
 from geobatch.store.objects import Objects
+from geobatch.store.tilestore import TileStore
+
+Bands: TypeAlias = Mapping[Digest, tuple[Digest, str]]
+"""Digest of an asset's document, and the id of a band in it, by pyramid fingerprint."""
 
 
-def remember_bands(cache: SourceCache, bands: Mapping[Digest, BandTiles]) -> None:
-    """Remember published bands, by pyramid fingerprint."""
-    cache.put_bands({fingerprint: _to_text(tiles) for fingerprint, tiles in bands.items()})
+def bands_of(entry: TreeEntry, record: AssetRecord) -> Bands:
+    """Return where the bands of an asset are whose tiles and document are put."""
+    return {found.pyramid: (entry.stored, band) for band, found in record.fingerprints}
+
+
+def remember_bands(cache: SourceCache, bands: Iterable[Bands]) -> None:
+    """Remember the bands of assets that were published."""
+    for some in bands:
+        cache.put_bands({name: json.dumps(found) for name, found in some.items()})
 
 
 def known_bands(
     cache: SourceCache, fingerprints: Iterable[Digest], *, objects: Objects
 ) -> Mapping[Digest, BandTiles]:
-    """Return those bands that were made before and whose index pages are still there."""
+    """Return those bands that were made before and whose document is whole.
+
+    Their pages and tiles may be damaged; see `damage_of`.
+    """
     found = {}
     for fingerprint, text in cache.get_bands(fingerprints).items():
-        tiles = _from_text(text)
-        if tiles is not None and all(
-            root is None or objects.size(root.stored) == root.size for _, _, root in tiles.arrays
-        ):
+        tiles = _tiles(text, fingerprint, objects)
+        if tiles is not None:
             found[fingerprint] = tiles
     return found
 
 
-def _to_text(tiles: BandTiles) -> str:
-    arrays = [
-        [level, is_mask, None if root is None else asdict(root)]
-        for level, is_mask, root in tiles.arrays
-    ]
-    return canonical_json({"codec": codec_json(tiles.codec), "arrays": arrays}).decode()
+def damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
+    """Return what is wrong with the pages and tiles of a band; nothing if they are whole.
+
+    Args:
+        store: The store.
+        tiles: The band.
+        is_read: Whether to compare every tile with its digest; else existence and length, and the
+            bytes of those alone that were modified since the newest commit.
+    """
+    since = READ_ALL if is_read else modified_since(store, store.head())
+    checker = Checker(store, read_from=since)
+    found = (
+        message
+        for _, _, root in tiles.arrays
+        if root is not None
+        for _, message in checker.array(root.stored)
+    )
+    return next(found, "")
 
 
-def _from_text(text: str) -> BandTiles | None:
+def _tiles(text: str, fingerprint: Digest, objects: Objects) -> BandTiles | None:
     try:
-        value = json.loads(text)
-        return BandTiles(
-            codec=Codec(**value["codec"]),
-            arrays=tuple(
-                (level, is_mask, None if root is None else PageRef(**root))
-                for level, is_mask, root in value["arrays"]
-            ),
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
+        document, band = json.loads(text)
+        record = decode_asset(objects.get(document))
+        if dict(record.fingerprints)[band].pyramid == fingerprint:
+            return record.tiles_of(band)
+    except (GeobatchError, ValueError, KeyError, TypeError):
+        pass
+    return None

@@ -16,7 +16,7 @@ from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.look import Look
 from geobatch.store.cache_file import CacheFile
 from geobatch.store.documents import FORMAT
-from geobatch.store.tilestore import IDENTITY
+from geobatch.store.identity import IDENTITY
 
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
@@ -89,7 +89,10 @@ class SourceCache:
         """Return the block table that a source's digest was taken from, or None."""
         key = bytes.fromhex(digest)
         value = self._file.get(_TABLE, [key]).get(key)
-        return BlockTable.from_bytes(value) if value is not None else None
+        try:
+            return None if value is None else BlockTable.from_bytes(value)
+        except ValueError:
+            return None
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
         """Remember the block table of a source."""

@@ -51,6 +51,22 @@ class Durability:
         self._root = root
         self._lock = threading.Lock()
         self._names: set[str] = set()
+        self._watching: int | None = None
+
+    def watch(self) -> None:
+        """Begin to watch the file system, before anything is written that a sync shall answer for.
+
+        A system reports to a descriptor the failures since it was opened, and those that nobody has
+        heard of; so one that is opened for the sync may miss what was lost before.
+        """
+        if _SYNCFS is not None and self._watching is None:
+            self._watching = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of the file system."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            os.close(watching)
 
     @property
     def is_for_all(self) -> bool:
@@ -75,20 +91,19 @@ class Durability:
         if not self._root.exists():
             return
         if _SYNCFS is not None:
-            descriptor = os.open(self._root, os.O_RDONLY)
-            try:
-                if _SYNCFS(descriptor) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number))
-            finally:
-                os.close(descriptor)
+            self.watch()
+            if _SYNCFS(self._watching) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
             return
         with self._lock:
-            names, self._names = self._names, set()
+            names = set(self._names)
         files = [self._root / name for name in names]
         folders = {folder for file in files for folder in file.parents}
         for path in (*files, *(f for f in folders if f.is_relative_to(self._root))):
             _fsync(path)
+        with self._lock:
+            self._names -= names
 
 
 def _fsync(path: Path) -> None:

@@ -40,8 +40,8 @@ def keep_rows(
     known = _read(store)
     places = {
         (spot.crs, spot.bounds): spot.lonlat
-        for value in known.values()
-        for spot in Row.from_json(value).spots
+        for row in map(_row, known.values())
+        for spot in (row.spots if row is not None else ())
     }
 
     def place(bounds: Bounds, crs: str, other: str) -> Bounds | None:
@@ -50,14 +50,14 @@ def keep_rows(
 
     rows = {}
     for entry in head.tree.entries:
-        row = known.get(entry.stored)
-        if row is None:
+        value = known.get(entry.stored)
+        if _row(value) is None:
             asset, table = assets.get(entry.id), tables.get(entry.id)
             if asset is None or (asset.table is not None and table is None):
                 record = store.record(entry)
                 asset, table = record.asset, record.table
-            row = row_of(asset, table, place).to_json()
-        rows[entry.stored] = row
+            value = row_of(asset, table, place).to_json()
+        rows[entry.stored] = value
     if rows != known:
         text = json.dumps(rows, separators=(",", ":"))
         Remembered(store.backend, _FOLDER).put(_NAME, text.encode())
@@ -80,18 +80,25 @@ def rows_of(
     known = _read(store)
     for entry in head.tree.entries:
         if entry.id.startswith(prefix):
-            value = known.get(entry.stored)
-            if value is not None:
-                yield entry, Row.from_json(value)
-                continue
-            record = store.record(entry)
-            yield entry, row_of(record.asset, record.table, locate)
+            row = _row(known.get(entry.stored))
+            if row is None:
+                record = store.record(entry)
+                row = row_of(record.asset, record.table, locate)
+            yield entry, row
 
 
-def _read(store: TileStore) -> dict[str, list[object]]:
+def _read(store: TileStore) -> dict[str, object]:
     data = Remembered(store.backend, _FOLDER).get(_NAME)
     try:
         found = {} if data is None else json.loads(data)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _row(value: object) -> Row | None:
+    """Return a remembered row; None for what is none, as another version may have written it."""
+    try:
+        return Row.from_json(value) if isinstance(value, list) else None
+    except (TypeError, ValueError):
+        return None

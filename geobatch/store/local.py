@@ -1,5 +1,5 @@
 """A backend in a folder of a local disk: written aside, made durable, renamed into place."""
-# ruff: noqa: PTH101, PTH104, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
+# ruff: noqa: PTH101, PTH104, PTH105, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import itertools
 import os
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from geobatch.errors import NotFoundError, StoreError
+from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backend import RUNS, Data, parse_name
 from geobatch.store.durable import Durability, start_writing_out, sync_folder
 from geobatch.store.run import Run
 
 _OBJECT_MODE = 0o444
 _CACHE_MODE = 0o644
+UNSYNCED = f"{RUNS}unsynced"
+"""A file that is there while something that was written may be lost, since a sync failed."""
+_AGAIN = "run the same command again: what may be lost is written again"
+_COPIED = 1 << 20
 _AT_ONCE = 256
 """Locks that names share: two threads seldom wait for each other."""
 
@@ -115,11 +119,18 @@ class LocalBackend:
             ) from error
         finally:
             os.unlink(aside)
-        while True:
-            sync_folder(folder)
-            if folder in (self.root, folder.parent):
-                break
-            folder = folder.parent
+        try:
+            while True:
+                sync_folder(folder)
+                if folder in (self.root, folder.parent):
+                    break
+                folder = folder.parent
+        except OSError as error:
+            self._mark_unsynced()
+            raise NotDurableError(
+                f"cannot sync the folder of `{name}` in `{self.root}`: {error.strerror or error}",
+                hint=_AGAIN,
+            ) from error
         return True
 
     def replace(self, name: str, data: Data) -> None:
@@ -132,13 +143,18 @@ class LocalBackend:
         return self._size(parse_name(name))
 
     def _size(self, name: str) -> int | None:
+        found = self.state(name)
+        return None if found is None else found[0]
+
+    def state(self, name: str) -> tuple[int, int] | None:
+        """Return the length of a name's bytes and when they were modified, in nanoseconds."""
         try:
             found = os.stat(self._prefix + name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._failure("look at", name, error) from error
-        return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
@@ -159,17 +175,77 @@ class LocalBackend:
 
     def sync(self) -> None:
         """Make every put durable; see `Backend.sync`."""
+        self._sync()
+        if os.path.lexists(self._prefix + UNSYNCED):
+            raise StoreError(
+                f"a sync of `{self.root}` failed, and what it should have kept may be lost",
+                hint=_AGAIN,
+            )
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Write names again that a failed sync may have lost, and make them durable.
+
+        The system may have dropped their bytes from what it is to write, although it still shows
+        them to who reads. Each stands there whole all the time, with its time of modification.
+
+        Args:
+            names: Those that were put since the last sync that did not fail.
+
+        Raises:
+            StoreError: The disk fails still.
+        """
+        mark = self._prefix + UNSYNCED
         try:
-            self._durability.sync()
+            before = os.stat(mark)
+            for name in names:
+                self._write_again(parse_name(name))
+            self._sync()
+            # One that failed meanwhile has left a mark of its own.
+            if os.path.samestat(before, os.stat(mark)):
+                os.unlink(mark)
+        except FileNotFoundError:
+            return
         except OSError as error:
-            raise self._failure("sync", "the store", error) from error
+            raise self._failure("write again", "what may be lost", error) from error
 
     def close(self) -> None:
         """End the run, and remove its folder."""
+        self._durability.close()
         with self._lock:
             run, self._run = self._run, None
         if run is not None:
             run.end()
+
+    def _sync(self) -> None:
+        try:
+            self._durability.sync()
+        except OSError as error:
+            self._mark_unsynced()
+            raise self._failure("sync", "the store", error).with_hint(_AGAIN) from error
+
+    def _mark_unsynced(self) -> None:
+        """Note that what was written may be lost, for this run and all others."""
+        mark = self._prefix + UNSYNCED
+        with contextlib.suppress(OSError):
+            aside = f"{mark}-{os.getpid()}"
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _CACHE_MODE))
+            os.replace(aside, mark)
+
+    def _write_again(self, name: str) -> None:
+        source = self._prefix + name
+        aside = f"{self._folder()}/{os.getpid()}-{next(self._count)}"
+        # Not by a copy of the system's, which may share what is on the disk.
+        with open(source, "rb", buffering=0) as old:
+            found = os.fstat(old.fileno())
+            with open(aside, "xb", buffering=0) as new:
+                while data := old.read(_COPIED):
+                    left = memoryview(data)
+                    while left:
+                        left = left[new.write(left) :]
+                os.fchmod(new.fileno(), stat.S_IMODE(found.st_mode))
+                os.utime(new.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.replace(aside, source)
+        self._durability.note(name)
 
     def _holds(self, name: str, data: Data) -> bool:
         """Return whether a name stands for these bytes; what cannot be read does not."""
@@ -266,6 +342,7 @@ class LocalBackend:
             if self._run is None:
                 try:
                     self._run = Run.start(self.root / RUNS)
+                    self._durability.watch()
                 except OSError as error:
                     raise self._failure("write to", RUNS, error) from error
             return self._run.folder

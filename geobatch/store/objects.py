@@ -7,8 +7,8 @@ from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backend import Backend, Data
 
 _HINT = (
-    "`geobatch apply --replace ID` puts the tiles of an asset anew; restore anything else from a"
-    " copy of the store, or apply the specs to a new one"
+    "`geobatch apply SPECS --replace ID` computes the tiles of an asset again; restore anything"
+    " else from a copy of the store, or apply the specs to a new one"
 )
 
 

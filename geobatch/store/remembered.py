@@ -22,13 +22,13 @@ class Remembered:
             data = self._backend.get(self._folder + name)
         except StoreError:
             return None
-        value, digest = data[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
-        return value if bytes.fromhex(digest_bytes(value)) == digest else None
+        value = data[:-DIGEST_BYTES]
+        return value if data == _sealed(self._folder + name, value) else None
 
     def put(self, name: Digest, value: bytes) -> None:
         """Keep a value; where that fails, nothing is kept."""
         try:
-            self._backend.replace(self._folder + name, value + bytes.fromhex(digest_bytes(value)))
+            self._backend.replace(self._folder + name, _sealed(self._folder + name, value))
         except StoreError:
             return
 
@@ -39,3 +39,8 @@ class Remembered:
                 self._backend.delete(name)
         except StoreError:
             return
+
+
+def _sealed(name: str, value: bytes) -> bytes:
+    """Return a value with a digest behind it that also depends on what it is the value of."""
+    return value + bytes.fromhex(digest_bytes(name.encode() + b"\0" + value))

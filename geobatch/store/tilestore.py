@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,44 +12,34 @@ from typing import Self, TypeAlias
 from geobatch.errors import (
     ConflictError,
     CorruptObjectError,
-    FormatError,
-    NoStoreError,
-    NotFoundError,
+    NotDurableError,
     StoreError,
 )
 from geobatch.model.alike import first_alike
-from geobatch.model.digest import ALGORITHM, Digest, canonical_json
+from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import asset_fingerprint
 from geobatch.model.record import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backend import RUNS, Backend
 from geobatch.store.documents import (
-    FORMAT,
     asset_content,
-    check_format,
     content_root,
     decode_asset,
-    decode_commit,
     decode_origins,
-    decode_tree,
     encode_asset,
     encode_commit,
     encode_origins,
     encode_tree,
 )
+from geobatch.store.history import History
+from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
 from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
+from geobatch.store.refs import Refs
 
 Place: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
-IDENTITY = "geobatch.json"
-REFS = "refs/main/"
-
-_REF = re.compile(re.escape(REFS) + "([0-9a-f]{16})")
-_DIGEST = re.compile("[0-9a-f]{64}")
-_PREFIX = re.compile("[0-9a-f]{4,64}")
-_STEPS_BACK = re.compile("HEAD~([0-9]+)")
 _ATTEMPTS = 20
 """Lost races until publishing gives up; each means that somebody else has published."""
 
@@ -67,7 +54,9 @@ class TileStore:
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
         """Tiles of an array by place."""
-        self.id = _identity(backend)
+        self.commits = History(Refs(backend), self.objects)
+        """What was published."""
+        self.id = read_identity(backend)
         """Uuid of the store."""
 
     @classmethod
@@ -85,6 +74,8 @@ class TileStore:
             )
         backend = _backend(place)
         if backend.size(IDENTITY) is None:
+            if has_refs(backend):
+                return cls(backend)  # which says what is wrong
             other = next((name for name in backend.list("") if not name.startswith(RUNS)), None)
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
@@ -92,8 +83,7 @@ class TileStore:
                     f"`{place}` is not empty and no geobatch store: it holds `{other}`",
                     hint="name an empty or a new folder with `--store`",
                 )
-            document = {"format": FORMAT, "id": str(uuid.uuid4()), "digest": ALGORITHM}
-            backend.create(IDENTITY, canonical_json(document))
+            backend.create(IDENTITY, new_identity())
         return cls(backend)
 
     @classmethod
@@ -112,50 +102,16 @@ class TileStore:
         self.backend.close()
 
     def head(self) -> Head:
-        """Return the newest commit: number 0 where there is none.
-
-        Raises:
-            CorruptObjectError: The ref, the commit or its tree is damaged.
-        """
-        numbers = self._numbers()
-        return self._head(numbers[-1]) if numbers else Head(number=0, digest=None)
+        """Return the newest commit: number 0 where there is none; see `History.head`."""
+        return self.commits.head()
 
     def at(self, ref: str) -> Head:
-        """Return a commit by its digest, a unique prefix (4 digits or more), its number, `HEAD~n`.
-
-        Raises:
-            NotFoundError: There is no such commit, or the prefix fits several.
-            CorruptObjectError: A ref, the commit or its tree is damaged.
-        """
-        numbers = self._numbers()
-        back = 0 if ref == "HEAD" else None
-        if match := _STEPS_BACK.fullmatch(ref):
-            back = int(match[1])
-        if back is not None and back < len(numbers):
-            return self._head(numbers[-1 - back])
-        if ref.isascii() and ref.isdigit() and int(ref) in numbers:
-            return self._head(int(ref))
-        if back is None and _PREFIX.fullmatch(ref):
-            found = [number for number in numbers if self._digest(number).startswith(ref)]
-            if len(found) == 1:
-                return self._head(found[0])
-            if found:
-                raise NotFoundError(
-                    f"`{ref}` fits {len(found)} commits", hint="give more of its digits"
-                )
-        raise NotFoundError(
-            f"there is no commit `{ref}`",
-            hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers serve as well",
-        )
+        """Return a commit by digest, unique prefix, number or `HEAD~n`; see `History.at`."""
+        return self.commits.at(ref)
 
     def log(self) -> Iterator[Head]:
-        """Yield the commits, newest first.
-
-        Raises:
-            CorruptObjectError: A ref, a commit or a tree is damaged.
-        """
-        for number in reversed(self._numbers()):
-            yield self._head(number)
+        """Yield the commits, newest first; see `History.log`."""
+        return self.commits.log()
 
     def record(self, entry: TreeEntry) -> AssetRecord:
         """Return a published asset.
@@ -170,12 +126,13 @@ class TileStore:
         """Return the commit since which the head's asset is protected; None if it is not.
 
         Raises:
-            CorruptObjectError: A ref, a commit or a tree is damaged.
+            CorruptObjectError: The head is damaged.
         """
         since = None
-        for head in self.log():
-            entry = head.tree.entry(asset_id)
-            if entry is None or not entry.is_protected:
+        for _, head in self.commits.all():
+            # What is damaged may say anything: it is protected at least since then.
+            entry = head.tree.entry(asset_id) if isinstance(head, Head) else None
+            if not isinstance(head, Head) or entry is None or not entry.is_protected:
                 break
             since = head.digest
             asset_id = head.name_before(asset_id)
@@ -242,6 +199,8 @@ class TileStore:
         for _ in range(_ATTEMPTS):
             tree = _changed(head.tree, changes)
             if tree == head.tree:
+                if not self._has_origins(head):  # equal bytes mend what is damaged
+                    self._put_origins(head, tree, origins)
                 return head
             commit = Commit(
                 parent=head.digest,
@@ -255,9 +214,16 @@ class TileStore:
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1
-            made = self.backend.create(_ref_name(number), f"{digest}\n".encode())
+            try:
+                made = self.commits.refs.create(number, digest)
+            except NotDurableError as error:
+                raise NotDurableError(
+                    f"commit {number} (`{digest}`) is published, but a loss of power may undo it: "
+                    f"{error.message}",
+                    hint="run the same command again: it makes the commit durable",
+                ) from error
             # A create that was repeated on the way may find its own work.
-            if made or self._digest(number) == digest:
+            if made or self.commits.refs.digest(number) == digest:
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
             head = self.head()
             _refuse_conflict(base.tree, head, changes)
@@ -265,8 +231,16 @@ class TileStore:
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
 
+    def _has_origins(self, head: Head) -> bool:
+        """Return whether it can be read where assets are declared; else no asset is pruned."""
+        try:
+            self.origins(head)
+        except CorruptObjectError:
+            return False
+        return True
+
     def _put_origins(self, head: Head, tree: Tree, origins: Mapping[str, str]) -> Digest | None:
-        known = {**self.origins(head), **origins}
+        known = {**(self.origins(head) if self._has_origins(head) else {}), **origins}
         ids = {entry.id for entry in tree.entries}
         kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
         return self._put_durably(encode_origins(kept)) if kept else None
@@ -276,56 +250,9 @@ class TileStore:
         self.backend.sync()
         return digest
 
-    def _numbers(self) -> list[int]:
-        names = (_REF.fullmatch(name) for name in self.backend.list(REFS))
-        return [int(match[1], 16) for match in names if match]
-
-    def _digest(self, number: int) -> Digest:
-        name = _ref_name(number)
-        text = self.backend.get(name).decode(errors="replace").removesuffix("\n")
-        if _DIGEST.fullmatch(text) is None:
-            raise CorruptObjectError(
-                f"`{name}` is damaged: it says `{text[:80]}`, expected a digest",
-                hint="restore it from a copy of the store",
-            )
-        return text
-
-    def _head(self, number: int) -> Head:
-        digest = self._digest(number)
-        commit = decode_commit(self.objects.get(digest), name=f"commit `{digest}`")
-        tree = decode_tree(self.objects.get(commit.tree), name=f"tree `{commit.tree}`")
-        return Head(number=number, digest=digest, commit=commit, tree=tree)
-
 
 def _backend(place: Place) -> Backend:
     return LocalBackend(place) if isinstance(place, Path | str) else place
-
-
-def _identity(backend: Backend) -> str:
-    place = f"`{backend.root}`" if isinstance(backend, LocalBackend) else "the backend"
-    try:
-        data = backend.get(IDENTITY)
-    except NotFoundError:
-        raise NoStoreError(
-            f"there is no geobatch store in {place}",
-            hint="`geobatch init` or the first `geobatch apply` makes one; `--store` names it",
-        ) from None
-    try:
-        document = json.loads(data)
-        version, store_id, algorithm = document["format"], document["id"], document["digest"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptObjectError(
-            f"`{IDENTITY}` in {place} is not that of a store: {error}",
-            hint="restore the file from a copy of the store, or name another folder with `--store`",
-        ) from error
-    check_format(version, f"the store in {place}")
-    if algorithm != ALGORITHM:
-        raise FormatError(f"the store in {place} has digests `{algorithm}`, expected `{ALGORITHM}`")
-    return str(store_id)
-
-
-def _ref_name(number: int) -> str:
-    return f"{REFS}{number:016x}"
 
 
 def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:

@@ -1,0 +1,210 @@
+"""The commits of a store: the newest, any other, and what is wrong with those that are damaged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.model.digest import Digest
+from geobatch.model.record import Commit, Head
+from geobatch.store.documents import decode_commit, decode_tree
+from geobatch.store.objects import Objects
+from geobatch.store.refs import FROM_COPY, TREE, Refs
+
+_PREFIX = re.compile("[0-9a-f]{4,64}")
+_STEPS_BACK = re.compile("HEAD~([0-9]+)")
+_MOST_LOST = 8
+"""Lost refs that a hint restores one by one."""
+
+
+class History:
+    """Reads the commits that refs name; a damaged one hinders only those who ask for it."""
+
+    def __init__(self, refs: Refs, objects: Objects) -> None:
+        self.refs = refs
+        """Which commits were published under which numbers."""
+        self.objects = objects
+        """Where they are."""
+
+    def head(self) -> Head:
+        """Return the newest commit: number 0 where there is none.
+
+        Raises:
+            CorruptObjectError: The ref, the commit or its tree is damaged; or the Zarr tree shows
+                that there was a newer one, whose ref is missing.
+        """
+        top = self._top()
+        shown = self.refs.shown()
+        if shown is not None and shown[0] > top and not self.refs.has(shown[0]):
+            raise self._lost(top, *shown)
+        if not top:
+            return Head(number=0, digest=None)
+        head = self._head(top)
+        if shown is not None and shown[0] == top and shown[1] != head.digest:
+            raise CorruptObjectError(
+                f"the ref `{Refs.path(top)}` names commit `{head.digest}`, and `{TREE}` shows "
+                f"commit `{shown[1]}` under the same number",
+                hint=self._restoring({top: shown[1]}) or FROM_COPY,
+            )
+        return head
+
+    def at(self, ref: str) -> Head:
+        """Return a commit by its digest, a unique prefix (4 digits or more), its number, `HEAD~n`.
+
+        Raises:
+            NotFoundError: There is no such commit, or the prefix fits several.
+            CorruptObjectError: Its ref, the commit or its tree is damaged.
+        """
+        if ref in ("HEAD", "HEAD~0") and (head := self.head()).number:
+            return head
+        top = self._top()
+        back = _STEPS_BACK.fullmatch(ref)
+        if back and int(back[1]) < top:
+            return self._head(top - int(back[1]))
+        if ref.isascii() and ref.isdigit() and 0 < int(ref) <= top:
+            return self._head(int(ref))
+        number = self._find(ref) if _PREFIX.fullmatch(ref) else None
+        if number is not None:
+            return self._head(number)
+        raise NotFoundError(
+            f"there is no commit `{ref}`",
+            hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers serve as well",
+        )
+
+    def log(self) -> Iterator[Head]:
+        """Yield the commits, newest first.
+
+        Raises:
+            CorruptObjectError: A ref, a commit or a tree is damaged.
+        """
+        for _, found in self.all():
+            if isinstance(found, CorruptObjectError):
+                raise found
+            yield found
+
+    def all(self) -> Iterator[tuple[int, Head | CorruptObjectError]]:
+        """Yield every number, from the newest down to 1, with its commit or what is wrong there."""
+        top = self._top()
+        shown = self.refs.shown()
+        if shown is not None and shown[0] > top and not self.refs.has(shown[0]):
+            yield shown[0], self._lost(top, *shown)
+        for number in range(top, 0, -1):
+            try:
+                yield number, self._head(number)
+            except CorruptObjectError as error:
+                yield number, error
+
+    def _top(self) -> int:
+        numbers = self.refs.numbers()
+        return numbers[-1] if numbers else 0
+
+    def _find(self, prefix: str) -> int | None:
+        """Return the number of the one commit whose digest begins so."""
+        damaged: CorruptObjectError | None = None
+        found = []
+        for number in self.refs.numbers():
+            try:
+                if self.refs.digest(number).startswith(prefix):
+                    found.append(number)
+            except CorruptObjectError as error:
+                damaged = error
+        if len(found) > 1:
+            raise NotFoundError(
+                f"`{prefix}` fits {len(found)} commits", hint="give more of its digits"
+            )
+        if not found and damaged is not None:  # it may be the one
+            raise damaged
+        return found[0] if found else None
+
+    def _head(self, number: int) -> Head:
+        """Return the commit of a number.
+
+        Raises:
+            CorruptObjectError: Its ref, the commit or its tree is damaged.
+        """
+        try:
+            digest = self.refs.digest(number)
+        except CorruptObjectError as error:
+            hint = self._restoring(self._published(number))
+            raise error.with_hint(hint) if hint else error from None
+        commit = self._commit(number, digest)
+        if not self._is_nth(number, commit):
+            raise CorruptObjectError(
+                f"the ref `{Refs.path(number)}` names commit `{digest}`, which is not the commit"
+                f" {number} of this store: another number of commits came before it",
+                hint=self._restoring(self._published(number)) or FROM_COPY,
+            )
+        try:
+            data = self.objects.get(commit.tree)
+        except CorruptObjectError as error:
+            raise _named(error, f"the tree of commit {number}") from error
+        tree = decode_tree(data, name=f"tree `{commit.tree}`")
+        return Head(number=number, digest=digest, commit=commit, tree=tree)
+
+    def _is_nth(self, number: int, commit: Commit) -> bool:
+        """Return whether so many commits lead to one, as far as that can be told."""
+        try:
+            if commit.parent == (self.refs.digest(number - 1) if number > 1 else None):
+                return True
+            # One of the two refs is wrong, and the commits themselves tell which.
+            count, parent = 1, commit.parent
+            while parent is not None and count <= number:
+                count, parent = count + 1, self._commit(number - count, parent).parent
+        except CorruptObjectError:  # which hinders only those who ask for that commit
+            return True
+        return count == number
+
+    def _commit(self, number: int, digest: Digest) -> Commit:
+        try:
+            data = self.objects.get(digest)
+        except CorruptObjectError as error:
+            raise _named(error, f"commit {number}") from error
+        return decode_commit(data, name=f"commit `{digest}`")
+
+    def _published(self, number: int) -> dict[int, Digest]:
+        """Return what a ref said by the word of the commit after it, or of the Zarr tree."""
+        shown = self.refs.shown()
+        if shown is not None and shown[0] == number:
+            return {number: shown[1]}
+        try:
+            parent = self._commit(number + 1, self.refs.digest(number + 1)).parent
+        except CorruptObjectError:
+            parent = None
+        return {} if parent is None else {number: parent}
+
+    def _restoring(self, digests: dict[int, Digest]) -> str:
+        """Return the hint that restores refs; empty where a commit is not there to be named."""
+        try:
+            for number, digest in digests.items():
+                self._commit(number, digest)
+        except CorruptObjectError:
+            return ""
+        return f"restore the ref: `{self.refs.restoring(digests)}`" if digests else ""
+
+    def _lost(self, top: int, number: int, digest: Digest) -> CorruptObjectError:
+        """Return the error of refs that are missing above the highest that is there."""
+        lost: dict[int, Digest] = {}
+        following: Digest | None = digest
+        at = number
+        try:
+            while at > top and following is not None:
+                lost[at] = following
+                at, following = at - 1, self._commit(at, following).parent
+            is_chain = at == top and following == (self.refs.digest(top) if top else None)
+        except CorruptObjectError:
+            is_chain = False
+        name = Refs.path(number)
+        newest = f"the newest ref is that of commit {top}" if top else "there is no ref"
+        other = f"delete `{TREE}` to go on from commit {top}" if top else f"delete `{TREE}`"
+        return CorruptObjectError(
+            f"`{TREE}` shows commit {number} (`{digest}`), and its ref `{name}` is missing: "
+            f"{newest}",
+            hint=f"{self._restoring(lost)}; or {other}"
+            if is_chain and len(lost) <= _MOST_LOST
+            else f"restore `{name}` and what it names from a copy of the store; or {other}",
+        )
+
+
+def _named(error: CorruptObjectError, what: str) -> CorruptObjectError:
+    return CorruptObjectError(f"{what}: {error.message}", hint=error.hint)

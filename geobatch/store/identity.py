@@ -1,0 +1,76 @@
+"""Which store it is: its id and the version of its format, in `geobatch.json`."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from shlex import quote
+
+from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
+from geobatch.model.digest import ALGORITHM, canonical_json
+from geobatch.store.backend import Backend
+from geobatch.store.documents import FORMAT, check_format
+from geobatch.store.local import LocalBackend
+from geobatch.store.refs import REFS
+
+IDENTITY = "geobatch.json"
+
+
+def is_store(place: Path) -> bool:
+    """Return whether there is a store at a place, be it one that lost its identity."""
+    return (place / IDENTITY).exists() or (place / REFS).is_dir()
+
+
+def read_identity(backend: Backend) -> str:
+    """Return the id of a store.
+
+    Raises:
+        NoStoreError: There is none.
+        FormatError: It was written by a newer geobatch.
+        CorruptObjectError: What should say which store it is does not.
+    """
+    place = f"`{backend.root}`" if isinstance(backend, LocalBackend) else "the backend"
+    try:
+        data = backend.get(IDENTITY)
+    except NotFoundError:
+        if has_refs(backend):
+            raise CorruptObjectError(
+                f"`{IDENTITY}` is missing in {place}, which holds commits", hint=_remedy(backend)
+            ) from None
+        raise NoStoreError(
+            f"there is no geobatch store in {place}",
+            hint="`geobatch init` or the first `geobatch apply` makes one; `--store` names it",
+        ) from None
+    try:
+        document = json.loads(data)
+        version, store_id, algorithm = document["format"], document["id"], document["digest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptObjectError(
+            f"`{IDENTITY}` in {place} is not that of a store: {error}",
+            hint=_remedy(backend),
+        ) from error
+    check_format(version, f"the store in {place}")
+    if algorithm != ALGORITHM:
+        raise FormatError(f"the store in {place} has digests `{algorithm}`, expected `{ALGORITHM}`")
+    return str(store_id)
+
+
+def _remedy(backend: Backend) -> str:
+    """Return the hint that gives a store an identity again."""
+    hint = "restore the file from a copy of the store"
+    if not isinstance(backend, LocalBackend):
+        return hint
+    place, text = quote(str(backend.path(IDENTITY))), new_identity().decode()
+    return f"{hint}, or give the store a new id: `rm -f {place} && printf '%s' '{text}' > {place}`"
+
+
+def new_identity() -> bytes:
+    """Return the document of a store that was never there before."""
+    document = {"format": FORMAT, "id": str(uuid.uuid4()), "digest": ALGORITHM}
+    return canonical_json(document)
+
+
+def has_refs(backend: Backend) -> bool:
+    """Return whether anything was published there, whatever else is missing."""
+    return next(iter(backend.list(REFS)), None) is not None
