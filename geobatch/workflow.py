@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geobatch.carry_out import Done, carry_out
-from geobatch.errors import InterruptedRunError, ProtectedError, SourceError
+from geobatch.errors import CorruptObjectError, InterruptedRunError, ProtectedError, SourceError
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plan import Failure, Op, Options, Plan
+from geobatch.model.record import Head
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.resolve import resolve
@@ -21,6 +23,10 @@ from geobatch.spec.garbage import without_collecting
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
 from geobatch.store.tilestore import TileStore
+
+if TYPE_CHECKING:
+    from geobatch.store.zarr_ahead import Ahead
+    from geobatch.store.zarr_tree import TreeChange
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -143,12 +149,15 @@ def apply(
         with _opened(store, create=True) as opened:
             cache.save()
             base = opened.head()
+            # Before a word of it is planned: what a killed run left is completed, whatever comes.
+            damaged = _show(opened, base, base, cache=cache, is_lenient=True).damaged
             if shown is None or base.number:
                 shown = plan_it(opened, base=base)
                 _check(shown.preview, approve)
             ready = shown.preview
             failures: dict[str, SourceError] | None = {} if keep_going else None
             done = Done(head=base)
+            _refuse_damage(damaged, ready.plan)
             if not ready.plan.is_empty:
                 done = carry_out(
                     shown,
@@ -161,16 +170,10 @@ def apply(
                     failures=failures,
                 )
             head = done.head
-            try:
-                from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
-
-                sync(opened, head=head, ahead=done.ahead)
-            except KeyboardInterrupt:
-                raise InterruptedRunError(
-                    "interrupted while the Zarr tree was brought up to date; "
-                    f"commit {head.number} is published",
-                    hint="run the same command again: it completes the tree",
-                ) from None
+            if not ready.plan.is_empty:
+                again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
+                again -= set(failures or ())
+                _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
             planned = {change.id for change in ready.plan.changes} - set(failures or ())
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(
@@ -186,6 +189,54 @@ def apply(
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
                 failures=(*unresolved, *_failures(failures or {})),
+            )
+
+
+def _show(
+    opened: TileStore,
+    base: Head,
+    head: Head,
+    *,
+    cache: SourceCache,
+    ahead: Ahead | None = None,
+    again: Collection[str] = (),
+    is_lenient: bool = False,
+) -> TreeChange:
+    """Make `zarr/` and `parquet/` show a head: before the run its base, then what it published."""
+    from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
+
+    try:
+        return sync(
+            opened,
+            head=head,
+            ahead=ahead,
+            cache=cache,
+            again=again,
+            is_thorough=head.number == base.number,
+            is_lenient=is_lenient,
+        )
+    except KeyboardInterrupt:
+        is_new = head.number != base.number
+        published = f"commit {head.number} is published" if is_new else "nothing was published"
+        raise InterruptedRunError(
+            f"interrupted while the Zarr tree was brought up to date; {published}",
+            hint="run the same command again: it completes the tree",
+        ) from None
+
+
+def _refuse_damage(damaged: Mapping[str, CorruptObjectError], made: Plan) -> None:
+    """Publish no commit with an asset that is known to be damaged and would stay so.
+
+    Raises:
+        CorruptObjectError: An asset is damaged that is neither made again nor deleted.
+    """
+    mended = {change.id for change in made.changes if change.op in (Op.UPDATE, Op.DELETE)}
+    for asset_id, error in sorted(damaged.items()):
+        if asset_id not in mended:
+            raise CorruptObjectError(
+                f"asset `{asset_id}`: {error.message}; nothing was published",
+                hint=f"`geobatch apply --replace {asset_id} SPECS` computes it again; or restore "
+                "the object from a copy of the store",
             )
 
 
