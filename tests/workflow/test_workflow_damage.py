@@ -225,7 +225,11 @@ def test_an_apply_upon_damage_publishes_nothing(bench: Workbench, tmp_path: Path
         # Regions that such a run finished are remembered, and would not be read another time.
         shutil.rmtree(other.store / "cache")
     with damaged(unneeded[0], b"another asset's"):
-        assert geobatch("--store", other.store, "apply", spec).code == 0
+        done = geobatch("--store", other.store, "apply", spec)
+        assert done.code == 6
+        assert "hint: `geobatch apply --replace two SPECS`" in done.err
+        assert len(list((other.store / "refs" / "main").iterdir())) == 2
+    assert geobatch("--store", other.store, "apply", spec).code == 0
 
 
 def flip_tiles(bench: Workbench, asset_id: str) -> None:
