@@ -108,6 +108,8 @@ class Surveyor:
         self._tree = f"{root}/"
         self._head = head
         self._cache = cache
+        self.is_remembering = cache is not None
+        """Whether anything is remembered of folders."""
         self.wanted = shown_of(head)
         """Assets that the tree should show, by id."""
         self.folders = folders_above(self.wanted)

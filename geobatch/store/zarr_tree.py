@@ -224,7 +224,7 @@ class _Sync:
         self._backend.sync()
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
-        if shown_again:
+        if shown_again and self._surveyor.is_remembering:
             # What changes within the same tick of the clock could not be told later.
             time.sleep(MARGIN_NS / 1e9)
             self._surveyor.remember(shown_again)
