@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geobatch.carry_out import Done, carry_out
 from geobatch.errors import InterruptedRunError, ProtectedError, SourceError, StoreError
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plan import Failure, Op, Options, Plan
+from geobatch.model.record import Head
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.resolve import resolve
@@ -23,6 +25,9 @@ from geobatch.store.documents import content_root
 from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
 from geobatch.store.unsynced import settle
+
+if TYPE_CHECKING:
+    from geobatch.store.zarr_ahead import Ahead
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -146,6 +151,8 @@ def apply(
             settle(opened)
             cache.save()
             base = opened.head()
+            # What a killed run left is completed first; planning names what is damaged.
+            _show(opened, base, base, cache=cache, is_lenient=True)
             if shown is None or base.number:
                 shown = plan_it(opened, base=base, is_applied=True)
                 _check(shown.preview, approve)
@@ -164,7 +171,10 @@ def apply(
                     failures=failures,
                 )
             head = done.head
-            _sync_tree(opened, done, is_new=head.number != base.number)
+            if not ready.plan.is_empty:
+                again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
+                again -= set(failures or ())
+                _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
             planned = {change.id for change in ready.plan.changes} - set(failures or ())
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(
@@ -184,25 +194,46 @@ def apply(
             )
 
 
-def _sync_tree(store: TileStore, done: Done, *, is_new: bool) -> None:
-    """Bring the Zarr tree up to date; what goes wrong says whether a commit is published."""
+def _show(
+    opened: TileStore,
+    base: Head,
+    head: Head,
+    *,
+    cache: SourceCache,
+    ahead: Ahead | None = None,
+    again: Collection[str] = (),
+    is_lenient: bool = False,
+) -> None:
+    """Make `zarr/` and `parquet/` show a head: before the run its base, then what it published.
+
+    What goes wrong says whether a commit is published.
+    """
     from geobatch.store.zarr_tree import sync  # noqa: PLC0415 - loads codecs
 
-    number = done.head.number
+    is_new = head.number != base.number
+    hint = "run the same command again: it completes the tree"
     try:
-        sync(store, head=done.head, ahead=done.ahead)
+        sync(
+            opened,
+            head=head,
+            ahead=ahead,
+            cache=cache,
+            again=again,
+            is_thorough=not is_new,
+            is_lenient=is_lenient,
+        )
     except KeyboardInterrupt:
+        published = f"commit {head.number} is published" if is_new else "nothing was published"
         raise InterruptedRunError(
-            f"interrupted while the Zarr tree was brought up to date; commit {number} is published",
-            hint="run the same command again: it completes the tree",
+            f"interrupted while the Zarr tree was brought up to date; {published}", hint=hint
         ) from None
     except StoreError as error:
         if not is_new:
             raise
         raise StoreError(
-            f"commit {number} (`{done.head.digest}`) is published, and the Zarr tree could not be "
+            f"commit {head.number} (`{head.digest}`) is published, and the Zarr tree could not be "
             f"brought up to date: {error.message}",
-            hint="run the same command again: it completes the tree",
+            hint=hint,
         ) from error
 
 

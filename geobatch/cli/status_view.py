@@ -12,6 +12,7 @@ from geobatch.model.plan import Reason
 from geobatch.store.zarr_tree import TreeState
 
 _REASONS_SHOWN = 2
+_PARTS_SHOWN = 10
 
 
 def status_lines(status: Status) -> Iterator[str]:
@@ -35,6 +36,7 @@ def status_lines(status: Status) -> Iterator[str]:
         )
         if store.tree is not None:
             yield f"zarr tree     {_tree_text(store.tree)}"
+            yield from _part_lines(store.tree)
         yield f"runs          {_runs_text(store)}"
     if status.assets is None:
         return
@@ -77,6 +79,13 @@ def _tree_text(tree: TreeState) -> str:
     shows = "shows no commit" if tree.number is None else f"shows commit {tree.number}"
     behind = f", {count_text(len(tree.behind), 'asset')} to bring up to date" if tree.behind else ""
     return f"{shows}{behind}: the next apply does it"
+
+
+def _part_lines(tree: TreeState) -> Iterator[str]:
+    for part in tree.parts[:_PARTS_SHOWN]:
+        yield f"              {part.path}: {part.problem}"
+    if len(tree.parts) > _PARTS_SHOWN:
+        yield f"              and {count_text(len(tree.parts) - _PARTS_SHOWN, 'other file')}"
 
 
 def _runs_text(store: StoreStatus) -> str:
@@ -122,6 +131,7 @@ def status_json(status: Status) -> dict[str, Any]:
                 "is_current": tree.is_current,
                 "number": tree.number,
                 "behind": list(tree.behind),
+                "parts": [{"path": one.path, "problem": one.problem} for one in tree.parts],
             },
             "runs": {"live": list(store.live_runs), "dead": list(store.dead_runs)},
         }

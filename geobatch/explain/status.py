@@ -76,7 +76,7 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
     head: Head
     """The newest commit."""
     tree: TreeState | None
-    """How `zarr/` stands to it; None where a store has no such tree."""
+    """How `zarr/` and `parquet/` stand to it; None where a store has no such tree."""
     live_runs: tuple[str, ...] = ()
     """Names of runs whose process lives."""
     dead_runs: tuple[str, ...] = ()
@@ -128,14 +128,14 @@ def status(
     Raises:
         NoStoreError: There is no store, and no specs were given.
         SpecError: The specs are wrong in other things than missing files.
-        CorruptObjectError: Something is damaged that the head needs.
+        CorruptObjectError: Something is damaged that the head needs, or that `zarr/` shows of it.
         StoreError: The store cannot be read.
     """
     if not paths:
-        with closing(TileStore.open(place)) as store:
+        with closing(TileStore.open(place)) as store, SourceCache.borrowed(place) as cache:
             head = store.head()
             check(store, head, place=place)
-            return Status(store=_store_status(store, head))
+            return Status(store=_store_status(store, head, cache))
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(
             paths,
@@ -150,10 +150,10 @@ def status(
             head = store.head()
             made = plan_declared(declared, store, place=place, cache=cache, head=head)
             assets = tuple(_assets(declared, made, head))
-            return Status(store=_store_status(store, head), assets=assets)
+            return Status(store=_store_status(store, head, cache), assets=assets)
 
 
-def _store_status(store: TileStore, head: Head) -> StoreStatus:
+def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:
     live: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
     if isinstance(store.backend, LocalBackend):
@@ -162,9 +162,8 @@ def _store_status(store: TileStore, head: Head) -> StoreStatus:
             live, dead = run_names(runs)
         except OSError as error:
             raise StoreError(f"cannot list `{runs}`: {error.strerror or error}") from error
-    return StoreStatus(
-        id=store.id, head=head, tree=look(store, head=head), live_runs=live, dead_runs=dead
-    )
+    tree = look(store, head=head, cache=cache)
+    return StoreStatus(id=store.id, head=head, tree=tree, live_runs=live, dead_runs=dead)
 
 
 _STATES = {

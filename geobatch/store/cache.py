@@ -21,7 +21,7 @@ from geobatch.store.identity import IDENTITY
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
 
-_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC = range(7)
+_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC, _FOLDER = range(8)
 _START = struct.Struct("<QQQqqq32s32sBH")
 
 
@@ -138,6 +138,15 @@ class SourceCache:
         """Remember what became of bands, by pyramid fingerprint."""
         for fingerprint, text in bands.items():
             self._file.put(_BAND, bytes.fromhex(fingerprint), text.encode())
+
+    def get_folders(self, asset_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return what was remembered of folders in the Zarr tree, by asset id."""
+        found = self._file.get(_FOLDER, [asset_id.encode() for asset_id in asset_ids])
+        return {key.decode(): value for key, value in found.items()}
+
+    def put_folder(self, asset_id: str, value: bytes) -> None:
+        """Remember of what files the folder of an asset is; its last state alone."""
+        self._file.put(_FOLDER, asset_id.encode(), value)
 
     def save(self) -> None:
         """Write what is new to the store, if there is one and it can be written to."""

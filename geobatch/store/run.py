@@ -34,8 +34,7 @@ class Run:
             OSError: The disk refused.
         """
         runs.mkdir(parents=True, exist_ok=True)
-        for entry in runs.iterdir():
-            _remove_if_dead(entry)
+        remove_dead_runs(runs)
         while True:
             folder = runs / uuid.uuid4().hex
             folder.mkdir()
@@ -51,6 +50,20 @@ class Run:
     def end(self) -> None:
         """Remove the folder and let go of the lock."""
         self._end()
+
+
+def remove_dead_runs(runs: Path) -> None:
+    """Remove the folders of dead runs.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    try:
+        entries = list(runs.iterdir())
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        _remove_if_dead(entry)
 
 
 def run_names(runs: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -95,12 +95,15 @@ class Ahead:
             made.stored = entry.stored
 
     def move(self, entry: TreeEntry, tree: Files) -> bool:
-        """Move the folder of an asset into the tree; return whether there was one, and room."""
+        """Move the folder of an asset into the tree; return whether there was one, and a way.
+
+        What is there of that name in the tree stands where the folder stood, afterwards.
+        """
         made = self._made.get(entry.id)
         if made is None or made.stored != entry.stored:
             return False
         self._made[entry.id] = None
-        return tree.adopt(made.folder, entry.id, made_by=made.files)
+        return tree.put(made.folder, entry.id, made_by=made.files)
 
     def _begin(self, asset: Asset) -> _Made | None:
         """Make the folder of an asset, with all that describes it; None for one that gets none."""

@@ -1,19 +1,34 @@
-"""The folder of one asset in the Zarr tree: built, or updated where only some tiles differ."""
+"""The folder of one asset in the Zarr tree: made aside as a whole, or changed where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.errors import CorruptObjectError
+from geobatch.model.digest import Digest
 from geobatch.model.record import AssetRecord, PageRef
 from geobatch.model.tiles import TileSet
 from geobatch.store.index import Entries, Index
 from geobatch.store.objects import Objects
-from geobatch.store.zarr_files import Files
-from geobatch.store.zarr_metadata import DOCUMENT, array_path, documents, parse_place, tile_plane
+from geobatch.store.zarr_files import ASIDE, Files
+from geobatch.store.zarr_metadata import DOCUMENT, array_path, documents, tile_plane
+
+
+class Chunk(NamedTuple):
+    """A tile, as the file that shows it."""
+
+    path: str
+    """Path within the asset's folder."""
+    stored: Digest
+    """Digest of its bytes, which names the object."""
+    size: int
+    """Length of its bytes."""
 
 
 class _Array(Struct, frozen=True, kw_only=True):
@@ -27,32 +42,46 @@ class _Array(Struct, frozen=True, kw_only=True):
     """Root of its index."""
 
 
-def build(files: Files, index: Index, record: AssetRecord, *, spared: Collection[str] = ()) -> None:
-    """Make an asset's folder show a record, whatever is there: withdraw, place, announce.
+def tile_count(record: AssetRecord) -> int:
+    """Return how many chunks an asset has."""
+    return sum(root.tiles for _, root in record.arrays if root is not None)
 
-    Args:
-        files: The Zarr tree.
-        index: Tiles of arrays by place.
-        record: The asset.
-        spared: Folders of other assets below it, relative to it, to be left alone.
+
+def chunks(index: Index, record: AssetRecord) -> Iterator[Chunk]:
+    """Yield the chunks of an asset.
 
     Raises:
-        CorruptObjectError: An index page is damaged, or an object missing.
+        CorruptObjectError: An index page is damaged.
+    """
+    for path, array in _arrays(record).items():
+        yield from _chunks(path, index.entries(array.shape, array.root))
+
+
+def build(files: Files, index: Index, record: AssetRecord) -> None:
+    """Make the folder of an asset where there is none: chunks first, its own document last.
+
+    Args:
+        files: The folder that it is made in.
+        index: Tiles of arrays by place.
+        record: The asset.
+
+    Raises:
+        CorruptObjectError: An index page is damaged, or an object missing or cut.
         OSError: The disk refused.
     """
-    asset_id = record.asset.id
-    arrays = _arrays(record)
-    texts = documents(record)
-    if files.exists(asset_id):
-        files.sweep(asset_id, is_expected=_expected(index, arrays, texts), spared=spared)
-    for path, array in arrays.items():
-        _place(files, f"{asset_id}/{path}", index.entries(array.shape, array.root))
-    for path, text in texts.items():
-        files.write(f"{asset_id}/{path}", text)
+    for chunk in chunks(index, record):
+        path = f"{record.asset.id}/{chunk.path}"
+        files.place(Objects.path(chunk.stored), path)
+        check_size(chunk.stored, files.size(path), chunk.size, path)
+    for path, text in documents(record).items():
+        files.write(f"{record.asset.id}/{path}", text)
 
 
 def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bool:
-    """Make an asset's folder that shows one record show another, without a gap for readers.
+    """Make an asset's folder that shows one record show another, where it stands.
+
+    All that differs is made aside first, so that readers meet a mixture for as long as the renames
+    take.
 
     Args:
         files: The Zarr tree.
@@ -64,28 +93,69 @@ def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bo
         False where chunks of old and new cannot stand side by side; then nothing was done.
 
     Raises:
-        CorruptObjectError: An index page is damaged, or an object missing.
+        CorruptObjectError: An index page is damaged, or an object missing or cut.
         OSError: The disk refused.
     """
-    asset_id = new.asset.id
     before, after = documents(old), documents(new)
     old_arrays, new_arrays = _arrays(old), _arrays(new)
     old_nodes, new_nodes = _nodes(before), _nodes(after)
     if not _can_mix(old, new, old_nodes & new_nodes):
         return False
+    differing: list[Chunk] = []
     removed: list[str] = []
     for path, array in new_arrays.items():
         entries, gone = _difference(index, old_arrays.get(path), array)
-        _place(files, f"{asset_id}/{path}", entries)
-        removed += (f"{asset_id}/{path}/c/{row}/{col}" for row, col in gone)
-    for path, text in after.items():
-        if before.get(path) != text:
-            files.write(f"{asset_id}/{path}", text)
-    for path in removed:
-        files.remove(path)
+        differing += _chunks(path, entries)
+        removed += (f"{path}/c/{row}/{col}" for row, col in gone)
+    texts = {path: text for path, text in after.items() if before.get(path) != text}
+    change(files, new.asset.id, differing, texts, removed)
     for path in sorted(old_nodes - new_nodes):
-        files.sweep(f"{asset_id}/{path}")
+        files.sweep(f"{new.asset.id}/{path}")
     return True
+
+
+def change(
+    files: Files,
+    asset_id: str,
+    differing: Sequence[Chunk],
+    texts: Mapping[str, bytes],
+    removed: Collection[str],
+) -> None:
+    """Change some files of an asset's folder, within as short a time as can be.
+
+    Args:
+        files: The Zarr tree.
+        asset_id: The asset.
+        differing: Chunks to be placed.
+        texts: Documents and coordinates to be written, in this order, after the chunks.
+        removed: Files to be removed, by path within the folder.
+
+    Raises:
+        CorruptObjectError: An object is missing or cut; then nothing was changed.
+        OSError: The disk refused.
+    """
+    for chunk in differing:
+        path = f"{asset_id}/{chunk.path}"
+        files.prepare(Objects.path(chunk.stored), path)
+        check_size(chunk.stored, files.size(path + ASIDE), chunk.size, path)
+    for path, text in texts.items():
+        files.prepare_text(f"{asset_id}/{path}", text)
+    files.move()
+    for path in removed:
+        files.remove(f"{asset_id}/{path}")
+
+
+def check_size(stored: Digest, size: int, expected: int, path: str | Path) -> None:
+    """Refuse an object that is cut, or longer than it was.
+
+    Raises:
+        CorruptObjectError: It has another length than is recorded.
+    """
+    if size != expected:
+        raise CorruptObjectError(
+            f"object `{Objects.path(stored)}` is damaged: it has {size:,} bytes, "
+            f"expected {expected:,}; `{path}` shows it"
+        )
 
 
 def _arrays(record: AssetRecord) -> dict[str, _Array]:
@@ -154,32 +224,10 @@ def _pairs(places: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
     return ((int(row), int(col)) for row, col in places.tolist())
 
 
-def _place(files: Files, path: str, entries: Entries) -> None:
+def _chunks(path: str, entries: Entries) -> Iterator[Chunk]:
     digests = entries["stored"].tobytes().hex()
-    places = zip(entries["row"].tolist(), entries["col"].tolist(), strict=True)
-    for at, (row, col) in enumerate(places):
-        files.place(Objects.path(digests[64 * at : 64 * at + 64]), f"{path}/c/{row}/{col}")
-
-
-def _expected(
-    index: Index, arrays: dict[str, _Array], texts: Collection[str]
-) -> Callable[[str], bool]:
-    """Return the test whether a file below an asset may stay while it is built: chunks only."""
-    present: dict[str, npt.NDArray[np.bool_]] = {}
-    for path, array in arrays.items():
-        entries = index.entries(array.shape, array.root)
-        present[path] = np.zeros(array.shape, dtype=np.bool_)
-        present[path][entries["row"], entries["col"]] = True
-    coordinates = {path for path in texts if not path.endswith(DOCUMENT)}
-
-    def is_expected(path: str) -> bool:
-        if path in coordinates:
-            return True
-        array, _, text = path.partition("/c/")
-        plane, place = present.get(array), parse_place(text)
-        if plane is None or place is None:
-            return False
-        row, col = place
-        return row < plane.shape[0] and col < plane.shape[1] and bool(plane[row, col])
-
-    return is_expected
+    places = zip(
+        entries["row"].tolist(), entries["col"].tolist(), entries["size"].tolist(), strict=True
+    )
+    for at, (row, col, size) in enumerate(places):
+        yield Chunk(f"{path}/c/{row}/{col}", digests[64 * at : 64 * at + 64], size)

@@ -1,34 +1,48 @@
 """The plain Zarr v3 tree of the head, `zarr/`: hard links to objects, for readers without geobatch.
 
 The document of the tree's own group, `zarr/zarr.json`, says which commit the tree shows, and which
-assets are unsettled: touched by a sync that has not ended, and so to be built anew.
+assets are unsettled: touched by a sync that has not ended, and so to be compared file by file.
 """
 
 from __future__ import annotations
 
-import bisect
-import contextlib
-import fcntl
+import itertools
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
-from geobatch.model.asset import Kind
-from geobatch.model.record import AssetRecord, Head, TreeEntry
+from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.model.look import MARGIN_NS
+from geobatch.model.record import AssetRecord, Head
 from geobatch.store import zarr_asset
+from geobatch.store.backend import RUNS
+from geobatch.store.cache import SourceCache
+from geobatch.store.file_lock import locked
 from geobatch.store.local import LocalBackend
 from geobatch.store.parquet_view import ParquetView
+from geobatch.store.run import remove_dead_runs
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
-from geobatch.store.zarr_files import FOLDER, Files
+from geobatch.store.zarr_check import Part
+from geobatch.store.zarr_files import FOLDER, Files, check_is_folder
 from geobatch.store.zarr_metadata import DOCUMENT, folders_above, plain_group
+from geobatch.store.zarr_survey import Survey, Surveyor
+
+_COUNT = itertools.count()
 
 LOCK = "runs/zarr.lock"
 """File whose `flock` the one process holds that changes the tree; the kernel drops it."""
+
+MOST_SWAPPED = 10_000
+"""Files of an asset whose folder is made aside and exchanged as a whole.
+
+So many links take 0.3 s, and to remove the former ones 0.4 s.
+"""
 
 
 class TreeChange(Struct, frozen=True, kw_only=True):
@@ -42,94 +56,121 @@ class TreeChange(Struct, frozen=True, kw_only=True):
     """Chunks that became copies of objects."""
     removed: int = 0
     """Files that were removed."""
-
-
-class _Shown(Struct, frozen=True, kw_only=True):
-    """What the tree says of itself."""
-
-    entries: Mapping[str, TreeEntry]
-    """Assets of the commit that it shows, by id."""
-    attributes: Mapping[str, object]
-    """The attributes that say so."""
-    unsettled: frozenset[str]
-    """Assets of which it may show anything."""
+    damaged: Mapping[str, CorruptObjectError] = {}
+    """Assets that could not be shown, for what they are made of is damaged."""
 
 
 class TreeState(Struct, frozen=True, kw_only=True):
-    """How the tree stands to a head."""
+    """How the tree, and the files of tables, stand to a head."""
 
     number: int | None = None
     """Number of the commit that it shows; None where nobody can tell, or there is no tree."""
     behind: tuple[str, ...] = ()
     """Assets that the next sync would build, update or remove, sorted."""
+    parts: tuple[Part, ...] = ()
+    """Files and folders that are not as they must be, by path in the store, sorted."""
     is_current: bool = True
     """Whether the next sync would do nothing."""
 
 
-def look(store: TileStore, *, head: Head) -> TreeState | None:
+def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> TreeState | None:
     """Return how the Zarr tree of a store stands to a head; nothing is changed.
+
+    Args:
+        store: The store.
+        head: What the tree should show.
+        cache: What is remembered of folders.
 
     Returns:
         None for a store that is not on a local disk, which has no tree.
 
     Raises:
-        CorruptObjectError: A document of the head is damaged.
+        CorruptObjectError: A document of the head is damaged, or an object that should be shown.
         StoreError: The disk refused.
     """
     backend = store.backend
     if not isinstance(backend, LocalBackend):
         return None
+    root = backend.root / FOLDER
+    check_is_folder(root)
     try:
-        tables = ParquetView(store, backend, head).look().tables
-        return _with_tables(_Sync(store, backend, head).look(), tables)
+        tables = ParquetView(store, backend, head).look()
+        surveyor = Surveyor(store, root, head, cache)
+        found = surveyor.survey(is_thorough=True)
     except OSError as error:
-        raise StoreError(f"cannot read the Zarr tree `{backend.root / FOLDER}`: {error}") from error
+        raise _failure(root, head, error) from error
+    _raise_first({**found.damaged, **tables.damaged})
+    shown = found.shown
+    number = shown.attributes["number"]
+    behind = {*found.touched, *tables.tables}
+    is_none = head.commit is None and not os.path.lexists(root)
+    parts = [Part(path=f"{FOLDER}/{one.path}", problem=one.problem) for one in found.parts]
+    return TreeState(
+        number=number if shown.is_known and isinstance(number, int) else None,
+        behind=tuple(sorted(behind)),
+        parts=tuple(sorted((*parts, *tables.parts))),
+        is_current=not behind and not parts and (is_none or _is_said(found, head)),
+    )
 
 
-def sync(store: TileStore, *, head: Head | None = None, ahead: Ahead | None = None) -> TreeChange:
+def sync(
+    store: TileStore,
+    *,
+    head: Head | None = None,
+    ahead: Ahead | None = None,
+    cache: SourceCache | None = None,
+    is_thorough: bool = True,
+    is_lenient: bool = False,
+    again: Collection[str] = (),
+    most_swapped: int = MOST_SWAPPED,
+) -> TreeChange:
     """Make the Zarr tree of a store on a local disk show a head, touching only what differs.
 
-    Chunks come first and metadata last; each file appears complete or not at all. An asset whose
-    tiles are encoded as before stays readable throughout; any other is withdrawn, then built. One
-    process syncs at a time, others wait. Killed at any instant, the next sync repairs.
+    The folder of an asset is made aside and exchanged as a whole; one of very many files, or with
+    another asset within, is changed where it stands. What changes is written down before. One
+    process syncs at a time, others wait. Killed at any instant, the next sync completes it.
 
     Args:
         store: The store; one that is not on a local disk has no tree, and nothing is done.
         head: What to show; a newer commit, where there is one, is shown instead.
         ahead: Folders of new assets that were made ahead.
+        cache: What is remembered of folders.
+        is_thorough: Whether files that should be there already are compared.
+        is_lenient: Whether damage is returned, not raised.
+        again: Assets whose folders are made again.
+        most_swapped: Files of an asset that are made aside as a whole.
 
     Raises:
-        CorruptObjectError: A document or index page of the head is damaged, or an object missing.
+        CorruptObjectError: What the head is made of is damaged; all else is shown.
         StoreError: The disk refused.
     """
     backend = store.backend
     if not isinstance(backend, LocalBackend):
         return TreeChange()
+    root, wanted = backend.root / FOLDER, head
+    check_is_folder(root)
     try:
-        with _locked(backend.root / LOCK):
+        with locked(backend.root / LOCK):
+            remove_dead_runs(backend.root / RUNS)
             # Another process may have published and synced while this one waited for the lock.
             newest = store.head()
             wanted = newest if head is None or newest.number > head.number else head
-            change = _Sync(store, backend, wanted, ahead).run()
+            surveyor = Surveyor(store, root, wanted, cache)
+            syncing = _Sync(store, backend, surveyor, wanted, most_swapped=most_swapped)
+            found = surveyor.survey(is_thorough=is_thorough, again=again)
+            change = syncing.run(found, ahead)
             tables = ParquetView(store, backend, wanted).sync()
-            return TreeChange(
-                assets=tuple(sorted({*change.assets, *tables.tables})),
-                linked=change.linked + tables.linked,
-                copied=change.copied + tables.copied,
-                removed=change.removed + tables.removed,
-            )
     except OSError as error:
-        raise StoreError(
-            f"cannot keep the Zarr tree `{backend.root / FOLDER}`: {error}",
-            hint="the commit stands; the next apply completes the tree",
-        ) from error
-
-
-def _with_tables(state: TreeState, behind: Collection[str]) -> TreeState:
-    return TreeState(
-        number=state.number,
-        behind=tuple(sorted({*state.behind, *behind})),
-        is_current=state.is_current and not behind,
+        raise _failure(root, wanted, error) from error
+    damaged = {**change.damaged, **tables.damaged}
+    if not is_lenient:
+        _raise_first(damaged)
+    return TreeChange(
+        assets=tuple(sorted({*change.assets, *tables.tables})),
+        linked=change.linked + tables.linked,
+        copied=change.copied + tables.copied,
+        removed=change.removed + tables.removed,
+        damaged=damaged,
     )
 
 
@@ -137,128 +178,112 @@ class _Sync:
     """One sync, under the lock."""
 
     def __init__(
-        self, store: TileStore, backend: LocalBackend, head: Head, ahead: Ahead | None = None
+        self,
+        store: TileStore,
+        backend: LocalBackend,
+        surveyor: Surveyor,
+        head: Head,
+        *,
+        most_swapped: int,
     ) -> None:
         self._store = store
-        self._ahead = ahead
         self._backend = backend
+        self._surveyor = surveyor
+        self._wanted = surveyor.wanted
+        self._head = head
+        self._most_swapped = most_swapped
         self._root = backend.root / FOLDER
         self._files = Files(sources=backend.root, folder=self._root)
-        self._wanted = _shown(head)
-        self._ids = sorted(self._wanted)
-        self._folders = folders_above(self._ids)
-        commit = head.commit
-        self._attributes = {
-            "commit": head.digest,
-            "number": head.number,
-            "content_root": commit.content_root if commit else None,
-        }
+        self._left: list[Path] = []
 
-    def run(self) -> TreeChange:
-        shown = self._read()
-        if shown is None:
-            if self._attributes["commit"] is None and not self._root.exists():
-                return TreeChange()
-            return self._rebuild()
-        touched = self._touched(shown)
-        if not touched and shown.attributes == self._attributes:
+    def run(self, found: Survey, ahead: Ahead | None) -> TreeChange:
+        shown, folders = found.shown, found.folders
+        if self._head.commit is None and not os.path.lexists(self._root):
             return TreeChange()
-        self._announce({**shown.attributes, "unsettled": sorted(touched)})
-        gone = sorted(touched - self._wanted.keys())
-        obstacles = [asset_id for asset_id in gone if self._is_obstacle(asset_id)]
-        for asset_id in obstacles:
+        is_said = _is_said(found, self._head) and not found.damaged
+        if is_said and not found.touched and not folders.strange and not folders.unlike:
+            return TreeChange()
+        damaged = dict(found.damaged)
+        self._announce(shown.attributes, unsettled=found.touched | damaged.keys())
+        gone = sorted(found.touched - self._wanted.keys() - found.inside)
+        # What stands where a folder must be goes before that is made.
+        first = [asset_id for asset_id in gone if asset_id in self._surveyor.folders]
+        for asset_id in first:
             self._remove(asset_id)
-        for asset_id in sorted(touched & self._wanted.keys()):
-            is_known = asset_id in shown.entries and asset_id not in shown.unsettled
-            self._show(asset_id, shown.entries[asset_id] if is_known else None)
+        shown_again: list[str] = []
+        for asset_id in sorted(found.touched & self._wanted.keys()):
+            try:
+                self._show(asset_id, found, ahead)
+                shown_again.append(asset_id)
+            except CorruptObjectError as error:
+                damaged[asset_id] = error
         for asset_id in gone:
-            if asset_id not in obstacles:
+            if asset_id not in first:
                 self._remove(asset_id)
-        return self._finish(touched)
-
-    def look(self) -> TreeState:
-        shown = self._read()
-        if shown is None:
-            is_none = self._attributes["commit"] is None and not self._root.exists()
-            return TreeState(behind=tuple(self._ids), is_current=is_none)
-        touched = self._touched(shown)
-        number = shown.attributes["number"]
-        return TreeState(
-            number=number if isinstance(number, int) else None,
-            behind=tuple(sorted(touched)),
-            is_current=not touched and shown.attributes == self._attributes,
-        )
-
-    def _rebuild(self) -> TreeChange:
-        """Build every asset, and remove all else, where nobody knows what is there."""
-        self._files.remove(DOCUMENT)
-        documents = {f"{folder}/{DOCUMENT}" for folder in self._folders}
-        self._files.sweep("", is_expected=documents.__contains__, spared=self._wanted)
-        for folder in self._folders:
-            self._files.write(f"{folder}/{DOCUMENT}", plain_group())
-        for asset_id in self._ids:
-            self._show(asset_id, None)
-        return self._finish(self._ids)
-
-    def _finish(self, touched: Collection[str]) -> TreeChange:
+        self._tidy()
         self._backend.sync()
-        self._announce(self._attributes)
+        self._announce(_attributes(self._head), unsettled=damaged.keys())
+        removed = self._remove_what_left()
+        if shown_again and self._surveyor.is_remembering:
+            # What changes within the same tick of the clock could not be told later.
+            time.sleep(MARGIN_NS / 1e9)
+            self._surveyor.remember(shown_again)
         return TreeChange(
-            assets=tuple(sorted(touched)),
+            assets=tuple(sorted(found.touched)),
             linked=self._files.linked,
             copied=self._files.copied,
-            removed=self._files.removed,
+            removed=self._files.removed + removed,
+            damaged=damaged,
         )
 
-    def _read(self) -> _Shown | None:
-        """Return what the tree says of itself, or None where that cannot be relied on."""
-        try:
-            attributes = json.loads((self._root / DOCUMENT).read_bytes())["attributes"]["geobatch"]
-            unsettled = frozenset(attributes.pop("unsettled", ()))
-            number, commit = attributes["number"], attributes["commit"]
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-            return None
-        if commit is None:
-            return _Shown(entries={}, attributes=attributes, unsettled=unsettled)
-        try:
-            head = self._store.at(str(number))
-        except (NotFoundError, CorruptObjectError):
-            return None
-        if head.digest != commit:
-            return None
-        return _Shown(entries=_shown(head), attributes=attributes, unsettled=unsettled)
-
-    def _touched(self, shown: _Shown) -> frozenset[str]:
-        """Return the assets whose folders differ, or may differ, from what they shall show."""
-        differing = {
-            asset_id
-            for asset_id in shown.entries.keys() | self._wanted.keys()
-            if _document(shown.entries, asset_id) != _document(self._wanted, asset_id)
-        }
-        missing = {
-            asset_id
-            for asset_id in self._wanted
-            if not self._files.exists(f"{asset_id}/{DOCUMENT}")
-        }
-        return shown.unsettled | differing | missing
-
-    def _show(self, asset_id: str, old: TreeEntry | None) -> None:
-        if self._ahead is None or not self._ahead.move(self._wanted[asset_id], self._files):
-            self._make(asset_id, old)
+    def _show(self, asset_id: str, found: Survey, ahead: Ahead | None) -> None:
+        """Make the folder of an asset show what it must."""
+        entry = self._wanted[asset_id]
+        is_shared = self._holds_others(asset_id)
+        if is_shared or ahead is None or not ahead.move(entry, self._files):
+            record = self._store.record(entry)
+            if is_shared or not self._swap(record):
+                self._change(record, found)
         for folder in folders_above([asset_id]):
             if folder not in self._wanted and not self._files.exists(f"{folder}/{DOCUMENT}"):
                 self._files.write(f"{folder}/{DOCUMENT}", plain_group())
 
-    def _make(self, asset_id: str, old: TreeEntry | None) -> None:
-        record = self._store.record(self._wanted[asset_id])
-        before = self._readable(asset_id, old)
-        index = self._store.index
-        if before is None or not zarr_asset.update(self._files, index, before, record):
-            zarr_asset.build(self._files, index, record, spared=self._below(asset_id))
+    def _swap(self, record: AssetRecord) -> bool:
+        """Make the folder of an asset aside and exchange it; return whether that was possible."""
+        if zarr_asset.tile_count(record) > self._most_swapped or not self._is_near():
+            return False
+        asset_id, folder = record.asset.id, self._aside()
+        files = Files(sources=self._backend.root, folder=folder)
+        zarr_asset.build(files, self._store.index, record)
+        return self._files.put(folder / asset_id, asset_id, made_by=files)
 
-    def _readable(self, asset_id: str, old: TreeEntry | None) -> AssetRecord | None:
-        """Return the record that a folder shows, if it is still there to compare with."""
-        if old is None or not self._files.exists(f"{asset_id}/{DOCUMENT}"):
+    def _change(self, record: AssetRecord, found: Survey) -> None:
+        """Change the folder of an asset where it stands."""
+        asset_id, index = record.asset.id, self._store.index
+        before = self._before(asset_id, found)
+        if before is not None and zarr_asset.update(self._files, index, before, record):
+            return
+        entry = self._wanted[asset_id]
+        differing = found.broken.get(asset_id) or self._surveyor.compare(entry)
+        others = (path for path in differing.texts if path.endswith(DOCUMENT))
+        if any(self._files.exists(f"{asset_id}/{path}") for path in others):
+            # They may say of chunks to come how to read others: they go first, and come back last.
+            self._files.sweep(
+                asset_id,
+                is_expected=lambda path: not path.endswith(DOCUMENT),
+                spared=self._surveyor.below(asset_id),
+            )
+            differing = self._surveyor.compare(entry)
+        for path in differing.foreign:
+            self._files.sweep(f"{asset_id}/{path}".removesuffix("/"))
+        zarr_asset.change(self._files, asset_id, differing.chunks, differing.texts, ())
+
+    def _before(self, asset_id: str, found: Survey) -> AssetRecord | None:
+        """Return the record that a folder shows to the last tile, if that is known."""
+        old = found.shown.entries.get(asset_id)
+        is_unknown = found.is_thorough or asset_id in found.shown.unsettled
+        is_unknown = is_unknown or asset_id in found.hosts or old == self._wanted[asset_id]
+        if old is None or is_unknown or not self._files.exists(f"{asset_id}/{DOCUMENT}"):
             return None
         try:
             return self._store.record(old)
@@ -266,60 +291,97 @@ class _Sync:
             return None
 
     def _remove(self, asset_id: str) -> None:
-        self._files.sweep(asset_id, spared=self._below(asset_id))
-        if asset_id in self._folders:
+        """Remove an asset that is gone, in one step where no other is within its folder."""
+        if self._holds_others(asset_id):
+            self._files.sweep(asset_id, spared=self._surveyor.below(asset_id))
+        else:
+            self._take_away(asset_id)
+        folders = self._surveyor.folders
+        if asset_id in folders:
             self._files.write(f"{asset_id}/{DOCUMENT}", plain_group())
             return
         for folder in sorted(folders_above([asset_id]), reverse=True):
-            if folder in self._folders or folder in self._wanted:
+            if folder in folders or folder in self._wanted:
                 break
             self._files.remove(f"{folder}/{DOCUMENT}")
 
-    def _below(self, asset_id: str) -> frozenset[str]:
-        """Return the assets within the folder of another, relative to it."""
-        prefix = f"{asset_id}/"
-        first = bisect.bisect_left(self._ids, prefix)
-        last = bisect.bisect_left(self._ids, f"{asset_id}0")  # the character after the slash
-        return frozenset(other.removeprefix(prefix) for other in self._ids[first:last])
+    def _tidy(self) -> None:
+        """Remove what does not belong above the assets, and write what does."""
+        folders = self._surveyor.look_at_folders()
+        for path in folders.strange:
+            self._take_away(path)
+        for folder in folders.unlike:
+            self._files.write(f"{folder}/{DOCUMENT}", plain_group())
 
-    def _is_obstacle(self, asset_id: str) -> bool:
-        """Return whether a removed asset's folder is above or within that of another."""
-        return asset_id in self._folders or any(
-            folder in self._wanted for folder in folders_above([asset_id])
-        )
+    def _take_away(self, path: str) -> None:
+        if not self._is_near() or not self._files.take_away(path, self._aside()):
+            self._files.sweep(path)
 
-    def _announce(self, attributes: Mapping[str, object]) -> None:
+    def _holds_others(self, asset_id: str) -> bool:
+        """Return whether another asset stands within the folder of one."""
+        below = self._surveyor.below(asset_id)
+        return any(self._files.exists(f"{asset_id}/{other}") for other in below)
+
+    def _is_near(self) -> bool:
+        """Return whether folders can be moved between the run and the tree."""
+        try:
+            return self._root.stat().st_dev == self._backend.root.stat().st_dev
+        except FileNotFoundError:
+            return True
+
+    def _aside(self) -> Path:
+        """Return a path in the folder of the run, for what comes to the tree or left it."""
+        self._left.append(self._backend.aside(f"{FOLDER}/aside-{next(_COUNT)}"))
+        return self._left[-1]
+
+    def _remove_what_left(self) -> int:
+        removed = 0
+        for folder in self._left:
+            left = Files(sources=self._backend.root, folder=folder)
+            with suppress(OSError):  # the end of the run removes it, or the next one does
+                left.sweep("")
+            removed += left.removed
+        return removed
+
+    def _announce(self, attributes: Mapping[str, object], *, unsettled: Collection[str]) -> None:
         """Write the document of the tree's own group, durably."""
         document = json.loads(plain_group())
-        document["attributes"]["geobatch"] = attributes
+        document["attributes"]["geobatch"] = dict(attributes)
+        if unsettled:
+            document["attributes"]["geobatch"]["unsettled"] = sorted(unsettled)
         self._files.write(DOCUMENT, json.dumps(document).encode(), is_durable=True)
 
 
-_ELSEWHERE = (Kind.EXTERNAL_IMAGE, Kind.TABLE)
+def _attributes(head: Head) -> dict[str, object]:
+    """Return what the tree says of itself when it shows a head."""
+    commit = head.commit
+    return {
+        "commit": head.digest,
+        "number": head.number,
+        "content_root": commit.content_root if commit else None,
+    }
 
 
-def _shown(head: Head) -> dict[str, TreeEntry]:
-    """Return the assets that the tree can show: those whose pixels are in the store."""
-    return {e.id: e for e in head.tree.entries if e.kind not in _ELSEWHERE}
+def _is_said(found: Survey, head: Head) -> bool:
+    """Return whether the tree says that it shows a head, and nothing is unsettled."""
+    shown = found.shown
+    return shown.is_read and shown.attributes == _attributes(head) and not shown.unsettled
 
 
-def _document(entries: Mapping[str, TreeEntry], asset_id: str) -> str | None:
-    entry = entries.get(asset_id)
-    return None if entry is None else entry.stored
+def _raise_first(damaged: Mapping[str, CorruptObjectError]) -> None:
+    """Raise the damage of the first asset, if there is any."""
+    for asset_id, error in sorted(damaged.items()):
+        raise error.with_hint(
+            error.hint
+            or f"`geobatch apply --replace {asset_id} SPECS` computes the asset again; or restore "
+            "the object from a copy of the store"
+        )
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the `flock` of a file, waiting for it."""
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # A lock on a file that is no longer there keeps nobody out.
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(descriptor), path.stat()):
-                    yield
-                    return
-        finally:
-            os.close(descriptor)
+def _failure(root: Path, head: Head | None, error: OSError) -> StoreError:
+    number = 0 if head is None else head.number
+    stands = f"commit {number} stands" if number else "nothing is published"
+    return StoreError(
+        f"cannot keep the Zarr tree `{root}` and the tables beside it: {error}",
+        hint=f"{stands}; the next apply completes the tree",
+    )

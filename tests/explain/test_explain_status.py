@@ -171,6 +171,23 @@ def test_the_zarr_tree_is_current_or_not(bench: Workbench) -> None:
     assert tree_of(bench).is_current
 
 
+def test_what_is_missing_in_the_tree_is_named(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"), image("b", "b.tif"))
+    (bench.tree / "a/0/x/c/0").unlink()
+    (bench.tree / "b/0/strange").touch()
+    said = run(bench)
+    assert said.code == 0
+    assert "shows commit 1, 2 assets to bring up to date: the next apply does it" in said.out
+    assert "zarr/a/0/x/c/0: missing\n" in said.out
+    assert "zarr/b/0/strange: does not belong here\n" in said.out
+    parts = run(bench, "--json").record("status")["store"]["zarr"]["parts"]
+    assert parts[0] == {"path": "zarr/a/0/x/c/0", "problem": "missing"}
+    shutil.rmtree(bench.tree / "a/0")
+    assert "other files" in run(bench).out
+    bench.apply_spec()
+    assert "zarr tree     current\n" in run(bench).out
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock in a process of its own, as a live run does."""

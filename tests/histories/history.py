@@ -184,8 +184,7 @@ class World:
             assert planned.changes == summary.plan.changes
         self._assert_summary(summary, before)
         self._assert_published(wanted, rng)
-        if summary.commit is not None:
-            self._assert_tidy()
+        self._assert_tidy()
         return summary
 
     def apply_killed(self, rng: Random, *, workers: int, die_at: int) -> bool:
@@ -207,6 +206,7 @@ class World:
             self._publish(wanted)
         self._assert_contents(after)
         self._assert_objects()
+        self._assert_whole()
         for sample in self._samples[-2:]:
             assert self._read(*sample[:3]) == sample[3], "a reader lost its commit to a kill"
         return ending.status == KILLED
@@ -277,6 +277,14 @@ class World:
         """Assert that what has a name in the store is complete, used or not."""
         for path in (self.store / "objects").glob("*/*"):
             assert digest_bytes(path.read_bytes()) == path.parent.name + path.name, path
+
+    def _assert_whole(self) -> None:
+        """Assert that the plain tree of each asset is one that it had, or shall have."""
+        trees = {clean.tree for clean in self.clean.values()}
+        for document in self.documents:
+            if (self.store / "zarr" / document["id"]).exists():
+                found = self._tree_digest(self.store, document["id"])
+                assert found in trees, f"a mixture: {document['id']}"
 
     def _assert_tidy(self) -> None:
         """Assert that there is no lock, no dead run and no file in the making."""
