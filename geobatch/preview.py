@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.errors import CorruptObjectError, Problem
+from geobatch.errors import CorruptObjectError, PlanError, Problem, SourceError
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -22,6 +22,7 @@ from geobatch.plan import (
     complete,
     deletions,
     fingerprints_of,
+    is_selected,
     is_under,
     moves,
     needed_records,
@@ -30,7 +31,7 @@ from geobatch.plan import (
     renamed_record,
     wanted_bands,
 )
-from geobatch.resolve.salvage import salvage
+from geobatch.resolve.salvage import refuse_all, salvage
 from geobatch.resolve.tables import table_reader
 from geobatch.spec import SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
@@ -39,7 +40,7 @@ from geobatch.spec.known import SpecCache
 from geobatch.spec.lint import mixed_types
 from geobatch.store.band_cache import known_bands
 from geobatch.store.cache import SourceCache
-from geobatch.store.origins import located, place_of, real_place
+from geobatch.store.origins import keep_locations, located, place_of, real_place, unreachable
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION
 
@@ -56,6 +57,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """Every declared asset."""
     resolution: Resolution
     """Every declared asset that could be resolved."""
+    failures: tuple[Failure, ...] = ()
+    """Declared assets that could not, where the others were to be planned all the same."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -87,8 +90,8 @@ def look(
     keep_going: bool,
     keep_project_prefix: bool = False,
     cache: SpecCache | None = None,
-) -> tuple[Preview, tuple[Failure, ...]]:
-    """Return what the specs declare, resolved and not planned yet, and what could not be resolved.
+) -> Preview:
+    """Return what the specs declare, resolved and not planned yet.
 
     Args:
         paths: Spec files, or folders of them.
@@ -108,8 +111,11 @@ def look(
     if keep_going:
         resolution, failures = salvage(specs, resolve)
     else:
-        resolution = resolve(specs)
-    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution), failures
+        try:
+            resolution = resolve(specs)
+        except (SourceError, PlanError) as error:
+            raise refuse_all(specs, resolve, error) from error
+    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution, failures=failures)
 
 
 @without_collecting()
@@ -146,6 +152,8 @@ def plan_upon(
         origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
     places = [real_place(path) for path in paths]
     base = renamed_head(base, moved)
+    if store is not None:
+        found = replace(found, resolution=_as_published(found, base, store, options, place=place))
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
     deleted: tuple[AssetChange, ...] = ()
@@ -185,6 +193,7 @@ def plan_upon(
         choice,
         base=base,
         records=records,
+        declared=declared,
         blocks=blocks,
         deleted=deleted,
         moved=moved,
@@ -192,6 +201,47 @@ def plan_upon(
         max_delete=options.max_delete,
     )
     return Ready(preview=replace(found, plan=made), records=records, known=known)
+
+
+def _as_published(
+    found: Preview, base: Head, store: TileStore, options: Options, *, place: Path
+) -> Resolution:
+    """Return external images under their published locations, with a warning where none is there.
+
+    Only what would differ is looked up: where nothing does, no record is read.
+    """
+    resolution = found.resolution
+    external = replace(resolution, assets=tuple(a for a in resolution.assets if a.is_external))
+    differing = needed_records(fingerprints_of(external), base=base) if external.assets else ()
+    if not differing:
+        return resolution
+    records = {entry.id: store.record(entry) for entry in differing}
+    warnings = []
+    for spec in found.specs.specs:
+        record = records.get(spec.id)
+        gone = () if record is None else unreachable(record, store=place)
+        if gone:
+            path, line, column = spec.where()
+            warnings.append(
+                Problem(
+                    path=path,
+                    line=line,
+                    column=column,
+                    rule="unreachable-location",
+                    message=f"`{spec.id}` is published with the location `{gone[0]}`, and no file "
+                    "is there as seen from this store: it cannot be read from here",
+                    hint=f"`--replace {spec.id}` records the location as seen from here",
+                )
+            )
+    kept = keep_locations(
+        resolution,
+        {
+            name: record
+            for name, record in records.items()
+            if not options.replace or not is_selected(name, options.replace)
+        },
+    )
+    return replace(kept, warnings=(*resolution.warnings, *warnings))
 
 
 def _elsewhere(

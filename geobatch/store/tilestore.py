@@ -46,6 +46,7 @@ Place: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
 IDENTITY = "geobatch.json"
+GITIGNORE = ".gitignore"
 REFS = "refs/main/"
 
 _REF = re.compile(re.escape(REFS) + "([0-9a-f]{16})")
@@ -84,7 +85,7 @@ class TileStore:
             )
         backend = _backend(place)
         if backend.size(IDENTITY) is None:
-            other = next((name for name in backend.list("") if not name.startswith(RUNS)), None)
+            other = next((name for name in backend.list("") if not _is_ours(name)), None)
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
@@ -93,6 +94,8 @@ class TileStore:
                 )
             document = {"format": FORMAT, "id": str(uuid.uuid4()), "digest": ALGORITHM}
             backend.create(IDENTITY, canonical_json(document))
+            # A store beside specs is in a repository: `git add -A` must not take it in.
+            backend.create(GITIGNORE, b"*\n")
         return cls(backend)
 
     @classmethod
@@ -337,6 +340,11 @@ def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
         else:
             entries[asset_id] = entry
     return Tree(entries=tuple(entries[asset_id] for asset_id in sorted(entries)))
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a name may be there before the store is: another run makes it just now."""
+    return name.startswith(RUNS) or name == GITIGNORE
 
 
 def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | None]) -> None:
