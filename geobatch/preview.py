@@ -24,6 +24,7 @@ from geobatch.plan import (
     fingerprints_of,
     is_selected,
     is_under,
+    may_be_selected,
     moves,
     needed_records,
     plan,
@@ -89,6 +90,7 @@ def look(
     *,
     keep_going: bool,
     keep_project_prefix: bool = False,
+    select: Collection[str] = (),
     cache: SpecCache | None = None,
 ) -> Preview:
     """Return what the specs declare, resolved and not planned yet.
@@ -98,6 +100,7 @@ def look(
         resolve: Resolves specs.
         keep_going: Whether assets whose sources fail are left out.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        select: Patterns of the assets to resolve; sources of others are not read.
         cache: What spec files came to in earlier runs.
 
     Raises:
@@ -108,13 +111,17 @@ def look(
     failures: tuple[Failure, ...] = ()
     read = load if keep_going else validate
     specs = read(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    wanted = specs
+    if select:
+        chosen = tuple(spec for spec in specs.specs if may_be_selected(spec.id, select))
+        wanted = SpecSet(specs=chosen)
     if keep_going:
-        resolution, failures = salvage(specs, resolve)
+        resolution, failures = salvage(wanted, resolve)
     else:
         try:
-            resolution = resolve(specs)
+            resolution = resolve(wanted)
         except (SourceError, PlanError) as error:
-            raise refuse_all(specs, resolve, error) from error
+            raise refuse_all(wanted, resolve, error) from error
     return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution, failures=failures)
 
 

@@ -83,6 +83,7 @@ def preview(
             resolve_all,
             keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
+            select=options.select,
             cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
@@ -135,6 +136,7 @@ def apply(
             ),
             keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
+            select=options.select,
             cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)

@@ -9,10 +9,10 @@ from geobatch.plan.planner import (
     plan,
     wanted_bands,
 )
-from geobatch.plan.selection import choose, deletions, is_selected, is_under
+from geobatch.plan.selection import choose, deletions, is_selected, is_under, may_be_selected
 
 __all__ = [
     "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "is_selected", "is_under",
-    "moves",
-    "needed_records", "plan", "renamed_head", "renamed_record", "wanted_bands",
+    "may_be_selected", "moves", "needed_records", "plan", "renamed_head", "renamed_record",
+    "wanted_bands",
 ]  # fmt: skip
