@@ -55,6 +55,8 @@ class GeobatchError(Exception):
 
     code: Code = Code.INTERNAL
     hint: str | None
+    problems: tuple[Problem, ...] = ()
+    """What is wrong, place by place, where several things are."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -108,6 +110,13 @@ class SpecError(GeobatchError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+def joined(kind: type[GeobatchError], problems: tuple[Problem, ...]) -> GeobatchError:
+    """Return one error of a kind for several problems."""
+    error = kind("\n".join(str(problem) for problem in problems))
+    error.problems = problems
+    return error
 
 
 class SourceError(GeobatchError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.errors import Problem
+from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.asset import Resolution
 from geobatch.model.blocks import changed_blocks
 from geobatch.model.digest import Digest
@@ -21,7 +21,9 @@ from geobatch.plan import (
     complete,
     deletions,
     fingerprints_of,
+    is_selected,
     is_under,
+    may_be_selected,
     moves,
     needed_records,
     plan,
@@ -30,7 +32,7 @@ from geobatch.plan import (
     renamed_record,
     wanted_bands,
 )
-from geobatch.resolve.salvage import salvage
+from geobatch.resolve.salvage import refuse_all, salvage
 from geobatch.resolve.tables import table_reader
 from geobatch.spec import Seen, SpecSet, load, validate
 from geobatch.spec.digests import spec_digests
@@ -41,7 +43,7 @@ from geobatch.spec.lint import mixed_types, warning
 from geobatch.store.band_cache import damage_of, known_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.check import check, whole_record
-from geobatch.store.origins import located, place_of, real_place
+from geobatch.store.origins import keep_locations, located, place_of, real_place, unreachable
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION
 
@@ -60,6 +62,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     """Every declared asset that could be resolved."""
     remarks: tuple[Problem, ...] = ()
     """What the store gives rise to."""
+    failures: tuple[Failure, ...] = ()
+    """Declared assets that could not, where the others were to be planned all the same."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -90,15 +94,17 @@ def look(
     *,
     keep_going: bool,
     keep_project_prefix: bool = False,
+    select: Collection[str] = (),
     cache: SpecCache | None = None,
-) -> tuple[Preview, tuple[Failure, ...]]:
-    """Return what the specs declare, resolved and not planned yet, and what could not be resolved.
+) -> Preview:
+    """Return what the specs declare, resolved and not planned yet.
 
     Args:
         paths: Spec files, or folders of them.
         resolve: Resolves specs.
         keep_going: Whether assets whose sources fail are left out.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        select: Patterns of the assets to resolve; sources of others are not read.
         cache: What spec files came to in earlier runs.
 
     Raises:
@@ -109,11 +115,18 @@ def look(
     failures: tuple[Failure, ...] = ()
     read = load if keep_going else validate
     specs = read(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    wanted = specs
+    if select:
+        chosen = tuple(spec for spec in specs.specs if may_be_selected(spec.id, select))
+        wanted = SpecSet(specs=chosen)
     if keep_going:
-        resolution, failures = salvage(specs, resolve)
+        resolution, failures = salvage(wanted, resolve)
     else:
-        resolution = resolve(specs)
-    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution), failures
+        try:
+            resolution = resolve(wanted)
+        except (SourceError, PlanError) as error:
+            raise refuse_all(wanted, resolve, error) from error
+    return Preview(plan=_NO_PLAN, specs=specs, resolution=resolution, failures=failures)
 
 
 @without_collecting()
@@ -155,6 +168,8 @@ def plan_upon(
     seen = found.specs.seen
     places = [*(real_place(path) for path in paths), *seen.linked]
     base = renamed_head(base, moved)
+    if store is not None:
+        found = replace(found, resolution=_as_published(found, base, store, options, place=place))
     choice = choose(found.resolution, base=base, options=options, declared=declared)
     fingerprints = fingerprints_of(choice.resolution)
     deleted: tuple[AssetChange, ...] = ()
@@ -205,6 +220,7 @@ def plan_upon(
         choice,
         base=base,
         records=records,
+        declared=declared,
         blocks=blocks,
         deleted=deleted,
         moved=moved,
@@ -245,6 +261,48 @@ def _remarks(planned: Plan, lost: Mapping[Digest, str], specs: SpecSet) -> Itera
                 message = f"tiles of band `{band}` that were made before are damaged: {lost[name]}"
                 hint = "nothing is to be done: the band is computed from its sources again"
                 yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
+
+
+def _as_published(
+    found: Preview, base: Head, store: TileStore, options: Options, *, place: Path
+) -> Resolution:
+    """Return external images under their published locations, with a warning where none is there.
+
+    Only what would differ is looked up: where nothing does, no record is read.
+    """
+    resolution = found.resolution
+    external = replace(resolution, assets=tuple(a for a in resolution.assets if a.is_external))
+    differing = needed_records(fingerprints_of(external), base=base) if external.assets else ()
+    if not differing:
+        return resolution
+    whole = {entry.id: whole_record(store, entry) for entry in differing}
+    records = {name: record for name, record in whole.items() if record is not None}
+    warnings = []
+    for spec in found.specs.specs:
+        record = records.get(spec.id)
+        gone = () if record is None else unreachable(record, store=place)
+        if gone:
+            path, line, column = spec.where()
+            warnings.append(
+                Problem(
+                    path=path,
+                    line=line,
+                    column=column,
+                    rule="unreachable-location",
+                    message=f"`{spec.id}` is published with the location `{gone[0]}`, and no file "
+                    "is there as seen from this store: it cannot be read from here",
+                    hint=f"`--replace {spec.id}` records the location as seen from here",
+                )
+            )
+    kept = keep_locations(
+        resolution,
+        {
+            name: record
+            for name, record in records.items()
+            if not options.replace or not is_selected(name, options.replace)
+        },
+    )
+    return replace(kept, warnings=(*resolution.warnings, *warnings))
 
 
 def _elsewhere(

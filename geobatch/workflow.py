@@ -64,6 +64,7 @@ def preview(
     workers: int | None = None,
     rehash: bool = False,
     options: Options = _DEFAULTS,
+    keep_going: bool = False,
 ) -> Preview:
     """Return a plan with its inputs; nothing but the cache is written.
 
@@ -73,6 +74,7 @@ def preview(
         workers: Threads that look at sources; the number of processors by default.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover.
+        keep_going: Whether to plan the other assets where the sources of some fail.
 
     Raises:
         SpecError: The specs are wrong.
@@ -83,11 +85,12 @@ def preview(
     with SourceCache(Path(store)) as cache:
         count = workers or default_workers()
         resolve_all = partial(resolve, workers=count, cache=cache, rehash=rehash)
-        found, _ = look(
+        found = look(
             paths,
             resolve_all,
-            keep_going=False,
+            keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
+            select=options.select,
             cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
@@ -133,13 +136,14 @@ def apply(
     count = workers or default_workers()
     with SourceCache(Path(store)) as cache:
         # Planned before the store is made: what cannot be done leaves no store behind.
-        found, unresolved = look(
+        found = look(
             paths,
             partial(
                 resolve, workers=count, cache=cache, rehash=rehash, meanwhile=_load_what_executes
             ),
             keep_going=keep_going,
             keep_project_prefix=options.keeps_project_prefix,
+            select=options.select,
             cache=cache,
         )
         plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
@@ -189,7 +193,7 @@ def apply(
                 rows=done.rows,
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
-                failures=(*unresolved, *_failures(failures or {})),
+                failures=(*found.failures, *_failures(failures or {})),
                 warnings=done.warnings,
             )
 

@@ -48,7 +48,8 @@ def diff_lines(
         if asset.table is not None and asset.op is Op.UPDATE:
             yield from column_lines(asset.table)
         for value in values.get(asset.id, ()):
-            yield f"      values   {_value_text(value)}"
+            if value.changed or value.masked or value.unmasked or value.reweighted:
+                yield f"      values   {_value_text(value)}"
     if not diff.is_empty:
         yield ""
     counts = ", ".join(
@@ -144,7 +145,7 @@ def _value_text(value: ValueDiff) -> str:
     if value.changed:
         parts[-1] += (
             f" by {_number_text(value.smallest)} to {_number_text(value.largest)},"
-            f" {_number_text(value.mean)} in the mean"
+            f" mean {_number_text(value.mean)}"
         )
     for count, word in (
         (value.masked, "masked"), (value.unmasked, "unmasked"), (value.reweighted, "reweighted"),

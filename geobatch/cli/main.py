@@ -37,6 +37,10 @@ def main(argv: Sequence[str] | None = None) -> Never:
     _leave(code)
 
 
+_NEVER_SUGGESTED = frozenset({"--prune", "--replace", "--max-delete", "--overwrite", "--init"})
+"""Options that delete, compute again, or make something: nobody is led to them by a likeness."""
+_DRY = frozenset({"--dry-run", "--dryrun", "--check", "--what-if", "--whatif", "--preview", "-n"})
+"""What other tools call a run that changes nothing."""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -88,7 +92,7 @@ class _Interruption:
             with contextlib.suppress(OSError):
                 if os.isatty(2):
                     os.write(2, _SHOW_CURSOR)
-                os.write(2, b"\ninterrupted again: left at once, nothing is lost\n")
+                os.write(2, b"\ninterrupted again: exiting now, nothing is lost\n")
             os._exit(self.code)
         self._is_under_way = True
         raise KeyboardInterrupt
@@ -174,9 +178,25 @@ def _call(argv: list[str], settings: Settings) -> Exit:
 
 def _refuse_usage(error: click.UsageError, output: Output) -> Exit:
     command = error.ctx.command_path if error.ctx is not None else "geobatch"
+    if isinstance(error, click.NoSuchOption):
+        error = _without_harm(error)
     text = f"{error.format_message()}\nTry `{command} --help`."
     output.error_text(text, code="usage")
     return Exit.USAGE
+
+
+def _without_harm(error: click.NoSuchOption) -> click.NoSuchOption:
+    """Return an error that suggests no option which deletes or overwrites."""
+    name = error.option_name
+    message = (
+        f"No such option: {name}; `geobatch plan` shows what apply would do"
+        if name in _DRY
+        else None
+    )
+    harmless = [one for one in error.possibilities or () if one not in _NEVER_SUGGESTED]
+    return click.NoSuchOption(
+        name, message, possibilities=None if name in _DRY else harmless, ctx=error.ctx
+    )
 
 
 def _close_stdout() -> None:

@@ -34,13 +34,21 @@ select_option = click.option(
     help="Only these assets; also state:new and state:modified.",
 )
 replace_option = click.option(
-    "--replace", metavar="GLOB", multiple=True, help="Compute these anew though nothing changed."
+    "--replace", metavar="GLOB", multiple=True, help="Compute these again though nothing changed."
+)
+init_option = click.option(
+    "--init",
+    "is_new_store",
+    is_flag=True,
+    help="Accept that there is no store yet; apply makes it.",
 )
 prune_option = click.option(
-    "--prune", is_flag=True, help="Delete assets that these specs declare no more."
+    "--prune", is_flag=True, help="Delete assets that these specs no longer declare."
 )
 max_delete_option = click.option(
-    "--max-delete", metavar="N", help="How many may go: 3 or 25%.  [default: 20%]"
+    "--max-delete",
+    metavar="N",
+    help="Refuse to delete more than N assets: 3 or 25%.  [default: 20%]",
 )
 
 # What is listed, and of which commit.

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
-from geobatch.errors import GeobatchError, Problem, SpecError
+from geobatch.errors import GeobatchError, Problem
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
 """Control characters, and how they are shown: a name in a spec must not steer the terminal."""
 
+_PLAIN = "\x1b[0m"
+_MARK_COLOURS = {
+    "  + ": "\x1b[32m", "  ~ ": "\x1b[33m", "  - ": "\x1b[31m", "  > ": "\x1b[36m",
+    "  ! ": "\x1b[31m", "      risk": "\x1b[33m",
+}  # fmt: skip
+"""Colours of lines by how they start: created, changed, deleted, renamed, broken; risks."""
+_WORD_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "failed": "\x1b[31m"}
 _SHOWN = 20
 """How many warnings are printed."""
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Return whether to print colours: on terminals, unless the user wants none (no-color.org)."""
+    environment = os.environ
+    if environment.get("NO_COLOR"):
+        return False
+    return stream.isatty() and environment.get("TERM") != "dumb"
+
+
+def _colour_of(line: str) -> str | None:
+    return next((colour for mark, colour in _MARK_COLOURS.items() if line.startswith(mark)), None)
 
 
 class Output:
@@ -28,9 +48,14 @@ class Output:
         """Whether to leave out progress and notes."""
 
     def line(self, text: str = "") -> None:
-        """Print a line of data; left out under `--json`, where `record` says the same."""
+        """Print a line of data; left out under `--json`, where `record` says the same.
+
+        On a terminal, what is marked as created, changed or deleted has the colour of its mark.
+        """
         if not self.is_json:
-            sys.stdout.write(f"{text.translate(_CONTROLS)}\n")
+            shown = text.translate(_CONTROLS)
+            colour = _colour_of(shown) if is_coloured(sys.stdout) else None
+            sys.stdout.write(f"{colour}{shown}{_PLAIN}\n" if colour else f"{shown}\n")
 
     def record(self, kind: str, /, **fields: Any) -> None:
         """Print a JSON line; left out without `--json`."""
@@ -40,10 +65,14 @@ class Output:
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
+    def flush(self) -> None:
+        """Have what was printed appear before anything that takes time."""
+        sys.stdout.flush()
+
     def note(self, text: str) -> None:
         """Print a remark to stderr, unless quiet."""
         if not self.is_quiet:
-            sys.stderr.write(f"{text.translate(_CONTROLS)}\n")
+            self._complain(text)
 
     def warn(self, warnings: Sequence[Problem]) -> None:
         """Print warnings to stderr, the first of many; as JSON, all of them."""
@@ -62,11 +91,11 @@ class Output:
             fields: dict[str, Any] = {"code": error.code.value, "message": error.message}
             if error.hint:
                 fields["hint"] = error.hint
-            if isinstance(error, SpecError):
+            if error.problems:
                 fields["problems"] = [_problem_json(problem) for problem in error.problems]
             self.record("error", **fields)
             return
-        if isinstance(error, SpecError):
+        if error.problems:
             count = len(error.problems)
             tail = f"{count} problem{'s' if count != 1 else ''}"
             self._complain(f"{error.message}\n{tail}")
@@ -87,8 +116,14 @@ class Output:
 
     @staticmethod
     def _complain(text: str) -> None:
+        # In the order in which both were printed, also where both go to one file.
         sys.stdout.flush()
-        sys.stderr.write(f"{text.translate(_CONTROLS)}\n")
+        shown = text.translate(_CONTROLS)
+        if is_coloured(sys.stderr):
+            word, colon, rest = shown.partition(":")
+            if word in _WORD_COLOURS:
+                shown = f"{_WORD_COLOURS[word]}{word}{colon}{_PLAIN}{rest}"
+        sys.stderr.write(f"{shown}\n")
 
 
 def _problem_json(problem: Problem) -> dict[str, Any]:

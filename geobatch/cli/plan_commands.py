@@ -8,6 +8,7 @@ import click
 
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
+    init_option,
     keep_project_prefix_option,
     max_delete_option,
     paths_argument,
@@ -24,13 +25,19 @@ from geobatch.cli.settings import EPILOG, Settings
 @click.option(
     "-o", "--output", "file", metavar="FILE", type=Path, help="Save the plan, for `apply FILE`."
 )
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 if there are changes.")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit 2 if there are changes, 5 if apply would refuse them.",
+)
+@click.option("--keep-going", is_flag=True, help="If some assets fail, plan the others; exit 3.")
 @rehash_option
 @select_option
 @replace_option
 @prune_option
 @max_delete_option
 @keep_project_prefix_option
+@init_option
 @click.pass_obj
 def plan(
     settings: Settings,
@@ -44,8 +51,10 @@ def plan(
     prune: bool,
     max_delete: str | None,
     keep_project_prefix: bool,
+    is_new_store: bool,
+    keep_going: bool,
 ) -> Exit:
-    """Say what apply would do, and do nothing."""
+    """Show what apply would do; change nothing."""
     from geobatch.cli.planning import Asked, options_of, run_plan  # noqa: PLC0415
 
     options = options_of(
@@ -55,7 +64,7 @@ def plan(
         max_delete=max_delete,
         keep_project_prefix=keep_project_prefix,
     )
-    asked = Asked(options=options, rehash=rehash)
+    asked = Asked(options=options, rehash=rehash, keep_going=keep_going, is_new_store=is_new_store)
     return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
 
 
@@ -74,8 +83,13 @@ def plan(
 @prune_option
 @max_delete_option
 @keep_project_prefix_option
-@click.option("--expect-plan", metavar="ID", help="Do nothing but this plan; 8 digits suffice.")
-@click.option("--keep-going", is_flag=True, help="Publish the rest where the sources of some fail.")
+@init_option
+@click.option(
+    "--expect-plan",
+    metavar="ID",
+    help="Apply only if the plan id matches (the first 8 digits are enough).",
+)
+@click.option("--keep-going", is_flag=True, help="If some assets fail, publish the others.")
 @click.pass_obj
 def apply(
     settings: Settings,
@@ -87,6 +101,7 @@ def apply(
     prune: bool,
     max_delete: str | None,
     keep_project_prefix: bool,
+    is_new_store: bool,
     expect_plan: str | None,
     keep_going: bool,
 ) -> Exit:
@@ -100,5 +115,11 @@ def apply(
         max_delete=max_delete,
         keep_project_prefix=keep_project_prefix,
     )
-    asked = Asked(options=options, rehash=rehash, expected=expect_plan, keep_going=keep_going)
+    asked = Asked(
+        options=options,
+        rehash=rehash,
+        expected=expect_plan,
+        keep_going=keep_going,
+        is_new_store=is_new_store,
+    )
     return run_apply(settings, paths, asked)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from geobatch.cli.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.plan import Because, Op, Reason, Risk
 
@@ -40,19 +41,21 @@ _WORDS: dict[str, str] = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
-    Reason.REPLACE_REQUESTED: "is computed anew, as asked for",
-    Reason.NOT_DECLARED: "is not declared",
+    Reason.REPLACE_REQUESTED: "is computed again, as asked for",
+    Reason.NOT_DECLARED: "is no longer declared",
 }
 _RISKS: dict[str, str] = {
+    Risk.ASSET_DELETED: "is deleted: readers no longer find it",
+    Risk.ASSET_RENAMED: "is the former id: readers find nothing there any more",
     Risk.PROTECTION_LIFTED: "is lifted: the asset can be deleted from the next apply on",
+    Risk.BAND_REMOVED: "is removed: readers no longer find the band",
+    Risk.DTYPE_CHANGED: "gets another data type",
+    Risk.GRID_CHANGED: "changes: pixels lie elsewhere than before",
+    Risk.TILING_CHANGED: "changes: readers find other chunks than before",
+    Risk.ALL_RECOMPUTED: "every tile is computed again",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }
-"""What is said of the risks that reasons do not tell of already."""
 REASONS_SHOWN = 8
-SHOWN = 20
-"""Changes of one kind that are shown each, where there are very many."""
-MANY = 100
-"""Changes of one kind from which most of them are only counted."""
 
 
 def plan_lines(
@@ -67,7 +70,7 @@ def plan_lines(
     """
     summary = document["summary"]
     looked = document["looked_at"]
-    known = [(looked["by_stat"], "by stat"), (looked["hashed"], "hashed")]
+    known = [(looked["by_stat"], "unchanged on disk"), (looked["hashed"], "hashed")]
     ways = ", ".join(f"{number:,} {way}" for number, way in known if number)
     sources = count_text(looked["by_stat"] + looked["hashed"], "source")
     counted = [name for name in _COUNTED if summary.get(name) or name not in _IF_ANY]
@@ -81,55 +84,68 @@ def plan_lines(
     yield from change_lines(document["asset_changes"], is_whole=is_whole)
     if document["asset_changes"]:
         yield ""
-    counts = [f"{summary[name]} {name}" for name in counted]
+    counts = [f"{summary[name]:,} {name}" for name in counted]
     skipped = summary["not_selected"]
-    left = f"  {skipped} not selected." if skipped else ""
-    yield f"Plan: {', '.join(counts)}.  {summary['unchanged']} unchanged.{left}"
+    left = f"  {skipped:,} not selected." if skipped else ""
+    yield f"Plan: {', '.join(counts)}.  {summary['unchanged']:,} unchanged.{left}"
+    yield from _total_lines(document)
+    yield from undeclared_lines(document)
     for refusal in document["refusals"]:
         yield f"apply would refuse: {refusal}"
+
+
+def _total_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what all changes do together, and where, of several."""
+    changes, totals = document["asset_changes"], document.get("totals")
+    if totals is None or not changes:  # a version before 1.1 saved it
+        return
+    tiles, size = totals["tiles"], totals["bytes"]
+    if not any((*tiles.values(), *size.values())):
+        return
+    removed = f", {count_text(tiles['remove'], 'tile')} removed" if tiles["remove"] else ""
+    yield (
+        f"Total: {tiles['compute']:,} of {count_text(tiles['total'], 'tile')}{removed}; "
+        f"read {byte_text(size['read'])}, write <= {byte_text(size['write_max'])}."
+    )
+    folders = document["collections"]
+    if len(changes) < ALIKE or len(folders) < 2:
+        return
+    rows = [
+        (
+            f"  {folder['id'] or '(no folder)'}",
+            ", ".join(f"{folder[name]:,} {name}" for name in _COUNTED if folder.get(name)),
+        )
+        for folder in folders[:NAMES_SHOWN]
+    ]
+    yield from columns(rows)
+    if len(folders) > NAMES_SHOWN:
+        yield f"  and {len(folders) - NAMES_SHOWN:,} more folders; `--json` lists all"
+
+
+def undeclared_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which published assets have no spec among those given, if any."""
+    ids = document.get("undeclared", ())
+    if ids:
+        verb = "has" if len(ids) == 1 else "have"
+        more = f" and {len(ids) - REASONS_SHOWN:,} more" if len(ids) > REASONS_SHOWN else ""
+        yield (
+            f"{count_text(len(ids), 'published asset')} {verb} no spec here and "
+            f"{'stays' if len(ids) == 1 else 'stay'}: {', '.join(ids[:REASONS_SHOWN])}{more}"
+        )
 
 
 def change_lines(changes: Sequence[Mapping[str, Any]], *, is_whole: bool = False) -> Iterator[str]:
     """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it.
 
-    Of very many that are alike, most are only counted, unless the whole is asked for: new assets,
-    and updates for reasons of one kind. What deletes, is refused or bears a risk is always shown.
+    Ten or more that are alike are one entry with the values that differ, unless the whole is asked
+    for. What deletes, renames or is refused is always shown by itself.
     """
-    kinds: dict[Any, list[Mapping[str, Any]]] = {}
-    for change in () if is_whole else changes:
-        is_plain = not change["risks"] and not change.get("table")
-        if is_plain and change["actions"] in (["create"], ["update"]):
-            kinds.setdefault(_kind(change), []).append(change)
-    many = [alike for alike in kinds.values() if len(alike) >= MANY]
-    folded = {change["id"] for alike in many for change in alike[SHOWN:]}
-    shown = [change for change in changes if change["id"] not in folded]
+    groups = [[change] for change in changes] if is_whole else grouped(changes)
+    shown = [group[0] if len(group) == 1 else joined(group) for group in groups]
     rows = [(f"  {_name_text(change)}", *_extent(change)) for change in shown]
     for change, line in zip(shown, columns(rows, right={1}), strict=True):
         yield line
         yield from _detail_lines(change)
-    for alike in many:
-        yield from _folded_lines(alike[SHOWN:])
-
-
-def _kind(change: Mapping[str, Any]) -> Any:
-    """Return what changes have in common that a reviewer may look at as one."""
-    return (change["actions"][0], tuple(sorted({one["code"] for one in change["reasons"]})))
-
-
-def _folded_lines(alike: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    action, codes = _kind(alike[0])
-    tiles = [change["tiles"] for change in alike]
-    total = count_text(sum(one["total"] for one in tiles), "tile")
-    yield (
-        f"  {_SIGNS[action]} {len(alike):,} more, {alike[0]['id']} to {alike[-1]['id']}  "
-        f"{sum(one['compute'] for one in tiles):,} of {total}  {action}"
-    )
-    if action == "update":
-        words = ", ".join(code.lower().replace("_", " ") for code in codes)
-        yield f"      reason   {words}"
-    read, write = (sum(change["bytes"][name] for change in alike) for name in ("read", "write_max"))
-    yield f"      io       read {byte_text(read)}, write <= {byte_text(write)}"
-    yield "      each     with `-v`, with `--json`, and in a saved plan"
 
 
 def _name_text(change: Mapping[str, Any]) -> str:
@@ -179,14 +195,19 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         if len(reasons) > REASONS_SHOWN:
             yield f"      reason   and {len(reasons) - REASONS_SHOWN} more"
     for risk in change["risks"]:
-        if risk["code"] in _RISKS:
-            yield f"      risk     {risk['path']} {_RISKS[risk['code']]}"
+        path = "" if risk["path"] == change["id"] else f"{risk['path']} "
+        # A plan that a newer minor version saved may give risks that have no word here.
+        yield f"      risk     {path}{_RISKS.get(risk['code'], risk['code'])}"
+    if reused := change.get("reused_bands"):
+        yield f"      reused   {', '.join(reused)}: the tiles are in the store already"
     if tiles["compute"]:
         yield f"      levels   {_level_text(tiles['by_level'])}"
         yield (
             f"      io       read {byte_text(change['bytes']['read'])}, "
             f"write <= {byte_text(change['bytes']['write_max'])}"
         )
+    if ids := change.get("ids"):
+        yield f"      assets   {names_text(ids)}"
 
 
 def _reason_text(reason: Mapping[str, str]) -> str:

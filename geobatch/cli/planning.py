@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ from geobatch.cli.plan_file import (
     plan_document,
     write_plan,
 )
-from geobatch.cli.plan_view import change_lines, plan_lines
-from geobatch.cli.settings import Settings
-from geobatch.errors import Problem
-from geobatch.model.plan import Op, Options
+from geobatch.cli.plan_view import plan_lines, undeclared_lines
+from geobatch.cli.settings import DEFAULT_STORE, Settings
+from geobatch.errors import NoStoreError, Problem
+from geobatch.model.plan import Failure, Op, Options
 from geobatch.model.plan_json import change_json, plan_json
 
 _LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
@@ -42,6 +43,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Id, or its first digits, that the plan must have."""
     keep_going: bool = False
     """Whether to publish what can be made."""
+    is_new_store: bool = False
+    """Whether there may be no store yet, wherever it is."""
 
 
 def options_of(
@@ -81,12 +84,14 @@ def run_plan(
     if file is not None and (not file.name or (file.exists() and not file.is_file())):
         raise click.BadParameter(f"`-o {file}` is no regular file; name the file of the plan")
     _refuse_plans(paths, "plan")
+    check_store(settings, paths, is_new=asked.is_new_store)
     preview = workflow.preview(
         paths,
         store=settings.store,
         workers=settings.workers,
         rehash=asked.rehash,
         options=asked.options,
+        keep_going=asked.keep_going,
     )
     made = preview.plan
     output = settings.output
@@ -103,6 +108,11 @@ def run_plan(
     if file is not None:
         output.note(f"saved {file}; `geobatch apply {file}` carries it out, exactly or not at all")
     output.record("plan", **document)
+    print_failures(output, preview.failures)
+    if made.refusals:
+        return Exit.REFUSED
+    if preview.failures:
+        return Exit.PARTIAL
     return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
 
 
@@ -123,17 +133,22 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     options = asked.options
     if saved is None:
         _refuse_plans(paths, "apply")
+        check_store(settings, paths, is_new=asked.is_new_store)
         if asked.expected and asked.keep_going:
             raise click.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
         agree = expectation(asked.expected) if asked.expected else lambda _: None
-        approve = _warning_first(settings.output, agree)
+        approve = _showing_first(settings, agree)
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise click.BadParameter(
                 f"`{saved.file}` is a plan, which is carried out as it is or not at all: "
                 "no option but `--rehash` goes with it"
             )
-        paths, options, approve = saved.paths, saved.options, approval(saved)
+        # A plan for a store that was to be made has said so when it was made.
+        is_new = asked.is_new_store or saved.document["store_id"] is None
+        check_store(settings, saved.paths, is_new=is_new)
+        paths, options = saved.paths, saved.options
+        approve = _showing_first(settings, approval(saved))
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
         summary = workflow.apply(
@@ -148,34 +163,75 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         )
     output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}
-    changes = [
-        change_json(change, locate=locate if output.is_json else None)
-        for change in summary.plan.changes
-        if change.op is not Op.KEEP and change.id not in failed
-    ]
-    for change in changes:
-        output.record("asset", **change)
-    for line in change_lines(changes, is_whole=settings.is_verbose):
-        output.line(line)
-    for failure in summary.failures:
-        output.record("failure", id=failure.id, code=failure.code, message=failure.message)
-        output.note(f"failed: {failure.id}: {failure.message}")
+    for change in summary.plan.changes:
+        if output.is_json and change.op is not Op.KEEP and change.id not in failed:
+            output.record("asset", **change_json(change, locate=locate))
+    print_failures(output, summary.failures)
     for line in summary_lines(summary):
         output.line(line)
     output.record("summary", **summary_json(summary))
     return Exit.PARTIAL if failed else Exit.OK
 
 
-def _warning_first(output: Output, agree: workflow.Approve) -> workflow.Approve:
-    """Return an approval that prints the warnings of a plan before it is carried out, once."""
-    told: set[Problem] = set()
+def _showing_first(settings: Settings, agree: workflow.Approve) -> workflow.Approve:
+    """Return an approval that prints a plan and its warnings before it is carried out, once.
+
+    A store that another process makes meanwhile has the plan made again: then both are printed if
+    they differ.
+    """
+    output = settings.output
+    warned: set[Problem] = set()
+    shown: set[str] = set()
 
     def approve(preview: workflow.Preview) -> None:
-        output.warn([one for one in preview.warnings if one not in told])
-        told.update(preview.warnings)
+        output.warn([one for one in preview.warnings if one not in warned])
+        warned.update(preview.warnings)
         agree(preview)
+        made = preview.plan
+        if made.plan_id in shown:
+            return
+        shown.add(made.plan_id)
+        document = plan_json(made)
+        output.record("plan", **document)
+        lines = undeclared_lines(document)
+        if not made.is_empty:
+            lines = plan_lines(document, is_whole=settings.is_verbose)
+        for line in lines:
+            output.line(line)
+        output.flush()
 
     return approve
+
+
+def print_failures(output: Output, failures: Sequence[Failure]) -> None:
+    """Print the assets that could not be made while others were."""
+    for failure in failures:
+        output.record("failure", id=failure.id, code=failure.code, message=failure.message)
+        output.note(f"failed: {failure.id}: {failure.message}")
+
+
+def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> None:
+    """Check that there is a store, unless it is the default one beside the specs, `store/`.
+
+    A mistyped name must not look like an empty store in which everything is to be created.
+
+    Raises:
+        NoStoreError: There is none, and none may be made.
+    """
+    if is_new or workflow.is_store(settings.store):
+        return
+    place = _absolute(settings.store)
+    is_beside = all(_absolute(path).is_relative_to(place.parent) for path in paths)
+    if place.name != DEFAULT_STORE or not is_beside:
+        raise NoStoreError(
+            f"there is no store at `{settings.store}`",
+            hint=f"`geobatch init --store {settings.store}` makes one there, and so does `apply` "
+            f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is made unasked",
+        )
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - links are left as they are
 
 
 def _refuse_plans(paths: Sequence[Path], command: str) -> None:

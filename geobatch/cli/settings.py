@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from geobatch.cli.output import Output
 
+DEFAULT_STORE = "store"
+"""Folder of the store in the current folder, where no other is named."""
 EPILOG = (
     "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
     "lines, -j N for the number of workers, -q and -v."
@@ -24,7 +26,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The global options."""
 
     store: Path
-    """`--store`, or `GEOBATCH_STORE`."""
+    """`--store`, or `GEOBATCH_STORE`, or the default."""
     workers: int | None
     """`-j`; None for one per processor."""
     is_verbose: bool
@@ -41,7 +43,7 @@ def take_settings(
     Raises:
         UsageProblem: An option lacks its value, or the value is wrong.
     """
-    store = environment.get("GEOBATCH_STORE") or "store"
+    store = environment.get("GEOBATCH_STORE") or ""
     workers: int | None = None
     flags = {"--json": False, "--quiet": False, "--verbose": False}
     short = {"-q": "--quiet", "-v": "--verbose"}
@@ -65,7 +67,10 @@ def take_settings(
             rest.append(token)
     output = Output(is_json=flags["--json"], is_quiet=flags["--quiet"])
     settings = Settings(
-        store=Path(store), workers=workers, is_verbose=flags["--verbose"], output=output
+        store=Path(store or DEFAULT_STORE),
+        workers=workers,
+        is_verbose=flags["--verbose"],
+        output=output,
     )
     return settings, tuple(rest)
 

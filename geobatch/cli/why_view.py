@@ -8,12 +8,13 @@ from typing import Any
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
-from geobatch.explain.answer import BandWhy, NextApply, Verdict, Why
+from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder, TilePlace, Window
 from geobatch.model.asset import Asset, Band, MaskSource
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
 from geobatch.model.plan import Because
+from geobatch.model.record import Head
 
 _SOURCES_SHOWN = 8
 
@@ -39,11 +40,13 @@ def _parts(
 ) -> Iterator[tuple[str, Sequence[str]]]:
     band = one.band
     yield "pixels", [_content_text(one, place)]
-    head = one.last.head
-    commit = head.commit
-    when = "" if commit is None else f", {commit.time}, {commit.message}"
-    yield "since", [f"commit {head.number} ({(head.digest or '')[:12]}){when}"]
+    yield "since", [_commit_text(one.last.head)]
     yield "because", _reason_lines(one.last.because)
+    if one.edited is not None:
+        yield (
+            "values",
+            [f"as in {_commit_text(one.edited.head)}", *_reason_lines(one.edited.because)],
+        )
     bounds = ", ".join(f"{edge:.12g}" for edge in _bounds(asset, band, one.window))
     yield "covers", [f"level 0 {_window_text(one.window)}; bounds {bounds}"]
     if one.children:
@@ -61,6 +64,12 @@ def _parts(
     yield "from", sources
     if one.next is not None:
         yield "next", _next_lines(one.next, place)
+
+
+def _commit_text(head: Head) -> str:
+    commit = head.commit
+    when = "" if commit is None else f", {commit.time}, {commit.message}"
+    return f"commit {head.number} ({(head.digest or '')[:12]}){when}"
 
 
 def _content_text(one: BandWhy, place: TilePlace | None) -> str:
@@ -117,7 +126,9 @@ def _window_text(window: Window) -> str:
 
 
 def _source_text(source: SourceUnder) -> str:
-    band = f"masks of band {source.index}" if source.is_mask else f"band {source.index}"
+    # As gdalinfo counts, from one.
+    number = source.index + 1
+    band = f"masks of band {number}" if source.is_mask else f"band {number}"
     text = f"{source.uri} ({source.digest[:12]})  {band}, {_window_text(source.window)}"
     if source.blocks is not None and source.block is not None:
         blocks = source.blocks
@@ -174,11 +185,8 @@ def _band_json(asset: Asset, place: TilePlace | None, one: BandWhy) -> dict[str,
         "band": band.id,
         "content": {"values": one.values, "masks": one.masks},
         "bytes": one.size,
-        "since": {
-            "commit": one.last.head.digest,
-            "number": one.last.head.number,
-            "reasons": [because_json(because) for because in one.last.because],
-        },
+        "since": _change_json(one.last),
+        "edited": None if one.edited is None else _change_json(one.edited),
         "window": _window_json(one.window),
         "bounds": list(_bounds(asset, band, one.window)),
         "built_from": [_place_json(child) for child in one.children],
@@ -205,6 +213,14 @@ def _band_json(asset: Asset, place: TilePlace | None, one: BandWhy) -> dict[str,
             "can_stop": one.next.can_stop,
         }
     return fields
+
+
+def _change_json(last: LastChange) -> dict[str, Any]:
+    return {
+        "commit": last.head.digest,
+        "number": last.head.number,
+        "reasons": [because_json(because) for because in last.because],
+    }
 
 
 def _place_json(place: TilePlace) -> dict[str, int]:

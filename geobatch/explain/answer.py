@@ -76,6 +76,8 @@ class BandWhy(Struct, frozen=True, kw_only=True):
     """Sources under the window."""
     last: LastChange
     """When it last changed."""
+    edited: LastChange | None = None
+    """When the pixels changed before, where the last change has only cut them into other tiles."""
     next: NextApply | None = None
     """What the next apply does; None where no specs were given."""
 

@@ -62,14 +62,14 @@ def find_declared(
                 errors[some.specs[0].id] = error
             raise
 
-    found, failures = look(
+    found = look(
         paths,
         resolve_some,
         keep_going=True,
         keep_project_prefix=keep_project_prefix,
         cache=cache,
     )
-    troubles = {failure.id: errors[failure.id] for failure in failures}
+    troubles = {failure.id: errors[failure.id] for failure in found.failures}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     return Declared(
         paths=tuple(paths),

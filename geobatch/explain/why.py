@@ -93,6 +93,8 @@ def why(
         bands = _chosen(asset, place, band)
         ids = [one.id for one in bands]
         changes = _last_changes(store, asset_id, place, ids, cache.get_table)
+        cut_again = {name for name, last in changes.items() if _is_retiling(last)}
+        edits = _last_edits(store, asset_id, cut_again, cache.get_table)
         found = []
         for one in bands:
             window = footprint(asset, one, place)
@@ -107,6 +109,7 @@ def why(
                     children=() if place is None else children(asset, one, place),
                     sources=tuple(sources_under(asset, one, window, tables=cache.get_table)),
                     last=changes[one.id],
+                    edited=edits.get(one.id),
                     next=None if upcoming is None else upcoming.of(record, one, place),
                 )
             )
@@ -187,6 +190,47 @@ def _last_changes(
     if newer is not None:
         found |= {band_id: _change(newer, None, band_id, place, tables) for band_id in pending}
     return found
+
+
+def _is_retiling(last: LastChange) -> bool:
+    return {because.reason for because in last.because} == {Reason.TILING_CHANGED}
+
+
+def _last_edits(
+    store: TileStore, asset_id: str, bands: Iterable[str], tables: Tables
+) -> dict[str, LastChange]:
+    """Walk the log back to where each band last changed in more than the size of its tiles."""
+    pending = set(bands)
+    found: dict[str, LastChange] = {}
+    newer: tuple[Head, AssetRecord] | None = None
+    for head in store.log() if pending else ():
+        entry = head.tree.entry(asset_id)
+        record = None if entry is None else store.record(entry)
+        if newer is not None:
+            for band_id in tuple(pending):
+                about = _edits(newer[1].asset, record, band_id, tables)
+                if about:
+                    pending.remove(band_id)
+                    found[band_id] = LastChange(head=newer[0], because=about)
+        if record is None or not pending:
+            break
+        newer = (head, record)
+        asset_id = head.name_before(asset_id)
+    if newer is not None:
+        first = because_of(newer[1].asset, None)
+        found |= {band_id: LastChange(head=newer[0], because=first) for band_id in pending}
+    return found
+
+
+def _edits(
+    asset: Asset, before: AssetRecord | None, band_id: str, tables: Tables
+) -> tuple[Because, ...]:
+    """Return why the pixels of a band differ between two states, however they are cut."""
+    if before is None:
+        return because_of(asset, None)
+    reasons = reasons_between(before.asset, asset, tables=tables)
+    about = _about(reasons, asset, before.asset, band_id, None)
+    return tuple(one for one in about if one.reason is not Reason.TILING_CHANGED)
 
 
 def _identity(

@@ -214,6 +214,8 @@ class Plan(Compared, frozen=True, kw_only=True):
     """Why an apply would refuse the plan; empty where it would not."""
     not_selected: int = 0
     """Declared assets that are left alone."""
+    undeclared: tuple[str, ...] = ()
+    """Published assets that no given spec declares and that stay, sorted."""
     sources_hashed: int = 0
     """How many sources were read to be identified."""
     sources_by_stat: int = 0
@@ -253,3 +255,5 @@ class Failure(Struct, frozen=True, kw_only=True):
     """Code of the error."""
     message: str
     """What the error says."""
+    hint: str | None = None
+    """What to do about it."""

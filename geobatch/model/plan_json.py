@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.inputs import AssetInput, Inputs, SourceInput
 from geobatch.model.plan import AssetChange, BandWork, Op, Options, Plan, Reason, Start
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """Minor versions add members; a reader refuses a major version that it does not know."""
 VERBS = {
     Op.CREATE: "create", Op.UPDATE: "update", Op.RENAME: "rename", Op.DELETE: "delete",
@@ -44,7 +45,35 @@ def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
             "unchanged": plan.count(Op.KEEP),
             "not_selected": plan.not_selected,
         },
+        "totals": _totals(listed),
+        "collections": _collections(listed),
+        "undeclared": list(plan.undeclared),
     }
+
+
+def _totals(changes: Sequence[AssetChange]) -> dict[str, Json]:
+    """Return what all changes do together; what is blocked is not done."""
+    done = [change for change in changes if not change.blocked]
+    return {
+        "tiles": {
+            "compute": sum(change.tiles.compute for change in done),
+            "total": sum(change.tiles.total for change in done),
+            "remove": sum(change.tiles.remove for change in done),
+        },
+        "bytes": {
+            "read": sum(change.bytes_read for change in done),
+            "write_max": sum(change.bytes_write_max for change in done),
+        },
+    }
+
+
+def _collections(changes: Sequence[AssetChange]) -> list[Json]:
+    """Return how many assets each op concerns in each folder of asset ids, sorted by folder."""
+    counts: dict[str, Counter[str]] = {}
+    for change in changes:
+        name = "blocked" if change.blocked else VERBS[change.op]
+        counts.setdefault(change.id.rpartition("/")[0], Counter())[name] += 1
+    return [{"id": folder, **counted} for folder, counted in sorted(counts.items())]
 
 
 def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[str, Json]:
@@ -77,6 +106,9 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
         document["table"] = {"is_read": change.table.is_read, "rows": change.table.rows}
     if is_kept:
         document["is_level_0_kept"] = True
+    # The bands of a published state are kept; those of an earlier one, or of another asset, reused.
+    if reused := [band for band, (asset_id, _) in change.carried if not asset_id]:
+        document["reused_bands"] = reused
     if change.blocked:
         document["blocked"] = change.blocked
     return document

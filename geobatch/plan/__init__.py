@@ -10,9 +10,10 @@ from geobatch.plan.planner import (
     plan,
     wanted_bands,
 )
-from geobatch.plan.selection import choose, deletions, is_under
+from geobatch.plan.selection import choose, deletions, is_selected, is_under, may_be_selected
 
 __all__ = [
-    "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "is_under", "moves",
-    "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record", "wanted_bands",
+    "block_pairs", "choose", "complete", "deletions", "fingerprints_of", "is_selected", "is_under",
+    "may_be_selected", "moves", "needed_records", "plan", "refuse_alike", "renamed_head",
+    "renamed_record", "wanted_bands",
 ]  # fmt: skip

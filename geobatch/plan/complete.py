@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ def complete(
     *,
     base: Head,
     records: Mapping[str, AssetRecord],
+    declared: Collection[str],
     deleted: Sequence[AssetChange] = (),
     moved: Mapping[str, str] = MappingProxyType({}),
     foreign: Mapping[str, str] = MappingProxyType({}),
@@ -39,6 +40,7 @@ def complete(
         choice: What the plan covers.
         base: The published state; it and the choice's, as `renamed_head` gives it.
         records: Published records, at least of every asset that is updated or deleted.
+        declared: Ids of all declared assets, those that could not be resolved among them.
         deleted: Deletions.
         moved: Former id of each asset that is published under it.
         foreign: Spec files that were not given and may declare a former id still, by that id.
@@ -67,7 +69,15 @@ def complete(
         changes=tuple(sorted(changes, key=lambda change: change.id)),
         refusals=(*refusals(changes, base=base, max_delete=max_delete), *unseen),
         not_selected=choice.not_selected,
+        undeclared=_undeclared(base, declared, deleted),
     )
+
+
+def _undeclared(
+    base: Head, declared: Collection[str], deleted: Sequence[AssetChange]
+) -> tuple[str, ...]:
+    known = {*declared, *(change.id for change in deleted)}
+    return tuple(entry.id for entry in base.tree.entries if entry.id not in known)
 
 
 def _complete(

@@ -80,7 +80,7 @@ def choose(
             if asset.id in replaced
             for band in asset.bands
         ),
-        not_selected=len(resolution.assets) - len(assets),
+        not_selected=sum(1 for name in declared if not is_selected(name, options.select, states)),
     )
 
 
@@ -95,6 +95,14 @@ def is_selected(
             states.get(asset_id) == part if part in STATES else fnmatchcase(asset_id, part)
             for part in pattern.split(",")
         )
+        for pattern in patterns
+    )
+
+
+def may_be_selected(asset_id: str, patterns: Collection[str]) -> bool:
+    """Return whether an asset can be selected, as far as its id tells; its state is not known."""
+    return not patterns or any(
+        all(part in STATES or fnmatchcase(asset_id, part) for part in pattern.split(","))
         for pattern in patterns
     )
 

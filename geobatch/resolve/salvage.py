@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from geobatch.errors import GeobatchError, PlanError, SourceError, SpecError
+from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, SpecError, joined
 from geobatch.model.asset import Resolution
 from geobatch.model.plan import Failure
-from geobatch.spec import SpecSet
+from geobatch.spec import ImageSpec, SpecSet
 
 
 def salvage(
@@ -33,9 +33,7 @@ def salvage(
         if not is_of_sources(error):
             raise
         if len(specs.specs) == 1:
-            (spec,) = specs.specs
-            failure = Failure(id=spec.id, code=error.code.value, message=error.message)
-            return Resolution(assets=()), (failure,)
+            return Resolution(assets=()), (_failure(specs.specs[0], error),)
     half = len(specs.specs) // 2
     first, first_failures = salvage(SpecSet(specs=specs.specs[:half]), resolve)
     second, second_failures = salvage(SpecSet(specs=specs.specs[half:]), resolve)
@@ -47,6 +45,56 @@ def salvage(
         sources_by_stat=first.sources_by_stat + second.sources_by_stat,
     )
     return joined, (*first_failures, *second_failures)
+
+
+def refuse_all(
+    specs: SpecSet, resolve: Callable[[SpecSet], Resolution], error: GeobatchError
+) -> GeobatchError:
+    """Return the error that names every asset that cannot be resolved, where one has been found.
+
+    Args:
+        specs: Loaded specs.
+        resolve: Resolves some of them, or raises.
+        error: What it has raised for all of them.
+    """
+    if not is_of_sources(error) or isinstance(error, SpecError):
+        return error
+    _, failures = salvage(specs, resolve)
+    by_id = {spec.id: spec for spec in specs.specs}
+    problems = tuple(_problem(by_id[failure.id], failure) for failure in failures)
+    if not problems:
+        return error
+    is_source = any(failure.code == SourceError.code.value for failure in failures)
+    return joined(SourceError if is_source else PlanError, problems)
+
+
+def _failure(spec: ImageSpec, error: GeobatchError) -> Failure:
+    """Return what is wrong with one asset; where it is declared is said by itself."""
+    path, line, _ = spec.where()
+    message = error.message.removeprefix(f"{path}:{line}: `{spec.id}`: ")
+    return Failure(id=spec.id, code=error.code.value, message=message, hint=error.hint)
+
+
+def _problem(spec: ImageSpec, failure: Failure) -> Problem:
+    path, line, column = _where(spec, failure.message)
+    return Problem(
+        path=path,
+        line=line,
+        column=column,
+        rule=failure.code,
+        message=f"`{spec.id}`: {failure.message}",
+        hint=failure.hint,
+    )
+
+
+def _where(spec: ImageSpec, message: str) -> tuple[str, int, int]:
+    """Return the place of the uri that a message is about; of the asset if it names none."""
+    for number, tileset in enumerate(spec.tilesets):
+        for position, source in enumerate(tileset.sources):
+            for index, uri in enumerate(source.uris):
+                if f"`{uri}" in message:
+                    return spec.where("tilesets", number, "sources", position, "uris", index)
+    return spec.where()
 
 
 def is_of_sources(error: GeobatchError) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from geobatch.model.asset import Asset, Resolution, Source
+from geobatch.model.record import AssetRecord
 
 
 def origin_of(spec: str | Path, *, store: Path) -> str:
@@ -34,31 +36,65 @@ def real_place(path: str | Path) -> str:
 
 
 def located(resolution: Resolution, *, store: Path) -> Resolution:
-    """Return the assets with the places of the COGs that stay where they are.
+    """Return the assets with the locations of the COGs that stay where they are.
 
-    A uri that is relative gives a place that is relative to the store, so that store and COGs can
-    be moved together.
+    A uri that is relative gives a location that is relative to the store, so that store and COGs
+    can be moved together.
     """
-    return replace(
-        resolution,
-        assets=tuple(
-            _located(asset, store) if asset.is_external else asset for asset in resolution.assets
-        ),
+
+    def locate(_: Asset, source: Source) -> str:
+        is_absolute = os.path.isabs(source.uri)  # noqa: PTH117 - by the thousand
+        return source.uri if is_absolute else origin_of(source.path, store=store)
+
+    return _with_locations(resolution, locate)
+
+
+def keep_locations(resolution: Resolution, records: Mapping[str, AssetRecord]) -> Resolution:
+    """Return the assets with COGs in the locations under which they are published.
+
+    The same COG may have another path from here: the store, or a disk, is mounted elsewhere. What
+    an asset is does not depend on a path.
+    """
+    published = {
+        (asset_id, source.uri, source.digest): source.pin.location
+        for asset_id, record in records.items()
+        for tileset in record.asset.tilesets
+        for source in tileset.sources
+        if source.pin is not None and source.pin.remote is None
+    }
+
+    def locate(asset: Asset, source: Source) -> str:
+        now = "" if source.pin is None else source.pin.location
+        return published.get((asset.id, source.uri, source.digest), now)
+
+    return _with_locations(resolution, locate)
+
+
+def unreachable(record: AssetRecord, *, store: Path) -> tuple[str, ...]:
+    """Return the published locations of an asset's COGs that no file is at, as seen from here."""
+    return tuple(
+        source.pin.location
+        for tileset in record.asset.tilesets
+        for source in tileset.sources
+        if source.pin is not None and source.pin.remote is None
+        if not os.path.exists(place_of(source.pin.location, store=store))  # noqa: PTH110 - likewise
     )
 
 
-def _located(asset: Asset, store: Path) -> Asset:
-    def place(source: Source) -> Source:
+def _with_locations(resolution: Resolution, locate: Callable[[Asset, Source], str]) -> Resolution:
+    def place(asset: Asset, source: Source) -> Source:
         if source.pin is None or source.pin.remote is not None:
             return source
-        is_absolute = os.path.isabs(source.uri)  # noqa: PTH117 - by the thousand
-        location = source.uri if is_absolute else origin_of(source.path, store=store)
-        return replace(source, pin=replace(source.pin, location=location))
+        return replace(source, pin=replace(source.pin, location=locate(asset, source)))
 
-    return replace(
-        asset,
-        tilesets=tuple(
-            replace(tileset, sources=tuple(place(source) for source in tileset.sources))
-            for tileset in asset.tilesets
-        ),
-    )
+    def placed(asset: Asset) -> Asset:
+        return replace(
+            asset,
+            tilesets=tuple(
+                replace(t, sources=tuple(place(asset, source) for source in t.sources))
+                for t in asset.tilesets
+            ),
+        )
+
+    assets = (placed(asset) if asset.is_external else asset for asset in resolution.assets)
+    return replace(resolution, assets=tuple(assets))

@@ -40,6 +40,7 @@ from geobatch.store.refs import Refs
 Place: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
+GITIGNORE = ".gitignore"
 _ATTEMPTS = 20
 """Lost races until publishing gives up; each means that somebody else has published."""
 
@@ -76,7 +77,7 @@ class TileStore:
         if backend.size(IDENTITY) is None:
             if has_refs(backend):
                 return cls(backend)  # which says what is wrong
-            other = next((name for name in backend.list("") if not name.startswith(RUNS)), None)
+            other = next((name for name in backend.list("") if not _is_ours(name)), None)
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
@@ -84,6 +85,8 @@ class TileStore:
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
+            # A store beside specs is in a repository: `git add -A` must not take it in.
+            backend.create(GITIGNORE, b"*\n")
         return cls(backend)
 
     @classmethod
@@ -265,6 +268,11 @@ def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
         else:
             entries[asset_id] = entry
     return Tree(entries=tuple(entries[asset_id] for asset_id in sorted(entries)))
+
+
+def _is_ours(name: str) -> bool:
+    """Return whether a name may be there before the store is: another run makes it just now."""
+    return name.startswith(RUNS) or name == GITIGNORE
 
 
 def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | None]) -> None:

@@ -169,7 +169,7 @@ def test_reading_makes_nothing(bench: Workbench) -> None:
     spec = bench.folder / "spec.yaml"
     for argv in (["ls"], ["info"], ["info", "a"], ["show", "a"], ["log"], ["plan", str(spec)]):
         assert geobatch("--store", bench.store, *argv).code == 0
-    assert geobatch("--store", bench.folder / "other", "plan", spec).code == 0
+    assert geobatch("--store", bench.folder / "other", "plan", "--init", spec).code == 0
     assert sorted(bench.folder.rglob("*")) == before
 
 

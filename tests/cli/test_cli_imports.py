@@ -69,7 +69,9 @@ def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:
 
 
 def test_tensorflow_is_never_imported(tmp_path: Path) -> None:
-    assert "tensorflow" not in imported(["apply", str(SPECS / "landcover.yaml")], tmp_path)
+    assert "tensorflow" not in imported(
+        ["apply", "--init", str(SPECS / "landcover.yaml")], tmp_path
+    )
 
 
 def test_the_package_itself_is_light() -> None:
@@ -79,7 +81,7 @@ def test_the_package_itself_is_light() -> None:
 
 
 def test_explaining_opens_no_raster_and_builds_no_tree(tmp_path: Path) -> None:
-    imported(["apply", str(SPECS / "landcover.yaml")], tmp_path)
+    imported(["apply", "--init", str(SPECS / "landcover.yaml")], tmp_path)
     asset = geobatch_ids(tmp_path)[0]
     for argv in (["diff", "1"], ["status"], ["why", asset, str(SPECS / "landcover.yaml")]):
         assert not {"rasterio", "pyproj", "zarr", "tensorflow", "pyarrow"} & imported(

@@ -47,7 +47,7 @@ def argv_of(bench: Workbench, text: str) -> list[str]:
         ("fmt SPEC", ["formatted"]),
         ("schema", ["schema"]),
         ("plan SPEC", ["plan"]),
-        ("apply SPEC", ["summary"]),
+        ("apply SPEC", ["plan", "summary"]),
         ("ls", ["asset"]),
         ("info", ["store"]),
         ("info x/a", ["asset"]),
@@ -136,7 +136,7 @@ def test_a_no_op_has_no_commit(bench: Workbench) -> None:
     assert summary["content_root"] == first["content_root"]
     assert summary["tiles"]["written"] == 0
     assert summary["bytes"] == {"read": 0, "written": 0}
-    assert [line["type"] for line in again.lines] == ["summary", "exit"]
+    assert [line["type"] for line in again.lines] == ["plan", "summary", "exit"]
 
 
 def test_a_plan_and_its_apply_name_the_same_plan(bench: Workbench) -> None:

@@ -78,7 +78,7 @@ def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) 
     beside = saved.pop("tiles")
     printed.pop("type")
     assert printed == saved
-    assert saved["format_version"] == "1.0"
+    assert saved["format_version"] == "1.1"
     assert saved["summary"] == {
         "create": 1, "update": 1, "rename": 0, "delete": 1, "blocked": 0, "unchanged": 0,
         "not_selected": 0,
@@ -115,6 +115,9 @@ def test_a_stale_plan_names_what_differs_and_does_nothing(bench: Workbench) -> N
     assert len(geobatch("log").out.splitlines()) == 1
     write(bench.folder, "b.tif", 1)
     assert geobatch("apply", "p.json").code == 0
+    assert geobatch("--store", "other", "apply", "p.json").code == 10
+    assert geobatch("--store", "other", "apply", "p.json", "--init").code == 4
+    assert geobatch("--store", "other", "init").code == 0
     assert geobatch("--store", "other", "apply", "p.json").code == 4
 
 
@@ -225,7 +228,7 @@ def test_a_blocked_deletion_is_shown_and_refused(bench: Workbench) -> None:
     since = geobatch("log", "--json").lines[0]["commit"][:12]
     bench.write_spec([spec("a")])
     shown = geobatch("plan", "spec.yaml", "--prune", "--detailed-exitcode")
-    assert shown.code == 2
+    assert shown.code == 5
     (line,) = [line for line in shown.out.splitlines() if line.startswith("  - b")]
     assert line.endswith(f"blocked: protected since {since}")
     assert "Plan: 0 update, 0 create, 0 delete, 1 blocked.  1 unchanged." in shown.out
@@ -294,7 +297,7 @@ def test_a_blocked_rename_is_shown_and_refused(bench: Workbench) -> None:
     geobatch("apply", "spec.yaml")
     bench.write_spec([spec("a", id="x/a", moved_from="a"), spec("b")])
     shown = geobatch("plan", "spec.yaml", "--detailed-exitcode")
-    assert shown.code == 2
+    assert shown.code == 5
     assert "  > x/a  (was a)    blocked: it is protected" in shown.out
     assert "1 blocked.  1 unchanged." in shown.out
     refused = geobatch("apply", "spec.yaml")

@@ -114,7 +114,7 @@ def test_selection_saved_plans_protection_and_pruning(folder: Path) -> None:
     assert run(folder, "apply", spec, other).code == 0
     assert "5 rows read" not in run(folder, "apply", spec).out
     again = run(folder, "apply", spec, "--replace", "t/rows").out
-    assert "is computed anew" in again
+    assert "is computed again" in again
     spec.unlink()
     blocked = run(folder, "apply", folder, "--prune", "--max-delete", "1")
     assert blocked.code == 5

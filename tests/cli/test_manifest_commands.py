@@ -163,7 +163,7 @@ def test_an_apply_warns_as_its_plan_does(folder: Path) -> None:
         assert done.code == 0
         assert [line for line in done.err.splitlines() if line.startswith("warning: ")] == warnings
     types = [line["type"] for line in geobatch("--json", "apply", "a.yaml").lines]
-    assert types == ["warning", "summary", "exit"]
+    assert types == ["warning", "plan", "summary", "exit"]
 
 
 def test_many_warnings_are_cut_in_text_alone(folder: Path) -> None:

@@ -40,11 +40,12 @@ def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             image("a", "a.tif", pyramiding_policy="MIN"),
             image("x", "b.tif", moved_from="b", properties={"k": 1}),
             image("d", "d.tif"),
+            image("e", "a.tif"),
             {"id": "t", "kind": "table", "sources": [{"uris": ["rows.tfrecord"]}]},
         ]
     )
     write_shard(tmp_path / "rows.tfrecord", [{"n": ("int64_list", [1])}], "")
-    assert geobatch("plan", "spec.yaml", "--prune", "-o", "p.json").code == 0
+    assert geobatch("plan", "spec.yaml", "--prune", "-o", "p.json").code == 5  # one is blocked
     return json.loads(Path("p.json").read_text())
 
 
@@ -55,7 +56,7 @@ def test_the_members_of_the_document(document: Any) -> None:
 def test_the_members_of_changes(document: Any) -> None:
     changes = document["asset_changes"]
     assert sorted(change["actions"] for change in changes) == [
-        ["blocked"], ["create"], ["create"], ["rename", "update"], ["update"],
+        ["blocked"], ["create"], ["create"], ["create"], ["rename", "update"], ["update"],
     ]  # fmt: skip
     assert set[str]().union(*changes) == listed("A change")
 
