@@ -107,7 +107,7 @@ def _total_lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"Total: {tiles['compute']:,} of {count_text(tiles['total'], 'tile')}{removed}; "
         f"read {byte_text(size['read'])}, write <= {byte_text(size['write_max'])}."
     )
-    folders = document["collections"]
+    folders = document.get("collections", ())
     if len(changes) < ALIKE or len(folders) < 2:
         return
     rows = [

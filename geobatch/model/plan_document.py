@@ -68,6 +68,7 @@ class ChangeDocument(Struct):
     blocked: str = ""
     is_level_0_kept: bool = False
     table: RowsDocument | None = None
+    reused_bands: list[str] = []
 
 
 class LookedDocument(Struct):
@@ -87,6 +88,32 @@ class SummaryDocument(Struct):
     blocked: Count
     unchanged: Count
     not_selected: Count
+
+
+class TileTotalsDocument(Struct):
+    """Counts of the tiles of all changes."""
+
+    compute: Count
+    total: Count
+    remove: Count
+
+
+class TotalsDocument(Struct):
+    """What all changes do together."""
+
+    tiles: TileTotalsDocument
+    bytes: BytesDocument
+
+
+class CollectionDocument(Struct):
+    """Counts of assets in one folder of ids."""
+
+    id: str
+    create: Count = 0
+    update: Count = 0
+    rename: Count = 0
+    delete: Count = 0
+    blocked: Count = 0
 
 
 class AssetDocument(Struct):
@@ -141,6 +168,9 @@ class PlanDocument(Struct):
     sources: list[SourceDocument]
     options: OptionsDocument
     paths: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
+    totals: TotalsDocument | None = None
+    collections: list[CollectionDocument] = []
+    undeclared: list[str] = []
 
 
 def defect(document: Any) -> str | None:

@@ -62,10 +62,19 @@ def refuse_all(
     _, failures = salvage(specs, resolve)
     by_id = {spec.id: spec for spec in specs.specs}
     problems = tuple(_problem(by_id[failure.id], failure) for failure in failures)
-    if not problems:
-        return error
+    if len(problems) < 2:
+        return _placed(error, problems)
     is_source = any(failure.code == SourceError.code.value for failure in failures)
     return joined(SourceError if is_source else PlanError, problems)
+
+
+def _placed(error: GeobatchError, problems: tuple[Problem, ...]) -> GeobatchError:
+    """Return the error of the only asset that fails, with the place where it is declared."""
+    for problem in problems:
+        where = f"{problem.path}:{problem.line}: "
+        if not error.message.startswith(where):
+            return type(error)(f"{where}{problem.message}", hint=error.hint)
+    return error
 
 
 def _failure(spec: ImageSpec, error: GeobatchError) -> Failure:

@@ -143,7 +143,7 @@ def test_a_generation_is_kept_as_it_is_written(tmp_path: Path, served: Served) -
     assert caught.value.message == message
     with pytest.raises(SourceError) as caught:
         bench.apply_spec()
-    assert caught.value.message == message
+    assert caught.value.message.endswith(f": `a`: {message}")
     assert "`18`" in (caught.value.hint or "")
 
 

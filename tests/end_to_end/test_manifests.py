@@ -121,7 +121,7 @@ def test_the_complete_example_is_ingested_as_it_is(bench: Workbench) -> None:
 
 
 def content_root(bench: Workbench, store: str, *paths: str) -> str:
-    done = geobatch("--json", "--store", store, "apply", *paths)
+    done = geobatch("--json", "--store", store, "apply", "--init", *paths)
     assert done.code == 0, done.err
     root: str = done.record("summary")["content_root"]
     return root

@@ -20,7 +20,9 @@ shift
 [ "$1" = pytest ] && exec pytest --version  # these are the tests: once is enough
 exec "$@"
 """
-VARYING = re.compile(r"\b[0-9a-f]{6,}\b|\d+(\.\d+)?(?= s\b)|\([^)]*(by stat|hashed)[^)]*\)")
+VARYING = re.compile(
+    r"\b[0-9a-f]{6,}\b|\d+(\.\d+)?(?= s\b)|\([^)]*(unchanged on disk|hashed)[^)]*\)"
+)
 """Digests, durations, and how sources were known: what differs from run to run."""
 
 

@@ -348,7 +348,7 @@ def test_forms(bench: Workbench) -> None:
         "covers   level 0 rows 0 to 127, columns 256 to 383; bounds 502560, 4998720, 503840, 50000",
         "built    MEAN of 0/0/4, 0/0/5, 0/1/4, 0/1/5",
         "decided  dtype uint8; fill 0; masking by the value 0; policy MEAN; grid r10m, EPSG:32633;",
-        "band 0, rows 0 to 127, columns 256 to 279; 4 blocks of 32 x 64, 0/4 to 3/4",
+        "band 1, rows 0 to 127, columns 256 to 279; 4 blocks of 32 x 64, 0/4 to 3/4",
         "next     recomputed, unless the tiles below come out as they are",
         "a.tif changed (50 of 50 blocks)",
     ):

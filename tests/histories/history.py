@@ -289,7 +289,7 @@ class World:
     def _assert_tidy(self) -> None:
         """Assert that there is no lock, no dead run and no file in the making."""
         names = {path.name for path in self.store.iterdir()}
-        assert names <= {"geobatch.json", "objects", "refs", "cache", "runs", "zarr"}
+        assert names <= {".gitignore", "geobatch.json", "objects", "refs", "cache", "runs", "zarr"}
         for run in (self.store / "runs").iterdir():
             assert run.is_file(), f"the folder of a dead run: {run}"
             with run.open("rb") as file:

@@ -130,5 +130,10 @@ def test_objects_are_durable_before_a_commit_names_them() -> None:
     apply(backend, 1)
     disk = backend.reboot(lambda _: Fate.LOST)
     assert list(read_all(disk)) == list(read_all(applied(1)))
-    assert {name.split("/")[0] for name in disk.list("")} == {"geobatch.json", "objects", "refs"}
+    assert {name.split("/")[0] for name in disk.list("")} == {
+        ".gitignore",
+        "geobatch.json",
+        "objects",
+        "refs",
+    }
     assert all(disk.get(name) for name in disk.list(Objects.path("")[:8]))

@@ -228,7 +228,7 @@ def damaged(folder: Path) -> str:
 def truncated(folder: Path) -> str:
     path = write(folder, records(folder))[1]
     os.truncate(path, path.stat().st_size // 2)
-    return "`pred-00001.tfrecord.gz`: record "
+    return "`pred-00001.tfrecord.gz`: the compressed file is not whole: its end is missing"
 
 
 def a_little_truncated(folder: Path) -> str:
@@ -240,7 +240,7 @@ def a_little_truncated(folder: Path) -> str:
 def no_mixer(folder: Path) -> str:
     write(folder, records(folder))
     (folder / "pred-mixer.json").write_text("{}")
-    return "`pred-mixer.json`: the mixer has no `projection"
+    return "`pred-mixer.json`: the mixer has no `patchDimensions`"
 
 
 def write(folder: Path, data: list[bytes], compression: str = "GZIP") -> list[Path]:
