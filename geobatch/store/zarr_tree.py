@@ -25,7 +25,7 @@ from geobatch.store.parquet_view import ParquetView
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
 from geobatch.store.zarr_files import FOLDER, Files
-from geobatch.store.zarr_metadata import DOCUMENT, folders_above, plain_group
+from geobatch.store.zarr_metadata import DOCUMENT, VIEW, folders_above, plain_group
 
 LOCK = "runs/zarr.lock"
 """File whose `flock` the one process holds that changes the tree; the kernel drops it."""
@@ -152,6 +152,7 @@ class _Sync:
             "commit": head.digest,
             "number": head.number,
             "content_root": commit.content_root if commit else None,
+            "view": VIEW,
         }
 
     def run(self) -> TreeChange:
@@ -226,7 +227,10 @@ class _Sync:
             return None
         if head.digest != commit:
             return None
-        return _Shown(entries=_shown(head), attributes=attributes, unsettled=unsettled)
+        entries = _shown(head)
+        if attributes.get("view") != VIEW:
+            unsettled |= entries.keys()
+        return _Shown(entries=entries, attributes=attributes, unsettled=unsettled)
 
     def _touched(self, shown: _Shown) -> frozenset[str]:
         """Return the assets whose folders differ, or may differ, from what they shall show."""
