@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
@@ -25,9 +26,39 @@ class Remote(Struct, frozen=True, kw_only=True):
 
     @property
     def generation(self) -> str:
-        """The name of this state of the object: its version, else its tag, else time and size."""
+        """The name of this state of the object: its version, else its tag, else time and size.
+
+        A weak tag may stay where bytes change, so time and size are part of the name then.
+        """
         tag = self.etag.removeprefix("W/").strip('"')
-        return self.version or tag or f"{self.modified or 'undated'}, {self.size} bytes"
+        if self.version or (tag and not self.is_timed):
+            return self.version or tag
+        name = f"{self.modified or 'undated'}, {self.size} bytes"
+        return f"{tag}, {name}" if tag else name
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its time alone tells this state from the next: no version, no strong tag."""
+        return not self.version and (self.etag.startswith("W/") or not self.etag.strip('"'))
+
+    @property
+    def lacks(self) -> str | None:
+        """What the server would have to say for this state to be pinned; None where it does."""
+        if not self.is_timed or self.moment is not None:
+            return None
+        if self.modified:
+            return f"its server's `Last-Modified`, `{self.modified}`, is no time"
+        if self.etag.startswith("W/"):
+            return (
+                f"its server's `ETag`, `{self.etag}`, is weak, so that bytes may change under it,"
+                " and there is no `Last-Modified`"
+            )
+        return "its server sends neither `ETag` nor `Last-Modified`"
+
+    @property
+    def moment(self) -> datetime | None:
+        """When it was modified; None where that is not said."""
+        return parse_moment(self.modified)
 
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
@@ -38,9 +69,9 @@ class Remote(Struct, frozen=True, kw_only=True):
             return False
         if self.version or other.version:
             return self.version == other.version
-        if self.etag or other.etag:
-            return self.etag == other.etag
-        return self.modified == other.modified
+        if self.etag != other.etag:
+            return False
+        return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
         """Return what stands for the digest of the object's bytes, which are not read."""
@@ -51,6 +82,17 @@ class Remote(Struct, frozen=True, kw_only=True):
         text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
+
+
+def parse_moment(text: str) -> datetime | None:
+    """Return the moment that a header of HTTP says, or None where it says none."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import
+
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class Plane(Struct, frozen=True, kw_only=True):

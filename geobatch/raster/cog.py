@@ -83,31 +83,45 @@ def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
     return hasher.hexdigest(), before
 
 
-def ask_server(url: str, uri: str) -> Remote:
+def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
     """Return what a server says of an object now; one byte of it is fetched.
 
+    Args:
+        url: Where it is.
+        uri: What messages call it.
+        allow_unpinned: Whether the server need not say what tells states of it apart.
+
     Raises:
-        SourceError: The server cannot be reached, has no such object or serves no ranges.
+        SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
+            say what tells this state of the object from the next.
     """
     source = RemoteObject(url, uri=uri)
     try:
         source.fetch(0, 1)
+        if not allow_unpinned and source.settle():
+            source.fetch(0, 1)
     finally:
         source.close()
-    return _known(source)
+    return _known(source, allow_unpinned=allow_unpinned)
 
 
-def look_at_url(url: str, uri: str) -> Cog:
+def look_at_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
     """Look at a COG on a server: its header is fetched, and nothing else.
 
+    Args:
+        url: Where it is.
+        uri: What messages call it.
+        allow_unpinned: Whether the server need not say what tells states of it apart.
+
     Raises:
-        SourceError: The server cannot be reached, serves no ranges, the object changed meanwhile,
-            or it is no readable TIFF.
+        SourceError: As of `ask_server`; or the object changed meanwhile, or is no readable TIFF.
     """
     source = RemoteObject(url, uri=uri)
     try:
         start = source.fetch(0, START_BYTES)
-        remote = _known(source)
+        if not allow_unpinned and source.settle():
+            start = source.fetch(0, START_BYTES)
+        remote = _known(source, allow_unpinned=allow_unpinned)
         check_tiff(start[:4], uri)
         failures: list[SourceError] = []
         file = StartFile(source, start=start, failures=failures)
@@ -191,7 +205,9 @@ def _shape(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
     )
 
 
-def _known(source: RemoteObject) -> Remote:
+def _known(source: RemoteObject, *, allow_unpinned: bool) -> Remote:
     if source.remote is None:
         raise SourceError(f"`{source.uri}`: the object is empty")
+    if not allow_unpinned:
+        source.check_pinnable()
     return source.remote

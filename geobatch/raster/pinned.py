@@ -13,9 +13,10 @@ from geobatch.errors import InternalError, SourceError
 from geobatch.files import check_unchanged, regular_file
 from geobatch.model.asset import FileStat, Source
 from geobatch.model.pin import Pin
+from geobatch.raster.answers import failed
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.reader import Handle, Reader
-from geobatch.raster.remote import RangeFile, RemoteObject, failed
+from geobatch.raster.remote import RangeFile, RemoteObject
 
 _HEADERS_KEPT = 256
 

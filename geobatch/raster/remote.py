@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
+import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Mapping
-from email.message import Message
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 from geobatch.errors import SourceError
+from geobatch.model.address import Address, parse_address
 from geobatch.model.pin import Remote
+from geobatch.raster.answers import (
+    SETTLED_SECONDS,
+    Headers,
+    check_answer,
+    check_pinnable,
+    failed,
+    seconds_to_wait,
+)
 
-TIMEOUT = 60
-"""Seconds without a byte after which a server is given up."""
+TIMEOUT = 60.0
+"""Seconds without a byte after which a server is given up; for a whole answer, twice as many."""
+SLOWEST = 16 << 10
+"""Bytes a second that a server must send in the long run."""
+MOST_BYTES = 1 << 30
+"""What is asked for at once, at most: the tiles of a COG are far smaller."""
 GAP_BYTES = 1 << 20
 """How far behind what is known of a header more of it may be."""
 START_BYTES = 16 << 10
@@ -26,24 +40,17 @@ _REDIRECTS = 5
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _AGENT = "geobatch"
-
-
-def failed(uri: str, generation: str, *, hint: str | None = None) -> SourceError:
-    """Return the error for a COG that is not in the state that was pinned, in the words of EE."""
-    return SourceError(
-        f"Failed to load the GeoTIFF at `{uri}#{generation}`",
-        hint=hint
-        or "it changed since it was applied, or is gone: `geobatch plan` tells, `apply`"
-        " pins it anew",
-    )
+_PIECE = 1 << 20
+_STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
 
 
 class _Answer(NamedTuple):
-    """A server's answer, read whole."""
+    """A server's answer; of one that brings the object, the bytes that were asked for."""
 
     status: int
-    headers: Message
-    body: bytes
+    headers: Headers
+    body: bytes = b""
+    remote: Remote | None = None
 
 
 class RemoteObject:
@@ -52,13 +59,16 @@ class RemoteObject:
     One connection is kept open. Redirects are followed, and what is busy is asked again.
     """
 
-    def __init__(self, url: str, *, uri: str, remote: Remote | None = None) -> None:
+    def __init__(
+        self, url: str, *, uri: str, remote: Remote | None = None, timeout: float = TIMEOUT
+    ) -> None:
         """Name an object; nothing is asked for yet.
 
         Args:
             url: Where it is, `http://` or `https://`.
             uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
+            timeout: Seconds without a byte after which the server is given up.
         """
         self.uri = uri
         self.remote = remote
@@ -66,7 +76,9 @@ class RemoteObject:
         self.bytes_read = 0
         """Bytes of the object that were sent."""
         self._url = self._target = url
+        self._timeout = timeout
         self._connection: http.client.HTTPConnection | None = None
+        self._headers: Headers = {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -88,110 +100,234 @@ class RemoteObject:
             stop = min(stop, self.remote.size)
             if start >= stop:
                 return b""
-        answer = self._ask({"Range": f"bytes={start}-{stop - 1}", **self._conditions()})
-        if answer.status != 206:
-            raise self._refused(answer)
-        found = _remote(answer.headers)
-        if found is None:
-            raise SourceError(f"`{self.uri}`: the server does not say which bytes it sent")
-        if self.remote is None:
-            self.remote = found
-        elif not self.remote.is_same(found):
-            raise failed(self.uri, self.remote.generation)
-        if len(answer.body) != min(stop, found.size) - start:
+        if stop - start > MOST_BYTES:
             raise SourceError(
-                f"`{self.uri}`: expected {min(stop, found.size) - start} bytes at {start}, got"
-                f" {len(answer.body)}"
+                f"`{self.uri}`: {stop - start:,} bytes would be read at once, more than"
+                f" {MOST_BYTES:,}",
+                hint="the TIFF is damaged, or its tiles are far too large",
             )
+        answer = self._ask(start, stop)
+        if answer.remote is None:
+            raise self._refused(answer)
+        self.remote = self.remote or answer.remote
+        self._headers = answer.headers
         self.bytes_read += len(answer.body)
         return answer.body
 
+    def settle(self) -> bool:
+        """Wait until the object has not changed for a while, if nothing but its time tells.
+
+        Returns:
+            Whether that took time; what was read before may be of another state.
+        """
+        if self.remote is None:
+            return False
+        pause = seconds_to_wait(self._headers, self.remote, uri=self.uri)
+        # A longer one means that clocks differ, which waiting does not mend.
+        if not 0 < pause <= SETTLED_SECONDS:
+            return False
+        time.sleep(pause)
+        return True
+
+    def check_pinnable(self) -> None:
+        """Check that the server says enough to tell the next state of the object from this one.
+
+        Raises:
+            SourceError: It does not.
+        """
+        if self.remote is not None:
+            check_pinnable(self._headers, self.remote, uri=self.uri)
+
     def _conditions(self) -> dict[str, str]:
-        """Return what makes a server refuse rather than send bytes of another state."""
+        """Return what makes a server refuse rather than send bytes of another state.
+
+        A weak tag never matches, by RFC 9110; it is compared when the answer is there.
+        """
         if self.remote is None:
             return {}
-        if self.remote.etag and not self.remote.etag.startswith("W/"):
+        if _STRONG_TAG.fullmatch(self.remote.etag):
             return {"If-Match": self.remote.etag}
-        return {"If-Unmodified-Since": self.remote.modified} if self.remote.modified else {}
+        if self.remote.moment is not None:
+            return {"If-Unmodified-Since": self.remote.modified}
+        return {}
 
     def _refused(self, answer: _Answer) -> SourceError:
         if self.remote is not None and answer.status in {404, 410, 412, 416}:
             return failed(self.uri, self.remote.generation)
-        if answer.status == 200:
-            return SourceError(
-                f"`{self.uri}`: the server sends whole files only, expected byte ranges",
-                hint="use a server that answers `Range`, or download the file",
-            )
-        what = {401: "not allowed", 403: "not allowed", 404: "no such file", 410: "gone"}
+        what = {
+            401: "not allowed", 403: "not allowed", 404: "no such file", 410: "gone",
+            416: "the object is empty",
+        }  # fmt: skip
         word = what.get(answer.status, "the server refuses")
         return SourceError(
             f"`{self.uri}`: {word} (HTTP status {answer.status})", hint="check the uri in the spec"
         )
 
-    def _ask(self, headers: Mapping[str, str]) -> _Answer:
+    def _ask(self, start: int, stop: int) -> _Answer:
         failure: Exception | None = None
+        until = time.monotonic() + 2 * self._timeout + (stop - start) / SLOWEST
         for attempt in range(_ATTEMPTS):
-            if attempt > 1:
-                time.sleep(0.1 * 4 ** (attempt - 1))
+            pause = 0.1 * 4 ** (attempt - 1) if attempt > 1 else 0.0
+            if attempt and time.monotonic() + pause >= until:
+                break
+            time.sleep(pause)
             try:
-                answer = self._follow(headers)
+                answer = self._follow(start, stop, until)
             except ssl.SSLError as error:
                 failure = error
                 break
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 # A kept connection may have been closed by the server meanwhile.
                 failure = error
-                self.close()
+                self._start_over()
                 continue
+            except SourceError:
+                self._start_over()
+                raise
             if answer.status not in _BUSY or attempt == _ATTEMPTS - 1:
                 return answer
-        self.close()
-        raise SourceError(f"`{self.uri}`: cannot be reached: {failure}") from failure
+        self._start_over()
+        # Of an OSError, the server may not even exist; else it said what nobody understands.
+        what = "cannot be reached" if isinstance(failure, OSError) else "gives no usable answer"
+        words = str(failure).strip() or type(failure).__name__
+        raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
 
-    def _follow(self, headers: Mapping[str, str]) -> _Answer:
+    def _start_over(self) -> None:
+        """Forget the connection, and where redirects led."""
+        self.close()
+        self._target = self._url
+
+    def _follow(self, start: int, stop: int, until: float) -> _Answer:
         for _ in range(_REDIRECTS):
-            answer = self._once(headers)
-            location = answer.headers.get("Location")
-            if answer.status not in _MOVED or location is None:
+            answer = self._once(start, stop, until)
+            location = answer.headers.get("location")
+            if answer.status not in _MOVED or not location:
                 return answer
             self.close()
-            self._target = urllib.parse.urljoin(self._target, location)
-        self._target = self._url
-        raise SourceError(f"`{self.uri}`: more than {_REDIRECTS} redirects")
+            try:
+                self._target = urllib.parse.urljoin(self._target, location[0].strip())
+            except ValueError:
+                # What it is, the next turn says.
+                self._target = location[0]
+        raise SourceError(
+            f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to `{self._target[:200]}`",
+            hint="name the address to which they lead",
+        )
 
-    def _once(self, headers: Mapping[str, str]) -> _Answer:
-        parts = urllib.parse.urlsplit(self._target)
+    def _address(self) -> Address:
+        try:
+            return parse_address(self._target)
+        except ValueError as error:
+            if self._target == self._url:
+                raise SourceError(f"`{self.uri}` is no address of a file: {error}") from error
+            raise SourceError(
+                f"`{self.uri}`: the server redirects to `{self._target[:200]}`, which is no address"
+                f" of a file: {error}"
+            ) from error
+
+    def _once(self, start: int, stop: int, until: float) -> _Answer:
+        address = self._address()
+        left = max(0.001, until - time.monotonic())
         if self._connection is None:
             kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-            if parts.scheme not in kinds or not parts.hostname:
-                raise SourceError(f"`{self.uri}`: `{self._target}` is no address of a server")
-            self._connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=TIMEOUT)
-        path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-        query = f"?{parts.query}" if parts.query else ""
-        sent = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
-        self._connection.request("GET", path + query, headers=sent)
-        answer = self._connection.getresponse()
-        if answer.status == 200:
-            # The whole object follows, however large: it is not read.
+            self._connection = kinds[address.scheme](
+                address.host, address.port, timeout=min(self._timeout, left)
+            )
+        connection = self._connection
+        cast("Any", connection).response_class = partial(
+            _response, silence=self._timeout, until=until
+        )
+        sent = {
+            "User-Agent": _AGENT,
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={start}-{stop - 1}",
+            **self._conditions(),
+        }
+        connection.request("GET", address.target, headers=sent)
+        answer = connection.getresponse()
+        headers = _headers(answer)
+        if answer.status not in (200, 206):
+            # What follows is a page for people, of any length.
             self.close()
-            return _Answer(answer.status, answer.headers, b"")
-        body = answer.read()
-        if answer.will_close:
+            return _Answer(answer.status, headers)
+        body = check_answer(
+            answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
+        )
+        if body.length == 0:
+            raise SourceError(f"`{self.uri}`: the object is empty")
+        data = _read(answer, body.length)
+        if len(data) > body.length:
+            raise SourceError(f"`{self.uri}`: the server sends more than the {body.length} bytes")
+        if answer.will_close or not answer.isclosed():
             self.close()
-        return _Answer(answer.status, answer.headers, body)
+        wanted = slice(max(0, start - body.start), max(0, stop - body.start))
+        return _Answer(answer.status, headers, data[wanted], body.remote)
 
 
-def _remote(headers: Message) -> Remote | None:
-    """Return the state of an object from the headers of a part of it."""
-    size = headers.get("Content-Range", "").rpartition("/")[2]
-    if not size.isdigit():
-        return None
-    return Remote(
-        size=int(size),
-        version=headers.get("x-goog-generation") or headers.get("x-amz-version-id") or "",
-        etag=headers.get("ETag") or "",
-        modified=headers.get("Last-Modified") or "",
-    )
+def _headers(answer: http.client.HTTPResponse) -> Headers:
+    found: dict[str, list[str]] = {}
+    for name, value in answer.headers.items():
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
+    """Return the body, or one byte more of it than it should have.
+
+    Raises:
+        IncompleteRead: It ends too soon.
+    """
+    pieces: list[bytes] = []
+    missing = length
+    while missing >= 0:
+        # Of a body that says its length, nothing can follow.
+        if missing == 0 and answer.length == 0:
+            break
+        piece = answer.read1(min(_PIECE, missing + 1))
+        if not piece:
+            break
+        pieces.append(piece)
+        missing -= len(piece)
+    if missing > 0:
+        raise http.client.IncompleteRead(b"".join(pieces), missing)
+    return b"".join(pieces)
+
+
+def _response(
+    sock: socket.socket, *, silence: float, until: float, **more: Any
+) -> http.client.HTTPResponse:
+    """Return a response that is read until a moment, whatever trickles in."""
+    answer = http.client.HTTPResponse(sock, **more)
+    plain = answer.fp
+    answer.fp = io.BufferedReader(_Timed(sock, silence=silence, until=until))
+    plain.close()
+    return answer
+
+
+class _Timed(io.RawIOBase):
+    """What a socket receives, until a moment."""
+
+    def __init__(self, sock: socket.socket, *, silence: float, until: float) -> None:
+        super().__init__()
+        self._socket = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._silence = silence
+        self._until = until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the server takes too long for its answer")
+        self._socket.settimeout(min(self._silence, left))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
 
 
 class RangeFile(io.RawIOBase):

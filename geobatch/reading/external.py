@@ -21,9 +21,9 @@ from geobatch.model.asset import Asset, Band, FileStat, Grid, Number, Source, Ti
 from geobatch.model.look import file_stat
 from geobatch.model.pin import Pin
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.raster.answers import failed
 from geobatch.raster.environment import stay_in_environment
 from geobatch.raster.pinned import PinnedReader
-from geobatch.raster.remote import failed
 from geobatch.resolve.pins import digest_of
 from geobatch.store.cache import SourceCache
 

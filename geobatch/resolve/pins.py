@@ -119,15 +119,19 @@ def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]
     if file.url and known is not None:
         from geobatch.raster.cog import ask_server  # noqa: PLC0415 - slow to import
 
-        remote = ask_server(file.url, file.uri)
-        if known.is_trusted(remote.stat(file.url)):
+        remote = ask_server(file.url, file.uri, allow_unpinned=file.allow_unpinned)
+        # What is not pinned may have another header by now.
+        if remote.lacks is None and known.is_trusted(remote.stat(file.url)):
             remembered = _remembered(file, known, remote)
             if remembered is not None:
                 return remembered, None
     time_ns = time.time_ns()
     from geobatch.raster.cog import look_at_file, look_at_url  # noqa: PLC0415 - slow to import
 
-    cog = look_at_url(file.url, file.uri) if file.url else look_at_file(file.path, file.uri)
+    if file.url:
+        cog = look_at_url(file.url, file.uri, allow_unpinned=file.allow_unpinned)
+    else:
+        cog = look_at_file(file.path, file.uri)
     header = cog.header
     look = Look(
         stat=cog.stat,
@@ -192,7 +196,7 @@ def _check_generation(file: SourceFile, found: Inspected) -> None:
     else:
         names = {remote.version, remote.generation, remote.etag, remote.etag.strip('"')}
     if wanted not in names:
-        from geobatch.raster.remote import failed  # noqa: PLC0415 - slow to import
+        from geobatch.raster.answers import failed  # noqa: PLC0415 - slow to import
 
         now = found.digest if remote is None else remote.generation
         raise failed(file.uri, wanted, hint=f"it is `{now}` now; name that, or no generation")

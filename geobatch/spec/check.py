@@ -74,6 +74,10 @@ class Check(Struct, kw_only=True):
         self._times()
         if self.manifest.kind is Kind.EXTERNAL_IMAGE:
             self._external()
+        elif self.manifest.allow_unpinned:
+            message = "`allow_unpinned` has no effect on an image that is ingested"
+            hint = "leave it away, or write `kind: external_image`"
+            self.report(("allow_unpinned",), "external-image", message, hint)
 
     def _identity(self) -> None:
         manifest = self.manifest
@@ -276,6 +280,7 @@ class Check(Struct, kw_only=True):
             memo=manifest.memo,
             uri_prefix=manifest.uri_prefix,
             skip_metadata_read=manifest.skip_metadata_read,
+            allow_unpinned=manifest.allow_unpinned,
             tile=tiling.shard or tiling.tile,
             codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
             bounds=bounds,

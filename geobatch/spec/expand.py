@@ -64,6 +64,8 @@ class SourceFile(Struct, frozen=True, kw_only=True):
     """Where it is on a server, of an external image; the path then only tells it from others."""
     generation: str = ""
     """What follows `#` in the uri of an external image."""
+    allow_unpinned: bool = False
+    """Whether its server need not say what tells one state of it from the next."""
 
 
 class Expansion(Struct, frozen=True, kw_only=True):
@@ -179,7 +181,12 @@ def _pinned(
     elif is_remote(spot.name):
         path = Path(quote(spot.name, safe=""))
         yield SourceFile(
-            uri=spot.uri, path=path, url=spot.name, source=place[1], generation=generation
+            uri=spot.uri,
+            path=path,
+            url=spot.name,
+            source=place[1],
+            generation=generation,
+            allow_unpinned=spec.allow_unpinned,
         )
     elif is_file(spot.name, spot.folder):
         yield SourceFile(uri=spot.uri, path=spot.path, source=place[1], generation=generation)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from geobatch.model.address import parse_address
 from geobatch.spec.hints import listed, show
 from geobatch.spec.order import in_order
 from geobatch.spec.project import PROJECT_FILE, Place
@@ -132,7 +133,7 @@ def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None]
         may_be_remote: Whether an object on a server will do.
     """
     if may_be_remote and is_remote(uri):
-        return None
+        return _no_address(uri)
     if is_remote(uri):
         hint = "copy the file to a local disk, or leave its pixels there: `kind: external_image`"
         return (f"{show(uri)}: files on servers are not ingested", hint)
@@ -154,6 +155,14 @@ def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None]
         return (f"{show(uri)}: GDAL's virtual files are not supported", "name a local file")
     if "\0" in uri:
         return ("a uri may not hold the character `U+0000`", None)
+    return None
+
+
+def _no_address(url: str) -> tuple[str, str | None] | None:
+    try:
+        parse_address(url)
+    except ValueError as error:
+        return (f"{show(url)} is no address of a file: {error}", "as in `https://host/file.tif`")
     return None
 
 

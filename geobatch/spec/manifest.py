@@ -351,6 +351,9 @@ class Manifest(Part):
     """Metadata: text or numbers."""
     skip_metadata_read: bool = False
     """Whether type and placement are all declared, and the files' metadata is set aside."""
+    allow_unpinned: bool = False
+    """Whether an external image may be on a server that sends neither a strong ETag nor
+    Last-Modified; then reads are checked by the size of the file alone."""
     memo: str = ""
     """Notes; no effect."""
     grid: GridManifest | None = None

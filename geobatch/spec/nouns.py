@@ -179,6 +179,8 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Put literally before every uri."""
     skip_metadata_read: bool = False
     """Whether every tileset and source tells its placement and type, and the files' are ignored."""
+    allow_unpinned: bool = False
+    """Whether servers of an external image need not say what tells one state from the next."""
     tile: int = 512
     """Side of a square tile in pixels."""
     codec: Codec = field(default_factory=Codec)

@@ -99,6 +99,7 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
         "end_time": _time(spec.end_time),
         "properties": dict(spec.properties),
         "skip_metadata_read": spec.skip_metadata_read or None,
+        "allow_unpinned": spec.allow_unpinned or None,
         "memo": spec.memo,
         "grid": _without_defaults(bounds=bounds, max_tiles=spec.max_tiles),
         "tiling": _tiling(spec),

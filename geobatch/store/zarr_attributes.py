@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from geobatch.model.asset import Asset, Band, Grid, Kind, Policy
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
+from geobatch.store.zarr_cf import numeric_unit
 
 Attributes: TypeAlias = dict[str, Any]
 """What stands under `attributes` in a `zarr.json`."""
@@ -107,6 +108,7 @@ def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
         "zarr_conventions": [MULTISCALES, PROJ, SPATIAL],
         "multiscales": {"layout": layout, **method},
         **_proj(levels[0].crs, is_group=True),
+        "spatial:dimensions": ["y", "x"],
         **_spatial(levels[0]),
         "spatial:bbox": list(levels[0].bounds),
         "Conventions": CF_VERSION,
@@ -114,9 +116,12 @@ def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
 
 
 def level_group(geobox: GeoBox) -> Attributes:
-    """Return the attributes of one level's group: its own placement."""
+    """Return the attributes of one level's group: its own placement.
+
+    They and those of arrays are what xarray carries along, into netCDF too, where an attribute is
+    a text, a number, or a flat list. Objects stand on the multiscale group alone.
+    """
     return {
-        "zarr_conventions": [PROJ, SPATIAL],
         **_proj(geobox.crs, is_group=True),
         **_spatial(geobox),
         "spatial:bbox": list(geobox.bounds),
@@ -124,19 +129,35 @@ def level_group(geobox: GeoBox) -> Attributes:
     }
 
 
-def band_values(band: Band, geobox: GeoBox, *, level: int, has_mask: bool) -> Attributes:
-    """Return the attributes of a band's values at one level."""
+def band_values(
+    band: Band,
+    geobox: GeoBox,
+    *,
+    level: int,
+    has_mask: bool,
+    classes: tuple[list[int], str] | None = None,
+) -> Attributes:
+    """Return the attributes of a band's values at one level.
+
+    Args:
+        band: The band.
+        geobox: Placement of the level.
+        level: Its number.
+        has_mask: Whether a mask array stands beside the values.
+        classes: Values and meanings of its classes, if they are named.
+    """
     fill = fill_attribute(band)
     return {
         **({} if fill is None else {"_FillValue": fill}),
         **_placed(geobox),
         "long_name": band.description or band.id,
-        **({} if band.unit is None else {"units": band.unit}),
+        **_unit(band),
         **({} if band.scale is None else {"scale_factor": band.scale}),
         **({} if band.offset is None else {"add_offset": band.offset}),
         **({"resampling_method": RESAMPLING[band.policy]} if level else {}),
         **({"ancillary_variables": band.id + MASK_SUFFIX} if has_mask else {}),
-        **({} if band.palette is None else {"color_table": [list(rgba) for rgba in band.palette]}),
+        **({} if classes is None else {"flag_values": classes[0], "flag_meanings": classes[1]}),
+        **({} if band.palette is None else {"color_table": [n for c in band.palette for n in c]}),
     }
 
 
@@ -181,12 +202,11 @@ def coordinate(geobox: GeoBox, axis: str) -> Attributes:
 
 def grid_mapping(geobox: GeoBox) -> Attributes:
     """Return the attributes of the grid mapping variable: CRS and placement, as GDAL spells it."""
-    a, b, c, d, e, f = geobox.transform
     return {
         "crs_wkt": geobox.crs.wkt,
         **_cf(geobox.crs, "grid_mapping"),
         "spatial_ref": geobox.crs.wkt,
-        "GeoTransform": " ".join(repr(float(number)) for number in (c, a, b, f, d, e)),
+        "GeoTransform": " ".join(map(repr, _gdal_order(geobox))),
     }
 
 
@@ -196,10 +216,10 @@ def _placed(geobox: GeoBox) -> Attributes:
         # Without `coordinates`, rioxarray does not find the CRS unless told to decode it.
         "grid_mapping": GRID_MAPPING,
         "coordinates": GRID_MAPPING,
-        "_CRS": _gdal_crs(geobox.crs),
-        "zarr_conventions": [PROJ, SPATIAL],
         **_proj(geobox.crs, is_group=False),
         **_spatial(geobox),
+        # By this alone GDAL 3.13 places what has no coordinates.
+        **({} if geobox.is_axis_aligned else {"gdal:geotransform": _gdal_order(geobox)}),
     }
 
 
@@ -212,18 +232,26 @@ def _proj(crs: Crs, *, is_group: bool) -> Attributes:
 def _spatial(geobox: GeoBox) -> Attributes:
     transform: Transform = geobox.transform
     return {
-        "spatial:dimensions": ["y", "x"],
         "spatial:registration": "pixel",
         "spatial:transform": [float(number) for number in transform],
         "spatial:shape": list(geobox.shape),
     }
 
 
-def _gdal_crs(crs: Crs) -> Attributes:
-    authority, _, number = (crs.code or "").partition(":")
-    if authority == "EPSG":
-        return {"url": f"http://www.opengis.net/def/crs/EPSG/0/{number}"}
-    return {"wkt": crs.wkt}
+def _gdal_order(geobox: GeoBox) -> list[float]:
+    a, b, c, d, e, f = geobox.transform
+    return [float(number) for number in (c, a, b, f, d, e)]
+
+
+def _unit(band: Band) -> Attributes:
+    """Return the unit; as declared in `unit` too, where `units` cannot say it so."""
+    if band.unit is None:
+        return {}
+    spelled = numeric_unit(band.unit)
+    return {
+        **({} if spelled is None else {"units": spelled}),
+        **({} if spelled == band.unit else {"unit": band.unit}),
+    }
 
 
 def _cf(crs: Crs, part: str) -> Attributes:

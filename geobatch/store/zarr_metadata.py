@@ -14,9 +14,16 @@ from geobatch.model.record import ArrayKey, AssetRecord
 from geobatch.store import zarr_attributes
 from geobatch.store.codec import zarr_codecs
 from geobatch.store.zarr_attributes import GRID_MAPPING, MASK_SUFFIX, Attributes
+from geobatch.store.zarr_cf import classes
 
 DOCUMENT = "zarr.json"
 """File name of the metadata document of a group or an array."""
+
+VIEW = 2
+"""Raised whenever equal assets would get other documents: trees made by another are made current.
+
+1 was that of trees which do not say.
+"""
 
 FLOAT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
 """Coordinates and the grid mapping are small, and every reader knows plain bytes."""
@@ -117,6 +124,7 @@ def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
     asset = record.asset
     keys = {key for key, _ in record.arrays}
     geobox = grid.level(level)
+    flags = classes(asset)
     found: dict[str, Json] = {}
     for band in asset.bands_of(grid.name):
         has_mask = ArrayKey(band=band.id, level=level, is_mask=True) in keys
@@ -129,7 +137,7 @@ def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
                 codecs=zarr_codecs(asset.codec, band.dtype),
                 dimensions=("y", "x"),
                 attributes=zarr_attributes.band_values(
-                    band, geobox, level=level, has_mask=has_mask
+                    band, geobox, level=level, has_mask=has_mask, classes=flags.get(band.id)
                 ),
             )
         if has_mask:

@@ -24,7 +24,7 @@ from geobatch.store.zarr_check import (
     is_remembered,
     worth_remembering,
 )
-from geobatch.store.zarr_metadata import DOCUMENT, folders_above, join, plain_group
+from geobatch.store.zarr_metadata import DOCUMENT, VIEW, folders_above, join, plain_group
 
 _ELSEWHERE = (Kind.EXTERNAL_IMAGE, Kind.TABLE)
 _NO_COMMIT = MappingProxyType({"commit": None, "number": 0, "content_root": None})
@@ -252,8 +252,11 @@ class Surveyor:
             return Shown()
         if head.digest != commit:
             return Shown()
+        entries = shown_of(head)
+        if attributes.get("view") != VIEW:  # documents are made by other rules now
+            unsettled |= entries.keys()
         return Shown(
-            entries=shown_of(head),
+            entries=entries,
             attributes=attributes,
             unsettled=unsettled,
             is_read=True,

@@ -30,7 +30,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
 from geobatch.store.zarr_check import Part
 from geobatch.store.zarr_files import FOLDER, Files, check_is_folder
-from geobatch.store.zarr_metadata import DOCUMENT, folders_above, plain_group
+from geobatch.store.zarr_metadata import DOCUMENT, VIEW, folders_above, plain_group
 from geobatch.store.zarr_survey import Survey, Surveyor
 
 _COUNT = itertools.count()
@@ -359,6 +359,7 @@ def _attributes(head: Head) -> dict[str, object]:
         "commit": head.digest,
         "number": head.number,
         "content_root": commit.content_root if commit else None,
+        "view": VIEW,
     }
 
 

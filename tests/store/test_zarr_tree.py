@@ -32,7 +32,7 @@ from geobatch.store.memory import MemoryBackend
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_keys import Keys
-from geobatch.store.zarr_tree import TreeChange, sync
+from geobatch.store.zarr_tree import TreeChange, look, sync
 
 State: TypeAlias = dict[str, tuple[Asset, Pixels]]
 
@@ -406,3 +406,27 @@ def test_killed_at_any_instant_and_run_again_converges(
         shutil.rmtree(place.parent)
         step += 1 if is_long else 7
     assert step > 10
+
+
+def test_a_tree_of_another_derivation_is_made_current(store: TileStore) -> None:
+    """No asset changed, but an older geobatch wrote its documents otherwise."""
+    made = bench.asset("a/b", shape=(100, 90))
+    bench.publish(store, {made.id: (made, bench.pixels(made))})
+    sync(store)
+    place = folder(store) / "a/b/0/b1/zarr.json"
+    current, chunk = place.read_bytes(), (folder(store) / "a/b/0/b1/c/1/1").stat()
+    for view in (None, 1, 999):
+        place.unlink()
+        place.write_text(current.decode().replace("long_name", "older_name"))
+        top = folder(store) / "zarr.json"
+        document = json.loads(top.read_bytes())
+        document["attributes"]["geobatch"].pop("view")
+        if view is not None:
+            document["attributes"]["geobatch"]["view"] = view
+        top.unlink()
+        top.write_text(json.dumps(document))
+        assert look(store, head=store.head()).behind == ("a/b",)  # type: ignore[union-attr]
+        assert sync(store).assets == ("a/b",)
+        assert place.read_bytes() == current
+        assert (folder(store) / "a/b/0/b1/c/1/1").stat().st_ino == chunk.st_ino
+        assert sync(store) == TreeChange()

@@ -1,0 +1,86 @@
+"""Addresses of objects on HTTP servers: what a url must be before anybody is asked for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, quote, urlsplit
+
+from msgspec import Struct
+
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_LONGEST_HOST = 253
+_KEPT = "/%:@!$&'()*+,;=~-._"
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """Where an object is."""
+
+    scheme: str
+    """`http` or `https`."""
+    host: str
+    """Name or number of the server, in ASCII."""
+    port: int | None
+    """None for that of the scheme."""
+    target: str
+    """Path and query as they are sent."""
+
+
+def parse_address(url: str) -> Address:
+    """Return where a url leads.
+
+    Raises:
+        ValueError: It leads nowhere, and says why: `it has no host`.
+    """
+    if any(ord(sign) < 32 or ord(sign) == 127 for sign in url):
+        raise ValueError("it holds a control character")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise ValueError("what stands in brackets is no IPv6 address") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("only `http://` and `https://` are read")
+    if "@" in parts.netloc:
+        raise ValueError("user names and passwords are not supported")
+    if not host:
+        raise ValueError("it has no host")
+    port = _port(parts)
+    try:
+        target = quote(parts.path or "/", safe=_KEPT)
+        if parts.query:
+            target += "?" + quote(parts.query, safe=_KEPT + "?[]|")
+    except UnicodeError:
+        raise ValueError("it holds a character that no address may hold") from None
+    ascii_host = _ascii(host)
+    if not _is_host(ascii_host):
+        raise ValueError(f"`{host}` is no name of a server")
+    return Address(scheme=parts.scheme, host=ascii_host, port=port, target=target)
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("its port is no number from 1 to 65535")
+    return port
+
+
+def _ascii(host: str) -> str:
+    try:
+        return host if ":" in host else host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= _LONGEST_HOST and all(map(_HOST.fullmatch, labels))

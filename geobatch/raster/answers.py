@@ -1,0 +1,191 @@
+"""What an answer of a server must be before its bytes count as those of an object.
+
+Nothing here talks to a server: whoever does hands over the status and the headers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from geobatch.errors import SourceError
+from geobatch.model.pin import Remote, parse_moment
+
+Headers = Mapping[str, Sequence[str]]
+"""Values of headers by their names in lowercase, in the order in which they were sent."""
+
+WHOLE_BYTES = 64 << 10
+"""Longest object that a server may send whole where a part was asked for."""
+SETTLED_SECONDS = 2
+"""How old a state must be for a time in whole seconds to tell it from the next."""
+
+_DIGITS = re.compile("[0-9]{1,18}")
+_RANGE = re.compile(
+    f"bytes ({_DIGITS.pattern})-({_DIGITS.pattern})/({_DIGITS.pattern}|[*])", re.IGNORECASE
+)
+_SHOWN = 60
+
+
+class Body(Struct, frozen=True, kw_only=True):
+    """The bytes that follow an answer that is as it must be."""
+
+    remote: Remote
+    """The state of the object that they are of."""
+    start: int
+    """Where in the object they start."""
+    length: int
+    """How many they are."""
+
+
+def failed(uri: str, generation: str, *, hint: str | None = None) -> SourceError:
+    """Return the error for a COG that is not in the state that was pinned, in the words of EE."""
+    return SourceError(
+        f"Failed to load the GeoTIFF at `{uri}#{generation}`",
+        hint=hint
+        or "it changed since it was applied, or is gone: `geobatch plan` tells, `apply`"
+        " pins it anew",
+    )
+
+
+def check_answer(
+    status: int, headers: Headers, *, start: int, stop: int, uri: str, pinned: Remote | None
+) -> Body:
+    """Check that an answer brings what was asked for, all of it and nothing else.
+
+    Args:
+        status: 206, or 200 where the server may have sent the whole of a small object.
+        headers: Its headers.
+        start: First byte that was asked for.
+        stop: The byte behind the last; behind the end of the object where that is not known.
+        uri: What messages call the object.
+        pinned: The state in which it must be; None to take any.
+
+    Raises:
+        SourceError: The answer is of other bytes, of another state, coded, or says not which.
+
+    Source: RFC 9110, sections 8.4, 8.6, 14.4, 15.3.1 and 15.3.7.
+    """
+    coded = _one(headers, "content-encoding", uri)
+    if coded.lower() not in ("", "identity"):
+        hint = "switch compression off for this file on its server"
+        raise _wrong(uri, f"the server compresses it (`Content-Encoding: {coded}`)", hint)
+    if _one(headers, "content-type", uri).lower().startswith("multipart/byteranges"):
+        raise _wrong(uri, "the server sent several parts where one was asked for")
+    length = _length(headers, uri)
+    if status == 200:
+        if length is None or length > WHOLE_BYTES:
+            raise SourceError(
+                f"`{uri}`: the server sends whole files only, expected byte ranges",
+                hint="use a server that answers `Range`, or download the file",
+            )
+        first, last, size = 0, length - 1, length
+    else:
+        first, last, size = _range(headers, uri)
+    found = state_of(headers, size, uri=uri)
+    if pinned is not None and not pinned.is_same(found):
+        raise failed(uri, pinned.generation)
+    expected = (start, min(stop, size) - 1)
+    if status != 200 and (first, last) != expected:
+        raise _wrong(
+            uri, f"expected bytes {expected[0]}-{expected[1]} of it, the server sent {first}-{last}"
+        )
+    body = Body(remote=found, start=first, length=last - first + 1)
+    if length is not None and length != body.length:
+        raise _wrong(uri, f"expected {body.length} bytes at {first}, the server sends {length}")
+    return body
+
+
+def state_of(headers: Headers, size: int, *, uri: str) -> Remote:
+    """Return the state of an object from the headers of an answer.
+
+    Raises:
+        SourceError: They contradict one another.
+    """
+    version = _one(headers, "x-goog-generation", uri) or _one(headers, "x-amz-version-id", uri)
+    return Remote(
+        size=size,
+        # S3 calls so what has no version of its own, and is overwritten.
+        version="" if version == "null" else version,
+        etag=_one(headers, "etag", uri),
+        modified=_one(headers, "last-modified", uri),
+    )
+
+
+def seconds_to_wait(headers: Headers, remote: Remote, *, uri: str) -> float:
+    """Return how long a state must be left alone until its time tells it from the next; 0 if not.
+
+    Source: RFC 9110 section 8.8.2.2, which compares with the server's own clock too.
+    """
+    if not remote.is_timed or remote.moment is None:
+        return 0
+    now = parse_moment(_one(headers, "date", uri)) or datetime.now(UTC)
+    return max(0.0, SETTLED_SECONDS - (now - remote.moment).total_seconds())
+
+
+def check_pinnable(headers: Headers, remote: Remote, *, uri: str) -> None:
+    """Check that a server says enough of an object to tell its next state from this one.
+
+    Raises:
+        SourceError: It does not; says what is missing.
+    """
+    missing = remote.lacks
+    hint = (
+        "let the server send an `ETag` or `Last-Modified`; or set `allow_unpinned: true` in the"
+        " spec, and replaced pixels go unnoticed if the size stays"
+    )
+    if missing is None and seconds_to_wait(headers, remote, uri=uri):
+        missing = (
+            f"`Last-Modified: {remote.modified}` is less than {SETTLED_SECONDS} s before the"
+            " server's own time, and whole seconds do not tell it from what follows"
+        )
+        hint = "set the clock of the server, or let it send a strong `ETag`"
+    if missing is not None:
+        raise SourceError(f"`{uri}` cannot be pinned: {missing}", hint=hint)
+
+
+def _range(headers: Headers, uri: str) -> tuple[int, int, int]:
+    text = _one(headers, "content-range", uri)
+    if not text:
+        raise _wrong(uri, "the server does not say which bytes it sent (no `Content-Range`)")
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise _wrong(uri, f"expected `Content-Range: bytes 0-9/99`, got {_shown(text)}")
+    if match[3] == "*":
+        raise _wrong(uri, f"the server does not say how long it is, got {_shown(text)}")
+    first, last, size = int(match[1]), int(match[2]), int(match[3])
+    if not first <= last < size:
+        raise _wrong(uri, f"no such range exists, got {_shown(text)}")
+    return first, last, size
+
+
+def _length(headers: Headers, uri: str) -> int | None:
+    text = _one(headers, "content-length", uri)
+    if not text:
+        return None
+    if not _DIGITS.fullmatch(text):
+        raise _wrong(uri, f"expected a number of bytes as `Content-Length`, got {_shown(text)}")
+    return int(text)
+
+
+def _one(headers: Headers, name: str, uri: str) -> str:
+    """Return the value of a header, without what may surround it; empty where it is absent."""
+    found = {value.strip(" \t") for value in headers.get(name, ())}
+    if len(found) > 1:
+        values = " and ".join(map(_shown, sorted(found)))
+        raise _wrong(uri, f"the server contradicts itself: `{name}` is {values}")
+    value = next(iter(found), "")
+    if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
+        raise _wrong(uri, f"the header `{name}` holds a control character")
+    return value
+
+
+def _shown(text: str) -> str:
+    return f"`{text}`" if len(text) <= _SHOWN else f"`{text[:_SHOWN]}...`"
+
+
+def _wrong(uri: str, what: str, hint: str | None = None) -> SourceError:
+    hint = hint or "the server, or a proxy before it, does not serve byte ranges as HTTP defines"
+    return SourceError(f"`{uri}`: {what}", hint=hint)
