@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geobatch.model.geobox import Bounds
     from geobatch.model.listing import Row
 
-_TEST = re.compile(r"([A-Za-z0-9_:]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
+_TEST = re.compile(r"\s*([A-Za-z0-9_:]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,

@@ -59,7 +59,7 @@ property_option = click.option(
     "properties",
     metavar="TEST",
     multiple=True,
-    help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell.",
+    help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell: 'cloud < 20'.",
 )
 bounds_option = click.option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box.")
 bounds_crs_option = click.option(

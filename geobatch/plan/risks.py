@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from geobatch.model.asset import Asset, Band, Policy
+from geobatch.model.classes import is_class_like
 from geobatch.model.plan import AssetChange, Op, Reason, Risk
 
 _BREAKING = {
@@ -18,11 +18,6 @@ _BREAKING = {
 _OF_SOURCES = (
     Reason.SOURCE_CHANGED, Reason.SOURCE_ADDED, Reason.SOURCE_REMOVED, Reason.SOURCE_MOVED,
 )  # fmt: skip
-_CLASSES = re.compile(
-    "(.*_)?(class(es)?|classification|categor(y|ies)|labels?|land_?(cover|use)|lulc)(_.*)?",
-    re.IGNORECASE,
-)
-"""Names of bands whose values are classes."""
 
 
 def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str]]:
@@ -54,5 +49,5 @@ def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str
 
 
 def _averages_classes(band: Band) -> bool:
-    has_classes = band.palette is not None or _CLASSES.fullmatch(band.id) is not None
+    has_classes = band.palette is not None or is_class_like(band.id)
     return band.policy is Policy.MEAN and not band.is_float and has_classes

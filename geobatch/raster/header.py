@@ -270,7 +270,13 @@ def _unless(value: float, neutral: float) -> float | None:
 def _is_lossy(dataset: Any, compression: str) -> bool | None:
     if compression in _LOSSY:
         return True
-    stated = dataset.tags(ns="IMAGE_STRUCTURE").get("COMPRESSION_REVERSIBILITY", "")
+    structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    if compression == "LERC" and "MAX_Z_ERROR" in structure:
+        # Integers that may be less than 1 off are exact.
+        least = 0.0 if str(dataset.dtypes[0]).startswith("float") else 1.0
+        error = float(structure["MAX_Z_ERROR"])
+        return error >= least if least else error > 0
+    stated = structure.get("COMPRESSION_REVERSIBILITY", "")
     if compression in {"WEBP", "JXL", "LERC", "JPEG2000"}:
         return {"LOSSLESS": False, "LOSSY": True}.get(stated)
     return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,12 +15,17 @@ from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.header import Header
 from geobatch.resolve.beside import placing_hint
+from geobatch.resolve.commands import quoted_input, quoted_output
+from geobatch.spec.hints import show
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""
 _MOST_PIXELS = 1 << 31
 MOST_TILES = 1 << 26
 """Level-0 tiles of a canvas; plans hold a set of them per band."""
+_CRS_NAME = re.compile(r'[A-Z]+\["([^"]*)"')
+"""How WKT starts."""
+_CRS_EXCERPT = 50
 MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
 
@@ -275,7 +281,7 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
         header: The source.
         box: Where it lies.
     """
-    _agree("CRS", reference, header.uri, str(plane.crs), str(box.crs))
+    _check_crs(reference, plane.crs, header, box.crs)
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
     corners = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]
     placed = [_position(plane, box, col=col, row=row) for col, row in corners]
@@ -300,6 +306,39 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
             hint="resample it onto the same pixel grid, or make it a tileset of its own",
         )
     return row, col
+
+
+def _check_crs(reference: str, expected: Crs, header: Header, got: Crs) -> None:
+    if expected == got:
+        return
+    here, there = _crs_names(str(expected), str(got))
+    command = "gdalwarp"
+    if expected.code:
+        source, target = quoted_input(header), quoted_output(header, "_warped")
+        command = f"gdalwarp -t_srs {expected.code} {source} {target}"
+    raise PlanError(
+        f"sources of one tileset differ in CRS: `{reference}` has {here}, `{header.uri}` has"
+        f" {there}",
+        hint=f"reproject it: `{command}`; or make an image of each file; or declare `crs`, if both"
+        " are in one CRS",
+    )
+
+
+def _crs_names(first: str, other: str) -> tuple[str, str]:
+    """Return what messages call two CRS: codes, or names and, if these are equal, what differs."""
+    names = tuple(_crs_name(text) for text in (first, other))
+    if names[0] != names[1]:
+        return names[0], names[1]
+    pairs = enumerate(zip(first, other, strict=False))
+    differ = next((at for at, (one, two) in pairs if one != two), min(len(first), len(other)))
+    start = max(0, differ - _CRS_EXCERPT // 3)
+    excerpts = [f"... {text[start : start + _CRS_EXCERPT]} ..." for text in (first, other)]
+    return f"{names[0]} (`{excerpts[0]}`)", f"{names[1]} (`{excerpts[1]}`)"
+
+
+def _crs_name(text: str) -> str:
+    name = _CRS_NAME.match(text)
+    return show(text if name is None else name[1])
 
 
 def _position(plane: GeoBox, box: GeoBox, *, col: int, row: int) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -14,8 +13,10 @@ from geobatch.model.asset import Asset, Codec, Grid, Kind, Tileset
 from geobatch.model.geobox import ceil_div
 from geobatch.model.header import Header
 from geobatch.model.pin import CogLayout, Pin, Plane
+from geobatch.resolve.commands import quoted_input, quoted_output
 from geobatch.resolve.looking import Inspected
-from geobatch.spec import ImageSpec, SourceFile, problem
+from geobatch.spec import ImageSpec, Loc, SourceFile, problem
+from geobatch.spec.lint import warning
 from geobatch.spec.names import is_band_id
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
@@ -45,11 +46,11 @@ def pinned(
     """
     file_of = {t.id: file for t, (file,) in zip(spec.tilesets, files, strict=True)}
     cogs = {name: inspected[file.path] for name, file in file_of.items()}
-    warnings = []
+    warnings: list[Problem] = []
     for number, cog in enumerate(cogs.values()):
         check_cog(cog)
         loc = ("tilesets", number, "sources", 0, "uris", 0)
-        warnings += [problem(spec, loc, "cog", *words) for words in weaknesses(cog)]
+        warnings += _cog_warning(spec, loc, cog)
     by_grid: dict[str, list[Inspected]] = {}
     for tileset in asset.tilesets:
         _check_place(tileset, asset.grid(tileset.grid))
@@ -190,29 +191,38 @@ def check_cog(found: Inspected) -> None:
         )
 
 
-def weaknesses(found: Inspected) -> Iterator[tuple[str, str]]:
-    """Yield what a COG should be and is not, each with a hint."""
+def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Problem]:
+    """Yield one warning of all that a COG should be and is not, with one command."""
+    weak = list(weaknesses(found))
+    if weak:
+        header = found.header
+        hint = _mend(header) if any(mends for _, mends in weak) else "use larger tiles"
+        message = f"`{header.uri}`: {'; '.join(text for text, _ in weak)}"
+        yield from warning(spec, loc, "cog", message, hint)
+
+
+def weaknesses(found: Inspected) -> Iterator[tuple[str, bool]]:
+    """Yield what a COG should be and is not, each with whether `remedy` mends it."""
     header, layout = found.header, layout_of(found)
-    uri, mend = header.uri, _mend(header)
     full = layout.planes[0]
     if full.block[0] < 512 < max(full.height, full.width):
-        yield f"`{uri}` has tiles of {full.block[0]}, which make many small reads", mend
+        yield f"it has tiles of {full.block[0]}, which make many small reads", True
     planes = planes_of(found)
     odd = [p for level, p in enumerate(planes) if not _is_half(full, p, level)]
     if odd:
         sizes = ", ".join(f"{plane.width} x {plane.height}" for plane in odd)
-        yield f"`{uri}` has overviews that do not halve the one before: {sizes}", mend
+        yield f"it has overviews that do not halve the one before: {sizes}", True
     if len(planes) < len(layout.planes):
         count = len(layout.planes) - len(planes)
-        yield f"{count} of the overviews of `{uri}` are not shown: they lack its mask", mend
+        yield f"{count} of its overviews are not shown: they lack its mask", True
     elif len(planes) == 1 and max(full.height, full.width) > full.block[0]:
-        yield f"`{uri}` has no overviews, so level 0 is the only one", mend
+        yield "it has no overviews, so level 0 is the only one", True
     if header.is_pixel_interleaved:
-        yield f"`{uri}` interleaves its bands by pixel: whoever wants one reads all", mend
+        yield "it interleaves its bands by pixel: whoever wants one reads all", True
     if layout.header_bytes > HEADER_LIMIT:
         size = f"{layout.header_bytes:,} bytes"
         limit = f"the {HEADER_LIMIT:,} in which Earth Engine looks for them"
-        yield f"the metadata of `{uri}` take {size}, more than {limit}", "use larger tiles"
+        yield f"its metadata take {size}, more than {limit}", False
 
 
 def _is_half(full: Plane, plane: Plane, level: int) -> bool:
@@ -228,10 +238,7 @@ def _mend(header: Header) -> str:
 def remedy(header: Header) -> str:
     """Return the command that makes a good COG of a file."""
     predictor = 3 if header.dtypes[0].startswith("float") else 2
-    source = shlex.quote(header.uri)
-    name = header.uri.rpartition("/")[2].partition("?")[0]
-    target = shlex.quote(f"{name.rpartition('.')[0] or name}_cog.tif")
-    source = f"/vsicurl/{source}" if "://" in source else source
+    source, target = quoted_input(header), quoted_output(header, "_cog")
     return (
         f"gdal_translate {source} {target} -of COG -co OVERVIEWS=IGNORE_EXISTING"
         f" -co COMPRESS=ZSTD -co LEVEL=22 -co PREDICTOR={predictor} -co INTERLEAVE=BAND"

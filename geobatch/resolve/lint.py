@@ -9,11 +9,12 @@ from decimal import Decimal
 
 from geobatch.errors import Problem
 from geobatch.model.asset import Band, Number
+from geobatch.model.classes import is_class_like
 from geobatch.model.header import Header
 from geobatch.resolve.bands import own_nodata
 from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
 from geobatch.spec.hints import show
-from geobatch.spec.lint import categorical_warning, is_class_like, warning
+from geobatch.spec.lint import categorical_warning, warning
 
 
 def band_warnings(

@@ -30,7 +30,7 @@ from geobatch.model.records import Records
 from geobatch.resolve.threads import nothing
 from geobatch.versions import version_of
 
-HEADER_EPOCH = 2
+HEADER_EPOCH = 3
 """Raised whenever equal files would get other headers than before."""
 
 

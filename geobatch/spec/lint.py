@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from operator import attrgetter
 
 from geobatch.errors import Problem
+from geobatch.model.classes import is_class_like
 from geobatch.spec.expand import Expansion, SourceFile, found_files
 from geobatch.spec.hints import show
 from geobatch.spec.load import problem
 from geobatch.spec.nouns import ImageSpec, Loc
 from geobatch.spec.order import in_order, shown_order
-
-CLASS_WORDS = frozenset({
-    "categorical", "categories", "category", "class", "classes", "classification", "classified",
-    "cluster", "clusters", "code", "codes", "flag", "flags", "fmask", "label", "labels",
-    "landcover", "landuse", "lcz", "lulc", "mask", "qa", "qc", "scl", "zone", "zones",
-})  # fmt: skip
-"""Words in the name of a band whose values are classes or bits, of which no mean can be taken."""
-QUANTITY_WORDS = frozenset({
-    "area", "confidence", "count", "density", "error", "fraction", "mean", "percent", "percentage",
-    "prob", "probability", "proportion", "score", "share", "weight",
-})  # fmt: skip
-"""Words that make a quantity of a class: `class_probability`."""
-_WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_PAIRS = {("land", "cover"): "landcover", ("land", "use"): "landuse"}
 
 
 def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
@@ -39,14 +25,6 @@ def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
         if (files := found_files(spec)) is not None:
             found += order_warnings(spec, files)
     return tuple(dict.fromkeys([*found, *mixed_types(specs)]))
-
-
-def is_class_like(name: str) -> bool:
-    """Return whether the name of a band says that its values are classes or flags."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    joined = {_PAIRS.get(pair, "") for pair in pairwise(words)}
-    known = {*words, *joined}
-    return bool(known & CLASS_WORDS) and not known & QUANTITY_WORDS
 
 
 def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:

@@ -335,6 +335,18 @@ def test_where_a_change_is_in_longitude_and_latitude(bench: Workbench) -> None:
     assert gone["bounds_4326"] == pytest.approx(box(0, 0, 300, 280), abs=1e-9)
 
 
+@pytest.mark.parametrize(("name", "is_risk"), [("SCL", True), ("class_probability", False)])
+def test_risks_and_warnings_know_the_same_names_of_classes(
+    bench: Workbench, name: str, is_risk: bool
+) -> None:
+    bench.write_spec([spec("a", bands=[{"id": name, "tileset_id": "t"}])])
+    done = geobatch("plan", "spec.yaml", "--json")
+    (change,) = done.record("plan")["asset_changes"]
+    codes = [risk["code"] for risk in change.get("risks", [])]
+    assert ("CLASSES_AVERAGED" in codes) is is_risk
+    assert ("categorical-mean" in done.out + done.err) is is_risk
+
+
 def test_classes_that_are_averaged_are_a_risk_that_is_told_once(bench: Workbench) -> None:
     band = {"id": "land_cover", "tileset_id": "t"}
     bench.write_spec([spec("a", bands=[band])])

@@ -423,3 +423,19 @@ def test_sources_that_scale_otherwise_are_refused() -> None:
         check_structure([first, replace(other, scales=(0.1,))])
     with pytest.raises(PlanError, match=r"offset.*a\.tif.*b\.tif"):
         check_structure([first, replace(other, offsets=(-3.0,))])
+
+
+@pytest.mark.parametrize("is_named_alike", [True, False])
+def test_a_mismatch_of_crs_is_short_and_has_a_remedy(*, is_named_alike: bool) -> None:
+    def wkt(name: str, end: str) -> str:
+        return f'PROJCRS["{name}",' + 'PARAMETER["x",0],' * 300 + f"{end}]"
+
+    first = Crs(code=None, wkt=wkt("local", "1"))
+    other = Crs(code=None, wkt=wkt("local" if is_named_alike else "other", "2"))
+    with pytest.raises(PlanError) as caught:
+        place([header(A, crs=first), header(B, col=100, crs=other)], transforms=[None, None],
+              crs=None, bounds=None)  # fmt: skip
+    text = f"{caught.value}{caught.value.hint}"
+    assert len(text) < 600
+    assert all(word in text for word in (A, B, "local", "`crs`", "gdalwarp", "image of each file"))
+    assert "2]" in text if is_named_alike else "other" in text

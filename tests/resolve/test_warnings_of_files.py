@@ -329,3 +329,28 @@ def test_an_error_names_the_file_that_would_place_a_raster(tmp_path: Path) -> No
     assert "a.prj" in (caught.value.hint or "")
     document["tilesets"][0]["sources"] = [{"uris": ["a.tif", "a.tfw", "a.prj"]}]
     assert not rules(tmp_path, document)
+
+
+# --- LERC ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", ["LERC", "LERC_ZSTD", "LERC_DEFLATE"])
+@pytest.mark.parametrize(
+    ("dtype", "error", "is_lossy"),
+    [("float32", 0, False), ("float32", 0.01, True), ("int16", 0.5, False), ("int16", 2, True)],
+)
+def test_lerc_with_an_error_is_lossy(
+    tmp_path: Path, compression: str, dtype: str, error: float, is_lossy: bool
+) -> None:
+    wanted = np.random.default_rng(1).integers(0, 900, (64, 64)).astype(dtype)
+    if dtype == "float32":
+        wanted += 0.123
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", height=64, width=64, count=1, dtype=dtype,
+        crs=CRS, transform=rasterio.Affine(PIXEL, 0, X0, 0, -PIXEL, Y0), compress=compression,
+        MAX_Z_ERROR=error,
+    ) as file:  # fmt: skip
+        file.write(wanted, 1)
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert np.array_equal(file.read(1), wanted) is not is_lossy
+    assert ("lossy-source" in rules(tmp_path, image("a", "a.tif"))) is is_lossy

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from geobatch.errors import Problem
+from geobatch.model.classes import is_class_like
 from geobatch.spec import lint, load
-from geobatch.spec.lint import is_class_like
 
 T = "tilesets: [{sources: [{uris: [x.tif]}]}]\n"
 
@@ -22,7 +22,8 @@ def warnings_of(folder: Path, text: str, project: str = "") -> tuple[Problem, ..
 @pytest.mark.parametrize(
     "name",
     ["class", "Class", "landcover", "land_cover", "LandCover", "SCL", "QA60", "pixel_qa",
-     "QA_PIXEL", "cloud_mask", "fmask", "soil-code", "label2", "MCD12Q1_LC_classes", "lulc_2020"],
+     "QA_PIXEL", "cloud_mask", "SCL_20m", "quality", "mask", "labels",
+     "fmask", "soil-code", "label2", "MCD12Q1_LC_classes", "lulc_2020"],
 )  # fmt: skip
 def test_names_of_classes(name: str) -> None:
     assert is_class_like(name)

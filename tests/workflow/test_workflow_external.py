@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.explain.status import status
 from geobatch.model.plan import AssetChange, Op, Reason
-from geobatch.workflow import plan
+from geobatch.workflow import plan, preview
 
 
 def bench_of(folder: Path, **more: Any) -> Workbench:
@@ -180,8 +181,9 @@ def test_what_has_no_effect_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_tiles_must_be_squares_of_some_sizes(
-    tmp_path: Path, options: dict[str, Any], words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], words: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     write_tiff(tmp_path / "no cog.tif", [values((500, 600), "float32")], layout=options)
     bench = Workbench(folder=tmp_path)
     with pytest.raises(PlanError) as caught:
@@ -217,10 +219,10 @@ def test_what_should_be_is_a_warning(tmp_path: Path) -> None:
     spec = bench.write_spec([external("a", "small.tif"), external("b", "third.tif")])
     done = run("--store", bench.store, "--json", "plan", spec)
     messages = [line["message"] for line in done.lines if line["type"] == "warning"]
-    assert any("`small.tif` has tiles of 256" in message for message in messages)
+    assert any("`small.tif`: it has tiles of 256" in message for message in messages)
     assert any("interleaves its bands by pixel" in message for message in messages)
     assert any("do not halve the one before: 334 x 234" in message for message in messages)
-    assert len(messages) == 3
+    assert len(messages) == 2  # one per file
     bench.apply_spec()
     group = geobatch.open_store(bench.store).open("b")
     assert_same(np.asarray(group["1/b1"]), overview(tmp_path / "third.tif", 1), "1/b1")
@@ -291,3 +293,24 @@ def test_explanations_know_that_no_pixel_is_stored(tmp_path: Path) -> None:
     assert "cog.tif changed (pinned to" in text
     assert "pixels changed" not in text
     assert "squares of 256 x 256 are read from the COGs" in run(*place, "info", "a").out
+
+
+def test_a_weak_cog_is_warned_about_once_with_a_command_for_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my specs"
+    folder.mkdir()
+    write_cog(folder / "a cog.tif", [values(), values()])  # blocks of 256, bands by pixel
+    bench = Workbench(folder=folder)
+    path = bench.write_spec([external("a", "a cog.tif")])
+    monkeypatch.chdir(tmp_path)
+    (found,) = preview([path], store=bench.store).warnings
+    assert found.rule == "cog"
+    assert "tiles of 256" in found.message
+    assert "by pixel" in found.message
+    words = shlex.split((found.hint or "").partition("`")[2].rstrip("`"))
+    assert words[0] == "gdal_translate"
+    assert Path(words[1]).samefile(folder / "a cog.tif")
+    assert words[2] == "a cog_cog.tif"
+    (folder / "geobatch.yaml").write_text("silence: [cog]\n")
+    assert not preview([path], store=bench.store).warnings

@@ -1,0 +1,28 @@
+"""Commands of GDAL that hints name; they work when pasted where the user stands."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from geobatch.model.header import Header
+from geobatch.spec.files import is_remote
+
+
+def quoted_input(header: Header) -> str:
+    """Return a file as an argument for the shell: an address, or a path from this folder."""
+    name = header.uri
+    if is_remote(name):
+        return shlex.quote(f"/vsicurl/{name}")
+    try:
+        name = os.path.relpath(header.path)
+    except ValueError:  # on another drive
+        name = header.path
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def quoted_output(header: Header, suffix: str) -> str:
+    """Return the name of a new file in this folder, called like a file with a suffix."""
+    name = header.uri.rpartition("/")[2].partition("?")[0]
+    made = f"{name.rpartition('.')[0] or name}{suffix}.tif"
+    return shlex.quote(f"./{made}" if made.startswith("-") else made)
