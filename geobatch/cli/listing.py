@@ -19,8 +19,11 @@ from geobatch.cli.settings import EPILOG, Settings
 from geobatch.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import closing
 
+    from geobatch.errors import CorruptObjectError
+    from geobatch.model.record import Head, TreeEntry
     from geobatch.store.tilestore import TileStore
 
 
@@ -44,9 +47,14 @@ def ls(
     bounds_crs: str,
     at: str | None,
 ) -> Exit:
-    """List the published assets."""
+    """List the published assets, below a line of names; `-q` leaves that out."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
-    from geobatch.cli.store_view import asset_json, asset_row, found_assets  # noqa: PLC0415
+    from geobatch.cli.store_view import (  # noqa: PLC0415
+        LS_HEADER,
+        asset_json,
+        asset_row,
+        found_assets,
+    )
     from geobatch.cli.words import columns  # noqa: PLC0415
 
     shown = parse_filter(
@@ -59,7 +67,9 @@ def ls(
             rows.append(asset_row(entry, row))
             if settings.output.is_json:
                 settings.output.record("asset", **asset_json(entry, store.record(entry)))
-    for line in columns(rows, right={4}):
+    # A line of names for people; scripts read `--json`, or `-q` leaves it out.
+    shown_rows = [LS_HEADER, *rows] if rows and not settings.output.is_quiet else rows
+    for line in columns(shown_rows, right={4}):
         settings.output.line(line)
     if not rows and not shown.is_open:
         settings.output.note("no asset passes the filters")
@@ -72,7 +82,7 @@ def ls(
 @click.argument(
     "asset",
     default="",
-    help="Asset id; none for the store itself. With filters, how the ids begin.",
+    help="Asset or collection id; none for the store. With filters, how the ids begin.",
 )
 @since_option
 @until_option
@@ -92,7 +102,7 @@ def info(
     bounds_crs: str,
     at: str | None,
 ) -> Exit:
-    """Describe an asset: grids, levels, bands; or the store; or all that pass the filters."""
+    """Describe an asset, a collection or the store; or all assets that pass the filters."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import (  # noqa: PLC0415
         asset_json,
@@ -127,7 +137,7 @@ def info(
             return Exit.OK
         entry = head.tree.entry(asset)
         if entry is None:
-            raise no_asset(asset, [entry.id for entry in head.tree.entries])
+            return _show_collection(settings, store, head, asset)
         check(store, head, only=asset, place=settings.store)
         record = store.record(entry)
         for line in asset_lines(entry, record):
@@ -164,6 +174,7 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
 
 
 @click.command(epilog=EPILOG)
+@click.argument("asset", default="", help="Only commits that changed this asset, renamed or not.")
 @click.option(
     "-n",
     "--max-count",
@@ -175,14 +186,24 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
     help="How many commits at most.",
 )
 @click.pass_obj
-def log(settings: Settings, *, number: int) -> Exit:
+def log(settings: Settings, asset: str, *, number: int) -> Exit:
     """List the commits, newest first."""
+    from itertools import chain  # noqa: PLC0415
+
     from geobatch.cli.store_view import commit_json, commit_line, damaged_line  # noqa: PLC0415
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
     damaged: list[CorruptObjectError] = []
     with reading(settings) as store:
-        for _, (place, found) in zip(range(number), store.commits.all(), strict=False):
+        commits = store.commits.all()
+        if asset:
+            entries = store.head().tree.entries
+            commits = commits_of(store, asset)
+            first = next(commits, None)
+            if first is None:
+                raise no_asset(asset, [entry.id for entry in entries])
+            commits = chain([first], commits)
+        for _, (place, found) in zip(range(number), commits, strict=False):
             if isinstance(found, CorruptObjectError):
                 damaged.append(found)
                 settings.output.line(damaged_line(place, found))
@@ -198,6 +219,43 @@ def log(settings: Settings, *, number: int) -> Exit:
     if damaged:
         raise damaged[0]
     return Exit.OK
+
+
+def _show_collection(settings: Settings, store: TileStore, head: Head, asset: str) -> Exit:
+    from geobatch.cli.collection_view import collection_json, collection_lines  # noqa: PLC0415
+
+    fields = collection_json(store, head, asset.rstrip("/"))
+    if fields is None:
+        raise no_asset(asset, [entry.id for entry in head.tree.entries])
+    for line in collection_lines(fields):
+        settings.output.line(line)
+    settings.output.record("collection", **fields)
+    return Exit.OK
+
+
+def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | CorruptObjectError]]:
+    """Yield the commits that made, changed, renamed or deleted an asset, newest first.
+
+    What a damaged commit did is unknown: it is yielded, too.
+    """
+    from geobatch.errors import CorruptObjectError  # noqa: PLC0415
+
+    newer: tuple[int, Head] | None = None
+    after: TreeEntry | None = None
+    damaged: list[tuple[int, CorruptObjectError]] = []
+    for place, head in store.commits.all():
+        if isinstance(head, CorruptObjectError):
+            damaged.append((place, head))
+            continue
+        entry = head.tree.entry(asset)
+        if newer is not None and entry != after:
+            yield newer
+        yield from damaged
+        damaged.clear()
+        newer, after, asset = (place, head), entry, head.name_before(asset)
+    if newer is not None and after is not None:
+        yield newer
+    yield from damaged
 
 
 def reading(settings: Settings) -> closing[TileStore]:

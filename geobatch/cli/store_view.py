@@ -75,6 +75,10 @@ def found_assets(
             yield entry, row
 
 
+LS_HEADER = ("ID", "KIND", "SIZE", "BANDS", "TILES", "START")
+"""Names of the cells of `asset_row`."""
+
+
 def asset_row(entry: TreeEntry, row: Row) -> tuple[str, ...]:
     """Return an asset's cells in a listing."""
     if row.table is not None:

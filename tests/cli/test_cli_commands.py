@@ -97,11 +97,14 @@ def test_schema_is_the_one_that_editors_are_pointed_to() -> None:
 def test_a_listing_is_aligned_and_takes_a_prefix(bench: Workbench) -> None:
     names = ["b/long/name/of/an/asset", "b/x", "c"]
     bench.apply(*(image(name, "a.tif") for name in names))
-    lines = geobatch("--store", bench.store, "ls").out.splitlines()
+    header, *lines = geobatch("--store", bench.store, "ls").out.splitlines()
+    assert header.split() == ["ID", "KIND", "SIZE", "BANDS", "TILES", "START"]
+    assert header.index("KIND") == lines[0].index("image ")
+    assert geobatch("--store", bench.store, "-q", "ls").out.splitlines() == lines
     assert [line.split()[0] for line in lines] == names
     assert len({line.index(" image ") for line in lines}) == 1
     assert len({line.index("300") for line in lines} | {line.index("280") for line in lines}) == 2
-    chosen = geobatch("--store", bench.store, "ls", "b/").out.splitlines()
+    _, *chosen = geobatch("--store", bench.store, "ls", "b/").out.splitlines()
     assert [line.split()[0] for line in chosen] == names[:2]
 
 
@@ -150,7 +153,7 @@ def test_log_and_at_go_back(bench: Workbench) -> None:
         records[1]["commit"], records[2]["commit"], None,
     ]  # fmt: skip
     for ref in ("1", "HEAD~2", records[2]["commit"], records[2]["commit"][:8]):
-        assert geobatch(*store, "ls", "--at", ref).out.split()[0] == "a0"
+        assert geobatch(*store, "-q", "ls", "--at", ref).out.split()[0] == "a0"
         assert geobatch(*store, "info", "--at", ref).out.count("assets        1\n") == 1
         assert geobatch(*store, "info", "a1", "--at", ref).code == 1
         assert geobatch(*store, "show", "a0", "--at", ref).code == 0
@@ -211,3 +214,54 @@ def test_numbers_as_people_read_them() -> None:
         "a     1", "bcd  22  z",
     ]  # fmt: skip
     assert not list(columns([]))
+
+
+def test_info_of_a_collection_tells_what_its_assets_have_in_common(bench: Workbench) -> None:
+    both = [{"id": "red", "tileset_id": "t"}]
+    bench.apply(
+        *(
+            image(name, "a.tif", bands=[{**both[0], "id": band}], start_time=start)
+            for name, band, start in (
+                ("s2/l2a/x", "red", "2024-03-01"),
+                ("s2/l2a/y", "red", "2025-03-01"),
+                ("s2/l2ab", "nir", "2020-01-01"),
+            )
+        )
+    )
+    store = ("--store", bench.store)
+    for name in ("s2/l2a", "s2/l2a/"):
+        told = geobatch(*store, "--json", "info", name).record("collection")
+        assert (told["id"], told["assets"], told["kinds"]) == ("s2/l2a", 2, {"image": 2})
+        assert told["start_time"] == "2024-03-01T00:00:00Z"
+        assert told["end_time"].startswith("2025-03-0")
+        assert (told["bands"], told["other_bands"]) == (["red"], [])
+        left, bottom, right, top = told["bounds_4326"]
+        assert -180 <= left < right <= 180
+        assert -90 <= bottom < top <= 90
+    shown = geobatch(*store, "info", "s2").out
+    assert "3 image" in shown
+    assert "none in common" in shown
+    assert "red, nir" in shown
+    assert geobatch(*store, "info", "s2/l2").code == 1
+    assert geobatch(*store, "info", "/").code == 1
+
+
+def test_the_log_of_an_asset_follows_its_names(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"))
+    bench.apply(image("a", "a.tif"), image("other", "a.tif"))
+    bench.apply(image("a", "a.tif", properties={"n": 1}), image("other", "a.tif"))
+    bench.apply(image("b", "a.tif", properties={"n": 1}, moved_from="a"), image("other", "a.tif"))
+    store = ("--store", bench.store)
+
+    def numbers(*argv: str) -> list[int]:
+        lines = geobatch(*store, "--json", "log", *argv).lines
+        return [line["number"] for line in lines if line["type"] == "commit"]
+
+    assert numbers() == [4, 3, 2, 1]
+    assert numbers("b") == [4, 3, 1]
+    assert numbers("b", "-n", "2") == [4, 3]
+    assert numbers("other") == [2]
+    assert numbers("a") == [4, 3, 1]
+    lost = geobatch(*store, "log", "othr")
+    assert lost.code == 1
+    assert "`other`" in lost.err

@@ -33,7 +33,7 @@ COMMANDS = {
     "ls": ("[PREFIX]", LISTED),
     "info": ("[ASSET]", LISTED),
     "show": ("ASSET", "--at"),
-    "log": ("", "-n --max-count"),
+    "log": ("[ASSET]", "-n --max-count"),
     "diff": ("A [B]", "--stats --level --tiles --exit-code"),
     "status": ("[SPECS]...", "--keep-project-prefix"),
     "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix"),

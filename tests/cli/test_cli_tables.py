@@ -46,7 +46,14 @@ def test_a_table_from_its_plan_to_its_end(folder: Path) -> None:
     assert applied.record("summary")["rows"] == {"read": 5}
     assert "Nothing to do" in run(folder, "apply", spec).out
     assert "as declared" in run(folder, "status", spec).out
-    assert run(folder, "ls").out.split()[:6] == ["t/rows", "table", "5", "rows", "4", "columns"]
+    assert run(folder, "-q", "ls").out.split()[:6] == [
+        "t/rows",
+        "table",
+        "5",
+        "rows",
+        "4",
+        "columns",
+    ]
     about = run(folder, "--json", "info", "t/rows").record("asset")
     assert about["rows"] == 5
     assert about["columns"][0] == {"name": "class", "type": "int64", "is_array": False}
@@ -105,7 +112,7 @@ def test_selection_saved_plans_protection_and_pruning(folder: Path) -> None:
     saved = folder / "saved.plan"
     assert run(folder, "plan", spec, other, "--select", "t/ro*", "-o", saved).code == 0
     assert run(folder, "apply", saved).code == 0
-    assert run(folder, "ls").out.split()[0] == "t/rows"
+    assert run(folder, "-q", "ls").out.split()[0] == "t/rows"
     edit(folder, "title: one", "title: two")
     stale = run(folder, "apply", saved)
     assert (stale.code, "stale" in stale.err) == (4, True)

@@ -160,7 +160,7 @@ def test_the_prefix_is_kept_where_asked(bench: Workbench) -> None:
     flag = "--keep-project-prefix"
     assert geobatch("plan", "manifests", flag, "-o", "p.json").code == 0
     assert geobatch("apply", "p.json").code == 0
-    assert geobatch("ls").out.split()[0] == COMPLETE["name"]
+    assert geobatch("-q", "ls").out.split()[0] == COMPLETE["name"]
     assert "1 as declared" in geobatch("status", "manifests", flag).out
     assert geobatch("why", COMPLETE["name"], "manifests", flag).code == 0
     assert "1 as declared" not in geobatch("status", "manifests").out

@@ -79,7 +79,7 @@ def test_a_listing_opens_neither_documents_nor_files(bench: Workbench) -> None:
 
 def test_rows_follow_each_apply(bench: Workbench) -> None:
     bench.apply(external("c/x2", "cog.tif", properties={"cloud": 50}))
-    out = run("--store", bench.store, "ls", "--property", "cloud=50").out
+    out = run("--store", bench.store, "-q", "ls", "--property", "cloud=50").out
     assert out.startswith("c/x2 ")
-    earlier = run("--store", bench.store, "ls", "--at", "1", "--property", "cloud=2").out
+    earlier = run("--store", bench.store, "-q", "ls", "--at", "1", "--property", "cloud=2").out
     assert earlier.startswith("c/x2 ")
