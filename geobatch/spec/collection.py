@@ -28,10 +28,10 @@ from geobatch.spec.files import (
 from geobatch.spec.hints import did_you_mean, listed, show
 from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
 from geobatch.spec.order import in_order
-from geobatch.spec.project import NO_PROJECT, Place, Project
+from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rows import Rows, RowsError, read_rows
 from geobatch.spec.rule import BUILT_IN, ForEachManifest
-from geobatch.spec.template import Fields, Plain, Template
+from geobatch.spec.template import FORMS, Fields, Plain, Template, field_of
 from geobatch.spec.values import check_asset_id, check_property, parse_time, refuse
 
 _PARSERS: dict[str, Callable[[str], str]] = {
@@ -92,11 +92,14 @@ class Collection(Struct, kw_only=True):
         known = {*BUILT_IN, *common, *self._columns}
         for loc, template in templates.items():
             for name in template.names:
-                if name in known:
+                field_, form = field_of(name, known), name.rpartition(":")
+                if field_ in known:
                     continue
-                message, hint = f"no field {show(name)}", did_you_mean(name, sorted(known))
-                if any(name in group for group in groups):
-                    message = f"not every pattern has the group {show(name)}"
+                message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(known))
+                if form[0] in known:
+                    message, hint = f"no form {show(form[2])} of a placeholder", FORMS
+                if any(field_ in group for group in groups):
+                    message = f"not every pattern has the group {show(field_)}"
                 self._report(("image", *loc), "placeholder", message, hint)
 
     def images(
@@ -178,14 +181,15 @@ class Collection(Struct, kw_only=True):
             return
         here: Loc = ("for_each", "csv", "path")
         folder = folder_of(self.positions.path)
-        if complaint := unusable(csv.path):
+        place = self.project.place(csv.path, folder)
+        if complaint := unusable(place.name):
             self._report(here, "unsupported-uri", *complaint)
             return
-        if not is_file(csv.path, folder):
-            self._report(here, "missing-file", *missing(Place(csv.path, folder, csv.path)))
+        if not is_file(place.name, place.folder):
+            self._report(here, "missing-file", *missing(place))
             return
         try:
-            rows = read_rows(folder / csv.path, uri=csv.path, key=csv.key)
+            rows = read_rows(place.path, uri=csv.path, key=csv.key)
         except RowsError as error:
             self._report(here, error.rule, error.message, error.hint)
             return

@@ -25,7 +25,7 @@ LINTS = (
 )  # fmt: skip
 """Rules that warn and can be silenced."""
 
-_REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.*/", re.DOTALL)
+_REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(.*/)?", re.DOTALL)
 
 
 def _check_prefix(value: str) -> str:

@@ -1,11 +1,11 @@
-"""Texts with placeholders such as `{tile}` and `{date:%Y%m%d}`; `{{` and `}}` are braces."""
+"""Texts with placeholders: `{tile}`, `{date:%Y%m%d}`, `{year+1}`; `{{` and `}}` are braces."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -14,10 +14,15 @@ from msgspec import Struct
 from geobatch.spec.hints import show
 from geobatch.spec.values import refuse
 
-PIECE = re.compile(r"\{\{|\}\}|\{([^{}:]*)(?::([^{}]*))?\}|[{}]")
+PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 """What a number looks like in a table; `007` and `+5` are text."""
 FORCED_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?")
+
+STEP = re.compile(r"(.*[^\s]|)\s*([+-])\s*([0-9]{1,18})", re.DOTALL)
+"""A field and a whole number that is added or taken away."""
+WHOLE = re.compile(r"-?[0-9]{1,18}")
+FORMS = "`{name:number}`, `{name:text}`, `{name:ms}`, or a time such as `{date:%Y%m%d}`"
 
 Plain: TypeAlias = str | int | float
 Fields: TypeAlias = Mapping[str, str | None]
@@ -28,9 +33,21 @@ class Placeholder(Struct, frozen=True, kw_only=True):
     """A name in braces."""
 
     name: str
-    """Field of the file."""
+    """Field of the file; or one with a whole number to add or take away, as in `year+1`."""
     form: str = ""
-    """`number`, `text`, a strptime format, or empty."""
+    """`number`, `text`, `ms`, a strptime format, or empty."""
+
+    def raw(self, fields: Fields) -> str | None:
+        """Return the field, the step taken; None if it has no value.
+
+        Raises:
+            PydanticCustomError: There is a step, and the field is no whole number.
+        """
+        found = field_of(self.name, fields)
+        text = fields[found]
+        if found == self.name or text is None:
+            return text
+        return _stepped(text, self.name[len(found) :].replace(" ", ""))
 
     def text(self, fields: Fields) -> str:
         """Return the field as text; a time as RFC 3339 in UTC.
@@ -38,9 +55,11 @@ class Placeholder(Struct, frozen=True, kw_only=True):
         Raises:
             PydanticCustomError: There is no value, or it is not of the form.
         """
-        raw = fields[self.name]
+        raw = self.raw(fields)
         if raw is None:
             refuse("empty-field", f"{show(self.name)} is empty")
+        if self.form == "ms":
+            return parse_milliseconds(raw)
         if "%" in self.form:
             return parse_moment(raw, self.form)
         return str(parse_number(raw)) if self.form == "number" else raw
@@ -83,12 +102,12 @@ class Template(Struct, frozen=True, kw_only=True):
         (first, *rest) = self.parts
         if rest or isinstance(first, str):
             return self.text(fields)
-        raw = fields[first.name]
+        raw = first.raw(fields)
         if raw is None:
             return None
         if first.form == "number":
             return parse_number(raw)
-        if not first.form and first.name in columns and NUMBER.fullmatch(raw):
+        if not first.form and field_of(first.name, fields) in columns and NUMBER.fullmatch(raw):
             return _number(raw)
         return first.text(fields)
 
@@ -112,10 +131,38 @@ def parse_template(text: str) -> Template | None:
             hint = "write `{name}` for a field, `{{` and `}}` for braces"
             refuse("placeholder", f"a brace stands alone in {show(text)}", hint)
         else:
-            parts.append(_placeholder(match[1], match[2] or ""))
+            parts.append(_placeholder(*_split_form(match[1])))
     parts.append(text[end:])
     kept = tuple(part for part in parts if part)
     return Template(parts=kept or ("",))
+
+
+def field_of(name: str, fields: Collection[str]) -> str:
+    """Return the field that a placeholder takes: of its whole name, else of that before a step."""
+    match = None if name in fields else STEP.fullmatch(name)
+    return name if match is None else match[1]
+
+
+def _stepped(text: str, step: str) -> str:
+    """Return a whole number with another added, of at least as many digits."""
+    if not WHOLE.fullmatch(text):
+        refuse("property-value", f"{show(text)} is no whole number, so `{step}` cannot be added")
+    made = int(text) + int(step)
+    sign = "-" if made < 0 else ""
+    return sign + str(abs(made)).rjust(len(text.lstrip("-")), "0")
+
+
+def _split_form(text: str) -> tuple[str, str]:
+    """Return name and form; a name may have colons, as `system:time_start` has."""
+    name, _, form = text.rpartition(":")
+    if "%" in text:
+        before = text.index("%")
+        end = text.rfind(":", 0, before)
+        return (text[:end], text[end + 1 :]) if end >= 0 else (text, "")
+    return (name, form) if (form in _WORDS and ":" in text) or not form else (text, "")
+
+
+_WORDS = ("number", "text", "ms")
 
 
 def _placeholder(name: str, form: str) -> Placeholder:
@@ -123,9 +170,6 @@ def _placeholder(name: str, form: str) -> Placeholder:
         refuse("placeholder", "a placeholder has no name", "write `{name}`, `{stem}` or a group")
     if "%" in form:
         _check_moment(form)
-    elif form not in ("", "number", "text"):
-        hint = "`{name:number}`, `{name:text}`, or a time such as `{date:%Y%m%d}`"
-        refuse("placeholder", f"no form {show(form)} of a placeholder", hint)
     return Placeholder(name=name, form=form)
 
 
@@ -155,6 +199,21 @@ def parse_moment(text: str, form: str) -> str:
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         refuse("timestamp", f"{show(text)} is no time of the form {show(form)}")
+    return found.isoformat().replace("+00:00", "Z")
+
+
+def parse_milliseconds(text: str) -> str:
+    """Return milliseconds since 1970 as RFC 3339 in UTC.
+
+    Raises:
+        PydanticCustomError: The text is no whole number, or beyond the years 1 to 9999.
+    """
+    if not WHOLE.fullmatch(text):
+        refuse("timestamp", f"{show(text)} is no whole number of milliseconds since 1970")
+    try:
+        found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
+    except OverflowError:
+        refuse("timestamp", f"{show(text)} milliseconds since 1970 are beyond the year 9999")
     return found.isoformat().replace("+00:00", "Z")
 
 

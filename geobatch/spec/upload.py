@@ -23,6 +23,7 @@ TFRECORDS = (".tfrecord", "tfrecord.gz")
 """How the names of TFRecord files end; if one does, all files are shards of one source."""
 
 _PROPERTY = re.compile(r"(?:\(([^)]*)\))?([^=]+)=(.*)", re.DOTALL)
+_WHOLE = re.compile("[+-]?[0-9]{1,18}", re.ASCII)
 _TYPES = ("string", "number", "date")
 _DATES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -183,7 +184,7 @@ def _property(text: str) -> tuple[str, str | float | None]:
             f"`--property`: {show(name)} is {show(value)}, and a property is finite;"
             f" `(string){name}={value}` is text"
         )
-    return name, number
+    return name, int(value) if _WHOLE.fullmatch(value) else number
 
 
 def _milliseconds(flag: str, text: str) -> int:

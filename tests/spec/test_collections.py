@@ -20,6 +20,7 @@ from geobatch.model.asset import Policy
 from geobatch.spec import ImageSpec, SourceSpec, expand, load, problem, validate
 from geobatch.spec.format import fmt_text
 from geobatch.spec.schema import schema
+from geobatch.spec.template import parse_template
 
 RULE = """\
 kind: image_collection
@@ -324,6 +325,9 @@ def test_a_file_may_be_named_by_its_whole_uri(tmp_path: Path) -> None:
         ({"id": "{tile"}, "placeholder", "a brace stands alone"),
         ({"id": "{}"}, "placeholder", "no name"),
         ({"id": "{tile:x}"}, "placeholder", "no form `x`"),
+        ({"id": "{tile+1}"}, "property-value", "`T32TMN` is no whole number, so `+1`"),
+        ({"id": "{tle+1}"}, "placeholder", "no field `tle`"),
+        ({"start_time": "{tile:ms}"}, "timestamp", "no whole number of milliseconds"),
         ({"id": "{name}"}, "asset-id", f"for `data/{NAMES[0]}`"),
         ({"id": "{tile}/{date:%Y%m%d}"}, "asset-id", "is no asset id"),
         ({"start_time": "{date:%m%d}"}, "placeholder", "no year"),
@@ -426,3 +430,81 @@ def test_thousands_of_files_share_what_is_the_same(tmp_path: Path) -> None:
     assert len(specs) == 3000
     assert len({id(spec.bands) for spec in specs}) == 1
     assert len({id(spec.positions) for spec in specs}) == 1
+
+
+# --- arithmetic, milliseconds, colons -------------------------------------------------------------
+
+
+def made_of(
+    folder: Path, names: list[str], pattern: str, csv: str | None = None, **image: Any
+) -> list[ImageSpec]:
+    """Return the images that a rule makes of some files."""
+    for name in names:
+        (folder / name).touch()
+    rule: dict[str, Any] = {"files": "*.tif", "pattern": pattern}
+    if csv is not None:
+        (folder / "m.csv").write_text(csv)
+        rule["csv"] = {"path": "m.csv"}
+    document = {"kind": "image_collection", "id": "c", "for_each": rule, "image": image}
+    (folder / "a.yaml").write_text(yaml.safe_dump(document))
+    return list(load([folder / "a.yaml"]).specs)
+
+
+@given(
+    number=st.integers(0, 9999), width=st.integers(1, 6), step=st.integers(-20, 20),
+    blank=st.sampled_from(["", " "]),
+)  # fmt: skip
+def test_steps_keep_the_digits_of_the_field(number: int, width: int, step: int, blank: str) -> None:
+    text = f"{number:0{width}}"
+    template = parse_template(f"<{{n{blank}{'-' if step < 0 else '+'}{blank}{abs(step)}}}>")
+    assert template is not None
+    want = number + step
+    digits = f"{abs(want):0{len(text)}}"
+    assert template.text({"n": text}) == f"<{'-' if want < 0 else ''}{digits}>"
+
+
+def test_the_end_may_be_the_start_of_the_next_year(tmp_path: Path) -> None:
+    (one,) = made_of(
+        tmp_path, ["lc_2024_09.tif"], r"lc_(?P<year>\d{4})_(?P<month>\d\d)\.tif",
+        id="y{year-1}_{month+1}", start_time="{year}-01-01", end_time="{year+1}-01-01",
+        properties={"n": "{year+1:number}", "t": "{year+1}"},
+    )  # fmt: skip
+    assert one.id == "c/y2023_10"
+    assert (one.start_time, one.end_time) == ("2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z")
+    assert dict(one.properties) == {"n": 2025, "t": "2025"}
+
+
+def test_columns_may_have_colons_and_signs_and_times_milliseconds(tmp_path: Path) -> None:
+    columns = "system:time_start,eo:cloud,day:of:year,band-1,band"
+    (one,) = made_of(
+        tmp_path, ["x_20250101T101112345.tif"], r"x_(?P<at>.*)\.tif",
+        f"file,{columns}\nx_20250101T101112345.tif,1735689600123,3.5,2025-032,7,40\n",
+        id="{stem}", start_time="{system:time_start:ms}", end_time="{day:of:year:%Y-%j}",
+        properties={
+            "cloud": "{eo:cloud}", "text": "{eo:cloud:text}", "own": "{band-1}", "less": "{band-2}",
+            "ms": "{system:time_start}", "at": "{at:%Y%m%dT%H%M%S%f}",
+        },
+    )  # fmt: skip
+    assert (one.start_time, one.end_time) == ("2025-01-01T00:00:00.123Z", "2025-02-01T00:00:00Z")
+    assert dict(one.properties) == {
+        "cloud": 3.5, "text": "3.5", "own": 7, "less": 38, "ms": 1735689600123,
+        "at": "2025-01-01T10:11:12.345000Z",
+    }  # fmt: skip
+
+
+def test_the_table_of_a_collection_is_read_from_its_mirror(tmp_path: Path) -> None:
+    (tmp_path / "mirror" / "b").mkdir(parents=True)
+    (tmp_path / "mirror" / "b" / "x.tif").touch()
+    (tmp_path / "mirror" / "b" / "m.csv").write_text("file,k\nx.tif,1\n")
+    (tmp_path / "geobatch.yaml").write_text("uri_map: {'data://': mirror/}\n")
+    (tmp_path / "a.yaml").write_text(
+        "kind: image_collection\nid: c\n"
+        "for_each: {files: 'data://b/*.tif', csv: {path: 'data://b/m.csv'}}\n"
+        "image: {id: '{stem}', properties: {k: '{k}'}}\n"
+    )
+    (one,) = load([tmp_path / "a.yaml"]).specs
+    assert dict(one.properties) == {"k": 1}
+    (file,) = expand(one).tilesets[0]
+    assert (file.uri, file.path) == ("data://b/x.tif", tmp_path / "mirror" / "b" / "x.tif")
+    (tmp_path / "mirror" / "b" / "m.csv").unlink()
+    assert "in the mirror" in one_problem(tmp_path / "a.yaml").message

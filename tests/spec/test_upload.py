@@ -54,7 +54,11 @@ def comparable(manifest: dict[str, Any]) -> str:
     times = {key: manifest[key].removesuffix("Z") for key in manifest if key.endswith("_time")}
     cut = {key: time[:-3] if time[-7:-6] == "." else time for key, time in times.items()}
     padded = {key: time if "." in time else f"{time}.000" for key, time in cut.items()}
-    return json.dumps({**manifest, **padded}, sort_keys=True)
+    # `2019` is written as it was given; the client sends `2019.0`, the same number in JSON.
+    said = manifest.get("properties") or {}
+    floats = {key: float(v) if isinstance(v, int) else v for key, v in said.items()}
+    more = {"properties": floats} if said else {}
+    return json.dumps({**manifest, **padded, **more}, sort_keys=True)
 
 
 def spec_from(folder: Path, name: str, text: str) -> ImageSpec:
@@ -77,7 +81,9 @@ def assert_same(client: Client, flags: UploadFlags, folder: Path | None = None) 
     if folder is None:
         return
     # What geobatch makes of the manifest that the client sends, and of the spec that we write.
-    theirs["properties"] = {k: v for k, v in theirs["properties"].items() if v is not None}
+    # Equal numbers by the assertion above; only ours tell whole ones.
+    said = ours.get("properties", {})
+    theirs["properties"] = {k: said[k] for k, v in theirs["properties"].items() if v is not None}
     text = spec_of_flags(flags, start=folder, folder=folder)
     assert fmt_text(text, path="new.yaml") == text
     written = spec_from(folder, "new.yaml", text)
@@ -239,3 +245,13 @@ def test_what_a_spec_cannot_say_is_refused_though_the_client_would_send_it(
 ) -> None:
     with pytest.raises(FlagError, match=words):
         spec_of_flags(replace(PLAIN, **flags), start=tmp_path, folder=tmp_path)
+
+
+def test_whole_numbers_stay_whole() -> None:
+    given = ("year=2019", "n=-3", "f=1.50", "e=1e3", "t=(x)", "(string)s=2019", "(number)k=4")
+    flags = UploadFlags(asset_id="a", files=("gs://b/a.tif",), properties=given)
+    made = upload_manifest(flags)["properties"]
+    assert {key: (type(value), value) for key, value in made.items()} == {
+        "year": (int, 2019), "n": (int, -3), "f": (float, 1.5), "e": (float, 1000.0),
+        "t": (str, "(x)"), "s": (str, "2019"), "k": (int, 4),
+    }  # fmt: skip
