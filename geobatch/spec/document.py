@@ -12,7 +12,7 @@ from geobatch.errors import Problem
 from geobatch.spec.check import Check, asset_id_of, identity_problems, problem_at
 from geobatch.spec.collection import Collection
 from geobatch.spec.foreign import foreign_problem
-from geobatch.spec.hints import did_you_mean, kind_of, listed, show
+from geobatch.spec.hints import did_you_mean, kind_of, listed, placeholder_hint, show
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import ImageSpec, Loc, Positions
@@ -253,6 +253,8 @@ def _type_hint(kind: str, value: Any, loc: Loc) -> str | None:
     hint = None
     if value is None:
         hint = "give a value, or leave the key away"
+    elif kind == "string_type" and isinstance(value, dict):
+        hint = placeholder_hint(value)
     elif kind == "string_type" and isinstance(value, bool | int | float):
         hint = f"put it in quotes: `'{str(value).lower() if isinstance(value, bool) else value}'`"
     elif kind == "list_type" and not isinstance(value, dict | list):

@@ -58,12 +58,26 @@ def is_broken(uri: str, folder: Path) -> bool:
 def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
     """Return the files that a glob matches, and the links among its matches that lead nowhere.
 
-    Both are in order, and spelled from where the glob starts. Folders are passed over.
+    Both are in order, and spelled from where the glob starts. Folders are passed over. Where a
+    folder is called `data [2024]`, the brackets of `data [2024]/*.tif` are its own.
     """
+    pattern = _escaped(pattern, folder)
     names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
     files = {name for name in names if is_file(name, folder)}
     links = {name for name in names if is_broken(name, folder)} - files
     return in_order(files), in_order(links)
+
+
+def _escaped(pattern: str, folder: Path) -> str:
+    """Return a glob in which brackets are literal in each folder that bears them in its name."""
+    parts = pattern.split("/")
+    for count, part in enumerate(parts[:-1]):
+        if GLOB.search(part):
+            here = "/".join(parts[:count]).replace("[[]", "[") + "/" if count else ""
+            if not os.path.isdir(os.path.join(folder, here + part)):  # noqa: PTH112, PTH118
+                break
+            parts[count] = part.replace("[", "[[]")
+    return "/".join(parts)
 
 
 def unreadable(pattern: str, folder: Path) -> list[str]:
@@ -72,6 +86,7 @@ def unreadable(pattern: str, folder: Path) -> list[str]:
     Globbing passes them over, as if they held nothing.
     """
     found: dict[str, None] = {}
+    pattern = _escaped(pattern, folder)
     parts = pattern.split("/")
     for count, part in enumerate(parts):
         if not GLOB.search(part):
@@ -80,8 +95,10 @@ def unreadable(pattern: str, folder: Path) -> list[str]:
         if "**" in part:
             _search(os.path.join(folder, above), found)  # noqa: PTH118
             break
-        is_one = not GLOB.search(above)
-        for name in [above] if is_one else glob.glob(f"{above}/", root_dir=folder):  # noqa: PTH207
+        names = [above.replace("[[]", "[")]
+        if GLOB.search(above.replace("[[]", "")):
+            names = glob.glob(f"{above}/", root_dir=folder)  # noqa: PTH207
+        for name in names:
             _open(os.path.join(folder, name), found)  # noqa: PTH118
     return list(found)
 

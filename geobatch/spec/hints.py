@@ -44,6 +44,13 @@ def kind_of(value: Any) -> str:
     return KINDS.get(type(value), "an unknown kind of value")
 
 
+def placeholder_hint(value: Any) -> str | None:
+    """Return what to write for a placeholder without quotes, which YAML takes for a mapping."""
+    if isinstance(value, dict) and len(value) == 1 and list(value.values()) == [None]:
+        return f"put a placeholder in quotes: `'{{{next(iter(value))}}}'`"
+    return None
+
+
 def listed(words: Iterable[str]) -> str:
     """Return words in backticks, joined by commas; many are cut."""
     every = [f"`{word}`" for word in words]

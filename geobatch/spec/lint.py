@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -24,7 +25,7 @@ def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
     for spec in specs:
         if (files := found_files(spec)) is not None:
             found += order_warnings(spec, files)
-    return tuple(dict.fromkeys([*found, *mixed_types(specs)]))
+    return tuple(dict.fromkeys([*found, *inclusive_ends(specs), *mixed_types(specs)]))
 
 
 def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
@@ -126,6 +127,38 @@ def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem
         yield from warning(spec, loc, "mask-never-valid", message, hint)
 
 
+def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+    """Yield a warning for each end that seems to be the last moment of a time, which it excludes.
+
+    One per line: images of a collection share theirs.
+    """
+    told: set[tuple[str, int, int]] = set()
+    for spec in specs:
+        if spec.end_time is None or not (meant := _end_meant(spec.start_time, spec.end_time)):
+            continue
+        message = f"the end {show(spec.end_time)} is exclusive, and seems to be meant as the last"
+        hint = f"write {show(meant)}, the moment after, if all of the time until then is meant"
+        for found in warning(spec, ("end_time",), "inclusive-end", message, hint):
+            if (at := (found.path, found.line, found.column)) not in told:
+                told.add(at)
+                yield found
+
+
+def _end_meant(start: str | None, end: str) -> str | None:
+    """Return the exclusive end where one seems to be inclusive: 23:59:59, or a last day."""
+    day = date.fromisoformat(end[:10])
+    if day == date.max or end == start:
+        return None
+    following = day + timedelta(days=1)
+    if end[11:19] == "23:59:59":
+        return following.isoformat()
+    begins = start is not None and start[8:] == "01T00:00:00Z"
+    is_last = following.day == 1 and (begins or following.month == 1)
+    # From one day to the next is a day, which ends where it should.
+    is_day = start is not None and date.fromisoformat(start[:10]) + timedelta(days=1) == day
+    return following.isoformat() if is_last and not is_day and end[10:] == "T00:00:00Z" else None
+
+
 def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
     """Yield a warning for each property that is text in one image of a folder, a number in another.
 
@@ -152,7 +185,7 @@ def _mixed(spec: ImageSpec, other: ImageSpec, folder: str, key: str) -> Iterator
         f"the property {show(key)} is {show(value)}, {_kind(value)}, but {show(known)},"
         f" {_kind(known)}, in `{other.id}`"
     )
-    hint = f"give it one type in all of `{folder}`"
+    hint = f"give it one type in all of `{folder}`; `022` and `1.10` without quotes are numbers"
     yield from warning(spec, ("properties", key), "mixed-property-types", message, hint)
 
 

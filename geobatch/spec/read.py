@@ -184,8 +184,25 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
         # libyaml reads ahead, and since 0.2.6 it gives up by itself at a thousand.
         return composer.too_deep(place)
     message = ", ".join(part for part in (error.context, error.problem) if part)
-    hint = "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
+    lines = BREAK.split(text)
+    hint = _line_hint(lines[place.line - 1] if place.line <= len(lines) else "")
+    hint = hint or "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
     return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
+
+
+_TAB = re.compile(r" *\t")
+_PLACEHOLDER = re.compile(
+    r"[^'\"]*?(?:: +|- +)(\{[A-Za-z_][^{}'\"]*\}[^#'\"]*[^#'\"\s])\s*(?:#.*)?"
+)
+
+
+def _line_hint(line: str) -> str | None:
+    """Return what is often wrong with a line that YAML cannot read."""
+    if _TAB.match(line):
+        return "YAML is indented with blanks: put two for each tab"
+    if match := _PLACEHOLDER.fullmatch(line):
+        return f"put text with placeholders in quotes: `'{match[1]}'`"
+    return None
 
 
 def _take(event: Any, composer: Composer) -> None:

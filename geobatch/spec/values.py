@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, W
 from pydantic_core import PydanticCustomError
 
 from geobatch.model.asset import Kind, Policy
-from geobatch.spec.hints import did_you_mean, kind_of, show
+from geobatch.spec.hints import did_you_mean, kind_of, placeholder_hint, show
 from geobatch.spec.names import (
     ASSET_ID,
     BAND_ID,
@@ -134,6 +134,7 @@ def parse_time(value: Any) -> str:
             refuse("timestamp", f"`seconds` is a whole number, got {show(seconds)}", hint)
         return _utc(lambda: EPOCH + timedelta(seconds=seconds), "", value, hint)
     if not isinstance(value, str):
+        hint = placeholder_hint(value) or hint
         refuse("timestamp", f"{show(value)} is no RFC 3339 time", hint)
     return _parse_text(value)
 
@@ -227,8 +228,7 @@ def check_property(value: Any) -> str | int | float:
         refuse("property-value", f"a property is finite, got {show(value)}", "write it as text")
     if not isinstance(value, str | int | float):
         hint = "leave the key away" if value is None else "join the parts as text"
-        if isinstance(value, dict) and list(value.values()) == [None]:
-            hint = f"put a placeholder in quotes: `'{{{next(iter(value))}}}'`"
+        hint = placeholder_hint(value) or hint
         refuse("property-value", f"a property is text or a number, got {kind_of(value)}", hint)
     return value
 

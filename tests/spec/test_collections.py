@@ -508,3 +508,49 @@ def test_the_table_of_a_collection_is_read_from_its_mirror(tmp_path: Path) -> No
     assert (file.uri, file.path) == ("data://b/x.tif", tmp_path / "mirror" / "b" / "x.tif")
     (tmp_path / "mirror" / "b" / "m.csv").unlink()
     assert "in the mirror" in one_problem(tmp_path / "a.yaml").message
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("  memo: {stem}", "`'{stem}'`"),
+        ("  start_time: {stem}", "`'{stem}'`"),
+        ("  properties: {y: {stem}}", "`'{stem}'`"),
+        ("  start_time: {stem}-01-01", "`'{stem}-01-01'`"),
+        ("  memo: {stem} of {name}  # note", "`'{stem} of {name}'`"),
+        ("\tmemo: x", "two for each tab"),
+        ("  \tmemo: x", "two for each tab"),
+    ],
+)
+def test_hints_for_placeholders_without_quotes_and_for_tabs(
+    tmp_path: Path, line: str, hint: str
+) -> None:
+    (tmp_path / "2024.tif").touch()
+    text = "kind: image_collection\nid: c\nfor_each: {files: '*.tif'}\nimage:\n  id: y{stem}\n"
+    (tmp_path / "a.yaml").write_text(f"{text}{line}\n")
+    assert any(hint in (one.hint or "") for one in problems(tmp_path / "a.yaml"))
+
+
+def test_brackets_of_a_folder_that_exists_are_its_own(tmp_path: Path) -> None:
+    for folder in ("data [2024]", "data 2", "in [a]/[b] x", "set1", "set2"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.tif").touch()
+
+    def found(*globs: str) -> list[str]:
+        document = {
+            "kind": "image_collection", "id": "c", "for_each": {"files": [*globs]},
+            "image": {"id": "{stem}", "memo": "{file}"},
+        }  # fmt: skip
+        (tmp_path / "a.yaml").write_text(yaml.safe_dump(document))
+        return [spec.memo for spec in load([tmp_path / "a.yaml"]).specs]
+
+    assert found("data [2024]/*.tif") == ["data [2024]/a.tif"]
+    assert found("in [a]/[b] x/*.t[i]f") == ["in [a]/[b] x/a.tif"]
+    assert found(f"{tmp_path}/data [2024]/*.tif") == [f"{tmp_path}/data [2024]/a.tif"]
+    assert found("data [[]2024]/*.tif") == ["data [2024]/a.tif"]
+    assert found("set[1]/*.tif") == ["set1/a.tif"]
+    (tmp_path / "b.yaml").write_text(
+        "id: b\ntilesets: [{sources: [{uris: ['data [2024]/*.tif']}]}]\n"
+    )
+    (spec,) = load([tmp_path / "b.yaml"]).specs
+    assert [file.uri for file in expand(spec).tilesets[0]] == ["data [2024]/a.tif"]

@@ -84,3 +84,53 @@ def test_images_of_one_rule_share_one_warning(tmp_path: Path) -> None:
     )
     (found,) = warnings_of(tmp_path, text)
     assert (found.line, found.rule) == (6, "categorical-mean")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "meant"),
+    [
+        ("2024-01-01", "2024-12-31", "2025-01-01"),
+        ("2020-01-01", "2024-12-31", "2025-01-01"),
+        ("2024-03-07", "2024-12-31", "2025-01-01"),
+        ("2024-02-01", "2024-02-29", "2024-03-01"),
+        ("2024-06-01", "2024-06-30T23:59:59Z", "2024-07-01"),
+        ("2024-06-07", "2024-06-07T23:59:59.999Z", "2024-06-08"),
+        ("2024-01-01", "2025-01-01", None),
+        ("2024-02-01", "2024-02-28", None),
+        ("2024-12-30", "2024-12-31", None),
+        ("2024-12-31", "2024-12-31", None),
+        ("2024-06-07", "2024-06-30", None),
+        ("2024-01-01", "2024-12-31T06:00:00Z", None),
+        ("2024-01-01", "9999-12-31", None),
+    ],
+)
+def test_ends_that_seem_inclusive(tmp_path: Path, start: str, end: str, meant: str | None) -> None:
+    text = f"id: a\n{T}start_time: {start}\nend_time: {end}\n"
+    found = warnings_of(tmp_path, text)
+    assert [one.rule for one in found] == ["inclusive-end"] * (meant is not None)
+    if meant is not None:
+        assert found[0].line == 4
+        assert f"`{meant}`" in (found[0].hint or "")
+        assert not warnings_of(tmp_path, text.replace(end, meant))
+        assert not warnings_of(tmp_path, text, "silence: [inclusive-end]\n")
+
+
+def test_a_collection_has_one_warning_of_its_ends(tmp_path: Path) -> None:
+    for year in range(2001, 2021):
+        (tmp_path / f"{year}.tif").touch()
+    text = (
+        "kind: image_collection\nid: c\nfor_each: {files: '*.tif'}\n"
+        "image:\n  id: y{stem}\n  start_time: '{stem}-01-01'\n  end_time: '{stem}-12-31'\n"
+    )
+    (found,) = warnings_of(tmp_path, text)
+    assert (found.line, found.rule) == (7, "inclusive-end")
+    assert not warnings_of(tmp_path, text.replace("{stem}-12-31", "{stem+1}-01-01"))
+
+
+def test_numbers_without_quotes_are_named_where_text_is_beside_them(tmp_path: Path) -> None:
+    text = (
+        f"id: c/a\nproperties: {{orbit: '022'}}\n{T}---\nid: c/b\nproperties: {{orbit: 022}}\n{T}"
+    )
+    (found,) = warnings_of(tmp_path, text)
+    assert found.rule == "mixed-property-types"
+    assert "`022` and `1.10` without quotes are numbers" in (found.hint or "")
