@@ -227,6 +227,7 @@ def test_an_interrupt_ends_the_processes(
     assert_same(bench, applied(bench), is_first=False)
 
 
+@pytest.mark.attack
 @pytest.mark.usefixtures("is_apart")
 def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
     bench: Workbench, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
@@ -275,6 +276,7 @@ apply([Path(sys.argv[1])], store=Path(sys.argv[2]), workers=3, observer=Kill())
 """
 
 
+@pytest.mark.attack
 def test_processes_of_a_killed_run_end_and_leave_what_is_removed(
     bench: Workbench, is_apart: None
 ) -> None:
@@ -297,6 +299,7 @@ def test_processes_of_a_killed_run_end_and_leave_what_is_removed(
     assert_same(bench, found, is_first=False)
 
 
+@pytest.mark.attack
 def test_the_command_line_shares_its_work(bench: Workbench, tmp_path: Path) -> None:
     """From 600 images on, with no hook: a process of its own."""
     folder = tmp_path / "real"
