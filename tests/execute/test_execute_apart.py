@@ -265,6 +265,7 @@ executor._MANY = apart._WORTH = apart._AT_A_TIME = 1
 
 class Kill:
     count = 0
+    def run_started(self, *, assets, tiles): pass
     def asset_started(self, asset_id, *, tiles): pass
     def tiles_done(self, asset_id, *, tiles, bytes_read): pass
     def asset_finished(self, asset_id):

@@ -552,6 +552,9 @@ class Listener(SilentObserver):
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int]] = []
 
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        pass
+
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         """Keep it."""
         self.told.append(("started", asset_id, tiles))
