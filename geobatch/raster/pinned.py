@@ -16,7 +16,8 @@ from geobatch.model.pin import Pin
 from geobatch.raster.answers import failed
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.reader import Handle, Reader
-from geobatch.raster.remote import RangeFile, RemoteObject
+from geobatch.raster.remote import RemoteObject
+from geobatch.raster.remote_file import RangeFile
 
 _HEADERS_KEPT = 256
 
