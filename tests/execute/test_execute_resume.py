@@ -118,6 +118,8 @@ def many(tmp_path: Path, count: int) -> Path:
 
 KILLED = """
 import os, signal, sys
+# Ctrl-C may be switched off where tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from geobatch.execute import apart, executor
 from geobatch.model.observer import SilentObserver
