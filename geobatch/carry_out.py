@@ -24,7 +24,7 @@ from geobatch.preview import Ready
 from geobatch.spec import SpecSet
 from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
-from geobatch.store.band_cache import Bands, bands_of, remember_bands
+from geobatch.store.band_cache import bands_of, remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
@@ -80,7 +80,7 @@ def carry_out(
     Args:
         ready: The plan with all that it needs.
         store: The open store.
-        cache: Told of the bands that were made.
+        cache: Told of the bands of each asset as soon as it is finished.
         place: Folder of the store.
         base: Head that the plan was made against.
         workers: Threads that compute regions.
@@ -102,9 +102,10 @@ def carry_out(
     ahead = Ahead(store.backend)
     counts = Counts()
     changes: dict[str, TreeEntry | None] = {}
-    bands: dict[str, Bands] = {}
     tables: dict[str, StoredTable] = {}
     work = {change.id: change.work for change in made.changes}
+    due = [change for change in made.changes if change.asset is not None]
+    observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
     with Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
@@ -145,7 +146,9 @@ def carry_out(
             ahead.finish(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
-            bands[record.asset.id] = bands_of(entry, record)
+            if _is_still(record.asset, reader):
+                # Whatever becomes of this run, the next one takes them over.
+                remember_bands(cache, bands_of(entry, record))
         changes |= _deleted(made)
         for change in made.changes:
             if change.id in changes and change.asset is not None:
@@ -164,8 +167,6 @@ def carry_out(
         tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(made)},
         origins=_origins(ready.preview.specs, place),
     )
-    # What others published meanwhile, or what failed, is not what was planned.
-    remember_bands(cache, [found for name, found in bands.items() if name in changes])
     assets = {c.id: c.asset for c in made.changes if c.asset is not None and c.id in changes}
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, tables, locate=_locate)
@@ -218,6 +219,21 @@ def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> 
                 reader.finish(source)
 
 
+def _check_sources(asset: Asset, reader: Sources) -> None:
+    for tileset in asset.tilesets:
+        for source in tileset.sources:
+            reader.check(source)
+
+
+def _is_still(asset: Asset, reader: Sources) -> bool:
+    """Return whether the rasters of an asset are what they were before they were read."""
+    try:
+        _check_sources(asset, reader)
+    except SourceError:
+        return False  # which is said before anything is published
+    return True
+
+
 def _check_stood_still(
     asset: Asset,
     reader: Sources,
@@ -226,9 +242,7 @@ def _check_stood_still(
 ) -> None:
     """Look at an asset's sources a last time: what is published was read from still files."""
     try:
-        for tileset in asset.tilesets:
-            for source in tileset.sources:
-                reader.check(source)
+        _check_sources(asset, reader)
         for row_source in asset.table.sources if asset.table is not None else ():
             if row_source.stat is not None:
                 check_unchanged(row_source.path, row_source.uri, row_source.stat)

@@ -21,8 +21,10 @@ import depth  # noqa: E402 (from the folders above)
 import stand_ins  # noqa: E402
 
 # A busy machine is slow; that says nothing of what is tested.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("attack", settings.get_profile("tests"), max_examples=300)
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40
+)
+settings.register_profile("attack", settings.get_profile("tests"), max_examples=150)
 settings.load_profile("attack" if depth.IS_ATTACK else "tests")
 
 REAL = stand_ins.real_folder()

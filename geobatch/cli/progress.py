@@ -13,12 +13,18 @@ from geobatch.model.observer import Observer, SilentObserver
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+_MOST_BARS = 4
+"""Assets that have a line of their own, beside that of the run."""
+_MOST_LETTERS = 32
+_FEW_TILES = 16
+"""Tiles of an asset that is done before its line could be read."""
+
 Counted: TypeAlias = Callable[[int, int], object]
 
 
 @contextmanager
 def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
-    """Yield an observer that draws a bar per asset: on a terminal only, and not when quiet."""
+    """Yield an observer that draws bars of the run: on a terminal only, and not when quiet."""
     if is_quiet or is_json or not sys.stderr.isatty():
         yield SilentObserver()
         return
@@ -72,20 +78,54 @@ def counting(name: str, unit: str, *, is_quiet: bool, is_json: bool) -> Iterator
 
 
 class _Bars:
+    """A line for the whole run, and below it one for each asset at work, of the first few."""
+
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._bars: dict[str, TaskID] = {}
+        self._bars: dict[str, TaskID | None] = {}
+        self._total: TaskID | None = None
+        self._done = self._assets = 0
+
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        self._assets = assets
+        if assets > 1:
+            self._total = self._progress.add_task(self._title(), total=tiles, read="", rate="")
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
-        self._bars[asset_id] = self._progress.add_task(asset_id, total=tiles, read="", rate="")
+        # One that other processes have made is finished as soon as it is heard of.
+        drawn = sum(bar is not None for bar in self._bars.values())
+        self._bars[asset_id] = None
+        if self._total is None or (drawn < _MOST_BARS and tiles > _FEW_TILES):
+            self._bars[asset_id] = self._progress.add_task(
+                _cut(asset_id), total=tiles, read="", rate=""
+            )
 
     def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
+        read = f"{byte_text(bytes_read)} read"
         bar = self._bars[asset_id]
-        self._progress.advance(bar, tiles)
-        speed = self._progress.tasks[self._progress.task_ids.index(bar)].speed or 0
-        self._progress.update(
-            bar, read=f"{byte_text(bytes_read)} read", rate=f"{speed:,.0f} tiles/s"
-        )
+        if bar is not None:
+            self._advance(bar, tiles, "" if self._total is not None else read)
+        if self._total is not None:
+            self._advance(self._total, tiles, read)
 
     def asset_finished(self, asset_id: str) -> None:
-        self._progress.remove_task(self._bars.pop(asset_id))
+        bar = self._bars.pop(asset_id)
+        if bar is not None:
+            self._progress.remove_task(bar)
+        self._done += 1
+        if self._total is not None:
+            self._progress.update(self._total, description=self._title())
+
+    def _title(self) -> str:
+        return f"{self._done:,} of {self._assets:,} assets"
+
+    def _advance(self, bar: TaskID, tiles: int, read: str) -> None:
+        self._progress.advance(bar, tiles)
+        speed = self._progress.tasks[self._progress.task_ids.index(bar)].speed or 0
+        self._progress.update(bar, read=read, rate=f"{speed:,.0f} tiles/s")
+
+
+def _cut(asset_id: str) -> str:
+    """Return an id that leaves room for a bar: its middle is left out where it is long."""
+    half = _MOST_LETTERS // 2
+    return asset_id if len(asset_id) <= _MOST_LETTERS else f"{asset_id[:half]}...{asset_id[-half:]}"

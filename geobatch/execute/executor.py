@@ -244,7 +244,7 @@ def _failure(error: BaseException) -> BaseException:
         return error
     return InterruptedRunError(
         "interrupted; tiles in flight were finished and nothing was published",
-        hint="run the same command again: finished tiles are not written twice",
+        hint="run the same command again: finished assets and regions are taken over",
     )
 
 

@@ -50,6 +50,8 @@ STRIP_BYTES = 24 << 20
 """Most bytes of full-width strips that the rows of a region may span, so that GDAL's cache holds
 them for the next region of the same rows."""
 _RECODE_TILES = 64
+_FEW_TILES = 64
+"""Tiles of an asset that is soon finished: its only region is not remembered by itself."""
 
 Task = Callable[[], RegionResult]
 Roots = dict[ArrayKey, PageRef | None]
@@ -252,7 +254,7 @@ class AssetRun:
             _blocks(task.dirty[level + up], side >> up) for task in tasks for up in range(span + 1)
         ]
         active = np.logical_or.reduce(blocks)
-        is_worth_it = int(active.sum()) > 1
+        is_worth_it = int(active.sum()) > 1 or self.change.tiles.compute > _FEW_TILES
         for row, col in np.argwhere(active).tolist():
             region = Region(level=level, row=row * side, col=col * side, span=span)
             yield partial(self._region, grid, region, tasks, is_worth_it=is_worth_it)

@@ -8,6 +8,9 @@ from typing import Protocol
 class Observer(Protocol):
     """Listener of a run; called from the coordinating thread only."""
 
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        """A run is begun that will compute this many assets, and this many tiles in all."""
+
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         """An asset with this many tiles to compute is begun."""
 
@@ -20,6 +23,9 @@ class Observer(Protocol):
 
 class SilentObserver:
     """Listens to nothing."""
+
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        """Ignore it."""
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         """Ignore it."""

@@ -19,8 +19,8 @@ from geobatch.model.pin import CogLayout, Plane, Remote
 from geobatch.raster import tiff
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.raster.header import check_tiff, describe, probe, refused
-from geobatch.raster.range_file import START_BYTES, RangeFile, StartFile
 from geobatch.raster.remote import RemoteObject
+from geobatch.raster.remote_file import START_BYTES, RangeFile, StartFile
 
 _CHUNK = 8 << 20
 

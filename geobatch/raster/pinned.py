@@ -15,9 +15,9 @@ from geobatch.model.asset import FileStat, Source
 from geobatch.model.pin import Pin
 from geobatch.raster.answers import failed
 from geobatch.raster.environment import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.raster.range_file import RangeFile
 from geobatch.raster.reader import Handle, Reader
 from geobatch.raster.remote import RemoteObject
+from geobatch.raster.remote_file import RangeFile
 
 _HEADERS_KEPT = 256
 

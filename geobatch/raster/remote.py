@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import re
@@ -176,6 +177,8 @@ class RemoteObject:
                 # A kept connection may have been closed by the server meanwhile.
                 failure = error
                 self._start_over()
+                if attempt and not isinstance(error, OSError | http.client.IncompleteRead):
+                    break
                 continue
             except SourceError:
                 self._start_over()
@@ -240,22 +243,24 @@ class RemoteObject:
             **self._conditions(),
         }
         connection.request("GET", address.target, headers=sent)
-        answer = connection.getresponse()
-        headers = _headers(answer)
-        if answer.status not in (200, 206):
-            # What follows is a page for people, of any length.
-            self.close()
-            return _Answer(answer.status, headers)
-        body = check_answer(
-            answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
-        )
-        if body.length == 0:
-            raise SourceError(f"`{self.uri}`: the object is empty")
-        data = _read(answer, body.length)
-        if len(data) > body.length:
-            raise SourceError(f"`{self.uri}`: the server sends more than the {body.length} bytes")
-        if answer.will_close or not answer.isclosed():
-            self.close()
+        with contextlib.closing(connection.getresponse()) as answer:
+            headers = _headers(answer)
+            if answer.status not in (200, 206):
+                # What follows is a page for people, of any length.
+                self.close()
+                return _Answer(answer.status, headers)
+            body = check_answer(
+                answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
+            )
+            if body.length == 0:
+                raise SourceError(f"`{self.uri}`: the object is empty")
+            data = _read(answer, body.length)
+            if len(data) > body.length:
+                raise SourceError(
+                    f"`{self.uri}`: the server sends more than the {body.length} bytes"
+                )
+            if answer.will_close or not answer.isclosed():
+                self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))
         return _Answer(answer.status, headers, data[wanted], body.remote)
 

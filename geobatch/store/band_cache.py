@@ -19,6 +19,9 @@ from geobatch.store.documents import decode_asset
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
+_SAVE_SECONDS = 0.1
+"""Seconds between two times that finished bands are saved."""
+
 Bands: TypeAlias = Mapping[Digest, tuple[Digest, str]]
 """Digest of an asset's document, and the id of a band in it, by pyramid fingerprint."""
 
@@ -28,10 +31,13 @@ def bands_of(entry: TreeEntry, record: AssetRecord) -> Bands:
     return {found.pyramid: (entry.stored, band) for band, found in record.fingerprints}
 
 
-def remember_bands(cache: SourceCache, bands: Iterable[Bands]) -> None:
-    """Remember the bands of assets that were published."""
-    for some in bands:
-        cache.put_bands({name: json.dumps(found) for name, found in some.items()})
+def remember_bands(cache: SourceCache, bands: Bands) -> None:
+    """Remember the bands of a finished asset, published or not: a run that is killed resumes there.
+
+    They are saved soon: who is killed loses what was finished in the last moments.
+    """
+    cache.put_bands({name: json.dumps(found) for name, found in bands.items()})
+    cache.save(every=_SAVE_SECONDS)
 
 
 def known_bands(

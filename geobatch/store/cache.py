@@ -148,9 +148,13 @@ class SourceCache:
         """Remember of what files the folder of an asset is; its last state alone."""
         self._file.put(_FOLDER, asset_id.encode(), value)
 
-    def save(self) -> None:
-        """Write what is new to the store, if there is one and it can be written to."""
-        self._file.save()
+    def save(self, *, every: float = 0) -> None:
+        """Write what is new to the store, if there is one and it can be written to.
+
+        Args:
+            every: Seconds that must have passed since the last time; see `CacheFile.save`.
+        """
+        self._file.save(every=every)
 
     def close(self) -> None:
         """Save, and let go of the file."""

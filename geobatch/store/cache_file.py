@@ -23,6 +23,8 @@ _KEYS_PER_QUERY = 900
 _READ_PATIENCE, _WRITE_PATIENCE = 1.0, 2.0
 """Seconds to wait for other processes."""
 _SAVE_BYTES, _SAVE_SECONDS = 8 << 20, 5.0
+_SAVE_SHARE = 50
+"""How many times as long as it takes to save lies between two times, where it is done often."""
 _HEALTHY = frozenset(
     (
         sqlite3.SQLITE_PERM, sqlite3.SQLITE_ABORT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED,
@@ -57,6 +59,7 @@ class CacheFile:
         self._unsaved: dict[tuple[int, bytes], bytes] = {}
         self._unsaved_bytes = 0
         self._saved_at = time.monotonic()
+        self._last_seconds = 0.0
         self._is_damaged = False
         self._is_writable = path is not None
 
@@ -78,10 +81,17 @@ class CacheFile:
             if self._is_writable and (is_due or self._unsaved_bytes > _SAVE_BYTES):
                 self._save()
 
-    def save(self) -> None:
-        """Write what was put to the file, if that is possible."""
+    def save(self, *, every: float = 0) -> None:
+        """Write what was put to the file, if that is possible.
+
+        Args:
+            every: Seconds that must have passed since the last time, or nothing is done; more where
+                the disk is slow, so that saving takes a small share of the time. 0 for at once.
+        """
         with self._lock:
-            self._save()
+            wait = max(every, _SAVE_SHARE * self._last_seconds)
+            if not every or time.monotonic() - self._saved_at > wait:
+                self._save()
 
     def close(self) -> None:
         """Save, and let go of the file."""
@@ -127,7 +137,12 @@ class CacheFile:
             self._reader = None
 
     def _save(self) -> None:
+        began = time.monotonic()
+        self._save_all()
         self._saved_at = time.monotonic()
+        self._last_seconds = self._saved_at - began
+
+    def _save_all(self) -> None:
         path = self._path
         if not self._unsaved or path is None or not self._is_writable:
             return

@@ -27,6 +27,8 @@ class Served:
     """Whether ranges are honoured."""
     has_tags: bool = True
     """Whether entity tags are sent."""
+    has_times: bool = True
+    """Whether times of modification are sent."""
     statuses: list[int] = field(default_factory=list)
     """Statuses of the next answers, in the place of what they would be."""
     redirects: dict[str, str] = field(default_factory=dict)
@@ -83,7 +85,8 @@ def _answer(handler: http.server.BaseHTTPRequestHandler, served: Served) -> None
         status = 412
     elif file.is_file():
         stat = file.stat()
-        headers["Last-Modified"] = formatdate(stat.st_mtime, usegmt=True)
+        if served.has_times:
+            headers["Last-Modified"] = formatdate(stat.st_mtime, usegmt=True)
         if served.has_tags:
             headers["ETag"] = tag
         text = handler.headers.get("Range", "").removeprefix("bytes=")

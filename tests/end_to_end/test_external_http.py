@@ -17,7 +17,7 @@ from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image
 import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.model.plan import Op, Reason
-from geobatch.raster.range_file import START_BYTES
+from geobatch.raster.remote_file import START_BYTES
 from geobatch.workflow import plan
 
 

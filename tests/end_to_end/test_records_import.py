@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record_workbench import CRS, PIXEL, X0, Y0, Export, Pixels, numbered
@@ -17,7 +18,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.workflow import apply, plan
 
 FROM_RECORDS = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(8, 25), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 DTYPES = {
     "float_list": ["float32", "float64", "uint8", "int16"],

@@ -92,6 +92,7 @@ def test_spec_blocks_are_files_of_the_examples() -> None:
             assert block.text in specs, f"README.md:{block.line}: not the text of any spec"
 
 
+@pytest.mark.attack
 def test_blocks_run_one_after_the_other(clone: Path) -> None:
     printed = ""
     for block in blocks():

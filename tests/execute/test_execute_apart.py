@@ -227,6 +227,7 @@ def test_an_interrupt_ends_the_processes(
     assert_same(bench, applied(bench), is_first=False)
 
 
+@pytest.mark.attack
 @pytest.mark.usefixtures("is_apart")
 def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
     bench: Workbench, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
@@ -264,6 +265,7 @@ executor._MANY = apart._WORTH = apart._AT_A_TIME = 1
 
 class Kill:
     count = 0
+    def run_started(self, *, assets, tiles): pass
     def asset_started(self, asset_id, *, tiles): pass
     def tiles_done(self, asset_id, *, tiles, bytes_read): pass
     def asset_finished(self, asset_id):
@@ -275,6 +277,7 @@ apply([Path(sys.argv[1])], store=Path(sys.argv[2]), workers=3, observer=Kill())
 """
 
 
+@pytest.mark.attack
 def test_processes_of_a_killed_run_end_and_leave_what_is_removed(
     bench: Workbench, is_apart: None
 ) -> None:
@@ -297,6 +300,7 @@ def test_processes_of_a_killed_run_end_and_leave_what_is_removed(
     assert_same(bench, found, is_first=False)
 
 
+@pytest.mark.attack
 def test_the_command_line_shares_its_work(bench: Workbench, tmp_path: Path) -> None:
     """From 600 images on, with no hook: a process of its own."""
     folder = tmp_path / "real"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference_pyramid import Masks, Values
@@ -152,7 +153,7 @@ class Scene:
         return image("a", *self.uris, tile=16, bands=bands, **more)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20, 60), deadline=None)
 @given(data=st.data(), kind=st.sampled_from(KINDS), dtype=st.sampled_from(DTYPES))
 def test_any_window_of_any_mosaic_is_as_painted(data: st.DataObject, kind: str, dtype: str) -> None:
     dtype = "uint8" if kind in {"alpha", "last"} else dtype

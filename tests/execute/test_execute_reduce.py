@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from depth import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -90,7 +91,7 @@ def assert_reduces(values: Values, mask: Mask | None, policy: Policy, fill: Numb
     assert mask is None or (mask == before[1]).all()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(133, 400), deadline=None)
 @given(plane=planes(), policy=st.sampled_from(Policy))
 @example(  # a mean that is NaN in a plane without a mask, beside an odd edge
     plane=(np.array([[np.inf, -np.inf, 1], [0, 0, 1], [1, 1, 1]], np.float32), None, math.nan),
@@ -160,7 +161,7 @@ def views(draw: st.DrawFn) -> Values:
     return view.T if draw(st.booleans()) else view
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(133, 400), deadline=None)
 @given(values=views())
 def test_means_of_integers_are_exact_however_they_lie_in_memory(values: Values) -> None:
     before = values.copy()
@@ -195,7 +196,7 @@ def test_means_of_large_planes_are_exact(dtype: str, shape: tuple[int, int]) -> 
 # --- how a plane is cut does not matter -----------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(66, 200), deadline=None)
 @given(plane=planes(side=12), policy=st.sampled_from(Policy), data=st.data())
 def test_pieces_cut_at_even_pixels_make_the_same_level(
     plane: tuple[Values, Mask | None, Number], policy: Policy, data: st.DataObject

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -121,7 +122,7 @@ def some_tiles(rng: np.random.Generator, shape: tuple[int, int]) -> TileSet:
     return TileSet.from_mask(mask)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10, 30), deadline=None)
 @given(
     can_stop=st.booleans(),
     shape=SHAPES,
@@ -425,7 +426,7 @@ def test_a_renamed_band_takes_its_tiles_along(tmp_path: Path) -> None:
 # --- counts --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(5, 15), deadline=None)
 @given(shape=SHAPES, seed=st.integers(0, 2**32), region=LIMITS)
 def test_a_plan_counts_the_very_tiles_of_every_level(
     shape: tuple[int, int], seed: int, region: dict[str, int]
@@ -550,6 +551,9 @@ class Listener(SilentObserver):
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, int]] = []
+
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        pass
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         """Keep it."""

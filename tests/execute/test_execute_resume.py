@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,9 @@ class StopsAfter:
 
     def __init__(self, regions: int) -> None:
         self.left = regions
+
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        pass
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         pass
@@ -98,3 +104,59 @@ def test_what_is_remembered_is_not_trusted(specs: Path, tmp_path: Path, harm: st
     resumed = workflow.apply([specs], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     assert resumed.bytes.read == clean.bytes.read
+
+
+def many(tmp_path: Path, count: int) -> Path:
+    for number in range(count):
+        write(tmp_path / f"m{number:02}.tif", number)
+    spec = tmp_path / "many.yaml"
+    spec.write_text(
+        "kind: image_collection\nid: c\nfor_each: {files: m*.tif}\nimage: {id: '{stem}'}\n"
+    )
+    return spec
+
+
+KILLED = """
+import os, signal, sys
+# Ctrl-C may be switched off where tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pathlib import Path
+from geobatch.execute import apart, executor
+from geobatch.model.observer import SilentObserver
+from geobatch.store import band_cache, cache_file
+from geobatch.workflow import apply
+
+executor._MANY, apart._WORTH, apart._AT_A_TIME = int(sys.argv[3]), 1, 1
+band_cache._SAVE_SECONDS, cache_file._SAVE_SHARE = 1e-9, 0
+
+class Kill(SilentObserver):
+    count = 0
+    def asset_finished(self, asset_id):
+        self.count += 1
+        if self.count == 13:
+            os.kill(os.getpid(), int(sys.argv[4]))
+
+apply([Path(sys.argv[1])], store=Path(sys.argv[2]), workers=2, observer=Kill())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("threshold", [1, 10**6], ids=["processes", "threads"])
+def test_finished_assets_are_taken_over(
+    tmp_path: Path, threshold: int, number: signal.Signals
+) -> None:
+    """Each is a single region: killed at half, the rest alone is read and written."""
+    spec = many(tmp_path, 24)
+    clean = workflow.apply([spec], store=tmp_path / "clean", workers=1)
+    store = tmp_path / "store"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, spec, store, str(threshold), str(int(number))],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == (-number if number == signal.SIGKILL else 1), done.stderr
+    resumed = workflow.apply([spec], store=store, workers=1)
+    assert resumed.content_root == clean.content_root
+    in_flight = 5
+    assert resumed.bytes.read <= clean.bytes.read * (24 - 12 + in_flight) / 24
+    assert resumed.tiles.written <= clean.tiles.written * (24 - 12) / 24
+    assert resumed.tiles.written + resumed.tiles.reused == clean.tiles.written + clean.tiles.reused

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from depth import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nodata_tag import write_nodata
@@ -93,7 +94,7 @@ def of_ours(folder: Path, document: dict[str, Any], band: str = "b1") -> Values:
     return mask
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50, 150), deadline=None)
 @given(dtype=st.sampled_from(DTYPES), text=TEXTS)
 @example(dtype="float32", text=LOWEST)
 @example(dtype="float32", text="-3.4e+38")

@@ -160,6 +160,7 @@ def test_a_damaged_tile_is_found_and_nothing_is_written(tmp_path: Path, kind: st
     assert list((tmp_path / "o").iterdir()) == []
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("kind", ["tfrecord", "cog"])
 def test_a_full_disk_is_an_error_and_nothing_is_left(
     store: Path, tmp_path: Path, kind: str
@@ -201,6 +202,7 @@ def test_an_interrupted_export_leaves_nothing(store: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.attack
 def test_a_killed_export_shows_nothing_and_the_next_one_is_whole(
     store: Path, tmp_path: Path
 ) -> None:

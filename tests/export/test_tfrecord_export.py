@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from depth import examples
 from export_workbench import Pixels, export, filled, parsed, patches, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,7 +260,7 @@ def default_in(dtype: str, default: float) -> float:
     return max(limits.min, min(limits.max, int(default)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(10, 30), deadline=None)
 @given(case=cases())
 def test_any_patches_of_any_image(tmp_path_factory: pytest.TempPathFactory, case: Any) -> None:
     bench = Workbench(folder=tmp_path_factory.mktemp("any"))

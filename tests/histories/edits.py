@@ -409,6 +409,7 @@ def lose_cache(world: World, _: Random) -> None:
 @edit(Effect.NOTHING)
 def damage_cache(world: World, rng: Random) -> None:
     """Never trusted for correctness: cut short, or other bytes in its midst."""
+    world.is_cache_damaged = True
     for path in sorted((world.store / "cache").rglob("*")):
         if path.is_file():
             data = bytearray(path.read_bytes())

@@ -92,6 +92,8 @@ class World:
     """Files, by name."""
     pending: Effect = Effect.ANY
     """The most that all edits since the last apply can bring about."""
+    is_cache_damaged: bool = False
+    """Whether the cache was damaged since the last plan or apply."""
     published: dict[str, Clean] = field(default_factory=dict)
     """What the store must hold, by asset id."""
     protected: set[str] = field(default_factory=set)
@@ -156,12 +158,22 @@ class World:
                     os.utime(path, ns=(time, time))
         self.pending = Effect.SAME_TILES
 
+    def _settle_cache(self) -> None:
+        """Plan once upon a damaged cache: what it reads of it, it may lose when it writes to it.
+
+        Then the next plan knows less, and recomputes more; the pixels are the same.
+        """
+        if self.is_cache_damaged and self.store.exists():
+            plan([self.spec], store=self.store)
+        self.is_cache_damaged = False
+
     def plan(self) -> None:
         """Plan, which changes nothing that anybody sees."""
         before = self._visible()
         wanted = self._wanted()
         if wanted is None:
             return
+        self._settle_cache()
         first, second = plan([self.spec], store=self.store), plan([self.spec], store=self.store)
         assert first == second
         assert first.plan_id == second.plan_id
@@ -177,6 +189,8 @@ class World:
             assert _error_of_apply(self.spec, store=self.store, workers=workers)
             assert self._head() == before
             return None
+        if is_planned:
+            self._settle_cache()
         planned = plan([self.spec], store=self.store) if is_planned and before.digest else None
         summary = apply([self.spec], store=self.store, workers=workers)
         if planned is not None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 from blake3 import blake3
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.transform import Affine
@@ -94,7 +95,7 @@ def intact(layout: str) -> bytes:
         return path.read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50, 150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(layout=st.sampled_from(sorted(LAYOUTS)), place=st.integers(0, 1 << 20), near=st.booleans())
 def test_cut_anywhere(
     tmp_path_factory: pytest.TempPathFactory,
@@ -117,7 +118,7 @@ def test_cut_anywhere(
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(83, 250), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     layout=st.sampled_from(sorted(LAYOUTS)),
     near=st.booleans(),

@@ -225,8 +225,8 @@ def test_it_is_told_by_plan_and_apply_each_time_and_can_be_silenced(tmp_path: Pa
     write(tmp_path, [178, -180], pixel=0.1, crs="EPSG:4326")
     spec = Workbench(folder=tmp_path).write_spec([image("x", "t*.tif")])
     for command in ("plan", "apply", "plan", "apply"):
-        done = geobatch("--store", tmp_path / "s", command, spec)
+        done = geobatch("--store", tmp_path / "store", command, spec)
         assert done.code == 0, done
         assert done.err.count("antimeridian: sources of") == 1
     (tmp_path / "geobatch.yaml").write_text("silence: [antimeridian]\n")
-    assert "antimeridian" not in geobatch("--store", tmp_path / "s", "plan", spec).err
+    assert "antimeridian" not in geobatch("--store", tmp_path / "store", "plan", spec).err

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -116,7 +117,7 @@ def specs(draw: st.DrawFn) -> ImageSpec:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50, 150), deadline=None)
 @given(spec=specs())
 def test_what_is_written_is_read_again(spec: ImageSpec) -> None:
     text = write_spec(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +128,7 @@ def edited(document: Any, path: tuple[Any, ...], value: Any, *, delete: bool) ->
     return made
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(83, 250), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_part_replaced(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp() / "mutations"

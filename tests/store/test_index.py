@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ def replay(index: Index, shape: Place, steps: list[Step]) -> tuple[PageRef | Non
     return root, oracle
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(histories())
 def test_any_history_equals_a_dictionary(history: tuple[Place, list[Step]]) -> None:
     shape, steps = history
@@ -94,7 +95,7 @@ def test_any_history_equals_a_dictionary(history: tuple[Place, list[Step]]) -> N
         assert entry is None or entry == entries({(row, col): oracle[row, col]})[0]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(histories())
 def test_the_root_depends_on_the_tiles_alone(history: tuple[Place, list[Step]]) -> None:
     shape, steps = history
@@ -107,7 +108,7 @@ def test_the_root_depends_on_the_tiles_alone(history: tuple[Place, list[Step]]) 
     assert one_by_one == root
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(st.data())
 def test_diff_equals_the_diff_of_dictionaries(data: st.DataObject) -> None:
     shape = data.draw(planes())
@@ -123,7 +124,7 @@ def test_diff_equals_the_diff_of_dictionaries(data: st.DataObject) -> None:
     assert changed == sorted(p for p in before.keys() & after.keys() if before[p] != after[p])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(st.data())
 def test_select_equals_a_filtered_dictionary(data: st.DataObject) -> None:
     shape = data.draw(planes())
@@ -134,7 +135,7 @@ def test_select_equals_a_filtered_dictionary(data: st.DataObject) -> None:
     assert np.array_equal(index.select(shape, root, tile_set(shape, wanted)), expected)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(histories())
 def test_the_content_hash_forgets_how_tiles_are_encoded(
     history: tuple[Place, list[Step]],
@@ -188,7 +189,7 @@ def test_what_cannot_be_is_refused() -> None:
         index.write((2, 2), entries=np.concatenate([entries({(1, 0): 1})] * 2))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(20, 60))
 @given(st.data())
 def test_equal_content_hashes_are_equal_places_and_pixels(data: st.DataObject) -> None:
     shape = data.draw(planes())

@@ -12,7 +12,7 @@ import pytest
 import rioxarray  # noqa: F401  (gives xarray its `rio`)
 import xarray as xr
 import zarr_workbench as bench
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from xarray.coding.times import CFDatetimeCoder, CFTimedeltaCoder
 
@@ -69,6 +69,7 @@ def spelled(draw: st.DrawFn) -> str:
     return f"{draw(blanks)}{word}{tail}{draw(blanks)}"
 
 
+@settings(max_examples=60)
 @given(unit=spelled() | st.text(string.ascii_letters + " ", max_size=20))
 def test_no_spelling_of_a_unit_is_decoded_as_a_time(unit: str) -> None:
     found = numeric_unit(unit)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -44,7 +45,7 @@ def is_same(value: Any, dtype: np.dtype[Any]) -> bool:
     return int(limits.min) <= int(number) <= int(limits.max)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, 300), deadline=None)
 @given(data=st.data(), kind=st.sampled_from(sorted(NATIVE)), dtype=st.sampled_from(DTYPES))
 def test_a_value_is_kept_or_named(data: st.DataObject, kind: str, dtype: str) -> None:
     edges = [0, 1, -1, 127, 128, 255, 256, 2**15, 2**16, 2**24 + 1, 2**31, 2**32, 2**53 + 1]
@@ -72,7 +73,7 @@ def test_a_value_is_kept_or_named(data: st.DataObject, kind: str, dtype: str) ->
     assert f"value {values[kept.index(False)]} is no {dtype.upper()}" in caught.value.message
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20, 60), deadline=None)
 @given(
     patch=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     kernel=st.tuples(st.integers(0, 4), st.integers(0, 4)),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import hostile_records
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record_workbench import example, feature
@@ -103,7 +104,9 @@ VARINTS = (b"\xff" * 9 + b"\x01", b"\xff\xff\xff\xff\x07", b"\xff\xff\xff\xff\x0
 
 
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(83, 250),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(mutations=MUTATIONS, packing=st.sampled_from(sorted(PACKINGS)), is_framed=st.booleans())
 def test_nothing_ends_the_process(

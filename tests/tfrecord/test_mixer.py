@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200, 600), deadline=None)
 @given(
     projection=st.none() | VALUES, crs=st.none() | VALUES, matrix=st.none() | VALUES,
     places=st.lists(SCALARS, max_size=2), numbers=st.tuples(*[st.none() | VALUES] * 3),

@@ -13,6 +13,9 @@ class Listener:
         self._moment = moment
         self._act = act
 
+    def run_started(self, *, assets: int, tiles: int) -> None:
+        pass
+
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
         self._hear(f"{asset_id} started with {tiles} tiles")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from depth import examples
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -337,7 +338,7 @@ INPUTS = st.builds(
 )
 
 
-@hypothesis_settings(max_examples=300)
+@hypothesis_settings(max_examples=examples(100, 300))
 @given(INPUTS, INPUTS)
 def test_a_difference_is_never_without_a_name(before: Inputs, now: Inputs) -> None:
     assert not list(differences(before, before))

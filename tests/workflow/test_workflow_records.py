@@ -326,6 +326,7 @@ def test_an_interruption_waits_for_no_patch(tmp_path: Path) -> None:
     assert apply([path], store=bench.store).content_root == clean(bench)
 
 
+@pytest.mark.attack
 def test_killed_and_run_again_it_ends_the_same(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     pixels = rng.random((8 * 256, 12 * 256), dtype=np.float32)
@@ -359,6 +360,7 @@ def run_alone(*argv: str | Path, **more: str) -> tuple[ApplySummary | int, str, 
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.attack
 def test_nothing_of_tensorflow_is_heard(tmp_path: Path) -> None:
     write(tmp_path, records(tmp_path))
     bench = Workbench(folder=tmp_path)

@@ -72,6 +72,7 @@ def commits(bench: Workbench) -> list[list[str]]:
     return found[::-1]
 
 
+@pytest.mark.attack
 def test_processes_that_apply_other_assets_all_succeed(bench: Workbench) -> None:
     done = together(bench, *([image(f"x/{name}", f"{name}.tif")] for name in NAMES))
     assert done == [(0, "")] * len(NAMES)

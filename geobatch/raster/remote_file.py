@@ -1,4 +1,4 @@
-"""An object on an HTTP server as a file that GDAL reads, by ranges."""
+"""Objects on servers as files, for those who read TIFFs."""
 
 from __future__ import annotations
 
