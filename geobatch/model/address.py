@@ -10,6 +10,8 @@ from msgspec import Struct
 
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _LONGEST_HOST = 253
+_BRACKETS = re.compile(r"(^|@)\[[^\[\]]+\](:[^\[\]]*)?$")
+_NO_IPV6 = "its host in brackets is no IPv6 address"
 _KEPT = "/%:@!$&'()*+,;=~-._"
 
 
@@ -34,11 +36,7 @@ def parse_address(url: str) -> Address:
     """
     if any(ord(sign) < 32 or ord(sign) == 127 for sign in url):
         raise ValueError("it holds a control character")
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        raise ValueError("what stands in brackets is no IPv6 address") from None
+    parts, host = _split(url)
     if parts.scheme not in ("http", "https"):
         raise ValueError("only `http://` and `https://` are read")
     if "@" in parts.netloc:
@@ -54,8 +52,23 @@ def parse_address(url: str) -> Address:
         raise ValueError("it holds a character that no address may hold") from None
     ascii_host = _ascii(host)
     if not _is_host(ascii_host):
-        raise ValueError(f"`{host}` is no name of a server")
+        raise ValueError("its host is no name of a server")
     return Address(scheme=parts.scheme, host=ascii_host, port=port, target=target)
+
+
+def _split(url: str) -> tuple[SplitResult, str]:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        if "[" in url or "]" in url:
+            raise ValueError(_NO_IPV6) from error
+        raise ValueError("its host holds a character that no address may hold") from error
+    # Python passes over what stands beside the brackets.
+    is_bracketed = "[" in parts.netloc or "]" in parts.netloc
+    if is_bracketed and not (_BRACKETS.search(parts.netloc) and ":" in host):
+        raise ValueError(_NO_IPV6)
+    return parts, host
 
 
 def _port(parts: SplitResult) -> int | None:
@@ -69,8 +82,10 @@ def _port(parts: SplitResult) -> int | None:
 
 
 def _ascii(host: str) -> str:
+    if ":" in host or len(host) > _LONGEST_HOST:
+        return host
     try:
-        return host if ":" in host else host.encode("idna").decode()
+        return host.encode("idna").decode()
     except UnicodeError:
         return ""
 

@@ -30,16 +30,25 @@ class Remote(Struct, frozen=True, kw_only=True):
 
         A weak tag may stay where bytes change, so time and size are part of the name then.
         """
-        tag = self.etag.removeprefix("W/").strip('"')
-        if self.version or (tag and not self.is_timed):
-            return self.version or tag
+        if self.version or (self.tag and not self.is_timed):
+            return self.version or self.tag
         name = f"{self.modified or 'undated'}, {self.size} bytes"
-        return f"{tag}, {name}" if tag else name
+        return f"{self.tag}, {name}" if self.tag else name
+
+    @property
+    def tag(self) -> str:
+        """Its entity tag without quotes, and without the sign of a weak one."""
+        return (self.etag[2:] if self._is_weak else self.etag).strip('"')
+
+    @property
+    def _is_weak(self) -> bool:
+        # A capital by RFC 9110 section 8.8.3; a server that writes it small means the same.
+        return self.etag.startswith(("W/", "w/"))
 
     @property
     def is_timed(self) -> bool:
         """Whether its time alone tells this state from the next: no version, no strong tag."""
-        return not self.version and (self.etag.startswith("W/") or not self.etag.strip('"'))
+        return not self.version and (self._is_weak or not self.tag)
 
     @property
     def lacks(self) -> str | None:
@@ -48,7 +57,7 @@ class Remote(Struct, frozen=True, kw_only=True):
             return None
         if self.modified:
             return f"its server's `Last-Modified`, `{self.modified}`, is no time"
-        if self.etag.startswith("W/"):
+        if self._is_weak:
             return (
                 f"its server's `ETag`, `{self.etag}`, is weak, so that bytes may change under it,"
                 " and there is no `Last-Modified`"
@@ -188,6 +197,9 @@ class Pin(Struct, frozen=True, kw_only=True):
             KeyError, TypeError: It is no pin.
         """
         remote = value["remote"]
+        if remote is not None and remote["version"] == "null":
+            # Stores keep what S3 calls so; an object has no version of its own then.
+            remote = {**remote, "version": ""}
         return cls(
             **{
                 **value,

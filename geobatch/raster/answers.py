@@ -27,6 +27,8 @@ _RANGE = re.compile(
     f"bytes ({_DIGITS.pattern})-({_DIGITS.pattern})/({_DIGITS.pattern}|[*])", re.IGNORECASE
 )
 _SHOWN = 60
+_LONGEST = 1000
+"""Longest value of a header, which a store may have to keep."""
 
 
 class Body(Struct, frozen=True, kw_only=True):
@@ -56,7 +58,7 @@ def check_answer(
     """Check that an answer brings what was asked for, all of it and nothing else.
 
     Args:
-        status: 206, or 200 where the server may have sent the whole of a small object.
+        status: 206; or 200, which brings the whole of an object, and a small one is taken.
         headers: Its headers.
         start: First byte that was asked for.
         stop: The byte behind the last; behind the end of the object where that is not known.
@@ -71,7 +73,11 @@ def check_answer(
     coded = _one(headers, "content-encoding", uri)
     if coded.lower() not in ("", "identity"):
         hint = "switch compression off for this file on its server"
-        raise _wrong(uri, f"the server compresses it (`Content-Encoding: {coded}`)", hint)
+        raise _wrong(uri, f"the server compresses it (`Content-Encoding`: {_shown(coded)})", hint)
+    framed = _one(headers, "transfer-encoding", uri)
+    if framed.lower() not in ("", "chunked"):
+        what = f"expected its bytes as they are, got `Transfer-Encoding`: {_shown(framed)}"
+        raise _wrong(uri, what)
     if _one(headers, "content-type", uri).lower().startswith("multipart/byteranges"):
         raise _wrong(uri, "the server sent several parts where one was asked for")
     length = _length(headers, uri)
@@ -81,6 +87,8 @@ def check_answer(
                 f"`{uri}`: the server sends whole files only, expected byte ranges",
                 hint="use a server that answers `Range`, or download the file",
             )
+        if "content-range" in headers:
+            raise _wrong(uri, "the server contradicts itself: status 200 with a `Content-Range`")
         first, last, size = 0, length - 1, length
     else:
         first, last, size = _range(headers, uri)
@@ -177,13 +185,17 @@ def _one(headers: Headers, name: str, uri: str) -> str:
         values = " and ".join(map(_shown, sorted(found)))
         raise _wrong(uri, f"the server contradicts itself: `{name}` is {values}")
     value = next(iter(found), "")
+    if len(value) > _LONGEST:
+        raise _wrong(uri, f"the header `{name}` has {len(value):,} characters")
     if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
         raise _wrong(uri, f"the header `{name}` holds a control character")
     return value
 
 
 def _shown(text: str) -> str:
-    return f"`{text}`" if len(text) <= _SHOWN else f"`{text[:_SHOWN]}...`"
+    """Return what a server sent as a literal, in ASCII, so that it cannot move a cursor."""
+    start = ascii(text[:_SHOWN])[1:-1]
+    return f"`{start}`" if len(text) <= _SHOWN else f"`{start}...`"
 
 
 def _wrong(uri: str, what: str, hint: str | None = None) -> SourceError:

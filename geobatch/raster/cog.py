@@ -99,7 +99,7 @@ def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
     source = RemoteObject(url, uri=uri)
     try:
         source.fetch(0, 1)
-        if not allow_unpinned and source.settle():
+        if source.settle():
             source.fetch(0, 1)
     finally:
         source.close()
@@ -120,7 +120,7 @@ def look_at_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
     source = RemoteObject(url, uri=uri)
     try:
         start = source.fetch(0, START_BYTES)
-        if not allow_unpinned and source.settle():
+        if source.settle():
             start = source.fetch(0, START_BYTES)
         remote = _known(source, allow_unpinned=allow_unpinned)
         check_tiff(start[:4], uri)

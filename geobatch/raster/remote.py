@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import io
 import re
@@ -10,6 +9,7 @@ import socket
 import ssl
 import time
 import urllib.parse
+from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -32,13 +32,22 @@ SLOWEST = 16 << 10
 MOST_BYTES = 1 << 30
 """What is asked for at once, at most: the tiles of a COG are far smaller."""
 
+PAUSE = 0.1
+"""Seconds before a busy server is asked a third time; four times as long before the fourth."""
+
 _ATTEMPTS = 4
 _REDIRECTS = 5
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _AGENT = "geobatch"
 _PIECE = 1 << 20
+_SHOWN = 160
+_NO_HEADERS = (MissingHeaderBodySeparatorDefect, FirstHeaderLineIsContinuationDefect)
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
+
+
+class _CutError(http.client.HTTPException):
+    """An answer that ends too soon."""
 
 
 class _Answer(NamedTuple):
@@ -161,34 +170,42 @@ class RemoteObject:
         )
 
     def _ask(self, start: int, stop: int) -> _Answer:
+        answer: _Answer | None = None
         failure: Exception | None = None
         until = time.monotonic() + 2 * self._timeout + (stop - start) / SLOWEST
         for attempt in range(_ATTEMPTS):
-            pause = 0.1 * 4 ** (attempt - 1) if attempt > 1 else 0.0
+            pause = PAUSE * 4 ** (attempt - 1) if attempt > 1 else 0.0
             if attempt and time.monotonic() + pause >= until:
                 break
             time.sleep(pause)
+            was_led = self._target != self._url
             try:
                 answer = self._follow(start, stop, until)
-            except ssl.SSLError as error:
-                failure = error
+            except ssl.SSLCertVerificationError as error:
+                answer, failure = None, error
                 break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 # A kept connection may have been closed by the server meanwhile.
-                failure = error
+                answer, failure = None, error
                 self._start_over()
-                if attempt and not isinstance(error, OSError | http.client.IncompleteRead):
+                if attempt and not isinstance(error, OSError | _CutError):
                     break
                 continue
             except SourceError:
                 self._start_over()
                 raise
-            if answer.status not in _BUSY or attempt == _ATTEMPTS - 1:
+            if answer.remote is not None:
+                return answer
+            self._start_over()
+            # Where an earlier answer led may have been an address for a while.
+            if answer.status not in _BUSY and not was_led:
                 return answer
         self._start_over()
+        if answer is not None:
+            return answer
         # Of an OSError, the server may not even exist; else it said what nobody understands.
         what = "cannot be reached" if isinstance(failure, OSError) else "gives no usable answer"
-        words = str(failure).strip() or type(failure).__name__
+        words = _ascii(str(failure).strip()) or type(failure).__name__
         raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
 
     def _start_over(self) -> None:
@@ -197,7 +214,7 @@ class RemoteObject:
         self._target = self._url
 
     def _follow(self, start: int, stop: int, until: float) -> _Answer:
-        for _ in range(_REDIRECTS):
+        for _ in range(_REDIRECTS + 1):
             answer = self._once(start, stop, until)
             location = answer.headers.get("location")
             if answer.status not in _MOVED or not location:
@@ -209,7 +226,7 @@ class RemoteObject:
                 # What it is, the next turn says.
                 self._target = location[0]
         raise SourceError(
-            f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to `{self._target[:200]}`",
+            f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
             hint="name the address to which they lead",
         )
 
@@ -220,8 +237,9 @@ class RemoteObject:
             if self._target == self._url:
                 raise SourceError(f"`{self.uri}` is no address of a file: {error}") from error
             raise SourceError(
-                f"`{self.uri}`: the server redirects to `{self._target[:200]}`, which is no address"
-                f" of a file: {error}"
+                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is no address"
+                f" of a file: {error}",
+                hint="name the address at which the file is",
             ) from error
 
     def _once(self, start: int, stop: int, until: float) -> _Answer:
@@ -243,29 +261,38 @@ class RemoteObject:
             **self._conditions(),
         }
         connection.request("GET", address.target, headers=sent)
-        with contextlib.closing(connection.getresponse()) as answer:
-            headers = _headers(answer)
-            if answer.status not in (200, 206):
-                # What follows is a page for people, of any length.
-                self.close()
-                return _Answer(answer.status, headers)
-            body = check_answer(
-                answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
-            )
-            if body.length == 0:
-                raise SourceError(f"`{self.uri}`: the object is empty")
-            data = _read(answer, body.length)
-            if len(data) > body.length:
-                raise SourceError(
-                    f"`{self.uri}`: the server sends more than the {body.length} bytes"
-                )
-            if answer.will_close or not answer.isclosed():
-                self.close()
+        with connection.getresponse() as answer:
+            return self._taken(answer, start, stop)
+
+    def _taken(self, answer: http.client.HTTPResponse, start: int, stop: int) -> _Answer:
+        """Return an answer with what it brings, once that is found to be what was asked for."""
+        headers = _headers(answer)
+        if answer.status not in (200, 206):
+            # What follows is a page for people, of any length.
+            self.close()
+            return _Answer(answer.status, headers)
+        body = check_answer(
+            answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
+        )
+        if body.length == 0:
+            raise SourceError(f"`{self.uri}`: the object is empty")
+        data = _read(answer, body.length)
+        if len(data) > body.length:
+            raise SourceError(f"`{self.uri}`: the server sends more than the {body.length} bytes")
+        if answer.will_close or not answer.isclosed():
+            self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))
         return _Answer(answer.status, headers, data[wanted], body.remote)
 
 
 def _headers(answer: http.client.HTTPResponse) -> Headers:
+    """Return the headers of an answer.
+
+    Raises:
+        HTTPException: Among them is a line that is none, behind which Python reads no further.
+    """
+    if any(isinstance(defect, _NO_HEADERS) for defect in answer.headers.defects):
+        raise http.client.HTTPException("a line among its headers is no header")
     found: dict[str, list[str]] = {}
     for name, value in answer.headers.items():
         found.setdefault(name.lower(), []).append(value)
@@ -276,7 +303,7 @@ def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
     """Return the body, or one byte more of it than it should have.
 
     Raises:
-        IncompleteRead: It ends too soon.
+        _CutError: It ends too soon.
     """
     pieces: list[bytes] = []
     missing = length
@@ -284,14 +311,28 @@ def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
         # Of a body that says its length, nothing can follow.
         if missing == 0 and answer.length == 0:
             break
-        piece = answer.read1(min(_PIECE, missing + 1))
+        try:
+            piece = answer.read1(min(_PIECE, missing + 1))
+        except http.client.IncompleteRead as error:
+            raise _CutError("its answer ends within a chunk") from error
         if not piece:
             break
         pieces.append(piece)
         missing -= len(piece)
     if missing > 0:
-        raise http.client.IncompleteRead(b"".join(pieces), missing)
+        words = f"expected {length} bytes, and its answer ends after {length - missing}"
+        raise _CutError(words)
     return b"".join(pieces)
+
+
+def _shown(url: str) -> str:
+    return f"`{_ascii(url)}`"
+
+
+def _ascii(text: str) -> str:
+    """Return what a server may have sent, in ASCII and not longer than a line or so."""
+    start = ascii(text[:_SHOWN])[1:-1]
+    return start if len(text) <= _SHOWN else f"{start}..."
 
 
 def _response(

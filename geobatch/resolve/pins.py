@@ -161,7 +161,8 @@ def _remembered(file: SourceFile, look: Look, remote: Remote | None) -> Inspecte
                 path=os.path.realpath(path) if look.is_linked else path,
                 crs=_crs(look.crs) if look.crs else None,
             ),
-            digest=look.digest,
+            # What identifies an object may have been made otherwise when it was remembered.
+            digest=look.digest if remote is None else remote.identity(file.url),
             stat=look.stat,
             layout=CogLayout.from_json(json.loads(layout)),
             remote=remote,
@@ -194,7 +195,7 @@ def _check_generation(file: SourceFile, found: Inspected) -> None:
     if remote is None:
         names = {found.digest} if _DIGEST.fullmatch(wanted) else {wanted}
     else:
-        names = {remote.version, remote.generation, remote.etag, remote.etag.strip('"')}
+        names = {remote.version, remote.generation, remote.etag, remote.tag}
     if wanted not in names:
         from geobatch.raster.answers import failed  # noqa: PLC0415 - slow to import
 
