@@ -26,6 +26,7 @@ _DIGITS = re.compile("[0-9]{1,18}")
 _RANGE = re.compile(
     f"bytes ({_DIGITS.pattern})-({_DIGITS.pattern})/({_DIGITS.pattern}|[*])", re.IGNORECASE
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 60
 _LONGEST = 1000
 """Longest value of a header, which a store may have to keep."""
@@ -187,7 +188,7 @@ def _one(headers: Headers, name: str, uri: str) -> str:
     value = next(iter(found), "")
     if len(value) > _LONGEST:
         raise _wrong(uri, f"the header `{name}` has {len(value):,} characters")
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in value):
+    if _CONTROL.search(value):
         raise _wrong(uri, f"the header `{name}` holds a control character")
     return value
 

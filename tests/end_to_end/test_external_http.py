@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,12 +108,14 @@ def test_another_state_is_never_read(tmp_path: Path, served: Served, evidence: s
     if evidence == "version":
         served.headers["x-goog-generation"] = "17"
     path = write_cog(served.folder / "cog.tif", [values()])
+    os.utime(path, (1e9, 1e9))  # a time that has just been is waited for
     bench = Workbench(folder=tmp_path)
     bench.apply(external("a", f"{served.url}cog.tif"))
     array: Any = geobatch.open_store(bench.store).open("a")["0/b1"]
     array[:100, :100]
     before = path.stat().st_size
     write_cog(path, [values((700, 1000))])
+    os.utime(path, (1e9 + 60, 1e9 + 60))
     served.generation += 1
     if evidence == "version":
         served.headers["x-goog-generation"] = "18"
@@ -187,3 +191,23 @@ def test_rules_hold_on_servers_too(tmp_path: Path, served: Served) -> None:
     assert f"gdal_translate /vsicurl/{served.url}strips.tif strips_cog.tif -of COG" in (
         caught.value.hint or ""
     )
+
+
+def test_a_time_that_has_just_been_is_waited_for(tmp_path: Path, served: Served) -> None:
+    """Whole seconds do not tell a file from one of its size that replaces it at once."""
+    served.has_tags = False
+    path = write_cog(served.folder / "cog.tif", [values((300, 300))])
+    other = write_cog(tmp_path / "other.tif", [values((300, 300))])
+    size = max(path.stat().st_size, other.stat().st_size)
+    for one in (path, other):
+        os.truncate(one, size)
+    now = time.time()
+    os.utime(path, (now, now))
+    bench = Workbench(folder=tmp_path)
+    bench.apply(external("a", f"{served.url}cog.tif"))
+    # What was pinned is what was there two seconds later.
+    assert time.time() - int(now) >= 2
+    assert_same(read(bench, "a/0/b1"), overview(path, 0), "as pinned")
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(SourceError, match="Failed to load the GeoTIFF at"):
+        read(bench, "a/0/b1")

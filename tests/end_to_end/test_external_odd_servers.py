@@ -216,14 +216,15 @@ def test_a_server_that_turns_odd_shows_no_wrong_pixel(
     array: Any = geobatch.open_store(bench.store).open("a")["0/b1"]
     array[:10, :10]
     odd = RANGES[kind][0] if kind in RANGES else says(Content_Range="bytes {f}-{l}/99999999")
-    for one in (array, geobatch.open_store(bench.store).open("a")["0/b1"]):
+    again: Any = geobatch.open_store(bench.store).open("a")["0/b1"]
+    for one in (array, again):
         served.change = odd
         with pytest.raises(SourceError) as caught:
-            one[SIDE - 10 :, SIDE - 10 :]  # type: ignore[index]
+            one[SIDE - 10 :, SIDE - 10 :]
         assert_clear(caught, served)
         served.change = right
         # A reader goes on where the server does.
-        assert one[SIDE - 10 :, SIDE - 10 :].shape == (10, 10)  # type: ignore[index]
+        assert one[SIDE - 10 :, SIDE - 10 :].shape == (10, 10)
 
 
 def test_bytes_behind_an_answer_are_not_taken_for_the_next(

@@ -259,3 +259,51 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "loop.yaml").symlink_to("loop.yaml")
     with pytest.raises(SpecError, match="unreadable-file"):
         load([tmp_path / "loop.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("http://[::1", "no IPv6 address"),
+        ("http://[::1]x/a.tif", "no IPv6 address"),
+        ("http:///x", "it has no host"),
+        ("http://h:99999/x.tif", "1 to 65535"),
+        ("http://h:0/x.tif", "1 to 65535"),
+        ("http://h: 80/x.tif", "1 to 65535"),
+        ("http://my host/x.tif", "no name of a server"),
+        ("http:// h/x.tif", "no name of a server"),
+        (f"http://{'a' * 400}/x.tif", "no name of a server"),
+        ("http://h/a\\tb.tif", "control character"),
+        ("http://h/a\\r\\nHost: other", "control character"),
+        ("http://h/\\x7F", "control character"),
+        ("http://user:word@h/x.tif", "user names and passwords"),
+        ("HTTPS://h:x/x.tif", "1 to 65535"),
+        ("http://h:99999/x.tif#17", "1 to 65535"),
+    ],
+)
+def test_addresses_that_lead_nowhere(tmp_path: Path, uri: str, why: str) -> None:
+    """They are said with all else that is wrong with a spec, before a server is asked."""
+    (tmp_path / "a.yaml").write_text(
+        f'kind: external_image\nid: a\ntilesets:\n- sources:\n  - uris: ["{uri}"]\nmem: x\n'
+    )
+    with pytest.raises(SpecError) as caught:
+        validate([tmp_path / "a.yaml"])
+    assert {found.rule for found in caught.value.problems} >= {"unknown-key"}
+    (tmp_path / "a.yaml").write_text(
+        f'kind: external_image\nid: a\ntilesets:\n- sources:\n  - uris: ["{uri}"]\n'
+    )
+    with pytest.raises(SpecError) as caught:
+        validate([tmp_path / "a.yaml"])
+    (found,) = caught.value.problems
+    assert (found.path, found.line, found.column) == (str(tmp_path / "a.yaml"), 5, 12)
+    assert why in found.message
+    assert "is no address of a file" in found.message
+    assert "https://host/file.tif" in (found.hint or "")
+
+
+def test_what_need_not_be_pinned_is_external(tmp_path: Path) -> None:
+    (found,) = problems_of(tmp_path, A + "allow_unpinned: true\n")
+    assert (found.rule, found.line, found.column) == ("external-image", 3, 17)
+    assert "has no effect on an image that is ingested" in found.message
+    (found,) = problems_of(tmp_path, A + "kind: external_image\nallow_unpinned: perhaps\n")
+    assert (found.rule, found.line) == ("wrong-type", 4)
