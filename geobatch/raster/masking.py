@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -47,46 +48,63 @@ def weights(
 def is_near(pixels: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
     """Return which floats GDAL takes for a nodata value that is no NaN.
 
-    They are an interval, so that two comparisons tell.
+    They are one interval, or two, so that comparisons tell.
     """
-    low, high = _interval(pixels.dtype.name, nodata)
-    found: npt.NDArray[np.bool_] = (pixels >= low) & (pixels <= high)
+    found: npt.NDArray[np.bool_] = np.zeros(pixels.shape, dtype=np.bool_)
+    for low, high in _intervals(pixels.dtype.name, nodata):
+        found |= (pixels >= low) & (pixels <= high)
     return found
 
 
 @lru_cache(maxsize=256)
-def _interval(dtype: str, nodata: float) -> tuple[Any, Any]:
-    """Return the least and the greatest float that GDAL takes for a nodata value."""
-    ends = [_furthest(np.dtype(dtype), nodata, sign) for sign in (-1, 1)]
-    return ends[0], ends[1]
+def _intervals(dtype: str, nodata: float) -> tuple[tuple[Any, Any], ...]:
+    """Return the intervals, each with both ends, of the floats that GDAL takes for a nodata value.
 
-
-def _furthest(dtype: np.dtype[Any], nodata: float, sign: int) -> Any:
-    """Return the last float that GDAL takes for a nodata value, up or down from it."""
-    real = dtype.type
+    It compares the difference with a part of the sum (`ARE_REAL_EQUAL`), in the type of the pixels
+    and with the tolerance of 32-bit floats for those of 64, too. Where the sum is too large for the
+    type, all that is finite is within it: that may be an interval of its own.
+    Source: GDAL 3.10 and 3.12, `gcore/gdal_priv.h`.
+    """
+    real = np.dtype(dtype).type
     value = real(nodata)
     if np.isinf(value):
-        return value
+        return ((value, value),)
+    most = np.finfo(real).max
+    found = [(_last(_is_within, value, -most, value), _last(_is_within, value, most, value))]
+    far = most if value > 0 else -most
+    if _is_beyond(far, value):
+        edge = _last(_is_beyond, far, real(0), value)
+        found.append((min(edge, far), max(edge, far)))
+    return tuple(found)
+
+
+def _last(is_so: Callable[[Any, Any], bool], start: Any, end: Any, value: Any) -> Any:
+    """Return the last float on the way from one, of which something is so, to another."""
+    dtype = np.dtype(type(start))
     # Floats of one sign are ordered as their bits are.
-    start, end = _rank(value), _rank(np.finfo(dtype).max) * sign
-    while start != end:
-        middle = end - (end - start) // 2 if sign > 0 else end + (start - end) // 2
-        if _is_equal_for_gdal(_float(middle, dtype), value):
-            start = middle
+    low, high = _rank(start), _rank(end)
+    step = 1 if high > low else -1
+    while low != high:
+        middle = high - step * (abs(high - low) // 2)
+        if is_so(_float(middle, dtype), value):
+            low = middle
         else:
-            end = middle - sign
-    return _float(start, dtype)
+            high = middle - step
+    return _float(low, dtype)
 
 
-def _is_equal_for_gdal(one: Any, other: Any) -> bool:
-    """Return what GDAL's `ARE_REAL_EQUAL` does, computed in the type of the pixels.
-
-    The tolerance is that of 32-bit floats for those of 64, too; and where the sum is too large for
-    the type, all that is finite is within it. Source: GDAL 3.10 and 3.12, `gcore/gdal_priv.h`.
-    """
+def _is_within(one: Any, value: Any) -> bool:
+    """Return whether a float is within the tolerance, the sum being one that the type holds."""
     with np.errstate(all="ignore"):
-        tolerance = type(one)(np.finfo(np.float32).eps) * abs(one + other) * type(one)(2)
-        return bool(one == other or abs(one - other) < tolerance)
+        total = abs(one + value)
+        tolerance = type(one)(np.finfo(np.float32).eps) * total * type(one)(2)
+        return bool(one == value or (np.isfinite(total) and abs(one - value) < tolerance))
+
+
+def _is_beyond(one: Any, value: Any) -> bool:
+    """Return whether the sum of two finite floats is too large for their type."""
+    with np.errstate(all="ignore"):
+        return bool(np.isinf(one + value))
 
 
 def _rank(value: Any) -> int:

@@ -90,6 +90,7 @@ def test_explaining_opens_no_raster_and_builds_no_tree(tmp_path: Path) -> None:
     assert "yaml" not in imported(["diff", "1"], tmp_path)
 
 
+@pytest.mark.attack
 def test_only_a_plan_for_machines_says_where_and_loads_what_can_tell(tmp_path: Path) -> None:
     """A policy is changed here: no source is read, and no pixel."""
     spec = tmp_path / "landcover.yaml"
@@ -122,6 +123,7 @@ def test_a_changed_source_loads_what_its_change_needs(tmp_path: Path) -> None:
     assert "pyproj" not in names
 
 
+@pytest.mark.attack
 def test_specs_known_from_before_are_not_read_again(tmp_path: Path) -> None:
     spec = Path(shutil.copy(SPECS / "landcover.yaml", tmp_path))
     spec.write_text(spec.read_text().replace("data/", f"{SPECS / 'data'}/"))

@@ -66,6 +66,7 @@ def apply_in_a_process(bench: Workbench, *, workers: int, **environment: str) ->
     return dict(summary)
 
 
+@pytest.mark.attack
 def test_content_root_is_the_same_everywhere(tmp_path: Path) -> None:
     one = prepare(tmp_path / "one")
     first = apply_in_a_process(one, workers=1, PYTHONHASHSEED="1", TZ="UTC", LC_ALL="C")

@@ -93,6 +93,7 @@ def test_other_chunks_are_encoded_anew(bench: Workbench) -> None:
         assert plan([bench.write_spec(documents(tiling))], store=bench.store).is_empty
 
 
+@pytest.mark.attack
 def test_xarray_reads_chunks_alone(bench: Workbench, tmp_path: Path) -> None:
     bench.apply(*documents(SHARDED))
     for name in ("holes", "real"):

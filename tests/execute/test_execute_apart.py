@@ -193,6 +193,7 @@ def broken(bench: Workbench) -> Path:
     return path
 
 
+@pytest.mark.attack
 @pytest.mark.usefixtures("is_apart")
 @pytest.mark.parametrize("is_mine", [False, True])
 def test_a_source_that_fails_is_named(

@@ -108,6 +108,9 @@ def of_ours(folder: Path, document: dict[str, Any], band: str = "b1") -> Values:
 @example(dtype="uint64", text="-1")
 @example(dtype="uint64", text=" ")
 @example(dtype="float32", text=" ")
+@example(dtype="float64", text="1e300")
+@example(dtype="float64", text="-1e292")
+@example(dtype="float32", text="1e31")
 def test_nodata_masks_what_it_masks_for_rasterio(dtype: str, text: str) -> None:
     pixels = close(dtype, text).reshape(1, -1)
     with tempfile.TemporaryDirectory() as name:

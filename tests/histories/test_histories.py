@@ -79,7 +79,7 @@ class History(RuleBasedStateMachine):
 
 
 QUICK = settings(
-    max_examples=4, stateful_step_count=14, deadline=None, derandomize=True, database=None,
+    max_examples=2, stateful_step_count=14, deadline=None, derandomize=True, database=None,
     suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
 )  # fmt: skip
 LONG = settings(QUICK, max_examples=10)

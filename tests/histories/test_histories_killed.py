@@ -59,7 +59,7 @@ def arrays(group: zarr.Group) -> dict[str, zarr.Array]:  # type: ignore[type-arg
             if isinstance(found, zarr.Array)}  # fmt: skip
 
 
-@pytest.mark.parametrize("goes_back", [False, True])
+@pytest.mark.parametrize("goes_back", [pytest.param(False, marks=pytest.mark.attack), True])
 def test_killed_at_every_operation(world: World, goes_back: bool, is_long: bool) -> None:
     """The next apply goes on with the new state, or back to the old one."""
     before, published = world.snapshots[0], world.published
@@ -82,6 +82,7 @@ def test_killed_at_every_operation(world: World, goes_back: bool, is_long: bool)
     pytest.fail(f"an apply takes more than {MOST} operations")
 
 
+@pytest.mark.attack
 def test_killed_again_and_again(world: World, is_long: bool) -> None:
     change_everything(world)
     for die_at in range(5, MOST, 17 if is_long else 59):

@@ -244,6 +244,7 @@ def test_a_datatree_has_every_level(tmp_path: Path) -> None:
     assert tree["/coarse/0/b2"].shape == (151, 262)
 
 
+@pytest.mark.attack
 def test_no_import_of_geobatch_and_no_warning(tmp_path: Path) -> None:
     publish(tmp_path / "store", SAMPLES["one grid"])
     script = (

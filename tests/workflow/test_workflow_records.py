@@ -371,6 +371,7 @@ def test_nothing_of_tensorflow_is_heard(tmp_path: Path) -> None:
     assert err == ""
 
 
+@pytest.mark.attack
 def test_without_tensorflow_the_error_says_how_to_install_it(tmp_path: Path) -> None:
     write(tmp_path, records(tmp_path))
     write_tiff(tmp_path / "o.tif", [numbered(8, 8)])
