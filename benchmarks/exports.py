@@ -44,7 +44,7 @@ class Bench:
         self.source = WORK / said.split(":")[0]
         spec = WORK / f"export_{size}.yaml"
         spec.write_text(SPEC.format(name=self.source.name))
-        self.run("-m", "geobatch", "apply", str(spec), "--store", str(self.store))
+        self.run("-m", "geobatch", "apply", "--init", str(spec), "--store", str(self.store))
 
     def run(self, *command: str) -> Cost:
         """Measure one command of this interpreter."""

@@ -97,7 +97,7 @@ class Increments:
 
     def apply(self, spec: Path, *, store: Path) -> tuple[Cost, dict[str, object]]:
         """Run an apply that has to publish something; return its cost and its summary."""
-        cost = self.geobatch("apply", spec, "--json", store=store)
+        cost = self.geobatch("apply", "--init", spec, "--json", store=store)
         lines = [json.loads(line) for line in cost.output.splitlines() if line.strip()]
         summary: dict[str, object] = next(x for x in lines if x.get("type") == "summary")
         if summary["commit"] is None:
@@ -191,7 +191,7 @@ class Increments:
             )
         ]
         try:
-            cost = self.geobatch("apply", spec, store=store, timeout=self.patience)
+            cost = self.geobatch("apply", "--init", spec, store=store, timeout=self.patience)
         except LateError:
             self.notes.append(
                 f"The first apply of {title} was stopped after {self.patience:.0f} s, "

@@ -157,7 +157,7 @@ class Bench:
         if is_fresh:
             self.begin()
         cost = self.run(
-            "-m", "geobatch", "apply", str(spec), "--store", str(self.output), "--json"
+            "-m", "geobatch", "apply", "--init", str(spec), "--store", str(self.output), "--json"
         )  # fmt: skip
         lines = [json.loads(line) for line in cost.output.splitlines() if line.strip()]
         summaries = [line for line in lines if line.get("type") == "summary"]
