@@ -12,7 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from geobatch.model.digest import DIGEST_BYTES
 from geobatch.raster import tiff
 from geobatch.raster.blocks import Layout, layouts_of, tabulate
 from geobatch.raster.file import identify
+from geobatch.raster.file_like import FileLike
 
 _START_BYTES = 4096
 """Where GDAL looks for hints about the layout, in front of the directories."""
@@ -188,22 +189,21 @@ def _stored(
     return extents, np.ascontiguousarray(digests[is_stored])
 
 
-class CheckedFile(io.RawIOBase):
-    """A file whose blocks are handed on only as they were digested; to be used by one thread."""
+class CheckedFile(FileLike):
+    """A file whose blocks are given out only as they were digested; to be used by one thread."""
 
     def __init__(self, known: Checked, failures: list[SourceError]) -> None:
         """Open it.
 
         Args:
             known: What is known of it.
-            failures: Told what went wrong; the file then seems to end there.
+            failures: Where errors are put; the file then seems to end there.
         """
-        super().__init__()
-        self._known, self._failures = known, failures
+        super().__init__(failures)
+        self._known = known
         name = known.path if known.copy is None else known.copy.fileno()
         self._file = FileIO(name, closefd=known.copy is None)
         self._descriptor = self._file.fileno()
-        self._place = 0
         self._block = (-1, b"")
 
     def close(self) -> None:
@@ -211,46 +211,17 @@ class CheckedFile(io.RawIOBase):
         self._file.close()
         super().close()
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
+    @property
+    def _length(self) -> int:
+        return self._known.size
 
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._known.size}[whence]
-        self._place = max(0, base + offset)
-        return self._place
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes, all of them unless the file ends."""
-        end = self._known.size
-        stop = end if size is None or size < 0 else min(self._place + size, end)
-        if stop <= self._place:
-            return b""
+    def _bytes(self, start: int, stop: int) -> bytes:
         try:
-            data = self._bytes(self._place, stop)
+            return self._digested(start, stop)
         except (OSError, EOFError):
-            self._failures.append(changed(self._known.uri))
-            return b""
-        self._place = stop
-        return data
+            raise changed(self._known.uri) from None
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer with the next bytes."""
-        view: Any = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _bytes(self, place: int, stop: int) -> bytes:
+    def _digested(self, place: int, stop: int) -> bytes:
         known = self._known
         first = int(np.searchsorted(known.stops, place, side="right"))
         last = int(np.searchsorted(known.starts, stop, side="left"))
