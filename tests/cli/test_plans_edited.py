@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import edited, paths
 from shell import geobatch
 from workbench import image, write_tiff
 
@@ -44,28 +43,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # What is applied by an edit that does not matter shall matter to no other.
         shutil.copytree("store", "kept", symlinks=True)
     return place
-
-
-def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    if not isinstance(node, dict | list):
-        return
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from paths(child, (*path, key))
-
-
-def edited(document: Any, path: tuple[Any, ...], value: Any, *, delete: bool) -> Any:
-    if not path:
-        return value
-    made = copy.deepcopy(document)
-    node = made
-    for key in path[:-1]:
-        node = node[key]
-    if delete:
-        del node[path[-1]]
-    else:
-        node[path[-1]] = value
-    return made
 
 
 def check(folder: Path, data: bytes) -> None:

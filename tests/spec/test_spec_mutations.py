@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import yaml
 from depth import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutations import edited, paths
 
 from geobatch.errors import SpecError
 from geobatch.spec import validate
@@ -104,28 +103,6 @@ VALUES: tuple[Any, ...] = (
     [{}], [[]], [None], "a" * 5000, "*", "**", "[", "{", "{x}", "../..", "~", "http://[::1",
     "a.tif#1", "1" * 400,
 )  # fmt: skip
-
-
-def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    yield path
-    if not isinstance(node, dict | list):
-        return
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from paths(child, (*path, key))
-
-
-def edited(document: Any, path: tuple[Any, ...], value: Any, *, delete: bool) -> Any:
-    if not path:
-        return value
-    made = copy.deepcopy(document)
-    node = made
-    for key in path[:-1]:
-        node = node[key]
-    if delete:
-        del node[path[-1]]
-    else:
-        node[path[-1]] = value
-    return made
 
 
 @settings(max_examples=examples(83, 250), deadline=None, suppress_health_check=list(HealthCheck))
