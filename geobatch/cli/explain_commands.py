@@ -77,7 +77,7 @@ def diff(
 @keep_project_prefix_option
 @click.pass_obj
 def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
-    """Say how the store stands to specs and sources; changes nothing."""
+    """Compare the store with specs and sources; changes nothing."""
     from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 

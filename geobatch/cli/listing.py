@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("prefix", default="", help="Only assets whose id begins so.")
+@click.argument("prefix", default="", help="Only assets whose id starts with PREFIX.")
 @since_option
 @until_option
 @property_option

@@ -69,7 +69,7 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
 def found_assets(
     store: TileStore, head: Head, prefix: str, shown: Filter
 ) -> Iterator[tuple[TreeEntry, Row]]:
-    """Yield the assets whose id begins so and that pass a filter, sorted by id."""
+    """Yield the assets whose id starts with a prefix and that pass a filter, sorted by id."""
     for entry, row in rows_of(store, head, prefix=prefix, locate=locate):
         if shown.passes(row):
             yield entry, row

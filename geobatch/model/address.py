@@ -64,7 +64,7 @@ def _split(url: str) -> tuple[SplitResult, str]:
         if "[" in url or "]" in url:
             raise ValueError(_NO_IPV6) from error
         raise ValueError("its host holds a character that no address may hold") from error
-    # Python passes over what stands beside the brackets.
+    # Python ignores what is before or after the brackets.
     is_bracketed = "[" in parts.netloc or "]" in parts.netloc
     if is_bracketed and not (_BRACKETS.search(parts.netloc) and ":" in host):
         raise ValueError(_NO_IPV6)

@@ -1,6 +1,6 @@
 """What a saved plan must hold for it to be shown, and to be compared with another.
 
-Members that are not named here may stand beside them: minor versions of the format add some.
+Other members are allowed: minor versions of the format add some.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def failed(uri: str, generation: str, *, hint: str | None = None) -> SourceError
         f"Failed to load the GeoTIFF at `{uri}#{generation}`",
         hint=hint
         or "it changed since it was applied, or is gone: `geobatch plan` tells, `apply`"
-        " pins it anew",
+        " pins it again",
     )
 
 

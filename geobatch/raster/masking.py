@@ -18,7 +18,7 @@ VALID = 255
 def weights(
     values: npt.NDArray[Any], *, valid_value: int, where: str = "the mask"
 ) -> npt.NDArray[np.uint8]:
-    """Return the weights that the values of a mask stand for: 0 to 255 for 0 to `valid_value`.
+    """Return the weights that the values of a mask mean: 0 to 255 for 0 to `valid_value`.
 
     Rounded down, but what is above 0 stays above 0, as GDAL has it of alpha bands of 16 bits
     (`GDALRescaledAlphaBand`).

@@ -218,7 +218,7 @@ def weaknesses(found: Inspected) -> Iterator[tuple[str, bool]]:
     elif len(planes) == 1 and max(full.height, full.width) > full.block[0]:
         yield "it has no overviews, so level 0 is the only one", True
     if header.is_pixel_interleaved:
-        yield "it interleaves its bands by pixel: whoever wants one reads all", True
+        yield "it interleaves its bands by pixel: reading one band reads them all", True
     if layout.header_bytes > HEADER_LIMIT:
         size = f"{layout.header_bytes:,} bytes"
         limit = f"the {HEADER_LIMIT:,} in which Earth Engine looks for them"

@@ -84,7 +84,7 @@ def alpha_warnings(
         tileset: Number of the tileset.
         files: Its files.
         headers: What they say, before `as_data`.
-        mask_of: Declared masks by band; the empty id stands for every band.
+        mask_of: Declared masks by band; the empty id means every band.
     """
     name = spec.tilesets[tileset].id
     bands = {

@@ -131,7 +131,7 @@ class ImageResolver:
             raise spec_error(self.spec, ("tilesets", number, "crs"), "crs", str(error)) from None
 
     def _masks(self) -> dict[str, MaskBandSpec]:
-        """Return the declared mask per band id; the empty id stands for every band."""
+        """Return the declared mask per band id; the empty id means every band."""
         masks: dict[str, MaskBandSpec] = {}
         for mask in self.spec.mask_bands:
             for band_id in mask.band_ids or ("",):

@@ -28,7 +28,7 @@ def load(
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`, and links to folders
     are followed; names that begin with a dot are passed over, and so are project files, stores,
-    Zarr trees, and mixers of TFRecord exports. Sources are not looked at: `validate` does that too.
+    Zarr trees, and mixers of TFRecord exports. Sources are not checked: `validate` does that too.
 
     Args:
         paths: Files or folders; messages name them as they are given.

@@ -186,7 +186,7 @@ class LocalBackend:
         """Write names again that a failed sync may have lost, and make them durable.
 
         The system may have dropped their bytes from what it is to write, although it still shows
-        them to who reads. Each stands there whole all the time, with its time of modification.
+        them to who reads. Each is there whole all the time, with its time of modification.
 
         Args:
             names: Those that were put since the last sync that did not fail.

@@ -97,7 +97,7 @@ class Ahead:
     def move(self, entry: TreeEntry, tree: Files) -> bool:
         """Move the folder of an asset into the tree; return whether there was one, and a way.
 
-        What is there of that name in the tree stands where the folder stood, afterwards.
+        Afterwards, what had that name in the tree has the folder's former path.
         """
         made = self._made.get(entry.id)
         if made is None or made.stored != entry.stored:

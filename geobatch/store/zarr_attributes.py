@@ -143,7 +143,7 @@ def band_values(
         band: The band.
         geobox: Placement of the level.
         level: Its number.
-        has_mask: Whether a mask array stands beside the values.
+        has_mask: Whether the values have a mask array.
         classes: Values and meanings of its classes, if they are named.
     """
     fill = fill_attribute(band)

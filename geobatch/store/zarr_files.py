@@ -29,7 +29,7 @@ _COPY_MODE = 0o444
 
 
 def check_is_folder(root: Path) -> None:
-    """Refuse what stands where the folder of a view must be, and is none.
+    """Refuse a path of a view's folder that is something else than a folder.
 
     Raises:
         StoreError: It is a file, or a link that leads to no folder.
@@ -117,7 +117,7 @@ class Files:
     def put(self, folder: Path, path: str, *, made_by: Files) -> bool:
         """Make a folder from elsewhere stand at a path, in one step; count what it took to make.
 
-        Whatever is at the path stands where the folder stood, afterwards.
+        Afterwards, what was at the path has the folder's former path.
 
         Returns:
             False where the path cannot be reached from there; then nothing was moved.

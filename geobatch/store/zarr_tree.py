@@ -206,7 +206,7 @@ class _Sync:
         damaged = dict(found.damaged)
         self._announce(shown.attributes, unsettled=found.touched | damaged.keys())
         gone = sorted(found.touched - self._wanted.keys() - found.inside)
-        # What stands where a folder must be goes before that is made.
+        # What is in the way of a folder goes before that is made.
         first = [asset_id for asset_id in gone if asset_id in self._surveyor.folders]
         for asset_id in first:
             self._remove(asset_id)

@@ -101,7 +101,7 @@ def test_a_file_without_a_table_is_read_from_a_copy(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     write(path, "strips", has_mask=False)
     data = bytearray(path.read_bytes())
-    # A tag that stands there twice: nothing is said of such a file block by block.
+    # A tag that appears twice: nothing is said of such a file block by block.
     (start,) = np.frombuffer(data[4:8], "<u4").tolist()
     count = int(np.frombuffer(data[start : start + 2], "<u2")[0])
     entries = bytes(data[start + 2 : start + 2 + 12 * count])

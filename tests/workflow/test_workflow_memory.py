@@ -26,7 +26,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def sparse(path: Path, side: int, **options: object) -> Path:
-    """Write a file of a few bytes that stands for many pixels."""
+    """Write a file of a few bytes and many pixels."""
     with rasterio.open(
         path, "w", driver="GTiff", height=side, width=side, dtype="uint8", sparse_ok=True, crs=CRS,
         transform=rasterio.Affine(10, 0, 5e5, 0, -10, 5e6), tiled=True, **options,
