@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec import Struct
@@ -109,23 +110,25 @@ def compare(
     return made
 
 
-def walk(
-    top: str, spared: Collection[str] = (), below: str = ""
-) -> Iterator[tuple[str, os.stat_result]]:
+def walk(top: str, spared: Collection[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
     """Yield files and folders below a folder, these with a slash behind; itself is the first."""
-    try:
-        with os.scandir(top + below) as entries:
-            inside = list(entries)
-        yield below, os.lstat(top + below)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for entry in inside:
-        name = below + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if name not in spared:
-                yield from walk(top, spared, f"{name}/")
-        elif not is_guest(name):
-            yield name, entry.stat(follow_symlinks=False)
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(top + folder) as entries:
+                inside = list(entries)
+            state = os.lstat(top + folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield folder, state
+        for entry in inside:
+            name = folder + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if name not in spared:
+                    waiting.append(f"{name}/")
+            elif not is_guest(name):
+                yield name, entry.stat(follow_symlinks=False)
 
 
 def check_object(store: str | Path, stored: Digest, size: int, path: str | Path) -> os.stat_result:
@@ -153,11 +156,12 @@ def worth_remembering(
 ) -> bytes:
     """Return what to remember of a folder that is well; empty where nothing can be."""
     top = f"{tree}{asset_id}/"
-    names = sorted(name for name, _ in walk(top, spared))
-    if not names or len(names) > MOST_REMEMBERED:
+    found = sorted(walk(top, spared), key=itemgetter(0))
+    if not found or len(found) > MOST_REMEMBERED:
         return b""
-    stamp = _stamp(top, names)
-    return b"" if stamp is None else bytes.fromhex(stored) + stamp + "\n".join(names).encode()
+    stamp = _stamp(found)
+    names = "\n".join(name for name, _ in found)
+    return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
 
 
 def is_remembered(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool:
@@ -168,26 +172,28 @@ def is_remembered(tree: str, asset_id: str, stored: Digest, value: bytes) -> boo
         names = value[2 * DIGEST_BYTES :].decode().split("\n")
     except UnicodeDecodeError:
         return False
-    return value[DIGEST_BYTES : 2 * DIGEST_BYTES] == _stamp(f"{tree}{asset_id}/", names)
+    top = f"{tree}{asset_id}/"
+    try:
+        return value[DIGEST_BYTES : 2 * DIGEST_BYTES] == _stamp(
+            (name, os.lstat(top + name)) for name in names
+        )
+    except (OSError, ValueError):  # one is missing, or is no name
+        return False
 
 
-def _stamp(top: str, names: Sequence[str]) -> bytes | None:
-    """Return a hash of times and sizes; None where one is missing, or they say little.
+def _stamp(found: Iterable[tuple[str, os.stat_result]]) -> bytes | None:
+    """Return a hash of times and sizes of files and folders; None where they say little.
 
     The time of a folder tells of names that came and went; but not of those that did so within the
     same tick of the clock, nor where a clock counts seconds.
     """
     values = array("q")
     newest = 0
-    try:
-        for name in names:
-            stat = os.lstat(top + name)
-            values.append(stat.st_mtime_ns)
-            if name and name[-1] != "/":
-                values.append(stat.st_size)
-            newest = max(newest, stat.st_mtime_ns)
-    except (OSError, ValueError):
-        return None
+    for name, stat in found:
+        values.append(stat.st_mtime_ns)
+        if name and name[-1] != "/":
+            values.append(stat.st_size)
+        newest = max(newest, stat.st_mtime_ns)
     is_coarse = newest % _SECOND_NS == 0
     is_young = newest > time.time_ns() - MARGIN_NS
     return None if is_coarse or is_young else bytes.fromhex(digest_bytes(values.tobytes()))
