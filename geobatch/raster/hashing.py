@@ -119,6 +119,7 @@ def _start(queue: IO[bytes], descriptor: int, count: int) -> subprocess.Popen[by
 
 
 def _finish(process: subprocess.Popen[bytes]) -> bytes:
-    """Return what a process found: nothing where it failed, whatever the reason."""
-    found, _ = process.communicate()
-    return found if process.returncode == 0 and len(found) % _FOUND.itemsize == 0 else b""
+    """Return what a process found: nothing where it failed, or where it is another program."""
+    printed, _ = process.communicate()
+    found = printed[:-DIGEST_BYTES]
+    return found if process.returncode == 0 and printed == program.seal(found) else b""

@@ -154,6 +154,19 @@ def test_where_no_other_process_can_it_is_done_here(
     assert digests_of(descriptor, places) == _expected(content, places)
 
 
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 40, 72, 80, 112])
+def test_what_another_program_prints_is_not_taken_for_digests(
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    """Whatever its length: that of a whole number of records among them."""
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nexec printf '%{size}s' ''\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    assert digests_of(descriptor, places) == _expected(content, places)
+
+
 @pytest.mark.parametrize("room", [0, 100, 4096])
 def test_a_queue_that_is_cut_short_is_not_worked_off(
     content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: int
@@ -206,7 +219,7 @@ def test_a_process_whose_parent_is_gone_takes_no_more(descriptor: int, tmp_path:
             [sys.executable, "-I", "-S", *arguments],
             stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
         )  # fmt: skip
-    assert done.stdout == b""
+    assert done.stdout == stretches.seal(b"")
 
 
 def test_a_file_that_ends_early_is_said_to(descriptor: int) -> None:
@@ -255,5 +268,6 @@ def test_the_program_needs_nothing_but_blake3(
             [sys.executable, "-I", "-S", "-c", code, *arguments],
             stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
         )  # fmt: skip
-    assert done.stdout == (9).to_bytes(8, sys.byteorder) + _expected(content, places)
+    found = (9).to_bytes(8, sys.byteorder) + _expected(content, places)
+    assert done.stdout == found + blake3(found).digest()
     assert Path(hashing._BLAKE3, "blake3").exists()
