@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from geobatch.spec import validate
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 SHIM = """#!/bin/sh
@@ -85,11 +87,19 @@ def test_the_readme_is_short() -> None:
     assert len(README.read_text().splitlines()) < 260
 
 
-def test_spec_blocks_are_files_of_the_examples() -> None:
-    specs = {path.read_text() for path in (ROOT / "specs").glob("*.yaml")}
+def test_spec_blocks_say_what_the_examples_say(clone: Path) -> None:
+    shown = clone / "specs" / "shown.yaml"
     for block in blocks():
         if block.language == "yaml":
-            assert block.text in specs, f"README.md:{block.line}: not the text of any spec"
+            shown.write_text(block.text)
+            (spec,) = validate([shown]).specs
+            (example,) = [one for one in validate([ROOT / "specs"]).specs if one.id == spec.id]
+            for field in ("kind", "bands", "start_time"):
+                assert getattr(spec, field) == getattr(example, field), f"README.md:{block.line}"
+            tilesets = [[Path(uri).name for uri in source.uris] for source in spec.tilesets[0].sources]
+            assert tilesets == [
+                [Path(uri).name for uri in source.uris] for source in example.tilesets[0].sources
+            ]
 
 
 @pytest.mark.attack
