@@ -96,7 +96,9 @@ def test_spec_blocks_say_what_the_examples_say(clone: Path) -> None:
             (example,) = [one for one in validate([ROOT / "specs"]).specs if one.id == spec.id]
             for field in ("kind", "bands", "start_time"):
                 assert getattr(spec, field) == getattr(example, field), f"README.md:{block.line}"
-            tilesets = [[Path(uri).name for uri in source.uris] for source in spec.tilesets[0].sources]
+            tilesets = [
+                [Path(uri).name for uri in source.uris] for source in spec.tilesets[0].sources
+            ]
             assert tilesets == [
                 [Path(uri).name for uri in source.uris] for source in example.tilesets[0].sources
             ]
