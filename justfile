@@ -18,15 +18,15 @@ types:
 test *arguments:
     uv run pytest {{ arguments }}
 
-# Attack for some minutes: kills at more instants, damage to every byte, more examples.
+# Run the long tests for some minutes: kills at more instants, damage to every byte, more examples.
 attack *arguments:
     HYPOTHESIS_PROFILE=attack uv run pytest -m "attack or hypothesis" {{ arguments }}
 
-# Let random histories of edits, kills and applies run for long; arguments go to pytest.
+# Run long random histories of edits, kills and applies; arguments go to pytest.
 soak *arguments:
     HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories {{ arguments }}
 
-# Mend what ruff can mend.
+# Fix what ruff can fix.
 fix:
     uv run ruff check --fix .
     uv run ruff format .
