@@ -258,8 +258,10 @@ def _remarks(planned: Plan, lost: Mapping[Digest, str], specs: SpecSet) -> Itera
     for change in planned.changes:
         for band, name in _taken_over(change).items():
             if name in lost:
-                message = f"tiles of band `{band}` that were made before are damaged: {lost[name]}"
-                hint = "nothing is to be done: the band is computed from its sources again"
+                message = (
+                    f"tiles of band `{band}` that an earlier run made are damaged: {lost[name]}"
+                )
+                hint = "nothing needs to be done: the band is computed again from its sources"
                 yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
 
 
@@ -289,9 +291,9 @@ def _as_published(
                     line=line,
                     column=column,
                     rule="unreachable-location",
-                    message=f"`{spec.id}` is published with the location `{gone[0]}`, and no file "
-                    "is there as seen from this store: it cannot be read from here",
-                    hint=f"`--replace {spec.id}` records the location as seen from here",
+                    message=f"`{spec.id}` is published with the location `{gone[0]}`, but this "
+                    "store finds no file there: its pixels cannot be read",
+                    hint=f"`--replace {spec.id}` records the location that this store finds",
                 )
             )
     kept = keep_locations(

@@ -229,14 +229,14 @@ def _show(
     except KeyboardInterrupt:
         published = f"commit {head.number} is published" if is_new else "nothing was published"
         raise InterruptedRunError(
-            f"interrupted while the Zarr tree was brought up to date; {published}", hint=hint
+            f"interrupted while the Zarr tree was being updated; {published}", hint=hint
         ) from None
     except StoreError as error:
         if not is_new:
             raise
         raise StoreError(
-            f"commit {head.number} (`{head.digest}`) is published, and the Zarr tree could not be "
-            f"brought up to date: {error.message}",
+            f"commit {head.number} (`{head.digest}`) is published, but the Zarr tree could not be "
+            f"updated: {error.message}",
             hint=hint,
         ) from error
 
@@ -268,7 +268,7 @@ def _check(shown: Preview, approve: Approve) -> None:
             change.blocked and change.op is Op.DELETE for change in shown.plan.changes
         )
         two = (
-            "; a protected asset goes in two applies: first with `lifecycle: {protect: false}`, "
+            "; to delete a protected asset, apply twice: first with `lifecycle: {protect: false}`, "
             "then without its spec"
         )
         raise ProtectedError(

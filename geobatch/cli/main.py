@@ -143,7 +143,7 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
         if "-v" in argv or "--verbose" in argv:
             traceback.print_exc()
         output.error_text(
-            f"a bug of geobatch: {type(error).__name__}: {error}\n"
+            f"a bug in geobatch: {type(error).__name__}: {error}\n"
             "hint: run again with `-v` and report what it prints",
             code="internal",
         )

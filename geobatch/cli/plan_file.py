@@ -130,12 +130,13 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
     version = document["format_version"]
     if str(version).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise FormatError(
-            f"`{path}` has format version `{version}`, this geobatch knows {FORMAT_VERSION}",
-            hint="make the plan and apply it with the same geobatch",
+            f"`{path}` has format version `{version}`, but this geobatch reads {FORMAT_VERSION}",
+            hint="make the plan and apply it with the same version of geobatch",
         )
     if (wrong := defect(document)) is not None:
         raise PlanError(
-            f"`{path}` is no whole plan: {wrong}", hint="make it again with `geobatch plan -o`"
+            f"`{path}` is not a complete plan: {wrong}",
+            hint="make it again with `geobatch plan -o`",
         )
     return SavedPlan(
         file=path,
@@ -154,7 +155,7 @@ def approval(saved: SavedPlan) -> Callable[[Preview], None]:
         if preview.plan.plan_id == saved.plan_id:
             return
         found = list(dict.fromkeys(differences(saved.inputs, preview.inputs())))
-        shown = "; ".join(found[:_SHOWN]) or "it was made by other rules"
+        shown = "; ".join(found[:_SHOWN]) or "it was made with other planning rules"
         more = f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
         raise StalePlanError(
             f"`{saved.file}` is stale: {shown}{more}",
@@ -173,7 +174,7 @@ def expectation(plan_id: str) -> Callable[[Preview], None]:
     wanted = plan_id.lower()
     if not PREFIX_DIGITS <= len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):
         raise PlanError(
-            f"`{plan_id}` is no plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
+            f"`{plan_id}` is not a valid plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
         )
 
     def approve(preview: Preview) -> None:
@@ -181,8 +182,8 @@ def expectation(plan_id: str) -> Callable[[Preview], None]:
             raise StalePlanError(
                 f"the plan is `{preview.plan.plan_id[: max(len(wanted), PREFIX_DIGITS)]}`, "
                 f"expected `{wanted}`: the specs, the sources, the options or the store differ",
-                hint="nothing was done; `geobatch plan` shows what would be done now, and "
-                "`geobatch plan -o FILE` saves a plan that can tell what differs",
+                hint="nothing was done; `geobatch plan` shows the current plan, and "
+                "`geobatch plan -o FILE` saves a plan that can later say what differs",
             )
 
     return approve

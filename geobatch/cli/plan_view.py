@@ -46,12 +46,12 @@ _WORDS: dict[str, str] = {
 }
 _RISKS: dict[str, str] = {
     Risk.ASSET_DELETED: "is deleted: readers no longer find it",
-    Risk.ASSET_RENAMED: "is the former id: readers find nothing there any more",
-    Risk.PROTECTION_LIFTED: "is lifted: the asset can be deleted from the next apply on",
+    Risk.ASSET_RENAMED: "is the former id: readers no longer find the asset there",
+    Risk.PROTECTION_LIFTED: "is removed: the next apply can delete the asset",
     Risk.BAND_REMOVED: "is removed: readers no longer find the band",
     Risk.DTYPE_CHANGED: "gets another data type",
-    Risk.GRID_CHANGED: "changes: pixels lie elsewhere than before",
-    Risk.TILING_CHANGED: "changes: readers find other chunks than before",
+    Risk.GRID_CHANGED: "changes: pixels move to other locations",
+    Risk.TILING_CHANGED: "changes: readers find chunks of another size",
     Risk.ALL_RECOMPUTED: "every tile is computed again",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }

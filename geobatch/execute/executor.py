@@ -243,8 +243,8 @@ def _failure(error: BaseException) -> BaseException:
     if not isinstance(error, KeyboardInterrupt):
         return error
     return InterruptedRunError(
-        "interrupted; tiles in flight were finished and nothing was published",
-        hint="run the same command again: finished assets and regions are taken over",
+        "interrupted; tiles in progress were finished, and nothing was published",
+        hint="run the same command again: finished assets and regions are reused",
     )
 
 

@@ -271,7 +271,7 @@ def _check_planes(old: Asset, new: Asset) -> None:
             raise PlanError(
                 f"band `{band.id}` has {was.height} x {was.width} pixels in `{old.id}` and"
                 f" {now.height} x {now.width} in `{new.id}`: they cannot be compared",
-                hint="`grid.bounds` puts assets on one plane",
+                hint="the same `grid.bounds` gives assets the same grid",
             )
 
 

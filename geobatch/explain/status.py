@@ -33,7 +33,7 @@ from geobatch.store.zarr_tree import TreeState, look
 class State(StrEnum):
     """How an asset stands."""
 
-    AS_DECLARED = "as declared"
+    AS_DECLARED = "up to date"
     """The next apply would leave it as it is."""
     CREATE = "to create"
     """Declared, and not published yet."""

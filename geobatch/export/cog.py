@@ -136,7 +136,7 @@ def _parts(selection: Selection, file_dimensions: tuple[int, int] | None) -> dic
     if file_dimensions is not None and (width % BLOCK or height % BLOCK or not width * height):
         raise ExportError(
             f"`fileDimensions` are {width} x {height} pixels, expected multiples of {BLOCK}",
-            hint="then blocks and overviews of neighbouring files meet",
+            hint="then the blocks and overviews of neighbouring files align",
         )
     if width >= window.width and height >= window.height:
         return {"": selection}
@@ -188,7 +188,8 @@ def _check_one_dtype(asset: Asset, bands: Sequence[Band]) -> None:
         listed = "; ".join(f"{dtype}: {', '.join(ids)}" for dtype, ids in dtypes.items())
         first = ",".join(next(iter(dtypes.values())))
         raise ExportError(
-            f"the bands of `{asset.id}` have {len(dtypes)} pixel types, a GeoTIFF one: {listed}",
+            f"the bands of `{asset.id}` have {len(dtypes)} pixel types, "
+            f"but a GeoTIFF has only one: {listed}",
             hint=f"export the bands of one type at a time: `--bands {first}`",
         )
 

@@ -182,7 +182,7 @@ def _shared(chunk: _Chunk, masks: Weights, selection: Selection) -> Weights:
             f"bands `{ids[0]}` and `{ids[number]}` of `{selection.record.asset.id}` are masked "
             f"differently, first at row {chunk.window.row + row}, column {chunk.window.col + col} "
             f"of level {chunk.level}; a GeoTIFF has one mask for all bands",
-            hint=f"export them apart: `--bands {ids[0]}`, `--bands {ids[number]}`",
+            hint=f"export them separately: `--bands {ids[0]}`, `--bands {ids[number]}`",
         )
     shared: Weights = masks[0]
     return shared

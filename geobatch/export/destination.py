@@ -55,7 +55,7 @@ class Destination(Struct, frozen=True, kw_only=True):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             raise ExportError(
                 f"`{found[0]}`{more} exists already",
-                hint="`--overwrite` replaces what is there; or name another destination",
+                hint="use `--overwrite` to replace the files, or name another destination",
             )
 
     @contextmanager

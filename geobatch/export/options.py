@@ -62,7 +62,7 @@ def parse_options(given: Mapping[str, Any]) -> TFRecordOptions:
             close = difflib.get_close_matches(name, names, n=1)
             raise ExportError(
                 f"there is no format option `{name}`",
-                hint=f"did you mean `{close[0]}`?" if close else f"there are {_listed()}",
+                hint=f"did you mean `{close[0]}`?" if close else f"the options are {_listed()}",
             )
         if known in found:
             raise ExportError(f"the format option `{camel(known)}` is given twice")

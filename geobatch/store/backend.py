@@ -73,7 +73,7 @@ def parse_name(name: str) -> str:
     """
     if _NAME.fullmatch(name) is None:
         raise StoreError(
-            f"`{name}` is no name in a store",
-            hint="names are `/`-separated parts, none of them empty, `.` or `..`",
+            f"`{name}` is not a valid name in a store",
+            hint="a name is parts separated by `/`; no part is empty, `.` or `..`",
         )
     return name

@@ -153,7 +153,7 @@ class LocalBackend:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._failure("look at", name, error) from error
+            raise self._failure("read the state of", name, error) from error
         return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -178,7 +178,7 @@ class LocalBackend:
         self._sync()
         if os.path.lexists(self._prefix + UNSYNCED):
             raise StoreError(
-                f"a sync of `{self.root}` failed, and what it should have kept may be lost",
+                f"a sync of `{self.root}` failed, so what was written before it may be lost",
                 hint=_AGAIN,
             )
 
@@ -206,7 +206,9 @@ class LocalBackend:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._failure("write again", "what may be lost", error) from error
+            raise StoreError(
+                f"cannot write again to `{self.root}` what may be lost: {error.strerror or error}"
+            ) from error
 
     def close(self) -> None:
         """End the run, and remove its folder."""

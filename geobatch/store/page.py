@@ -101,7 +101,7 @@ class Page(Struct, frozen=True, kw_only=True):
             CorruptObjectError: The bytes are no page of that height.
         """
         if len(data) < HEADER.itemsize or not data.startswith(MAGIC):
-            raise CorruptObjectError(f"object `{digest}` is no index page")
+            raise CorruptObjectError(f"object `{digest}` is not an index page")
         header = np.frombuffer(data, dtype=HEADER, count=1)[0]
         if header["version"] != VERSION:
             raise FormatError(
@@ -151,7 +151,7 @@ def references(data: bytes, *, digest: Digest) -> References:
     start = HEADER.itemsize
     magic, version, height, count = _START.unpack_from(data.ljust(_START.size, b"\0"))
     if (magic, version, len(data)) != (MAGIC, VERSION, start + count * CHILD.itemsize):
-        raise CorruptObjectError(f"object `{digest}` is no index page of version {VERSION}")
+        raise CorruptObjectError(f"object `{digest}` is not an index page of version {VERSION}")
     first = start + count * DIGEST_BYTES
     text = data[first : first + count * DIGEST_BYTES].hex()
     side = 2 * DIGEST_BYTES

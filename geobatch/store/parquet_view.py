@@ -117,14 +117,14 @@ class ParquetView:
         try:
             stat = file.stat()
             if not file.is_file():
-                return "no file"
+                return "not a file"
             if stat.st_size != table.size:
                 return f"{stat.st_size:,} bytes, expected {table.size:,}"
             is_object = file.samefile(self._root / Objects.path(table.stored))
             is_well = is_object or digest_bytes(file.read_bytes()) == table.stored
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
-        return "" if is_well else "other bytes"
+        return "" if is_well else "other content"
 
     def _others(self) -> Iterator[str]:
         """Yield the names of files that are of no table of the head, or were in the making."""

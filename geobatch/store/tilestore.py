@@ -81,7 +81,7 @@ class TileStore:
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
-                    f"`{place}` is not empty and no geobatch store: it holds `{other}`",
+                    f"`{place}` is not empty and not a geobatch store: it holds `{other}`",
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
@@ -289,7 +289,7 @@ def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | N
     new = [name for name, entry in sorted(changes.items()) if entry is not None]
     if (found := first_alike((name for name in new if name not in before), after)) is not None:
         raise ConflictError(
-            f"asset `{found[0]}` differs by case alone from `{found[2]}`, which was published since"
+            f"asset `{found[0]}` differs only by case from `{found[2]}`, which was published since"
             " this run began; nothing was published",
-            hint="choose another id: on many disks they are one folder",
+            hint="choose another id: on many disks both are the same folder",
         )

@@ -204,7 +204,7 @@ def _text_problem(path: str, stat: os.stat_result | None, text: bytes) -> str:
         return "missing"
     if stat.st_size != len(text):
         return f"{stat.st_size:,} bytes, expected {len(text):,}"
-    return "" if _read(path) == text else "other bytes"
+    return "" if _read(path) == text else "other content"
 
 
 def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chunk) -> str:
@@ -216,7 +216,7 @@ def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chu
         return f"{stat.st_size:,} bytes, expected {chunk.size:,}"
     is_same = os.path.samestat(stat, origin)
     is_well = is_same or digest_bytes(_read(top + chunk.path)) == chunk.stored
-    return "" if is_well else "other bytes"
+    return "" if is_well else "other content"
 
 
 def _read(path: str) -> bytes:

@@ -36,10 +36,12 @@ def check_is_folder(root: Path) -> None:
     """
     if root.is_dir() or not os.path.lexists(root):
         return
-    what = f"a link to `{root.readlink()}`, where no folder is" if root.is_symlink() else "a file"
+    what = (
+        f"a link to `{root.readlink()}`, which is not a folder" if root.is_symlink() else "a file"
+    )
     raise StoreError(
         f"`{root}` is {what}; expected a folder, or nothing",
-        hint=f"move it elsewhere: `mv {root} {root}.before`; the next apply makes the folder",
+        hint=f"move it elsewhere: `mv {root} {root}.before`; the next apply creates the folder",
     )
 
 

@@ -119,7 +119,7 @@ class Keys:
         found = self._find(key)
         if isinstance(found, _Outside):
             if self._chunks is None:
-                raise InternalError(f"`{key}`: nobody decodes the pixels of external images here")
+                raise InternalError(f"`{key}`: pixels of external images cannot be decoded here")
             return self._chunks.read(found.record, found.key, row=found.row, col=found.col)
         return self._store.objects.get(found.digest) if isinstance(found, _Chunk) else found
 

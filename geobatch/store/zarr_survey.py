@@ -279,6 +279,6 @@ def _names(folder: str) -> list[str]:
 def _document_problem(path: str) -> str:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            return "" if file.read() == plain_group() else "other bytes"
+            return "" if file.read() == plain_group() else "other content"
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "missing"

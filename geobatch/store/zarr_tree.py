@@ -382,8 +382,8 @@ def _raise_first(damaged: Mapping[str, CorruptObjectError]) -> None:
 
 def _failure(root: Path, head: Head | None, error: OSError) -> StoreError:
     number = 0 if head is None else head.number
-    stands = f"commit {number} stands" if number else "nothing is published"
+    stands = f"commit {number} is published" if number else "nothing is published"
     return StoreError(
-        f"cannot keep the Zarr tree `{root}` and the tables beside it: {error}",
+        f"cannot update the Zarr tree `{root}` and the tables beside it: {error}",
         hint=f"{stands}; the next apply completes the tree",
     )

@@ -95,7 +95,7 @@ class ZarrView(Store):
         store = TileStore(backend)
         head = Head(number=0, digest=None) if digest is None else store.at(str(number))
         if head.digest != digest:
-            raise NotFoundError(f"commit {number} is not `{digest}` any more")
+            raise NotFoundError(f"commit {number} is no longer `{digest}`")
         self._attach(store, head, chunks)
 
     def __eq__(self, other: object) -> bool:

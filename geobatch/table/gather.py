@@ -133,8 +133,7 @@ class Gatherer:
         """
         if self.rows == MAX_ROWS:
             raise SourceError(
-                f"`{uri}`: record {number} is one more than the {MAX_ROWS:,} rows that a table"
-                " holds"
+                f"`{uri}`: record {number} exceeds the limit of {MAX_ROWS:,} rows per table"
             )
         for name, kind, values in features:
             column = self.columns.get(name) or self._begin(name, kind, uri, number)
@@ -154,8 +153,8 @@ class Gatherer:
     def _begin(self, name: str, kind: str, uri: str, number: int) -> Gathered:
         if len(self.columns) == MAX_COLUMNS:
             raise SourceError(
-                f"`{uri}`: record {number}: column `{name}` is one more than the {MAX_COLUMNS:,}"
-                " that a table holds"
+                f"`{uri}`: record {number}: column `{name}` exceeds the limit of {MAX_COLUMNS:,}"
+                " columns per table"
             )
         declared = self._declared.get(name)
         column = self.columns[name] = Gathered(
@@ -173,7 +172,7 @@ class Gatherer:
             raise SourceError(
                 f"{where}: expected `{column.kind}`, as in {column.first}, got `{kind}`",
                 hint=f"`column_data_type_overrides: {{{column.name}: NUMERIC}}`, or LONG or STRING,"
-                " makes one type of both",
+                " converts both to one type",
             )
         try:
             made = converted(values, kind, column.type, self._charset)
@@ -182,7 +181,7 @@ class Gatherer:
         for text in made if column.type is ColumnType.STRING else ():
             if len(text) > MAX_CHARACTERS and (count := len(text.decode())) > MAX_CHARACTERS:
                 raise SourceError(
-                    f"{where}: a text has {count:,} characters, a table takes {MAX_CHARACTERS:,}"
+                    f"{where}: a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
                 )
         return made
 

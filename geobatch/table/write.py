@@ -98,7 +98,8 @@ def write_parquet(
                 writer.add_key_value_metadata({"geo": text})
     except OSError as error:
         raise StoreError(
-            f"cannot write a table: {error.strerror or error}", hint="make room on the store's disk"
+            f"cannot write a table: {error.strerror or error}",
+            hint="free some space on the store's disk",
         ) from error
     return Written(
         columns=tuple(
