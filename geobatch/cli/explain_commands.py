@@ -115,7 +115,7 @@ def why(
     band: str | None,
     keep_project_prefix: bool,
 ) -> Exit:
-    """Say what a tile came from, when it last changed, and what the next apply does with it."""
+    """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.origin import TilePlace  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415

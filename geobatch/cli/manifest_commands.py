@@ -152,13 +152,16 @@ def new() -> None:
 @click.option("--asset-id", "--asset_id", metavar="ID", required=True, help="Id of the asset.")
 @click.option("--bands", metavar="NAME,...", help="Names of the bands.")
 @click.option(
-    "--nodata-value", "--nodata_value", metavar="N,...", help="One value, or one per band."
+    "--nodata-value",
+    "--nodata_value",
+    metavar="N,...",
+    help="Value of masked pixels: one, or one per band.",
 )
 @click.option(
     "--pyramiding-policy",
     "--pyramiding_policy",
     metavar="POLICY,...",
-    help="One value, or one per band.",
+    help="One policy, or one per band.",
 )
 @click.option(
     "--last-band-alpha",
@@ -175,10 +178,14 @@ def new() -> None:
     "properties",
     metavar="[(TYPE)]NAME=VALUE",
     multiple=True,
-    help="string, number, date",
+    help="Property of the asset; TYPE is string, number or date.",
 )
-@click.option("--time-start", "--time_start", "-ts", metavar="TIME")
-@click.option("--time-end", "--time_end", "-te", metavar="TIME")
+@click.option(
+    "--time-start", "--time_start", "-ts", metavar="TIME", help="Start of the asset's time."
+)
+@click.option(
+    "--time-end", "--time_end", "-te", metavar="TIME", help="End of the asset's time, exclusive."
+)
 @click.option(
     "-o",
     "--output",
@@ -203,7 +210,7 @@ def new_image(
     time_end: str | None,
     file: Path | None,
 ) -> Exit:
-    """Write a spec by the flags of `earthengine upload image`."""
+    """Write a spec from the flags of `earthengine upload image`."""
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
     from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
 

@@ -41,7 +41,7 @@ _WORDS: dict[str, str] = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
-    Reason.REPLACE_REQUESTED: "is computed again, as asked for",
+    Reason.REPLACE_REQUESTED: "is computed again, as requested",
     Reason.NOT_DECLARED: "is no longer declared",
 }
 _RISKS: dict[str, str] = {

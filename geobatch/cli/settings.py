@@ -12,7 +12,7 @@ from geobatch.cli.output import Output
 DEFAULT_STORE = "store"
 """Folder of the store in the current folder, where no other is named."""
 EPILOG = (
-    "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
+    "Every command also accepts: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
     "lines, -j N for the number of workers, -q and -v."
 )
 """What help ends with."""
