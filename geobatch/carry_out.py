@@ -1,4 +1,4 @@
-"""A plan carried out: everything that it names is computed, then published in one commit."""
+"""Carries out a plan: computes everything that it names, then publishes it in one commit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Done(Struct, frozen=True, kw_only=True):
     """What carrying out a plan did."""
 
     head: Head
-    """The head after it."""
+    """The head after the run."""
     written: int = 0
     """Tiles whose object was put."""
     empty: int = 0

@@ -60,7 +60,7 @@ def regular_file(path: Path, uri: str, *, may_be_empty: bool = False) -> Path:
 
 
 def stat(path: Path, uri: str) -> FileStat:
-    """Return what the file system says of a source; nothing is read.
+    """Return the state of a source file from the file system; nothing is read.
 
     Raises:
         SourceError: There is no such regular file.
@@ -137,5 +137,5 @@ def changed(uri: str) -> SourceError:
 
 
 def explain(error: Exception) -> str:
-    """Return what the system says of a failure."""
+    """Return the system's text for a failure."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,4 +1,4 @@
-"""From spec files to a plan, with all that it was made of and that carrying it out needs."""
+"""From spec files to a plan, with its inputs and with everything that carrying it out needs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
 
 
 class Preview(Struct, frozen=True, kw_only=True):
-    """A plan with what it was made of."""
+    """A plan with its inputs."""
 
     plan: Plan
     """What an apply would do."""
@@ -61,13 +61,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     resolution: Resolution
     """Every declared asset that could be resolved."""
     remarks: tuple[Problem, ...] = ()
-    """What the store gives rise to."""
+    """Warnings about the store."""
     failures: tuple[Failure, ...] = ()
     """Declared assets that could not, where the others were to be planned all the same."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is allowed and seldom meant, of specs and of headers."""
+        """What is allowed but is probably a mistake, in specs and in headers."""
         found = [*mixed_types(self.specs.specs), *self.resolution.warnings, *self.remarks]
         return tuple(sorted(dict.fromkeys(found), key=str))
 
@@ -77,7 +77,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """A plan with all that carrying it out needs."""
+    """A plan with everything that carrying it out needs."""
 
     preview: Preview
     """The plan with what it was made of."""

@@ -71,7 +71,7 @@ def preview(
     Args:
         paths: Spec files, or folders of them.
         store: Folder of the store; need not exist.
-        workers: Threads that look at sources; the number of processors by default.
+        workers: Threads that probe sources; the number of processors by default.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover.
         keep_going: Whether to plan the other assets where the sources of some fail.
@@ -242,7 +242,7 @@ def _show(
 
 
 def _load_what_executes() -> None:
-    """Load what new sources will need, while other threads look at them."""
+    """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
     import_module("geobatch.store.zarr_tree")
 

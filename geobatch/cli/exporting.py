@@ -1,4 +1,4 @@
-"""What `export` does: its texts parsed, the export made, and what was written said."""
+"""What `export` does: it parses its options, makes the export, and reports what was written."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _say(
 
 
 def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
-    """Refuse what a table has not."""
+    """Refuse options that do not apply to a table."""
     if is_cog:
         raise click.BadParameter(
             f"`{asked.asset}` is a table and has no pixels: use `--format tfrecord`"

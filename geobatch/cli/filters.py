@@ -1,4 +1,4 @@
-"""Which assets a listing shows: by time, property and place."""
+"""Which assets a listing shows: by time, property and location."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _bounds(text: str, crs: str) -> Bounds:
 
 
 def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
-    """Return a box in another CRS; the library for it is slow to import, and seldom needed."""
+    """Return a box in another CRS; the library for it is slow to import, and rarely needed."""
     from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415
 
     return transform_bounds(bounds, source, target)

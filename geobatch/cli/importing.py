@@ -112,7 +112,7 @@ def new_spec(flags: UploadFlags, *, file: Path | None) -> str:
 
 
 def write_new(texts: Mapping[Path, str]) -> None:
-    """Write new files, and over none.
+    """Write new files; existing files are never overwritten.
 
     Raises:
         SpecError: A file is there already; nothing is written.

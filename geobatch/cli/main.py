@@ -1,4 +1,4 @@
-"""The door from the shell: global options, errors to exit codes, and nothing past it."""
+"""The entry point of the command line: global options, and exit codes for errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> Never:
 
 
 _NEVER_SUGGESTED = frozenset({"--prune", "--replace", "--max-delete", "--overwrite", "--init"})
-"""Options that delete, compute again, or make something: nobody is led to them by a likeness."""
+"""Options that delete, compute again, or create something: they are never suggested."""
 _DRY = frozenset({"--dry-run", "--dryrun", "--check", "--what-if", "--whatif", "--preview", "-n"})
 """What other tools call a run that changes nothing."""
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -86,7 +86,7 @@ class _Interruption:
     _is_under_way = False
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Stop the run; the second time, end the process as it is: a store stands that."""
+        """Stop the run; the second time, end the process at once: this does not harm a store."""
         self.code = Exit.TERMINATED if number == signal.SIGTERM else Exit.INTERRUPTED
         if self._is_under_way:
             with contextlib.suppress(OSError):

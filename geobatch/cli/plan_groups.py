@@ -1,4 +1,4 @@
-"""Changes that are alike, as one entry of a plan: a reviewer reviews them as one."""
+"""Groups similar changes into one entry of a plan, so that they are reviewed together."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ REASONS_SHOWN = 8
 def plan_lines(
     document: Mapping[str, Any], *, seconds: float | None = None, is_whole: bool = False
 ) -> Iterator[str]:
-    """Yield the human form of a plan; assets that stay as they are are only counted.
+    """Yield the human form of a plan; unchanged assets are only counted.
 
     Args:
         document: The plan as `geobatch.model.plan_json.plan_json` gives it.

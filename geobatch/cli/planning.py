@@ -1,4 +1,4 @@
-"""What `plan` and `apply` do, of specs and of saved plans."""
+"""What `plan` and `apply` do, with specs and with saved plans."""
 
 from __future__ import annotations
 

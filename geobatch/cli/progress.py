@@ -51,7 +51,7 @@ def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
 
 @contextmanager
 def counting(name: str, unit: str, *, is_quiet: bool, is_json: bool) -> Iterator[Counted]:
-    """Yield what is told how much of how much is done, and draws a bar of it, likewise."""
+    """Yield a function that receives (done, total) and draws a bar, under the same conditions."""
     if is_quiet or is_json or not sys.stderr.isatty():
         yield lambda *_: None
         return

@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def take_settings(
     argv: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Split the global options off a command line, wherever they stand before a `--`.
+    """Split the global options off a command line, at any position before a `--`.
 
     Raises:
         UsageProblem: An option lacks its value, or the value is wrong.

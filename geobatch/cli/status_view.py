@@ -1,4 +1,4 @@
-"""How the store, the specs and the sources stand, for people and for machines."""
+"""The state of the store, the specs and the sources, for people and for machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARTS_SHOWN = 10
 
 
 def status_lines(status: Status) -> Iterator[str]:
-    """Yield the human form of a status; assets that are as declared are only counted."""
+    """Yield the human form of a status; assets that are up to date are only counted."""
     store = status.store
     if store is None:
         yield "store         none yet"

@@ -1,4 +1,4 @@
-"""Why a table is as it is, for people and for machines."""
+"""The explanation of a table, for people and for machines."""
 
 from __future__ import annotations
 

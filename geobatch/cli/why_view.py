@@ -1,4 +1,4 @@
-"""Why a tile is as it is, for people and for machines."""
+"""The explanation of a tile, for people and for machines."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _reason_lines(reasons: Sequence[Because]) -> list[str]:
 
 
 def _facets(asset: Asset, band: Band, place: TilePlace | None) -> dict[str, str]:
-    """Return what the specs and headers decided of the pixels."""
+    """Return what was resolved for the pixels, from specs and headers."""
     geobox = asset.grid(band.grid).geobox
     facets = {
         "dtype": band.dtype,

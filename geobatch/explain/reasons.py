@@ -25,7 +25,7 @@ def no_tables(_: Digest) -> BlockTable | None:
 
 
 def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tuple[Because, ...]:
-    """Return what was decided otherwise between two assets; what they are called is no matter.
+    """Return what was resolved differently for two assets; their ids do not matter.
 
     Args:
         old: The first asset.

@@ -1,4 +1,4 @@
-"""Why a table is as it is: what its rows came from, and what the next apply does with them."""
+"""Explains a table: the sources of its rows, and what the next apply does with them."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class TableWhy(Struct, frozen=True, kw_only=True):
     stored: StoredTable
     """What is published of them."""
     since: Head
-    """The commit since which they are as they are."""
+    """The commit that changed them last."""
     because: tuple[Because, ...]
-    """What was decided otherwise in it."""
+    """What changed in that commit."""
     next: TableNext | None = None
     """What the next apply does; None where no specs were given."""
 

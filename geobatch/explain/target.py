@@ -106,7 +106,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _in_head(store: TileStore, target: Target) -> Target:
-    """Return the same in the newest commit, where an asset may bear another id."""
+    """Return the same in the newest commit, where an asset may have another id."""
     head, asset = store.head(), target.asset
     if asset is not None and head.tree.entry(asset) is None:
         asset = renames(store, head, target.head).get(asset, asset)

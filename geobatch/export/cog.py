@@ -36,7 +36,7 @@ class CogFile(Struct, frozen=True, kw_only=True):
     overviews: int
     """Overviews, each a level of the asset bit for bit."""
     mask: MaskKind
-    """How masked pixels are told."""
+    """How masked pixels are marked."""
     interleave: str
     """How bands are: `band`, or `pixel` where GDAL is too old."""
     without_palette: tuple[str, ...]
@@ -83,7 +83,7 @@ def export_cog(
         progress: Told of pixels that are read, of all levels and files together.
 
     Raises:
-        ExportError: The bands cannot stand in one GeoTIFF, a file is in the way, or the disk
+        ExportError: The bands do not fit into one GeoTIFF, a file is in the way, or the disk
             refused.
         CorruptObjectError: A tile is damaged; no file is written.
         InterruptedRunError: The user stopped the run.
@@ -226,7 +226,7 @@ def _header(selection: Selection, kind: MaskKind) -> CogHeader:
 def _asset_items(asset: Asset) -> tuple[tuple[str, str], ...]:
     """Return times and properties as metadata items.
 
-    A colon in a key would end it for GDAL's readers. A property that bears the name of a time is
+    A colon in a key would end it for GDAL's readers. A property that has the name of a time is
     told from it.
     """
     times = {"start_time": asset.start_time, "end_time": asset.end_time}

@@ -1,4 +1,4 @@
-"""Files that appear complete: written in a hidden folder beside their place, and renamed."""
+"""Files that appear complete: written in a hidden folder beside their target, then renamed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Destination(Struct, frozen=True, kw_only=True):
         return sorted(path for path in self.folder.iterdir() if names.fullmatch(path.name))
 
     def check_free(self, names: re.Pattern[str], *, overwrite: bool) -> None:
-        """Refuse to replace files, unless told to.
+        """Refuse to replace files, unless `--overwrite` allows it.
 
         Raises:
             ExportError: There are files of these names.
@@ -87,7 +87,7 @@ class Destination(Struct, frozen=True, kw_only=True):
     def publish(self, files: Sequence[Path], *, replaced: re.Pattern[str]) -> tuple[Path, ...]:
         """Put finished files in place, in order, and remove what they replace.
 
-        The last is removed first and put last, so that whoever sees it sees the others with it.
+        The last is removed first and put last, so that a reader who finds it also finds the others.
 
         Args:
             files: Files in the hidden folder.

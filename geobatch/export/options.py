@@ -28,9 +28,9 @@ class TFRecordOptions(Struct, frozen=True, kw_only=True):
     max_file_size: int = 1 << 30
     """Most bytes of a shard before compression; a shard holds one record at least."""
     default_value: float = 0.0
-    """Value of pixels that are masked, in part or wholly, or beyond the image."""
+    """Value of pixels that are fully or partly masked, or outside the image."""
     tensor_depths: tuple[tuple[str, int], ...] = ()
-    """Depth per array band, where it shall not be the number of its bands."""
+    """Depth per array band, where it is not the number of its bands."""
     sequence_data: bool = False
     """Whether each pixel is a SequenceExample."""
     collapse_bands: bool = False

@@ -25,7 +25,7 @@ from geobatch.tfrecord.write_mixer import mixer_text
 from geobatch.tfrecord.write_wire import RecordLayout, example_layout, sequence_layout
 
 Progress: TypeAlias = Callable[[int, int], object]
-"""Is told how much of how much is done."""
+"""Receives (done, total)."""
 
 _CHUNK_BYTES = 8 << 20
 """Bytes that a task makes at a time, unless one patch is larger."""

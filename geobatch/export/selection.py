@@ -1,4 +1,4 @@
-"""What of an asset is exported: its bands, one level of their grid, and a window of it."""
+"""Which part of an asset is exported: bands, one level of their grid, and a window of it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     band: Band | None
     """The band; None beyond the end of an array band."""
     default: float
-    """Value of pixels that are masked, or not there."""
+    """Value of pixels that are masked, or outside the image."""
 
 
 class Tensor(Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ def tensors_of(selection: Selection, options: TFRecordOptions) -> tuple[Tensor, 
     """Return the features that a selection is exported as.
 
     Raises:
-        ExportError: `tensorDepths` names what is no array band, or the default value is none of a
+        ExportError: `tensorDepths` names a band that is none, or the default value is none of a
             band.
     """
     depths = dict(options.tensor_depths)

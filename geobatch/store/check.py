@@ -1,4 +1,4 @@
-"""Whether all that an asset reaches is there and whole: its document, index pages, tiles, rows.
+"""Whether all that an asset needs exists and is whole: its document, index pages, tiles, rows.
 
 Documents and pages are read and compared with their digests. Of a tile, existence and length are
 compared; its bytes are read where its file was modified after a given time.
@@ -33,11 +33,11 @@ READ_NONE = 1 << 63
 """Time of modification from which no tile is read."""
 
 _SHOWN = 20
-"""How many damages a message names."""
+"""How many damaged objects a message names."""
 _TIMES = "cache/checked/"
 """Where the times of checks are noted, by the digest of the commit."""
 _MARGIN_NS = 2_000_000_000
-"""How coarse the clock of a file system may be."""
+"""The coarsest clock that a file system may have."""
 _NAMED = 8
 """How many assets a hint names."""
 _PAGES_KNOWN = 1 << 17
@@ -103,7 +103,7 @@ class Checker:
         """Tiles that were read."""
 
     def asset(self, entry: TreeEntry) -> Iterator[Damage]:
-        """Yield what is damaged of a published asset."""
+        """Yield the damaged objects of a published asset."""
         try:
             data = self._objects.get(entry.stored)
         except GeobatchError as error:

@@ -228,7 +228,7 @@ def _visible(record: AssetRecord) -> dict[str, Any]:
 
 
 def _array_content(asset: Asset, key: ArrayKey, root: PageRef | None) -> Digest | None:
-    """Return what stands for the pixels of an array: its tiles, or the COGs that they stay in."""
+    """Return the digest for the pixels of an array: of its tiles, or of its COGs."""
     if asset.is_external:
         return external_content(asset, key.band, level=key.level, is_mask=key.is_mask)
     return None if root is None else root.content

@@ -1,4 +1,4 @@
-"""The commits of a store: the newest, any other, and what is wrong with those that are damaged."""
+"""The commits of a store: the newest, any other, and the errors of damaged ones."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ UNSYNCED = f"{RUNS}unsynced"
 _AGAIN = "run the same command again: what may be lost is written again"
 _COPIED = 1 << 20
 _AT_ONCE = 256
-"""Locks that names share: two threads seldom wait for each other."""
+"""Locks that names share: two threads rarely wait for each other."""
 
 
 class LocalBackend:
     """Names as files below a root folder.
 
-    Files in the making stand in `runs/<run id>/`; a name appears by one rename or link. The folder
+    Unfinished files are in `runs/<run id>/`; a name appears by one rename or link. The folder
     itself and the run are made by the first write, so that reading leaves no trace.
     """
 
@@ -250,7 +250,7 @@ class LocalBackend:
         self._durability.note(name)
 
     def _holds(self, name: str, data: Data) -> bool:
-        """Return whether a name stands for these bytes; what cannot be read does not."""
+        """Return whether a name names these bytes; false where it cannot be read."""
         try:
             return self.get(name) == data
         except StoreError:

@@ -38,7 +38,7 @@ CHILD = np.dtype(
         ("tiles", "<u8"),
     ]
 )
-"""What a page says of a child; in the page the fields stand apart, one after the other."""
+"""What a page records of a child; in the page each field is an array of its own."""
 
 _START = struct.Struct("<4sHHI")
 _BITMAP = HEADER.itemsize - SLOTS // 8
@@ -73,7 +73,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
     @property
     def tiles(self) -> int:
-        """How many tiles stand below the page."""
+        """How many tiles are below the page."""
         return int(self.children["tiles"].sum())
 
     def to_bytes(self) -> bytes:
@@ -128,7 +128,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class References(NamedTuple):
-    """What a page refers to, without what it says of it."""
+    """The objects that a page refers to, without their other fields."""
 
     height: int
     """Height of the page."""

@@ -1,8 +1,8 @@
 """Folders of new assets for the Zarr tree, filled while their tiles are put.
 
-Such a folder stands in the folder of the run, and is moved into the tree by one rename once its
-commit is published: readers of the tree see a new asset whole or not at all, and nobody waits for
-its links to be made. Nothing relies on it: what is not there is built by the sync. That goes for
+Such a folder is in the folder of the run, and is moved into the tree by one rename once its
+commit is published: readers of the tree see a new asset complete or not at all, and no reader
+waits for its links to be made. Nothing relies on it: what is not there is built by the sync. That goes for
 what would be many files, which the run after a killed one would have to remove.
 """
 
@@ -76,7 +76,7 @@ class Ahead:
             self._made[asset.id] = None
 
     def handed(self, asset_id: str) -> Handed | None:
-        """Hand out the folder of an asset; None where there is none."""
+        """Return the folder of an asset and forget it; None where there is none."""
         made = self._made.pop(asset_id, None)
         return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
 

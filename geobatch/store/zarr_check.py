@@ -1,4 +1,4 @@
-"""Whether the folder of an asset in the Zarr tree holds what it must, and nothing else.
+"""Checks that the folder of an asset in the Zarr tree holds what it must, and nothing else.
 
 A close look reads the index of the asset. What it found well is remembered by what the file system
 says of its files, so that the next look need not be close.
@@ -45,9 +45,9 @@ class Comparison(Struct, kw_only=True):
     """How the folder of an asset differs from what it must be."""
 
     chunks: list[Chunk] = []
-    """Chunks that are missing, or other than they must be."""
+    """Chunks that are missing or wrong."""
     texts: dict[str, bytes] = {}
-    """Documents and coordinates that are missing or other, in the order of writing."""
+    """Documents and coordinates that are missing or wrong, in the order of writing."""
     foreign: list[str] = []
     """Files, and folders with a slash behind, that do not belong there."""
     parts: list[Part] = []

@@ -17,7 +17,7 @@ FOLDER = "zarr"
 """Folder of the tree in a store."""
 
 ASIDE = ".aside"
-"""Suffix of a file in the making; what a killed run left is swept or written over by the next."""
+"""Suffix of an unfinished file; the next run removes or overwrites what a killed run left."""
 
 _NEVER = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 """The file system cannot link from there to here, whatever the file."""
@@ -117,7 +117,7 @@ class Files:
             _unlink(self._folder + path + ASIDE)
 
     def put(self, folder: Path, path: str, *, made_by: Files) -> bool:
-        """Make a folder from elsewhere stand at a path, in one step; count what it took to make.
+        """Move a folder from elsewhere to a path, in one step; count what it took to make.
 
         Afterwards, what was at the path has the folder's former path.
 

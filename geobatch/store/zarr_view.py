@@ -149,7 +149,7 @@ class ZarrView(Store):
 
         Raises:
             CorruptObjectError: The stored bytes do not match their digest.
-            ValueError: The byte range is none.
+            ValueError: The byte range is of an unknown kind.
         """
         read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
         threads = None if self._chunks is None else self._chunks.threads

@@ -15,7 +15,7 @@ _LONG = re.compile(r"[-+]?[0-9]{1,20}", re.ASCII)
 _WORD = re.compile(r"[-+]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _NUMERIC = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 _EXACT = 1 << 53
-"""Beyond it, float64 has not every integer."""
+"""Beyond it, float64 cannot hold every integer."""
 _LONGS = range(-(1 << 63), 1 << 63)
 
 

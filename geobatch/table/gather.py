@@ -42,13 +42,13 @@ class Gathered(Struct, kw_only=True):
     name: str
     """Key of the feature."""
     kind: str
-    """How its values stand in the records."""
+    """The kind of its values in the records."""
     type: ColumnType
     """What they become."""
     first: str
     """Where it was seen first, for messages."""
     is_declared: bool
-    """Whether its type is: then its values may stand in several kinds."""
+    """Whether its type is declared: then its values may be of several kinds."""
     most: int = 0
     """Most values of a row."""
     _rows: array[int] = field(default_factory=lambda: array("q"))
@@ -76,7 +76,7 @@ class Gathered(Struct, kw_only=True):
         return size
 
     def part(self) -> Part:
-        """Return what was gathered, and begin anew."""
+        """Return what was gathered, and start again."""
         values: npt.NDArray[Any]
         if self.type.is_number:
             values = np.array(self._values, dtype=DTYPES[self.type])

@@ -1,4 +1,4 @@
-"""pyarrow, imported when a table is written or read, and by nobody else."""
+"""pyarrow, imported only when a table is written or read."""
 
 from __future__ import annotations
 
