@@ -151,7 +151,7 @@ def plan_upon(
         base: The published state.
         paths: Spec files and folders that were given.
         options: What to cover.
-        is_applied: Whether it is to be carried out: then what is taken over is read and verified.
+        is_applied: Whether it is to be carried out: then reused tiles are read and verified.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.

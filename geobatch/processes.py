@@ -185,11 +185,11 @@ def serve(work: Callable[[Sequence[Item]], bytes]) -> None:
     Args:
         work: Returns the answer to some items.
     """
-    # Who interrupts a run interrupts the process that started this one.
+    # An interrupt of the run is sent to the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     items, file, at_a_time, parent = map(int, sys.argv[1:_OWN_ARGUMENTS])
     with alone():
-        # Who started this process may have been killed.
+        # The process that started this one may have been killed.
         while os.getppid() == parent and (taken := _take(0, items, at_a_time)):
             answer = work(taken)
             _write(file, _ANSWER.pack(len(taken), len(answer)) + answer)

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> Never:
     _tune()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by the caller, who wants none of it
+        if stream is None:  # the caller closed it
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -80,7 +80,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 class _Interruption:
-    """What has interrupted the run: Ctrl-C, or SIGTERM, which is handled alike."""
+    """What has interrupted the run: Ctrl-C, or SIGTERM, which is handled in the same way."""
 
     code = Exit.INTERRUPTED
     _is_under_way = False
@@ -101,7 +101,7 @@ class _Interruption:
 @contextlib.contextmanager
 def _terminable() -> Iterator[_Interruption]:
     interruption = _Interruption()
-    # Who starts a process in the background has it ignore Ctrl-C.
+    # A shell makes a process in the background ignore Ctrl-C.
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     numbers = [signal.SIGTERM, *([] if is_ignored else [signal.SIGINT])]
     before = {number: signal.signal(number, interruption.handle) for number in numbers}

@@ -149,7 +149,7 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
 
 
 def approval(saved: SavedPlan) -> Callable[[Preview], None]:
-    """Return a check that a plan is the saved one; it raises StalePlanError where it is not."""
+    """Return a check that a plan is the saved one; it raises StalePlanError if not."""
 
     def approve(preview: Preview) -> None:
         if preview.plan.plan_id == saved.plan_id:
@@ -166,10 +166,10 @@ def approval(saved: SavedPlan) -> Callable[[Preview], None]:
 
 
 def expectation(plan_id: str) -> Callable[[Preview], None]:
-    """Return a check that a plan has an id, of which the first digits may be given.
+    """Return a check that a plan has an id; the first digits of the id are enough.
 
     Raises:
-        PlanError: The id has fewer than 8 digits, or is none.
+        PlanError: The id has fewer than 8 digits, or is not hexadecimal.
     """
     wanted = plan_id.lower()
     if not PREFIX_DIGITS <= len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):

@@ -137,8 +137,8 @@ def undeclared_lines(document: Mapping[str, Any]) -> Iterator[str]:
 def change_lines(changes: Sequence[Mapping[str, Any]], *, is_whole: bool = False) -> Iterator[str]:
     """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it.
 
-    Ten or more that are alike are one entry with the values that differ, unless the whole is asked
-    for. What deletes, renames or is refused is always shown by itself.
+    Ten or more similar ones are one entry with the values that differ, unless all are requested.
+    What deletes, renames or is refused is always shown by itself.
     """
     groups = [[change] for change in changes] if is_whole else grouped(changes)
     shown = [group[0] if len(group) == 1 else joined(group) for group in groups]

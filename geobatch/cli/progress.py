@@ -92,7 +92,7 @@ class _Bars:
             self._total = self._progress.add_task(self._title(), total=tiles, read="", rate="")
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
-        # One that other processes have made is finished as soon as it is heard of.
+        # An asset that other processes made is finished as soon as it is reported.
         drawn = sum(bar is not None for bar in self._bars.values())
         self._bars[asset_id] = None
         if self._total is None or (drawn < _MOST_BARS and tiles > _FEW_TILES):

@@ -49,7 +49,7 @@ class NextApply(Struct, frozen=True, kw_only=True):
 
 
 class LastChange(Struct, frozen=True, kw_only=True):
-    """The commit since which pixels are as they are."""
+    """The commit that changed pixels last."""
 
     head: Head
     """That commit."""
@@ -58,7 +58,7 @@ class LastChange(Struct, frozen=True, kw_only=True):
 
 
 class BandWhy(Struct, frozen=True, kw_only=True):
-    """Why a tile of one band, or the whole band, is as it is."""
+    """The explanation of a tile of one band, or of the whole band."""
 
     band: Band
     """The band as it was resolved: what decides its pixels."""
@@ -83,7 +83,7 @@ class BandWhy(Struct, frozen=True, kw_only=True):
 
 
 class Why(Struct, frozen=True, kw_only=True):
-    """Why an asset, or a tile of it, is as it is."""
+    """The explanation of an asset, or of a tile of it."""
 
     head: Head
     """The newest commit."""

@@ -45,7 +45,7 @@ def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tu
     ]
     blocks = changed_blocks(pairs, tables)
     return tuple(
-        # Without tables nobody knows how much of a source changed: say nothing of it.
+        # Without tables it is unknown how much of a source changed: omit it.
         replace(because, detail="")
         if because.reason is Reason.SOURCE_CHANGED and not blocks and not new.is_external
         else because

@@ -29,7 +29,7 @@ class TableNext(Struct, frozen=True, kw_only=True):
 
 
 class TableWhy(Struct, frozen=True, kw_only=True):
-    """Why the rows of a table are as they are."""
+    """The explanation of the rows of a table."""
 
     table: Table
     """What they are made of."""
@@ -44,7 +44,7 @@ class TableWhy(Struct, frozen=True, kw_only=True):
 
 
 def table_why(store: TileStore, record: AssetRecord, stored: StoredTable, table: Table) -> TableWhy:
-    """Return why a table of the head is as it is.
+    """Return the explanation of a table of the head.
 
     Raises:
         CorruptObjectError: A ref or a document is damaged.

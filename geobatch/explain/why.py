@@ -46,7 +46,7 @@ def why(
     workers: int | None = None,
     keep_project_prefix: bool = False,
 ) -> Why:
-    """Return why a published asset, or a tile of it, is as it is.
+    """Return the explanation of a published asset, or of a tile of it.
 
     Args:
         folder: Folder of the store.

@@ -126,7 +126,7 @@ def _lock(folder: Path) -> int:
             raise LockedError(
                 f"another export is writing `{folder}`", hint="wait for it to end"
             ) from None
-        # The one who held it before may have removed the folder since it was opened.
+        # The process that held it before may have removed the folder since it was opened.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(lock), folder.stat()):
                 break

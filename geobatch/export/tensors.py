@@ -51,8 +51,8 @@ def tensors_of(selection: Selection, options: TFRecordOptions) -> tuple[Tensor, 
     """Return the features that a selection is exported as.
 
     Raises:
-        ExportError: `tensorDepths` names a band that is none, or the default value is none of a
-            band.
+        ExportError: `tensorDepths` names a band that is not an array band, or a band cannot
+            hold the default value.
     """
     depths = dict(options.tensor_depths)
     arrays = [feature.name for feature in selection.features if feature.is_array]

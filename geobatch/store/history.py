@@ -151,7 +151,7 @@ class History:
             count, parent = 1, commit.parent
             while parent is not None and count <= number:
                 count, parent = count + 1, self._commit(number - count, parent).parent
-        except CorruptObjectError:  # which hinders only those who ask for that commit
+        except CorruptObjectError:  # which matters only to readers of that commit
             return True
         return count == number
 

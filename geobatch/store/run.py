@@ -90,7 +90,7 @@ def _is_live(folder: Path) -> bool:
     except OSError:
         return True
     try:
-        # Shared, so that two who look do not take each other for the run.
+        # Shared, so that two processes that check do not take each other for the run.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True

@@ -210,7 +210,7 @@ def _difference(
 def _raw(entries: Entries, names: list[str]) -> npt.NDArray[np.void]:
     """Return some fields of entries as opaque bytes that compare."""
     parts = [
-        # The width in bytes stands here, for it does not follow from entries that are none.
+        # The width in bytes is here, because it does not follow from an empty list of entries.
         np.frombuffer(entries[name].tobytes(), np.uint8).reshape(
             len(entries), entries.dtype[name].itemsize
         )

@@ -214,7 +214,7 @@ class Keys:
         return {str(place[1]) for place in self._places(asset, tiles) if f"/{place[0]}" == row}
 
     def _places(self, asset: _Asset, tiles: _Tiles) -> Iterator[tuple[int, int]]:
-        if asset.external is not None:  # what is masked, nobody knows before it is read
+        if asset.external is not None:  # which pixels are masked is unknown before they are read
             return itertools.product(range(tiles.shape[0]), range(tiles.shape[1]))
         entries = self._store.index.entries(tiles.shape, tiles.root)
         return zip(entries["row"].tolist(), entries["col"].tolist(), strict=True)

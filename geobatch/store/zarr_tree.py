@@ -226,7 +226,7 @@ class _Sync:
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
         if shown_again and self._surveyor.is_remembering:
-            # What changes within the same tick of the clock could not be told later.
+            # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
             self._surveyor.remember(shown_again)
         return TreeChange(

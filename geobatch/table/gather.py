@@ -81,7 +81,7 @@ class Gathered(Struct, kw_only=True):
         if self.type.is_number:
             values = np.array(self._values, dtype=DTYPES[self.type])
             if values.dtype.kind == "f":
-                # One NaN stands for all: which bits it has is no matter of the data.
+                # All NaNs are stored as the same one: their bits are not part of the data.
                 values[np.isnan(values)] = np.nan
         else:
             values = np.frombuffer(bytes(self._values), dtype=np.uint8)

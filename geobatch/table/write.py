@@ -80,7 +80,7 @@ def write_parquet(
             compression=COMPRESSION,
             compression_level=LEVEL,
             # Parquet has all of these types itself; beside Arrow's own schema, readers would look
-            # there for the metadata, which is known too late to stand in it.
+            # there for the metadata, which is known too late to be part of it.
             store_schema=False,
         ) as writer:
             for rows, parts in spill.read():
