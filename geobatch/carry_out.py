@@ -1,4 +1,4 @@
-"""A plan carried out: everything that it names is computed, then published in one commit."""
+"""Carries out a plan: computes everything that it names, then publishes it in one commit."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Done(Struct, frozen=True, kw_only=True):
     """What carrying out a plan did."""
 
     head: Head
-    """The head after it."""
+    """The head after the run."""
     written: int = 0
     """Tiles whose object was put."""
     empty: int = 0
@@ -80,11 +80,11 @@ def carry_out(
     Args:
         ready: The plan with all that it needs.
         store: The open store.
-        cache: Told of the bands of each asset as soon as it is finished.
+        cache: Receives the bands of each asset as soon as it is finished.
         place: Folder of the store.
         base: Head that the plan was made against.
         workers: Threads that compute regions.
-        observer: Told of the progress.
+        observer: Receives the progress.
         failures: Where errors of sources are put, by asset id, while the other assets go on; None
             to stop at the first.
 
@@ -130,7 +130,7 @@ def carry_out(
             counts=counts,
             failures=failures,
         )
-        # Whatever happens here, nobody reads or puts any more when the sources are closed.
+        # Whatever happens here, no thread reads or puts any more when the sources are closed.
         stack.callback(finished.close)
         stack.callback(made_tables.close)
         for record in chain(finished, made_tables):

@@ -12,11 +12,11 @@ class Code(StrEnum):
     """Stable names of failures, for machines. Append only: a released code keeps its meaning."""
 
     SPEC = "spec"
-    """A spec file says something that cannot be."""
+    """A spec file is not valid."""
     SOURCE = "source"
     """A source is missing, unreadable, or changed while it was read."""
     PLAN = "plan"
-    """The specs and the sources are each well, but do not fit together."""
+    """The specs and the sources are each valid, but do not fit together."""
     STALE_PLAN = "stale_plan"
     """The head or an input moved since the plan was made."""
     EXECUTION = "execution"
@@ -28,7 +28,7 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     """The store holds no such asset, commit or object."""
     CONFLICT = "conflict"
-    """Somebody else published a change to the same asset first."""
+    """Another process published a change to the same asset first."""
     LOCKED = "locked"
     """Another live process holds a lock that this one needs."""
     CORRUPT = "corrupt"
@@ -40,11 +40,11 @@ class Code(StrEnum):
     INTERRUPTED = "interrupted"
     """The user stopped the run; running it again resumes."""
     INTERNAL = "internal"
-    """A bug of geobatch."""
+    """A bug in geobatch."""
     EXPORT = "export"
     """An export cannot be made as asked, or its files cannot be written."""
     NOT_DURABLE = "not_durable"
-    """What was asked for is published, and a loss of power may undo it; running it again helps."""
+    """The result is published, but a loss of power may undo it; run the command again."""
 
 
 class GeobatchError(Exception):
@@ -56,7 +56,7 @@ class GeobatchError(Exception):
     code: Code = Code.INTERNAL
     hint: str | None
     problems: tuple[Problem, ...] = ()
-    """What is wrong, place by place, where several things are."""
+    """What is wrong, problem by problem, if there are several."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -82,7 +82,7 @@ def _rebuild(
 
 
 class Problem(Struct, frozen=True, kw_only=True, order=True):
-    """One thing wrong in one place of a spec file."""
+    """One problem at one position of a spec file."""
 
     path: str
     """Spec file, as the user named it."""
@@ -120,7 +120,7 @@ def joined(kind: type[GeobatchError], problems: tuple[Problem, ...]) -> Geobatch
 
 
 class SourceError(GeobatchError):
-    """The world is wrong: a source is missing, unreadable, or changed while being read."""
+    """Something outside is wrong: a source is missing, unreadable, or changed while being read."""
 
     code = Code.SOURCE
 
@@ -162,7 +162,7 @@ class StoreError(GeobatchError):
 
 
 class NoStoreError(StoreError):
-    """There is no store at the given place."""
+    """There is no store in the given folder."""
 
     code = Code.NO_STORE
 
@@ -192,7 +192,7 @@ class CorruptObjectError(StoreError):
 
 
 class NotDurableError(StoreError):
-    """It is done and everybody can see it, but the disk failed: a loss of power may undo it."""
+    """The result is published and visible, but the disk failed: a loss of power may undo it."""
 
     code = Code.NOT_DURABLE
 
@@ -204,12 +204,12 @@ class FormatError(StoreError):
 
 
 class ExportError(GeobatchError):
-    """What was asked for cannot be exported so, or the disk refused the files."""
+    """The export cannot be made as requested, or the files cannot be written."""
 
     code = Code.EXPORT
 
 
 class InternalError(GeobatchError):
-    """A bug of geobatch: please report."""
+    """A bug in geobatch: please report it."""
 
     code = Code.INTERNAL

@@ -39,7 +39,7 @@ def regular_file(path: Path, uri: str, *, may_be_empty: bool = False) -> Path:
     Raises:
         SourceError: There is no such file, it cannot be reached, or it is something else.
     """
-    # The path decides: a uri may be one that a local mirror stands for.
+    # The path decides: a uri may have a local mirror.
     if _REMOTE.match(str(path)) or str(path).startswith("/vsi"):
         raise SourceError(
             f"`{uri}`: not a local file", hint="copy the raster to a local disk and name that file"
@@ -60,7 +60,7 @@ def regular_file(path: Path, uri: str, *, may_be_empty: bool = False) -> Path:
 
 
 def stat(path: Path, uri: str) -> FileStat:
-    """Return what the file system says of a source; nothing is read.
+    """Return the state of a source file from the file system; nothing is read.
 
     Raises:
         SourceError: There is no such regular file.
@@ -75,7 +75,7 @@ def stat(path: Path, uri: str) -> FileStat:
 def is_written(descriptor: int) -> bool:
     """Return whether some process may have a file open for writing, as far as can be told.
 
-    Where it has not, whatever changes the file later changes its stat: who writes must open it
+    Where it has not, any later change of the file changes its stat: a writer must open it
     first. Where it has, pages of it may be mapped, and change without a trace. Linux grants a lease
     for reading when nobody has the file open for writing, a mapping included, and to its owner; it
     is given back at once. Of file systems that may not know of every writer, or keep no times of
@@ -86,7 +86,7 @@ def is_written(descriptor: int) -> bool:
     if sys.platform != "linux" or _file_system(descriptor) not in _TOLD_OF_WRITERS:
         return True
     try:
-        # Who opens the file just now has a signal sent here. This one is ignored by default.
+        # A process that opens the file now sends a signal here. This one is ignored by default.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -137,5 +137,5 @@ def changed(uri: str) -> SourceError:
 
 
 def explain(error: Exception) -> str:
-    """Return what the system says of a failure."""
+    """Return the system's text for a failure."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

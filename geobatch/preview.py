@@ -1,4 +1,4 @@
-"""From spec files to a plan, with all that it was made of and that carrying it out needs."""
+"""From spec files to a plan, with its inputs and with everything that carrying it out needs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NO_PLAN = Plan(store_id="", base_commit=None, plan_id="", changes=())
 
 
 class Preview(Struct, frozen=True, kw_only=True):
-    """A plan with what it was made of."""
+    """A plan with its inputs."""
 
     plan: Plan
     """What an apply would do."""
@@ -61,13 +61,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     resolution: Resolution
     """Every declared asset that could be resolved."""
     remarks: tuple[Problem, ...] = ()
-    """What the store gives rise to."""
+    """Warnings about the store."""
     failures: tuple[Failure, ...] = ()
     """Declared assets that could not, where the others were to be planned all the same."""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is allowed and seldom meant, of specs and of headers."""
+        """What is allowed but is probably a mistake, in specs and in headers."""
         found = [*mixed_types(self.specs.specs), *self.resolution.warnings, *self.remarks]
         return tuple(sorted(dict.fromkeys(found), key=str))
 
@@ -77,7 +77,7 @@ class Preview(Struct, frozen=True, kw_only=True):
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """A plan with all that carrying it out needs."""
+    """A plan with everything that carrying it out needs."""
 
     preview: Preview
     """The plan with what it was made of."""
@@ -151,7 +151,7 @@ def plan_upon(
         base: The published state.
         paths: Spec files and folders that were given.
         options: What to cover.
-        is_applied: Whether it is to be carried out: then what is taken over is read and verified.
+        is_applied: Whether it is to be carried out: then reused tiles are read and verified.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
@@ -258,8 +258,10 @@ def _remarks(planned: Plan, lost: Mapping[Digest, str], specs: SpecSet) -> Itera
     for change in planned.changes:
         for band, name in _taken_over(change).items():
             if name in lost:
-                message = f"tiles of band `{band}` that were made before are damaged: {lost[name]}"
-                hint = "nothing is to be done: the band is computed from its sources again"
+                message = (
+                    f"tiles of band `{band}` that an earlier run made are damaged: {lost[name]}"
+                )
+                hint = "nothing needs to be done: the band is computed again from its sources"
                 yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
 
 
@@ -289,9 +291,9 @@ def _as_published(
                     line=line,
                     column=column,
                     rule="unreachable-location",
-                    message=f"`{spec.id}` is published with the location `{gone[0]}`, and no file "
-                    "is there as seen from this store: it cannot be read from here",
-                    hint=f"`--replace {spec.id}` records the location as seen from here",
+                    message=f"`{spec.id}` is published with the location `{gone[0]}`, but this "
+                    "store finds no file there: its pixels cannot be read",
+                    hint=f"`--replace {spec.id}` records the location that this store finds",
                 )
             )
     kept = keep_locations(

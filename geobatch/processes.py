@@ -1,6 +1,6 @@
 """Other processes that share the work of this one: its threads would take turns at Python's lock.
 
-What is to be done are items, which are bytes. They stand in a file, and a queue in another one says
+The work consists of items, which are bytes. They are in one file, and a queue in another file says
 where. Processes that share the queue's descriptor share its position, so that each takes what no
 other has taken. Nothing relies on them: an item that is not answered is left to the one that asked.
 """
@@ -29,7 +29,7 @@ _ANSWER = struct.Struct("=QQ")
 """How many items an answer is to, and its length."""
 _OWN_ARGUMENTS = 5
 _PAUSE = 0.01
-"""Seconds between two looks at whether a process has ended."""
+"""Seconds between two checks whether a process has ended."""
 
 _ALONE = ContextVar("alone", default=False)
 
@@ -144,7 +144,7 @@ class Crew:
                 time.sleep(_PAUSE)
 
     def _end(self) -> None:
-        """End those that have not ended: nobody waits for them."""
+        """End the processes that still run: nothing waits for them."""
         for other in self._others:
             other.kill()
         for other in self._others:
@@ -180,16 +180,16 @@ class _Other:
 
 
 def serve(work: Callable[[Sequence[Item]], bytes]) -> None:
-    """Be one of the others: work off the queue that standard input is.
+    """Run as one of the other processes: work off the queue, which is the standard input.
 
     Args:
         work: Returns the answer to some items.
     """
-    # Who interrupts a run interrupts the process that started this one.
+    # An interrupt of the run is sent to the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     items, file, at_a_time, parent = map(int, sys.argv[1:_OWN_ARGUMENTS])
     with alone():
-        # Who started this process may have been killed.
+        # The process that started this one may have been killed.
         while os.getppid() == parent and (taken := _take(0, items, at_a_time)):
             answer = work(taken)
             _write(file, _ANSWER.pack(len(taken), len(answer)) + answer)

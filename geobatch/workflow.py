@@ -71,7 +71,7 @@ def preview(
     Args:
         paths: Spec files, or folders of them.
         store: Folder of the store; need not exist.
-        workers: Threads that look at sources; the number of processors by default.
+        workers: Threads that probe sources; the number of processors by default.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover.
         keep_going: Whether to plan the other assets where the sources of some fail.
@@ -229,20 +229,20 @@ def _show(
     except KeyboardInterrupt:
         published = f"commit {head.number} is published" if is_new else "nothing was published"
         raise InterruptedRunError(
-            f"interrupted while the Zarr tree was brought up to date; {published}", hint=hint
+            f"interrupted while the Zarr tree was being updated; {published}", hint=hint
         ) from None
     except StoreError as error:
         if not is_new:
             raise
         raise StoreError(
-            f"commit {head.number} (`{head.digest}`) is published, and the Zarr tree could not be "
-            f"brought up to date: {error.message}",
+            f"commit {head.number} (`{head.digest}`) is published, but the Zarr tree could not be "
+            f"updated: {error.message}",
             hint=hint,
         ) from error
 
 
 def _load_what_executes() -> None:
-    """Load what new sources will need, while other threads look at them."""
+    """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
     import_module("geobatch.store.zarr_tree")
 
@@ -268,7 +268,7 @@ def _check(shown: Preview, approve: Approve) -> None:
             change.blocked and change.op is Op.DELETE for change in shown.plan.changes
         )
         two = (
-            "; a protected asset goes in two applies: first with `lifecycle: {protect: false}`, "
+            "; to delete a protected asset, apply twice: first with `lifecycle: {protect: false}`, "
             "then without its spec"
         )
         raise ProtectedError(

@@ -18,10 +18,11 @@ BELOW = {
     "spec": NOUNS,
     "files": NOUNS,
     "versions": set(),
+    "extras": set(),
     "processes": set(),
     "raster": NOUNS | {"files", "processes"},
-    "tfrecord": NOUNS | {"files"},
-    "table": NOUNS,
+    "tfrecord": NOUNS | {"files", "extras"},
+    "table": NOUNS | {"extras"},
     "store": NOUNS,
     "plan": NOUNS,
     "resolve": NOUNS | {"files", "versions", "processes", "spec", "raster", "tfrecord"},
@@ -40,7 +41,8 @@ BELOW = {
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
-    "msgspec": {*BELOW} - {"files", "versions", "processes", "workflow", "__init__", "__main__"},
+    "msgspec": {*BELOW}
+    - {"files", "versions", "extras", "processes", "workflow", "__init__", "__main__"},
     "numpy": {
         "model",
         "raster",

@@ -43,13 +43,13 @@ def _print_version(context: click.Context, _option: click.Parameter, is_asked: b
     help="Print the version.",
 )
 def app() -> None:
-    """Raster assets from reviewed specs: only what changed is rebuilt."""
+    """Build raster assets from reviewed specs; only what changed is rebuilt."""
 
 
 @app.command(epilog=EPILOG)
 @click.pass_obj
 def init(settings: Settings) -> Exit:
-    """Make an empty store; `apply` does so by itself."""
+    """Create an empty store; `apply` also does this when it is needed."""
     from geobatch.store.identity import IDENTITY  # noqa: PLC0415
     from geobatch.store.tilestore import TileStore  # noqa: PLC0415
 
@@ -66,7 +66,7 @@ def init(settings: Settings) -> Exit:
 @keep_project_prefix_option
 @click.pass_obj
 def validate(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
-    """Check specs, and that their files are there."""
+    """Check specs, and that their source files exist."""
     from geobatch.spec import lint  # noqa: PLC0415
     from geobatch.spec import validate as validate_specs  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ def validate(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if a file would change.")
 @click.pass_obj
 def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
-    """Write specs in the canonical form; comments stay."""
+    """Rewrite specs in the canonical form; comments are kept."""
     from geobatch.cli.rewriting import formatted_files, rewrite  # noqa: PLC0415
 
     # Every file is read before the first is written: an error in one leaves all as they were.
@@ -100,13 +100,14 @@ def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
         settings.output.line(f"{'would format' if check else 'formatted'} {path}")
         settings.output.record("formatted", path=str(path), written=not check)
     for path in left:
-        why = "it has anchors, merge keys, directives, or a comment in an unusual place"
-        settings.output.note(f"left {path} as it is: {why}")
+        why = "it has anchors, merge keys, directives, or a comment in an unusual position"
+        settings.output.note(f"{path} is not changed: {why}")
         settings.output.record("left", path=str(path))
-    settings.output.note(
-        f"{len(changed):,} of {count_text(len(files), 'file')} "
-        f"{'not in the canonical form' if check else 'changed'}"
-    )
+    read = count_text(len(files), "file")
+    if changed:
+        settings.output.note(f"{len(changed):,} of {read} {'would change' if check else 'changed'}")
+    else:
+        settings.output.note(f"{read} checked: nothing to change")
     return Exit.ERROR if check and changed else Exit.OK
 
 

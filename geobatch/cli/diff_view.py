@@ -137,7 +137,7 @@ def _levels_text(arrays: Sequence[ArrayDiff]) -> str:
 
 def _counts_text(array: ArrayDiff) -> str:
     counts = [f"{mark}{getattr(array, name):,}" for mark, name in _MARKS if getattr(array, name)]
-    return " ".join(counts) + ("" if array.is_comparable else " (on another plane)")
+    return " ".join(counts) + ("" if array.is_comparable else " (another grid of tiles)")
 
 
 def _value_text(value: ValueDiff) -> str:

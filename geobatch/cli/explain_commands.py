@@ -13,9 +13,9 @@ from geobatch.cli.settings import EPILOG, Settings
 
 
 @click.command(epilog=EPILOG)
-@click.argument("a", help="A commit, ASSET@COMMIT, or an asset of the head.")
-@click.argument("b", required=False, help="Likewise; by default the head.")
-@click.option("--stats", is_flag=True, help="Compare values too, of the tiles that differ.")
+@click.argument("a", help="A commit, ASSET@COMMIT, or an asset of the newest commit.")
+@click.argument("b", required=False, help="The same; by default the newest commit.")
+@click.option("--stats", is_flag=True, help="Also compare the pixel values of tiles that differ.")
 @click.option(
     "--level", metavar="N", type=click.IntRange(min=0), help="Level of --stats.  [default: 0]"
 )
@@ -41,7 +41,7 @@ def diff(
     from geobatch.store.cache import SourceCache  # noqa: PLC0415
 
     if level is not None and not stats:
-        raise click.BadParameter("`--level` is about `--stats`, which is not given")
+        raise click.BadParameter("`--level` needs `--stats`")
     started = time.perf_counter()
     with reading(settings) as store, SourceCache.borrowed(settings.store) as cache:
         found = compare(store, *find_targets(store, a, b), tables=cache.get_table)
@@ -72,7 +72,7 @@ def diff(
     metavar="[SPECS]...",
     nargs=-1,
     type=Path,
-    help="Spec files, or folders of them; none for the store alone.",
+    help="Spec files or folders; without any, only the store is described.",
 )
 @keep_project_prefix_option
 @click.pass_obj
@@ -100,10 +100,10 @@ def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: 
     metavar="[SPECS]...",
     nargs=-1,
     type=Path,
-    help="Spec files, or folders of them, to say what the next apply would do.",
+    help="Spec files or folders; with them, it also says what the next apply would do.",
 )
-@click.option("--tile", metavar="LEVEL/ROW/COL", help="One tile.")
-@click.option("--band", metavar="NAME", help="One band.")
+@click.option("--tile", metavar="LEVEL/ROW/COL", help="Explain only this tile.")
+@click.option("--band", metavar="NAME", help="Explain only this band.")
 @keep_project_prefix_option
 @click.pass_obj
 def why(
@@ -115,7 +115,7 @@ def why(
     band: str | None,
     keep_project_prefix: bool,
 ) -> Exit:
-    """Say what a tile came from, when it last changed, and what the next apply does with it."""
+    """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.origin import TilePlace  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415

@@ -15,23 +15,27 @@ FORMATS = ("tfrecord", "cog", "manifest")
 
 
 @click.command(epilog=EPILOG)
-@click.argument("asset", metavar="ASSET[@COMMIT]", help="Asset id, of the head or of a commit.")
+@click.argument(
+    "asset", metavar="ASSET[@COMMIT]", help="Asset id, in the newest commit or in COMMIT."
+)
 @click.argument(
     "destination",
     metavar="[DEST]",
     required=False,
-    help="Folder and prefix of the files; a folder alone takes the asset's own name. "
-    "The file of a manifest; stdout without.",
+    help="Folder and prefix of the files; with a folder alone, the prefix is the asset's name. "
+    "For a manifest: a file; stdout by default.",
 )
 @click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="What to write.")
-@click.option("--bands", metavar="A,B", help="Bands and array bands, in order.  [default: all]")
+@click.option(
+    "--bands", metavar="A,B", help="Bands and array bands to write, in this order.  [default: all]"
+)
 @click.option(
     "--level",
     metavar="N",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Level, 0 for the finest.",
+    help="Level; 0 is the finest.",
 )
 @click.option(
     "--region",
@@ -41,30 +45,32 @@ FORMATS = ("tfrecord", "cog", "manifest")
 @click.option(
     "--file-dimensions",
     metavar="W,H",
-    help="Pixels of a COG, multiples of 512.  [default: one COG for all]",
+    help="Size of each COG in pixels, multiples of 512.  [default: one COG for all]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the files of an earlier export.")
-@click.option("--patch-dimensions", metavar="W,H", help="Pixels of a patch.  [default: 256,256]")
+@click.option(
+    "--patch-dimensions", metavar="W,H", help="Size of a patch in pixels.  [default: 256,256]"
+)
 @click.option(
     "--kernel-size",
     metavar="W,H",
-    help="Pixels added to a patch, half on each side, where neighbours overlap.  "
-    "[default: 1,1, which adds none]",
+    help="Pixels added to a patch, half on each side, so that neighbours overlap.  "
+    "[default: 1,1, which adds nothing]",
 )
 @click.option(
-    "--compressed/--uncompressed", default=None, help="GZIP or not.  [default: compressed]"
+    "--compressed/--uncompressed", default=None, help="Whether to use GZIP.  [default: compressed]"
 )
 @click.option(
     "--max-file-size",
     metavar="BYTES",
     type=int,
-    help="Most bytes of a shard before compression.  [default: 1 GiB]",
+    help="Largest size of a shard before compression.  [default: 1 GiB]",
 )
 @click.option(
     "--default-value",
     metavar="X",
     type=float,
-    help="Value of pixels that are masked, in part too, or not there.  [default: 0]",
+    help="Value of pixels that are fully or partly masked, or outside the image.  [default: 0]",
 )
 @click.option(
     "--tensor-depths",
@@ -75,33 +81,35 @@ FORMATS = ("tfrecord", "cog", "manifest")
 @click.option(
     "--sequence-data",
     is_flag=True,
-    help="A SequenceExample per pixel: array bands as sequences.",
+    help="Write a SequenceExample per pixel, with array bands as sequences.",
 )
 @click.option(
-    "--collapse-bands", is_flag=True, help="All bands as one tensor, named after the first."
+    "--collapse-bands",
+    is_flag=True,
+    help="Write all bands as one tensor, named after the first band.",
 )
 @click.option(
     "--masked-threshold",
     metavar="SHARE",
     type=float,
-    help="Drop patches with a larger share of masked pixels; below 1 no mixer is written.  "
+    help="Drop patches with a larger share of masked pixels; below 1, no mixer is written.  "
     "[default: 1]",
 )
 @click.option(
     "--pad-border",
     is_flag=True,
-    help="Keep the patches at the edges that the image fills in part.",
+    help="Keep patches at the edges that the image fills only partly.",
 )
 @click.option(
     "--format-options",
     metavar="JSON",
-    help='The same as the guide writes them: {"patchDimensions": [256, 256]}.',
+    help='The same options as JSON, in Earth Engine form: {"patchDimensions": [256, 256]}.',
 )
-@click.option("--project", metavar="NAME", help="Earth Engine's project, for a manifest.")
+@click.option("--project", metavar="NAME", help="Earth Engine project of a manifest.")
 @click.option(
     "--uri-prefix",
     metavar="gs://...",
-    help="Where a manifest's local files are, if no `uri_map` says.",
+    help="Bucket of a manifest's local files, if no `uri_map` names one.",
 )
 @click.pass_obj
 def export(
@@ -162,7 +170,7 @@ def export(
         return Exit.OK
     _refuse(kind, {"project": project, "uri_prefix": uri_prefix})
     if destination is None:
-        raise click.BadParameter("DEST is missing: a folder, and the prefix of the files")
+        raise click.BadParameter("DEST is missing: name a folder and the prefix of the files")
     from geobatch.cli.exporting import Asked, run_export  # noqa: PLC0415
 
     asked = Asked(
@@ -184,5 +192,5 @@ def _refuse(kind: str, options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if value:
             raise click.BadParameter(
-                f"`--{name.replace('_', '-')}` has no effect on `--format {kind}`"
+                f"`--{name.replace('_', '-')}` has no effect with `--format {kind}`"
             )

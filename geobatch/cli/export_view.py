@@ -57,12 +57,12 @@ def _tfrecord_lines(made: TFRecordExport) -> Iterator[str]:
         f"{grid.patch_width} x {grid.patch_height} pixels"
     )
     if dropped := grid.count - made.patches:
-        yield f"dropped for their masked pixels: {dropped:,} of {grid.count:,} patches"
+        yield f"dropped {dropped:,} of {grid.count:,} patches, which have too many masked pixels"
     if grid.dropped_pixels:
         pixels = grid.width * grid.height
         yield (
             f"dropped {grid.dropped_pixels:,} of {pixels:,} pixels at the right and lower edges, "
-            "which fill no patch; `--pad-border` keeps them"
+            "which do not fill a patch; `--pad-border` keeps them"
         )
     if made.rounded:
         yield f"rounded to float32: {', '.join(made.rounded)}"
@@ -92,9 +92,9 @@ def _cog_lines(made: CogExport) -> Iterator[str]:
         )
     yield f"{count_text(len(made.files), 'file')}, {byte_text(made.bytes)}"
     if made.files[0].interleave == "pixel":
-        yield "interleaved by pixel: by band, as Earth Engine asks for, needs GDAL 3.11"
+        yield "interleaved by pixel; Earth Engine recommends by band, which needs GDAL 3.11"
     if bands := made.files[0].without_palette:
-        yield f"without colour table: {', '.join(bands)}"
+        yield f"colour table not written: {', '.join(bands)}"
 
 
 def _cog_json(made: CogExport) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `export` does: its texts parsed, the export made, and what was written said."""
+"""What `export` does: it parses its options, makes the export, and reports what was written."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ def _say(
 
 
 def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
-    """Refuse what a table has not."""
+    """Refuse options that do not apply to a table."""
     if is_cog:
         raise click.BadParameter(
-            f"`{asked.asset}` is a table, which has no pixels: `--format tfrecord`"
+            f"`{asked.asset}` is a table and has no pixels: use `--format tfrecord`"
         )
     given = {"--bands": asked.bands, "--level": asked.level, "--region": asked.region}
     given |= {f"--{name.replace('_', '-')}": value for name, value in asked.options.items()}
@@ -145,7 +145,7 @@ def _options(asked: Asked) -> TFRecordOptions:
         except ValueError as error:
             raise click.BadParameter(f"`--format-options` is not JSON: {error}") from None
         if not isinstance(given, dict):
-            raise click.BadParameter("`--format-options` is a JSON object, in braces")
+            raise click.BadParameter("`--format-options` must be a JSON object, in braces")
     typed = dict(asked.options)
     for name in ("patch_dimensions", "kernel_size"):
         if name in typed:
@@ -155,7 +155,7 @@ def _options(asked: Asked) -> TFRecordOptions:
     for name in typed:
         if name in given or camel(name) in given:
             raise click.BadParameter(
-                f"`--{name.replace('_', '-')}` stands in `--format-options` too"
+                f"`--{name.replace('_', '-')}` is also given in `--format-options`"
             )
     return parse_options({**given, **typed})
 
@@ -189,6 +189,6 @@ def _region(text: str) -> Bounds:
         left = bottom = right = top = 0.0
     if not (left < right and bottom < top):
         raise click.BadParameter(
-            f"`--region` needs XMIN,YMIN,XMAX,YMAX with the smaller first, got `{text}`"
+            f"`--region` needs XMIN,YMIN,XMAX,YMAX with the smaller values first, got `{text}`"
         )
     return (left, bottom, right, top)

@@ -1,4 +1,4 @@
-"""Which assets a listing shows: by time, property and place."""
+"""Which assets a listing shows: by time, property and location."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _time(text: str, option: str) -> str:
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise click.BadParameter(
-            f"{option}: `{text}` is no time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
+            f"{option}: `{text}` is not a valid time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
         ) from None
     return found.isoformat().replace("+00:00", "Z")
 
@@ -137,7 +137,7 @@ def _test(text: str) -> Test:
     match = _TEST.fullmatch(text)
     if match is None:
         raise click.BadParameter(
-            f"--property: `{text}` is no condition; write `cloud<20` or `tile=T32TMN`"
+            f"--property: `{text}` is not a valid condition; write `cloud<20` or `tile=T32TMN`"
         )
     return Test(key=match[1], sign=match[2], text=match[3])
 
@@ -148,14 +148,12 @@ def _bounds(text: str, crs: str) -> Bounds:
         raise click.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
     left, bottom, right, top = map(float, parts)
     if bottom > top or (left > right and not _is_geographic(crs)):
-        raise click.BadParameter(
-            f"--bounds: `{text}` spans nothing; expected left,bottom,right,top"
-        )
+        raise click.BadParameter(f"--bounds: `{text}` is empty; expected left,bottom,right,top")
     return (left, bottom, right, top)
 
 
 def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
-    """Return a box in another CRS; the library for it is slow to import, and seldom needed."""
+    """Return a box in another CRS; the library for it is slow to import, and rarely needed."""
     from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415
 
     return transform_bounds(bounds, source, target)
@@ -169,7 +167,7 @@ def _is_geographic(crs: str) -> bool:
     try:
         return is_geographic(crs)
     except ValueError as error:
-        raise click.BadParameter(f"--bounds-crs: {error}; such as `EPSG:32633`") from None
+        raise click.BadParameter(f"--bounds-crs: {error}; write for example `EPSG:32633`") from None
 
 
 def _meets(row: Row, box: Bounds, crs: str) -> bool:

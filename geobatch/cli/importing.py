@@ -63,8 +63,8 @@ def imported_files(
             problems += error.problems
             continue
         if target in files:
-            message = f"`{files[target].source}` and this would both become `{target.name}`"
-            hint = "rename one, or import them one by one"
+            message = f"`{files[target].source}` and this file would both become `{target.name}`"
+            hint = "rename one of them, or import them one by one"
             problems.append(_problem(path, "duplicate-file", message, hint))
         files[target] = ImportedFile(
             source=path,
@@ -112,14 +112,14 @@ def new_spec(flags: UploadFlags, *, file: Path | None) -> str:
 
 
 def write_new(texts: Mapping[Path, str]) -> None:
-    """Write new files, and over none.
+    """Write new files; existing files are never overwritten.
 
     Raises:
         SpecError: A file is there already; nothing is written.
         OSError: The disk refused.
     """
-    message = "the file is there already"
-    hint = "remove it, or name another"
+    message = "the file exists already"
+    hint = "remove it, or choose another name"
     taken = [_problem(path, "file-exists", message, hint) for path in texts if path.exists()]
     if taken:
         raise SpecError(tuple(taken))

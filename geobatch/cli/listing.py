@@ -47,7 +47,7 @@ def ls(
     bounds_crs: str,
     at: str | None,
 ) -> Exit:
-    """List the published assets, below a line of names; `-q` leaves that out."""
+    """List the published assets; the first line names the columns, `-q` omits it."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import (  # noqa: PLC0415
         LS_HEADER,
@@ -72,9 +72,9 @@ def ls(
     for line in columns(shown_rows, right={4}):
         settings.output.line(line)
     if not rows and not shown.is_open:
-        settings.output.note("no asset passes the filters")
+        settings.output.note("no asset matches the filters")
     elif not rows:
-        settings.output.note(f"no asset begins with `{prefix}`" if prefix else "no asset yet")
+        settings.output.note(f"no asset id starts with `{prefix}`" if prefix else "no assets yet")
     return Exit.OK
 
 
@@ -82,7 +82,7 @@ def ls(
 @click.argument(
     "asset",
     default="",
-    help="Asset or collection id; none for the store. With filters, how the ids begin.",
+    help="Asset or collection id; by default the store. With filters: a prefix of ids.",
 )
 @since_option
 @until_option
@@ -102,7 +102,7 @@ def info(
     bounds_crs: str,
     at: str | None,
 ) -> Exit:
-    """Describe an asset, a collection or the store; or all assets that pass the filters."""
+    """Describe an asset, a collection, the store, or all assets that match the filters."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
     from geobatch.cli.store_view import (  # noqa: PLC0415
         asset_json,
@@ -127,7 +127,7 @@ def info(
                     settings.output.line(line)
                 settings.output.record("asset", **asset_json(found, record))
             if not is_any:
-                settings.output.note("no asset passes the filters")
+                settings.output.note("no asset matches the filters")
             return Exit.OK
         if not asset:
             check(store, head, place=settings.store)
@@ -147,11 +147,11 @@ def info(
 
 
 @click.command(epilog=EPILOG)
-@click.argument("asset", help="Asset id, or the file of a plan.")
+@click.argument("asset", help="Asset id, or a saved plan.")
 @at_option
 @click.pass_obj
 def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
-    """Print all that was decided of an asset, as JSON; or a saved plan."""
+    """Print the full resolved record of an asset as JSON, or a saved plan."""
     import json  # noqa: PLC0415
 
     from geobatch.cli.plan_file import find_plan  # noqa: PLC0415
@@ -174,7 +174,9 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
 
 
 @click.command(epilog=EPILOG)
-@click.argument("asset", default="", help="Only commits that changed this asset, renamed or not.")
+@click.argument(
+    "asset", default="", help="Only commits that changed this asset, under any of its ids."
+)
 @click.option(
     "-n",
     "--max-count",
@@ -183,7 +185,7 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
     type=click.IntRange(min=1),
     default=1_000_000,
     show_default=True,
-    help="How many commits at most.",
+    help="List at most N commits.",
 )
 @click.pass_obj
 def log(settings: Settings, asset: str, *, number: int) -> Exit:

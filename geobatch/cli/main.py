@@ -1,4 +1,4 @@
-"""The door from the shell: global options, errors to exit codes, and nothing past it."""
+"""The entry point of the command line: global options, and exit codes for errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> Never:
     _tune()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by the caller, who wants none of it
+        if stream is None:  # the caller closed it
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as we run
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> Never:
 
 
 _NEVER_SUGGESTED = frozenset({"--prune", "--replace", "--max-delete", "--overwrite", "--init"})
-"""Options that delete, compute again, or make something: nobody is led to them by a likeness."""
+"""Options that delete, compute again, or create something: they are never suggested."""
 _DRY = frozenset({"--dry-run", "--dryrun", "--check", "--what-if", "--whatif", "--preview", "-n"})
 """What other tools call a run that changes nothing."""
 _SHOW_CURSOR = b"\x1b[?25h"
@@ -80,13 +80,13 @@ def run(argv: Sequence[str]) -> int:
 
 
 class _Interruption:
-    """What has interrupted the run: Ctrl-C, or SIGTERM, which is handled alike."""
+    """What has interrupted the run: Ctrl-C, or SIGTERM, which is handled in the same way."""
 
     code = Exit.INTERRUPTED
     _is_under_way = False
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Stop the run; the second time, end the process as it is: a store stands that."""
+        """Stop the run; the second time, end the process at once: this does not harm a store."""
         self.code = Exit.TERMINATED if number == signal.SIGTERM else Exit.INTERRUPTED
         if self._is_under_way:
             with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ class _Interruption:
 @contextlib.contextmanager
 def _terminable() -> Iterator[_Interruption]:
     interruption = _Interruption()
-    # Who starts a process in the background has it ignore Ctrl-C.
+    # A shell makes a process in the background ignore Ctrl-C.
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     numbers = [signal.SIGTERM, *([] if is_ignored else [signal.SIGINT])]
     before = {number: signal.signal(number, interruption.handle) for number in numbers}
@@ -143,7 +143,7 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
         if "-v" in argv or "--verbose" in argv:
             traceback.print_exc()
         output.error_text(
-            f"a bug of geobatch: {type(error).__name__}: {error}\n"
+            f"a bug in geobatch: {type(error).__name__}: {error}\n"
             "hint: run again with `-v` and report what it prints",
             code="internal",
         )

@@ -19,7 +19,7 @@ from geobatch.cli.settings import EPILOG, Settings
     nargs=-1,
     required=True,
     type=Path,
-    help="Manifests in JSON, or folders of them.",
+    help="JSON manifests, or folders of them.",
 )
 @click.option(
     "-o",
@@ -27,7 +27,7 @@ from geobatch.cli.settings import EPILOG, Settings
     "folder",
     metavar="DIR",
     type=Path,
-    help="Write a file per manifest here, over none.",
+    help="Write one spec per manifest here; existing files are never overwritten.",
 )
 @keep_project_prefix_option
 @click.pass_obj
@@ -92,10 +92,10 @@ def export_manifest(
     name = asset_name(asset, project)
     if name is None:
         raise click.BadParameter(
-            f"Earth Engine's name of `{asset}` has a project: give `--project PROJECT`"
+            f"the Earth Engine name of `{asset}` needs a project: add `--project PROJECT`"
         )
     if project is not None and not re.fullmatch(r"[A-Za-z0-9.:_-]+", project, re.ASCII):
-        raise click.BadParameter(f"`--project {project}` is no name of a project")
+        raise click.BadParameter(f"`--project {project}` is not a valid project name")
     if uri_prefix and not re.match(f"{BUCKETS}[^/]+", uri_prefix):
         raise click.BadParameter(f"`--uri-prefix {uri_prefix}`: expected `{BUCKETS}BUCKET/`")
     with reading(settings) as store:
@@ -147,41 +147,52 @@ def new() -> None:
     metavar="FILES...",
     nargs=-1,
     required=True,
-    help="Paths, globs or uris; several are one mosaic.",
+    help="Paths, globs or uris; several files make one mosaic.",
 )
 @click.option("--asset-id", "--asset_id", metavar="ID", required=True, help="Id of the asset.")
 @click.option("--bands", metavar="NAME,...", help="Names of the bands.")
-@click.option("--nodata-value", "--nodata_value", metavar="N,...", help="One, or one per band.")
+@click.option(
+    "--nodata-value",
+    "--nodata_value",
+    metavar="N,...",
+    help="Value of masked pixels: one, or one per band.",
+)
 @click.option(
     "--pyramiding-policy",
     "--pyramiding_policy",
     metavar="POLICY,...",
-    help="One, or one per band.",
+    help="One policy, or one per band.",
 )
 @click.option(
     "--last-band-alpha",
     "--last_band_alpha",
     is_flag=True,
-    help="The last band masks the others.",
+    help="Use the last band as the mask of the others.",
 )
-@click.option("--crs", metavar="CRS", help="Code or WKT in place of the files'.")
+@click.option(
+    "--crs", metavar="CRS", help="CRS of the files, as a code or WKT, if theirs is wrong."
+)
 @click.option(
     "--property",
     "-p",
     "properties",
     metavar="[(TYPE)]NAME=VALUE",
     multiple=True,
-    help="string, number, date",
+    help="Property of the asset; TYPE is string, number or date.",
 )
-@click.option("--time-start", "--time_start", "-ts", metavar="TIME")
-@click.option("--time-end", "--time_end", "-te", metavar="TIME")
+@click.option(
+    "--time-start", "--time_start", "-ts", metavar="TIME", help="Start of the asset's time."
+)
+@click.option(
+    "--time-end", "--time_end", "-te", metavar="TIME", help="End of the asset's time, exclusive."
+)
 @click.option(
     "-o",
     "--output",
     "file",
     metavar="FILE",
     type=Path,
-    help="Write here, and not over a file.",
+    help="Write to this file; an existing file is never overwritten.",
 )
 @click.pass_obj
 def new_image(
@@ -199,12 +210,12 @@ def new_image(
     time_end: str | None,
     file: Path | None,
 ) -> Exit:
-    """Write a spec by the flags of `earthengine upload image`."""
+    """Write a spec from the flags of `earthengine upload image`."""
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
     from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
 
     if not all(_is_text(text) for text in (asset_id, *files)):
-        raise click.BadParameter("an id or a name is not UTF-8, and a spec is")
+        raise click.BadParameter("an id or a name is not UTF-8, but a spec must be")
     flags = UploadFlags(
         asset_id=asset_id,
         files=files,

@@ -35,7 +35,8 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
     uris = _uris(asset)
     if mixers := [uri for uri in uris if asset.table is None and uri.lower().endswith(_MIXER)]:
         raise ExportError(
-            f"`{asset.id}` is made of TFRecord, and which shards {listed(mixers)} places is not"
+            f"`{asset.id}` is made of TFRecord files, and which shards belong to "
+            f"{listed(mixers)} is not"
             " recorded",
             hint="write the manifest by hand: `uris` are the shards and the mixer",
         )
@@ -47,7 +48,8 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
     if left and uri_prefix:
         where = project.path or "geobatch.yaml"
         raise ExportError(
-            f"{len(left)} of {len(uris)} uris of `{asset.id}` cannot be said with `{BUCKETS}`:"
+            f"{len(left)} of {len(uris)} uris of `{asset.id}` cannot be written as `{BUCKETS}` "
+            "uris:"
             f" {listed(left)}",
             hint=f"map the folder to a bucket in `{where}` beside or above the spec:"
             f' `uri_map: {{"{uri_prefix.rstrip("/")}/": data/}}`',
@@ -67,8 +69,9 @@ def _local(left: Sequence[str], uris: Sequence[str]) -> list[str]:
     if not left:
         return []
     note = (
-        f"Earth Engine reads `gs://` alone, and {len(left)} of {len(uris)} uris are others, such as"
-        f" `{left[0]}`; `--uri-prefix gs://BUCKET/`, or a `uri_map`, says where they are"
+        f"Earth Engine reads only `gs://` uris, and {len(left)} of {len(uris)} uris are not, "
+        "such as"
+        f" `{left[0]}`; name their bucket with `--uri-prefix gs://BUCKET/` or a `uri_map`"
     )
     return [note]
 

@@ -15,7 +15,7 @@ paths_argument = click.argument(
     nargs=-1,
     required=True,
     type=Path,
-    help="Spec files, or folders of them.",
+    help="Spec files or folders.",
 )
 keep_project_prefix_option = click.option(
     "--keep-project-prefix",
@@ -25,22 +25,27 @@ keep_project_prefix_option = click.option(
 
 # What `plan` and `apply` cover.
 rehash_option = click.option(
-    "--rehash", is_flag=True, help="Read every source, whatever its time stamps say."
+    "--rehash",
+    is_flag=True,
+    help="Read every source again, even if its size and time are unchanged.",
 )
 select_option = click.option(
     "--select",
     metavar="GLOB",
     multiple=True,
-    help="Only these assets; also state:new and state:modified.",
+    help="Only assets whose id matches; also state:new and state:modified.",
 )
 replace_option = click.option(
-    "--replace", metavar="GLOB", multiple=True, help="Compute these again though nothing changed."
+    "--replace",
+    metavar="GLOB",
+    multiple=True,
+    help="Compute these assets again, even if nothing changed.",
 )
 init_option = click.option(
     "--init",
     "is_new_store",
     is_flag=True,
-    help="Accept that there is no store yet; apply makes it.",
+    help="Allow a store that does not exist yet; apply creates it.",
 )
 prune_option = click.option(
     "--prune", is_flag=True, help="Delete assets that these specs no longer declare."
@@ -52,21 +57,24 @@ max_delete_option = click.option(
 )
 
 # What is listed, and of which commit.
-since_option = click.option("--since", metavar="TIME", help="Only assets that last past this time.")
+since_option = click.option("--since", metavar="TIME", help="Only assets that end after this time.")
 until_option = click.option("--until", metavar="TIME", help="Only assets that start before it.")
 property_option = click.option(
     "--property",
     "properties",
     metavar="TEST",
     multiple=True,
-    help="KEY=VALUE, also with != < <= > >=; all must hold. Quote it for the shell: 'cloud < 20'.",
+    help="KEY=VALUE, also with != < <= > >=; all must be true. "
+    "Quote it for the shell: 'cloud < 20'.",
 )
-bounds_option = click.option("--bounds", metavar="L,B,R,T", help="Only assets that meet this box.")
+bounds_option = click.option(
+    "--bounds", metavar="L,B,R,T", help="Only assets that intersect this box."
+)
 bounds_crs_option = click.option(
     "--bounds-crs",
     metavar="CRS",
     default=LONGITUDE_LATITUDE,
     show_default=True,
-    help="What --bounds is in; x comes first.",
+    help="CRS of --bounds; x comes first.",
 )
 at_option = click.option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N.")

@@ -83,7 +83,7 @@ class Output:
         for warning in warnings[:_SHOWN]:
             self.note(f"warning: {warning}")
         if len(warnings) > _SHOWN:
-            self.note(f"and {len(warnings) - _SHOWN:,} more warnings; `--json` tells all")
+            self.note(f"and {len(warnings) - _SHOWN:,} more warnings; `--json` lists all")
 
     def error(self, error: GeobatchError) -> None:
         """Print an error with its hint."""

@@ -23,7 +23,12 @@ from geobatch.cli.settings import EPILOG, Settings
 @click.command(epilog=EPILOG)
 @paths_argument
 @click.option(
-    "-o", "--output", "file", metavar="FILE", type=Path, help="Save the plan, for `apply FILE`."
+    "-o",
+    "--output",
+    "file",
+    metavar="FILE",
+    type=Path,
+    help="Save the plan; `apply FILE` applies it.",
 )
 @click.option(
     "--detailed-exitcode",
@@ -54,7 +59,7 @@ def plan(
     is_new_store: bool,
     keep_going: bool,
 ) -> Exit:
-    """Show what apply would do; change nothing."""
+    """Show what apply would do, without changing anything."""
     from geobatch.cli.planning import Asked, options_of, run_plan  # noqa: PLC0415
 
     options = options_of(
@@ -75,7 +80,7 @@ def plan(
     nargs=-1,
     required=True,
     type=Path,
-    help="Spec files, or folders of them; or one saved plan.",
+    help="Spec files or folders; or one saved plan.",
 )
 @rehash_option
 @select_option
@@ -105,7 +110,7 @@ def apply(
     expect_plan: str | None,
     keep_going: bool,
 ) -> Exit:
-    """Make the store hold what the specs declare; or carry out a saved plan."""
+    """Make the store match the specs, or apply a saved plan."""
     from geobatch.cli.planning import Asked, options_of, run_apply  # noqa: PLC0415
 
     options = options_of(

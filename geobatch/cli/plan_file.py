@@ -130,12 +130,13 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
     version = document["format_version"]
     if str(version).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise FormatError(
-            f"`{path}` has format version `{version}`, this geobatch knows {FORMAT_VERSION}",
-            hint="make the plan and apply it with the same geobatch",
+            f"`{path}` has format version `{version}`, but this geobatch reads {FORMAT_VERSION}",
+            hint="make the plan and apply it with the same version of geobatch",
         )
     if (wrong := defect(document)) is not None:
         raise PlanError(
-            f"`{path}` is no whole plan: {wrong}", hint="make it again with `geobatch plan -o`"
+            f"`{path}` is not a complete plan: {wrong}",
+            hint="make it again with `geobatch plan -o`",
         )
     return SavedPlan(
         file=path,
@@ -148,13 +149,13 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
 
 
 def approval(saved: SavedPlan) -> Callable[[Preview], None]:
-    """Return a check that a plan is the saved one; it raises StalePlanError where it is not."""
+    """Return a check that a plan is the saved one; it raises StalePlanError if not."""
 
     def approve(preview: Preview) -> None:
         if preview.plan.plan_id == saved.plan_id:
             return
         found = list(dict.fromkeys(differences(saved.inputs, preview.inputs())))
-        shown = "; ".join(found[:_SHOWN]) or "it was made by other rules"
+        shown = "; ".join(found[:_SHOWN]) or "it was made with other planning rules"
         more = f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
         raise StalePlanError(
             f"`{saved.file}` is stale: {shown}{more}",
@@ -165,15 +166,15 @@ def approval(saved: SavedPlan) -> Callable[[Preview], None]:
 
 
 def expectation(plan_id: str) -> Callable[[Preview], None]:
-    """Return a check that a plan has an id, of which the first digits may be given.
+    """Return a check that a plan has an id; the first digits of the id are enough.
 
     Raises:
-        PlanError: The id has fewer than 8 digits, or is none.
+        PlanError: The id has fewer than 8 digits, or is not hexadecimal.
     """
     wanted = plan_id.lower()
     if not PREFIX_DIGITS <= len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):
         raise PlanError(
-            f"`{plan_id}` is no plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
+            f"`{plan_id}` is not a valid plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
         )
 
     def approve(preview: Preview) -> None:
@@ -181,8 +182,8 @@ def expectation(plan_id: str) -> Callable[[Preview], None]:
             raise StalePlanError(
                 f"the plan is `{preview.plan.plan_id[: max(len(wanted), PREFIX_DIGITS)]}`, "
                 f"expected `{wanted}`: the specs, the sources, the options or the store differ",
-                hint="nothing was done; `geobatch plan` shows what would be done now, and "
-                "`geobatch plan -o FILE` saves a plan that can tell what differs",
+                hint="nothing was done; `geobatch plan` shows the current plan, and "
+                "`geobatch plan -o FILE` saves a plan that can later say what differs",
             )
 
     return approve

@@ -1,4 +1,4 @@
-"""Changes that are alike, as one entry of a plan: a reviewer reviews them as one."""
+"""Groups similar changes into one entry of a plan, so that they are reviewed together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Change: TypeAlias = Mapping[str, Any]
 """A change as `geobatch.model.plan_json.change_json` gives it."""
 
 ALIKE = 10
-"""Changes from which those that are alike are one entry."""
+"""From so many similar changes on, they become one entry."""
 NAMES_SHOWN = 20
 VALUES_SHOWN = 3
 _GROUPED = (["create"], ["update"])
@@ -22,7 +22,7 @@ _OF_SOURCES = (
 
 
 def grouped(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Yield changes in order, those that are alike as one group in the place of its first."""
+    """Yield changes in order; similar ones become one group at the position of the first."""
     groups: dict[Any, list[Change]] = {}
     for change in changes:
         groups.setdefault(_kind(change), []).append(change)

@@ -41,17 +41,17 @@ _WORDS: dict[str, str] = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
-    Reason.REPLACE_REQUESTED: "is computed again, as asked for",
+    Reason.REPLACE_REQUESTED: "is computed again, as requested",
     Reason.NOT_DECLARED: "is no longer declared",
 }
 _RISKS: dict[str, str] = {
     Risk.ASSET_DELETED: "is deleted: readers no longer find it",
-    Risk.ASSET_RENAMED: "is the former id: readers find nothing there any more",
-    Risk.PROTECTION_LIFTED: "is lifted: the asset can be deleted from the next apply on",
+    Risk.ASSET_RENAMED: "is the former id: readers no longer find the asset there",
+    Risk.PROTECTION_LIFTED: "is removed: the next apply can delete the asset",
     Risk.BAND_REMOVED: "is removed: readers no longer find the band",
     Risk.DTYPE_CHANGED: "gets another data type",
-    Risk.GRID_CHANGED: "changes: pixels lie elsewhere than before",
-    Risk.TILING_CHANGED: "changes: readers find other chunks than before",
+    Risk.GRID_CHANGED: "changes: pixels move to other locations",
+    Risk.TILING_CHANGED: "changes: readers find chunks of another size",
     Risk.ALL_RECOMPUTED: "every tile is computed again",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }
@@ -61,7 +61,7 @@ REASONS_SHOWN = 8
 def plan_lines(
     document: Mapping[str, Any], *, seconds: float | None = None, is_whole: bool = False
 ) -> Iterator[str]:
-    """Yield the human form of a plan; assets that stay as they are are only counted.
+    """Yield the human form of a plan; unchanged assets are only counted.
 
     Args:
         document: The plan as `geobatch.model.plan_json.plan_json` gives it.
@@ -137,8 +137,8 @@ def undeclared_lines(document: Mapping[str, Any]) -> Iterator[str]:
 def change_lines(changes: Sequence[Mapping[str, Any]], *, is_whole: bool = False) -> Iterator[str]:
     """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it.
 
-    Ten or more that are alike are one entry with the values that differ, unless the whole is asked
-    for. What deletes, renames or is refused is always shown by itself.
+    Ten or more similar ones are one entry with the values that differ, unless all are requested.
+    What deletes, renames or is refused is always shown by itself.
     """
     groups = [[change] for change in changes] if is_whole else grouped(changes)
     shown = [group[0] if len(group) == 1 else joined(group) for group in groups]

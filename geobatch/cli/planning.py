@@ -1,4 +1,4 @@
-"""What `plan` and `apply` do, of specs and of saved plans."""
+"""What `plan` and `apply` do, with specs and with saved plans."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def options_of(
             f"`--max-delete` needs a number of assets or a share such as `25%`, got `{max_delete}`"
         )
     if max_delete is not None and not prune:
-        raise click.BadParameter("`--max-delete` is about `--prune`, which is not given")
+        raise click.BadParameter("`--max-delete` needs `--prune`")
     return Options(
         select=tuple(select),
         replace=tuple(replace),
@@ -82,7 +82,7 @@ def run_plan(
     started = time.perf_counter()
     # A plan takes the place of a file in one step: of a device, it would take that too.
     if file is not None and (not file.name or (file.exists() and not file.is_file())):
-        raise click.BadParameter(f"`-o {file}` is no regular file; name the file of the plan")
+        raise click.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
     _refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
     preview = workflow.preview(
@@ -106,7 +106,7 @@ def run_plan(
     for line in plan_lines(document, seconds=seconds, is_whole=settings.is_verbose):
         output.line(line)
     if file is not None:
-        output.note(f"saved {file}; `geobatch apply {file}` carries it out, exactly or not at all")
+        output.note(f"saved {file}; `geobatch apply {file}` applies exactly this plan, or nothing")
     output.record("plan", **document)
     print_failures(output, preview.failures)
     if made.refusals:
@@ -135,14 +135,14 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         _refuse_plans(paths, "apply")
         check_store(settings, paths, is_new=asked.is_new_store)
         if asked.expected and asked.keep_going:
-            raise click.BadParameter("`--expect-plan` is all or nothing: without `--keep-going`")
+            raise click.BadParameter("`--expect-plan` cannot be combined with `--keep-going`")
         agree = expectation(asked.expected) if asked.expected else lambda _: None
         approve = _showing_first(settings, agree)
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise click.BadParameter(
-                f"`{saved.file}` is a plan, which is carried out as it is or not at all: "
-                "no option but `--rehash` goes with it"
+                f"`{saved.file}` is a saved plan, which is applied exactly or not at all: "
+                "only `--rehash` can be combined with it"
             )
         # A plan for a store that was to be made has said so when it was made.
         is_new = asked.is_new_store or saved.document["store_id"] is None
@@ -225,8 +225,9 @@ def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> N
     if place.name != DEFAULT_STORE or not is_beside:
         raise NoStoreError(
             f"there is no store at `{settings.store}`",
-            hint=f"`geobatch init --store {settings.store}` makes one there, and so does `apply` "
-            f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is made unasked",
+            hint=f"`geobatch init --store {settings.store}` creates one there, and so does `apply` "
+            f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is created without "
+            "asking",
         )
 
 
@@ -238,6 +239,6 @@ def _refuse_plans(paths: Sequence[Path], command: str) -> None:
     for path in paths:
         if find_plan(path) is not None:
             raise click.BadParameter(
-                f"`{path}` is a saved plan, not a spec: `geobatch apply {path}`, and nothing else, "
-                f"carries it out; `geobatch {command}` of specs takes specs alone"
+                f"`{path}` is a saved plan, not a spec: `geobatch apply {path}` "
+                f"applies it; with specs, `geobatch {command}` takes only specs"
             )

@@ -51,7 +51,7 @@ def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
 
 @contextmanager
 def counting(name: str, unit: str, *, is_quiet: bool, is_json: bool) -> Iterator[Counted]:
-    """Yield what is told how much of how much is done, and draws a bar of it, likewise."""
+    """Yield a function that receives (done, total) and draws a bar, under the same conditions."""
     if is_quiet or is_json or not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -92,7 +92,7 @@ class _Bars:
             self._total = self._progress.add_task(self._title(), total=tiles, read="", rate="")
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
-        # One that other processes have made is finished as soon as it is heard of.
+        # An asset that other processes made is finished as soon as it is reported.
         drawn = sum(bar is not None for bar in self._bars.values())
         self._bars[asset_id] = None
         if self._total is None or (drawn < _MOST_BARS and tiles > _FEW_TILES):

@@ -1,4 +1,4 @@
-"""Spec files in the canonical form, and how they are written over."""
+"""Spec files in the canonical form, and how they are overwritten."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str | None]]
 
 
 def rewrite(path: Path, text: str) -> None:
-    """Write a file over in one step: whoever reads it meanwhile sees the old text or the new.
+    """Overwrite a file in one step: a reader sees either the old text or the new one.
 
     Raises:
         OSError: The disk refused; the file is as it was.

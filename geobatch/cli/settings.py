@@ -12,7 +12,7 @@ from geobatch.cli.output import Output
 DEFAULT_STORE = "store"
 """Folder of the store in the current folder, where no other is named."""
 EPILOG = (
-    "Every command also takes: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
+    "Every command also accepts: --store DIR (default store/, or GEOBATCH_STORE), --json for JSON "
     "lines, -j N for the number of workers, -q and -v."
 )
 """What help ends with."""
@@ -38,7 +38,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 def take_settings(
     argv: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[Settings, tuple[str, ...]]:
-    """Split the global options off a command line, wherever they stand before a `--`.
+    """Split the global options off a command line, at any position before a `--`.
 
     Raises:
         UsageProblem: An option lacks its value, or the value is wrong.

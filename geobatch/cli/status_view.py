@@ -1,4 +1,4 @@
-"""How the store, the specs and the sources stand, for people and for machines."""
+"""The state of the store, the specs and the sources, for people and for machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARTS_SHOWN = 10
 
 
 def status_lines(status: Status) -> Iterator[str]:
-    """Yield the human form of a status; assets that are as declared are only counted."""
+    """Yield the human form of a status; assets that are up to date are only counted."""
     store = status.store
     if store is None:
         yield "store         none yet"
@@ -77,8 +77,8 @@ def _tree_text(tree: TreeState) -> str:
     if tree.is_current:
         return "current"
     shows = "shows no commit" if tree.number is None else f"shows commit {tree.number}"
-    behind = f", {count_text(len(tree.behind), 'asset')} to bring up to date" if tree.behind else ""
-    return f"{shows}{behind}: the next apply does it"
+    behind = f", {count_text(len(tree.behind), 'asset')} to update" if tree.behind else ""
+    return f"{shows}{behind}: the next apply updates it"
 
 
 def _part_lines(tree: TreeState) -> Iterator[str]:
@@ -93,7 +93,7 @@ def _runs_text(store: StoreStatus) -> str:
     if store.live_runs:
         parts.append(f"{len(store.live_runs)} live")
     if store.dead_runs:
-        parts.append(f"{len(store.dead_runs)} dead, to be cleared by the next apply")
+        parts.append(f"{len(store.dead_runs)} killed, which the next apply cleans up")
     return ", ".join(parts) or "none"
 
 

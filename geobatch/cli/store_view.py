@@ -28,12 +28,13 @@ def summary_lines(summary: ApplySummary) -> Iterator[str]:
     tiles = summary.tiles
     if summary.commit is None and not summary.plan.is_empty:
         yield (
-            f"Computed in {summary.seconds:.1f} s: all of it as it is published, so there is no"
+            f"Computed in {summary.seconds:.1f} s: the result equals what is published, so there "
+            "is no"
             " new commit."
         )
     elif summary.commit is None:
         yield (
-            f"Nothing to do: {count_text(len(summary.plan.changes), 'asset')} as declared."
+            f"Nothing to do: {count_text(len(summary.plan.changes), 'asset')} up to date."
             f"  {summary.seconds:.1f} s"
         )
     else:

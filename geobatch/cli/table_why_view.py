@@ -1,4 +1,4 @@
-"""Why a table is as it is, for people and for machines."""
+"""The explanation of a table, for people and for machines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from geobatch.explain.table_why import TableNext, TableWhy
 from geobatch.model.plan import Because
 
 _SOURCES_SHOWN = 8
+_VERDICTS = {"read anew": "read again", "not known": "unknown", "left alone": "not touched"}
+"""What is printed for a verdict, where it is not the verdict itself."""
 
 
 def table_why_lines(found: TableWhy) -> Iterator[str]:
@@ -42,7 +44,11 @@ def _parts(found: TableWhy) -> Iterator[tuple[str, Sequence[str]]]:
 
 
 def _next_lines(upcoming: TableNext) -> list[str]:
-    return [upcoming.verdict, *upcoming.problems, *_reason_lines(upcoming.because)]
+    return [
+        _VERDICTS.get(upcoming.verdict, upcoming.verdict),
+        *upcoming.problems,
+        *_reason_lines(upcoming.because),
+    ]
 
 
 def _reason_lines(reasons: Sequence[Because]) -> list[str]:

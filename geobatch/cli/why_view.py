@@ -1,4 +1,4 @@
-"""Why a tile is as it is, for people and for machines."""
+"""The explanation of a tile, for people and for machines."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _parts(
         ["; ".join(f"{key} {text}" for key, text in _facets(asset, band, place).items())],
     )
     if not one.sources:
-        yield "from", ["no source: a gap, which is masked"]
+        yield "from", ["no source: a gap between sources, which is masked"]
     sources = [_source_text(source) for source in one.sources[:_SOURCES_SHOWN]]
     if len(one.sources) > _SOURCES_SHOWN:
         sources.append(f"and {len(one.sources) - _SOURCES_SHOWN} more")
@@ -74,7 +74,7 @@ def _commit_text(head: Head) -> str:
 
 def _content_text(one: BandWhy, place: TilePlace | None) -> str:
     if one.values is None:
-        return "none stored: all are masked"
+        return "none stored: all pixels are masked"
     masks = f", masks {one.masks[:12]}" if one.masks else ""
     if not one.size and place is not None:
         return f"none stored: read from the COG, {one.values[:12]}"
@@ -91,7 +91,7 @@ def _reason_lines(reasons: Sequence[Because]) -> list[str]:
 
 
 def _facets(asset: Asset, band: Band, place: TilePlace | None) -> dict[str, str]:
-    """Return what the specs and headers decided of the pixels."""
+    """Return what was resolved for the pixels, from specs and headers."""
     geobox = asset.grid(band.grid).geobox
     facets = {
         "dtype": band.dtype,
@@ -143,15 +143,15 @@ def _next_lines(upcoming: NextApply, place: TilePlace | None) -> list[str]:
     verdict = upcoming.verdict
     text = verdict.value
     if verdict is Verdict.KEEP:
-        text += ": nothing that decides it differs"
+        text += ": nothing that it depends on changed"
     elif verdict is Verdict.TAKEN:
-        text += ": it was made before, and is still in the store"
+        text += ": it was computed before, and is still in the store"
     elif verdict is Verdict.UNDECLARED:
         text += ": these specs do not declare the asset"
     elif verdict is Verdict.REDO and place is None:
         text += f", {count_text(upcoming.tiles, 'tile')}"
     elif upcoming.can_stop:
-        text += ", unless the tiles below come out as they are"
+        text += ", unless the tiles below turn out unchanged"
     return [text, *_reason_lines(upcoming.because), *upcoming.problems]
 
 

@@ -110,7 +110,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
         """Yield small new images, where there are many; what is left out is to be done still."""
         if len(waiting) < _MANY:
             return
-        from geobatch.execute.apart import execute_apart  # noqa: PLC0415 - needed seldom
+        from geobatch.execute.apart import execute_apart  # noqa: PLC0415 - rarely needed
 
         shared, counts, observer = self.shared, self.counts, self.observer
         keep_going = self.failures is not None
@@ -166,7 +166,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
                                 tiles=result.tiles,
                                 bytes_read=reader.bytes_read + counts.bytes_read,
                             )
-                        # What still runs of a failed asset ends by itself, and is not heard of.
+                        # Running tasks of a failed asset end by themselves; they are ignored.
                     active = [item for item in active if not item.is_failed]
             except BaseException as error:  # noqa: BLE001 - raised again
                 # Tasks in flight may wait for pixels that are minutes away.
@@ -243,8 +243,8 @@ def _failure(error: BaseException) -> BaseException:
     if not isinstance(error, KeyboardInterrupt):
         return error
     return InterruptedRunError(
-        "interrupted; tiles in flight were finished and nothing was published",
-        hint="run the same command again: finished assets and regions are taken over",
+        "interrupted; tiles in progress were finished, and nothing was published",
+        hint="run the same command again: finished assets and regions are reused",
     )
 
 

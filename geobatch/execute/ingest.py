@@ -189,7 +189,7 @@ def _cast(pixels: Values, band: Band, source: Source) -> Values:
     if not np.can_cast(pixels.dtype, target, casting="safe"):
         raise SourceError(
             f"`{source.uri}`: band {band.index + 1} is now `{pixels.dtype.name}`, "
-            f"expected one that fits `{band.dtype}`"
+            f"expected a type that fits `{band.dtype}`"
         )
     return pixels.astype(target)
 

@@ -77,10 +77,10 @@ class Box(Struct, frozen=True, kw_only=True):
 
 
 class StoredLevels(Struct, frozen=True, kw_only=True):
-    """The stored tiles of one band, as they stand now: base commit plus what this run indexed."""
+    """The current stored tiles of one band: base commit plus what this run indexed."""
 
     band: Band
-    """The band as it shall be; its dtype and fill hold for the stored tiles too."""
+    """The band after the run; the stored tiles have the same dtype and fill."""
     shape: tuple[int, int]
     """(rows, columns) of tiles at level 0."""
     tile: int

@@ -1,4 +1,4 @@
-"""Tiles encoded anew: the same pixels under another codec."""
+"""Encodes tiles again: the same pixels with another codec."""
 
 from __future__ import annotations
 

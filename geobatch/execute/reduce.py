@@ -22,7 +22,7 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number, out: Values | No
     """Return the plane of the level above.
 
     Args:
-        plane: (height, width) pixels; what stands under mask 0 does not matter.
+        plane: (height, width) pixels; the values under mask 0 do not matter.
         policy: How a group becomes a pixel.
         fill: Value of masked result pixels.
         out: Takes the values of the result, if given; part of a larger plane, perhaps.

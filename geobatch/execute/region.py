@@ -55,13 +55,13 @@ class BandTask(Struct, frozen=True, kw_only=True):
     band: Band
     """The band."""
     stored: StoredLevels
-    """Its tiles as they stand."""
+    """Its current tiles."""
     dirty: tuple[npt.NDArray[np.bool_], ...]
     """Per level, (rows, columns) of tiles: those to recompute."""
     from_sources: bool
     """Whether level 0 is ingested; else it is kept and read from the store."""
     can_stop: bool = False
-    """Whether a tile that comes out as it is stored leaves its ancestors as they are."""
+    """Whether a tile that equals the stored one leaves its ancestors unchanged."""
 
 
 TileRow = tuple[int, int, bytes, bytes, int]

@@ -1,4 +1,4 @@
-"""Where source pixels come from: GeoTIFFs, or TFRecord shards, through one door."""
+"""Where source pixels come from: GeoTIFFs or TFRecord shards, behind one interface."""
 
 from __future__ import annotations
 

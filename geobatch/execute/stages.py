@@ -155,7 +155,7 @@ class AssetRun:
             change,
             asset,
             fingerprints=tuple((name, band_fingerprint(asset, name)) for name in names),
-            # What is computed anew by request is not recalled either.
+            # What is computed again by request is not taken from the cache either.
             shared=replace(shared, memory=None) if change.is_replaced else shared,
         )
 

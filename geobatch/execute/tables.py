@@ -91,7 +91,7 @@ def _record(
     else:
         found = records[change.id].table
         if found is None:
-            raise InternalError(f"`{change.id}`: no rows to take over")
+            raise InternalError(f"`{change.id}`: no rows to reuse")
         stored = found
     return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=stored)
 
@@ -104,7 +104,7 @@ def _read(
     with Spill(folder) as spill:
         for source in table.sources:
             if source.stat is None:
-                raise InternalError(f"`{source.uri}`: it was never looked at")
+                raise InternalError(f"`{source.uri}`: it was never probed")
             shard = Shard(uri=source.uri, path=source.path, stat=source.stat, digest=source.digest)
             for number, features in examples(shard):
                 if gatherer.is_full:

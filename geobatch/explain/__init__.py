@@ -1,1 +1,1 @@
-"""What the store can say of itself: what differs, what is current, and why a tile is as it is."""
+"""What a store can explain: what differs, what is up to date, and where a tile comes from."""

@@ -1,4 +1,4 @@
-"""What `why` answers: of an asset, its bands, the last change and the next apply."""
+"""What `why` answers about an asset: its bands, the last change and the next apply."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Verdict(StrEnum):
     """What the next apply does with a tile, or with a band."""
 
     KEEP = "kept"
-    """Nothing that decides it differs."""
+    """Nothing that it depends on changed."""
     REDO = "recomputed"
-    """Something that decides it differs."""
-    TAKEN = "taken over"
-    """It was made before, and is still in the store."""
-    RECODE = "encoded anew"
-    """Its pixels stay, in another codec."""
+    """Something that it depends on changed."""
+    TAKEN = "reused"
+    """It was computed before, and is still in the store."""
+    RECODE = "encoded again"
+    """Its pixels stay the same, in another codec."""
     GONE = "removed"
     """The asset has no such tile any more."""
-    UNKNOWN = "not known"
+    UNKNOWN = "unknown"
     """Sources are missing, or cannot be resolved."""
-    UNDECLARED = "left alone"
+    UNDECLARED = "not touched"
     """The given specs do not declare the asset."""
 
 
@@ -39,33 +39,33 @@ class NextApply(Struct, frozen=True, kw_only=True):
     verdict: Verdict
     """What it does."""
     because: tuple[Because, ...] = ()
-    """Why, as far as it is about these pixels."""
+    """Why, as far as it concerns these pixels."""
     problems: tuple[str, ...] = ()
     """Why it is not known."""
     tiles: int = 0
     """How many tiles of the band are computed, values only."""
     can_stop: bool = False
-    """Whether it is left as it is if the tiles below come out as they are."""
+    """Whether it stays unchanged if the tiles below turn out unchanged."""
 
 
 class LastChange(Struct, frozen=True, kw_only=True):
-    """The commit since which pixels are as they are."""
+    """The commit that changed pixels last."""
 
     head: Head
     """That commit."""
     because: tuple[Because, ...]
-    """What was decided otherwise in it, as far as it is about these pixels."""
+    """What changed in that commit, as far as it concerns these pixels."""
 
 
 class BandWhy(Struct, frozen=True, kw_only=True):
-    """Why a tile of one band, or the whole band, is as it is."""
+    """The explanation of a tile of one band, or of the whole band."""
 
     band: Band
     """The band as it was resolved: what decides its pixels."""
     values: Digest | None
     """Content digest of the tile, or of the band's level 0; None where nothing is stored."""
     masks: Digest | None
-    """Likewise of the mask array; None without one, too."""
+    """The same for the mask array; None also where there is no mask array."""
     size: int
     """Bytes of the tile's objects, or none for a band."""
     window: Window
@@ -83,7 +83,7 @@ class BandWhy(Struct, frozen=True, kw_only=True):
 
 
 class Why(Struct, frozen=True, kw_only=True):
-    """Why an asset, or a tile of it, is as it is."""
+    """The explanation of an asset, or of a tile of it."""
 
     head: Head
     """The newest commit."""

@@ -1,4 +1,4 @@
-"""What specs declare and the next apply would do, as far as their sources let it be known."""
+"""What specs declare and what the next apply would do, as far as the sources can be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     missing: Mapping[str, tuple[str, ...]]
     """Files that are not there, by asset id."""
     broken: Mapping[str, tuple[str, ...]]
-    """What else hinders resolving, by asset id."""
+    """Other problems that prevent resolving, by asset id."""
 
 
 def find_declared(
@@ -39,12 +39,12 @@ def find_declared(
     only: str | None = None,
     keep_project_prefix: bool = False,
 ) -> Declared:
-    """Resolve what can be: an asset in trouble does not hide how the others stand.
+    """Resolve what can be: an asset that fails does not hide the state of the others.
 
     Args:
         paths: Spec files, or folders of them.
         cache: What is known of sources.
-        workers: Threads that look at sources.
+        workers: Threads that probe sources.
         only: Id of the one asset to resolve, or its former one; None for all.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 

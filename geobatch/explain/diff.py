@@ -1,4 +1,4 @@
-"""What differs between two published states: assets, what was decided of them, and their tiles."""
+"""What differs between two published states: assets, how they were resolved, and their tiles."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class AssetDiff(Struct, frozen=True, kw_only=True):
     op: Op
     """Added, removed, updated or renamed; KEEP where two assets are equal."""
     because: tuple[Because, ...] = ()
-    """What was decided otherwise; of an update only."""
+    """What was resolved differently; only for an update."""
     arrays: tuple[ArrayDiff, ...] = ()
     """Arrays that differ, sorted by key."""
     table: TableDiff | None = None
@@ -271,7 +271,7 @@ def _check_planes(old: Asset, new: Asset) -> None:
             raise PlanError(
                 f"band `{band.id}` has {was.height} x {was.width} pixels in `{old.id}` and"
                 f" {now.height} x {now.width} in `{new.id}`: they cannot be compared",
-                hint="`grid.bounds` puts assets on one plane",
+                hint="the same `grid.bounds` gives assets the same grid",
             )
 
 

@@ -25,7 +25,7 @@ def no_tables(_: Digest) -> BlockTable | None:
 
 
 def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tuple[Because, ...]:
-    """Return what was decided otherwise between two assets; what they are called is no matter.
+    """Return what was resolved differently for two assets; their ids do not matter.
 
     Args:
         old: The first asset.
@@ -45,7 +45,7 @@ def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tu
     ]
     blocks = changed_blocks(pairs, tables)
     return tuple(
-        # Without tables nobody knows how much of a source changed: say nothing of it.
+        # Without tables it is unknown how much of a source changed: omit it.
         replace(because, detail="")
         if because.reason is Reason.SOURCE_CHANGED and not blocks and not new.is_external
         else because

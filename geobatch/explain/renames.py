@@ -1,4 +1,4 @@
-"""What assets are called in another commit."""
+"""The ids of assets in another commit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from geobatch.store.tilestore import TileStore
 
 
 def renames(store: TileStore, a: Head, b: Head) -> dict[str, str]:
-    """Return the id in `a` of each asset that bears another in `b`, by that.
+    """Return the id in `a` of each asset that has another id in `b`, by its id in `b`.
 
     Walks from the newer commit to the older one; of trees it reads nothing.
 

@@ -1,4 +1,4 @@
-"""How the store, the specs and the sources stand to each other; nothing is changed."""
+"""Compares the store, the specs and the sources; nothing is changed."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from geobatch.store.zarr_tree import TreeState, look
 
 
 class State(StrEnum):
-    """How an asset stands."""
+    """The state of an asset."""
 
-    AS_DECLARED = "as declared"
-    """The next apply would leave it as it is."""
+    AS_DECLARED = "up to date"
+    """The next apply would not change it."""
     CREATE = "to create"
     """Declared, and not published yet."""
     UPDATE = "to update"
-    """Published otherwise than it is declared, or from sources that have changed since."""
+    """Published differently from its spec, or from sources that have changed since."""
     RENAME = "to rename"
     """Published under its former id."""
     MISSING = "with sources missing"
-    """Declared, and files are not there."""
+    """Declared, but files are missing."""
     BROKEN = "cannot be resolved"
-    """Declared, and its sources cannot be read or do not fit together."""
+    """Declared, but its sources cannot be read or do not fit together."""
     UNDECLARED = "not in these specs"
-    """Published, and in none of the given specs."""
+    """Published, but not declared by any of the given specs."""
 
 
 class AssetStatus(Struct, frozen=True, kw_only=True):
-    """How one asset stands."""
+    """The state of one asset."""
 
     id: str
     """Asset id."""
     state: State
-    """How it stands."""
+    """Its state."""
     previous_id: str = ""
     """Id under which it is published, where that is not its own."""
     because: tuple[Because, ...] = ()
@@ -69,14 +69,14 @@ class AssetStatus(Struct, frozen=True, kw_only=True):
 
 
 class StoreStatus(Struct, frozen=True, kw_only=True):
-    """How a store stands by itself."""
+    """The state of a store alone."""
 
     id: str
     """Uuid."""
     head: Head
     """The newest commit."""
     tree: TreeState | None
-    """How `zarr/` and `parquet/` stand to it; None where a store has no such tree."""
+    """Whether `zarr/` and `parquet/` show it; None where a store has no such tree."""
     live_runs: tuple[str, ...] = ()
     """Names of runs whose process lives."""
     dead_runs: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How the store, the specs and the sources stand to each other."""
+    """How the store, the specs and the sources differ."""
 
     store: StoreStatus | None
     """None where there is no store yet."""
@@ -117,12 +117,12 @@ def status(
     workers: int | None = None,
     keep_project_prefix: bool = False,
 ) -> Status:
-    """Return how a store stands: by itself, or to some specs and their sources.
+    """Return the state of a store: alone, or compared with some specs and their sources.
 
     Args:
         place: Folder of the store; with specs, it need not exist.
         paths: Spec files, or folders of them; none for the store alone.
-        workers: Threads that look at sources; by default one per processor.
+        workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:

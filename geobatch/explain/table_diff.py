@@ -31,7 +31,7 @@ def table_diff(old: AssetRecord | None, new: AssetRecord | None) -> TableDiff | 
     """Return how the rows of two states differ, or None where neither is a table.
 
     Raises:
-        PlanError: One is a table, the other is not, and they bear different names.
+        PlanError: One is a table, the other is not, and their names differ.
     """
     if old is not None and new is not None and old.asset.id != new.asset.id:
         _check_kinds(old, new)

@@ -1,4 +1,4 @@
-"""Why a table is as it is: what its rows came from, and what the next apply does with them."""
+"""Explains a table: the sources of its rows, and what the next apply does with them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ class TableNext(Struct, frozen=True, kw_only=True):
 
 
 class TableWhy(Struct, frozen=True, kw_only=True):
-    """Why the rows of a table are as they are."""
+    """The explanation of the rows of a table."""
 
     table: Table
     """What they are made of."""
     stored: StoredTable
     """What is published of them."""
     since: Head
-    """The commit since which they are as they are."""
+    """The commit that changed them last."""
     because: tuple[Because, ...]
-    """What was decided otherwise in it."""
+    """What changed in that commit."""
     next: TableNext | None = None
     """What the next apply does; None where no specs were given."""
 
 
 def table_why(store: TileStore, record: AssetRecord, stored: StoredTable, table: Table) -> TableWhy:
-    """Return why a table of the head is as it is.
+    """Return the explanation of a table of the head.
 
     Raises:
         CorruptObjectError: A ref or a document is damaged.

@@ -60,7 +60,7 @@ def find_targets(store: TileStore, a: str, b: str | None = None) -> tuple[Target
     else:
         raise StoreError(
             f"`{a}` is an asset, and there is nothing to compare it with",
-            hint=f"`geobatch diff {a}@HEAD~1` compares it with what it was one commit ago",
+            hint=f"`geobatch diff {a}@HEAD~1` compares it with its state one commit ago",
         )
     if (first.asset is None) != (second.asset is None):
         asset = a if first.asset is not None else b
@@ -106,7 +106,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _in_head(store: TileStore, target: Target) -> Target:
-    """Return the same in the newest commit, where an asset may bear another id."""
+    """Return the same in the newest commit, where an asset may have another id."""
     head, asset = store.head(), target.asset
     if asset is not None and head.tree.entry(asset) is None:
         asset = renames(store, head, target.head).get(asset, asset)
@@ -133,7 +133,7 @@ def _find(store: TileStore, text: str) -> Target:
         ) from None
     if is_asset:
         raise NotFoundError(
-            f"`{text}` is an asset, and commit {commit.number} too",
+            f"`{text}` is both the id of an asset and the number of commit {commit.number}",
             hint=f"write `{text}@HEAD` for the asset, or the digest `{commit.digest}`",
         )
     return Target(head=commit)

@@ -121,7 +121,7 @@ def check_level(store: TileStore, diff: StateDiff, level: int) -> None:
     ]
     if depths and not 0 <= level < max(depths):
         raise NotFoundError(
-            f"there is no level `{level}` in what differs",
+            f"the arrays that differ have no level `{level}`",
             hint=f"levels go from 0, the finest, to {max(depths) - 1}",
         )
 

@@ -1,4 +1,4 @@
-"""Why a tile is as it is: what it came from, when it last changed, and what the next apply does."""
+"""Explains a tile: its sources, its last change, and what the next apply does with it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def why(
     workers: int | None = None,
     keep_project_prefix: bool = False,
 ) -> Why:
-    """Return why a published asset, or a tile of it, is as it is.
+    """Return the explanation of a published asset, or of a tile of it.
 
     Args:
         folder: Folder of the store.
@@ -54,7 +54,7 @@ def why(
         place: The tile; None for whole bands.
         band: The band; None for all that have the tile.
         paths: Spec files, or folders of them, to say what the next apply does.
-        workers: Threads that look at sources; by default one per processor.
+        workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
 
     Raises:

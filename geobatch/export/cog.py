@@ -36,7 +36,7 @@ class CogFile(Struct, frozen=True, kw_only=True):
     overviews: int
     """Overviews, each a level of the asset bit for bit."""
     mask: MaskKind
-    """How masked pixels are told."""
+    """How masked pixels are marked."""
     interleave: str
     """How bands are: `band`, or `pixel` where GDAL is too old."""
     without_palette: tuple[str, ...]
@@ -83,7 +83,7 @@ def export_cog(
         progress: Told of pixels that are read, of all levels and files together.
 
     Raises:
-        ExportError: The bands cannot stand in one GeoTIFF, a file is in the way, or the disk
+        ExportError: The bands do not fit into one GeoTIFF, a file is in the way, or the disk
             refused.
         CorruptObjectError: A tile is damaged; no file is written.
         InterruptedRunError: The user stopped the run.
@@ -136,7 +136,7 @@ def _parts(selection: Selection, file_dimensions: tuple[int, int] | None) -> dic
     if file_dimensions is not None and (width % BLOCK or height % BLOCK or not width * height):
         raise ExportError(
             f"`fileDimensions` are {width} x {height} pixels, expected multiples of {BLOCK}",
-            hint="then blocks and overviews of neighbouring files meet",
+            hint="then the blocks and overviews of neighbouring files align",
         )
     if width >= window.width and height >= window.height:
         return {"": selection}
@@ -188,7 +188,8 @@ def _check_one_dtype(asset: Asset, bands: Sequence[Band]) -> None:
         listed = "; ".join(f"{dtype}: {', '.join(ids)}" for dtype, ids in dtypes.items())
         first = ",".join(next(iter(dtypes.values())))
         raise ExportError(
-            f"the bands of `{asset.id}` have {len(dtypes)} pixel types, a GeoTIFF one: {listed}",
+            f"the bands of `{asset.id}` have {len(dtypes)} pixel types, "
+            f"but a GeoTIFF has only one: {listed}",
             hint=f"export the bands of one type at a time: `--bands {first}`",
         )
 
@@ -225,7 +226,7 @@ def _header(selection: Selection, kind: MaskKind) -> CogHeader:
 def _asset_items(asset: Asset) -> tuple[tuple[str, str], ...]:
     """Return times and properties as metadata items.
 
-    A colon in a key would end it for GDAL's readers. A property that bears the name of a time is
+    A colon in a key would end it for GDAL's readers. A property that has the name of a time is
     told from it.
     """
     times = {"start_time": asset.start_time, "end_time": asset.end_time}

@@ -23,7 +23,7 @@ from geobatch.store.pixels import Values, Weights
 from geobatch.store.tilestore import TileStore
 
 Progress: TypeAlias = Callable[[int, int], object]
-"""Is told how much of how much is done."""
+"""Receives (done, total)."""
 
 _CHUNK_BYTES = 32 << 20
 """Pixels with their masks that are held at a time, unless a block of all bands is larger."""
@@ -33,13 +33,13 @@ class MaskKind(StrEnum):
     """How a COG says which pixels are masked."""
 
     NONE = "none"
-    """No pixel can be."""
+    """No pixel can be masked."""
     NODATA = "nodata"
     """By a value that no valid pixel has, at any level."""
     ALPHA = "alpha"
     """By a last band, 0 for masked to 255, fractions included."""
     INTERNAL = "internal"
-    """By an internal mask: masked wholly, or not."""
+    """By an internal mask: a pixel is either fully masked or not."""
 
 
 class LevelWindow(NamedTuple):
@@ -86,7 +86,7 @@ def level_windows(selection: Selection) -> tuple[LevelWindow, ...]:
 
 
 def mask_kind(bands: Sequence[Band]) -> MaskKind:
-    """Return how the masks of some bands are best told, as far as specs and headers say."""
+    """Return the best way to mark the masks of some bands, as far as specs and headers tell."""
     if not any(band.can_be_masked for band in bands):
         return MaskKind.NONE
     if all(band.mask_from_level == 1 and _equal(band.fill, bands[0].fill) for band in bands):
@@ -182,7 +182,7 @@ def _shared(chunk: _Chunk, masks: Weights, selection: Selection) -> Weights:
             f"bands `{ids[0]}` and `{ids[number]}` of `{selection.record.asset.id}` are masked "
             f"differently, first at row {chunk.window.row + row}, column {chunk.window.col + col} "
             f"of level {chunk.level}; a GeoTIFF has one mask for all bands",
-            hint=f"export them apart: `--bands {ids[0]}`, `--bands {ids[number]}`",
+            hint=f"export them separately: `--bands {ids[0]}`, `--bands {ids[number]}`",
         )
     shared: Weights = masks[0]
     return shared

@@ -1,4 +1,4 @@
-"""Files that appear complete: written in a hidden folder beside their place, and renamed."""
+"""Files that appear complete: written in a hidden folder beside their target, then renamed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Destination(Struct, frozen=True, kw_only=True):
         return sorted(path for path in self.folder.iterdir() if names.fullmatch(path.name))
 
     def check_free(self, names: re.Pattern[str], *, overwrite: bool) -> None:
-        """Refuse to replace files, unless told to.
+        """Refuse to replace files, unless `--overwrite` allows it.
 
         Raises:
             ExportError: There are files of these names.
@@ -55,7 +55,7 @@ class Destination(Struct, frozen=True, kw_only=True):
             more = f" and {len(found) - 1} more" if len(found) > 1 else ""
             raise ExportError(
                 f"`{found[0]}`{more} exists already",
-                hint="`--overwrite` replaces what is there; or name another destination",
+                hint="use `--overwrite` to replace the files, or name another destination",
             )
 
     @contextmanager
@@ -87,7 +87,7 @@ class Destination(Struct, frozen=True, kw_only=True):
     def publish(self, files: Sequence[Path], *, replaced: re.Pattern[str]) -> tuple[Path, ...]:
         """Put finished files in place, in order, and remove what they replace.
 
-        The last is removed first and put last, so that whoever sees it sees the others with it.
+        The last is removed first and put last, so that a reader who finds it also finds the others.
 
         Args:
             files: Files in the hidden folder.
@@ -126,7 +126,7 @@ def _lock(folder: Path) -> int:
             raise LockedError(
                 f"another export is writing `{folder}`", hint="wait for it to end"
             ) from None
-        # The one who held it before may have removed the folder since it was opened.
+        # The process that held it before may have removed the folder since it was opened.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(lock), folder.stat()):
                 break

@@ -28,9 +28,9 @@ class TFRecordOptions(Struct, frozen=True, kw_only=True):
     max_file_size: int = 1 << 30
     """Most bytes of a shard before compression; a shard holds one record at least."""
     default_value: float = 0.0
-    """Value of pixels that are masked, in part or wholly, or beyond the image."""
+    """Value of pixels that are fully or partly masked, or outside the image."""
     tensor_depths: tuple[tuple[str, int], ...] = ()
-    """Depth per array band, where it shall not be the number of its bands."""
+    """Depth per array band, where it is not the number of its bands."""
     sequence_data: bool = False
     """Whether each pixel is a SequenceExample."""
     collapse_bands: bool = False
@@ -62,7 +62,7 @@ def parse_options(given: Mapping[str, Any]) -> TFRecordOptions:
             close = difflib.get_close_matches(name, names, n=1)
             raise ExportError(
                 f"there is no format option `{name}`",
-                hint=f"did you mean `{close[0]}`?" if close else f"there are {_listed()}",
+                hint=f"did you mean `{close[0]}`?" if close else f"the options are {_listed()}",
             )
         if known in found:
             raise ExportError(f"the format option `{camel(known)}` is given twice")

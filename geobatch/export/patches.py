@@ -71,7 +71,8 @@ def cut(width: int, height: int, options: TFRecordOptions) -> PatchGrid:
     if not columns or not rows:
         raise ExportError(
             f"no patch of {patch_width} x {patch_height} pixels fits into {width} x {height}",
-            hint="`--pad-border` keeps patches that the image fills in part; or make them smaller",
+            hint="`--pad-border` keeps patches that the image fills only partly; "
+            "or make patches smaller",
         )
     return PatchGrid(
         width=width,

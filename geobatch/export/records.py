@@ -25,7 +25,7 @@ from geobatch.tfrecord.write_mixer import mixer_text
 from geobatch.tfrecord.write_wire import RecordLayout, example_layout, sequence_layout
 
 Progress: TypeAlias = Callable[[int, int], object]
-"""Is told how much of how much is done."""
+"""Receives (done, total)."""
 
 _CHUNK_BYTES = 8 << 20
 """Bytes that a task makes at a time, unless one patch is larger."""
@@ -167,7 +167,7 @@ def _layout(tensors: tuple[Tensor, ...], grid: PatchGrid, options: TFRecordOptio
     if size > _MAX_RECORD:
         raise ExportError(
             f"a patch of {grid.stored_width} x {grid.stored_height} pixels takes {size:,} bytes, "
-            f"and a record holds {_MAX_RECORD:,}",
+            f"but a record holds at most {_MAX_RECORD:,}",
             hint="make `patchDimensions` smaller, or export fewer bands",
         )
     return example_layout([(tensor.name, len(tensor.channels) * pixels) for tensor in tensors])
@@ -179,7 +179,8 @@ def _records_per_shard(layout: RecordLayout, grid: PatchGrid, options: TFRecordO
     shards = -(-grid.count * pixels // per_shard)
     if shards > _MAX_SHARDS:
         raise ExportError(
-            f"`maxFileSize` of {options.max_file_size:,} bytes makes {shards:,} shards, at most "
+            f"`maxFileSize` of {options.max_file_size:,} bytes makes {shards:,} shards, "
+            "but at most "
             f"{_MAX_SHARDS:,} can be named",
             hint="make it larger",
         )

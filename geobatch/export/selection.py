@@ -1,4 +1,4 @@
-"""What of an asset is exported: its bands, one level of their grid, and a window of it."""
+"""Which part of an asset is exported: bands, one level of their grid, and a window of it."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def select(
     asset = record.asset
     if asset.kind is Kind.EXTERNAL_IMAGE:
         raise ExportError(
-            f"`{asset.id}` is an external image: its pixels stay in its COGs, of which exports know"
-            " nothing yet",
+            f"`{asset.id}` is an external image: its pixels stay in its COGs, which `export`"
+            " cannot read yet",
             hint="copy the COGs, or ingest them: `kind: image`",
         )
     features = tuple(_named(asset, names) if names else _all(asset))
@@ -142,7 +142,7 @@ def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
                 hint=f"did you mean `{close[0]}`?" if close else f"it has {listed}",
             )
         if name in names[:place]:
-            raise ExportError(f"band `{name}` is asked for twice")
+            raise ExportError(f"band `{name}` is given twice")
         yield _feature(asset, name, arrays.get(name))
 
 
@@ -162,7 +162,8 @@ def _check_one_grid(asset: Asset, features: Sequence[Feature]) -> None:
         listed = "; ".join(f"`{grid}`: {', '.join(names)}" for grid, names in by_grid.items())
         first = ",".join(next(iter(by_grid.values())))
         raise ExportError(
-            f"the bands of `{asset.id}` lie on {len(by_grid)} grids, an export on one: {listed}",
+            f"the bands of `{asset.id}` have {len(by_grid)} grids, "
+            f"but an export has only one: {listed}",
             hint=f"export the bands of one grid at a time: `--bands {first}`",
         )
 

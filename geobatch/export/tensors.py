@@ -33,7 +33,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     band: Band | None
     """The band; None beyond the end of an array band."""
     default: float
-    """Value of pixels that are masked, or not there."""
+    """Value of pixels that are masked, or outside the image."""
 
 
 class Tensor(Struct, frozen=True, kw_only=True):
@@ -51,8 +51,8 @@ def tensors_of(selection: Selection, options: TFRecordOptions) -> tuple[Tensor, 
     """Return the features that a selection is exported as.
 
     Raises:
-        ExportError: `tensorDepths` names what is no array band, or the default value is none of a
-            band.
+        ExportError: `tensorDepths` names a band that is not an array band, or a band cannot
+            hold the default value.
     """
     depths = dict(options.tensor_depths)
     arrays = [feature.name for feature in selection.features if feature.is_array]
@@ -60,7 +60,7 @@ def tensors_of(selection: Selection, options: TFRecordOptions) -> tuple[Tensor, 
         if name not in arrays:
             listed = ", ".join(f"`{one}`" for one in arrays) or "none"
             raise ExportError(
-                f"`tensorDepths` names `{name}`, which is no array band of the export",
+                f"`tensorDepths` names `{name}`, which is not an array band of the export",
                 hint=f"array bands, declared by `array_bands` of a spec: {listed}",
             )
     found = []
@@ -84,7 +84,7 @@ def _default(value: float, band: Band) -> float:
     if band.is_float:
         return value if not math.isfinite(value) else min(max(value, -_LARGEST), _LARGEST)
     if math.isnan(value):
-        raise ExportError(f"`defaultValue` is NaN, and band `{band.id}` is {band.dtype.upper()}")
+        raise ExportError(f"`defaultValue` is NaN, but band `{band.id}` is {band.dtype.upper()}")
     limits = np.iinfo(band.dtype)
     return float(min(max(value, limits.min), limits.max).__trunc__())
 

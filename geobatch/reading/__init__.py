@@ -87,10 +87,10 @@ class Store:
         entry = head.tree.entry(asset_id)
         table = None if entry is None else self._tiles.record(entry).table
         if table is None:
-            what = "there is no asset" if entry is None else "no table, but an image:"
-            raise NotFoundError(
-                f"{what} `{asset_id}`", hint="`geobatch ls` lists the assets and their kinds"
-            )
+            what = f"there is no asset `{asset_id}`"
+            if entry is not None:
+                what = f"`{asset_id}` is an image, not a table"
+            raise NotFoundError(what, hint="`geobatch ls` lists the assets and their kinds")
         return read_table(self._tiles.objects.get(table.stored))
 
 

@@ -1,4 +1,4 @@
-"""Pixels of external images, decoded from their COGs when somebody asks for them."""
+"""Pixels of external images, decoded from their COGs when they are requested."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from geobatch.resolve.pins import digest_of
 from geobatch.store.cache import SourceCache
 
 KEPT_BYTES = 64 << 20
-"""Decoded tiles that are kept for whoever asks for a mask, or another band of a tile, next."""
+"""Decoded tiles that are kept for the next request of a mask or another band of a tile."""
 _VIEWS_KEPT = 256
 
 
@@ -77,7 +77,7 @@ class ExternalChunks:
     def read(self, record: AssetRecord, key: ArrayKey, *, row: int, col: int) -> memoryview | None:
         """Return the plain pixels of a tile, little-endian, or None where all of it is masked.
 
-        The bytes are read-only, and shared with whoever reads the tile next.
+        The bytes are read-only, and shared with the next reader of the tile.
 
         Raises:
             SourceError: A COG is not in the state that was pinned, or cannot be read.

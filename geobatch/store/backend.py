@@ -1,4 +1,4 @@
-"""The few operations that a store needs of a place that keeps bytes under names."""
+"""The few operations that a store needs to keep bytes under names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Data: TypeAlias = bytes | bytearray | memoryview
 """Bytes to write: anything flat with a C-contiguous buffer."""
 
 RUNS = "runs/"
-"""Names below are the business of live runs; `list` passes them over unless asked for them."""
+"""Names below belong to live runs; `list` skips them unless they are requested."""
 
 _PART = r"(?!\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\x7f]+"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
@@ -33,21 +33,21 @@ class Backend(Protocol):
         """
 
     def put(self, name: str, data: Data) -> bool:
-        """Keep bytes under a name that never stands for others; durable after the next `sync`.
+        """Keep bytes under a name that never names other bytes; durable after the next `sync`.
 
         Returns:
-            False where the name stands for these bytes already. One that stands for others is torn
-            or damaged, and is written anew.
+            False where the name already names these bytes. One that names other bytes is torn
+            or damaged, and is written again.
         """
 
     def create(self, name: str, data: Data) -> bool:
-        """Keep bytes under a name that nobody has taken; durable on return.
+        """Keep bytes under a name that does not exist yet; durable on return.
 
         Of any number of racing callers exactly one gets True.
         """
 
     def replace(self, name: str, data: Data) -> None:
-        """Keep bytes under a name that may stand for others before and after; for caches."""
+        """Keep bytes under a name that may name other bytes before and after; for caches."""
 
     def size(self, name: str) -> int | None:
         """Return the number of bytes of a name, or None where there is no such name."""
@@ -73,7 +73,7 @@ def parse_name(name: str) -> str:
     """
     if _NAME.fullmatch(name) is None:
         raise StoreError(
-            f"`{name}` is no name in a store",
-            hint="names are `/`-separated parts, none of them empty, `.` or `..`",
+            f"`{name}` is not a valid name in a store",
+            hint="a name is parts separated by `/`; no part is empty, `.` or `..`",
         )
     return name

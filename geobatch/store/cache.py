@@ -28,7 +28,7 @@ _START = struct.Struct("<QQQqqq32s32sBH")
 class SourceCache:
     """The cache of one store: rebuildable, deletable, and never trusted for correctness.
 
-    It answers with what it knows and keeps what it is told; a cache that cannot be read or written
+    It answers from its entries and stores new ones; a cache that cannot be read or written
     knows nothing. Nothing is written before the store is there, nor to one of a newer format.
     """
 
@@ -41,7 +41,7 @@ class SourceCache:
 
     @classmethod
     def borrowed(cls, store: Path) -> Self:
-        """Return the cache of a store, which keeps what it is told but never writes it there."""
+        """Return the cache of a store, which keeps new entries but never writes them there."""
         made = cls(None)
         made._file = CacheFile(store / CACHE_NAME, may_write=lambda: False)
         return made
@@ -108,13 +108,13 @@ class SourceCache:
         self._file.put(_RECORDS, bytes.fromhex(digest), records)
 
     def get_crs(self, name: str) -> str | None:
-        """Return the CRS, as JSON, that stands for a name, or None."""
+        """Return the CRS, as JSON, that a name means, or None."""
         key = name.encode("utf-8", "surrogatepass")
         value = self._file.get(_NAMED_CRS, [key]).get(key)
         return value.decode() if value is not None else None
 
     def put_crs(self, name: str, crs: str) -> None:
-        """Remember which CRS stands for a name."""
+        """Remember which CRS a name means."""
         self._file.put(_NAMED_CRS, name.encode("utf-8", "surrogatepass"), crs.encode())
 
     def get_spec(self, path: str) -> bytes | None:
@@ -169,7 +169,7 @@ def _is_ours(identity: Path) -> bool:
 
 
 _CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
-"""Where the key of the CRS stands in an encoded look."""
+"""Position of the CRS's key in an encoded look."""
 _IS_LINKED, _HAS_TAGS, _IS_STILL = 1, 2, 4
 """Flags of an encoded look."""
 _TAGS_SIZE = 2 * DIGEST_BYTES

@@ -156,7 +156,7 @@ class CacheFile:
                 self._write(path)
             except (*_FAILURES, OSError) as error:
                 self._note(error)
-                # Who was kept waiting may try again later; else this process does without.
+                # After a wait it may be tried again later; else this process works without it.
                 self._is_writable = self._is_damaged or _is_busy(error)
                 if self._is_damaged:
                     continue

@@ -1,4 +1,4 @@
-"""Whether all that an asset reaches is there and whole: its document, index pages, tiles, rows.
+"""Whether all that an asset needs exists and is whole: its document, index pages, tiles, rows.
 
 Documents and pages are read and compared with their digests. Of a tile, existence and length are
 compared; its bytes are read where its file was modified after a given time.
@@ -33,11 +33,11 @@ READ_NONE = 1 << 63
 """Time of modification from which no tile is read."""
 
 _SHOWN = 20
-"""How many damages a message names."""
+"""How many damaged objects a message names."""
 _TIMES = "cache/checked/"
 """Where the times of checks are noted, by the digest of the commit."""
 _MARGIN_NS = 2_000_000_000
-"""How coarse the clock of a file system may be."""
+"""The coarsest clock that a file system may have."""
 _NAMED = 8
 """How many assets a hint names."""
 _PAGES_KNOWN = 1 << 17
@@ -103,7 +103,7 @@ class Checker:
         """Tiles that were read."""
 
     def asset(self, entry: TreeEntry) -> Iterator[Damage]:
-        """Yield what is damaged of a published asset."""
+        """Yield the damaged objects of a published asset."""
         try:
             data = self._objects.get(entry.stored)
         except GeobatchError as error:
@@ -113,7 +113,9 @@ class Checker:
             recorded = _decode(data).recorded
             keys: Sequence[ArrayKey | None] = [None] * len(recorded.pages)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            yield Damage(asset=entry.id, message=f"its document `{entry.stored}` is none")
+            yield Damage(
+                asset=entry.id, message=f"its document `{entry.stored}` is not an asset document"
+            )
             return
         if recorded.rows is not None:
             message = self._object(recorded.rows.stored, recorded.rows.size)
@@ -253,9 +255,9 @@ def _error(
     shown = [f"  {text}" for text in texts[:_SHOWN]]
     if len(texts) > _SHOWN:
         shown.append(f"  and {len(texts) - _SHOWN:,} more")
-    what = f"{len(texts):,} objects are" if len(texts) > 1 else "an object is"
+    what = f"{len(texts):,} objects that are" if len(texts) > 1 else "an object that is"
     return CorruptObjectError(
-        "\n".join([f"{what} damaged or missing that commit {head.number} needs:", *shown]),
+        "\n".join([f"commit {head.number} needs {what} damaged or missing:", *shown]),
         hint=_hint(store, head, sorted({damage.asset for damage in damages}), place),
     )
 
@@ -274,7 +276,7 @@ def _hint(store: TileStore, head: Head, ids: Sequence[str], place: Path | None) 
     store_option = f" --store {quote(_from_here(str(folder.absolute())))}"
     command = " ".join(["geobatch apply", *(map(quote, files) if files else ["SPECS"]), *options])
     return (
-        f"`{command}{store_option}` computes what is damaged again from its sources;"
+        f"`{command}{store_option}` computes the damaged parts again from their sources;"
         " or restore the objects from a copy of the store"
     )
 

@@ -171,7 +171,7 @@ def _chunk_places(codec: Codec, tile: int) -> list[tuple[slice, slice]]:
 def _whole_blosc(data: bytes | memoryview) -> bytes | memoryview:
     """Refuse a cut buffer: Blosc itself trusts the lengths that the header gives."""
     if len(data) < _BLOSC_HEADER or int.from_bytes(data[12:16], "little") != len(data):
-        raise ValueError(f"{len(data)} bytes are no whole Blosc buffer")
+        raise ValueError(f"{len(data)} bytes are not a complete Blosc buffer")
     return data
 
 
@@ -184,6 +184,6 @@ def _shuffle(codec: Codec) -> int:
 
 def _unknown(codec: Codec) -> StoreError:
     return StoreError(
-        f"codec `{codec}` is not known",
+        f"codec `{codec}` is unknown",
         hint="use `blosc` (noshuffle, shuffle, bitshuffle), `zstd`, `gzip` or `none`",
     )

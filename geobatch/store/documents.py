@@ -203,7 +203,7 @@ def check_format(version: Json, name: str) -> None:
         return
     if isinstance(version, int) and version > FORMAT:
         raise FormatError(
-            f"{name} has format {version}, this geobatch knows {FORMAT}",
+            f"{name} has format {version}, but this geobatch reads {FORMAT}",
             hint="use a newer geobatch",
         )
     raise FormatError(f"{name} has format `{version}`, expected {FORMAT}")
@@ -228,7 +228,7 @@ def _visible(record: AssetRecord) -> dict[str, Any]:
 
 
 def _array_content(asset: Asset, key: ArrayKey, root: PageRef | None) -> Digest | None:
-    """Return what stands for the pixels of an array: its tiles, or the COGs that they stay in."""
+    """Return the digest for the pixels of an array: of its tiles, or of its COGs."""
     if asset.is_external:
         return external_content(asset, key.band, level=key.level, is_mask=key.is_mask)
     return None if root is None else root.content
@@ -238,7 +238,7 @@ def _sorted(entries: Iterable[TreeEntry]) -> list[TreeEntry]:
     found = sorted(entries, key=lambda entry: entry.id)
     for first, second in itertools.pairwise(found):
         if first.id == second.id:
-            raise ValueError(f"asset `{first.id}` stands twice in a tree")
+            raise ValueError(f"asset `{first.id}` appears twice in a tree")
     return found
 
 
@@ -254,4 +254,6 @@ def _parse(data: bytes, name: str) -> Any:
 
 
 def _malformed(name: str, kind: str, error: Exception) -> CorruptObjectError:
-    return CorruptObjectError(f"{name} is no {kind} document: {type(error).__name__} {error}")
+    return CorruptObjectError(
+        f"{name} is not a valid {kind} document: {type(error).__name__} {error}"
+    )

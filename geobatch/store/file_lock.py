@@ -35,7 +35,7 @@ def _lock(path: Path) -> int:
             raise
         if is_held:
             return descriptor
-        # A lock on a file that is no longer there keeps nobody out.
+        # A lock on a file that no longer exists protects nothing.
         os.close(descriptor)
 
 

@@ -1,4 +1,4 @@
-"""The commits of a store: the newest, any other, and what is wrong with those that are damaged."""
+"""The commits of a store: the newest, any other, and the errors of damaged ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class History:
         head = self._head(top)
         if shown is not None and shown[0] == top and shown[1] != head.digest:
             raise CorruptObjectError(
-                f"the ref `{Refs.path(top)}` names commit `{head.digest}`, and `{TREE}` shows "
+                f"the ref `{Refs.path(top)}` names commit `{head.digest}`, but `{TREE}` shows "
                 f"commit `{shown[1]}` under the same number",
                 hint=self._restoring({top: shown[1]}) or FROM_COPY,
             )
@@ -69,7 +69,7 @@ class History:
             return self._head(number)
         raise NotFoundError(
             f"there is no commit `{ref}`",
-            hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers serve as well",
+            hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers are accepted too",
         )
 
     def log(self) -> Iterator[Head]:
@@ -111,7 +111,7 @@ class History:
                 damaged = error
         if len(found) > 1:
             raise NotFoundError(
-                f"`{prefix}` fits {len(found)} commits", hint="give more of its digits"
+                f"`{prefix}` matches {len(found)} commits", hint="give more of its digits"
             )
         if not found and damaged is not None:  # it may be the one
             raise damaged
@@ -151,7 +151,7 @@ class History:
             count, parent = 1, commit.parent
             while parent is not None and count <= number:
                 count, parent = count + 1, self._commit(number - count, parent).parent
-        except CorruptObjectError:  # which hinders only those who ask for that commit
+        except CorruptObjectError:  # which matters only to readers of that commit
             return True
         return count == number
 
@@ -196,9 +196,9 @@ class History:
             is_chain = False
         name = Refs.path(number)
         newest = f"the newest ref is that of commit {top}" if top else "there is no ref"
-        other = f"delete `{TREE}` to go on from commit {top}" if top else f"delete `{TREE}`"
+        other = f"delete `{TREE}` to continue from commit {top}" if top else f"delete `{TREE}`"
         return CorruptObjectError(
-            f"`{TREE}` shows commit {number} (`{digest}`), and its ref `{name}` is missing: "
+            f"`{TREE}` shows commit {number} (`{digest}`), but its ref `{name}` is missing: "
             f"{newest}",
             hint=f"{self._restoring(lost)}; or {other}"
             if is_chain and len(lost) <= _MOST_LOST

@@ -40,19 +40,22 @@ def read_identity(backend: Backend) -> str:
             ) from None
         raise NoStoreError(
             f"there is no geobatch store in {place}",
-            hint="`geobatch init` or the first `geobatch apply` makes one; `--store` names it",
+            hint="`geobatch init` or the first `geobatch apply` creates one; `--store` chooses "
+            "the folder",
         ) from None
     try:
         document = json.loads(data)
         version, store_id, algorithm = document["format"], document["id"], document["digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptObjectError(
-            f"`{IDENTITY}` in {place} is not that of a store: {error}",
+            f"`{IDENTITY}` in {place} does not identify a store: {error}",
             hint=_remedy(backend),
         ) from error
     check_format(version, f"the store in {place}")
     if algorithm != ALGORITHM:
-        raise FormatError(f"the store in {place} has digests `{algorithm}`, expected `{ALGORITHM}`")
+        raise FormatError(
+            f"the store in {place} uses digests `{algorithm}`, expected `{ALGORITHM}`"
+        )
     return str(store_id)
 
 

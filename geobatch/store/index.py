@@ -1,7 +1,7 @@
 """The index of an array level: a radix tree of pages over tile coordinates.
 
 The height of the tree follows from the tile plane alone, so equal tiles make equal pages, however
-one got there, and equal content digests stand for equal subtrees.
+one got there, and equal content digests mean equal subtrees.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Index:
             None where no tile remains.
 
         Raises:
-            ValueError: A tile lies outside the plane, or stands twice in `entries`.
+            ValueError: A tile lies outside the plane, or appears twice in `entries`.
             CorruptObjectError: A page of `base` is damaged.
         """
         height = height_of(shape)
@@ -156,7 +156,7 @@ class Index:
     def diff(self, shape: Shape, a: PageRef | None, b: PageRef | None) -> Diff:
         """Return where two indexes over one plane differ in content; equal subtrees are not read.
 
-        Tiles that are only encoded otherwise are equal.
+        Tiles that only differ in their encoding are equal.
 
         Raises:
             CorruptObjectError: A page on the way is damaged.

@@ -24,13 +24,13 @@ UNSYNCED = f"{RUNS}unsynced"
 _AGAIN = "run the same command again: what may be lost is written again"
 _COPIED = 1 << 20
 _AT_ONCE = 256
-"""Locks that names share: two threads seldom wait for each other."""
+"""Locks that names share: two threads rarely wait for each other."""
 
 
 class LocalBackend:
     """Names as files below a root folder.
 
-    Files in the making stand in `runs/<run id>/`; a name appears by one rename or link. The folder
+    Unfinished files are in `runs/<run id>/`; a name appears by one rename or link. The folder
     itself and the run are made by the first write, so that reading leaves no trace.
     """
 
@@ -153,7 +153,7 @@ class LocalBackend:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._failure("look at", name, error) from error
+            raise self._failure("read the state of", name, error) from error
         return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -178,7 +178,7 @@ class LocalBackend:
         self._sync()
         if os.path.lexists(self._prefix + UNSYNCED):
             raise StoreError(
-                f"a sync of `{self.root}` failed, and what it should have kept may be lost",
+                f"a sync of `{self.root}` failed, so what was written before it may be lost",
                 hint=_AGAIN,
             )
 
@@ -206,7 +206,9 @@ class LocalBackend:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._failure("write again", "what may be lost", error) from error
+            raise StoreError(
+                f"cannot write again to `{self.root}` what may be lost: {error.strerror or error}"
+            ) from error
 
     def close(self) -> None:
         """End the run, and remove its folder."""
@@ -248,7 +250,7 @@ class LocalBackend:
         self._durability.note(name)
 
     def _holds(self, name: str, data: Data) -> bool:
-        """Return whether a name stands for these bytes; what cannot be read does not."""
+        """Return whether a name names these bytes; false where it cannot be read."""
         try:
             return self.get(name) == data
         except StoreError:

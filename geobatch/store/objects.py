@@ -52,9 +52,9 @@ class Objects:
         return data
 
     def size(self, digest: Digest) -> int | None:
-        """Return the length of an object, or None without one; its bytes are not looked at."""
+        """Return the length of an object, or None without one; its bytes are not read."""
         return self._backend.size(self.path(digest))
 
     def has(self, digest: Digest) -> bool:
-        """Return whether there is an object of that name; its bytes are not looked at."""
+        """Return whether there is an object of that name; its bytes are not read."""
         return self._backend.size(self.path(digest)) is not None

@@ -38,7 +38,7 @@ CHILD = np.dtype(
         ("tiles", "<u8"),
     ]
 )
-"""What a page says of a child; in the page the fields stand apart, one after the other."""
+"""What a page records of a child; in the page each field is an array of its own."""
 
 _START = struct.Struct("<4sHHI")
 _BITMAP = HEADER.itemsize - SLOTS // 8
@@ -73,7 +73,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
     @property
     def tiles(self) -> int:
-        """How many tiles stand below the page."""
+        """How many tiles are below the page."""
         return int(self.children["tiles"].sum())
 
     def to_bytes(self) -> bytes:
@@ -101,7 +101,7 @@ class Page(Struct, frozen=True, kw_only=True):
             CorruptObjectError: The bytes are no page of that height.
         """
         if len(data) < HEADER.itemsize or not data.startswith(MAGIC):
-            raise CorruptObjectError(f"object `{digest}` is no index page")
+            raise CorruptObjectError(f"object `{digest}` is not an index page")
         header = np.frombuffer(data, dtype=HEADER, count=1)[0]
         if header["version"] != VERSION:
             raise FormatError(
@@ -128,7 +128,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class References(NamedTuple):
-    """What a page refers to, without what it says of it."""
+    """The objects that a page refers to, without their other fields."""
 
     height: int
     """Height of the page."""
@@ -151,7 +151,7 @@ def references(data: bytes, *, digest: Digest) -> References:
     start = HEADER.itemsize
     magic, version, height, count = _START.unpack_from(data.ljust(_START.size, b"\0"))
     if (magic, version, len(data)) != (MAGIC, VERSION, start + count * CHILD.itemsize):
-        raise CorruptObjectError(f"object `{digest}` is no index page of version {VERSION}")
+        raise CorruptObjectError(f"object `{digest}` is not an index page of version {VERSION}")
     first = start + count * DIGEST_BYTES
     text = data[first : first + count * DIGEST_BYTES].hex()
     side = 2 * DIGEST_BYTES

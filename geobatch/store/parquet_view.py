@@ -1,6 +1,6 @@
 """The tables of the head as plain Parquet files, `parquet/`: hard links to objects.
 
-What a file shows is told by the file itself: nothing is remembered, so nothing can be stale.
+Each file is compared itself: nothing is remembered, so nothing can be stale.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIX = ".parquet"
 
 
 class ViewChange(Struct, frozen=True, kw_only=True):
-    """How the files stand to a head, or what a sync did with them."""
+    """How the files differ from a head, or what a sync did with them."""
 
     tables: tuple[str, ...]
     """Tables whose file is not theirs, or that are gone; sorted."""
@@ -60,7 +60,7 @@ class ParquetView:
                     self._wanted |= {} if record.table is None else {entry.id: record.table}
 
     def look(self) -> ViewChange:
-        """Return how the files stand; nothing is changed.
+        """Return how the files differ; nothing is changed.
 
         Raises:
             OSError: The disk refused.
@@ -117,17 +117,17 @@ class ParquetView:
         try:
             stat = file.stat()
             if not file.is_file():
-                return "no file"
+                return "not a file"
             if stat.st_size != table.size:
                 return f"{stat.st_size:,} bytes, expected {table.size:,}"
             is_object = file.samefile(self._root / Objects.path(table.stored))
             is_well = is_object or digest_bytes(file.read_bytes()) == table.stored
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
-        return "" if is_well else "other bytes"
+        return "" if is_well else "other content"
 
     def _others(self) -> Iterator[str]:
-        """Yield the names of files that are of no table of the head, or were in the making."""
+        """Yield the names of files that belong to no table of the head, or are unfinished."""
         top = self._root / FOLDER
         for folder, _, names in os.walk(top):
             for found in names:

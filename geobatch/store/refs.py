@@ -1,4 +1,4 @@
-"""Refs: which commit was published under which number, and what the Zarr tree says of that."""
+"""Refs: which commit was published under which number, and which one the Zarr tree shows."""
 
 from __future__ import annotations
 

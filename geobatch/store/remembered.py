@@ -1,4 +1,4 @@
-"""Small values that a store remembers until it is told to forget: rebuildable, never trusted."""
+"""Small values that a store keeps until they are deleted: rebuildable, never trusted."""
 
 from __future__ import annotations
 

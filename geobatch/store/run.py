@@ -17,8 +17,8 @@ class Run:
     """`runs/<id>/`, whose file `lock` is held by `flock` as long as the process lives.
 
     The kernel drops the lock when the process ends, however it ends, so no lock can be stale:
-    a folder whose lock is free belongs to nobody. Processes that inherit its descriptor hold it as
-    well.
+    a folder whose lock is free belongs to no process. Processes that inherit its descriptor
+    hold it as well.
     """
 
     def __init__(self, folder: Path, lock: int) -> None:
@@ -90,7 +90,7 @@ def _is_live(folder: Path) -> bool:
     except OSError:
         return True
     try:
-        # Shared, so that two who look do not take each other for the run.
+        # Shared, so that two processes that check do not take each other for the run.
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -120,9 +120,9 @@ def _remove_if_dead(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove the folder of a run, its lock last: who dies on the way leaves a dead run's folder.
+    """Remove the folder of a run, its lock last: a kill midway leaves the folder of a dead run.
 
-    Without its lock, a folder with files in it would be nobody's to remove.
+    Without its lock, no process could remove a folder with files in it.
     """
     with contextlib.suppress(OSError):
         for entry in folder.iterdir():

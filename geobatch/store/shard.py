@@ -43,7 +43,7 @@ def unpack(data: bytes, count: int) -> list[memoryview]:
     size = 16 * count
     start = len(data) - size - _CHECKSUM
     if start < 0:
-        raise CorruptObjectError(f"{len(data)} bytes are no shard of {count} chunks")
+        raise CorruptObjectError(f"{len(data)} bytes are not a shard of {count} chunks")
     plain = data[start : start + size]
     if int(google_crc32c.value(plain)) != int.from_bytes(data[-_CHECKSUM:], "little"):
         raise CorruptObjectError("the index of a shard does not match its checksum")

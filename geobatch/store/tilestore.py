@@ -42,7 +42,7 @@ Place: TypeAlias = Path | str | Backend
 
 GITIGNORE = ".gitignore"
 _ATTEMPTS = 20
-"""Lost races until publishing gives up; each means that somebody else has published."""
+"""Lost races until publishing gives up; each means that another process has published."""
 
 
 class TileStore:
@@ -54,7 +54,7 @@ class TileStore:
         self.objects = Objects(backend)
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
-        """Tiles of an array by place."""
+        """Tiles of an array by position."""
         self.commits = History(Refs(backend), self.objects)
         """What was published."""
         self.id = read_identity(backend)
@@ -62,7 +62,7 @@ class TileStore:
 
     @classmethod
     def create(cls, place: Place) -> Self:
-        """Open the store at a place; make it first where there is none.
+        """Open the store in a folder; create it first where there is none.
 
         Raises:
             StoreError: The place holds something else, or cannot be written.
@@ -81,7 +81,7 @@ class TileStore:
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
-                    f"`{place}` is not empty and no geobatch store: it holds `{other}`",
+                    f"`{place}` is not empty and not a geobatch store: it holds `{other}`",
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
@@ -178,7 +178,7 @@ class TileStore:
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
 
-        Where somebody else has published since, the changes are made to that head instead, unless
+        Where another process has published since, the changes are made to that head instead, unless
         it differs from `base` in one of the same assets.
 
         Args:
@@ -289,7 +289,7 @@ def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | N
     new = [name for name, entry in sorted(changes.items()) if entry is not None]
     if (found := first_alike((name for name in new if name not in before), after)) is not None:
         raise ConflictError(
-            f"asset `{found[0]}` differs by case alone from `{found[2]}`, which was published since"
+            f"asset `{found[0]}` differs only by case from `{found[2]}`, which was published since"
             " this run began; nothing was published",
-            hint="choose another id: on many disks they are one folder",
+            hint="choose another id: on many disks both are the same folder",
         )

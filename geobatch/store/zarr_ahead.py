@@ -1,9 +1,9 @@
 """Folders of new assets for the Zarr tree, filled while their tiles are put.
 
-Such a folder stands in the folder of the run, and is moved into the tree by one rename once its
-commit is published: readers of the tree see a new asset whole or not at all, and nobody waits for
-its links to be made. Nothing relies on it: what is not there is built by the sync. That goes for
-what would be many files, which the run after a killed one would have to remove.
+Such a folder is in the folder of the run, and is moved into the tree by one rename once its
+commit is published: readers of the tree see a new asset complete or not at all, and no reader
+waits for its links to be made. Nothing relies on it: the sync builds what is not there. It also
+builds folders of many files, which the run after a killed one would have to remove.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Ahead:
             self._made[asset.id] = None
 
     def handed(self, asset_id: str) -> Handed | None:
-        """Hand out the folder of an asset; None where there is none."""
+        """Return the folder of an asset and forget it; None where there is none."""
         made = self._made.pop(asset_id, None)
         return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
 
@@ -108,14 +108,14 @@ class Ahead:
     def _begin(self, asset: Asset) -> _Made | None:
         """Make the folder of an asset, with all that describes it; None for one that gets none."""
         self._made[asset.id] = None
-        # A folder in the tree is brought up to date where it stands.
+        # A folder in the tree is updated in place.
         if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset.id):
             return None
         keys = tuple(array_keys(asset))
         tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
         if tiles > self.room:
             return None
-        # What describes an asset follows from what it shall be.
+        # The documents of an asset follow from its resolved form.
         record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
         texts = documents(record)
         self.room -= tiles + len(texts)

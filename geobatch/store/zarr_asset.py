@@ -1,4 +1,4 @@
-"""The folder of one asset in the Zarr tree: made aside as a whole, or changed where it stands."""
+"""The folder of one asset in the Zarr tree: built elsewhere as a whole, or changed in place."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def build(files: Files, index: Index, record: AssetRecord) -> None:
 
 
 def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bool:
-    """Make an asset's folder that shows one record show another, where it stands.
+    """Change an asset's folder from one record to another, in place.
 
     All that differs is made aside first, so that readers meet a mixture for as long as the renames
     take.
@@ -87,10 +87,10 @@ def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bo
         files: The Zarr tree.
         index: Tiles of arrays by place.
         old: What the folder shows, to the last tile.
-        new: What it shall show.
+        new: The record to show.
 
     Returns:
-        False where chunks of old and new cannot stand side by side; then nothing was done.
+        False where chunks of old and new cannot be in one folder; then nothing was done.
 
     Raises:
         CorruptObjectError: An index page is damaged, or an object missing or cut.
@@ -210,7 +210,7 @@ def _difference(
 def _raw(entries: Entries, names: list[str]) -> npt.NDArray[np.void]:
     """Return some fields of entries as opaque bytes that compare."""
     parts = [
-        # The width in bytes stands here, for it does not follow from entries that are none.
+        # The width in bytes is here, because it does not follow from an empty list of entries.
         np.frombuffer(entries[name].tobytes(), np.uint8).reshape(
             len(entries), entries.dtype[name].itemsize
         )

@@ -14,7 +14,7 @@ from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.store.zarr_cf import numeric_unit
 
 Attributes: TypeAlias = dict[str, Any]
-"""What stands under `attributes` in a `zarr.json`."""
+"""The value of `attributes` in a `zarr.json`."""
 
 GRID_MAPPING = "spatial_ref"
 """Name of the array that carries the CRS for CF readers."""
@@ -61,11 +61,11 @@ SPATIAL = _convention(
 
 
 def product(asset: Asset) -> Attributes:
-    """Return what a reader can know of the asset as a whole; stands on its own group.
+    """Return what a reader can know of the asset as a whole, for its own group.
 
     Where its pixels are makes no other asset of it: an external image is an image here.
 
-    The times stand twice: as geobatch and Earth Engine call them, and by their names in the
+    The times appear twice: as geobatch and Earth Engine call them, and by their names in the
     Attribute Convention for Data Discovery (ACDD 1.3), which catalogues harvest.
     """
     facts: Attributes = {
@@ -119,7 +119,7 @@ def level_group(geobox: GeoBox) -> Attributes:
     """Return the attributes of one level's group: its own placement.
 
     They and those of arrays are what xarray carries along, into netCDF too, where an attribute is
-    a text, a number, or a flat list. Objects stand on the multiscale group alone.
+    a text, a number, or a flat list. Only the multiscale group has objects.
     """
     return {
         **_proj(geobox.crs, is_group=True),
@@ -177,7 +177,7 @@ def band_mask(band: Band, geobox: GeoBox, *, level: int) -> Attributes:
 def fill_attribute(band: Band) -> int | str | None:
     """Return the `_FillValue` by which CF readers mask, or None where masking would be wrong.
 
-    It stands where a pixel that equals the fill value is a masked one. Under MEAN and MEDIAN a
+    It is written where a pixel that equals the fill value is masked. Under MEAN and MEDIAN a
     valid pixel of a level above 0 may come to equal an integer fill that lies between valid
     values; the mask array beside it then tells the truth.
 

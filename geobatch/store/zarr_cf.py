@@ -64,6 +64,6 @@ def _classified(asset: Asset) -> Band | None:
 
 
 def _word(text: str) -> str:
-    """Return a text as one word: what may not stand in it becomes `_`."""
+    """Return a text as one word: characters that it may not contain become `_`."""
     signs = (sign if sign.isalnum() or sign in _FLAG_SIGNS else "_" for sign in text.strip())
     return "".join(signs)

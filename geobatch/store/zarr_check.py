@@ -1,4 +1,4 @@
-"""Whether the folder of an asset in the Zarr tree holds what it must, and nothing else.
+"""Checks that the folder of an asset in the Zarr tree holds what it must, and nothing else.
 
 A close look reads the index of the asset. What it found well is remembered by what the file system
 says of its files, so that the next look need not be close.
@@ -45,9 +45,9 @@ class Comparison(Struct, kw_only=True):
     """How the folder of an asset differs from what it must be."""
 
     chunks: list[Chunk] = []
-    """Chunks that are missing, or other than they must be."""
+    """Chunks that are missing or wrong."""
     texts: dict[str, bytes] = {}
-    """Documents and coordinates that are missing or other, in the order of writing."""
+    """Documents and coordinates that are missing or wrong, in the order of writing."""
     foreign: list[str] = []
     """Files, and folders with a slash behind, that do not belong there."""
     parts: list[Part] = []
@@ -204,7 +204,7 @@ def _text_problem(path: str, stat: os.stat_result | None, text: bytes) -> str:
         return "missing"
     if stat.st_size != len(text):
         return f"{stat.st_size:,} bytes, expected {len(text):,}"
-    return "" if _read(path) == text else "other bytes"
+    return "" if _read(path) == text else "other content"
 
 
 def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chunk) -> str:
@@ -216,7 +216,7 @@ def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chu
         return f"{stat.st_size:,} bytes, expected {chunk.size:,}"
     is_same = os.path.samestat(stat, origin)
     is_well = is_same or digest_bytes(_read(top + chunk.path)) == chunk.stored
-    return "" if is_well else "other bytes"
+    return "" if is_well else "other content"
 
 
 def _read(path: str) -> bytes:

@@ -17,7 +17,7 @@ FOLDER = "zarr"
 """Folder of the tree in a store."""
 
 ASIDE = ".aside"
-"""Suffix of a file in the making; what a killed run left is swept or written over by the next."""
+"""Suffix of an unfinished file; the next run removes or overwrites what a killed run left."""
 
 _NEVER = frozenset({errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 """The file system cannot link from there to here, whatever the file."""
@@ -36,10 +36,12 @@ def check_is_folder(root: Path) -> None:
     """
     if root.is_dir() or not os.path.lexists(root):
         return
-    what = f"a link to `{root.readlink()}`, where no folder is" if root.is_symlink() else "a file"
+    what = (
+        f"a link to `{root.readlink()}`, which is not a folder" if root.is_symlink() else "a file"
+    )
     raise StoreError(
         f"`{root}` is {what}; expected a folder, or nothing",
-        hint=f"move it elsewhere: `mv {root} {root}.before`; the next apply makes the folder",
+        hint=f"move it elsewhere: `mv {root} {root}.before`; the next apply creates the folder",
     )
 
 
@@ -115,7 +117,7 @@ class Files:
             _unlink(self._folder + path + ASIDE)
 
     def put(self, folder: Path, path: str, *, made_by: Files) -> bool:
-        """Make a folder from elsewhere stand at a path, in one step; count what it took to make.
+        """Move a folder from elsewhere to a path, in one step; count what it took to make.
 
         Afterwards, what was at the path has the folder's former path.
 

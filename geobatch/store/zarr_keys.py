@@ -119,7 +119,7 @@ class Keys:
         found = self._find(key)
         if isinstance(found, _Outside):
             if self._chunks is None:
-                raise InternalError(f"`{key}`: nobody decodes the pixels of external images here")
+                raise InternalError(f"`{key}`: pixels of external images cannot be decoded here")
             return self._chunks.read(found.record, found.key, row=found.row, col=found.col)
         return self._store.objects.get(found.digest) if isinstance(found, _Chunk) else found
 
@@ -214,7 +214,7 @@ class Keys:
         return {str(place[1]) for place in self._places(asset, tiles) if f"/{place[0]}" == row}
 
     def _places(self, asset: _Asset, tiles: _Tiles) -> Iterator[tuple[int, int]]:
-        if asset.external is not None:  # what is masked, nobody knows before it is read
+        if asset.external is not None:  # which pixels are masked is unknown before they are read
             return itertools.product(range(tiles.shape[0]), range(tiles.shape[1]))
         entries = self._store.index.entries(tiles.shape, tiles.root)
         return zip(entries["row"].tolist(), entries["col"].tolist(), strict=True)

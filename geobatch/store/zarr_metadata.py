@@ -104,7 +104,7 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
 
 
 def folders_above(asset_ids: Iterable[str]) -> frozenset[str]:
-    """Return every folder that stands above some assets: `a` and `a/b` above `a/b/c`."""
+    """Return every folder above some assets: `a` and `a/b` above `a/b/c`."""
     found: set[str] = set()
     for asset_id in asset_ids:
         folder = asset_id.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""How the Zarr tree stands to a head: which assets, folders and strange files differ."""
+"""How the Zarr tree differs from a head: assets, folders and foreign files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_COMMIT = MappingProxyType({"commit": None, "number": 0, "content_root": None
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What the tree says of itself; nothing, where that cannot be relied on."""
+    """The state that the tree records; empty where it cannot be trusted."""
 
     entries: Mapping[str, TreeEntry] = {}
     """Assets of the commit that it shows, by id."""
@@ -58,9 +58,9 @@ class Survey(Struct, kw_only=True):
     """What differs."""
 
     shown: Shown
-    """What the tree says of itself."""
+    """The state that the tree records."""
     differing: set[str] = set()
-    """Assets that the tree shows otherwise, or not at all, or that it must not show."""
+    """Assets that the tree shows wrongly, or not at all, or that it must not show."""
     broken: dict[str, Comparison] = {}
     """Assets that the tree should show already, and how their folders differ from that."""
     damaged: dict[str, CorruptObjectError] = {}
@@ -237,7 +237,7 @@ class Surveyor:
             found.broken[entry.id] = comparison
 
     def _read(self) -> Shown:
-        """Return what the tree says of itself."""
+        """Return the state that the tree records."""
         try:
             with open(self._tree + DOCUMENT, "rb") as file:  # noqa: PTH123
                 attributes = json.loads(file.read())["attributes"]["geobatch"]
@@ -279,6 +279,6 @@ def _names(folder: str) -> list[str]:
 def _document_problem(path: str) -> str:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            return "" if file.read() == plain_group() else "other bytes"
+            return "" if file.read() == plain_group() else "other content"
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "missing"

@@ -57,14 +57,14 @@ class TreeChange(Struct, frozen=True, kw_only=True):
     removed: int = 0
     """Files that were removed."""
     damaged: Mapping[str, CorruptObjectError] = {}
-    """Assets that could not be shown, for what they are made of is damaged."""
+    """Assets that could not be shown because their objects are damaged."""
 
 
 class TreeState(Struct, frozen=True, kw_only=True):
-    """How the tree, and the files of tables, stand to a head."""
+    """How the tree, and the files of tables, differ from a head."""
 
     number: int | None = None
-    """Number of the commit that it shows; None where nobody can tell, or there is no tree."""
+    """Number of the commit that it shows; None where that is unknown, or there is no tree."""
     behind: tuple[str, ...] = ()
     """Assets that the next sync would build, update or remove, sorted."""
     parts: tuple[Part, ...] = ()
@@ -74,7 +74,7 @@ class TreeState(Struct, frozen=True, kw_only=True):
 
 
 def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> TreeState | None:
-    """Return how the Zarr tree of a store stands to a head; nothing is changed.
+    """Return how the Zarr tree of a store differs from a head; nothing is changed.
 
     Args:
         store: The store.
@@ -127,7 +127,7 @@ def sync(
     """Make the Zarr tree of a store on a local disk show a head, touching only what differs.
 
     The folder of an asset is made aside and exchanged as a whole; one of very many files, or with
-    another asset within, is changed where it stands. What changes is written down before. One
+    another asset within, is changed in place. What changes is written down before. One
     process syncs at a time, others wait. Killed at any instant, the next sync completes it.
 
     Args:
@@ -226,7 +226,7 @@ class _Sync:
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
         if shown_again and self._surveyor.is_remembering:
-            # What changes within the same tick of the clock could not be told later.
+            # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
             self._surveyor.remember(shown_again)
         return TreeChange(
@@ -259,7 +259,7 @@ class _Sync:
         return self._files.put(folder / asset_id, asset_id, made_by=files)
 
     def _change(self, record: AssetRecord, found: Survey) -> None:
-        """Change the folder of an asset where it stands."""
+        """Change the folder of an asset in place."""
         asset_id, index = record.asset.id, self._store.index
         before = self._before(asset_id, found)
         if before is not None and zarr_asset.update(self._files, index, before, record):
@@ -319,7 +319,7 @@ class _Sync:
             self._files.sweep(path)
 
     def _holds_others(self, asset_id: str) -> bool:
-        """Return whether another asset stands within the folder of one."""
+        """Return whether another asset is within the folder of one."""
         below = self._surveyor.below(asset_id)
         return any(self._files.exists(f"{asset_id}/{other}") for other in below)
 
@@ -354,7 +354,7 @@ class _Sync:
 
 
 def _attributes(head: Head) -> dict[str, object]:
-    """Return what the tree says of itself when it shows a head."""
+    """Return the state that the tree records when it shows a head."""
     commit = head.commit
     return {
         "commit": head.digest,
@@ -382,8 +382,8 @@ def _raise_first(damaged: Mapping[str, CorruptObjectError]) -> None:
 
 def _failure(root: Path, head: Head | None, error: OSError) -> StoreError:
     number = 0 if head is None else head.number
-    stands = f"commit {number} stands" if number else "nothing is published"
+    stands = f"commit {number} is published" if number else "nothing is published"
     return StoreError(
-        f"cannot keep the Zarr tree `{root}` and the tables beside it: {error}",
+        f"cannot update the Zarr tree `{root}` and the tables beside it: {error}",
         hint=f"{stands}; the next apply completes the tree",
     )

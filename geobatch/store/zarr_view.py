@@ -95,7 +95,7 @@ class ZarrView(Store):
         store = TileStore(backend)
         head = Head(number=0, digest=None) if digest is None else store.at(str(number))
         if head.digest != digest:
-            raise NotFoundError(f"commit {number} is not `{digest}` any more")
+            raise NotFoundError(f"commit {number} is no longer `{digest}`")
         self._attach(store, head, chunks)
 
     def __eq__(self, other: object) -> bool:
@@ -149,7 +149,7 @@ class ZarrView(Store):
 
         Raises:
             CorruptObjectError: The stored bytes do not match their digest.
-            ValueError: The byte range is none.
+            ValueError: The byte range is of an unknown kind.
         """
         read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
         threads = None if self._chunks is None else self._chunks.threads

@@ -1,1 +1,1 @@
-"""Rows gathered into columns, and kept as GeoParquet. Owns pyarrow, imported when needed."""
+"""Rows gathered into columns, and kept as GeoParquet by pyarrow, which is imported when needed."""

@@ -15,7 +15,7 @@ _LONG = re.compile(r"[-+]?[0-9]{1,20}", re.ASCII)
 _WORD = re.compile(r"[-+]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _NUMERIC = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 _EXACT = 1 << 53
-"""Beyond it, float64 has not every integer."""
+"""Beyond it, float64 cannot hold every integer."""
 _LONGS = range(-(1 << 63), 1 << 63)
 
 
@@ -44,7 +44,8 @@ def _from_texts(values: Any, wanted: ColumnType, charset: str) -> Iterator[Any]:
         except UnicodeDecodeError as error:
             start = bytes(value[:12]).hex(" ")
             raise ValueError(
-                f"a text that starts with the bytes `{start}` is not in {charset}: {error.reason}"
+                f"a text that starts with the bytes `{start}` is not valid {charset}: "
+                f"{error.reason}"
             ) from None
         if wanted is ColumnType.STRING:
             yield value if charset == "utf-8" else text.encode()
@@ -56,25 +57,25 @@ def _from_texts(values: Any, wanted: ColumnType, charset: str) -> Iterator[Any]:
 
 def _long(text: str) -> int:
     if not _LONG.fullmatch(text) or int(text) not in _LONGS:
-        raise ValueError(f"`{text[:40]}` is no whole number of 64 bits")
+        raise ValueError(f"`{text[:40]}` is not a 64-bit integer")
     return int(text)
 
 
 def _numeric(text: str) -> float:
     if not (_NUMERIC.fullmatch(text) or _WORD.fullmatch(text)):
-        raise ValueError(f"`{text[:40]}` is no number")
+        raise ValueError(f"`{text[:40]}` is not a number")
     return float(text)
 
 
 def _float_to_long(value: float) -> int:
     if not math.isfinite(value) or value != int(value) or int(value) not in _LONGS:
-        raise ValueError(f"`{_spelled(value)}` is no whole number of 64 bits")
+        raise ValueError(f"`{_spelled(value)}` is not a 64-bit integer")
     return int(value)
 
 
 def _long_to_float(value: int) -> float:
     if int(float(value)) != value:
-        raise ValueError(f"`{value}` is beyond {_EXACT:,}, and no float64 has that value")
+        raise ValueError(f"`{value}` is beyond {_EXACT:,}, and float64 cannot hold it exactly")
     return float(value)
 
 

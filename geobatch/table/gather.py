@@ -42,13 +42,13 @@ class Gathered(Struct, kw_only=True):
     name: str
     """Key of the feature."""
     kind: str
-    """How its values stand in the records."""
+    """The kind of its values in the records."""
     type: ColumnType
     """What they become."""
     first: str
     """Where it was seen first, for messages."""
     is_declared: bool
-    """Whether its type is: then its values may stand in several kinds."""
+    """Whether its type is declared: then its values may be of several kinds."""
     most: int = 0
     """Most values of a row."""
     _rows: array[int] = field(default_factory=lambda: array("q"))
@@ -76,12 +76,12 @@ class Gathered(Struct, kw_only=True):
         return size
 
     def part(self) -> Part:
-        """Return what was gathered, and begin anew."""
+        """Return what was gathered, and start again."""
         values: npt.NDArray[Any]
         if self.type.is_number:
             values = np.array(self._values, dtype=DTYPES[self.type])
             if values.dtype.kind == "f":
-                # One NaN stands for all: which bits it has is no matter of the data.
+                # All NaNs are stored as the same one: their bits are not part of the data.
                 values[np.isnan(values)] = np.nan
         else:
             values = np.frombuffer(bytes(self._values), dtype=np.uint8)
@@ -133,8 +133,7 @@ class Gatherer:
         """
         if self.rows == MAX_ROWS:
             raise SourceError(
-                f"`{uri}`: record {number} is one more than the {MAX_ROWS:,} rows that a table"
-                " holds"
+                f"`{uri}`: record {number} exceeds the limit of {MAX_ROWS:,} rows per table"
             )
         for name, kind, values in features:
             column = self.columns.get(name) or self._begin(name, kind, uri, number)
@@ -154,8 +153,8 @@ class Gatherer:
     def _begin(self, name: str, kind: str, uri: str, number: int) -> Gathered:
         if len(self.columns) == MAX_COLUMNS:
             raise SourceError(
-                f"`{uri}`: record {number}: column `{name}` is one more than the {MAX_COLUMNS:,}"
-                " that a table holds"
+                f"`{uri}`: record {number}: column `{name}` exceeds the limit of {MAX_COLUMNS:,}"
+                " columns per table"
             )
         declared = self._declared.get(name)
         column = self.columns[name] = Gathered(
@@ -173,7 +172,7 @@ class Gatherer:
             raise SourceError(
                 f"{where}: expected `{column.kind}`, as in {column.first}, got `{kind}`",
                 hint=f"`column_data_type_overrides: {{{column.name}: NUMERIC}}`, or LONG or STRING,"
-                " makes one type of both",
+                " converts both to one type",
             )
         try:
             made = converted(values, kind, column.type, self._charset)
@@ -182,7 +181,7 @@ class Gatherer:
         for text in made if column.type is ColumnType.STRING else ():
             if len(text) > MAX_CHARACTERS and (count := len(text.decode())) > MAX_CHARACTERS:
                 raise SourceError(
-                    f"{where}: a text has {count:,} characters, a table takes {MAX_CHARACTERS:,}"
+                    f"{where}: a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
                 )
         return made
 

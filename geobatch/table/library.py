@@ -1,10 +1,11 @@
-"""pyarrow, imported when a table is written or read, and by nobody else."""
+"""pyarrow, imported only when a table is written or read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from geobatch.errors import SourceError
+from geobatch.extras import install_hint
 
 
 def arrow() -> Any:
@@ -19,6 +20,6 @@ def arrow() -> Any:
     except ImportError as error:
         raise SourceError(
             f"tables are written and read by pyarrow, which cannot be imported: {error}",
-            hint="install it: `pip install 'geobatch[table]'`",
+            hint=install_hint("table"),
         ) from None
     return pa

@@ -1,4 +1,4 @@
-"""Values of columns over some successive rows, as they wait and as they are compared."""
+"""Values of columns over some successive rows, while they wait and are compared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 class ColumnDigest:
-    """The digest of a column's values, whatever the parts that they come in."""
+    """The digest of a column's values; how they are divided into parts does not matter."""
 
     def __init__(self, *, is_array: bool) -> None:
         self._is_array = is_array

@@ -50,11 +50,14 @@ def _unplaced(name: str, columns: Mapping[str, Gathered]) -> SourceError:
     column = columns.get(name)
     if column is not None:
         got = "lists" if column.type.is_number else "texts"
-        return SourceError(f"column `{name}` places the points, and holds {got}, not numbers")
+        return SourceError(
+            f"column `{name}` gives the coordinates of points, but holds {got}, not numbers"
+        )
     close = difflib.get_close_matches(name, columns, n=1)
     shown = ", ".join(f"`{one}`" for one in sorted(columns)[:24])
     return SourceError(
-        f"no record has the column `{name}`, which places the points; there are {shown}",
+        f"no record has the column `{name}`, which gives the coordinates of points; columns: "
+        f"{shown}",
         hint=f"did you mean `{close[0]}`?" if close else None,
     )
 

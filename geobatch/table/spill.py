@@ -58,8 +58,8 @@ class Spill:
                     np.save(self._file, values, allow_pickle=False)
         except OSError as error:
             raise StoreError(
-                f"cannot put rows aside: {error.strerror or error}",
-                hint="make room on the store's disk",
+                f"cannot write temporary rows: {error.strerror or error}",
+                hint="free some space on the store's disk",
             ) from error
         self._groups.append((rows, tuple(sorted(parts))))
 

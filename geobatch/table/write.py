@@ -80,7 +80,7 @@ def write_parquet(
             compression=COMPRESSION,
             compression_level=LEVEL,
             # Parquet has all of these types itself; beside Arrow's own schema, readers would look
-            # there for the metadata, which is known too late to stand in it.
+            # there for the metadata, which is known too late to be part of it.
             store_schema=False,
         ) as writer:
             for rows, parts in spill.read():
@@ -98,7 +98,8 @@ def write_parquet(
                 writer.add_key_value_metadata({"geo": text})
     except OSError as error:
         raise StoreError(
-            f"cannot write a table: {error.strerror or error}", hint="make room on the store's disk"
+            f"cannot write a table: {error.strerror or error}",
+            hint="free some space on the store's disk",
         ) from error
     return Written(
         columns=tuple(

@@ -44,7 +44,7 @@ class BackendContract:
 
     @pytest.mark.parametrize("there", [b"", b"who", b"whale", b"wholesome"])
     def test_put_mends_other_bytes(self, backend: Backend, there: bytes) -> None:
-        """Existence is not trusted: what is torn or damaged is written anew."""
+        """Existence is not trusted: what is torn or damaged is written again."""
         backend.replace("objects/a", there)
         assert backend.put("objects/a", b"whole")
         assert backend.get("objects/a") == b"whole"
@@ -74,7 +74,7 @@ class BackendContract:
                 assert winners == [backend.get(name)]
 
     def test_one_of_racing_puts_is_new(self, backend: Backend) -> None:
-        """Of threads that put the same bytes at once exactly one is told that they are new."""
+        """Of threads that put the same bytes at once exactly one learns that they are new."""
         data = bytes(100_000)
         with ThreadPoolExecutor(_THREADS) as pool:
             for name in (f"objects/{number}" for number in range(20)):
@@ -103,7 +103,7 @@ class BackendContract:
             done.result()
 
     def test_replace_changes_a_name(self, backend: Backend) -> None:
-        """The last value stands."""
+        """The last value is kept."""
         for data in (b"one", b"two", b"three"):
             backend.replace("cache/a", data)
             assert backend.get("cache/a") == data

@@ -1,4 +1,4 @@
-"""A backend that dies at a chosen operation, and forgets what was not durable then."""
+"""A backend that fails at a chosen operation, and loses what was not durable then."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class CrashBackend:
         crash_at: int | None = None,
         is_done: bool = False,
     ) -> None:
-        """Make a disk that dies.
+        """Make a disk that fails.
 
         Args:
             disk: What is durable already.

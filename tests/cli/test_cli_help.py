@@ -82,7 +82,7 @@ def test_help_of_a_command(command: str, positional: str, options: str) -> None:
     assert names == ([] if command == "new" else positional.split())
     assert all(re.search(r"\S  +\S", line) for line in arguments if re.match(r"  \S", line))
     if command != "new":
-        assert "Every command also takes: --store DIR" in done.out
+        assert "Every command also accepts: --store DIR" in done.out
 
 
 def test_help_lists_the_commands_in_the_order_of_work() -> None:

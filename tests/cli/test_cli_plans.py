@@ -164,7 +164,7 @@ def test_a_plan_that_lacks_something_is_refused(bench: Workbench, member: str) -
     Path("p.json").write_text(json.dumps(found))
     done = geobatch("apply", "p.json")
     assert done.code == 1
-    assert "no whole plan" in done.err
+    assert "is not a complete plan" in done.err
     assert not bench.store.exists()
 
 

@@ -189,7 +189,7 @@ def test_what_is_taken_over_says_why_it_is_free(bench: Workbench) -> None:
 @pytest.mark.parametrize(
     ("more", "risk"),
     [
-        ({"tile": 64}, "tiling.tile changes: readers find other chunks than before"),
+        ({"tile": 64}, "tiling.tile changes: readers find chunks of another size"),
         ({"id": "new/a", "moved_from": "a"}, "a is the former id"),
         ({"bands": [{"id": "other", "tileset_id": "t"}]}, "bands.b1 is removed"),
     ],

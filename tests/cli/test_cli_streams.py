@@ -88,7 +88,7 @@ def test_data_goes_to_stdout_and_errors_to_stderr(bench: Workbench) -> None:
 def test_quiet_leaves_out_notes_and_keeps_data_and_errors(bench: Workbench, quiet: str) -> None:
     store = ["--store", str(bench.store)]
     noted, silent = geobatch(*store, "ls", "x"), geobatch(*store, quiet, "ls", "x")
-    assert noted.err == "no asset begins with `x`\n"
+    assert noted.err == "no asset id starts with `x`\n"
     assert (silent.out, silent.err, silent.code) == ("", "", 0)
     header, *lines = geobatch(*store, "ls").out.splitlines()
     assert header.startswith("ID ")

@@ -45,7 +45,7 @@ def test_a_table_from_its_plan_to_its_end(folder: Path) -> None:
     assert applied.code == 0
     assert applied.record("summary")["rows"] == {"read": 5}
     assert "Nothing to do" in run(folder, "apply", spec).out
-    assert "as declared" in run(folder, "status", spec).out
+    assert "up to date" in run(folder, "status", spec).out
     assert run(folder, "-q", "ls").out.split()[:6] == [
         "t/rows",
         "table",

@@ -154,7 +154,7 @@ def test_info_describes_what_passes(bench: Workbench) -> None:
     heads = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
     assert (done.code, heads) == (0, IDS[:2])
     done = info("--property", "tile=T99")
-    assert (done.code, done.out, done.err) == (0, "", "no asset passes the filters\n")
+    assert (done.code, done.out, done.err) == (0, "", "no asset matches the filters\n")
     assert info("s2/T3").code == 1
 
 
@@ -220,4 +220,4 @@ def test_boxes_hold_what_they_held() -> None:
 def test_from_the_shell(bench: Workbench) -> None:
     done = process("--store", Path("store"), "ls", "--bounds", "-1,2,3,4", cwd=bench.folder)
     assert (done.code, done.out) == (0, "")
-    assert done.err == "no asset passes the filters\n"
+    assert done.err == "no asset matches the filters\n"

@@ -42,7 +42,7 @@ def test_a_file_that_is_no_spec(folder: Path, name: str, command: str) -> None:
         path = f"{name}.yaml"
         (folder / path).write_bytes(FILES[name])
     done = geobatch(command, path)
-    assert "bug of geobatch" not in done.err
+    assert "bug in geobatch" not in done.err
     # The default store of this folder is not beside what lies in `/dev`.
     codes = {"fmt": (0, 1), "status": (0, 1, 10), "plan": (1, 10), "apply": (1, 10)}
     assert done.code in codes.get(command, (1,))

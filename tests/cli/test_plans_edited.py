@@ -52,7 +52,7 @@ def check(folder: Path, data: bytes) -> None:
         patch.chdir(folder)
         for command in ("show", "apply"):
             done = geobatch(command, file)
-            assert "bug of geobatch" not in done.err, done.err
+            assert "bug in geobatch" not in done.err, done.err
             assert "Traceback" not in done.err
             assert done.code in CODES
             assert done.code == 0 or done.err or done.out

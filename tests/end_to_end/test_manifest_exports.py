@@ -94,7 +94,7 @@ def test_what_cannot_be_said_is_refused_by_name(bench: Workbench) -> None:
     assert f"`{outside}`" in done.err
     assert "uri_map" in done.err
     assert not (bench.folder / "m.json").exists()
-    assert "`gs://` alone, and 3 of 3" in geobatch("export", "i", *ARGV).err
+    assert "only `gs://` uris, and 3 of 3" in geobatch("export", "i", *ARGV).err
 
 
 def test_of_two_mirrors_the_one_that_leads_back_counts(bench: Workbench) -> None:

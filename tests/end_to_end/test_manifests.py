@@ -161,9 +161,9 @@ def test_the_prefix_is_kept_where_asked(bench: Workbench) -> None:
     assert geobatch("plan", "manifests", flag, "-o", "p.json").code == 0
     assert geobatch("apply", "p.json").code == 0
     assert geobatch("-q", "ls").out.split()[0] == COMPLETE["name"]
-    assert "1 as declared" in geobatch("status", "manifests", flag).out
+    assert "1 up to date" in geobatch("status", "manifests", flag).out
     assert geobatch("why", COMPLETE["name"], "manifests", flag).code == 0
-    assert "1 as declared" not in geobatch("status", "manifests").out
+    assert "1 up to date" not in geobatch("status", "manifests").out
     exported = geobatch("export", COMPLETE["name"], "--format", "manifest")
     assert json.loads(exported.out)["name"] == COMPLETE["name"]
 

@@ -225,7 +225,7 @@ def test_another_plane_replaces_every_tile(bench: Workbench) -> None:
     assert (first.removed, first.changed, first.added) == (25, 0, 9)
     text = run(bench, "1").out
     assert "tiling.tile 64 -> 128" in text
-    assert "L0 +9 -25 (on another plane)" in text
+    assert "L0 +9 -25 (another grid of tiles)" in text
     assert run(bench, "1", "--stats", "--json").record("diff")["assets"][0]["values"] == []
 
 
@@ -262,8 +262,12 @@ def test_two_assets_on_other_planes_are_refused(bench: Workbench) -> None:
         (["name"], "nothing to compare it with", "`geobatch diff name@HEAD~1`"),
         (["1", "name"], "`name` is an asset and `1` a commit", "`name@1`"),
         (["name", "HEAD"], "`name` is an asset and `HEAD` a commit", "`name@HEAD`"),
-        (["2"], "`2` is an asset, and commit 2 too", "`2@HEAD`"),
-        (["1", "--stats", "--level", "2"], "there is no level `2`", "0, the finest, to 1"),
+        (["2"], "`2` is both the id of an asset and the number of commit 2", "`2@HEAD`"),
+        (
+            ["1", "--stats", "--level", "2"],
+            "the arrays that differ have no level `2`",
+            "0, the finest, to 1",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said(

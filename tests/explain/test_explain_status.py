@@ -163,7 +163,7 @@ def test_the_zarr_tree_is_current_or_not(bench: Workbench) -> None:
     bench.apply(image("c", "c.tif"))
     shutil.rmtree(bench.tree)
     assert tree_of(bench).number is None
-    assert "shows no commit, 3 assets to bring up to date" in run(bench).out
+    assert "shows no commit, 3 assets to update" in run(bench).out
     kept.rename(bench.tree)
     state = tree_of(bench)
     assert (state.is_current, state.behind, state.number) == (False, ("c",), 1)
@@ -177,7 +177,7 @@ def test_what_is_missing_in_the_tree_is_named(bench: Workbench) -> None:
     (bench.tree / "b/0/strange").touch()
     said = run(bench)
     assert said.code == 0
-    assert "shows commit 1, 2 assets to bring up to date: the next apply does it" in said.out
+    assert "shows commit 1, 2 assets to update: the next apply updates it" in said.out
     assert "zarr/a/0/x/c/0: missing\n" in said.out
     assert "zarr/b/0/strange: does not belong here\n" in said.out
     parts = run(bench, "--json").record("status")["store"]["zarr"]["parts"]
@@ -219,7 +219,7 @@ def test_runs_are_live_or_dead(bench: Workbench) -> None:
         assert stand is not None
         assert stand.live_runs == ("live",)
         assert stand.dead_runs == ("bare", "dead")
-        assert "runs          1 live, 2 dead" in run(bench).out
+        assert "runs          1 live, 2 killed, which" in run(bench).out
     stand = found(bench).store
     assert stand is not None
     assert (stand.live_runs, stand.dead_runs) == ((), ("bare", "dead", "live"))
@@ -265,6 +265,6 @@ def test_a_renamed_asset_stands_once(bench: Workbench) -> None:
     assert (asset.previous_id, asset.is_published, asset.is_protected) == ("a", True, True)
     done = run(bench, bench.folder / "spec.yaml")
     assert "  > x  (was a)  to rename" in done.out
-    assert "1 as declared, 1 to rename" in done.out
+    assert "1 up to date, 1 to rename" in done.out
     (bench.folder / "a.tif").unlink()
     assert states(found(bench, moved)) == {"b": State.UNDECLARED, "x": State.MISSING}

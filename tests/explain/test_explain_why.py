@@ -146,7 +146,7 @@ def test_a_tile_that_went_and_came_again_is_as_old_as_its_return(bench: Workbenc
     bench.apply(mosaic())
     one = asked(bench, "0/0/0")
     assert (one.last.head.number, one.values, one.size) == (4, None, 0)
-    assert "none stored: all are masked" in run(bench, "m/a", "--tile", "0/0/0").out
+    assert "none stored: all pixels are masked" in run(bench, "m/a", "--tile", "0/0/0").out
 
 
 @settings(max_examples=5, deadline=None)
@@ -266,7 +266,7 @@ def test_what_was_made_before_is_taken_over(bench: Workbench) -> None:
     assert one is not None
     assert one.verdict is Verdict.TAKEN
     assert [because.path for because in one.because] == ["a.tif"]
-    assert "taken over: it was made before" in run(bench, "m/a", bench.folder / "spec.yaml").out
+    assert "reused: it was computed before" in run(bench, "m/a", bench.folder / "spec.yaml").out
     assert bench.apply(mosaic()).tiles.written == 0
 
 
@@ -349,7 +349,7 @@ def test_forms(bench: Workbench) -> None:
         "built    MEAN of 0/0/4, 0/0/5, 0/1/4, 0/1/5",
         "decided  dtype uint8; fill 0; masking by the value 0; policy MEAN; grid r10m, EPSG:32633;",
         "band 1, rows 0 to 127, columns 256 to 279; 4 blocks of 32 x 64, 0/4 to 3/4",
-        "next     recomputed, unless the tiles below come out as they are",
+        "next     recomputed, unless the tiles below turn out unchanged",
         "a.tif changed (50 of 50 blocks)",
     ):
         assert part in text, part

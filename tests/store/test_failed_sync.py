@@ -156,7 +156,7 @@ def test_a_failed_sync_of_the_tree_says_that_the_commit_is_published(
     bench = bench_of(tmp_path)
     with (
         failing_sync(monkeypatch, at=4, is_for_all=True),
-        pytest.raises(StoreError, match=r"commit 1 .* is published, and the Zarr tree"),
+        pytest.raises(StoreError, match=r"commit 1 .* is published, but the Zarr tree"),
     ):
         bench.apply(image("one", "a.tif"))
     assert_whole(bench.store, number=1)

@@ -121,7 +121,7 @@ def test_a_prefix_of_several_commits_is_refused(store: TileStore) -> None:
     for digest in ("abcd" + "0" * 60, "abcd" + "1" * 60):
         number = len(list(store.backend.list("refs/main/"))) + 1
         store.backend.create(f"refs/main/{number:016x}", f"{digest}\n".encode())
-    with pytest.raises(NotFoundError, match="fits 2 commits"):
+    with pytest.raises(NotFoundError, match="matches 2 commits"):
         store.at("abcd")
 
 

@@ -21,6 +21,7 @@ from table_workbench import (
 )
 
 from geobatch.errors import SourceError
+from geobatch.extras import install_hint
 from geobatch.model import table
 from geobatch.store.tilestore import TileStore
 from geobatch.table import gather
@@ -51,14 +52,14 @@ def test_a_column_of_two_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "words"),
     [
-        ("LONG", floats(1.5), "`1.5` is no whole number"),
-        ("LONG", floats(float("nan")), "`nan` is no whole number"),
-        ("LONG", floats(2.0**63), "no whole number of 64 bits"),
-        ("LONG", texts("12a"), "`12a` is no whole number"),
-        ("LONG", texts(str(2**63)), "no whole number of 64 bits"),
-        ("NUMERIC", texts("twelve"), "`twelve` is no number"),
-        ("NUMERIC", longs(2**53 + 1), "no float64 has that value"),
-        ("STRING", texts(b"\xff"), "bytes `ff` is not in utf-8"),
+        ("LONG", floats(1.5), "`1.5` is not a 64-bit integer"),
+        ("LONG", floats(float("nan")), "`nan` is not a 64-bit integer"),
+        ("LONG", floats(2.0**63), "is not a 64-bit integer"),
+        ("LONG", texts("12a"), "`12a` is not a 64-bit integer"),
+        ("LONG", texts(str(2**63)), "is not a 64-bit integer"),
+        ("NUMERIC", texts("twelve"), "`twelve` is not a number"),
+        ("NUMERIC", longs(2**53 + 1), "float64 cannot hold it exactly"),
+        ("STRING", texts(b"\xff"), "bytes `ff` is not valid utf-8"),
     ],
 )
 def test_a_value_that_its_type_has_not(
@@ -73,29 +74,31 @@ def test_a_value_that_its_type_has_not(
 
 def test_texts_in_another_charset_than_said(tmp_path: Path) -> None:
     write_split(tmp_path, [{"a": texts(b"K\xf6ln")}], [])
-    assert "`4b f6 6c 6e` is not in utf-8" in refused(tmp_path)
+    assert "`4b f6 6c 6e` is not valid utf-8" in refused(tmp_path)
 
 
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (table.MAX_ROWS, table.MAX_COLUMNS, table.MAX_CHARACTERS) == (100_000_000, 1000, 100_000)
     write_split(tmp_path, [{f"c{n}": longs(n) for n in range(1001)}], [])
-    assert "one more than the 1,000 that a table holds" in refused(tmp_path)
+    assert "exceeds the limit of 1,000 columns per table" in refused(tmp_path)
     write_split(tmp_path, [{"a": texts("é" * 100_000)}, {"a": texts("x" * 100_001)}], [])
     assert "record 1: column `a`: a text has 100,001 characters" in refused(tmp_path)
     monkeypatch.setattr(gather, "MAX_ROWS", 2)
     write_split(tmp_path, [{"a": longs(n)} for n in range(3)], [2])
-    assert "`rows-00001.tfrecord.gz`: record 0 is one more than the 2 rows" in refused(tmp_path)
+    assert "`rows-00001.tfrecord.gz`: record 0 exceeds the limit of 2 rows per table" in refused(
+        tmp_path
+    )
 
 
 @pytest.mark.parametrize(
     ("source", "row", "words"),
     [
         ("x_column: lon\ny_column: lat\n", {"lon": floats(1), "lax": floats(1)},
-         "no record has the column `lat`, which places the points; there are `lax`, `lon`"),
+         "the column `lat`, which gives the coordinates of points; columns: `lax`, `lon`"),
         ("x_column: lon\ny_column: lat\n", {"lon": floats(1), "lat": texts("x")},
-         "column `lat` places the points, and holds texts"),
+         "column `lat` gives the coordinates of points, but holds texts"),
         ("x_column: lon\ny_column: lat\n", {"lon": floats(1, 2), "lat": floats(1)},
-         "column `lon` places the points, and holds lists"),
+         "column `lon` gives the coordinates of points, but holds lists"),
     ],
 )  # fmt: skip
 def test_points_that_cannot_be_placed(tmp_path: Path, source: str, row: Row, words: str) -> None:
@@ -111,7 +114,7 @@ def test_without_pyarrow_it_is_said_how_to_get_it(
     (tmp_path / "rows-0.tfrecord").write_text("no records")
     write_spec(tmp_path).write_text("kind: table\nid: a\nsources: [{uris: [rows-0.tfrecord]}]\n")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'geobatch[table]'" in refused(tmp_path)
+    assert install_hint("table") in refused(tmp_path)
 
 
 def test_no_records_at_all(tmp_path: Path) -> None:

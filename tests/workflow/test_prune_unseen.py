@@ -57,7 +57,7 @@ class Folder:
         argv = argv or (self.specs,)
         shown = self.run("plan", *argv, "--prune")
         done = self.run("apply", *argv, "--prune")
-        assert "bug of geobatch" not in done.err
+        assert "bug in geobatch" not in done.err
         assert (done.code == 5) == ("apply would refuse" in shown.out), shown.out
         return done
 

@@ -138,7 +138,7 @@ def test_back_to_a_state_all_of_which_is_damaged(first: Workbench, tmp_path: Pat
     assert planned.code == applied.code == 0
     for done in (planned, applied):
         assert done.err.count("warning: ") == 1
-        assert "damaged-tiles: tiles of band `b1` that were made before are damaged" in done.err
+        assert "damaged-tiles: tiles of band `b1` that an earlier run made are damaged" in done.err
     assert "  ~ one  7 of 7 tiles  update" in planned.out, planned.out
     assert_right(bench, number=3)
 

@@ -131,7 +131,7 @@ def test_an_interrupted_apply_says_so_and_can_be_resumed(
     out, err = running.communicate(timeout=60)
     assert running.returncode == code, err
     said = out if more else err
-    assert "interrupted; tiles in flight were finished and nothing was published" in said
+    assert "interrupted; tiles in progress were finished, and nothing was published" in said
     assert "run the same command again" in said
     # The plan was printed before the work, whose progress nobody sees.
     assert "geobatch plan" in out or '"type": "plan"' in out

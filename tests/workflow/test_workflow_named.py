@@ -110,7 +110,7 @@ def test_all_damages_are_named_at_once(bench: Workbench) -> None:
     for path in parts(bench).values():
         harm(path, "missing")
     done = run(bench, "plan", "SPEC")
-    assert "an object is damaged or missing that commit 3 needs:" in done.err, "hides the others"
+    assert "commit 3 needs an object that is damaged or missing:" in done.err, "hides the others"
     assert run(bench, "apply", "SPEC", "--replace", "one").code == 0, "a document can be replaced"
     store = TileStore.open(bench.store)
     record = store.record(store.head().tree.entries[0])
@@ -119,7 +119,7 @@ def test_all_damages_are_named_at_once(bench: Workbench) -> None:
     for tile, how in zip(tiles, ("missing", "cut", "flipped") * 2, strict=True):
         harm(bench.store / Objects.path(tile["stored"].tobytes().hex()), how)
     done = run(bench, "plan", "SPEC")
-    assert "6 objects are damaged or missing that commit 3 needs:" in done.err
+    assert "commit 3 needs 6 objects that are damaged or missing:" in done.err
     assert [f"tile {row}/{col}: " in done.err for row in range(3) for col in range(2)] == [True] * 6
 
 

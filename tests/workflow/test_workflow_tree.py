@@ -39,7 +39,7 @@ def test_a_dead_run_is_removed_by_an_apply_with_nothing_to_do(bench: Workbench) 
     for number in range(500):
         (dead / "zarr" / "0" / str(number)).touch()
     assert (
-        "1 dead, to be cleared by the next apply" in geobatch("--store", bench.store, "status").out
+        "1 killed, which the next apply cleans up" in geobatch("--store", bench.store, "status").out
     )
     assert bench.apply_spec().plan.is_empty
     assert [path.name for path in (bench.store / "runs").iterdir()] == ["zarr.lock"]

@@ -1,0 +1,22 @@
+"""Optional libraries, and the command that installs one: geobatch itself is on no package index."""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import PathFinder
+from shlex import quote
+from typing import Literal
+
+LIBRARIES = {"table": "pyarrow>=18", "tfrecord": "tensorflow>=2.18"}
+"""What each extra of `pyproject.toml` requires."""
+
+
+def install_hint(extra: Literal["table", "tfrecord"]) -> str:
+    """Return a hint with a command that works in any folder.
+
+    It names the Python that runs: environments made by uv have no pip of their own.
+    """
+    python = quote(sys.executable)
+    has_pip = PathFinder.find_spec("pip") is not None
+    installer = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    return f"install it: `{installer} {quote(LIBRARIES[extra])}`"
