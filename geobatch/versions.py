@@ -30,3 +30,21 @@ def version_of(library: str) -> str:
     from importlib.metadata import version  # noqa: PLC0415 - slow to import
 
     return version(library)
+
+
+def install_hint(library: str) -> str:
+    """Return a command that installs a library of an extra into this environment.
+
+    geobatch itself is on no package index, so `pip install 'geobatch[...]'` would fail. An
+    environment that uv made has no pip.
+    """
+    import shlex  # noqa: PLC0415 - seldom needed
+    import sys  # noqa: PLC0415
+    from importlib.metadata import requires  # noqa: PLC0415 - slow to import
+
+    python = shlex.quote(sys.executable)
+    has_pip = PathFinder.find_spec("pip") is not None
+    tool = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
+    wanted = (line.partition(";")[0].strip() for line in requires("geobatch") or ())
+    found = next((line for line in wanted if line.startswith(library)), library)
+    return f"install it: `{tool} '{found}'`"

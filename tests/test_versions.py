@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
-from geobatch.versions import VERSION, version_of
+from geobatch.versions import VERSION, install_hint, version_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +55,14 @@ def test_nothing_is_loaded_for_a_version() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "tensorflow"])
+def test_the_hint_installs_what_the_extra_requires(library: str) -> None:
+    *command, wanted = shlex.split(install_hint(library).split("`")[1])
+    extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [wanted] in extras.values()
+    assert sys.executable in command
+    runs = [*command, "--dry-run", wanted]  # installed already, so nothing is fetched
+    found = subprocess.run(runs, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr

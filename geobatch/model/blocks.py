@@ -45,7 +45,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
         if len(self.digests) != expected:
             raise ValueError(f"expected {expected} bytes of digests, got {len(self.digests)}")
         if len(self.decoding) != 2 * DIGEST_BYTES:
-            raise ValueError(f"`{self.decoding}` is no digest")
+            raise ValueError(f"`{self.decoding}` is not a digest")
         if self.mask is not None and (self.mask.mask is not None or self.mask.planes != 1):
             raise ValueError("a mask has one plane and no mask of its own")
 
@@ -94,7 +94,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
             raise ValueError("a block table is cut short")
         magic, height, width, rows, cols, planes, decoding, has_mask = _START.unpack_from(data)
         if magic != _MAGIC or has_mask > 1 or min(height, width, rows, cols, planes) < 1:
-            raise ValueError("no block table")
+            raise ValueError("not a block table")
         end = _START.size + planes * ceil_div(height, rows) * ceil_div(width, cols) * DIGEST_BYTES
         if len(data) < end or (len(data) > end) != bool(has_mask):
             raise ValueError("a block table is cut short or too long")

@@ -116,23 +116,23 @@ def differences(before: Inputs, now: Inputs) -> Iterator[str]:
     same is told of only where something else made it come out otherwise.
     """
     if before.store_id != now.store_id:
-        yield f"the store is another: `{before.store_id or 'none'}` -> `{now.store_id or 'none'}`"
+        yield f"the store differs: `{before.store_id or 'none'}` -> `{now.store_id or 'none'}`"
     elif before.base_commit != now.base_commit:
         yield f"the head moved from {_short(before.base_commit)} to {_short(now.base_commit)}"
     old = {asset.id: asset for asset in before.assets}
     new = {asset.id: asset for asset in now.assets}
     for asset_id in sorted(old.keys() | new.keys()):
         if asset_id not in new:
-            yield f"`{asset_id}` (`{old[asset_id].path}`) is not planned any more"
+            yield f"`{asset_id}` (`{old[asset_id].path}`) is no longer planned"
         elif asset_id not in old:
-            yield f"`{asset_id}` (`{new[asset_id].path}`) is planned now"
+            yield f"`{asset_id}` (`{new[asset_id].path}`) is now planned"
         else:
             yield from _asset_differences(old[asset_id], new[asset_id], before, now)
     for asset_id in sorted({*before.deleted, *now.deleted}):
         if asset_id not in now.deleted:
-            yield f"`{asset_id}` is not deleted any more"
+            yield f"`{asset_id}` is no longer deleted"
         elif asset_id not in before.deleted:
-            yield f"`{asset_id}` is deleted now"
+            yield f"`{asset_id}` is now deleted"
 
 
 def _asset_differences(
@@ -152,9 +152,9 @@ def _asset_differences(
         yield f"the sources of `{new.id}` are in another order"
     elif not is_told and old.fingerprint != new.fingerprint:
         if before.tool == now.tool:
-            yield f"what the headers of the sources of `{new.id}` say changed"
+            yield f"the headers of the sources of `{new.id}` changed"
         else:
-            yield f"`{new.id}` is resolved otherwise by geobatch {now.tool}, not {before.tool}"
+            yield f"`{new.id}` is resolved differently by geobatch {now.tool}than by {before.tool}"
 
 
 def _by_uri(asset: AssetInput) -> dict[str, list[Digest]]:

@@ -56,11 +56,11 @@ class Remote(Struct, frozen=True, kw_only=True):
         if not self.is_timed or self.moment is not None:
             return None
         if self.modified:
-            return f"its server's `Last-Modified`, `{self.modified}`, is no time"
+            return f"its server's `Last-Modified`, `{self.modified}`, is not a valid time"
         if self._is_weak:
             return (
-                f"its server's `ETag`, `{self.etag}`, is weak, so that bytes may change under it,"
-                " and there is no `Last-Modified`"
+                f"its server's `ETag`, `{self.etag}`, is weak (bytes may change without a new one),"
+                " and it sends no `Last-Modified`"
             )
         return "its server sends neither `ETag` nor `Last-Modified`"
 

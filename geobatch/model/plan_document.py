@@ -180,5 +180,5 @@ def defect(document: Any) -> str | None:
     except msgspec.ValidationError as error:
         return str(error)
     except UnicodeEncodeError:
-        return "half of a surrogate pair is not text"
+        return "half of a surrogate pair is not valid text"
     return None

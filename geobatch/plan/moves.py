@@ -61,9 +61,9 @@ def rename(
     is_same = asset is not None and asset_fingerprint(before) == change.fingerprint
     blocked = ""
     if previous_id in foreign:
-        blocked = f"it was published from `{foreign[previous_id]}`, which is not among these specs"
+        blocked = f"its spec `{foreign[previous_id]}` was not given to this command"
     elif before.is_protected and asset is not None and not asset.is_protected:
-        blocked = "it is protected, and `protect: true` does not move along"
+        blocked = "it is protected: the new spec must keep `protect: true`"
     return replace(
         change,
         op=Op.RENAME,

@@ -63,7 +63,7 @@ def choose(
     for part in parts:
         if part.startswith("state:") and part not in STATES:
             raise PlanError(
-                f"`--select {part}`: there is no such state", hint=f"there are {_listed(STATES)}"
+                f"`--select {part}`: unknown state", hint=f"states are {_listed(STATES)}"
             )
     states = _states(resolution.assets, base) if any(part in STATES for part in parts) else {}
     assets = tuple(a for a in resolution.assets if is_selected(a.id, options.select, states))
@@ -149,7 +149,7 @@ def refusals(
     found = [
         f"`{change.id}` is {change.blocked}"
         if change.op is Op.DELETE
-        else f"`{change.id}` cannot take over `{change.previous_id}`: {change.blocked}"
+        else f"`{change.id}` cannot take the tiles of `{change.previous_id}`: {change.blocked}"
         for change in changes
         if change.blocked
     ]

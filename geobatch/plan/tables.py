@@ -71,7 +71,7 @@ def _sources(table: Table, before: Table) -> Iterator[Because]:
             if digest != old[uri]:
                 yield Because(reason=Reason.SOURCE_CHANGED, path=uri)
         elif digest in gone:
-            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
+            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="same file, renamed")
         else:
             yield Because(reason=Reason.SOURCE_ADDED, path=uri)
     kept = {digest for uri, digest in new.items() if uri not in old}

@@ -48,8 +48,8 @@ def failed(uri: str, generation: str, *, hint: str | None = None) -> SourceError
     return SourceError(
         f"Failed to load the GeoTIFF at `{uri}#{generation}`",
         hint=hint
-        or "it changed since it was applied, or is gone: `geobatch plan` tells, `apply`"
-        " pins it again",
+        or "it changed after the last apply, or is gone: see `geobatch plan`; `geobatch apply`"
+        " pins the new state",
     )
 
 
@@ -73,20 +73,20 @@ def check_answer(
     """
     coded = _one(headers, "content-encoding", uri)
     if coded.lower() not in ("", "identity"):
-        hint = "switch compression off for this file on its server"
+        hint = "turn compression off for this file on its server"
         raise _wrong(uri, f"the server compresses it (`Content-Encoding`: {_shown(coded)})", hint)
     framed = _one(headers, "transfer-encoding", uri)
     if framed.lower() not in ("", "chunked"):
-        what = f"expected its bytes as they are, got `Transfer-Encoding`: {_shown(framed)}"
+        what = f"expected plain bytes, got `Transfer-Encoding`: {_shown(framed)}"
         raise _wrong(uri, what)
     if _one(headers, "content-type", uri).lower().startswith("multipart/byteranges"):
-        raise _wrong(uri, "the server sent several parts where one was asked for")
+        raise _wrong(uri, "the server sent several parts, expected one")
     length = _length(headers, uri)
     if status == 200:
         if length is None or length > WHOLE_BYTES:
             raise SourceError(
-                f"`{uri}`: the server sends whole files only, expected byte ranges",
-                hint="use a server that answers `Range`, or download the file",
+                f"`{uri}`: the server sends only whole files, expected byte ranges",
+                hint="use a server that supports `Range` requests, or download the file",
             )
         if "content-range" in headers:
             raise _wrong(uri, "the server contradicts itself: status 200 with a `Content-Range`")
@@ -99,7 +99,7 @@ def check_answer(
     expected = (start, min(stop, size) - 1)
     if status != 200 and (first, last) != expected:
         raise _wrong(
-            uri, f"expected bytes {expected[0]}-{expected[1]} of it, the server sent {first}-{last}"
+            uri, f"expected bytes {expected[0]}-{expected[1]}, the server sent {first}-{last}"
         )
     body = Body(remote=found, start=first, length=last - first + 1)
     if length is not None and length != body.length:
@@ -143,14 +143,14 @@ def check_pinnable(headers: Headers, remote: Remote, *, uri: str) -> None:
     missing = remote.lacks
     hint = (
         "let the server send an `ETag` or `Last-Modified`; or set `allow_unpinned: true` in the"
-        " spec, and replaced pixels go unnoticed if the size stays"
+        " spec, but then geobatch cannot notice replaced pixels of the same size"
     )
     if missing is None and seconds_to_wait(headers, remote, uri=uri):
         missing = (
             f"`Last-Modified: {remote.modified}` is less than {SETTLED_SECONDS} s before the"
-            " server's own time, and whole seconds do not tell it from what follows"
+            " server's own time, and a time in whole seconds cannot show a later change"
         )
-        hint = "set the clock of the server, or let it send a strong `ETag`"
+        hint = "correct the clock of the server, or let it send a strong `ETag`"
     if missing is not None:
         raise SourceError(f"`{uri}` cannot be pinned: {missing}", hint=hint)
 
@@ -200,5 +200,5 @@ def _shown(text: str) -> str:
 
 
 def _wrong(uri: str, what: str, hint: str | None = None) -> SourceError:
-    hint = hint or "the server, or a proxy before it, does not serve byte ranges as HTTP defines"
+    hint = hint or "the server, or a proxy before it, does not serve byte ranges as HTTP requires"
     return SourceError(f"`{uri}`: {what}", hint=hint)

@@ -74,7 +74,7 @@ def is_geographic(crs: str) -> bool:
     try:
         return bool(CRS.from_user_input(crs).is_geographic)
     except CRSError as error:
-        raise ValueError(f"`{crs}` is no coordinate reference system") from error
+        raise ValueError(f"`{crs}` is not a coordinate reference system") from error
 
 
 @lru_cache(maxsize=256)

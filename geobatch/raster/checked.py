@@ -84,7 +84,7 @@ def checked(source: Source, table: BlockTable | None) -> Checked:
     except OSError as error:
         raise SourceError(
             f"`{source.uri}`: cannot be read: {explain(error)}",
-            hint="run again when nothing writes to the file, with room for a copy of it",
+            hint="run again when no program writes to the file; the disk needs room for a copy",
         ) from error
 
 

@@ -34,7 +34,7 @@ def parse_crs(text: str) -> Crs:
         except CRSError as error:
             shown = text if len(text) <= 60 else f"{text[:60]}..."
             raise ValueError(
-                f"`{shown}` is no coordinate reference system ({_first_line(error)}); expected"
+                f"`{shown}` is not a coordinate reference system ({_first_line(error)}); expected"
                 " `EPSG:<number>`, WKT or a PROJ string"
             ) from error
 
@@ -97,7 +97,7 @@ def _to_model(crs: CRS) -> Crs:
         # One definition per code, whatever the writer of a file added to its copy.
         crs = CRS.from_user_input(code)
     if crs.is_geocentric or (crs.is_vertical and not (crs.is_projected or crs.is_geographic)):
-        raise CRSError(f"`{crs.name}` has no horizontal plane")
+        raise CRSError(f"`{crs.name}` has no horizontal axes")
     axes: dict[str, Mapping[str, Any]] = {}
     for attributes in crs.cs_to_cf():
         name = str(attributes.get("axis", "")).lower()

@@ -65,7 +65,7 @@ def _check_name(real: Path, uri: str) -> None:
     except UnicodeEncodeError:
         raise SourceError(
             f"`{uri}`: the name of the file, or of a folder above it, is not UTF-8",
-            hint="rename it: GDAL takes no other",
+            hint="rename it: GDAL reads only UTF-8 names",
         ) from None
 
 
@@ -88,7 +88,7 @@ def check_tiff(start: bytes, uri: str) -> None:
     """
     if not tiff.is_tiff(start):
         raise SourceError(
-            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
+            f"`{uri}`: expected a TIFF file, got a file that starts with `{_printable(start)}`",
             hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
         )
 
@@ -97,8 +97,8 @@ def refused(uri: str, compression: int, why: str) -> SourceError:
     """Return the error for a file that GDAL does not open."""
     if compression not in tiff.COMPRESSIONS or "codec" in why:
         return SourceError(
-            f"`{uri}`: compression `{_name(compression)}` is not one that this GDAL reads: {why}",
-            hint="rewrite the file with another, such as `gdal_translate -co COMPRESS=ZSTD`",
+            f"`{uri}`: compression `{_name(compression)}` cannot be read by this GDAL: {why}",
+            hint="rewrite the file with another one, such as `gdal_translate -co COMPRESS=ZSTD`",
         )
     return SourceError(f"`{uri}`: cannot be opened as a GeoTIFF: {why}")
 
@@ -201,12 +201,12 @@ def _transform(dataset: Any, *, has_matrix: bool) -> tuple[Transform | None, str
     if transform == _IDENTITY and not has_matrix:
         if count := len(dataset.gcps[0]):
             return None, (
-                f"is placed by {count} ground control points, expected an affine transform; warp"
+                f"has {count} ground control points and no affine transform; warp"
                 " it onto a grid first, for example with `gdalwarp`"
             )
         return None, None
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        return None, f"the transform {transform} places no pixels"
+        return None, f"the transform {transform} is not valid"
     return transform, None
 
 

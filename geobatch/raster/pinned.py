@@ -39,7 +39,7 @@ class PinnedReader(Reader):
     def _open(self, source: Source) -> Handle:
         pin, expected = source.pin, source.stat
         if pin is None or expected is None:
-            raise InternalError(f"`{source.uri}`: no state of it is pinned")
+            raise InternalError(f"`{source.uri}`: no state of it was pinned")
         handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
         try:
             if pin.remote is None:

@@ -372,7 +372,7 @@ def _bad_block(
                 return SourceError(
                     f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
                     f" cannot be read: {reason(found)}",
-                    hint="the file is truncated or damaged; fetch it again",
+                    hint="the file is truncated or damaged; copy it again",
                 )
     return SourceError(
         f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row_off} to"
@@ -384,5 +384,5 @@ def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
     return SourceError(
         f"`{uri}`: internal mask, pixels at row {window.row_off}, col {window.col_off} and on"
         f" cannot be read: {reason(error)}",
-        hint="the file is truncated or damaged; fetch it again",
+        hint="the file is truncated or damaged; copy it again",
     )

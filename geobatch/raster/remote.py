@@ -108,7 +108,7 @@ class RemoteObject:
                 return b""
         if stop - start > MOST_BYTES:
             raise SourceError(
-                f"`{self.uri}`: {stop - start:,} bytes would be read at once, more than"
+                f"`{self.uri}`: {stop - start:,} bytes would have to be read at once, more than"
                 f" {MOST_BYTES:,}",
                 hint="the TIFF is damaged, or its tiles are far too large",
             )
@@ -164,7 +164,7 @@ class RemoteObject:
             401: "not allowed", 403: "not allowed", 404: "no such file", 410: "gone",
             416: "the object is empty",
         }  # fmt: skip
-        word = what.get(answer.status, "the server refuses")
+        word = what.get(answer.status, "the server refused")
         return SourceError(
             f"`{self.uri}`: {word} (HTTP status {answer.status})", hint="check the uri in the spec"
         )
@@ -204,7 +204,7 @@ class RemoteObject:
         if answer is not None:
             return answer
         # Of an OSError, the server may not even exist; else it said what nobody understands.
-        what = "cannot be reached" if isinstance(failure, OSError) else "gives no usable answer"
+        what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
         raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
 
@@ -227,7 +227,7 @@ class RemoteObject:
                 self._target = location[0]
         raise SourceError(
             f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
-            hint="name the address to which they lead",
+            hint="use the URL to which they lead",
         )
 
     def _address(self) -> Address:
@@ -235,11 +235,11 @@ class RemoteObject:
             return parse_address(self._target)
         except ValueError as error:
             if self._target == self._url:
-                raise SourceError(f"`{self.uri}` is no address of a file: {error}") from error
+                raise SourceError(f"`{self.uri}` is not a valid URL: {error}") from error
             raise SourceError(
-                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is no address"
-                f" of a file: {error}",
-                hint="name the address at which the file is",
+                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is not a"
+                f" valid URL: {error}",
+                hint="use the URL of the file",
             ) from error
 
     def _once(self, start: int, stop: int, until: float) -> _Answer:
@@ -278,7 +278,7 @@ class RemoteObject:
             raise SourceError(f"`{self.uri}`: the object is empty")
         data = _read(answer, body.length)
         if len(data) > body.length:
-            raise SourceError(f"`{self.uri}`: the server sends more than the {body.length} bytes")
+            raise SourceError(f"`{self.uri}`: the server sent more than {body.length} bytes")
         if answer.will_close or not answer.isclosed():
             self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))
@@ -292,7 +292,7 @@ def _headers(answer: http.client.HTTPResponse) -> Headers:
         HTTPException: Among them is a line that is none, behind which Python reads no further.
     """
     if any(isinstance(defect, _NO_HEADERS) for defect in answer.headers.defects):
-        raise http.client.HTTPException("a line among its headers is no header")
+        raise http.client.HTTPException("one line of its headers is not a header")
     found: dict[str, list[str]] = {}
     for name, value in answer.headers.items():
         found.setdefault(name.lower(), []).append(value)
@@ -314,7 +314,7 @@ def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
         try:
             piece = answer.read1(min(_PIECE, missing + 1))
         except http.client.IncompleteRead as error:
-            raise _CutError("its answer ends within a chunk") from error
+            raise _CutError("its answer ends inside a chunk") from error
         if not piece:
             break
         pieces.append(piece)

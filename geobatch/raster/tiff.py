@@ -121,7 +121,7 @@ def read_directories(file: BinaryIO) -> list[Directory]:
     file.seek(0)
     start = file.read(16)
     if not is_tiff(start):
-        raise ValueError(f"starts with the bytes {start[:4]!r}, not as a TIFF")
+        raise ValueError(f"starts with the bytes {start[:4]!r}, not like a TIFF")
     order = "<" if start[:2] == b"II" else ">"
     is_big = b"+" in start[2:4]
     found: list[Directory] = []

@@ -88,8 +88,8 @@ def find_wrap(
     message = f"sources of tileset `{spec.tilesets[number].id}` {words}"
     if abs(pixels - turn) > _WHOLE:
         hint = (
-            f"resample them: {around:.9g} units of x are {pixels:.9g} pixels, so that no whole"
-            " number of pixels brings them together"
+            f"resample them: {around:.9g} units of x are {pixels:.9g} pixels, and no shift by a"
+            " whole number of pixels joins them"
         )
         return Wrap(message=message, hint=hint)
     shift = around if plane.transform[0] > 0 else -around
@@ -121,8 +121,8 @@ def _of_union(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
     if 2 * columns <= turn or width >= columns or not (is_half or is_around):
         return None
     return moves, (
-        f"lie on both sides of the antimeridian: their union is {columns:,} columns wide, and"
-        f" {width:,} would do"
+        f"lie on both sides of the antimeridian: their union is {columns:,} columns wide, but"
+        f" {width:,} are enough"
     )
 
 
@@ -183,8 +183,8 @@ def _hint(
         return f"write `sources: [{', '.join(entries)}]`"
     count = sum(map(bool, moves))
     shown = "`, `".join(entries[:3])
-    more = f", and {count - 3:,} more likewise" if count > 3 else ""
-    return f"list the files, one source each, with these in another place: `{shown}`{more}"
+    more = f", and {count - 3:,} more in the same way" if count > 3 else ""
+    return f"list the files, one source each, and move these: `{shown}`{more}"
 
 
 def _entries(

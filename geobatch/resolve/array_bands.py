@@ -19,7 +19,7 @@ def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tupl
     for name, members in spec.array_bands:
         here: Loc = ("array_bands", name)
         if name in grids:
-            raise spec_error(spec, here, "duplicate-band", f"`{name}` is a band already")
+            raise spec_error(spec, here, "duplicate-band", f"`{name}` is already a band")
         for place, member in enumerate(members):
             if member not in grids:
                 raise unknown_band(spec, (*here, place), member, list(grids))
@@ -30,6 +30,6 @@ def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tupl
                     "array-grid",
                     f"band `{member}` lies on grid `{grids[member]}`, and `{members[0]}` on"
                     f" `{grids[members[0]]}`",
-                    "the bands of an array band lie on one grid",
+                    "all bands of an array band must be on one grid",
                 )
     return spec.array_bands

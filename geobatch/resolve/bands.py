@@ -27,7 +27,7 @@ def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
         raise PlanError(
             f"`data_type` {declared.upper()} cannot hold the {file_dtype.upper()} values of"
             f" `{uri}`",
-            hint="declare a type that holds every value of the file, or leave `data_type` out",
+            hint="declare a type that holds every value of the file, or remove `data_type`",
         )
     return declared
 
@@ -168,11 +168,10 @@ def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
         is_optional = not has_nodata and {first.mask, other.mask} == {"internal", None}
         if other.mask != first.mask and not is_optional:
             raise PlanError(
-                "sources of one tileset differ in their own mask:"
+                "sources of one tileset differ in how they are masked:"
                 f" `{first.uri}` has `{first.mask or 'none'}`,"
                 f" `{other.uri}` has `{other.mask or 'none'}`",
-                hint="put them into tilesets of their own, or declare `missing_data` or"
-                " `mask_bands`",
+                hint="put them into separate tilesets, or declare `missing_data` or `mask_bands`",
             )
 
 
@@ -195,7 +194,7 @@ def _common_nodata(
                 raise PlanError(
                     "sources of one tileset differ in missing value (nodata):"
                     f" `{first.uri}` has `{nodata}`, `{other.uri}` has `{value}`",
-                    hint="declare `missing_data`, which goes before what files say, as in"
+                    hint="declare `missing_data`, which overrides the files, as in"
                     f" `missing_data: {{values: [{_listed(nodata, value)}]}}`",
                 )
             return None

@@ -40,16 +40,16 @@ _SAYS = {
 _ELEMENT = re.compile(rf"<({'|'.join(_SAYS)})\b[^>]*>([^<]*)")
 _WORDS = {
     _MASK: (
-        "and is not read: GDAL would mask by it",
-        "make it a tileset of its own and name that in `mask_bands`",
+        "and is not read, though GDAL would use it as the mask",
+        "make a separate tileset of it and name that tileset in `mask_bands`",
     ),
     _OVERVIEWS: (
-        "and is not read: levels come from the raster itself",
+        "and is not read: geobatch builds the levels from the raster itself",
         "nothing is lost; `silence: [unread-overviews]` in `geobatch.yaml` hides this",
     ),
     _METADATA: (
-        "and is not read; it says",
-        "declare what it says, such as `missing_data`, `crs` or `affine_transform`",
+        "and is not read; it declares",
+        "declare the same in the spec, such as `missing_data`, `crs` or `affine_transform`",
     ),
 }
 
@@ -90,14 +90,14 @@ class Beside:
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each kind of thing and each document."""
         for (_, _, kind), one in self._found.items():
-            alike = f" (so it is with {one.count:,} files)" if one.count > 1 else ""
+            alike = f" (the same holds for {one.count:,} files)" if one.count > 1 else ""
             yield from warning(one.spec, one.loc, f"unread-{kind}", one.message + alike, one.hint)
 
     def _note_pages(self, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> None:
-        images = "a further image" if header.pages == 1 else f"{header.pages} further images"
-        message = f"{show(file.uri)} holds {images} (pages), and only the first is read"
+        images = "another image" if header.pages == 1 else f"{header.pages} other images"
+        message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
         hint = (
-            "write each into a file of its own, as with"
+            "write each to a separate file, for example with"
             f" `gdal_translate GTIFF_DIR:2:{file.path.name} page_2.tif`"
         )
         self._add(_PAGES, spec, number, file, words=(message, hint))
@@ -130,7 +130,7 @@ class Beside:
                 if not says:
                     continue
                 what = f"{what} {says}"
-            message = f"`{beside}` lies beside {show(file.uri)} {what}"
+            message = f"`{beside}` is next to {show(file.uri)} {what}"
             self._add(kind, spec, number, file, words=(message, hint))
 
     def _add(
@@ -159,7 +159,7 @@ def _says(path: Path, spec: ImageSpec, number: int, file: SourceFile, header: He
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES).decode("utf-8", "replace")
     except OSError:
-        return "what cannot be read"
+        return "something that cannot be read"
     tileset = spec.tilesets[number]
     found: dict[str, str] = {}
     for name, value in _ELEMENT.findall(text):
@@ -200,5 +200,5 @@ def placing_hint(path: str, *, is_crs: bool) -> str:
         for name in (stem + suffix, stem + suffix.upper(), path + suffix):
             if Path(name).is_file():
                 base, beside = Path(path).name, Path(name).name
-                return f"`{beside}` lies beside it: `uris: [{base}, {beside}]`; or "
+                return f"`{beside}` is next to it: `uris: [{base}, {beside}]`; or "
     return ""

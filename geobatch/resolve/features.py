@@ -93,8 +93,8 @@ def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> 
         raise feature_error(
             spec,
             ("bands", number, "feature"),
-            f"`{name}` has {len(indexes)} values per pixel: a band each",
-            "name it in `tfrecord: {features: [...]}`, and bands by `tileset_band_index`",
+            f"`{name}` has {len(indexes)} values per pixel, one band each",
+            "name it in `tfrecord: {features: [...]}`, and select bands by `tileset_band_index`",
         )
     return indexes[0]
 
@@ -114,7 +114,7 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
         loc: Loc = ("bands", index, "feature")
         if declared and band.feature not in wanted:
             message = f"`{band.feature}` is not among the `features` of the tileset"
-            raise feature_error(spec, loc, message, "add it there, or leave that list away")
+            raise feature_error(spec, loc, message, "add it there, or remove that list")
         wanted.setdefault(band.feature, (FeatureSpec(name=band.feature), loc))
     mask = next(
         (
@@ -127,8 +127,8 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
     if mask is not None:
         loc = ("mask_bands", mask[0], "feature")
         if mask[1] in wanted and mask[1] != list(wanted)[-1]:
-            message = f"the mask `{mask[1]}` stands before other features"
-            raise feature_error(spec, loc, message, "name it last in `features`, or not at all")
+            message = f"the mask `{mask[1]}` is listed before other features"
+            raise feature_error(spec, loc, message, "list it last in `features`, or remove it")
         wanted.setdefault(mask[1], (FeatureSpec(name=mask[1], dtype="uint8"), loc))
     if not wanted:
         if len(found.features) != 1:
@@ -137,7 +137,7 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
                 spec,
                 (*here, "sources"),
                 f"the records have {len(found.features)} features: {names}",
-                "say which ones make bands: `tfrecord: {features: [...]}`, or `feature` in `bands`",
+                "select bands:  `tfrecord: {features: [...]}`, or `feature` in `bands`",
             )
         (name,) = found.features
         wanted[name] = (FeatureSpec(name=name), here)
@@ -209,12 +209,12 @@ def _decide(found: _Candidate, fits: Sequence[Reading], spec: ImageSpec) -> Feat
         pasted = (f"`{_declaration(wanted, one)}`" for one in fits)
         hint = f"in `tfrecord: {{features: [...]}}`, write {' or '.join(pasted)}"
         if wanted.is_channels_last is None:
-            hint += "; `CHW` in place of `HWC` if the values of a band stand together"
+            hint += "; use `CHW` instead of `HWC` if the values of one band are adjacent"
         raise feature_error(spec, found.loc, message, hint)
     (reading,) = fits
     if reading.depth > 1 and wanted.is_channels_last is None:
-        message = f"`{name}` has {reading.depth} values per pixel, in an order not declared"
-        hint = f"`{{name: {name}, axis_order: HWC}}` if they stand together, else `CHW`"
+        message = f"`{name}` has {reading.depth} values per pixel, and their order is not declared"
+        hint = f"`{{name: {name}, axis_order: HWC}}` if a pixel's values are adjacent, else `CHW`"
         side = guessed_kernel(found.size, found.patch)
         if side is not None and not any(reading.margin):
             hint += f"; or `kernel_size: [{side}, {side}]`, if it is one value and a margin"

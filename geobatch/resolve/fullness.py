@@ -56,9 +56,9 @@ def check_fullness(
     edges = f"bounds: [{', '.join(f'{edge!r}' for edge in bounds)}], " if bounds else ""
     raise PlanError(
         f"{plane.width:,} x {plane.height:,} pixels are {tiles:,} tiles, but the sources store"
-        f" {stored:,} of the {area:,} pixels; a canvas of more than {most:,} tiles must be 1 %"
-        " full",
-        hint="declare `grid.bounds` around what is there; or, if it is meant, write"
+        f" {stored:,} of the {area:,} pixels; a canvas of more than {most:,} tiles must be at"
+        " least 1 % full",
+        hint="declare `grid.bounds` around the data; or, if you mean it, write"
         f" `grid: {{{edges}max_tiles: {tiles}}}`",
     )
 

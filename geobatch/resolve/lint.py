@@ -31,7 +31,7 @@ def band_warnings(
     if band.palette is not None:
         yield from categorical_warning(spec, loc, band.id, "has a colour table")
     elif is_class_like(band.id):
-        yield from categorical_warning(spec, loc, band.id, "is named like one of classes")
+        yield from categorical_warning(spec, loc, band.id, "is named like classes")
     elif band.description is not None and is_class_like(band.description):
         why = f"is described as {show(band.description)}"
         yield from categorical_warning(spec, loc, band.id, why)
@@ -58,9 +58,9 @@ def source_warnings(
         if header.is_premultiplied and header.mask == "alpha":
             message = (
                 f"the alpha of {show(file.uri)} is premultiplied (TIFF: associated): its colours"
-                " are weighted already, and are taken as they stand"
+                " are already multiplied by alpha, and are stored unchanged"
             )
-            hint = "divide them by alpha first; a mean over pixels weights them once more"
+            hint = "divide them by alpha first; a mean of pixels multiplies them again"
             yield from warning(spec, loc, "premultiplied-alpha", message, hint)
 
 
@@ -74,12 +74,12 @@ def _nodata_warning(
     if found is None:
         message = (
             f"the nodata of {show(file.uri)} is {show(text)}, which no pixel of type"
-            f" {dtype.upper()} can be, so it masks nothing"
+            f" {dtype.upper()} can have, so it masks nothing"
         )
         yield from warning(spec, loc, "nodata-outside-type", message, hint)
     elif not _says(text, found, dtype):
         message = (
-            f"the nodata of {show(file.uri)} is {show(text)}, which GDAL takes for {show(found)} in"
+            f"the nodata of {show(file.uri)} is {show(text)}, which GDAL reads as {show(found)} in"
             f" pixels of type {dtype.upper()}; so it is here"
         )
         yield from warning(spec, loc, "nodata-not-its-text", message, hint)
@@ -101,7 +101,7 @@ def missing_warning(
 ) -> Iterator[Problem]:
     """Yield a warning about a missing value that is none of its band: it masks nothing."""
     message = f"`{value}` is not a value of band {show(band)}, which is {dtype.upper()}"
-    hint = "no pixel can equal it: leave it away, or declare a wider `data_type`"
+    hint = "no pixel can equal it: remove it, or declare a wider `data_type`"
     yield from warning(spec, loc, "nodata-outside-type", message, hint)
 
 

@@ -111,8 +111,8 @@ def look_at(
         header = read_header()
     if stat(path, uri) != found:
         raise SourceError(
-            f"`{uri}`: changed while it was being looked at",
-            hint="wait until it is written, then run again",
+            f"`{uri}`: changed while geobatch read it",
+            hint="wait until the file is complete, then run again",
         )
     look = Look(
         stat=found,

@@ -200,7 +200,7 @@ def _check_generation(file: SourceFile, found: Inspected) -> None:
         from geobatch.raster.answers import failed  # noqa: PLC0415 - slow to import
 
         now = found.digest if remote is None else remote.generation
-        raise failed(file.uri, wanted, hint=f"it is `{now}` now; name that, or no generation")
+        raise failed(file.uri, wanted, hint=f"it is now `{now}`; write that one, or no generation")
 
 
 def _maker() -> str:

@@ -65,7 +65,7 @@ def _check_alike(
             raise PlanError(
                 f"sources of one tileset differ in their features: `{files[0].uri}` has"
                 f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
-                hint="put them into tilesets of their own",
+                hint="put them into separate tilesets",
             )
 
 
@@ -75,7 +75,7 @@ def _shown(features: Sequence[Feature]) -> str:
         f" {one.margin[0]})"
         for one in features
     )
-    return ", ".join(shown) or "none, it is a TIFF"
+    return ", ".join(shown) or "none, because it is a TIFF"
 
 
 def _check_plain(spec: ImageSpec, number: int) -> None:
@@ -92,8 +92,8 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         if part.tileset_id == tileset.id and part.feature is not None
     ]
     if locs:
-        message = f"the sources of tileset `{tileset.id}` are no TFRecord files"
-        raise feature_error(spec, locs[0], message, "leave the key away")
+        message = f"the sources of tileset `{tileset.id}` are not TFRecord files"
+        raise feature_error(spec, locs[0], message, "remove the key")
 
 
 def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:

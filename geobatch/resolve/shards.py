@@ -131,7 +131,7 @@ def _text(mixer: SourceFile, digest: Digest) -> str:
     except OSError as error:
         raise SourceError(f"`{mixer.uri}`: cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"`{mixer.uri}`: the mixer is no JSON: {error}") from None
+        raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
 
 
 def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) -> Found:
@@ -151,7 +151,7 @@ def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) ->
             )
     raise SourceError(
         f"`{file.uri}`: expected {mixer.total} records, got none in {len(shards)} shards",
-        hint="name all shards of the export, in order",
+        hint="list all shards of the export, in order",
     )
 
 

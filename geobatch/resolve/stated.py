@@ -92,12 +92,12 @@ def parse_world_file(text: str, *, name: str) -> Transform:
         a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
     except ValueError:
         raise SourceError(
-            f"`{name}`: a world file holds six numbers, got {len(words)} words",
+            f"`{name}`: a world file must hold six numbers, got {len(words)} words",
             hint="give `affine_transform` in the spec instead",
         ) from None
     transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} place no pixels")
+        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} are not a valid transform")
     return transform
 
 

@@ -138,7 +138,7 @@ def _table(
     y = default_y if table.y_column is None else table.y_column
     if bool(x) != bool(y):
         missing = "y_column" if x else "x_column"
-        message = f"`{missing}` is missing, and has no default in `{crs}`, which is projected"
+        message = f"`{missing}` is missing; it has no default because `{crs}` is projected"
         raise SpecError((problem(spec, ("sources", 0), "points", message, "points need both"),))
     return Table(
         sources=tuple(_source(file, looks[os.fspath(file.path)]) for file in files),

@@ -1,4 +1,4 @@
-"""Finds project files: the nearest `geobatch.yaml`, beside specs or above them, holds for them."""
+"""Finds project files: the nearest `geobatch.yaml`, in a spec's folder or above, applies."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Projects(Struct, kw_only=True):
     """The project files of one load, each read once."""
 
     keeps_prefix: bool = False
-    """Whether prefixes are kept, whatever the files say."""
+    """Whether prefixes are kept, regardless of the project files."""
     known: Known = field(default_factory=Known)
-    """What files came to before."""
+    """Results of earlier runs."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with the files."""
     _found: dict[Path, Project] = field(default_factory=dict)
 
     def of(self, folder: Path) -> Project:
-        """Return what holds for specs in an absolute folder."""
+        """Return the project of specs in an absolute folder."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
             # What is there and no file may say much: it is not passed over.
@@ -69,5 +69,5 @@ class Projects(Struct, kw_only=True):
 
 def _bytes(file: Path) -> bytes:
     if not stat.S_ISREG(file.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return file.read_bytes()

@@ -1,4 +1,4 @@
-"""A spec written out as YAML, in the canonical form: what is left open stays away."""
+"""A spec written as YAML, in the canonical form, without values that it leaves open."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _comment(text: str) -> str:
 
 
 def document_of(spec: ImageSpec) -> dict[str, Any]:
-    """Return a spec as plain values with snake_case keys; defaults are left away."""
+    """Return a spec as plain values with snake_case keys; without defaults."""
     if spec.table is not None:
         return _table_document(spec, spec.table)
     only = len(spec.tilesets) == 1 and not spec.tilesets[0].id

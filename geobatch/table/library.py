@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from geobatch.errors import SourceError
+from geobatch.versions import install_hint
 
 
 def arrow() -> Any:
@@ -19,6 +20,6 @@ def arrow() -> Any:
     except ImportError as error:
         raise SourceError(
             f"tables are written and read by pyarrow, which cannot be imported: {error}",
-            hint="install it: `pip install 'geobatch[table]'`",
+            hint=install_hint("pyarrow"),
         ) from None
     return pa

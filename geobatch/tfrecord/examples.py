@@ -32,8 +32,8 @@ def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
                 features = parse(record).features.feature
             except DecodeError:
                 raise SourceError(
-                    f"`{shard.uri}`: record {number} is no `tf.train.Example`",
-                    hint="a table is one Example per row, with a feature per column",
+                    f"`{shard.uri}`: record {number} is not a `tf.train.Example`",
+                    hint="a table must have one Example per row, with one feature per column",
                 ) from None
             yield number, list(_valued(features))
             number += 1

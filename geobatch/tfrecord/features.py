@@ -122,14 +122,14 @@ def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any
         f"`{uri}`: record {number} has no feature `{name}`; it has {shown}",
         hint=f"did you mean `{lowered[close[0]]}`?"
         if close
-        else "every record of an export has the same features",
+        else "every record of an export must have the same features",
     )
 
 
 def _wrong_length(uri: str, number: int, name: str, expected: str, got: int) -> SourceError:
     return SourceError(
         f"`{uri}`: record {number}: feature `{name}`: expected {expected}, got {got}",
-        hint="every record of an export is one patch of the mixer's size",
+        hint="every record of an export must be one patch of the mixer's size",
     )
 
 
@@ -158,6 +158,6 @@ def _converted(
         raise SourceError(
             f"`{uri}`: record {first + record}: feature `{feature.name}`: value"
             f" {values[record, place]} is no {target.name.upper()}",
-            hint="declare a `data_type` that has every value, or round the values first",
+            hint="declare a `data_type` that can hold every value, or round the values first",
         )
     return made

@@ -27,7 +27,7 @@ _DEFLATE_FACTOR = 1032
 """How many bytes DEFLATE can make of one, at most."""
 _CHUNK = 256 << 10
 _START_BYTES, _END_BYTES = 12, 4
-_HINT = "the file is truncated or damaged; fetch it again"
+_HINT = "the file is truncated or damaged; copy it again"
 
 
 def records_of(path: Path, uri: str, *, digest: Digest | None = None) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def _inflated(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
 
 
 def _cut(uri: str, why: str) -> SourceError:
-    return SourceError(f"`{uri}`: the compressed file is not whole: {why}", hint=_HINT)
+    return SourceError(f"`{uri}`: the compressed file is incomplete: {why}", hint=_HINT)
 
 
 class _Content:
@@ -125,8 +125,8 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
         where = f"`{uri}`: record {number} cannot be read"
         if len(start) < _START_BYTES:
             raise SourceError(
-                f"{where}: got {len(start)} bytes at offset {offset}, expected none, or"
-                f" {_START_BYTES} at least",
+                f"{where}: got {len(start)} bytes at offset {offset}, expected none or"
+                f" at least {_START_BYTES}",
                 hint=_HINT,
             )
         if masked_checksum(start[:8]) != int.from_bytes(start[8:], "little"):
@@ -147,14 +147,14 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
 
 def _corrupted(where: str, offset: int, what: str) -> SourceError:
     return SourceError(
-        f"{where}: corrupted record at offset {offset}: its {what} and the checksum of that differ",
+        f"{where}: corrupted record at offset {offset}: its {what} does not match its checksum",
         hint=_HINT,
     )
 
 
 def _too_long(where: str, offset: int, length: int, left: int) -> SourceError:
     return SourceError(
-        f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}, for"
+        f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}:"
         " no more can follow",
         hint=_HINT,
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from geobatch.errors import SourceError
+from geobatch.versions import install_hint
 
 _IMPORTING = threading.Lock()
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -37,7 +38,7 @@ def tensorflow() -> Any:
         except ImportError as error:
             raise SourceError(
                 f"TFRecord files are read by TensorFlow, which cannot be imported: {error}",
-                hint="install it: `pip install 'geobatch[tfrecord]'`",
+                hint=install_hint("tensorflow"),
             ) from None
         return tf
 

@@ -17,7 +17,7 @@ _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 _MOST = (1 << 31) - 1
 """Most patches, and most pixels on a side: GDAL has no larger raster."""
 _SHOWN = 60
-_HINT = "name the file that the export wrote beside its patches"
+_HINT = "use the mixer file that the export wrote next to its patches"
 
 
 def parse_mixer(text: str, uri: str) -> Mixer:
@@ -76,7 +76,7 @@ def _json(text: str, uri: str) -> Json:
     try:
         found: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"`{uri}`: the mixer is no JSON: {error}", hint=_HINT) from None
+        raise SourceError(f"`{uri}`: the mixer is not valid JSON: {error}", hint=_HINT) from None
     return found
 
 
@@ -118,7 +118,7 @@ def _transform(matrix: Json, uri: str) -> Transform:
         raise _wrong(uri, path, "six numbers", matrix, _STATE_TRANSFORM)
     a, b, c, d, e, f = (float(value) for value in matrix)
     if not math.isfinite(a * e - b * d) or a * e - b * d == 0:
-        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels"
+        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} is not valid"
         raise SourceError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 

@@ -177,5 +177,5 @@ def _key(source: Source) -> tuple[Digest, tuple[Feature, ...]]:
 
 def _records(source: Source) -> Records:
     if source.records is None:
-        raise InternalError(f"`{source.uri}` is no TFRecord source")
+        raise InternalError(f"`{source.uri}` is not a TFRecord source")
     return source.records

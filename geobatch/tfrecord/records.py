@@ -102,12 +102,12 @@ def parse_example(record: bytes, uri: str, number: int) -> dict[str, Any]:
     """Return the features of a serialized record, by name.
 
     Raises:
-        SourceError: It is no `tf.train.Example`.
+        SourceError: It is not a `tf.train.Example`.
     """
     example = example_of(record)
     if example is None:
         raise SourceError(
-            f"`{uri}`: record {number} is no `tf.train.Example`",
-            hint="an image is one Example per patch, with a feature per band",
+            f"`{uri}`: record {number} is not a `tf.train.Example`",
+            hint="an image must have one Example per patch, with one feature per band",
         )
     return dict(example.features.feature.items())

@@ -115,7 +115,7 @@ class Spill:
             while view:
                 done = os.preadv(self._file.fileno(), [view], offset)
                 if not done:
-                    raise OSError("the file of patches is shorter than it was")  # noqa: TRY301
+                    raise OSError("the temporary file of patches became shorter")  # noqa: TRY301
                 view, offset = view[done:], offset + done
         except OSError as error:
             raise _failure(error) from error
@@ -124,6 +124,6 @@ class Spill:
 
 def _failure(error: OSError) -> StoreError:
     return StoreError(
-        f"patches of TFRecord sources cannot be put aside in `runs/`: {error.strerror or error}",
-        hint="they take as much room as the features that are read, not compressed",
+        f"cannot write temporary patches of TFRecord sources to `runs/`: {error.strerror or error}",
+        hint="they need as much space as the uncompressed features that are read",
     )

@@ -149,7 +149,7 @@ class Stream:
         if self._error is not None:
             raise type(self._error)(self._error.message, hint=self._error.hint)
         if self._is_closed:
-            raise InterruptedRunError(f"`{self._source.uri}`: reading was given up")
+            raise InterruptedRunError(f"`{self._source.uri}`: reading was cancelled")
 
     def _run(self) -> None:
         try:
@@ -217,13 +217,13 @@ class Stream:
             raise SourceError(
                 f"`{self._source.uri}`: expected {self._mixer.total} records, got {count};"
                 f" the last one is in `{last}`",
-                hint="name all shards of the export, in order",
+                hint="list all shards of the export, in order",
             )
         self._cache.put_table(self._source.digest, table_of(self._mixer, digests))
 
     def _too_many(self, shard: Shard, number: int) -> SourceError:
         return SourceError(
-            f"`{shard.uri}`: record {number} is one more than the {self._mixer.total} of"
+            f"`{shard.uri}`: record {number} is one more than the {self._mixer.total} expected by"
             f" `{self._source.uri}`",
-            hint="name the shards of one export only, each once, and their own mixer",
+            hint="list the shards of one export only, each once, with its mixer",
         )

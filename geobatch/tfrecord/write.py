@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from geobatch.errors import ExportError
+from geobatch.versions import install_hint
 
 FRAME = 16
 """Bytes around a record in a file: its length and two checksums."""
@@ -115,7 +116,7 @@ def _import_tensorflow() -> Any:
     except ImportError as error:
         raise ExportError(
             f"TFRecord needs TensorFlow, which cannot be imported: {error}",
-            hint="install it: `pip install 'geobatch[tfrecord]'`",
+            hint=install_hint("tensorflow"),
         ) from None
     return tf
 

@@ -181,7 +181,8 @@ def test_tensorflow_is_asked_for_only_by_tfrecord(store: Path, tmp_path: Path) -
     argv: list[str | Path] = ["--store", store, "export", "a/one", tmp_path / "out" / "x"]
     done = process(*argv, *TFRECORD, PYTHONPATH=str(tmp_path))
     assert done.code == 1
-    assert "pip install 'geobatch[tfrecord]'" in done.err
+    assert "pip install" in done.err
+    assert "'tensorflow>=" in done.err
     assert not list((tmp_path / "out").iterdir())
     assert process(*argv, "--format", "cog", PYTHONPATH=str(tmp_path)).code == 0
 

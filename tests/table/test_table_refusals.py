@@ -111,7 +111,9 @@ def test_without_pyarrow_it_is_said_how_to_get_it(
     (tmp_path / "rows-0.tfrecord").write_text("no records")
     write_spec(tmp_path).write_text("kind: table\nid: a\nsources: [{uris: [rows-0.tfrecord]}]\n")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'geobatch[table]'" in refused(tmp_path)
+    message = refused(tmp_path)
+    assert "pip install" in message
+    assert "'pyarrow>=" in message
 
 
 def test_no_records_at_all(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_record_that_is_no_example(tmp_path: Path) -> None:
     with tf.io.TFRecordWriter(str(tmp_path / "rows-0.tfrecord.gz")) as writer:
         writer.write(example({"a": longs(1)}))
         writer.write(b"\xff\xff\xff")
-    assert "`rows-0.tfrecord.gz`: record 1 is no `tf.train.Example`" in refused(tmp_path)
+    assert "`rows-0.tfrecord.gz`: record 1 is not a `tf.train.Example`" in refused(tmp_path)
 
 
 def test_damage_and_truncation(tmp_path: Path) -> None:
