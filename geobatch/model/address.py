@@ -1,4 +1,4 @@
-"""Addresses of objects on HTTP servers: what a url must be before anybody is asked for it."""
+"""Urls of objects on HTTP servers, checked before any request."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Address(Struct, frozen=True, kw_only=True):
     host: str
     """Name or number of the server, in ASCII."""
     port: int | None
-    """None for that of the scheme."""
+    """None for the default port of the scheme."""
     target: str
     """Path and query as they are sent."""
 
 
 def parse_address(url: str) -> Address:
-    """Return where a url leads.
+    """Return the parts of a url.
 
     Raises:
-        ValueError: It leads nowhere, and says why: `it has no host`.
+        ValueError: It is not valid; the message says why: `it has no host`.
     """
     if any(ord(sign) < 32 or ord(sign) == 127 for sign in url):
         raise ValueError("it contains a control character")

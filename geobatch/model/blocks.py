@@ -18,7 +18,7 @@ _MAGIC = b"GBT1"
 
 
 class BlockTable(Struct, frozen=True, kw_only=True):
-    """The digests of the raw bytes of every block of a source, with what decides their decoding.
+    """The digests of the raw bytes of every block of a source, with what determines their decoding.
 
     Equal tables mean equal pixels, whatever else the two files say.
     """
@@ -110,7 +110,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
 
 
 class BlockChanges(Struct, frozen=True, kw_only=True):
-    """Which blocks differ between two tables of one block grid."""
+    """The blocks that differ between two tables of one block grid."""
 
     height: int
     """Rows of the source."""
@@ -194,11 +194,11 @@ def compare(old: BlockTable, new: BlockTable) -> BlockChanges | None:
 def changed_blocks(
     pairs: Iterable[tuple[Digest, Digest]], tables: Callable[[Digest], BlockTable | None]
 ) -> Mapping[tuple[Digest, Digest], BlockChanges]:
-    """Return which blocks differ between sources, where the tables of both are remembered.
+    """Return which blocks differ between sources, where the cache has the tables of both.
 
     Args:
         pairs: (old, new) digests of sources.
-        tables: Gives the block table of a source, where it is remembered.
+        tables: Returns the block table of a source, or None.
     """
     found = {}
     for old, new in pairs:

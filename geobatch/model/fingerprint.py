@@ -1,6 +1,6 @@
 """Fingerprints: hashes of everything that determines a result, known before reading pixels.
 
-They decide whether to work. Names (asset, band, tileset, grid, uri) determine no pixel, and the
+They decide what to compute. Names (asset, band, tileset, grid, uri) determine no pixel, and the
 codec none either: a band keeps its fingerprint through a renaming and through a new codec.
 """
 
@@ -23,7 +23,7 @@ from geobatch.model.table import Table
 from geobatch.model.table_json import rows_json
 
 ALGORITHM_EPOCH = 3
-"""Raised whenever equal inputs would give other pixels or masks than before."""
+"""Increased whenever equal inputs would give other pixels or masks than before."""
 
 
 def asset_fingerprint(asset: Asset) -> Digest:
@@ -58,7 +58,7 @@ def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
 
 
 def band_frame(asset: Asset, band_id: str) -> Digest:
-    """Return the hash of what determines a band's level 0 but for the sources and their placement.
+    """Return the hash of what determines a band's level 0, without sources and their placement.
 
     Of two bands with one frame, only tiles under sources that differ can differ.
 
@@ -72,7 +72,7 @@ def band_frame(asset: Asset, band_id: str) -> Digest:
 
 
 def external_content(asset: Asset, band_id: str, *, level: int, is_mask: bool) -> Digest:
-    """Return what stands for the pixels of an array of an external image, which no one has read.
+    """Return what replaces the digest of pixels of an external image's array, which are not read.
 
     Two of them are equal where the same levels of the same COGs are shown under the same masking.
 

@@ -1,4 +1,4 @@
-"""The inputs of a plan, by their digests: two plans that differ, differ in one of these."""
+"""The inputs of a plan, by their digests: if two plans differ, one of these differs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AssetInput(Struct, frozen=True, kw_only=True):
     path: str
     """Spec file, as the user named it."""
     spec: Digest
-    """Digest of what the spec says: comments, order and formatting do not count."""
+    """Digest of the spec's content: comments, order and formatting do not count."""
     fingerprint: Digest
     """Fingerprint of the resolved asset."""
     sources: tuple[SourceInput, ...]
@@ -39,7 +39,7 @@ class AssetInput(Struct, frozen=True, kw_only=True):
 
 
 class Inputs(Struct, frozen=True, kw_only=True):
-    """Everything that a plan was made of."""
+    """Everything that a plan was made from."""
 
     store_id: str
     """Uuid of the store; empty where there was none."""
@@ -50,7 +50,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     assets: tuple[AssetInput, ...]
     """Sorted by id."""
     deleted: tuple[str, ...]
-    """Ids of assets that go, sorted."""
+    """Ids of deleted assets, sorted."""
 
     @property
     def spec_digest(self) -> Digest:
@@ -113,7 +113,7 @@ def differences(before: Inputs, now: Inputs) -> Iterator[str]:
     """Yield what differs between the inputs of two plans, in words.
 
     Of inputs that determine others, the first is named: an asset whose spec and sources are the
-    same is told of only where something else made it come out otherwise.
+    same is named only if something else changed it.
     """
     if before.store_id != now.store_id:
         yield f"the store differs: `{before.store_id or 'none'}` -> `{now.store_id or 'none'}`"

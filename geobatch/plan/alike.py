@@ -1,4 +1,4 @@
-"""Refuses new names that differ from published ones by case alone."""
+"""Refuses new names that differ from published ones only by case."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from geobatch.model.record import AssetRecord
 def refuse_alike(
     assets: Collection[Asset], *, published: Collection[str], records: Mapping[str, AssetRecord]
 ) -> None:
-    """Refuse assets and bands whose names differ from published ones by case alone.
+    """Refuse assets and bands whose names differ from published ones only by case.
 
-    What is published already under its exact name may stay beside another, so that a store that
-    holds both can be mended.
+    A name that is already published exactly so may stay next to the other, so that a store that
+    holds both can be repaired.
 
     Args:
-        assets: The assets as they shall be.
+        assets: The resolved assets.
         published: Ids of the published assets, renamed ones under their former ids.
         records: Published assets that change.
 
     Raises:
-        PlanError: There is such a name.
+        PlanError: Such a name exists.
     """
     if (found := first_alike((asset.id for asset in assets), published)) is not None:
         name, folder, other = found

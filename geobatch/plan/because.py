@@ -131,7 +131,7 @@ def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Itera
 
 
 def _tellers(tileset: Tileset, before: Tileset) -> Iterator[Because]:
-    """Yield where a CRS or a placement, though the same, is told by another than before."""
+    """Yield where an unchanged CRS or placement now comes from the spec, or from the file."""
     pairs = [(f"tilesets.{tileset.id}.crs", before.has_own_crs, tileset.has_own_crs)]
     old = _by_uri(before.sources)
     for key, source in _by_uri(tileset.sources).items():
@@ -168,12 +168,12 @@ def _source(source: Source, before: Source, blocks: Blocks) -> Iterator[Because]
 
 
 def _short(generation: str) -> str:
-    """Return a generation as it is shown: the first digits of a digest, anything else whole."""
+    """Return a generation for display: the first digits of a digest, anything else in full."""
     return generation[:12] if len(generation) == 64 else generation
 
 
 def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:
-    """Return sources by uri and by how often the uri stood before: a file may be named twice."""
+    """Return sources by uri and by how often the uri occurred before: a file may be named twice."""
     found: dict[tuple[str, int], Source] = {}
     times: Counter[str] = Counter()
     for source in sources:

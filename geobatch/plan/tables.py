@@ -1,4 +1,4 @@
-"""The plan of a table: whether its rows are read, or taken over; and why it differs."""
+"""The plan of a table: whether its rows are read or kept, and why it differs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def table_change(
     record: AssetRecord | None,
     because: tuple[Because, ...],
 ) -> AssetChange:
-    """Return what happens to a table that is not as it is published.
+    """Return what happens to a table that differs from its published form.
 
     Args:
-        asset: The asset as it shall be.
+        asset: The resolved asset.
         table: Its table.
         fingerprint: Fingerprint of the asset.
         record: What is published under its id, if anything.

@@ -1,4 +1,4 @@
-"""Array bands: names for several bands that an export makes one tensor of."""
+"""Array bands: names for several bands that an export joins into one tensor."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from geobatch.spec import ImageSpec, Loc
 
 
 def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the declared array bands: of bands that there are, and on one grid each.
+    """Return the declared array bands: their bands must exist and be on one grid.
 
     Raises:
-        SpecError: A name is taken, or a band is not there, or lies on another grid.
+        SpecError: A name is already used, or a band is missing or on another grid.
     """
     grids = {band.id: band.grid for band in bands}
     for name, members in spec.array_bands:

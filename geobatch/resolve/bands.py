@@ -1,4 +1,4 @@
-"""Bands decided: their dtype, what masks them, and the value that stands for masked."""
+"""Resolved bands: their dtype, what masks them, and the value of masked pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from geobatch.model.header import Header
 def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
     """Return the dtype of a band: the file's, or the declared one if it holds all its values.
 
-    Byte files may be read as INT8 and the reverse, since TIFF long knew no difference.
+    Byte files may be read as INT8 and the reverse, because TIFF had no such difference for long.
 
     Raises:
         PlanError: The declared dtype cannot hold the file's values.
@@ -39,7 +39,7 @@ def _holds(dtype: str, file_dtype: str) -> bool:
 
 
 def in_dtype(value: Number, dtype: str) -> Number | None:
-    """Return a number in a dtype, or None where the dtype has no such number."""
+    """Return a number in a dtype, or None if the dtype cannot hold it."""
     if dtype.startswith("float"):
         with np.errstate(over="ignore"):
             rounded = float(np.dtype(dtype).type(value))
@@ -51,7 +51,7 @@ def in_dtype(value: Number, dtype: str) -> Number | None:
 
 
 def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
-    """Return what the file says is missing in a band, in the band's dtype; None for nothing."""
+    """Return the nodata of a file's band, in the band's dtype; None without one."""
     value = header.nodata[index]
     is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
     if value is not None and is_reinterpreted:
@@ -78,7 +78,7 @@ def decide_band(
     has_gaps: bool,
     valid_value: int = 255,
 ) -> Band:
-    """Return a band with its masking and fill value decided.
+    """Return a band with its masking and fill value.
 
     Of the sources of masking the highest wins: the mask tileset, then declared missing values, then
     the file's own internal mask, nodata or alpha. Declaring no missing values (`values: []`) sets
@@ -91,9 +91,9 @@ def decide_band(
         tileset: Id of its tileset.
         index: Zero-based index in the tileset's sources.
         headers: Headers of the sources, which agree in structure.
-        dtype: Decided dtype.
+        dtype: Resolved dtype.
         policy: Pyramiding policy.
-        missing: Declared missing values in the band's dtype; None where none are declared.
+        missing: Declared missing values in the band's dtype; None if none are declared.
         mask_tileset: Id of the tileset whose last band masks this one.
         has_gaps: Whether sources or footprint leave a part uncovered.
         valid_value: Value of the mask band that means valid.
@@ -158,7 +158,7 @@ def decide_band(
 
 
 def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
-    """Check that one kind of masking holds for all sources.
+    """Check that all sources are masked in one way.
 
     Internal masks may be in some of them: where there is none, all pixels are valid. But not beside
     a nodata value, which would then hold for those others alone.
@@ -178,10 +178,10 @@ def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
 def _common_nodata(
     headers: Sequence[Header], index: int, dtype: str, *, is_asked: bool
 ) -> Number | None:
-    """Return the nodata of the sources; None where they differ and are not asked.
+    """Return the nodata of the sources; None if they differ and it is not used.
 
     Raises:
-        PlanError: They are asked, and differ; names two files and both values.
+        PlanError: It is used, and they differ; names two files and both values.
     """
     first = headers[0]
     nodata = own_nodata(first, index, dtype)
@@ -202,7 +202,7 @@ def _common_nodata(
 
 
 def _listed(*values: Number | None) -> str:
-    """Return values as a spec lists them; NaN is masked whatever is listed."""
+    """Return values as a spec lists them; NaN is always masked."""
     return ", ".join(str(v) for v in values if v is not None and math.isfinite(v))
 
 

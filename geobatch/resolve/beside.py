@@ -1,4 +1,4 @@
-"""What lies beside a raster, or behind its first image, and is not read: warnings of a plan."""
+"""Files next to a raster, or images after its first one, that are not read: warnings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SAYS = {
     "ColorTable": "a colour table",
     "CategoryNames": "names of classes",
 }
-"""What GDAL would take from its metadata, by element; statistics and the like are left out."""
+"""What GDAL would read from its metadata, by element; statistics and similar are omitted."""
 _ELEMENT = re.compile(rf"<({'|'.join(_SAYS)})\b[^>]*>([^<]*)")
 _WORDS = {
     _MASK: (
@@ -55,7 +55,7 @@ _WORDS = {
 
 
 class _Found(Struct, kw_only=True):
-    """Things of one kind that are not read, of the images of one document."""
+    """Unread things of one kind, for the images of one document."""
 
     spec: ImageSpec
     loc: Loc
@@ -65,7 +65,7 @@ class _Found(Struct, kw_only=True):
 
 
 class Beside:
-    """Gathers what is not read, over all images of a run: each kind is told once per document."""
+    """Collects what is not read, over all images of a run: one warning per kind and document."""
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, str]] = {}
@@ -77,7 +77,7 @@ class Beside:
         files: Sequence[Sequence[SourceFile]],
         found: Sequence[Sequence[Inspected]],
     ) -> None:
-        """Look beside the files of an image, and at what their headers say."""
+        """Check the neighbours of an image's files, and their headers."""
         for number, (named, looks) in enumerate(zip(files, found, strict=True)):
             for file, look in zip(named, looks, strict=True):
                 if file.shards:
@@ -154,7 +154,7 @@ class Beside:
 
 
 def _says(path: Path, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> str:
-    """Return what GDAL's metadata says that neither spec nor file does; empty for nothing."""
+    """Return what only GDAL's metadata declares, not the spec or the file; empty for nothing."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES).decode("utf-8", "replace")
@@ -188,11 +188,11 @@ def _is_number(text: str, value: float | None) -> bool:
 
 
 def placing_hint(path: str, *, is_crs: bool) -> str:
-    """Return how to use a file beside a raster that says where it lies, or its CRS; else nothing.
+    """Return how to use a sidecar with the raster's placement or CRS; empty if there is none.
 
     Args:
         path: The raster.
-        is_crs: Whether the CRS is wanted, and not the place.
+        is_crs: Whether the CRS is wanted, not the placement.
     """
     stem = os.path.splitext(path)[0]  # noqa: PTH122
     suffixes = PROJECTION if is_crs else WORLD

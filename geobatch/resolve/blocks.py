@@ -1,4 +1,4 @@
-"""Blocks of sources that are too large: GDAL decodes a block whole, whatever is wanted of it."""
+"""Blocks of sources that are too large: GDAL always decodes a whole block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canvas of a tileset: sources of one structure, placed side by side on one pixel grid."""
+"""The canvas of a tileset: sources of one structure, placed on one pixel grid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_PIXELS = 1 << 31
 MOST_TILES = 1 << 26
 """Level-0 tiles of a canvas; plans hold a set of them per band."""
 _CRS_NAME = re.compile(r'[A-Z]+\["([^"]*)"')
-"""How WKT starts."""
+"""First words of WKT."""
 _CRS_EXCERPT = 50
 MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
@@ -34,7 +34,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     """One source on a canvas."""
 
     header: Header
-    """What the file says of itself."""
+    """Header of the file."""
     row: int
     """Canvas row of its first row."""
     col: int
@@ -42,7 +42,7 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 
 class Canvas(Struct, frozen=True, kw_only=True):
-    """A pixel plane with the sources that lie on it, in mosaicking order."""
+    """A pixel plane with its sources, in mosaicking order."""
 
     geobox: GeoBox
     """The plane."""
@@ -81,8 +81,8 @@ def place(
 
     Args:
         headers: The sources, in mosaicking order.
-        transforms: Per source, a transform that the spec declares in place of the file's.
-        crs: A CRS that the spec declares in place of the files'.
+        transforms: Per source, a transform in the spec that overrides the file's.
+        crs: A CRS in the spec that overrides the files'.
         bounds: `grid.bounds` of the spec.
 
     Raises:
@@ -276,10 +276,10 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     """Return the (row, col) of a source's first pixel on a plane, which must be whole.
 
     Args:
-        reference: What messages call the plane's origin: a uri, or `grid.bounds`.
+        reference: Name of the plane's origin in messages: a uri, or `grid.bounds`.
         plane: The plane.
         header: The source.
-        box: Where it lies.
+        box: Its placement.
     """
     _check_crs(reference, plane.crs, header, box.crs)
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
@@ -325,7 +325,7 @@ def _check_crs(reference: str, expected: Crs, header: Header, got: Crs) -> None:
 
 
 def _crs_names(first: str, other: str) -> tuple[str, str]:
-    """Return what messages call two CRS: codes, or names and, if these are equal, what differs."""
+    """Return the names of two CRS in messages: codes, or names with what differs."""
     names = tuple(_crs_name(text) for text in (first, other))
     if names[0] != names[1]:
         return names[0], names[1]

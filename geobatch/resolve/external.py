@@ -1,4 +1,4 @@
-"""External images decided: which state of each COG is meant, its levels, and what COGs must be."""
+"""Resolved external images: the state of each COG, its levels, and the rules for COGs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geobatch.spec.lint import warning
 from geobatch.spec.names import is_band_id
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
-"""How a reader gets the pixels: as they are decoded."""
+"""Codec of a reader's pixels: none, they are decoded already."""
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""
 HEADER_LIMIT = 10_000_000
@@ -33,13 +33,13 @@ def pinned(
     files: Sequence[Sequence[SourceFile]],
     inspected: Mapping[Path, Inspected],
 ) -> tuple[Asset, list[Problem]]:
-    """Return an image as one whose pixels stay in its COGs, and what these should be and are not.
+    """Return an image whose pixels stay in its COGs, and warnings about these COGs.
 
     Args:
         asset: The image as it would be ingested.
         spec: What declares it.
         files: Its one file per tileset.
-        inspected: Looks at them, by path.
+        inspected: Their state, by path.
 
     Raises:
         PlanError: A file is no COG, or a mask covers another plane than its bands.
@@ -85,7 +85,7 @@ def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[
         None for an image of another kind.
 
     Raises:
-        SpecError: The file's own is no name of a band, or that of another.
+        SpecError: The file's name is not valid for a band, or already used.
     """
     if spec.kind is not Kind.EXTERNAL_IMAGE:
         return None
@@ -149,7 +149,7 @@ def _numbers(found: Inspected) -> tuple[int, ...]:
 
 
 def layout_of(found: Inspected) -> CogLayout:
-    """Return how a COG is laid out, which is known of all sources of external images."""
+    """Return the layout of a COG, which every source of an external image has."""
     if found.layout is None:
         raise PlanError(f"`{found.header.uri}`: was not read as a COG")
     return found.layout
@@ -161,7 +161,7 @@ def check_cog(found: Inspected) -> None:
     Source: Earth Engine's guide to COG-backed assets.
 
     Raises:
-        PlanError: A rule is broken; names the command that mends it.
+        PlanError: A rule is broken; names the command that fixes it.
     """
     header, layout = found.header, layout_of(found)
     problems = []
@@ -192,7 +192,7 @@ def check_cog(found: Inspected) -> None:
 
 
 def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Problem]:
-    """Yield one warning of all that a COG should be and is not, with one command."""
+    """Yield one warning with everything that a COG should have and lacks, and one command."""
     weak = list(weaknesses(found))
     if weak:
         header = found.header
@@ -202,7 +202,7 @@ def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Proble
 
 
 def weaknesses(found: Inspected) -> Iterator[tuple[str, bool]]:
-    """Yield what a COG should be and is not, each with whether `remedy` mends it."""
+    """Yield what a COG should have and lacks, each with whether `remedy` fixes it."""
     header, layout = found.header, layout_of(found)
     full = layout.planes[0]
     if full.block[0] < 512 < max(full.height, full.width):

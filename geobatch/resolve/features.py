@@ -1,4 +1,4 @@
-"""Which features of an export become which bands, decided by spec, mixer and first record."""
+"""Which features of an export become which bands, by spec, mixer and first record."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}
 
 
 class _Candidate(Struct, frozen=True, kw_only=True):
-    """A feature that is wanted, before its layout is decided."""
+    """A requested feature, before its layout is known."""
 
     wanted: FeatureSpec
-    """What the spec says of it."""
+    """Its declaration in the spec."""
     loc: Loc
-    """Where the spec speaks of it."""
+    """Where the spec declares it."""
     values: Feature
     """Its name, pixel type and kind."""
     size: int
@@ -56,8 +56,8 @@ def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature
         number: Index of the tileset.
 
     Raises:
-        SpecError: The spec names features in a way that cannot be.
-        SourceError: The first record lacks a feature, or holds it in a length that no patch has.
+        SpecError: The spec names features in a way that is not possible.
+        SourceError: The first record lacks a feature, or its length does not fit a patch.
     """
     every = [_candidate(one, loc, found, spec, number) for one, loc in _wanted(found, spec, number)]
     fits = reaching([one.fits for one in every], channels=_channels(spec, number))
@@ -100,7 +100,7 @@ def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> 
 
 
 def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
-    """Return the features to read, the mask last, with where the spec speaks of them."""
+    """Return the features to read, the mask last, with their positions in the spec."""
     tileset = spec.tilesets[number]
     here: Loc = ("tilesets", number)
     declared = tileset.tfrecord.features if tileset.tfrecord is not None else ()
@@ -232,7 +232,7 @@ def _either(fits: Sequence[Reading]) -> str:
 
 
 def _declaration(wanted: FeatureSpec, reading: Reading) -> str:
-    """Return an entry of `features` that decides for a reading."""
+    """Return an entry of `features` that selects a reading."""
     from geobatch.spec.written import TYPE_NAMES  # noqa: PLC0415 - loads pydantic, for an error
 
     name = wanted.name if is_band_id(wanted.name) else json.dumps(wanted.name)
@@ -255,5 +255,5 @@ def _no_patch(what: str, mixer: Mixer, values: int, options: TfrecordSpec) -> So
 
 
 def feature_error(spec: ImageSpec, loc: Loc, message: str, hint: str) -> SpecError:
-    """Return the error for a wrong word about features."""
+    """Return the error for a wrong declaration of features."""
     return SpecError((problem(spec, loc, "feature", message, hint),))

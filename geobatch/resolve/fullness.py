@@ -1,4 +1,4 @@
-"""Whether a canvas of very many tiles holds anything: its pixels against those that are stored."""
+"""Whether a canvas of very many tiles is nearly empty: its pixels and the stored ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from geobatch.resolve.canvas import Canvas, covered_pixels
 from geobatch.resolve.looking import Inspected
 
 MOST_EMPTY_TILES = 1 << 20
-"""Level-0 tiles that a canvas may have whatever it holds, unless a spec says otherwise."""
+"""Level-0 tiles that any canvas may have, unless a spec allows more."""
 _SHARE = 100
-"""A larger canvas must have one stored pixel in so many."""
+"""A larger canvas must have one stored pixel per this many."""
 _RECORDS_PER_BYTE = 64
-"""No more records can be in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
+"""Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
 
 
 def check_fullness(

@@ -1,4 +1,4 @@
-"""Masks that a spec names, or a file has: which value means valid, and which bands are data."""
+"""Masks of specs and files: which value means valid, and which bands are data."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def alpha_warnings(
     headers: Sequence[Header],
     mask_of: Mapping[str, MaskBandSpec],
 ) -> Iterator[Problem]:
-    """Yield a warning where a band that is tagged alpha masks nothing, and another reader's would.
+    """Yield a warning if a band tagged alpha masks nothing, but would mask in other readers.
 
     Args:
         spec: The image.
         tileset: Number of the tileset.
         files: Its files.
-        headers: What they say, before `as_data`.
+        headers: Their headers, before `as_data`.
         mask_of: Declared masks by band; the empty id means every band.
     """
     name = spec.tilesets[tileset].id

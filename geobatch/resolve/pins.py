@@ -1,4 +1,4 @@
-"""Looks at the COGs of external images; those that stood still since the last are not opened."""
+"""The state of the COGs of external images; unchanged ones are not opened."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 
 LAYOUT_EPOCH = 1
-"""Raised whenever equal COGs would be said to be laid out otherwise than before."""
+"""Increased whenever equal COGs would get another layout than before."""
 _PREFIX = "cog:"
-"""What looks at COGs are remembered under: they tell more than looks at files to be ingested."""
+"""Key of the cached state of COGs, which has more than that of files to ingest."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MANY = 16
-"""Servers are asked by at least so many threads, which only wait."""
+"""Fewest threads that ask servers; they only wait."""
 
 
 def inspect_cogs(
@@ -36,7 +36,7 @@ def inspect_cogs(
     workers: int = 1,
     rehash: bool = False,
 ) -> Inspection:
-    """Look at COGs: the header and the digest of files, the header and the state of objects.
+    """Read COGs: the header and the digest of files, the header and the state of objects.
 
     A file that stood still is not opened; a server is asked for the state of its object each time,
     and only if that is another one for the header.
@@ -77,7 +77,7 @@ def inspect_cogs(
 
 
 def digest_of(path: Path, uri: str, *, cache: LookCache) -> tuple[Digest, FileStat, bool]:
-    """Return the digest of a COG's bytes with its stat; a file that stood still is not read.
+    """Return the digest of a COG's bytes with its stat; an unchanged file is not read.
 
     Returns:
         Digest, stat, and whether a file with this stat is sure to have this digest; see
@@ -107,7 +107,7 @@ def _name(file: SourceFile) -> str:
 
 
 def _still(file: SourceFile, known: Look | None) -> Inspected | None:
-    """Return what is known of a local file that stood still; None of any other."""
+    """Return the cached state of an unchanged local file; None for any other."""
     now = None if known is None else _stat(file.path)
     if known is None or now is None or not known.is_trusted(now):
         return None
@@ -115,7 +115,7 @@ def _still(file: SourceFile, known: Look | None) -> Inspected | None:
 
 
 def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]:
-    """Return what is known of a COG, and the look that has told it if it is a new one."""
+    """Return the state of a COG, and the state to cache if it is new."""
     if file.url and known is not None:
         from geobatch.raster.cog import ask_server  # noqa: PLC0415 - slow to import
 

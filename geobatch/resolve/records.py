@@ -23,7 +23,7 @@ def look_up(
     exports: Mapping[SourceFile, Found],
     read_crs: Callable[[str], Crs],
 ) -> list[list[Inspected]]:
-    """Return what is known of each source of an image, tileset by tileset.
+    """Return the state of each source of an image, tileset by tileset.
 
     Args:
         spec: The image.
@@ -79,7 +79,7 @@ def _shown(features: Sequence[Feature]) -> str:
 
 
 def _check_plain(spec: ImageSpec, number: int) -> None:
-    """Check that a tileset of TIFFs is not said to have features."""
+    """Check that the spec declares no features for a tileset of TIFFs."""
     tileset = spec.tilesets[number]
     locs: list[Loc] = [] if tileset.tfrecord is None else [("tilesets", number, "tfrecord")]
     named: list[tuple[Loc, BandSpec | MaskBandSpec]] = [
@@ -109,9 +109,9 @@ def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
 def _decided(
     found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Inspected:
-    """Return an export as a source that is known before its pixels are read.
+    """Return an export as a source, before its pixels are read.
 
-    What the spec states of its placement is not asked of the mixer.
+    Placement in the spec overrides that in the mixer.
 
     Args:
         found: The export.

@@ -1,4 +1,4 @@
-"""One image from spec and headers: every default decided, every source placed."""
+"""One image from spec and headers: every default is set, every source placed."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class ImageResolver:
         return self.mask_of.get(band_id, self.mask_of.get(""))
 
     def _band_specs(self) -> tuple[BandSpec, ...]:
-        """Return the declared bands; else all bands that are no mask, named b1, b2, ..."""
+        """Return the declared bands; by default all bands that are not masks, named b1, b2, ..."""
         if self.spec.bands is not None:
             return tuple(self._indexed(number, band) for number, band in enumerate(self.spec.bands))
         found: dict[str, BandSpec] = {}
@@ -169,7 +169,7 @@ class ImageResolver:
         return tuple(found.values())
 
     def _indexed(self, number: int, band: BandSpec) -> BandSpec:
-        """Return a band whose feature, if it names one, is told by its index."""
+        """Return a band with the index of its feature, if it names one."""
         if band.feature is None:
             self._check_index(number, band)
             return band

@@ -1,4 +1,4 @@
-"""Files looked at by several threads."""
+"""Files read by several threads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 Found = TypeVar("Found")
 
 Meanwhile = Callable[[], object]
-"""What a thread may do while others work for it."""
+"""What a thread may do while others work."""
 
 
 def nothing() -> None:
-    """Do nothing meanwhile."""
+    """Do nothing."""
 
 
 def on_threads(

@@ -1,4 +1,4 @@
-"""Mosaics of sources whose bands are not the same to the eye: warnings of a plan."""
+"""Mosaics of sources whose bands differ in their metadata: warnings of a plan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _KINDS = {
     "units": "the units of their bands",
     "palettes": "their colour tables",
 }
-"""What a header says of bands and a mosaic takes from its first source."""
+"""Metadata of bands that a mosaic takes from its first source."""
 _HINT = "put them into separate tilesets, or rewrite one; bands are matched by their index"
 
 
