@@ -45,7 +45,7 @@ def visible_json(asset: Asset) -> Members:
         "tile": asset.tile,
         "grids": [_visible_grid(grid) for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
-        # Absent where there is none, as in assets of before there were any.
+        # Absent if empty, as in assets written before this field existed.
         **({"array_bands": arrays} if arrays else {}),
     }
 

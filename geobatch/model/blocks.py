@@ -203,7 +203,7 @@ def changed_blocks(
     found = {}
     for old, new in pairs:
         before = tables(old)
-        # The new one may have to be read for its table: not without need.
+        # The new one may have to be read for its table: only if needed.
         after = None if before is None else tables(new)
         changes = None if before is None or after is None else compare(before, after)
         if changes is not None:

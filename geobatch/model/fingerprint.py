@@ -107,7 +107,7 @@ def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
     mask: Json = None
     if masking.source is MaskSource.BAND and masking.tileset is not None:
         mask = _channel_json(asset.tileset(masking.tileset), -1, has_sources=has_sources)
-        # A mask of the same files is laid with their pixels, one of others upon the mosaic.
+        # A mask of the same files is mosaicked with their pixels, a mask of others after that.
         mask["is_own"] = masking.tileset == band.tileset
     return {
         "source": masking.source.value,
@@ -123,7 +123,7 @@ def _channel_json(tileset: Tileset, index: int, *, has_sources: bool) -> Members
     """Return one band of a tileset's mosaic: the order of the sources decides overlaps."""
     channel: Members = {"index": index % len(tileset.dtypes), "dtype": tileset.dtypes[index]}
     if tileset.features:
-        # Of records it is known what is read: another feature beside it is no change.
+        # Only the features that are read count: another feature in the records is no change.
         feature, number = channels_of(tileset.features)[index]
         channel["index"] = feature.to_json(number)
     if has_sources:

@@ -42,7 +42,7 @@ class Remote(Struct, frozen=True, kw_only=True):
 
     @property
     def _is_weak(self) -> bool:
-        # A capital by RFC 9110 section 8.8.3; a server that writes it small means the same.
+        # A capital by RFC 9110 section 8.8.3; a lowercase one means the same.
         return self.etag.startswith(("W/", "w/"))
 
     @property
@@ -198,7 +198,7 @@ class Pin(Struct, frozen=True, kw_only=True):
         """
         remote = value["remote"]
         if remote is not None and remote["version"] == "null":
-            # Stores keep what S3 calls so; an object has no version of its own then.
+            # S3's name for an object without versions; stores may contain it.
             remote = {**remote, "version": ""}
         return cls(
             **{

@@ -21,7 +21,7 @@ def because_of(
     """Return every reason for which an asset differs from what was published under its name."""
     if before is None:
         return (Because(reason=Reason.NEW_ASSET, path=asset.id),)
-    # A fingerprint may differ in what no reason is about, such as the rules of a newer version.
+    # A fingerprint may differ without a reason, for example by the rules of a newer version.
     otherwise = Because(
         reason=Reason.METADATA_CHANGED, path=asset.id, detail="resolved or computed differently"
     )

@@ -61,7 +61,7 @@ def complete(
         changes.append(whole)
     changes = [_judged(change, records) for change in (*changes, *deleted)]
     renames = [[change.id, change.previous_id] for change in changes if change.previous_id]
-    # The fingerprints are in the planner's id; what else decides what is done is put to it.
+    # The planner's id covers the fingerprints; the other inputs of the plan are added.
     extra = [sorted(choice.replaced), sorted([c.id, c.fingerprint] for c in deleted), renames]
     return replace(
         made,
@@ -121,7 +121,7 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
     asset, before = change.asset, record.asset
     if asset is None:
         return change
-    # A band of the same name on a plane of the same tiles: there, tile stands for tile.
+    # A band of the same name on a plane of the same tiles: each tile replaces one.
     old = {b.id: (before.grid(b.grid).geobox.shape, before.tile) for b in before.bands}
     new = {b.id: (asset.grid(b.grid).geobox.shape, asset.tile) for b in asset.bands}
     is_other = asset.kind is not before.kind  # of tiles and COGs, neither replaces the other

@@ -159,7 +159,7 @@ def _made_before(
     """Return the published band that has all tiles of a band, or None."""
     if record is not None and record.asset.codec == asset.codec:
         stored = dict(record.fingerprints)
-        # The band of the same name first: of several equal ones, any would do.
+        # The band of the same name first; any equal one is right.
         names = sorted(stored, key=lambda name: (name != band.id, name))
         same = next((name for name in names if stored[name] == mine), None)
         if same is not None:

@@ -25,7 +25,7 @@ def parse_crs(text: str) -> Crs:
     """Return the CRS that a text names: `EPSG:32618`, WKT, PROJJSON or a PROJ string.
 
     Raises:
-        ValueError: The text is no CRS, or one that cannot place pixels.
+        ValueError: The text is not a CRS, or the CRS has no horizontal axes.
     """
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,9 +49,9 @@ def projjson(crs: Crs) -> str:
 
 @lru_cache(maxsize=256)
 def turn(crs: Crs) -> float | None:
-    """Return how far a CRS goes around the Earth along x, in its units, such as 360 degrees.
+    """Return the length of x around the Earth in a CRS, in its units, such as 360 degrees.
 
-    None where its meridians are not parallel lines, so that no shift brings the ends together.
+    None if its meridians are not parallel lines, because then no shift joins the ends.
     """
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")

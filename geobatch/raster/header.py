@@ -1,4 +1,4 @@
-"""What a source file says of itself: size, bands, grid, masks, blocks; no pixel is read."""
+"""The header of a source file: size, bands, grid, masks, blocks; no pixel is read."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
     Args:
         path: The file.
         uri: What messages call it.
-        read_crs: Gives the CRS that WKT stands for, or raises ValueError; by default
-            `geobatch.raster.crs.parse_crs`. One that remembers spares loading PROJ.
+        read_crs: Returns the CRS of a WKT text, or raises ValueError; by default
+            `geobatch.raster.crs.parse_crs`. A cached one avoids loading PROJ.
 
     Raises:
         SourceError: The file is missing, is no readable TIFF, is compressed in a way that this
-            GDAL lacks, has complex pixels, or is placed by ground control points only.
+            GDAL lacks, has complex pixels, or has only ground control points.
     """
     real = regular_file(path, uri)
     _check_name(real, uri)
@@ -81,10 +81,10 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
 
 
 def check_tiff(start: bytes, uri: str) -> None:
-    """Refuse a file that does not start as a TIFF.
+    """Refuse a file that does not start like a TIFF.
 
     Raises:
-        SourceError: It is another file.
+        SourceError: It is not a TIFF.
     """
     if not tiff.is_tiff(start):
         raise SourceError(
@@ -111,7 +111,7 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
     """Return the CRS of a rasterio dataset, or None where it has none; for `read_crs` see `probe`.
 
     Raises:
-        ValueError: GDAL or PROJ cannot make sense of it.
+        ValueError: GDAL or PROJ cannot read it.
     """
     if not found:
         return None
@@ -128,7 +128,7 @@ def describe(
     """Return the header of an open dataset; for `read_crs` see `probe`.
 
     Raises:
-        SourceError: It has complex pixels, or is placed by ground control points only.
+        SourceError: It has complex pixels, or has only ground control points.
     """
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
@@ -141,7 +141,7 @@ def describe(
     crs, crs_fault = None, None
     try:
         crs = crs_of(dataset.crs, read_crs)
-    except ValueError as error:  # of no concern where a spec states another
+    except ValueError as error:  # not used if a spec declares another
         crs_fault = f"the CRS cannot be read: {error}"
     compression = _name(tags.compression)
     interpretations = dataset.colorinterp
@@ -185,7 +185,7 @@ def describe(
 
 
 def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
-    """Return what a file says of each band; none of it where some of it is not UTF-8."""
+    """Return a file's metadata of each band; none if some of it is not UTF-8."""
     try:
         texts: list[str | None] = list(getattr(dataset, name))
     except UnicodeDecodeError:
@@ -194,7 +194,7 @@ def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
 
 
 def _transform(dataset: Any, *, has_matrix: bool) -> tuple[Transform | None, str | None]:
-    """Return the transform of a file, or why it has none of use."""
+    """Return the transform of a file, or why it has no valid one."""
     a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
     transform = (a, b, c, d, e, f)
     # rasterio says "none" with the identity; a file can only say it with a matrix.
@@ -219,7 +219,7 @@ def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:
 
 
 def _nodata(dataset: Any, dtypes: tuple[str, ...], text: str | None) -> tuple[Number | None, ...]:
-    """Return the value that GDAL compares pixels with, per band; None where it masks none.
+    """Return the value that GDAL compares pixels with, per band; None if it masks none.
 
     Source: GDAL 3.10 and 3.12, `GTiffDataset::OpenOffset` and `GDALNoDataMaskBand`. Text is read as
     far as it is a number, else it is 0; of 64-bit integers it is one with C's rules, as rasterio

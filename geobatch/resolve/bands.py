@@ -58,7 +58,7 @@ def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
         # The pixels are reinterpreted, and so is their nodata.
         return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
     if is_reinterpreted and header.nodata_text is not None:
-        # TIFF long knew no signed bytes: the tag may be meant of what the bytes are declared to be.
+        # TIFF had no signed bytes for long: the tag may refer to the declared type.
         with suppress(ValueError):
             return in_dtype(int(header.nodata_text), dtype)
     return None if value is None else in_dtype(value, dtype)
@@ -115,7 +115,7 @@ def decide_band(
         source, values = MaskSource.BAND, ()
     elif missing:
         source, values = MaskSource.VALUES, missing
-    # In a file, an internal mask goes before nodata and nodata before alpha, as GDAL has it.
+    # In a file, an internal mask overrides nodata, and nodata overrides alpha, as in GDAL.
     elif own == "internal":
         source, values = MaskSource.FILE, ()
     elif nodata is not None and missing is None:

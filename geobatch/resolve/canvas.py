@@ -95,7 +95,7 @@ def place(
         for header, transform in zip(headers, transforms, strict=True)
     ]
     origin = boxes[0]
-    if bounds is None and len(boxes) == 1:  # as in assets by the thousand: it is its own canvas
+    if bounds is None and len(boxes) == 1:  # as in most small assets: the source is its own canvas
         return Canvas(geobox=origin, placed=(Placed(header=headers[0], row=0, col=0),))
     if bounds is not None:
         plane = _bounded(headers[0], origin, bounds)
@@ -205,7 +205,7 @@ def check_gap(canvas: Canvas, *, is_declared: bool, remedy: str | None = None) -
             f"no source lies within `grid.bounds`; `{canvas.placed[0].header.uri}` is outside",
             hint=remedy or "bounds must be [left, bottom, right, top] in the units of the CRS",
         )
-    # Whoever declares the grid has chosen its gaps.
+    # A declared grid includes its gaps on purpose.
     if not is_declared and area - covered > MAX_GAP * area:
         raise PlanError(
             f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"

@@ -41,7 +41,7 @@ def resolve_images(
     """
     expansions = {spec.id: expand(spec) for spec in specs.specs}
     files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
-    # A file may be ingested by one asset and stay where it is for another: two looks at it.
+    # A file may be ingested by one asset and be external for another: two cached states.
     external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
     named = [
         (spec_id in external, file)

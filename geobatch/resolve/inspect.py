@@ -109,7 +109,7 @@ def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
         try:
             found = os.stat(name)  # noqa: PTH116 - a tenth of the time of Path, for 100,000 files
         except (OSError, ValueError):
-            continue  # whoever opens it will say what is wrong
+            continue  # opening it later reports what is wrong
         if look.is_trusted(file_stat(found)):
             trusted[name] = look
     return trusted

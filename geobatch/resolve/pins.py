@@ -94,7 +94,7 @@ def digest_of(path: Path, uri: str, *, cache: LookCache) -> tuple[Digest, FileSt
 
     time_ns = time.time_ns()
     digest, found = digest_file(path, uri)
-    # No header: whoever plans looks at the file again.
+    # No header: planning reads the file again.
     look = Look(
         stat=found, time_ns=time_ns, digest=digest, header="", crs="", is_linked=False, maker=""
     )
@@ -120,7 +120,7 @@ def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]
         from geobatch.raster.cog import ask_server  # noqa: PLC0415 - slow to import
 
         remote = ask_server(file.url, file.uri, allow_unpinned=file.allow_unpinned)
-        # What is not pinned may have another header by now.
+        # An object that is not pinned may have another header now.
         if remote.lacks is None and known.is_trusted(remote.stat(file.url)):
             remembered = _remembered(file, known, remote)
             if remembered is not None:
@@ -161,7 +161,7 @@ def _remembered(file: SourceFile, look: Look, remote: Remote | None) -> Inspecte
                 path=os.path.realpath(path) if look.is_linked else path,
                 crs=_crs(look.crs) if look.crs else None,
             ),
-            # What identifies an object may have been made otherwise when it was remembered.
+            # The identity of a cached object may have been computed differently.
             digest=look.digest if remote is None else remote.identity(file.url),
             stat=look.stat,
             layout=CogLayout.from_json(json.loads(layout)),
@@ -180,7 +180,7 @@ def _stat(path: Path) -> FileStat | None:
     try:
         return file_stat(os.stat(path))  # noqa: PTH116 - by the thousand
     except (OSError, ValueError):
-        return None  # whoever opens it will say what is wrong
+        return None  # opening it later reports what is wrong
 
 
 def _check_generation(file: SourceFile, found: Inspected) -> None:

@@ -92,7 +92,7 @@ def inspect_shards(
     for part, look in zip(others, found, strict=True):
         name = os.fspath(part.path)
         old = before.get(name)
-        # Of the same bytes it is known what is in them.
+        # Equal bytes have equal content.
         is_same = old is not None and old.digest == look.digest
         looks[name] = replace(look, header=old.header) if old and is_same else look
         if cache is not None:

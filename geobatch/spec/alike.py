@@ -114,7 +114,7 @@ def _model(events: Events, spec: ImageSpec) -> Model | None:
         place = (mark.line + 1, mark.column + 1)
         if type(event) is yaml.ScalarEvent:
             if mark.index == end.index:
-                return None  # nothing at all stands where something else may begin
+                return None  # an empty position, where a new element may start
             scalars[place] = number
         if type(event) is not yaml.DocumentStartEvent:
             first.setdefault(place, number)

@@ -128,7 +128,7 @@ def _missing(band: Band) -> dict[str, Any] | None:
     """Return the missing data that recreate the band's masking and fill value."""
     masking = band.masking
     if masking.is_near:
-        return None  # the file says it, and means the floats beside it, too
+        return None  # the file declares it, and GDAL also masks the floats close to it
     if masking.source is MaskSource.VALUES:
         return {"values": [_number(value) for value in masking.values]}
     is_default = masking.is_fill_free or (band.fill == 0 and not band.is_float)

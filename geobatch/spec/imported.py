@@ -80,7 +80,7 @@ def moved_to(spec: ImageSpec, folder: Path) -> ImageSpec:
     if start == folder:
         return spec
     if spec.uri_prefix:
-        # It is put literally before every uri, so that it alone moves.
+        # It is put before every uri unchanged, so only it must be moved.
         return replace(spec, uri_prefix=rebased(spec.uri_prefix, start=start, folder=folder))
     return replace(
         spec,

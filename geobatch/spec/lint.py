@@ -83,7 +83,7 @@ def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
     """Yield, for each source of several files: its loc, its files, and whether they are records."""
     for number, tileset in enumerate(files.tilesets):
         if len(tileset) == 1 and not tileset[0].shards:
-            continue  # a single file is in order; by the thousand, asking takes a while
+            continue  # a single file is in order; for thousands this check takes a while
         for source, group in groupby(tileset, key=attrgetter("source")):
             found = list(group)
             parts = [part for file in found for part in file.shards or (file,)]
@@ -156,7 +156,7 @@ def _end_meant(start: str | None, end: str) -> str | None:
         return following.isoformat()
     begins = start is not None and start[8:] == "01T00:00:00Z"
     is_last = following.day == 1 and (begins or following.month == 1)
-    # From one day to the next is a day, which ends where it should.
+    # From one day to the next is exactly a day: this end is right.
     is_day = start is not None and date.fromisoformat(start[:10]) + timedelta(days=1) == day
     return following.isoformat() if is_last and not is_day and end[10:] == "T00:00:00Z" else None
 

@@ -72,7 +72,7 @@ def drafts(
             specs += remembered
             continue
         if drafting is None:
-            # Reading needs much that a file known from before does not.
+            # Reading imports much that a cached file does not need.
             from geobatch.spec.drafting import Drafting  # noqa: PLC0415
 
             drafting = Drafting()
@@ -136,7 +136,7 @@ def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes
         size = status.st_size
         if read is not None:
             read.add((status.st_dev, status.st_ino))
-        # A file that can tell its size needs no buffer for the largest; a pipe cannot.
+        # A file with a known size needs no buffer of the maximum; a pipe does.
         return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
 
 
@@ -157,7 +157,7 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             folder = first.get("/".join(parts[:length]))
             if folder is None:
                 continue
-            # The images of a collection stand in one place: one of them tells of all.
+            # The images of a collection have one position: one of them represents all.
             if (told_of := (folder.id, id(spec.positions))) not in told:
                 told.add(told_of)
                 message = f"{show(spec.id)} is inside {show(folder.id)}, which is itself an asset"
@@ -189,7 +189,7 @@ def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
     told: set[int] = set()
     for spec in specs:
         old = spec.moved_from
-        # The images of a collection stand in one place: one of them tells of all.
+        # The images of a collection have one position: one of them represents all.
         if old is None or id(spec.positions) in told:
             continue
         if old == spec.id:

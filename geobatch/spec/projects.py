@@ -30,7 +30,7 @@ class Projects(Struct, kw_only=True):
         """Return the project of specs in an absolute folder."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
-            # What is there and no file may say much: it is not passed over.
+            # Something that exists but is no regular file is reported, not skipped.
             if os.path.lexists(file):
                 said = self._read(file)
                 self._found[folder] = replace(
@@ -57,7 +57,7 @@ class Projects(Struct, kw_only=True):
         known = self.known.project(str(file), data)
         if known is not None:
             return known
-        # Judging needs much that a file known from before does not.
+        # Checking imports much that a cached file does not need.
         from geobatch.spec.project_file import read_project  # noqa: PLC0415
 
         made, problems = read_project(data, path=path, folder=file.parent)

@@ -58,7 +58,7 @@ def parse_column_type(value: Any) -> ColumnType | None:
 def parse_charset(value: Any) -> str:
     """Return Python's name of a charset of texts."""
     try:
-        # A codec of other things than texts, such as `hex`, makes no text.
+        # A codec that does not encode text, such as `hex`, fails here.
         "a".encode(value)
         return codecs.lookup(value).name
     except (LookupError, TypeError, ValueError):

@@ -112,7 +112,7 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
 def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
     said = {
         "crs": table.crs,
-        # An empty name means no points, and must stand.
+        # An empty name means no points, and must be written.
         "x_column": table.x_column,
         "y_column": table.y_column,
         "charset": None if table.charset == TableSourceManifest().charset else table.charset,

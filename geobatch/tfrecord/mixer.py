@@ -21,17 +21,17 @@ _HINT = "use the mixer file that the export wrote next to its patches"
 
 
 def parse_mixer(text: str, uri: str) -> Mixer:
-    """Return how a mixer lays its patches; where on Earth is asked for apart, if it is needed.
+    """Return the arrangement of a mixer's patches; other functions return CRS and transform.
 
     Its format: https://developers.google.com/earth-engine/guides/tfrecord. Keys that it need not
     have are passed over.
 
     Args:
         text: The file.
-        uri: What messages call it.
+        uri: Its name in messages.
 
     Raises:
-        SourceError: The text is no JSON, or a value is missing or not what it should be.
+        SourceError: The text is not JSON, or a value is missing or not valid.
     """
     found = _json(text, uri)
     width, height = _numbers(found, "patchDimensions", uri)
@@ -65,7 +65,7 @@ def mixer_transform(text: str, uri: str) -> Transform:
     Margins are not counted; arguments are `parse_mixer`'s.
 
     Raises:
-        SourceError: It states none, or one that places no pixels.
+        SourceError: There is none, or it is not valid.
     """
     projection = _get(_json(text, uri), "projection", uri)
     matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
@@ -81,7 +81,7 @@ def _json(text: str, uri: str) -> Json:
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Return a JSON object; of a key that appears twice, readers differ in which they take."""
+    """Return a JSON object; a key that appears twice is an error, since readers differ."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

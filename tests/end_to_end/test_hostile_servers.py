@@ -176,7 +176,8 @@ def test_whole_files_count_if_they_are_small_and_whole() -> None:
         ("http://127.0.0.1:-1/x", "port"), ("http://[::1", "IPv6"), ("file:///etc/passwd", "only"),
         ("ftp://127.0.0.1/x", "only"), ("gopher://x", "only"), ("http://", "redirects"),
         ("http://u:p@127.0.0.1/", "passwords"), ("//[", "IPv6"), ("/a.tif", "redirects"),
-        ("http://a b/", "not a valid server name"), ("javascript:alert(1)", "only"), ("?", "redirects"),
+        ("http://a b/", "not a valid server name"), ("javascript:alert(1)", "only"),
+        ("?", "redirects"),
         ("http://127.0.0.1:0/", "port"), ("http://" + "a" * 300, "not a valid server name"),
     ],
 )  # fmt: skip
