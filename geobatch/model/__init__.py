@@ -1,1 +1,1 @@
-"""Frozen nouns and integer maths: what crosses between the stages."""
+"""Frozen values and integer maths: what passes from one stage to the next."""

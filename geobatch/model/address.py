@@ -1,4 +1,4 @@
-"""Addresses of objects on HTTP servers: what a url must be before anybody is asked for it."""
+"""Urls of objects on HTTP servers, checked before any request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _LONGEST_HOST = 253
 _BRACKETS = re.compile(r"(^|@)\[[^\[\]]+\](:[^\[\]]*)?$")
-_NO_IPV6 = "its host in brackets is no IPv6 address"
+_NO_IPV6 = "its host in brackets is not an IPv6 address"
 _KEPT = "/%:@!$&'()*+,;=~-._"
 
 
@@ -23,22 +23,22 @@ class Address(Struct, frozen=True, kw_only=True):
     host: str
     """Name or number of the server, in ASCII."""
     port: int | None
-    """None for that of the scheme."""
+    """None for the default port of the scheme."""
     target: str
     """Path and query as they are sent."""
 
 
 def parse_address(url: str) -> Address:
-    """Return where a url leads.
+    """Return the parts of a url.
 
     Raises:
-        ValueError: It leads nowhere, and says why: `it has no host`.
+        ValueError: It is not valid; the message says why: `it has no host`.
     """
     if any(ord(sign) < 32 or ord(sign) == 127 for sign in url):
-        raise ValueError("it holds a control character")
+        raise ValueError("it contains a control character")
     parts, host = _split(url)
     if parts.scheme not in ("http", "https"):
-        raise ValueError("only `http://` and `https://` are read")
+        raise ValueError("only `http://` and `https://` are supported")
     if "@" in parts.netloc:
         raise ValueError("user names and passwords are not supported")
     if not host:
@@ -49,10 +49,10 @@ def parse_address(url: str) -> Address:
         if parts.query:
             target += "?" + quote(parts.query, safe=_KEPT + "?[]|")
     except UnicodeError:
-        raise ValueError("it holds a character that no address may hold") from None
+        raise ValueError("it contains a character that a URL cannot contain") from None
     ascii_host = _ascii(host)
     if not _is_host(ascii_host):
-        raise ValueError("its host is no name of a server")
+        raise ValueError("its host is not a valid server name")
     return Address(scheme=parts.scheme, host=ascii_host, port=port, target=target)
 
 
@@ -63,7 +63,7 @@ def _split(url: str) -> tuple[SplitResult, str]:
     except ValueError as error:
         if "[" in url or "]" in url:
             raise ValueError(_NO_IPV6) from error
-        raise ValueError("its host holds a character that no address may hold") from error
+        raise ValueError("its host contains a character that a URL cannot contain") from error
     # Python ignores what is before or after the brackets.
     is_bracketed = "[" in parts.netloc or "]" in parts.netloc
     if is_bracketed and not (_BRACKETS.search(parts.netloc) and ":" in host):
@@ -77,7 +77,7 @@ def _port(parts: SplitResult) -> int | None:
     except ValueError:
         port = 0
     if port == 0:
-        raise ValueError("its port is no number from 1 to 65535")
+        raise ValueError("its port is not a number from 1 to 65535")
     return port
 
 

@@ -1,4 +1,4 @@
-"""Names that differ by case alone: on disks that do not tell them apart they are one folder."""
+"""Names that differ only by case: on disks that ignore case they are one folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def folders(asset_id: str) -> Iterator[str]:
 
 
 def first_alike(ids: Iterable[str], known: Collection[str]) -> tuple[str, str, str] | None:
-    """Return the first id that differs from a known one by case alone, itself or in a folder.
+    """Return the first id that differs from a known one only by case, itself or in a folder.
 
     Returns:
         The id, the folder that differs, and a known id in that of the other spelling.

@@ -46,7 +46,7 @@ class Policy(StrEnum):
 
 
 class MaskSource(StrEnum):
-    """Where a band's mask comes from; the highest that is declared wins."""
+    """Where a band's mask comes from; the highest declared one wins."""
 
     NONE = "none"
     """Nothing masks the band but NaN, gaps and the footprint."""
@@ -75,7 +75,7 @@ class Codec(Struct, frozen=True, kw_only=True):
 
 
 def _identity(value: Any) -> Any:
-    """Return what equality of values that may hold NaN goes by: floats by their text."""
+    """Return the key that compares values that may hold NaN: floats by their text."""
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, tuple):
@@ -88,14 +88,14 @@ def _identities(value: Any) -> tuple[Any, ...]:
 
 
 class Masking(Struct, frozen=True, kw_only=True):
-    """What may mask a band's pixels, as far as specs and headers tell."""
+    """What may mask a band's pixels, according to specs and headers."""
 
     source: MaskSource
     """Which kind of masking applies."""
     values: tuple[Number, ...] = ()
     """Missing values, in the band's dtype; only with VALUES."""
     is_near: bool = False
-    """Whether floats next to a missing value count as it, as GDAL has it of a file's nodata."""
+    """Whether floats close to a missing value equal it, as GDAL treats a file's nodata."""
     tileset: str | None = None
     """Tileset whose last band is the mask; only with BAND."""
     valid_value: int = 255
@@ -157,7 +157,7 @@ class Band(Struct, frozen=True, kw_only=True):
 
     @property
     def can_be_masked(self) -> bool:
-        """Whether any pixel of the band can be masked, as far as specs and headers tell."""
+        """Whether any pixel of the band can be masked, according to specs and headers."""
         masking = self.masking
         return self.is_float or masking.source is not MaskSource.NONE or masking.has_gaps
 
@@ -185,7 +185,7 @@ class Grid(Struct, frozen=True, kw_only=True):
         return self.geobox.level_count if self.shapes is None else len(self.shapes)
 
     def level(self, level: int) -> GeoBox:
-        """Return the plane of a level; one that is no half covers what level 0 covers."""
+        """Return the plane of a level; if it is not a half, it still covers the area of level 0."""
         plane = self.geobox.level(level)
         if self.shapes is None or self.shapes[level] == plane.shape:
             return plane
@@ -254,7 +254,7 @@ class Source(Compared, frozen=True, kw_only=True):
     is_pixel_interleaved: bool = False
     """Whether one block holds all bands."""
     is_placed: bool = False
-    """Whether the spec, or a file beside it, says where it lies, and not the file itself."""
+    """Whether the spec or a sidecar declares its placement, not the file itself."""
     path: str = ""
     """Local path; empty when read back from a store."""
     stat: FileStat | None = None
@@ -264,7 +264,7 @@ class Source(Compared, frozen=True, kw_only=True):
     pin: Pin | None = None
     """The state of the COG that the pixels stay in; None where they are ingested."""
     overview: int = 0
-    """Which reduced image is read in the place of the full one; 0 for none."""
+    """Which reduced image is read instead of the full one; 0 for none."""
     records: Records | None = None
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
 
@@ -291,9 +291,9 @@ class Tileset(Compared, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
     """In the order of the spec, globs sorted by name with digits as numbers."""
     has_own_crs: bool = False
-    """Whether the spec, or a file beside the sources, says the CRS, and not the sources."""
+    """Whether the spec or a sidecar declares the CRS, not the sources."""
     features: tuple[Feature, ...] = ()
-    """What the records of TFRecord sources are read for; none of TIFFs."""
+    """Features that are read from TFRecord sources; empty for TIFFs."""
 
 
 class Footprint(Struct, frozen=True, kw_only=True):
@@ -306,7 +306,7 @@ class Footprint(Struct, frozen=True, kw_only=True):
 
 
 class Asset(Compared, frozen=True, kw_only=True):
-    """One declared product with everything decided."""
+    """One declared product with everything resolved."""
 
     beside: ClassVar[frozenset[str]] = frozenset({"origin"})
 
@@ -371,16 +371,16 @@ class Asset(Compared, frozen=True, kw_only=True):
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
-    """Everything decided, for every asset that the specs declare."""
+    """The resolved form of every asset that the specs declare."""
 
     assets: tuple[Asset, ...]
     """Sorted by id."""
     sources_hashed: int = 0
     """How many sources had to be read to be digested."""
     sources_by_stat: int = 0
-    """How many sources were known by their stat."""
+    """How many sources have an unchanged stat."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed and seldom meant, as far as headers tell it."""
+    """Warnings about likely mistakes, from headers."""
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Assets as JSON: what a reader can see of one, what is recorded beside it, and back."""
+"""Assets as JSON: what a reader can see, what else is recorded, and the way back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Members: TypeAlias = dict[str, Any]
 
 
 def visible_json(asset: Asset) -> Members:
-    """Return what a reader can see of an asset, its tiles apart: the part that is identity."""
+    """Return what a reader can see of an asset, without its tiles: its identity."""
     arrays = {name: list(members) for name, members in asset.array_bands}
     members = {
         "id": asset.id,
@@ -45,15 +45,15 @@ def visible_json(asset: Asset) -> Members:
         "tile": asset.tile,
         "grids": [_visible_grid(grid) for grid in asset.grids],
         "bands": [_visible_band(band) for band in asset.bands],
-        # Absent where there is none, as in assets of before there were any.
+        # Absent if empty, as in assets written before this field existed.
         **({"array_bands": arrays} if arrays else {}),
     }
 
 
 def recorded_json(asset: Asset) -> Members:
-    """Return what else is decided of an asset: how it came about and how it is kept.
+    """Return the rest of a resolved asset: its origin and how it is stored.
 
-    What only the machine at hand says (local paths, stats, storage blocks) stays out.
+    What depends on this machine (local paths, stats, storage blocks) is omitted.
     """
     if asset.table is not None:
         return {
@@ -147,7 +147,7 @@ def geobox_json(geobox: GeoBox) -> Members:
 
 
 def source_json(source: Source) -> Members:
-    """Return what a source is and where it lies, whatever its name."""
+    """Return the identity and the position of a source, without its name."""
     return {
         "digest": source.digest,
         "row": source.row,
@@ -325,7 +325,7 @@ def _tileset(seen: Members) -> Tileset:
 
 
 def _property_to_json(value: str | float) -> Json:
-    """Return a property; a number that JSON lacks stands in an object, lest it look like a text."""
+    """Return a property; a number that JSON lacks becomes an object, to differ from text."""
     if isinstance(value, str):
         return value
     plain = number_to_json(value)

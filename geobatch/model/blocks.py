@@ -18,7 +18,7 @@ _MAGIC = b"GBT1"
 
 
 class BlockTable(Struct, frozen=True, kw_only=True):
-    """The digests of the raw bytes of every block of a source, with what decides their decoding.
+    """The digests of the raw bytes of every block of a source, with what determines their decoding.
 
     Equal tables mean equal pixels, whatever else the two files say.
     """
@@ -45,7 +45,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
         if len(self.digests) != expected:
             raise ValueError(f"expected {expected} bytes of digests, got {len(self.digests)}")
         if len(self.decoding) != 2 * DIGEST_BYTES:
-            raise ValueError(f"`{self.decoding}` is no digest")
+            raise ValueError(f"`{self.decoding}` is not a digest")
         if self.mask is not None and (self.mask.mask is not None or self.mask.planes != 1):
             raise ValueError("a mask has one plane and no mask of its own")
 
@@ -94,7 +94,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
             raise ValueError("a block table is cut short")
         magic, height, width, rows, cols, planes, decoding, has_mask = _START.unpack_from(data)
         if magic != _MAGIC or has_mask > 1 or min(height, width, rows, cols, planes) < 1:
-            raise ValueError("no block table")
+            raise ValueError("not a block table")
         end = _START.size + planes * ceil_div(height, rows) * ceil_div(width, cols) * DIGEST_BYTES
         if len(data) < end or (len(data) > end) != bool(has_mask):
             raise ValueError("a block table is cut short or too long")
@@ -110,7 +110,7 @@ class BlockTable(Struct, frozen=True, kw_only=True):
 
 
 class BlockChanges(Struct, frozen=True, kw_only=True):
-    """Which blocks differ between two tables of one block grid."""
+    """The blocks that differ between two tables of one block grid."""
 
     height: int
     """Rows of the source."""
@@ -194,16 +194,16 @@ def compare(old: BlockTable, new: BlockTable) -> BlockChanges | None:
 def changed_blocks(
     pairs: Iterable[tuple[Digest, Digest]], tables: Callable[[Digest], BlockTable | None]
 ) -> Mapping[tuple[Digest, Digest], BlockChanges]:
-    """Return which blocks differ between sources, where the tables of both are remembered.
+    """Return which blocks differ between sources, where the cache has the tables of both.
 
     Args:
         pairs: (old, new) digests of sources.
-        tables: Gives the block table of a source, where it is remembered.
+        tables: Returns the block table of a source, or None.
     """
     found = {}
     for old, new in pairs:
         before = tables(old)
-        # The new one may have to be read for its table: not without need.
+        # The new one may have to be read for its table: only if needed.
         after = None if before is None else tables(new)
         changes = None if before is None or after is None else compare(before, after)
         if changes is not None:

@@ -11,18 +11,18 @@ CLASS_WORDS = frozenset({
     "landcover", "landuse", "lcz", "lulc", "mask", "masks", "qa", "qc", "quality", "scl", "zone",
     "zones",
 })  # fmt: skip
-"""Words in the name of a band whose values are classes or bits, of which no mean can be taken."""
+"""Words in the name of a band whose values are classes or bits, which have no mean."""
 QUANTITY_WORDS = frozenset({
     "area", "confidence", "count", "density", "error", "fraction", "mean", "percent", "percentage",
     "prob", "probability", "proportion", "score", "share", "weight",
 })  # fmt: skip
-"""Words that make a quantity of a class: `class_probability`."""
+"""Words that turn a class into a quantity: `class_probability`."""
 _WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _PAIRS = {("land", "cover"): "landcover", ("land", "use"): "landuse"}
 
 
 def is_class_like(name: str) -> bool:
-    """Return whether the name of a band says that its values are classes or flags."""
+    """Return whether the name of a band suggests classes or flags."""
     words = [word.lower() for word in _WORD.findall(name)]
     joined = {_PAIRS.get(pair, "") for pair in pairwise(words)}
     known = {*words, *joined}

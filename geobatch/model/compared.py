@@ -1,4 +1,4 @@
-"""Values that compare by some of their fields."""
+"""Values that are compared by some of their fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Compared(Struct, frozen=True, kw_only=True, eq=False):
-    """A value with fields that are beside the point: equality and hash go by the others."""
+    """A value with fields that equality and hash ignore."""
 
     beside: ClassVar[frozenset[str]] = frozenset()
     """Names of these fields."""

@@ -1,4 +1,4 @@
-"""BLAKE3-256 digests and the canonical JSON that they are taken over."""
+"""BLAKE3-256 digests, and the canonical JSON that they are computed from."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Fingerprints: hashes of everything that determines a result, known before reading pixels.
 
-They decide whether to work. Names (asset, band, tileset, grid, uri) determine no pixel, and the
+They decide what to compute. Names (asset, band, tileset, grid, uri) determine no pixel, and the
 codec none either: a band keeps its fingerprint through a renaming and through a new codec.
 """
 
@@ -23,7 +23,7 @@ from geobatch.model.table import Table
 from geobatch.model.table_json import rows_json
 
 ALGORITHM_EPOCH = 3
-"""Raised whenever equal inputs would give other pixels or masks than before."""
+"""Increased whenever equal inputs would give other pixels or masks than before."""
 
 
 def asset_fingerprint(asset: Asset) -> Digest:
@@ -58,7 +58,7 @@ def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
 
 
 def band_frame(asset: Asset, band_id: str) -> Digest:
-    """Return the hash of what determines a band's level 0 but for the sources and their placement.
+    """Return the hash of what determines a band's level 0, without sources and their placement.
 
     Of two bands with one frame, only tiles under sources that differ can differ.
 
@@ -72,7 +72,7 @@ def band_frame(asset: Asset, band_id: str) -> Digest:
 
 
 def external_content(asset: Asset, band_id: str, *, level: int, is_mask: bool) -> Digest:
-    """Return what stands for the pixels of an array of an external image, which no one has read.
+    """Return what replaces the digest of pixels of an external image's array, which are not read.
 
     Two of them are equal where the same levels of the same COGs are shown under the same masking.
 
@@ -107,7 +107,7 @@ def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
     mask: Json = None
     if masking.source is MaskSource.BAND and masking.tileset is not None:
         mask = _channel_json(asset.tileset(masking.tileset), -1, has_sources=has_sources)
-        # A mask of the same files is laid with their pixels, one of others upon the mosaic.
+        # A mask of the same files is mosaicked with their pixels, a mask of others after that.
         mask["is_own"] = masking.tileset == band.tileset
     return {
         "source": masking.source.value,
@@ -123,7 +123,7 @@ def _channel_json(tileset: Tileset, index: int, *, has_sources: bool) -> Members
     """Return one band of a tileset's mosaic: the order of the sources decides overlaps."""
     channel: Members = {"index": index % len(tileset.dtypes), "dtype": tileset.dtypes[index]}
     if tileset.features:
-        # Of records it is known what is read: another feature beside it is no change.
+        # Only the features that are read count: another feature in the records is no change.
         feature, number = channels_of(tileset.features)[index]
         channel["index"] = feature.to_json(number)
     if has_sources:

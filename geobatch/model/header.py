@@ -1,4 +1,4 @@
-"""What a source file says of itself, as a value and as JSON."""
+"""The header of a source file, as a value and as JSON."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Header(Struct, frozen=True, kw_only=True):
     dtypes: tuple[str, ...]
     """Numpy name of the pixel type per band, each one of `DTYPES`."""
     transform: Transform | None
-    """Pixel corner to CRS coordinates; None where the file does not say."""
+    """Pixel corner to CRS coordinates; None if the file does not declare it."""
     crs: Crs | None
-    """None where the file does not say."""
+    """None if the file does not declare it."""
     nodata: tuple[Number | None, ...]
     """Per band and in its dtype, as GDAL has it; None where absent, or outside of the dtype."""
     mask: str | None
@@ -60,21 +60,21 @@ class Header(Struct, frozen=True, kw_only=True):
     overviews: int
     """How many reduced images the file holds; they are never read."""
     nodata_text: str | None = None
-    """The file's nodata as it spells it; None where absent."""
+    """The text of the file's nodata tag; None if absent."""
     crs_fault: str | None = None
-    """Why the CRS that the file states cannot be used; it has none then."""
+    """Why the file's CRS cannot be used; `crs` is then None."""
     transform_fault: str | None = None
-    """Why the place that the file states cannot be used; it has no transform then."""
+    """Why the file's placement cannot be used; `transform` is then None."""
     colours: tuple[str, ...] = ()
-    """What each band is to the eye, by rasterio's names; empty where that is not known."""
+    """The colour of each band, by rasterio's names; empty where that is not known."""
     bits: int | None = None
     """Bits of a sample; None for as many as the dtype has."""
     mask_bits: int = 1
     """Bits of a sample of the internal mask."""
     is_premultiplied: bool = False
-    """Whether the colours are multiplied by alpha already."""
+    """Whether the colours are already multiplied by alpha."""
     pages: int = 0
-    """How many further images the file holds beside reduced ones and masks; they are not read."""
+    """How many other images the file holds, without reduced ones and masks; they are not read."""
 
     @property
     def count(self) -> int:

@@ -1,4 +1,4 @@
-"""The inputs of a plan, by their digests: two plans that differ, differ in one of these."""
+"""The inputs of a plan, by their digests: if two plans differ, one of these differs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AssetInput(Struct, frozen=True, kw_only=True):
     path: str
     """Spec file, as the user named it."""
     spec: Digest
-    """Digest of what the spec says: comments, order and formatting do not count."""
+    """Digest of the spec's content: comments, order and formatting do not count."""
     fingerprint: Digest
     """Fingerprint of the resolved asset."""
     sources: tuple[SourceInput, ...]
@@ -39,7 +39,7 @@ class AssetInput(Struct, frozen=True, kw_only=True):
 
 
 class Inputs(Struct, frozen=True, kw_only=True):
-    """Everything that a plan was made of."""
+    """Everything that a plan was made from."""
 
     store_id: str
     """Uuid of the store; empty where there was none."""
@@ -50,7 +50,7 @@ class Inputs(Struct, frozen=True, kw_only=True):
     assets: tuple[AssetInput, ...]
     """Sorted by id."""
     deleted: tuple[str, ...]
-    """Ids of assets that go, sorted."""
+    """Ids of deleted assets, sorted."""
 
     @property
     def spec_digest(self) -> Digest:
@@ -113,26 +113,26 @@ def differences(before: Inputs, now: Inputs) -> Iterator[str]:
     """Yield what differs between the inputs of two plans, in words.
 
     Of inputs that determine others, the first is named: an asset whose spec and sources are the
-    same is told of only where something else made it come out otherwise.
+    same is named only if something else changed it.
     """
     if before.store_id != now.store_id:
-        yield f"the store is another: `{before.store_id or 'none'}` -> `{now.store_id or 'none'}`"
+        yield f"the store differs: `{before.store_id or 'none'}` -> `{now.store_id or 'none'}`"
     elif before.base_commit != now.base_commit:
         yield f"the head moved from {_short(before.base_commit)} to {_short(now.base_commit)}"
     old = {asset.id: asset for asset in before.assets}
     new = {asset.id: asset for asset in now.assets}
     for asset_id in sorted(old.keys() | new.keys()):
         if asset_id not in new:
-            yield f"`{asset_id}` (`{old[asset_id].path}`) is not planned any more"
+            yield f"`{asset_id}` (`{old[asset_id].path}`) is no longer planned"
         elif asset_id not in old:
-            yield f"`{asset_id}` (`{new[asset_id].path}`) is planned now"
+            yield f"`{asset_id}` (`{new[asset_id].path}`) is now planned"
         else:
             yield from _asset_differences(old[asset_id], new[asset_id], before, now)
     for asset_id in sorted({*before.deleted, *now.deleted}):
         if asset_id not in now.deleted:
-            yield f"`{asset_id}` is not deleted any more"
+            yield f"`{asset_id}` is no longer deleted"
         elif asset_id not in before.deleted:
-            yield f"`{asset_id}` is deleted now"
+            yield f"`{asset_id}` is now deleted"
 
 
 def _asset_differences(
@@ -152,9 +152,9 @@ def _asset_differences(
         yield f"the sources of `{new.id}` are in another order"
     elif not is_told and old.fingerprint != new.fingerprint:
         if before.tool == now.tool:
-            yield f"what the headers of the sources of `{new.id}` say changed"
+            yield f"the headers of the sources of `{new.id}` changed"
         else:
-            yield f"`{new.id}` is resolved otherwise by geobatch {now.tool}, not {before.tool}"
+            yield f"`{new.id}` is resolved differently by geobatch {now.tool}than by {before.tool}"
 
 
 def _by_uri(asset: AssetInput) -> dict[str, list[Digest]]:

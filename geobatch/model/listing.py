@@ -1,4 +1,4 @@
-"""What a list of assets needs to know of each: when, where, and its properties."""
+"""The row of an asset in a list: times, boxes and properties."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Spot(Struct, frozen=True, kw_only=True):
     bounds: Bounds
     """Its box, in that CRS."""
     lonlat: Bounds | None
-    """The box in degrees; None where it lies outside of what can be carried over."""
+    """The box in degrees; None if it cannot be transformed."""
     shape: tuple[int, int]
     """(rows, columns) of level 0."""
 
@@ -55,7 +55,7 @@ class Row(Struct, frozen=True, kw_only=True):
         """Invert `to_json`.
 
         Raises:
-            TypeError, ValueError: It is no row.
+            TypeError, ValueError: It is not a row.
         """
         properties, start_time, end_time, spots, bands, table = value
         return cls(
@@ -77,7 +77,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 def row_of(asset: Asset, stored: StoredTable | None, locate: Locate) -> Row:
-    """Return what a list shows of a published asset, and goes by; `stored` is that of a table."""
+    """Return the row of a published asset; `stored` is that of a table."""
     planes = [
         (grid.geobox.crs.identity, grid.geobox.bounds, grid.geobox.shape) for grid in asset.grids
     ]

@@ -1,4 +1,4 @@
-"""One look at a source file, to be remembered, and when it may be believed later."""
+"""The cached state of a source file, and when it may be trusted later."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from geobatch.model.digest import Digest
 MARGIN_NS = 20_000_000
 """How coarse a clock that stamps files may be: the kernel's ticks are 10 ms at most."""
 COARSE_MARGIN_NS = 2_000_000_000
-"""The same where times have whole seconds only, or even ones."""
+"""The same on file systems with times in whole or even seconds."""
 _SECOND_NS = 1_000_000_000
 
 
 class FileStat(Struct, frozen=True, kw_only=True):
-    """What the file system says of a file; equal means unchanged, as far as stat can tell."""
+    """The stat of a file; equal means unchanged, as far as stat can show."""
 
     device: int
     inode: int
@@ -26,35 +26,35 @@ class FileStat(Struct, frozen=True, kw_only=True):
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """What was found when a file was looked at."""
+    """The state of a file when it was read."""
 
     stat: FileStat
     """The file as it was before and after."""
     time_ns: int
-    """When the look began, in nanoseconds since 1970."""
+    """When reading began, in nanoseconds since 1970."""
     digest: Digest
     """Identity of the source."""
     header: str
-    """What it says of itself, as text: see `geobatch.model.header.header_to_text`."""
+    """Its header as text: see `geobatch.model.header.header_to_text`."""
     crs: str
     """Its CRS as JSON; empty without."""
     is_linked: bool
-    """Whether links lead to the file, so that its real path must be asked for again."""
+    """Whether links lead to the file, so that its real path must be resolved again."""
     maker: str
-    """Versions of what read the header; another version may read it otherwise."""
+    """Versions of what read the header; another version may read it differently."""
     tags: Digest | None = None
-    """Hash of all that the header was read from; None where that is not known."""
+    """Hash of all that the header was read from; None if that is not known."""
 
     is_still: bool = False
-    """Whether nobody had the file open for writing when the look began."""
+    """Whether no process had the file open for writing when reading began."""
 
     def is_trusted(self, stat: FileStat) -> bool:
-        """Return whether a file with this stat is still the one that was looked at."""
+        """Return whether a file with this stat is still the one that was read."""
         return stat == self.stat and self.is_settled
 
     @property
     def is_proven(self) -> bool:
-        """Whether the bytes that were digested are there as long as the stat stays the same."""
+        """Whether an equal stat proves that the bytes are those that were digested."""
         return self.is_still and self.is_settled
 
     @property

@@ -1,4 +1,4 @@
-"""What a run tells while it works; the command line draws it, tests listen to it."""
+"""The events of a run; the command line draws them, tests record them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class Observer(Protocol):
-    """Listener of a run; called from the coordinating thread only."""
+    """Receives the events of a run, on the coordinating thread only."""
 
     def run_started(self, *, assets: int, tiles: int) -> None:
-        """A run is begun that will compute this many assets, and this many tiles in all."""
+        """A run starts that will compute this many assets, and this many tiles in total."""
 
     def asset_started(self, asset_id: str, *, tiles: int) -> None:
-        """An asset with this many tiles to compute is begun."""
+        """Work on an asset with this many tiles starts."""
 
     def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
-        """More tiles of an asset are done; `bytes_read` source bytes were read in all so far."""
+        """More tiles of an asset are done; `bytes_read` source bytes were read in total so far."""
 
     def asset_finished(self, asset_id: str) -> None:
         """All tiles of an asset are done."""
 
 
 class SilentObserver:
-    """Listens to nothing."""
+    """Ignores all events."""
 
     def run_started(self, *, assets: int, tiles: int) -> None:
         """Ignore it."""

@@ -1,4 +1,4 @@
-"""COGs that pixels stay in: how one is laid out, which generation of it is meant, where it is."""
+"""COGs of external images: the layout, the pinned generation and the location of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geobatch.model.look import FileStat
 
 
 class Remote(Struct, frozen=True, kw_only=True):
-    """What a server says of an object; equal means unchanged, as far as the server can tell."""
+    """The state of an object that a server reports; equal means unchanged, as far as known."""
 
     size: int
     """Length in bytes."""
@@ -28,7 +28,7 @@ class Remote(Struct, frozen=True, kw_only=True):
     def generation(self) -> str:
         """The name of this state of the object: its version, else its tag, else time and size.
 
-        A weak tag may stay where bytes change, so time and size are part of the name then.
+        A weak tag may stay the same when bytes change, so time and size are part of the name then.
         """
         if self.version or (self.tag and not self.is_timed):
             return self.version or self.tag
@@ -42,31 +42,31 @@ class Remote(Struct, frozen=True, kw_only=True):
 
     @property
     def _is_weak(self) -> bool:
-        # A capital by RFC 9110 section 8.8.3; a server that writes it small means the same.
+        # A capital by RFC 9110 section 8.8.3; a lowercase one means the same.
         return self.etag.startswith(("W/", "w/"))
 
     @property
     def is_timed(self) -> bool:
-        """Whether its time alone tells this state from the next: no version, no strong tag."""
+        """Whether only the time distinguishes states: there is no version and no strong tag."""
         return not self.version and (self._is_weak or not self.tag)
 
     @property
     def lacks(self) -> str | None:
-        """What the server would have to say for this state to be pinned; None where it does."""
+        """What the server must report so that this state can be pinned; None if it does."""
         if not self.is_timed or self.moment is not None:
             return None
         if self.modified:
-            return f"its server's `Last-Modified`, `{self.modified}`, is no time"
+            return f"its server's `Last-Modified`, `{self.modified}`, is not a valid time"
         if self._is_weak:
             return (
-                f"its server's `ETag`, `{self.etag}`, is weak, so that bytes may change under it,"
-                " and there is no `Last-Modified`"
+                f"its server's `ETag`, `{self.etag}`, is weak (bytes may change without a new one),"
+                " and it sends no `Last-Modified`"
             )
         return "its server sends neither `ETag` nor `Last-Modified`"
 
     @property
     def moment(self) -> datetime | None:
-        """When it was modified; None where that is not said."""
+        """When it was modified; None if unknown."""
         return parse_moment(self.modified)
 
     def is_same(self, other: Remote) -> bool:
@@ -83,18 +83,18 @@ class Remote(Struct, frozen=True, kw_only=True):
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
-        """Return what stands for the digest of the object's bytes, which are not read."""
+        """Return a digest that replaces that of the object's bytes, which are not read."""
         return digest_json(["geobatch remote object", url, self.generation, self.size])
 
     def stat(self, url: str) -> FileStat:
-        """Return this answer in the form in which looks at files are remembered."""
+        """Return this answer in the form of a cached stat."""
         text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
 
 def parse_moment(text: str) -> datetime | None:
-    """Return the moment that a header of HTTP says, or None where it says none."""
+    """Return the time in an HTTP header, or None."""
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import
 
     try:
@@ -153,7 +153,7 @@ class CogLayout(Struct, frozen=True, kw_only=True):
         """Invert `to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: It is no layout.
+            KeyError, TypeError, ValueError: It is not a layout.
         """
         planes = []
         for plane in value["planes"]:
@@ -166,7 +166,7 @@ class Pin(Struct, frozen=True, kw_only=True):
     """The one state of a COG that an asset shows."""
 
     generation: str
-    """What messages call it: as the spec gives it, else what identifies it."""
+    """Its name in messages: the uri of the spec, else its identity."""
     location: str = ""
     """A url, an absolute path, or one relative to the store's folder."""
     header_bytes: int
@@ -176,7 +176,7 @@ class Pin(Struct, frozen=True, kw_only=True):
     is_interleaved: bool
     """Whether one tile of the file holds all of its bands."""
     remote: Remote | None = None
-    """What the server said of it; None for a local file, which its digest identifies."""
+    """The state that the server reported; None for a local file, which its digest identifies."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the pin as JSON."""
@@ -194,11 +194,11 @@ class Pin(Struct, frozen=True, kw_only=True):
         """Invert `to_json`.
 
         Raises:
-            KeyError, TypeError: It is no pin.
+            KeyError, TypeError: It is not a pin.
         """
         remote = value["remote"]
         if remote is not None and remote["version"] == "null":
-            # Stores keep what S3 calls so; an object has no version of its own then.
+            # S3's name for an object without versions; stores may contain it.
             remote = {**remote, "version": ""}
         return cls(
             **{

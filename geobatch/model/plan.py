@@ -1,4 +1,4 @@
-"""A plan is a value: per asset what is done (Op) and why (Reason), down to the very tiles."""
+"""A plan is a value: per asset what is done (Op) and why (Reason), down to each tile."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 
 class Because(Struct, frozen=True, kw_only=True):
-    """One reason with what it is about."""
+    """One reason with its subject."""
 
     reason: Reason
     """The category."""
@@ -64,26 +64,26 @@ class Because(Struct, frozen=True, kw_only=True):
 
 
 class Risk(StrEnum):
-    """What a reviewer should look at twice. Append only."""
+    """What a reviewer should check carefully. Append only."""
 
     ASSET_DELETED = "ASSET_DELETED"
-    """The asset goes."""
+    """The asset is deleted."""
     ASSET_RENAMED = "ASSET_RENAMED"
-    """Who reads it under its former id finds nothing there any more."""
+    """Readers that use its former id no longer find it."""
     PROTECTION_LIFTED = "PROTECTION_LIFTED"
-    """The asset may be deleted from the next apply on."""
+    """From the next apply on, the asset can be deleted."""
     BAND_REMOVED = "BAND_REMOVED"
-    """Who reads the band finds it no more."""
+    """Readers no longer find the band."""
     DTYPE_CHANGED = "DTYPE_CHANGED"
-    """Its pixels have another type."""
+    """The type of its pixels changes."""
     GRID_CHANGED = "GRID_CHANGED"
-    """Pixels lie elsewhere than before."""
+    """The position of pixels changes."""
     TILING_CHANGED = "TILING_CHANGED"
-    """Tiles are other squares than before."""
+    """The cut into tiles changes."""
     ALL_RECOMPUTED = "ALL_RECOMPUTED"
-    """Every tile of a published asset is computed anew, and not for its sources alone."""
+    """Every tile of a published asset is recomputed, and not only because of its sources."""
     CLASSES_AVERAGED = "CLASSES_AVERAGED"
-    """Levels of a band that holds classes would be built by MEAN, which gives values of none."""
+    """Levels of a band of classes would be built by MEAN, which gives values of no class."""
 
 
 class Start(StrEnum):
@@ -94,7 +94,7 @@ class Start(StrEnum):
     LEVEL_0 = "level 0"
     """Level 0 is kept and read from the store; the levels above are rebuilt."""
     RECODE = "recode"
-    """Every level is kept and only encoded anew."""
+    """Every level is kept and only encoded again."""
 
 
 class BandWork(Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class BandWork(Struct, frozen=True, kw_only=True):
     above: TileSet | None = None
     """Level-0 tiles whose ancestors are recomputed, if these are more than `tiles`."""
     can_stop: bool = False
-    """Whether a tile that comes out as it is in the base leaves its ancestors as they are."""
+    """Whether a recomputed tile that equals that of the base leaves its ancestors unchanged."""
     base: tuple[str, str] | None = None
     """(asset id, band id) in the base commit whose tiles are carried over or read; or None. An
     empty asset id stands for a band made before, by its pyramid fingerprint."""
@@ -134,13 +134,13 @@ class TileCounts(Struct, frozen=True, kw_only=True):
     by_level: tuple[int, ...]
     """`compute`, level by level."""
     add: int = 0
-    """Those of `compute` that nothing published stands in the place of."""
+    """Those of `compute` that replace no published tile."""
     remove: int = 0
-    """Published tiles that go without another in their place."""
+    """Published tiles that are removed without replacement."""
 
     @property
     def change(self) -> int:
-        """Tiles that are recomputed in the place of published ones."""
+        """Recomputed tiles that replace published ones."""
         return self.compute - self.add
 
     @property
@@ -153,9 +153,9 @@ class TableWork(Struct, frozen=True, kw_only=True):
     """What must be done for the rows of a table."""
 
     is_read: bool
-    """Whether they are read from the sources; else the published ones are taken over."""
+    """Whether they are read from the sources; otherwise the published rows are kept."""
     rows: int | None
-    """How many are published; None where none are, or nobody knows."""
+    """How many are published; None if none are, or if unknown."""
 
 
 class AssetChange(Struct, frozen=True, kw_only=True):
@@ -166,11 +166,11 @@ class AssetChange(Struct, frozen=True, kw_only=True):
     op: Op
     """What is done; a RENAME may be an update too."""
     previous_id: str = ""
-    """Id under which the asset is published, and which goes; of a RENAME only."""
+    """Former id, which is removed; of a RENAME only."""
     because: tuple[Because, ...] = ()
     """Why; empty for KEEP."""
     asset: Asset | None = None
-    """The asset as it shall be; None for DELETE."""
+    """The resolved asset; None for DELETE."""
     fingerprint: Digest = ""
     """Fingerprint of that asset."""
     work: tuple[BandWork, ...] = ()
@@ -186,15 +186,15 @@ class AssetChange(Struct, frozen=True, kw_only=True):
     bytes_write_max: int = 0
     """Upper bound of the pixels to write, before compression."""
     extent: tuple[GeoBox, ...] = ()
-    """Planes cut to the tiles that change or go, one per grid at most; empty for no tile."""
+    """Planes cut to tiles that change or are removed, one per grid at most; empty for no tile."""
     risks: tuple[tuple[Risk, str], ...] = ()
-    """What a reviewer should look at twice, and what of the spec or the sources it concerns."""
+    """What a reviewer should check carefully, and which part of spec or sources it concerns."""
     blocks_changed: tuple[tuple[str, int], ...] = ()
     """(uri, changed blocks) of sources whose blocks could be compared."""
     is_replaced: bool = False
-    """Whether all is computed anew by request: nothing remembered is trusted."""
+    """Whether all is recomputed by request: nothing cached is trusted."""
     blocked: str = ""
-    """Why this may not be done; empty where nothing forbids it."""
+    """Why this is refused; empty if it is allowed."""
 
 
 class Plan(Compared, frozen=True, kw_only=True):
@@ -209,17 +209,17 @@ class Plan(Compared, frozen=True, kw_only=True):
     plan_id: Digest
     """Hash of store, base, specs and sources: the same on every machine."""
     changes: tuple[AssetChange, ...]
-    """Sorted by asset id; assets that stay as they are stand as KEEP."""
+    """Sorted by asset id; unchanged assets are KEEP."""
     refusals: tuple[str, ...] = ()
     """Why an apply would refuse the plan; empty where it would not."""
     not_selected: int = 0
-    """Declared assets that are left alone."""
+    """Declared assets that were not selected."""
     undeclared: tuple[str, ...] = ()
-    """Published assets that no given spec declares and that stay, sorted."""
+    """Published assets that no given spec declares and that are kept, sorted."""
     sources_hashed: int = 0
     """How many sources were read to be identified."""
     sources_by_stat: int = 0
-    """How many sources were known by their stat."""
+    """How many sources have an unchanged stat."""
 
     @property
     def is_empty(self) -> bool:
@@ -232,14 +232,14 @@ class Plan(Compared, frozen=True, kw_only=True):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What a plan shall cover, and how far it may go."""
+    """What a plan covers, and its limits."""
 
     select: tuple[str, ...] = ()
     """Patterns of asset ids, `state:new` or `state:modified`; all assets where there is none."""
     replace: tuple[str, ...] = ()
-    """Patterns of asset ids that are computed anew though nothing changed."""
+    """Patterns of asset ids that are recomputed though nothing changed."""
     is_pruning: bool = False
-    """Whether assets go that the given specs published and do not declare any more."""
+    """Whether to delete assets that the given specs published and no longer declare."""
     max_delete: str | None = None
     """How many assets may be deleted, `3` or `25%`; None for at most a fifth, and never all."""
     keeps_project_prefix: bool = False
@@ -254,6 +254,6 @@ class Failure(Struct, frozen=True, kw_only=True):
     code: str
     """Code of the error."""
     message: str
-    """What the error says."""
+    """Message of the error."""
     hint: str | None = None
-    """What to do about it."""
+    """Hint of the error."""

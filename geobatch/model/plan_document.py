@@ -1,4 +1,4 @@
-"""What a saved plan must hold for it to be shown, and to be compared with another.
+"""The members that a saved plan must have, to be shown and compared.
 
 Other members are allowed: minor versions of the format add some.
 """
@@ -23,7 +23,7 @@ class ReasonDocument(Struct):
 
 
 class RiskDocument(Struct):
-    """What to look at twice."""
+    """What to check carefully."""
 
     code: str
     path: str
@@ -117,7 +117,7 @@ class CollectionDocument(Struct):
 
 
 class AssetDocument(Struct):
-    """An asset that the plan was made of."""
+    """An asset among the inputs of the plan."""
 
     id: str
     path: str
@@ -126,7 +126,7 @@ class AssetDocument(Struct):
 
 
 class SourceDocument(Struct):
-    """A source that the plan was made of."""
+    """A source among the inputs of the plan."""
 
     asset: str
     uri: str
@@ -141,7 +141,7 @@ class ToolDocument(Struct):
 
 
 class OptionsDocument(Struct):
-    """What the plan was to cover."""
+    """What the plan covers."""
 
     select: list[str]
     replace: list[str]
@@ -174,11 +174,11 @@ class PlanDocument(Struct):
 
 
 def defect(document: Any) -> str | None:
-    """Return what is wrong with a document as a saved plan, and where; None if it is whole."""
+    """Return what is wrong with a saved plan, and where; None if it is valid."""
     try:
         msgspec.convert(document, PlanDocument)
     except msgspec.ValidationError as error:
         return str(error)
     except UnicodeEncodeError:
-        return "half of a surrogate pair is not text"
+        return "half of a surrogate pair is not valid text"
     return None

@@ -17,17 +17,17 @@ VERBS = {
     Op.CREATE: "create", Op.UPDATE: "update", Op.RENAME: "rename", Op.DELETE: "delete",
     Op.KEEP: "keep",
 }  # fmt: skip
-"""What is said of an asset that an op concerns."""
+"""The word for an asset with this op."""
 Locate: TypeAlias = Callable[[Sequence[GeoBox]], Bounds | None]
 """Returns the box around some planes, in longitude and latitude, where there is one."""
 
 
 def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
-    """Return what a plan would do; assets that stay as they are are only counted.
+    """Return what a plan would do; unchanged assets are only counted.
 
     Args:
         plan: The plan.
-        locate: Says where changes are; without it, the document does not.
+        locate: Returns where changes are; without it, the document has no boxes.
     """
     listed = [change for change in plan.changes if change.op is not Op.KEEP]
     return {
@@ -52,7 +52,7 @@ def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
 
 
 def _totals(changes: Sequence[AssetChange]) -> dict[str, Json]:
-    """Return what all changes do together; what is blocked is not done."""
+    """Return the totals of all changes, without blocked ones."""
     done = [change for change in changes if not change.blocked]
     return {
         "tiles": {
@@ -123,7 +123,7 @@ def _actions(change: AssetChange) -> list[Json]:
 
 
 def inputs_json(plan: Plan, inputs: Inputs) -> dict[str, Json]:
-    """Return what a plan was made of, as members beside those of `plan_json`."""
+    """Return the inputs of a plan, as members in addition to those of `plan_json`."""
     blocks = {(change.id, *item) for change in plan.changes for item in change.blocks_changed}
     changed = {(asset_id, uri): count for asset_id, uri, count in blocks}
     return {
@@ -154,10 +154,10 @@ def inputs_json(plan: Plan, inputs: Inputs) -> dict[str, Json]:
 
 
 def inputs_from_json(document: dict[str, Json]) -> Inputs:
-    """Return what the plan of a document was made of.
+    """Return the inputs of the plan of a document.
 
     Raises:
-        KeyError, TypeError, AttributeError: It is no such document.
+        KeyError, TypeError, AttributeError: It is not such a document.
     """
     sources: dict[str, list[SourceInput]] = {}
     for row in document["sources"]:
@@ -196,7 +196,7 @@ def options_from_json(document: dict[str, Json]) -> Options:
     """Invert `options_json`.
 
     Raises:
-        KeyError, TypeError: It is no such document.
+        KeyError, TypeError: It is not such a document.
     """
     return Options(
         select=tuple(document["select"]),
@@ -208,7 +208,7 @@ def options_from_json(document: dict[str, Json]) -> Options:
 
 
 def tile_rows(plan: Plan) -> Iterator[dict[str, Json]]:
-    """Yield every tile that a plan recomputes, values and masks: as many as it counts."""
+    """Yield every tile that a plan recomputes, of values and masks, as it counts them."""
     for change in plan.changes:
         for work in change.work:
             yield from _band_rows(change, work)

@@ -1,4 +1,4 @@
-"""What a store remembers: arrays with their tile index roots, assets, trees and commits."""
+"""The records of a store: arrays with their tile index roots, assets, trees and commits."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ TILE_ENTRY = np.dtype(
         ("size", "<u8"),
     ]
 )
-"""One stored tile of an array: its place, both digests, and the length of its object in bytes."""
+"""One stored tile of an array: its position, both digests, and the length of its object."""
 
 
 class PageRef(Struct, frozen=True, kw_only=True):
-    """Where an index page is and what it says; of a root page, where an array's tiles are."""
+    """Digest and content of an index page; a root page leads to all tiles of an array."""
 
     content: Digest
-    """Merkle hash of the tiles' places and content digests below the page."""
+    """Merkle hash of the positions and content digests of the tiles below the page."""
     stored: Digest
     """Digest of the page's bytes; names the object."""
     size: int
     """Length of the page in bytes."""
     tiles: int
-    """How many tiles stand below the page."""
+    """How many tiles are below the page."""
 
 
 class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
@@ -44,7 +44,7 @@ class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
     level: int
     """Level, 0 for full resolution."""
     is_mask: bool = False
-    """Whether it is the uint8 mask beside the band."""
+    """Whether it is the uint8 mask of the band."""
 
 
 def array_keys(asset: Asset) -> Iterator[ArrayKey]:
@@ -66,7 +66,7 @@ class BandFingerprint(Struct, frozen=True, kw_only=True):
 
 
 class BandTiles(Struct, frozen=True, kw_only=True):
-    """Where all tiles of one band are, whatever it is called."""
+    """The tiles of one band, whatever its name."""
 
     codec: Codec
     """How they are encoded."""
@@ -82,7 +82,7 @@ class BandTiles(Struct, frozen=True, kw_only=True):
 
 
 class AssetRecord(Struct, frozen=True, kw_only=True):
-    """A published asset: what was resolved, and where its tiles are."""
+    """A published asset: its resolved form, and its tiles."""
 
     asset: Asset
     """As resolved; its sources carry no local path."""
@@ -158,7 +158,7 @@ class Commit(Struct, frozen=True, kw_only=True):
     time: str
     """RFC 3339 in UTC."""
     message: str
-    """What was done, in a line."""
+    """Message: what was done, in one line."""
     tools: tuple[tuple[str, str], ...]
     """(name, version) of geobatch and of the libraries that shape pixels, sorted."""
     origins: Digest | None = None

@@ -1,4 +1,4 @@
-"""A raster in TFRecord shards: the mixer that places its patches, and the features in them."""
+"""A raster in TFRecord shards: the mixer with the order of patches, and the features."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from geobatch.model.digest import DIGEST_BYTES, Digest, Json, digest_json
 from geobatch.model.look import FileStat
 
 RECORDS_EPOCH = 1
-"""Raised whenever equal records would get another identity than before."""
+"""Increased whenever equal records would get another identity than before."""
 
 
 class Mixer(Struct, frozen=True, kw_only=True):
-    """How the patches of an export lie side by side, as Earth Engine's sidecar tells it."""
+    """The arrangement of an export's patches, from Earth Engine's mixer file."""
 
     patch: tuple[int, int]
     """(rows, columns) of a patch without its margin."""
     patches_per_row: int
     """Patches side by side; record `n` is in row `n // patches_per_row`."""
     total: int
-    """Patches in all; a multiple of `patches_per_row`."""
+    """Patches in total; a multiple of `patches_per_row`."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -48,14 +48,14 @@ class Feature(Compared, frozen=True, kw_only=True):
     depth: int = 1
     """Values per pixel: each is a band."""
     is_channels_last: bool = False
-    """Whether the values of a pixel stand together (HWC), or those of a band (CHW)."""
+    """Whether the values of a pixel are adjacent (HWC), or those of a band (CHW)."""
     margin: tuple[int, int] = (0, 0)
     """Rows and columns that the patch is larger by; they are cut off."""
     kind: str = ""
     """`float_list`, `int64_list` or `bytes_list`; says how values are coded, not what they are."""
 
     def to_json(self, channel: int) -> Json:
-        """Return what decides the pixels of one of its bands, the pixel type apart."""
+        """Return what determines the pixels of one of its bands, without the pixel type."""
         order = "HWC" if self.is_channels_last else "CHW"
         return [self.name, self.depth, order if self.depth > 1 else "", *self.margin, channel]
 
@@ -74,12 +74,12 @@ class Shard(Struct, frozen=True, kw_only=True):
 
 
 class Records(Struct, frozen=True, kw_only=True):
-    """How to read a source from its shards; which pixels they hold is told by its digest."""
+    """How to read a source from its shards; its digest identifies the pixels."""
 
     shards: tuple[Shard, ...]
     """In the order of the records."""
     mixer: Mixer
-    """How the patches lie."""
+    """The arrangement of the patches."""
     features: tuple[Feature, ...]
     """Those that are read, in the order of the bands."""
 
@@ -106,5 +106,5 @@ def records_digest(shards: Sequence[Shard], mixer: Mixer) -> Digest:
 
 
 def count_records(digests: bytes) -> int:
-    """Return how many records a run of record digests is about."""
+    """Return how many records some joined record digests belong to."""
     return len(digests) // DIGEST_BYTES

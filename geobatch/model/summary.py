@@ -10,12 +10,12 @@ from geobatch.model.plan import Failure, Plan
 
 
 class TileTotals(Struct, frozen=True, kw_only=True):
-    """What became of the tiles of a run."""
+    """Counts of the tiles of a run."""
 
     written: int
-    """Tiles whose object the run put."""
+    """Tiles whose object the run wrote."""
     reused: int
-    """Tiles of the planned assets that were carried over, or found to be there already."""
+    """Tiles of the planned assets that were kept, or existed already."""
     empty: int
     """Fully masked tiles, which are not stored."""
 
@@ -26,7 +26,7 @@ class ByteTotals(Struct, frozen=True, kw_only=True):
     read: int
     """Source bytes read for pixels."""
     written: int
-    """Bytes of tile objects put."""
+    """Bytes of tile objects that were written."""
 
 
 class ApplySummary(Struct, frozen=True, kw_only=True):
@@ -47,6 +47,6 @@ class ApplySummary(Struct, frozen=True, kw_only=True):
     rows: int = 0
     """Rows of tables that were read."""
     failures: tuple[Failure, ...] = ()
-    """Assets that could not be made; only where the run was to keep going."""
+    """Assets that failed; only with `--keep-going`."""
     warnings: tuple[Problem, ...] = ()
-    """What the pixels that were read tell; what specs and headers tell is known before."""
+    """Warnings found in pixels; warnings of specs and headers are known before."""

@@ -1,4 +1,4 @@
-"""Tables: what their rows are made of, and what is published of them."""
+"""Tables: the sources of their rows, and their published form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_ROWS = 100_000_000
 MAX_COLUMNS = 1000
 """Columns that its records may have."""
 MAX_CHARACTERS = 100_000
-"""Characters of one text."""
+"""Most characters of one text."""
 
 
 class ColumnType(StrEnum):
@@ -50,7 +50,7 @@ class TableSource(Compared, frozen=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, kw_only=True):
-    """What the rows of a table are made of."""
+    """The sources of the rows of a table."""
 
     sources: tuple[TableSource, ...]
     """In the order of the rows."""
@@ -61,9 +61,9 @@ class Table(Struct, frozen=True, kw_only=True):
     crs: Crs
     """What x and y are in."""
     is_placed: bool = False
-    """Whether the spec names these columns, which then must be there and hold numbers."""
+    """Whether the spec names these columns; they must then exist and hold numbers."""
     charset: str = "utf-8"
-    """How texts are coded in the records, by Python's name."""
+    """How texts are encoded in the records, by Python's name."""
     types: tuple[tuple[str, ColumnType], ...] = ()
     """Declared types of columns, sorted by name; others follow the records."""
 
@@ -85,7 +85,7 @@ class StoredTable(Struct, frozen=True, kw_only=True):
     """A published table: what a reader can see of its rows, and where they are."""
 
     rows: int
-    """How many there are."""
+    """How many rows there are."""
     columns: tuple[Column, ...]
     """Sorted by name; the column of points is not among them."""
     geometry: str | None
@@ -93,7 +93,7 @@ class StoredTable(Struct, frozen=True, kw_only=True):
     bounds: Bounds | None
     """Box around the points, in the table's CRS; None without any."""
     fingerprint: Digest
-    """Hash of all that determines the rows, known before one is read."""
+    """Hash of all that determines the rows, known before reading one."""
     stored: Digest
     """Digest of the Parquet file; names the object."""
     size: int

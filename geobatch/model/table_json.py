@@ -1,4 +1,4 @@
-"""Tables as JSON: what a reader can see of one, what is recorded beside it, and back."""
+"""Tables as JSON: what a reader can see, what else is recorded, and the way back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Members: TypeAlias = dict[str, Any]
 
 
 def table_json(table: Table) -> Members:
-    """Return what is decided of a table before its rows are read.
+    """Return what is resolved of a table before its rows are read.
 
-    What only the machine at hand says (local paths, stats) stays out.
+    What depends on this machine (local paths, stats) is omitted.
     """
     return {
         "sources": [{"uri": source.uri, "digest": source.digest} for source in table.sources],
@@ -23,7 +23,7 @@ def table_json(table: Table) -> Members:
 
 
 def rows_json(table: Table) -> Members:
-    """Return how rows are made of records, the records apart."""
+    """Return how rows are made of records, without the records."""
     return {
         "x_column": table.x_column,
         "y_column": table.y_column,

@@ -29,7 +29,7 @@ class TileSet(Struct, frozen=True):
 
     @classmethod
     def from_mask(cls, mask: npt.NDArray[np.bool_]) -> TileSet:
-        """Return the set of the True places of a (rows, columns) boolean array."""
+        """Return the set of the True elements of a (rows, columns) boolean array."""
         rows, cols = mask.shape
         return cls((rows, cols), np.packbits(mask).tobytes())
 

@@ -1,4 +1,4 @@
-"""The pure comparison of what shall be with what is."""
+"""The pure comparison of the declared state with the published one."""
 
 from geobatch.plan.alike import refuse_alike
 from geobatch.plan.complete import complete

@@ -1,4 +1,4 @@
-"""Refuses new names that differ from published ones by case alone."""
+"""Refuses new names that differ from published ones only by case."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from geobatch.model.record import AssetRecord
 def refuse_alike(
     assets: Collection[Asset], *, published: Collection[str], records: Mapping[str, AssetRecord]
 ) -> None:
-    """Refuse assets and bands whose names differ from published ones by case alone.
+    """Refuse assets and bands whose names differ from published ones only by case.
 
-    What is published already under its exact name may stay beside another, so that a store that
-    holds both can be mended.
+    A name that is already published exactly so may stay next to the other, so that a store that
+    holds both can be repaired.
 
     Args:
-        assets: The assets as they shall be.
+        assets: The resolved assets.
         published: Ids of the published assets, renamed ones under their former ids.
         records: Published assets that change.
 
     Raises:
-        PlanError: There is such a name.
+        PlanError: Such a name exists.
     """
     if (found := first_alike((asset.id for asset in assets), published)) is not None:
         name, folder, other = found
         raise PlanError(
-            f"`{name}` and the published `{other}` differ by case alone, in `{folder}`: on many"
+            f"`{name}` and the published `{other}` differ only by case, in `{folder}`: on many"
             " disks they are one folder",
-            hint=f"choose another id; or let `{other}` go first, by `--prune` or by"
-            f" `moved_from: {other}` under a third id, in an apply of its own",
+            hint=f"choose another id; or first delete `{other}` with `--prune`, or rename it with"
+            f" `moved_from: {other}` to a third id, in a separate apply",
         )
     for asset in assets:
         if asset.id in records:
@@ -48,5 +48,5 @@ def _refuse_bands(asset: Asset, before: Asset) -> None:
             raise PlanError(
                 f"the band `{band.id}` of `{asset.id}` and the published band `{other}` differ by"
                 " case alone: on many disks they are one folder",
-                hint=f"call it `{other}`; or give it a third name first, in an apply of its own",
+                hint=f"name it `{other}`; or first give it a third name, in a separate apply",
             )

@@ -21,9 +21,9 @@ def because_of(
     """Return every reason for which an asset differs from what was published under its name."""
     if before is None:
         return (Because(reason=Reason.NEW_ASSET, path=asset.id),)
-    # A fingerprint may differ in what no reason is about, such as the rules of a newer version.
+    # A fingerprint may differ without a reason, for example by the rules of a newer version.
     otherwise = Because(
-        reason=Reason.METADATA_CHANGED, path=asset.id, detail="resolved or computed otherwise"
+        reason=Reason.METADATA_CHANGED, path=asset.id, detail="resolved or computed differently"
     )
     return tuple(_reasons(asset, before, blocks)) or (otherwise,)
 
@@ -82,7 +82,8 @@ def _codec_text(codec: Codec) -> str:
 
 
 def _kind_text(asset: Asset) -> str:
-    means = "pixels stay in the COGs, tiles go" if asset.is_external else "all pixels are ingested"
+    is_external = asset.is_external
+    means = "pixels stay in the COGs, tiles are removed" if is_external else "pixels are ingested"
     return f"{asset.kind}: {means}"
 
 
@@ -116,7 +117,7 @@ def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Itera
         if key in old:
             yield from _source(source, old[key], blocks)
         elif (source.digest, source.row, source.col) in renamed:
-            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
+            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="same file, renamed")
         else:
             yield Because(reason=Reason.SOURCE_ADDED, path=uri)
     kept = {(s.digest, s.row, s.col) for key, s in new.items() if key not in old}
@@ -130,13 +131,13 @@ def _tileset_sources(tileset: Tileset, before: Tileset, blocks: Blocks) -> Itera
 
 
 def _tellers(tileset: Tileset, before: Tileset) -> Iterator[Because]:
-    """Yield where a CRS or a placement, though the same, is told by another than before."""
+    """Yield where an unchanged CRS or placement now comes from the spec, or from the file."""
     pairs = [(f"tilesets.{tileset.id}.crs", before.has_own_crs, tileset.has_own_crs)]
     old = _by_uri(before.sources)
     for key, source in _by_uri(tileset.sources).items():
         if key in old:
             pairs.append((f"placement of {source.uri}", old[key].is_placed, source.is_placed))
-    words = {True: "told by the spec", False: "told by the file"}
+    words = {True: "from the spec", False: "from the file"}
     for what, was_told, is_told in pairs:
         if was_told is not is_told:
             yield _because(Reason.METADATA_CHANGED, what, words[was_told], words[is_told])
@@ -149,7 +150,7 @@ def _source(source: Source, before: Source, blocks: Blocks) -> Iterator[Because]
     if source.digest != before.digest:
         known = blocks.get((before.digest, source.digest))
         detail = (
-            "(no block known to be equal)"
+            "(no unchanged block known)"
             if known is None
             else f"({known.count:,} of {known.total:,} blocks)"
         )
@@ -162,17 +163,17 @@ def _source(source: Source, before: Source, blocks: Blocks) -> Iterator[Because]
     elif source.mask != before.mask:
         yield _because(Reason.MASKING_CHANGED, uri, before.mask, source.mask)
     elif pin != old:
-        detail = "the same pixels, elsewhere or named otherwise"
+        detail = "same pixels; source moved or renamed"
         yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail=detail)
 
 
 def _short(generation: str) -> str:
-    """Return a generation as it is shown: the first digits of a digest, anything else whole."""
+    """Return a generation for display: the first digits of a digest, anything else in full."""
     return generation[:12] if len(generation) == 64 else generation
 
 
 def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:
-    """Return sources by uri and by how often the uri stood before: a file may be named twice."""
+    """Return sources by uri and by how often the uri occurred before: a file may be named twice."""
     found: dict[tuple[str, int], Source] = {}
     times: Counter[str] = Counter()
     for source in sources:
@@ -200,7 +201,7 @@ def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
     for grid in asset.grids:
         if grid.shapes and shapes.get(grid.name, grid.shapes) not in (None, grid.shapes):
             yield Because(
-                reason=Reason.GRID_CHANGED, path=f"grid {grid.name}", detail="other overviews"
+                reason=Reason.GRID_CHANGED, path=f"grid {grid.name}", detail="overviews changed"
             )
     for name in old:
         if name not in new:

@@ -1,4 +1,4 @@
-"""What surrounds the planned changes: replacements, deletions, refusals, counts of tiles."""
+"""Completes planned changes: replacements, deletions, refusals, counts of tiles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def complete(
     max_delete: str | None = None,
     unseen: Sequence[str] = (),
 ) -> Plan:
-    """Return a plan with all that its choice asks for.
+    """Return a plan with everything that its choice requests.
 
     Args:
         made: The plan of the choice's resolution against the choice's base.
@@ -61,7 +61,7 @@ def complete(
         changes.append(whole)
     changes = [_judged(change, records) for change in (*changes, *deleted)]
     renames = [[change.id, change.previous_id] for change in changes if change.previous_id]
-    # The fingerprints are in the planner's id; what else decides what is done is put to it.
+    # The planner's id covers the fingerprints; the other inputs of the plan are added.
     extra = [sorted(choice.replaced), sorted([c.id, c.fingerprint] for c in deleted), renames]
     return replace(
         made,
@@ -95,7 +95,7 @@ def _complete(
 
 
 def _judged(change: AssetChange, records: Mapping[str, AssetRecord]) -> AssetChange:
-    """Return a change with where it is, and with what a reviewer should look at twice."""
+    """Return a change with where it is, and with what a reviewer should check carefully."""
     if change.op is Op.KEEP:
         return change
     before = records[change.id].asset if change.id in records else None
@@ -103,9 +103,9 @@ def _judged(change: AssetChange, records: Mapping[str, AssetRecord]) -> AssetCha
 
 
 def _replaced(change: AssetChange, record: AssetRecord | None) -> AssetChange:
-    """Return a creation as the update that it is: the same work, of an asset that is there.
+    """Return a creation as an update: the same work, for an asset that exists.
 
-    Its record is None where the document is damaged.
+    Its record is None if the document is damaged.
     """
     asked = Because(reason=Reason.REPLACE_REQUESTED, path=change.id)
     asset = change.asset
@@ -121,7 +121,7 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
     asset, before = change.asset, record.asset
     if asset is None:
         return change
-    # A band of the same name on a plane of the same tiles: there, tile stands for tile.
+    # A band of the same name on a plane of the same tiles: each tile replaces one.
     old = {b.id: (before.grid(b.grid).geobox.shape, before.tile) for b in before.bands}
     new = {b.id: (asset.grid(b.grid).geobox.shape, asset.tile) for b in asset.bands}
     is_other = asset.kind is not before.kind  # of tiles and COGs, neither replaces the other

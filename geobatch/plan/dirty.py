@@ -16,9 +16,9 @@ from geobatch.model.geobox import ceil_div
 from geobatch.model.tiles import TileSet
 
 Blocks: TypeAlias = Mapping[tuple[Digest, Digest], BlockChanges]
-"""Changed blocks by (old, new) digest of a source; a pair that is not there may differ anywhere."""
+"""Changed blocks by (old, new) digest of a source; a missing pair may differ anywhere."""
 Pair: TypeAlias = tuple[Source | None, Source | None]
-"""A source (before, after); None where there is none."""
+"""A source (before, after); None for a missing one."""
 
 
 def dirty_tiles(asset: Asset, band: Band, before: Asset, old: Band, blocks: Blocks) -> TileSet:
@@ -27,7 +27,7 @@ def dirty_tiles(asset: Asset, band: Band, before: Asset, old: Band, blocks: Bloc
     The two bands have one frame (`band_frame`): they differ in nothing but their sources.
 
     Args:
-        asset: The asset as it shall be.
+        asset: The resolved asset.
         band: Its band.
         before: The asset as published.
         old: The published band.
@@ -92,7 +92,7 @@ def changed_sources(old: Sequence[Source], new: Sequence[Source]) -> Iterator[Pa
 
 
 def _pair_up(old: Sequence[Source], new: Sequence[Source]) -> Iterator[Pair]:
-    """Pair the sources of one gap that lie in one place, as long as their order stays."""
+    """Pair the sources of one gap that have the same position, as long as their order stays."""
     start = 0
     for was in old:
         place = _place(was)

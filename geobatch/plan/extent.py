@@ -1,4 +1,4 @@
-"""Where an asset changes: its planes, cut to the tiles that are computed or go."""
+"""Where an asset changes: its planes, cut to the tiles that are computed or removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _span(places: npt.NDArray[np.intp], *, tile: int, size: int) -> tuple[int, i
 
 
 def _gone(asset: Asset, before: Asset | None) -> Iterator[GeoBox]:
-    """Yield the planes of published bands that go, or that come to lie elsewhere."""
+    """Yield the planes of published bands that are removed, or whose position changes."""
     planes = {band.id: asset.grid(band.grid).geobox for band in asset.bands}
     if before is None:
         return

@@ -15,7 +15,7 @@ from geobatch.model.record import AssetRecord, Head, Tree
 def moves(claims: Mapping[str, str], *, base: Head) -> dict[str, str]:
     """Return the former id of each asset that is published under that, and not under its own.
 
-    So a claim that stays in a spec is without effect once it was met, whoever publishes an asset
+    So a claim that stays in a spec has no effect after its rename, whoever publishes an asset
     under the former id later.
 
     Args:
@@ -27,7 +27,7 @@ def moves(claims: Mapping[str, str], *, base: Head) -> dict[str, str]:
 
 
 def renamed_head(base: Head, moved: Mapping[str, str]) -> Head:
-    """Return a published state in which assets bear the ids that they shall have."""
+    """Return a published state in which assets have their new ids."""
     if not moved:
         return base
     names = {old: new for new, old in moved.items()}
@@ -48,7 +48,7 @@ def rename(
     before: Asset,
     foreign: Mapping[str, str],
 ) -> AssetChange:
-    """Return the update of a renamed asset as the rename that it is.
+    """Return the update of a renamed asset as a rename.
 
     Args:
         change: What the planner says of the asset, compared under its new id.
@@ -61,9 +61,9 @@ def rename(
     is_same = asset is not None and asset_fingerprint(before) == change.fingerprint
     blocked = ""
     if previous_id in foreign:
-        blocked = f"it was published from `{foreign[previous_id]}`, which is not among these specs"
+        blocked = f"its spec `{foreign[previous_id]}` was not given to this command"
     elif before.is_protected and asset is not None and not asset.is_protected:
-        blocked = "it is protected, and `protect: true` does not move along"
+        blocked = "it is protected: the new spec must keep `protect: true`"
     return replace(
         change,
         op=Op.RENAME,

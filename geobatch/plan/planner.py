@@ -1,4 +1,4 @@
-"""The planner: what shall be against what is, down to the tiles. Pure: no disk, no clock."""
+"""The planner compares the declared state with the published one, down to tiles. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Known: TypeAlias = Mapping[Digest, BandTiles]
 """Tiles of bands by pyramid fingerprint."""
 
 PLAN_EPOCH = 1
-"""Raised when the same inputs would be planned differently."""
+"""Increased when the same inputs would be planned differently."""
 
 
 def plan(
@@ -43,7 +43,7 @@ def plan(
     """Return everything that an apply of the resolved assets would do to a published state.
 
     Args:
-        resolution: The assets as they shall be.
+        resolution: The resolved assets.
         base: The published state.
         records: Records of the base, at least of every asset that `needed_records` names.
         store_id: Uuid of the store, or empty where there is none yet.
@@ -92,7 +92,7 @@ def needed_records(fingerprints: Fingerprints, *, base: Head) -> tuple[TreeEntry
 def wanted_bands(
     resolution: Resolution, fingerprints: Fingerprints, *, base: Head
 ) -> frozenset[Digest]:
-    """Return the pyramid fingerprints of bands that may be taken over if they were made before."""
+    """Return the pyramid fingerprints of bands that can be reused if they were made before."""
     entries = {entry.id: entry.fingerprint for entry in base.tree.entries}
     return frozenset(
         band_fingerprint(asset, band.id).pyramid
@@ -106,7 +106,7 @@ def wanted_bands(
 def block_pairs(
     resolution: Resolution, *, records: Mapping[str, AssetRecord]
 ) -> frozenset[tuple[Digest, Digest]]:
-    """Return the (old, new) digests of sources whose changed blocks would sharpen a plan."""
+    """Return the (old, new) digests of sources whose changed blocks would narrow a plan."""
     pairs = set()
     for asset in resolution.assets:
         record = records.get(asset.id)
@@ -156,10 +156,10 @@ def _change(
 def _made_before(
     asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, known: Known
 ) -> Base | None:
-    """Return where all tiles of a band are already, or None."""
+    """Return the published band that has all tiles of a band, or None."""
     if record is not None and record.asset.codec == asset.codec:
         stored = dict(record.fingerprints)
-        # The band of the same name first: of several equal ones, any would do.
+        # The band of the same name first; any equal one is right.
         names = sorted(stored, key=lambda name: (name != band.id, name))
         same = next((name for name in names if stored[name] == mine), None)
         if same is not None:
@@ -173,7 +173,7 @@ def _made_before(
 def _band_work(
     asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, blocks: Blocks
 ) -> BandWork | Base:
-    """Return what a band needs; where that is nothing, the band whose tiles it takes over."""
+    """Return what a band needs; if nothing, the band whose tiles it reuses."""
     full = TileSet.full(asset.grid(band.grid).geobox.tile_shape(tile=asset.tile))
     if record is None:
         return BandWork(band=band.id, start=Start.SOURCES, tiles=full)
@@ -201,7 +201,7 @@ def _band_work(
 
 
 def _is_of_today(record: AssetRecord, name: str) -> bool:
-    """Return whether a stored band would come out as it is, were it computed by this geobatch.
+    """Return whether this geobatch would compute a stored band to the same pixels.
 
     Tiles by an older rule are not to be mixed with those by the rule of today.
     """
@@ -231,7 +231,7 @@ def _builds_alike(band: Band, before: Band) -> bool:
 
 
 def _comparable(asset: Asset, band: Band, record: AssetRecord) -> Base | None:
-    """Return the stored band whose equal tiles need not be encoded again, if there is one."""
+    """Return the stored band whose equal tiles need not be encoded again, if any."""
     old = record.asset
     before = next((other for other in old.bands if other.id == band.id), None)
     if before is None or old.codec != asset.codec or old.tile != asset.tile:

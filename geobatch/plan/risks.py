@@ -1,4 +1,4 @@
-"""What a reviewer of a plan should look at twice."""
+"""What a reviewer of a plan should check carefully."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BREAKING = {
     Reason.GRID_CHANGED: Risk.GRID_CHANGED,
     Reason.TILING_CHANGED: Risk.TILING_CHANGED,
 }
-"""Reasons that may break who reads the asset."""
+"""Reasons that may break readers of the asset."""
 _OF_SOURCES = (
     Reason.SOURCE_CHANGED, Reason.SOURCE_ADDED, Reason.SOURCE_REMOVED, Reason.SOURCE_MOVED,
 )  # fmt: skip

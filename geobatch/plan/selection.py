@@ -1,4 +1,4 @@
-"""Which assets a plan covers: chosen, replaced, pruned; and what may not be deleted."""
+"""Which assets a plan covers: selected, replaced, pruned; and what must not be deleted."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Choice(Struct, frozen=True, kw_only=True):
     base: Head
     """The published state without what is to be replaced: nothing of it is compared or kept."""
     replaced: frozenset[str]
-    """Ids of published assets that are computed anew."""
+    """Ids of published assets that are recomputed."""
     replaced_bands: frozenset[Digest]
-    """Pyramid fingerprints of their bands: tiles that were made of them before are not taken."""
+    """Pyramid fingerprints of their bands: tiles that were made from them before are not reused."""
     not_selected: int
-    """How many declared assets are left alone."""
+    """How many declared assets are not selected."""
 
 
 def choose(
@@ -47,9 +47,9 @@ def choose(
     Several patterns of `select` add up; patterns joined by commas must all match. `*` matches `/`.
 
     Args:
-        resolution: The assets as they shall be.
+        resolution: The resolved assets.
         base: The published state.
-        options: What is asked for.
+        options: What the user asked for.
         declared: Ids of all declared assets, those that could not be resolved among them.
 
     Raises:
@@ -63,7 +63,7 @@ def choose(
     for part in parts:
         if part.startswith("state:") and part not in STATES:
             raise PlanError(
-                f"`--select {part}`: there is no such state", hint=f"there are {_listed(STATES)}"
+                f"`--select {part}`: unknown state", hint=f"states are {_listed(STATES)}"
             )
     states = _states(resolution.assets, base) if any(part in STATES for part in parts) else {}
     assets = tuple(a for a in resolution.assets if is_selected(a.id, options.select, states))
@@ -100,7 +100,7 @@ def is_selected(
 
 
 def may_be_selected(asset_id: str, patterns: Collection[str]) -> bool:
-    """Return whether an asset can be selected, as far as its id tells; its state is not known."""
+    """Return whether an asset can be selected, judged by its id; its state is not known."""
     return not patterns or any(
         all(part in STATES or fnmatchcase(asset_id, part) for part in pattern.split(","))
         for pattern in patterns
@@ -115,7 +115,7 @@ def deletions(
     places: Collection[str],
     options: Options,
 ) -> tuple[AssetChange, ...]:
-    """Return the deletion of each published asset that its specs do not declare any more.
+    """Return the deletion of each published asset that its specs no longer declare.
 
     Args:
         base: The published state.
@@ -138,18 +138,18 @@ def deletions(
 
 
 def is_under(origin: str, places: Collection[str]) -> bool:
-    """Return whether a spec file is one of some places, or lies in one; all paths absolute."""
+    """Return whether a spec file is one of some paths, or inside one; all paths are absolute."""
     return any(PurePath(origin).is_relative_to(place) for place in places)
 
 
 def refusals(
     changes: Collection[AssetChange], *, base: Head, max_delete: str | None
 ) -> tuple[str, ...]:
-    """Return why some changes may not be made: what blocks them, or too many deletions at once."""
+    """Return why some changes are refused: what blocks them, or too many deletions at once."""
     found = [
         f"`{change.id}` is {change.blocked}"
         if change.op is Op.DELETE
-        else f"`{change.id}` cannot take over `{change.previous_id}`: {change.blocked}"
+        else f"`{change.id}` cannot take the tiles of `{change.previous_id}`: {change.blocked}"
         for change in changes
         if change.blocked
     ]

@@ -1,4 +1,4 @@
-"""The plan of a table: whether its rows are read, or taken over; and why it differs."""
+"""The plan of a table: whether its rows are read or kept, and why it differs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def table_change(
     record: AssetRecord | None,
     because: tuple[Because, ...],
 ) -> AssetChange:
-    """Return what happens to a table that is not as it is published.
+    """Return what happens to a table that differs from its published form.
 
     Args:
-        asset: The asset as it shall be.
+        asset: The resolved asset.
         table: Its table.
         fingerprint: Fingerprint of the asset.
         record: What is published under its id, if anything.
@@ -71,7 +71,7 @@ def _sources(table: Table, before: Table) -> Iterator[Because]:
             if digest != old[uri]:
                 yield Because(reason=Reason.SOURCE_CHANGED, path=uri)
         elif digest in gone:
-            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="the same file, renamed")
+            yield Because(reason=Reason.METADATA_CHANGED, path=uri, detail="same file, renamed")
         else:
             yield Because(reason=Reason.SOURCE_ADDED, path=uri)
     kept = {digest for uri, digest in new.items() if uri not in old}

@@ -1,4 +1,4 @@
-"""GeoTIFF sources: what they are, whether they changed, and their pixels. Owns rasterio, pyproj."""
+"""GeoTIFF sources: identity, changes and pixels. Owns rasterio, pyproj."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _HOMES = {
     "stay_in_environment": "environment",
     "weights": "masking",
 }
-"""Where names are that need rasterio: files can be identified while it is still being loaded."""
+"""Names that need rasterio, by module: files can be identified while it is being loaded."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""What an answer of a server must be before its bytes count as those of an object.
+"""Checks of a server's answer before its bytes are used as those of an object.
 
-Nothing here talks to a server: whoever does hands over the status and the headers.
+Nothing here talks to a server: callers pass the status and the headers.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Headers = Mapping[str, Sequence[str]]
 """Values of headers by their names in lowercase, in the order in which they were sent."""
 
 WHOLE_BYTES = 64 << 10
-"""Longest object that a server may send whole where a part was asked for."""
+"""Longest object that a server may send whole when a part was requested."""
 SETTLED_SECONDS = 2
-"""How old a state must be for a time in whole seconds to tell it from the next."""
+"""How old a state must be so that a time in whole seconds distinguishes it from the next."""
 
 _DIGITS = re.compile("[0-9]{1,18}")
 _RANGE = re.compile(
@@ -33,60 +33,60 @@ _LONGEST = 1000
 
 
 class Body(Struct, frozen=True, kw_only=True):
-    """The bytes that follow an answer that is as it must be."""
+    """The body of a valid answer."""
 
     remote: Remote
     """The state of the object that they are of."""
     start: int
-    """Where in the object they start."""
+    """Offset of the first byte in the object."""
     length: int
-    """How many they are."""
+    """How many bytes there are."""
 
 
 def failed(uri: str, generation: str, *, hint: str | None = None) -> SourceError:
-    """Return the error for a COG that is not in the state that was pinned, in the words of EE."""
+    """Return the error for a COG that is not in the pinned state, in Earth Engine's words."""
     return SourceError(
         f"Failed to load the GeoTIFF at `{uri}#{generation}`",
         hint=hint
-        or "it changed since it was applied, or is gone: `geobatch plan` tells, `apply`"
-        " pins it again",
+        or "it changed after the last apply, or is gone: see `geobatch plan`; `geobatch apply`"
+        " pins the new state",
     )
 
 
 def check_answer(
     status: int, headers: Headers, *, start: int, stop: int, uri: str, pinned: Remote | None
 ) -> Body:
-    """Check that an answer brings what was asked for, all of it and nothing else.
+    """Check that an answer has the requested bytes, all of them and no others.
 
     Args:
         status: 206; or 200, which brings the whole of an object, and a small one is taken.
         headers: Its headers.
-        start: First byte that was asked for.
-        stop: The byte behind the last; behind the end of the object where that is not known.
-        uri: What messages call the object.
+        start: First requested byte.
+        stop: The byte behind the last; after the end of the object if that is not known.
+        uri: Name of the object in messages.
         pinned: The state in which it must be; None to take any.
 
     Raises:
-        SourceError: The answer is of other bytes, of another state, coded, or says not which.
+        SourceError: The answer has other bytes or another state, is encoded, or does not say which.
 
     Source: RFC 9110, sections 8.4, 8.6, 14.4, 15.3.1 and 15.3.7.
     """
     coded = _one(headers, "content-encoding", uri)
     if coded.lower() not in ("", "identity"):
-        hint = "switch compression off for this file on its server"
+        hint = "turn compression off for this file on its server"
         raise _wrong(uri, f"the server compresses it (`Content-Encoding`: {_shown(coded)})", hint)
     framed = _one(headers, "transfer-encoding", uri)
     if framed.lower() not in ("", "chunked"):
-        what = f"expected its bytes as they are, got `Transfer-Encoding`: {_shown(framed)}"
+        what = f"expected plain bytes, got `Transfer-Encoding`: {_shown(framed)}"
         raise _wrong(uri, what)
     if _one(headers, "content-type", uri).lower().startswith("multipart/byteranges"):
-        raise _wrong(uri, "the server sent several parts where one was asked for")
+        raise _wrong(uri, "the server sent several parts, expected one")
     length = _length(headers, uri)
     if status == 200:
         if length is None or length > WHOLE_BYTES:
             raise SourceError(
-                f"`{uri}`: the server sends whole files only, expected byte ranges",
-                hint="use a server that answers `Range`, or download the file",
+                f"`{uri}`: the server sends only whole files, expected byte ranges",
+                hint="use a server that supports `Range` requests, or download the file",
             )
         if "content-range" in headers:
             raise _wrong(uri, "the server contradicts itself: status 200 with a `Content-Range`")
@@ -99,7 +99,7 @@ def check_answer(
     expected = (start, min(stop, size) - 1)
     if status != 200 and (first, last) != expected:
         raise _wrong(
-            uri, f"expected bytes {expected[0]}-{expected[1]} of it, the server sent {first}-{last}"
+            uri, f"expected bytes {expected[0]}-{expected[1]}, the server sent {first}-{last}"
         )
     body = Body(remote=found, start=first, length=last - first + 1)
     if length is not None and length != body.length:
@@ -111,12 +111,12 @@ def state_of(headers: Headers, size: int, *, uri: str) -> Remote:
     """Return the state of an object from the headers of an answer.
 
     Raises:
-        SourceError: They contradict one another.
+        SourceError: They contradict each other.
     """
     version = _one(headers, "x-goog-generation", uri) or _one(headers, "x-amz-version-id", uri)
     return Remote(
         size=size,
-        # S3 calls so what has no version of its own, and is overwritten.
+        # S3's name for an object without versions, which can be overwritten.
         version="" if version == "null" else version,
         etag=_one(headers, "etag", uri),
         modified=_one(headers, "last-modified", uri),
@@ -124,7 +124,7 @@ def state_of(headers: Headers, size: int, *, uri: str) -> Remote:
 
 
 def seconds_to_wait(headers: Headers, remote: Remote, *, uri: str) -> float:
-    """Return how long a state must be left alone until its time tells it from the next; 0 if not.
+    """Return how long a state must be unchanged until its time identifies it; else 0.
 
     Source: RFC 9110 section 8.8.2.2, which compares with the server's own clock too.
     """
@@ -135,22 +135,22 @@ def seconds_to_wait(headers: Headers, remote: Remote, *, uri: str) -> float:
 
 
 def check_pinnable(headers: Headers, remote: Remote, *, uri: str) -> None:
-    """Check that a server says enough of an object to tell its next state from this one.
+    """Check that a server's answer is enough to notice a later change of an object.
 
     Raises:
-        SourceError: It does not; says what is missing.
+        SourceError: It is not; the message names what is missing.
     """
     missing = remote.lacks
     hint = (
         "let the server send an `ETag` or `Last-Modified`; or set `allow_unpinned: true` in the"
-        " spec, and replaced pixels go unnoticed if the size stays"
+        " spec, but then geobatch cannot notice replaced pixels of the same size"
     )
     if missing is None and seconds_to_wait(headers, remote, uri=uri):
         missing = (
             f"`Last-Modified: {remote.modified}` is less than {SETTLED_SECONDS} s before the"
-            " server's own time, and whole seconds do not tell it from what follows"
+            " server's own time, and a time in whole seconds cannot show a later change"
         )
-        hint = "set the clock of the server, or let it send a strong `ETag`"
+        hint = "correct the clock of the server, or let it send a strong `ETag`"
     if missing is not None:
         raise SourceError(f"`{uri}` cannot be pinned: {missing}", hint=hint)
 
@@ -180,7 +180,7 @@ def _length(headers: Headers, uri: str) -> int | None:
 
 
 def _one(headers: Headers, name: str, uri: str) -> str:
-    """Return the value of a header, without what may surround it; empty where it is absent."""
+    """Return the value of a header, without blanks around it; empty if it is absent."""
     found = {value.strip(" \t") for value in headers.get(name, ())}
     if len(found) > 1:
         values = " and ".join(map(_shown, sorted(found)))
@@ -194,11 +194,11 @@ def _one(headers: Headers, name: str, uri: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return what a server sent as a literal, in ASCII, so that it cannot move a cursor."""
+    """Return a server's text as an ASCII literal, so that it cannot control a terminal."""
     start = ascii(text[:_SHOWN])[1:-1]
     return f"`{start}`" if len(text) <= _SHOWN else f"`{start}...`"
 
 
 def _wrong(uri: str, what: str, hint: str | None = None) -> SourceError:
-    hint = hint or "the server, or a proxy before it, does not serve byte ranges as HTTP defines"
+    hint = hint or "the server, or a proxy before it, does not serve byte ranges as HTTP requires"
     return SourceError(f"`{uri}`: {what}", hint=hint)

@@ -1,6 +1,6 @@
 """Block tables of TIFFs: the digest of every tile or strip as it is stored; nothing is decoded.
 
-What is at all out of the ordinary gets no table: then the whole file decides, which is never wrong.
+Unusual files get no table: then the digest of the whole file is used, which is always right.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from geobatch.raster import tiff
 from geobatch.raster.hashing import Meanwhile, digests_of
 
 IDENTITY_EPOCH = 1
-"""Raised whenever equal files would get other tables than before."""
+"""Increased whenever equal files would get other tables than before."""
 
 FREE_TAGS = frozenset(
     (
@@ -43,7 +43,7 @@ FREE_TAGS = frozenset(
         42113,
     )
 )  # fmt: skip
-"""Tags that decide no pixel, with the reason why; any other does, as far as we can know."""
+"""Tags that do not affect pixels, with the reason; any other tag may."""
 
 _OLD_JPEG, _JPEG, _LERC = 6, 7, 34887
 _MAX_BLOCKS = 1 << 22
@@ -53,7 +53,7 @@ _MAX_DEPTH = 128
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """One directory, as far as its blocks are concerned."""
+    """The blocks of one directory."""
 
     height: int
     width: int
@@ -61,7 +61,7 @@ class Layout(Struct, frozen=True, kw_only=True):
     planes: int
     decoding: Digest
     absent: bytes
-    """What stands for the digest of a block that is not stored."""
+    """The digest of a block that is not stored."""
     offsets: npt.NDArray[np.uint64]
     counts: npt.NDArray[np.uint64]
 
@@ -74,7 +74,7 @@ def tabulate(
 ) -> BlockTable | None:
     """Return the block table of an open TIFF: its full image and the internal mask that GDAL uses.
 
-    Reduced images are left out, since they are never read.
+    Reduced images are left out, because they are never read.
 
     Args:
         file: An unbuffered regular file.
@@ -87,7 +87,7 @@ def tabulate(
 
     Raises:
         OSError: The file cannot be read.
-        EOFError: It is being cut short.
+        EOFError: It is being truncated.
     """
     layouts = layouts_of(file, directories, os.fstat(file.fileno()).st_size)
     if layouts is None:
@@ -99,14 +99,14 @@ def tabulate(
 def layouts_of(
     file: BinaryIO, directories: Sequence[tiff.Directory], size: int
 ) -> list[Layout] | None:
-    """Return how the blocks of a TIFF of some bytes lie: the full image's, then its mask's, if any.
+    """Return the layout of a TIFF's blocks: the full image's, then its mask's, if any.
 
     Returns:
         The layouts; None as `tabulate`.
     """
     first, *others = directories
     masks = [other for other in others if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4]
-    # A mask of an overview is of no concern.
+    # The mask of an overview is not used.
     masks = [one for one in masks if not tiff.read_number(file, one, tiff.SUBFILE_TYPE, 0) & 1]
     if len(masks) > 1 or len(others) + 1 >= tiff.MAX_DIRECTORIES:
         return None
@@ -120,7 +120,7 @@ def layouts_of(
 
 
 def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> Layout | None:
-    """Return how the blocks of a directory lie; None if anything is unusual."""
+    """Return the layout of a directory's blocks; None if anything is unusual."""
     if not _is_ordinary(file, directory):
         return None
     height = tiff.read_number(file, directory, tiff.HEIGHT, 0)
@@ -160,7 +160,7 @@ def _layout(file: BinaryIO, directory: tiff.Directory, size: int) -> Layout | No
 def _is_ordinary(file: BinaryIO, directory: tiff.Directory) -> bool:
     compression = tiff.read_number(file, directory, tiff.COMPRESSION, 1)
     photometric = tiff.read_number(file, directory, tiff.PHOTOMETRIC, 1)
-    # GDAL decodes the rarer colour spaces by another way, which looks at more of the file.
+    # GDAL decodes rare colour spaces in another way, which reads more of the file.
     is_known_colour = 0 <= photometric <= 5 or (photometric == 6 and compression == _JPEG)
     has_more = tiff.SUB_DIRECTORIES in directory.fields
     return directory.is_plain and is_known_colour and compression != _OLD_JPEG and not has_more
@@ -172,15 +172,15 @@ def _is_tiled(directory: tiff.Directory) -> bool:
 
 
 def _are_inside(layout: Layout, size: int) -> bool:
-    """Return whether each block lies in the file, or is plainly not stored."""
+    """Return whether each block is inside the file, or clearly not stored."""
     offsets, counts, end = layout.offsets, layout.counts, np.uint64(size)
-    # Without an offset or without bytes, but not both: readers differ in what they make of it.
+    # Without an offset or without bytes, but not both: readers treat it differently.
     is_clear = np.array_equal(offsets == 0, counts == 0)
     return is_clear and bool(np.all(counts <= end) and np.all(offsets <= end - counts))
 
 
 def _are_complete(file: BinaryIO, directory: tiff.Directory, layout: Layout) -> bool:
-    """Return whether the byte counts hold all that is decoded.
+    """Return whether the byte counts cover all that is decoded.
 
     Of blocks that are not compressed, libtiff reads as many bytes as the pixels need, whatever
     their counts say.
@@ -202,7 +202,7 @@ def _are_complete(file: BinaryIO, directory: tiff.Directory, layout: Layout) -> 
 
 
 def _decoding(file: BinaryIO, directory: tiff.Directory) -> Digest:
-    """Return the hash of all tags that may decide what blocks decode to, and of the byte order."""
+    """Return the hash of all tags that may affect decoded pixels, and of the byte order."""
     # LERC has masks of its own, which a decoder may fill.
     is_lerc = tiff.read_number(file, directory, tiff.COMPRESSION, 1) == _LERC
     free = FREE_TAGS - {tiff.GDAL_NODATA} if is_lerc else FREE_TAGS
@@ -211,7 +211,7 @@ def _decoding(file: BinaryIO, directory: tiff.Directory) -> Digest:
 
 
 def _absent(file: BinaryIO, directory: tiff.Directory) -> bytes:
-    """Return what stands for a block that is not stored: GDAL fills it with nodata, else 0."""
+    """Return the content of a block that is not stored: GDAL fills it with nodata, else 0."""
     nodata = tiff.read_text(file, directory, tiff.GDAL_NODATA)
     text = None if nodata is None else nodata.strip()
     return blake3(canonical_json(["geobatch absent block", text])).digest()

@@ -12,7 +12,7 @@ from pyproj.exceptions import CRSError, ProjError
 from geobatch.model.geobox import Bounds
 
 _EDGE_POINTS = 21
-"""Points per edge that are carried over: edges that are straight here are bent there."""
+"""Points per edge that are transformed: a straight edge is bent in another CRS."""
 
 
 @lru_cache(maxsize=65536)
@@ -25,10 +25,10 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds | None:
     Args:
         bounds: (left, bottom, right, top); x first, whatever the CRS says.
         source: Authority code or WKT.
-        target: Likewise.
+        target: Authority code or WKT.
 
     Returns:
-        None where the box lies outside of what can be carried over.
+        None if the box cannot be transformed.
     """
     if source == target:
         return bounds
@@ -54,7 +54,7 @@ def box_around(boxes: Sequence[Bounds]) -> Bounds | None:
     bottom, top = min(box[1] for box in boxes), max(box[3] for box in boxes)
     turns = [(left, right - left if right >= left else right - left + 360)
              for left, _, right, _ in boxes]  # fmt: skip
-    # The narrowest begins where one of them does: from there, how far do all of them reach?
+    # The narrowest starts where one of them starts: from there, how far do all of them reach?
     width, left = min(
         (max((other - left) % 360 + wide for other, wide in turns), left) for left, _ in turns
     )
@@ -69,12 +69,12 @@ def is_geographic(crs: str) -> bool:
     """Return whether x is a longitude.
 
     Raises:
-        ValueError: The text is no CRS.
+        ValueError: The text is not a CRS.
     """
     try:
         return bool(CRS.from_user_input(crs).is_geographic)
     except CRSError as error:
-        raise ValueError(f"`{crs}` is no coordinate reference system") from error
+        raise ValueError(f"`{crs}` is not a coordinate reference system") from error
 
 
 @lru_cache(maxsize=256)

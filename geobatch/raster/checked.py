@@ -1,7 +1,7 @@
-"""TIFFs that somebody may be writing: every block is compared with its digest before it is decoded.
+"""TIFFs that a process may be writing: each block is compared with its digest before decoding.
 
-GDAL is given the very bytes that were compared, so that it does not matter what becomes of the file
-meanwhile. Directories are read once, and must be those that the blocks were digested under.
+GDAL gets exactly the bytes that were compared, so later changes of the file do not matter.
+Directories are read once, and must be those from which the blocks were digested.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from geobatch.raster.file import identify
 from geobatch.raster.file_like import FileLike
 
 _START_BYTES = 4096
-"""Where GDAL looks for hints about the layout, in front of the directories."""
+"""Where GDAL searches for hints about the layout, before the directories."""
 _CHUNK = 8 << 20
 _NONE = np.zeros(0, dtype=np.uint64)
 
 
 class Checked(Struct, frozen=True, kw_only=True, eq=False):
-    """What is known of a file before its blocks are read; shared by all who read it."""
+    """The state of a file before its blocks are read; shared by all readers."""
 
     uri: str
     path: str
     size: int
     pieces: tuple[tuple[int, bytes], ...] = ()
-    """Parts that were read already, and stay as they were: directories and what they refer to."""
+    """Parts that were read already and are kept: directories and what they refer to."""
     starts: npt.NDArray[np.uint64] = _NONE
     """First byte of each block, ascending."""
     stops: npt.NDArray[np.uint64] = _NONE
-    """Where each ends; none overlaps the next."""
+    """End of each; none overlaps the next."""
     digests: bytes = b""
-    """Of the blocks, one after another."""
+    """Digests of the blocks, one after another."""
     copy: IO[bytes] | None = None
-    """The whole file, where its blocks are not known."""
+    """The whole file, if its blocks are not known."""
 
     def close(self) -> None:
-        """Give the space of the copy back."""
+        """Free the space of the copy."""
         if self.copy is not None:
             self.copy.close()
 
@@ -63,10 +63,10 @@ def checked(source: Source, table: BlockTable | None) -> Checked:
 
     Args:
         source: The file, with the digest that it must have.
-        table: The blocks that the digest was taken from; None where they are not known.
+        table: The blocks that the digest was computed from; None if they are not known.
 
     Raises:
-        SourceError: The file is another one than was digested, cannot be read, or there is no room
+        SourceError: The file changed after it was digested, cannot be read, or there is no room
             for a copy.
     """
     try:
@@ -84,7 +84,7 @@ def checked(source: Source, table: BlockTable | None) -> Checked:
     except OSError as error:
         raise SourceError(
             f"`{source.uri}`: cannot be read: {explain(error)}",
-            hint="run again when nothing writes to the file, with room for a copy of it",
+            hint="run again when no program writes to the file; the disk needs room for a copy",
         ) from error
 
 
@@ -113,7 +113,7 @@ def _digest_of(copy: IO[bytes], table: BlockTable | None, size: int) -> str | No
 
 
 class _Recorder(io.RawIOBase):
-    """A file of which all that is read is kept, and read from there again."""
+    """A file that keeps everything read from it, and reads that part only once."""
 
     def __init__(self, file: FileIO) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _Recorder(io.RawIOBase):
         self.pieces: dict[tuple[int, int], bytes] = {}
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place."""
+        """Go to a position."""
         self._place = self._file.seek(offset, whence)
         return self._place
 
@@ -137,7 +137,7 @@ class _Recorder(io.RawIOBase):
 
 
 def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) -> Checked | None:
-    """Return how to read a file by its blocks; None where two of them share some bytes."""
+    """Return how to read a file by its blocks; None if two of them share bytes."""
     try:
         start = file.read(_START_BYTES)
         directories = tiff.read_directories(cast("BinaryIO", file))
@@ -177,7 +177,7 @@ def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) ->
 def _stored(
     layout: Layout, table: BlockTable
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8] | None]:
-    """Return (offset, count) and digest of the blocks of a plane; no digests if it is another."""
+    """Return (offset, count) and digest of the blocks of a plane; no digests if it differs."""
     is_stored = layout.counts > 0
     extents = np.stack([layout.offsets, layout.counts], axis=1)[is_stored]
     digests = table.array.reshape(-1, DIGEST_BYTES)
@@ -190,14 +190,14 @@ def _stored(
 
 
 class CheckedFile(FileLike):
-    """A file whose blocks are given out only as they were digested; to be used by one thread."""
+    """A file that returns blocks only if they match their digests; for one thread."""
 
     def __init__(self, known: Checked, failures: list[SourceError]) -> None:
         """Open it.
 
         Args:
             known: What is known of it.
-            failures: Where errors are put; the file then seems to end there.
+            failures: Receives errors; the file then seems to end there.
         """
         super().__init__(failures)
         self._known = known
@@ -236,7 +236,7 @@ class CheckedFile(FileLike):
         return bytes(data)
 
     def _checked(self, number: int) -> bytes:
-        """Return a block, which may be asked for in parts."""
+        """Return a block, which may be read in parts."""
         if self._block[0] != number:
             known = self._known
             data = _read(self._descriptor, int(known.starts[number]), int(known.stops[number]))
@@ -248,7 +248,7 @@ class CheckedFile(FileLike):
 
 
 def _lay(data: bytearray, place: int, start: int, piece: bytes) -> None:
-    """Put what a piece of the file has over the bytes from a place on."""
+    """Copy a part of the file over the bytes from a position on."""
     low, high = max(place, start), min(place + len(data), start + len(piece))
     if low < high:
         data[low - place : high - place] = piece[low - start : high - start]

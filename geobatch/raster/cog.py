@@ -1,4 +1,4 @@
-"""Cloud-optimised GeoTIFFs: how they are laid out, what they say, and which state they are in."""
+"""Cloud-optimised GeoTIFFs: their layout, header and state."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CHUNK = 8 << 20
 
 
 class Cog(Struct, frozen=True, kw_only=True):
-    """What was found when a COG was looked at."""
+    """The state of a COG when it was read."""
 
     header: Header
-    """What it says of itself."""
+    """Its header."""
     layout: CogLayout
-    """How it is laid out."""
+    """Its layout."""
     digest: Digest
-    """Digest of all its bytes; of a remote one, what its server identifies it by."""
+    """Digest of all its bytes; of a remote one, its server's identifier."""
     stat: FileStat
     """The file as it was then, or the server's answer in that form."""
     remote: Remote | None
@@ -41,10 +41,10 @@ class Cog(Struct, frozen=True, kw_only=True):
 
 
 def look_at_file(path: Path, uri: str) -> Cog:
-    """Look at a local COG, and digest its bytes.
+    """Read a local COG, and digest its bytes.
 
     Raises:
-        SourceError: The file is missing, unreadable, no TIFF, or changed meanwhile.
+        SourceError: The file is missing, unreadable, not a TIFF, or changed meanwhile.
     """
     digest, found = digest_file(path, uri)
     header = probe(path, uri)
@@ -85,16 +85,16 @@ def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
 
 
 def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
-    """Return what a server says of an object now; one byte of it is fetched.
+    """Return the current state of an object on a server; one byte is fetched.
 
     Args:
         url: Where it is.
-        uri: What messages call it.
-        allow_unpinned: Whether the server need not say what tells states of it apart.
+        uri: Its name in messages.
+        allow_unpinned: Whether the server may omit what distinguishes its states.
 
     Raises:
         SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
-            say what tells this state of the object from the next.
+            send what distinguishes states of the object.
     """
     source = RemoteObject(url, uri=uri)
     try:
@@ -107,15 +107,15 @@ def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
 
 
 def look_at_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
-    """Look at a COG on a server: its header is fetched, and nothing else.
+    """Read a COG on a server: only its header is fetched.
 
     Args:
         url: Where it is.
-        uri: What messages call it.
-        allow_unpinned: Whether the server need not say what tells states of it apart.
+        uri: Its name in messages.
+        allow_unpinned: Whether the server may omit what distinguishes its states.
 
     Raises:
-        SourceError: As of `ask_server`; or the object changed meanwhile, or is no readable TIFF.
+        SourceError: As of `ask_server`; or the object changed meanwhile, or is not a readable TIFF.
     """
     source = RemoteObject(url, uri=uri)
     try:
@@ -162,7 +162,7 @@ def look_at_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
 
 
 def read_layout(file: BinaryIO) -> CogLayout:
-    """Return how a TIFF is laid out.
+    """Return the layout of a TIFF.
 
     Source: TIFF 6.0 section 2, and GDAL's page on the COG driver.
 

@@ -35,11 +35,11 @@ _TYPES = {
     "float64": "Float64",
 }  # fmt: skip
 _MASK = "mask,1"
-"""How a VRT names the mask of a file."""
+"""Band number of a file's mask in a VRT."""
 
 
 class CogBand(Struct, frozen=True, kw_only=True):
-    """What a COG says of a band."""
+    """Metadata of a band of a COG."""
 
     name: str
     """Its description."""
@@ -58,7 +58,7 @@ class CogBand(Struct, frozen=True, kw_only=True):
 
 
 class CogHeader(Struct, frozen=True, kw_only=True):
-    """What a COG says of itself."""
+    """Metadata of a COG."""
 
     geobox: GeoBox
     """CRS, placement and shape of the full resolution."""
@@ -75,7 +75,7 @@ class CogHeader(Struct, frozen=True, kw_only=True):
 
 
 class LevelFile:
-    """A plain TIFF of one level, in the making."""
+    """A plain TIFF of one level, being written."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
@@ -128,12 +128,12 @@ def level_file(path: Path, geobox: GeoBox, *, bands: int, dtype: str) -> Iterato
 
 
 def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers: int) -> str:
-    """Write a COG of plain TIFFs: blocks of 512 pixels, ZSTD with a predictor.
+    """Write a COG from plain TIFFs: blocks of 512 pixels, ZSTD with a predictor.
 
     Args:
         path: The COG.
         levels: TIFFs of the full resolution and of each overview, all in one folder.
-        header: What it says.
+        header: Its metadata.
         workers: Threads that compress.
 
     Returns:

@@ -25,7 +25,7 @@ def parse_crs(text: str) -> Crs:
     """Return the CRS that a text names: `EPSG:32618`, WKT, PROJJSON or a PROJ string.
 
     Raises:
-        ValueError: The text is no CRS, or one that cannot place pixels.
+        ValueError: The text is not a CRS, or the CRS has no horizontal axes.
     """
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -34,7 +34,7 @@ def parse_crs(text: str) -> Crs:
         except CRSError as error:
             shown = text if len(text) <= 60 else f"{text[:60]}..."
             raise ValueError(
-                f"`{shown}` is no coordinate reference system ({_first_line(error)}); expected"
+                f"`{shown}` is not a coordinate reference system ({_first_line(error)}); expected"
                 " `EPSG:<number>`, WKT or a PROJ string"
             ) from error
 
@@ -49,9 +49,9 @@ def projjson(crs: Crs) -> str:
 
 @lru_cache(maxsize=256)
 def turn(crs: Crs) -> float | None:
-    """Return how far a CRS goes around the Earth along x, in its units, such as 360 degrees.
+    """Return the length of x around the Earth in a CRS, in its units, such as 360 degrees.
 
-    None where its meridians are not parallel lines, so that no shift brings the ends together.
+    None if its meridians are not parallel lines, because then no shift joins the ends.
     """
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -97,7 +97,7 @@ def _to_model(crs: CRS) -> Crs:
         # One definition per code, whatever the writer of a file added to its copy.
         crs = CRS.from_user_input(code)
     if crs.is_geocentric or (crs.is_vertical and not (crs.is_projected or crs.is_geographic)):
-        raise CRSError(f"`{crs.name}` has no horizontal plane")
+        raise CRSError(f"`{crs.name}` has no horizontal axes")
     axes: dict[str, Mapping[str, Any]] = {}
     for attributes in crs.cs_to_cf():
         name = str(attributes.get("axis", "")).lower()

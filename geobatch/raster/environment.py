@@ -1,4 +1,4 @@
-"""GDAL as geobatch uses it: one driver, a small block cache, no sidecars, and no guessing."""
+"""GDAL as geobatch uses it: one driver, a small block cache, no sidecars, no guesses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _ENTERED = threading.local()
 
 @contextmanager
 def gdal_environment() -> Iterator[None]:
-    """Put geobatch's GDAL options in force for the calling thread.
+    """Set geobatch's GDAL options for the calling thread.
 
     rasterio keeps options per thread, so every thread enters it by itself. Entering costs some
     0.1 ms: a thread that reads much enters once, and what it calls finds itself inside. The block
@@ -69,7 +69,7 @@ def gdal_environment() -> Iterator[None]:
 
 
 def stay_in_environment() -> None:
-    """Put geobatch's GDAL options in force for as long as the calling thread lives.
+    """Set geobatch's GDAL options until the calling thread ends.
 
     For threads that do nothing but read sources: entering costs a tenth of what a tile does.
     """
@@ -86,10 +86,10 @@ def open_dataset(
 ) -> Any:
     """Open a file with the GTiff driver and nothing else; call in `gdal_environment`.
 
-    Sidecars (world files, `.aux.xml`, `.msk`, `.ovr`) are not looked at.
+    Sidecars (world files, `.aux.xml`, `.msk`, `.ovr`) are not read.
 
     Args:
-        path: A regular file; with an opener, what the file is called.
+        path: A regular file; with an opener, the name of the file.
         overview: Which reduced image to show, from 1; 0 for the full one.
         opener: Returns the file, open for reading.
 

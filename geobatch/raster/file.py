@@ -1,4 +1,4 @@
-"""What identifies a GeoTIFF: its blocks as they are stored, or else all its bytes."""
+"""The identity of a GeoTIFF: its stored blocks, or else all its bytes."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from geobatch.raster.tags import digest_tags
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What a file is, as far as that can be told without decoding it."""
+    """The identity and state of a file, found without decoding it."""
 
     digest: Digest
     """What identifies its pixels: the identity of its block table, or the digest of its bytes."""
     stat: FileStat
     """The file as it was before and after."""
     table: BlockTable | None
-    """Its blocks, where they are sure to be understood."""
+    """Its blocks, if its layout is not unusual."""
     tags: Digest | None
-    """What its header is read from, where that is sure: see `geobatch.raster.tags`."""
+    """Hash of what its header is read from, if known: see `geobatch.raster.tags`."""
     is_still: bool = False
-    """Whether nobody can have changed it without a change of its stat, from then on."""
+    """Whether its stat shows every later change."""
 
 
 def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Identity:
-    """Return what a file is, by the bytes of its blocks and its tags.
+    """Return the identity of a file, by the bytes of its blocks and its tags.
 
     Its pixels are identified by its block table where one can be made, so that an edit of the other
     tags of a TIFF is no change of them; else by all its bytes.
 
-    The bytes are read, not mapped: a file that is cut short meanwhile would kill the process
+    The bytes are read, not mapped: a file that is truncated meanwhile would kill the process
     that maps it.
 
     Args:

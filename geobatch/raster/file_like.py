@@ -1,4 +1,4 @@
-"""What GDAL reads in the place of a file: bytes by position, and a list of what went wrong."""
+"""What GDAL reads instead of a file: bytes by position, and a list of errors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from geobatch.errors import SourceError
 class FileLike(io.RawIOBase):
     """A read-only file whose bytes come from elsewhere.
 
-    What is raised in a read, GDAL would only print; of a file that ends too soon, it tells. So
-    an error is put aside, and the file seems to end there.
+    GDAL would only print an exception of a read, but it reports a file that ends too early. So
+    an error is stored, and the file seems to end there.
     """
 
     def __init__(self, failures: list[SourceError]) -> None:
         """Start at the first byte.
 
         Args:
-            failures: Where errors are put.
+            failures: Receives errors.
         """
         super().__init__()
         self._position = 0
@@ -33,10 +33,10 @@ class FileLike(io.RawIOBase):
 
     @abstractmethod
     def _bytes(self, start: int, stop: int) -> bytes:
-        """Return some of them, all that were asked for.
+        """Return some bytes, as many as requested.
 
         Raises:
-            SourceError: They cannot be had.
+            SourceError: They cannot be read.
         """
 
     def readable(self) -> bool:

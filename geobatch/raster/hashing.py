@@ -1,4 +1,4 @@
-"""Digests of a large file's stretches, by processes: Python's lock would hold threads up."""
+"""Digests of parts of a large file, by processes: threads would wait for Python's lock."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from geobatch.processes import can_start
 from geobatch.raster import stretches as program
 
 _APART_FROM = 128 << 20
-"""Bytes from which it pays to start processes: each takes 10 ms."""
+"""Bytes from which processes are worth starting: each takes 10 ms."""
 _MOST = 4
 """Processes per file, this one among them."""
 _TAKES = 256
-"""In how many parts the work is taken."""
+"""In how many parts the work is divided."""
 _AT_A_TIME = 1 << 16
 _BLAKE3 = str(Path(blake3.__file__).parents[1])
 _FOUND = np.dtype([("number", np.uint64), ("digest", np.uint8, (DIGEST_BYTES,))])
 
 Meanwhile = Callable[[], object]
-"""What can be done by this process while others hash."""
+"""Work for this process while others hash."""
 Places = npt.NDArray[np.uint64]
 """(stretch, 2): first byte and length, sorted."""
 
@@ -45,7 +45,7 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     Args:
         descriptor: The file.
         places: The stretches.
-        meanwhile: Is called once where other processes hash, before this one helps them.
+        meanwhile: Is called once while other processes hash, before this one helps.
 
     Raises:
         OSError: The file cannot be read.
@@ -57,13 +57,13 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
         return _here(descriptor, places)
     try:
         found = _together(descriptor, places, meanwhile)
-    except OSError:  # for want of room for the queue, or of the file itself
+    except OSError:  # no space for the queue, or the file failed
         return _here(descriptor, places)
     digests = np.zeros((len(places), DIGEST_BYTES), dtype=np.uint8)
     digests[found["number"]] = found["digest"]
     is_missing = np.ones(len(places), dtype=np.bool_)
     is_missing[found["number"]] = False
-    # What a process had taken that failed.
+    # The parts of a process that failed.
     others = _here(descriptor, places[is_missing])
     digests[is_missing] = np.frombuffer(others, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     return digests.tobytes()
@@ -81,7 +81,7 @@ def _here(descriptor: int, places: Places) -> bytes:
 
 
 def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDArray[np.void]:
-    """Return what this process and others find, each by itself."""
+    """Return the digests that this process and others compute."""
     count = -(-len(places) // _TAKES)
     numbers = np.arange(len(places), dtype=np.uint64)[:, None]
     with ExitStack() as stack:
@@ -119,7 +119,7 @@ def _start(queue: IO[bytes], descriptor: int, count: int) -> subprocess.Popen[by
 
 
 def _finish(process: subprocess.Popen[bytes]) -> bytes:
-    """Return what a process found: nothing where it failed, or where it is another program."""
+    """Return the digests of a process: none if it failed, or if it is another program."""
     printed, _ = process.communicate()
     found = printed[:-DIGEST_BYTES]
     return found if process.returncode == 0 and printed == program.seal(found) else b""

@@ -1,4 +1,4 @@
-"""What a source file says of itself: size, bands, grid, masks, blocks; no pixel is read."""
+"""The header of a source file: size, bands, grid, masks, blocks; no pixel is read."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
     Args:
         path: The file.
         uri: What messages call it.
-        read_crs: Gives the CRS that WKT stands for, or raises ValueError; by default
-            `geobatch.raster.crs.parse_crs`. One that remembers spares loading PROJ.
+        read_crs: Returns the CRS of a WKT text, or raises ValueError; by default
+            `geobatch.raster.crs.parse_crs`. A cached one avoids loading PROJ.
 
     Raises:
         SourceError: The file is missing, is no readable TIFF, is compressed in a way that this
-            GDAL lacks, has complex pixels, or is placed by ground control points only.
+            GDAL lacks, has complex pixels, or has only ground control points.
     """
     real = regular_file(path, uri)
     _check_name(real, uri)
@@ -65,7 +65,7 @@ def _check_name(real: Path, uri: str) -> None:
     except UnicodeEncodeError:
         raise SourceError(
             f"`{uri}`: the name of the file, or of a folder above it, is not UTF-8",
-            hint="rename it: GDAL takes no other",
+            hint="rename it: GDAL reads only UTF-8 names",
         ) from None
 
 
@@ -81,14 +81,14 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
 
 
 def check_tiff(start: bytes, uri: str) -> None:
-    """Refuse a file that does not start as a TIFF.
+    """Refuse a file that does not start like a TIFF.
 
     Raises:
-        SourceError: It is another file.
+        SourceError: It is not a TIFF.
     """
     if not tiff.is_tiff(start):
         raise SourceError(
-            f"`{uri}`: expected a TIFF file, got one that starts with `{_printable(start)}`",
+            f"`{uri}`: expected a TIFF file, got a file that starts with `{_printable(start)}`",
             hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
         )
 
@@ -97,8 +97,8 @@ def refused(uri: str, compression: int, why: str) -> SourceError:
     """Return the error for a file that GDAL does not open."""
     if compression not in tiff.COMPRESSIONS or "codec" in why:
         return SourceError(
-            f"`{uri}`: compression `{_name(compression)}` is not one that this GDAL reads: {why}",
-            hint="rewrite the file with another, such as `gdal_translate -co COMPRESS=ZSTD`",
+            f"`{uri}`: compression `{_name(compression)}` cannot be read by this GDAL: {why}",
+            hint="rewrite the file with another one, such as `gdal_translate -co COMPRESS=ZSTD`",
         )
     return SourceError(f"`{uri}`: cannot be opened as a GeoTIFF: {why}")
 
@@ -111,7 +111,7 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
     """Return the CRS of a rasterio dataset, or None where it has none; for `read_crs` see `probe`.
 
     Raises:
-        ValueError: GDAL or PROJ cannot make sense of it.
+        ValueError: GDAL or PROJ cannot read it.
     """
     if not found:
         return None
@@ -128,7 +128,7 @@ def describe(
     """Return the header of an open dataset; for `read_crs` see `probe`.
 
     Raises:
-        SourceError: It has complex pixels, or is placed by ground control points only.
+        SourceError: It has complex pixels, or has only ground control points.
     """
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
@@ -141,7 +141,7 @@ def describe(
     crs, crs_fault = None, None
     try:
         crs = crs_of(dataset.crs, read_crs)
-    except ValueError as error:  # of no concern where a spec states another
+    except ValueError as error:  # not used if a spec declares another
         crs_fault = f"the CRS cannot be read: {error}"
     compression = _name(tags.compression)
     interpretations = dataset.colorinterp
@@ -185,7 +185,7 @@ def describe(
 
 
 def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
-    """Return what a file says of each band; none of it where some of it is not UTF-8."""
+    """Return a file's metadata of each band; none if some of it is not UTF-8."""
     try:
         texts: list[str | None] = list(getattr(dataset, name))
     except UnicodeDecodeError:
@@ -194,19 +194,19 @@ def _labels(dataset: Any, name: str) -> tuple[str | None, ...]:
 
 
 def _transform(dataset: Any, *, has_matrix: bool) -> tuple[Transform | None, str | None]:
-    """Return the transform of a file, or why it has none of use."""
+    """Return the transform of a file, or why it has no valid one."""
     a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
     transform = (a, b, c, d, e, f)
     # rasterio says "none" with the identity; a file can only say it with a matrix.
     if transform == _IDENTITY and not has_matrix:
         if count := len(dataset.gcps[0]):
             return None, (
-                f"is placed by {count} ground control points, expected an affine transform; warp"
+                f"has {count} ground control points and no affine transform; warp"
                 " it onto a grid first, for example with `gdalwarp`"
             )
         return None, None
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        return None, f"the transform {transform} places no pixels"
+        return None, f"the transform {transform} is not valid"
     return transform, None
 
 
@@ -219,7 +219,7 @@ def _mask(dataset: Any, dtype: str, *, has_alpha: bool) -> str | None:
 
 
 def _nodata(dataset: Any, dtypes: tuple[str, ...], text: str | None) -> tuple[Number | None, ...]:
-    """Return the value that GDAL compares pixels with, per band; None where it masks none.
+    """Return the value that GDAL compares pixels with, per band; None if it masks none.
 
     Source: GDAL 3.10 and 3.12, `GTiffDataset::OpenOffset` and `GDALNoDataMaskBand`. Text is read as
     far as it is a number, else it is 0; of 64-bit integers it is one with C's rules, as rasterio

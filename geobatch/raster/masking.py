@@ -1,4 +1,4 @@
-"""Masks as weights from 0, masked, to 255, valid, whatever a file counts them in."""
+"""Masks as weights from 0 (masked) to 255 (valid), for any range in the file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALID = 255
 def weights(
     values: npt.NDArray[Any], *, valid_value: int, where: str = "the mask"
 ) -> npt.NDArray[np.uint8]:
-    """Return the weights that the values of a mask mean: 0 to 255 for 0 to `valid_value`.
+    """Return the weights of the values of a mask: 0 to 255 for 0 to `valid_value`.
 
     Rounded down, but what is above 0 stays above 0, as GDAL has it of alpha bands of 16 bits
     (`GDALRescaledAlphaBand`).
@@ -46,7 +46,7 @@ def weights(
 
 
 def is_near(pixels: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
-    """Return which floats GDAL takes for a nodata value that is no NaN.
+    """Return which floats GDAL treats as a nodata value other than NaN.
 
     They are one interval, or two, so that comparisons tell.
     """
@@ -58,7 +58,7 @@ def is_near(pixels: npt.NDArray[Any], nodata: float) -> npt.NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _intervals(dtype: str, nodata: float) -> tuple[tuple[Any, Any], ...]:
-    """Return the intervals, each with both ends, of the floats that GDAL takes for a nodata value.
+    """Return the intervals, each with both ends, of the floats that GDAL treats as a nodata value.
 
     It compares the difference with a part of the sum (`ARE_REAL_EQUAL`), in the type of the pixels
     and with the tolerance of 32-bit floats for those of 64, too. Where the sum is too large for the
@@ -79,7 +79,7 @@ def _intervals(dtype: str, nodata: float) -> tuple[tuple[Any, Any], ...]:
 
 
 def _last(is_so: Callable[[Any, Any], bool], start: Any, end: Any, value: Any) -> Any:
-    """Return the last float on the way from one, of which something is so, to another."""
+    """Return the last float between two for which a condition holds, starting at the first."""
     dtype = np.dtype(type(start))
     # Floats of one sign are ordered as their bits are.
     low, high = _rank(start), _rank(end)
@@ -108,7 +108,7 @@ def _is_beyond(one: Any, value: Any) -> bool:
 
 
 def _rank(value: Any) -> int:
-    """Return the place of a finite float among all of its type, from 0.0."""
+    """Return the rank of a finite float among all of its type, from 0.0."""
     bits = int(np.abs(value).view(f"u{value.itemsize}"))
     return -bits if np.signbit(value) else bits
 

@@ -1,4 +1,4 @@
-"""Windows of COGs that stay where they are: of the state that was pinned, or none at all."""
+"""Windows of COGs of external images: of the pinned state, or an error."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class PinnedReader(Reader):
         super().__init__(open_files=open_files)
         self._headers: dict[tuple[str, FileStat], bytes] = {}
         self._fetching = threading.Lock()
-        # A dataset that nobody closed would look for its file in the wrong place.
+        # A dataset left open would search for its file in the wrong location.
         weakref.finalize(self, _close, self._handles)
 
     def _open(self, source: Source) -> Handle:
         pin, expected = source.pin, source.stat
         if pin is None or expected is None:
-            raise InternalError(f"`{source.uri}`: no state of it is pinned")
+            raise InternalError(f"`{source.uri}`: no state of it was pinned")
         handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
         try:
             if pin.remote is None:

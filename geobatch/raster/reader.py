@@ -29,7 +29,7 @@ Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 
 
 def _no_table(digest: Digest) -> None:
-    """Return that the block table of a source is not known."""
+    """Return None: the block table of a source is not known."""
 
 
 class Handle(Struct, kw_only=True):
@@ -40,11 +40,11 @@ class Handle(Struct, kw_only=True):
     sizes: tiff.BlockSizes | None
     mask_sizes: tiff.BlockSizes | None
     alpha_bits: int | None = None
-    """Bits of a sample of the last band, once they were asked for."""
+    """Bits of a sample of the last band, after the first request."""
     failures: list[SourceError] = field(default_factory=list)
-    """What went wrong where GDAL cannot tell it: on a server, or where blocks are compared."""
+    """Errors that GDAL cannot report: of a server, or of compared blocks."""
     context: Context | None = None
-    """Where rasterio finds the file again that it was given by an opener; None for a local one."""
+    """Key of a file that rasterio opened by an opener; None for a local file."""
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call what uses the dataset."""
@@ -66,7 +66,7 @@ class Reader:
 
         Args:
             open_files: Files that a thread has open at most.
-            tables: Gives the block table of a source by its digest, or None: with it, one that
+            tables: Returns the block table of a source by its digest, or None: with it, one that
                 somebody may be writing need not be digested once more.
         """
         self._open_files = open_files
@@ -150,13 +150,13 @@ class Reader:
         return pixels
 
     def cancel(self) -> None:
-        """Have reads that wait give up: none does."""
+        """Cancel reads that wait: there are none."""
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified.
 
         Raises:
-            SourceError: It is gone, or it changed.
+            SourceError: It is missing, or it changed.
         """
         is_remote = source.pin is not None and source.pin.remote is not None
         if source.stat is not None and not is_remote:
@@ -252,7 +252,7 @@ class Reader:
         return _open(source, None if source.is_proven else self._known(source))
 
     def _known(self, source: Source) -> Checked:
-        """Return how to read a source that somebody may be writing; made once for all threads."""
+        """Return how to read a source that a process may be writing; made once for all threads."""
         with self._checking:
             key = (source.path, source.digest)
             if key not in self._checked:
@@ -261,7 +261,7 @@ class Reader:
             return self._checked[key]
 
     def _confirm(self, source: Source, handle: Handle) -> None:
-        """Refuse what was read of a file that changed meanwhile."""
+        """Refuse pixels of a file that changed meanwhile."""
         if handle.failures:
             raise handle.failures[0]
         check_unchanged(source.path, source.uri, handle.stat)
@@ -372,7 +372,7 @@ def _bad_block(
                 return SourceError(
                     f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
                     f" cannot be read: {reason(found)}",
-                    hint="the file is truncated or damaged; fetch it again",
+                    hint="the file is truncated or damaged; copy it again",
                 )
     return SourceError(
         f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row_off} to"
@@ -384,5 +384,5 @@ def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
     return SourceError(
         f"`{uri}`: internal mask, pixels at row {window.row_off}, col {window.col_off} and on"
         f" cannot be read: {reason(error)}",
-        hint="the file is truncated or damaged; fetch it again",
+        hint="the file is truncated or damaged; copy it again",
     )

@@ -1,4 +1,4 @@
-"""Objects on HTTP servers, read by exact byte ranges and never in two states."""
+"""Objects on HTTP servers, read by exact byte ranges, always in one state."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from geobatch.raster.answers import (
 )
 
 TIMEOUT = 60.0
-"""Seconds without a byte after which a server is given up; for a whole answer, twice as many."""
+"""Seconds without a byte after which a request fails; for a whole answer, twice as many."""
 SLOWEST = 16 << 10
-"""Bytes a second that a server must send in the long run."""
+"""Bytes per second that a server must send on average."""
 MOST_BYTES = 1 << 30
-"""What is asked for at once, at most: the tiles of a COG are far smaller."""
+"""Most bytes of one request: the tiles of a COG are far smaller."""
 
 PAUSE = 0.1
-"""Seconds before a busy server is asked a third time; four times as long before the fourth."""
+"""Seconds before the third request to a busy server; four times as long before the fourth."""
 
 _ATTEMPTS = 4
 _REDIRECTS = 5
@@ -47,11 +47,11 @@ _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]+"')
 
 
 class _CutError(http.client.HTTPException):
-    """An answer that ends too soon."""
+    """An answer that ends too early."""
 
 
 class _Answer(NamedTuple):
-    """A server's answer; of one that brings the object, the bytes that were asked for."""
+    """A server's answer; with the requested bytes, if it has the object."""
 
     status: int
     headers: Headers
@@ -62,19 +62,19 @@ class _Answer(NamedTuple):
 class RemoteObject:
     """An object on a server; not to be shared between threads.
 
-    One connection is kept open. Redirects are followed, and what is busy is asked again.
+    One connection is kept open. Redirects are followed, and busy servers are asked again.
     """
 
     def __init__(
         self, url: str, *, uri: str, remote: Remote | None = None, timeout: float = TIMEOUT
     ) -> None:
-        """Name an object; nothing is asked for yet.
+        """Name an object; no request is sent yet.
 
         Args:
             url: Where it is, `http://` or `https://`.
             uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
-            timeout: Seconds without a byte after which the server is given up.
+            timeout: Seconds without a byte after which a request fails.
         """
         self.uri = uri
         self.remote = remote
@@ -96,7 +96,7 @@ class RemoteObject:
         self.close()
 
     def fetch(self, start: int, stop: int) -> bytes:
-        """Return the bytes from one place to before another, cut at the end of the object.
+        """Return the bytes between two offsets, cut at the end of the object.
 
         Raises:
             SourceError: The server cannot be reached, has no such object or serves no ranges, or
@@ -108,7 +108,7 @@ class RemoteObject:
                 return b""
         if stop - start > MOST_BYTES:
             raise SourceError(
-                f"`{self.uri}`: {stop - start:,} bytes would be read at once, more than"
+                f"`{self.uri}`: {stop - start:,} bytes would have to be read at once, more than"
                 f" {MOST_BYTES:,}",
                 hint="the TIFF is damaged, or its tiles are far too large",
             )
@@ -121,7 +121,7 @@ class RemoteObject:
         return answer.body
 
     def settle(self) -> bool:
-        """Wait until the object has not changed for a while, if nothing but its time tells.
+        """Wait until the object has not changed for a while, if only its time shows changes.
 
         Returns:
             Whether that took time; what was read before may be of another state.
@@ -129,14 +129,14 @@ class RemoteObject:
         if self.remote is None:
             return False
         pause = seconds_to_wait(self._headers, self.remote, uri=self.uri)
-        # A longer one means that clocks differ, which waiting does not mend.
+        # A longer one means that clocks differ, which waiting does not fix.
         if not 0 < pause <= SETTLED_SECONDS:
             return False
         time.sleep(pause)
         return True
 
     def check_pinnable(self) -> None:
-        """Check that the server says enough to tell the next state of the object from this one.
+        """Check that the server's answer is enough to notice a later change of the object.
 
         Raises:
             SourceError: It does not.
@@ -164,7 +164,7 @@ class RemoteObject:
             401: "not allowed", 403: "not allowed", 404: "no such file", 410: "gone",
             416: "the object is empty",
         }  # fmt: skip
-        word = what.get(answer.status, "the server refuses")
+        word = what.get(answer.status, "the server refused")
         return SourceError(
             f"`{self.uri}`: {word} (HTTP status {answer.status})", hint="check the uri in the spec"
         )
@@ -197,19 +197,19 @@ class RemoteObject:
             if answer.remote is not None:
                 return answer
             self._start_over()
-            # Where an earlier answer led may have been an address for a while.
+            # The target of an earlier redirect may have been temporary.
             if answer.status not in _BUSY and not was_led:
                 return answer
         self._start_over()
         if answer is not None:
             return answer
-        # Of an OSError, the server may not even exist; else it said what nobody understands.
-        what = "cannot be reached" if isinstance(failure, OSError) else "gives no usable answer"
+        # With an OSError, the server may not even exist; else its answer is not understood.
+        what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
         raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
 
     def _start_over(self) -> None:
-        """Forget the connection, and where redirects led."""
+        """Drop the connection and the target of redirects."""
         self.close()
         self._target = self._url
 
@@ -223,11 +223,11 @@ class RemoteObject:
             try:
                 self._target = urllib.parse.urljoin(self._target, location[0].strip())
             except ValueError:
-                # What it is, the next turn says.
+                # The next iteration finds out what it is.
                 self._target = location[0]
         raise SourceError(
             f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
-            hint="name the address to which they lead",
+            hint="use the URL to which they lead",
         )
 
     def _address(self) -> Address:
@@ -235,11 +235,11 @@ class RemoteObject:
             return parse_address(self._target)
         except ValueError as error:
             if self._target == self._url:
-                raise SourceError(f"`{self.uri}` is no address of a file: {error}") from error
+                raise SourceError(f"`{self.uri}` is not a valid URL: {error}") from error
             raise SourceError(
-                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is no address"
-                f" of a file: {error}",
-                hint="name the address at which the file is",
+                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is not a"
+                f" valid URL: {error}",
+                hint="use the URL of the file",
             ) from error
 
     def _once(self, start: int, stop: int, until: float) -> _Answer:
@@ -265,7 +265,7 @@ class RemoteObject:
             return self._taken(answer, start, stop)
 
     def _taken(self, answer: http.client.HTTPResponse, start: int, stop: int) -> _Answer:
-        """Return an answer with what it brings, once that is found to be what was asked for."""
+        """Return an answer with its body, after checking that it is what was requested."""
         headers = _headers(answer)
         if answer.status not in (200, 206):
             # What follows is a page for people, of any length.
@@ -278,7 +278,7 @@ class RemoteObject:
             raise SourceError(f"`{self.uri}`: the object is empty")
         data = _read(answer, body.length)
         if len(data) > body.length:
-            raise SourceError(f"`{self.uri}`: the server sends more than the {body.length} bytes")
+            raise SourceError(f"`{self.uri}`: the server sent more than {body.length} bytes")
         if answer.will_close or not answer.isclosed():
             self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))
@@ -292,7 +292,7 @@ def _headers(answer: http.client.HTTPResponse) -> Headers:
         HTTPException: Among them is a line that is none, behind which Python reads no further.
     """
     if any(isinstance(defect, _NO_HEADERS) for defect in answer.headers.defects):
-        raise http.client.HTTPException("a line among its headers is no header")
+        raise http.client.HTTPException("one line of its headers is not a header")
     found: dict[str, list[str]] = {}
     for name, value in answer.headers.items():
         found.setdefault(name.lower(), []).append(value)
@@ -300,21 +300,21 @@ def _headers(answer: http.client.HTTPResponse) -> Headers:
 
 
 def _read(answer: http.client.HTTPResponse, length: int) -> bytes:
-    """Return the body, or one byte more of it than it should have.
+    """Return the body, or one byte more than expected.
 
     Raises:
-        _CutError: It ends too soon.
+        _CutError: It ends too early.
     """
     pieces: list[bytes] = []
     missing = length
     while missing >= 0:
-        # Of a body that says its length, nothing can follow.
+        # Nothing can follow a body of known length.
         if missing == 0 and answer.length == 0:
             break
         try:
             piece = answer.read1(min(_PIECE, missing + 1))
         except http.client.IncompleteRead as error:
-            raise _CutError("its answer ends within a chunk") from error
+            raise _CutError("its answer ends inside a chunk") from error
         if not piece:
             break
         pieces.append(piece)
@@ -330,7 +330,7 @@ def _shown(url: str) -> str:
 
 
 def _ascii(text: str) -> str:
-    """Return what a server may have sent, in ASCII and not longer than a line or so."""
+    """Return a server's text, in ASCII and not much longer than a line."""
     start = ascii(text[:_SHOWN])[1:-1]
     return start if len(text) <= _SHOWN else f"{start}..."
 
@@ -338,7 +338,7 @@ def _ascii(text: str) -> str:
 def _response(
     sock: socket.socket, *, silence: float, until: float, **more: Any
 ) -> http.client.HTTPResponse:
-    """Return a response that is read until a moment, whatever trickles in."""
+    """Return a response that is read until a deadline, however slow the server is."""
     answer = http.client.HTTPResponse(sock, **more)
     plain = answer.fp
     answer.fp = io.BufferedReader(_Timed(sock, silence=silence, until=until))
@@ -347,7 +347,7 @@ def _response(
 
 
 class _Timed(io.RawIOBase):
-    """What a socket receives, until a moment."""
+    """What a socket receives, until a deadline."""
 
     def __init__(self, sock: socket.socket, *, silence: float, until: float) -> None:
         super().__init__()

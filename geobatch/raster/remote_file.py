@@ -7,21 +7,21 @@ from geobatch.raster.file_like import FileLike
 from geobatch.raster.remote import RemoteObject
 
 GAP_BYTES = 1 << 20
-"""How far behind what is known of a header more of it may be."""
+"""Gap after the known part of a header within which more of it is read."""
 START_BYTES = 16 << 10
-"""What is read of an object to see what it is; most headers are shorter."""
+"""First bytes read of an object; most headers are shorter."""
 
 
 class RangeFile(FileLike):
-    """A remote object as a file: what is asked for is fetched, and not a byte more."""
+    """A remote object as a file: only the requested bytes are fetched."""
 
     def __init__(self, source: RemoteObject, *, start: bytes, failures: list[SourceError]) -> None:
         """Make a file of an object whose state is known.
 
         Args:
             source: The object.
-            start: Its first bytes, as far as they are there already.
-            failures: Where errors are put; the file then seems to end there.
+            start: Its first bytes, if they were fetched already.
+            failures: Receives errors; the file then seems to end there.
         """
         super().__init__(failures)
         self._source = source
@@ -29,7 +29,7 @@ class RangeFile(FileLike):
         """The first bytes of the object."""
 
     def close(self) -> None:
-        """Close the connection, until somebody asks for more."""
+        """Close the connection, until the next request."""
         self._source.close()
         super().close()
 
@@ -44,9 +44,9 @@ class RangeFile(FileLike):
 
 
 class StartFile(RangeFile):
-    """A remote object whose header is read: what lies before it is kept, and grows by what is read.
+    """A remote object whose header is read: the bytes read so far are kept.
 
-    The directories of a COG stand at its beginning, one after another. Of a file that has one
+    The directories of a COG are at its beginning, one after another. Of a file that has one
     elsewhere, no more is fetched than that.
     """
 

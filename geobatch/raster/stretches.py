@@ -1,4 +1,4 @@
-"""Digests of stretches of a file; also a program, which waits for no lock of another's Python.
+"""Digests of parts of a file; also a program, which does not wait for another Python's lock.
 
     python -I -S stretches.py FOLDER DESCRIPTOR COUNT PARENT < queue > digests
 
@@ -39,7 +39,7 @@ def digests_of(descriptor: int, stretches: Iterable[Stretch]) -> bytes:
 def work_off(
     queue: int, descriptor: int, count: int, *, is_wanted: Callable[[], bool] = lambda: True
 ) -> bytes:
-    """Digest what stands in a queue, until there is no more.
+    """Digest the parts in a queue, until it is empty.
 
     Args:
         queue: A file of records of three native unsigned 64-bit integers: number, first byte and
@@ -68,9 +68,9 @@ def work_off(
 
 
 def seal(found: bytes) -> bytes:
-    """Return what the program prints: what it found, then the BLAKE3-256 of that.
+    """Return the program's output: the digests, then the BLAKE3-256 of them.
 
-    Who started it may have started another program by mistake, whose output means nothing.
+    The caller may have started another program by mistake, whose output has no meaning.
     """
     from blake3 import blake3  # noqa: PLC0415 - found by the program only when it knows where
 
@@ -125,15 +125,15 @@ def _fill(buffer: memoryview, descriptor: int, offset: int) -> None:
 
 
 def main() -> None:
-    """Work off the queue that standard input is."""
+    """Process the queue in standard input."""
     import signal  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
-    # Who interrupts a run interrupts the process that started this one.
+    # Interrupting a run interrupts the process that started this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.path.append(sys.argv[1])
     descriptor, count, parent = map(int, sys.argv[2:])
-    # Who started this process may have been killed.
+    # The process that started this one may have been killed.
     found = work_off(0, descriptor, count, is_wanted=lambda: os.getppid() == parent)
     sys.stdout.buffer.write(seal(found))
 

@@ -1,7 +1,7 @@
-"""What the header of a TIFF is read from: the tags of all its directories, and no block.
+"""The inputs of a TIFF's header: the tags of all its directories, and no block.
 
-While it is the same, a header that was read before is still true and need not be read again. What
-is at all out of the ordinary gets no hash: then the header is read again, which is never wrong.
+While these are the same, a header that was read before is still valid. Unusual files get no hash:
+then the header is read again, which is always right.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from geobatch.model.digest import Digest, Json, digest_json
 from geobatch.raster import tiff
 
 TAGS_EPOCH = 1
-"""Raised whenever the hash leaves out something else than before."""
+"""Increased whenever the hash covers something else than before."""
 
 _PLACES = frozenset(
     (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS, tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
 )
 _POINTERS = frozenset((tiff.SUB_DIRECTORIES, 34665, 34853, 40965))
-"""Tags that lead to further directories: Exif, GPS and interoperability."""
+"""Tags that lead to other directories: Exif, GPS and interoperability."""
 _NONE = 1
 _COMPRESSIONS = frozenset((_NONE, 5, 8, 32773, 32946, 34925, 50000))
-"""Compressions of bytes. Of others, GDAL looks into a block to tell whether they lose anything."""
+"""Compressions of bytes. Of others, GDAL reads a block to see whether they lose information."""
 _STRUCTURE = re.compile(rb"GDAL_STRUCTURAL_METADATA_SIZE=([0-9]{6}) bytes\n")
 _STRUCTURE_BYTES = len("GDAL_STRUCTURAL_METADATA_SIZE=000000 bytes\n")
 
@@ -32,7 +32,7 @@ _STRUCTURE_BYTES = len("GDAL_STRUCTURAL_METADATA_SIZE=000000 bytes\n")
 def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest | None:
     """Return the hash of all that the header of a TIFF is read from.
 
-    Sidecars are left out, since they are never looked at.
+    Sidecars are not included, because they are never read.
 
     Args:
         file: A file with a block table: its blocks are where they should be.
@@ -61,7 +61,7 @@ def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest
 
 
 def _start(file: BinaryIO) -> str:
-    """Return what stands in front of all tags, but where they are.
+    """Return the bytes before all tags, except offsets.
 
     That is byte order and version, and what GDAL may say of the layout of the file.
     """

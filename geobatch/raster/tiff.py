@@ -1,4 +1,4 @@
-"""Just enough of TIFF to say what GDAL does not: the compression's name, exact nodata, block sizes.
+"""The parts of TIFF that GDAL does not report: the compression's name, exact nodata, block sizes.
 
 Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, version 43).
 """
@@ -61,18 +61,18 @@ class Directory(Struct, frozen=True, kw_only=True):
     fields: Mapping[int, Field]
     """Entries by tag."""
     is_plain: bool
-    """Whether each tag stands there once, with a type that is known."""
+    """Whether each tag appears once, with a known type."""
     stop: int
-    """Where it ends, the place of the next one included."""
+    """Where it ends, including the offset of the next one."""
 
 
 class Tags(Struct, frozen=True, kw_only=True):
-    """What GDAL leaves out of the full image's tags."""
+    """Tags of the full image that GDAL does not report."""
 
     compression: int
     """Value of the Compression tag."""
     nodata: str | None
-    """Nodata as it is written."""
+    """Text of the nodata tag."""
     has_matrix: bool
     """Whether the transform is given as a matrix, which alone can be the identity."""
     bits: int
@@ -80,9 +80,9 @@ class Tags(Struct, frozen=True, kw_only=True):
     mask_bits: int
     """Bits of a sample of the internal mask; 1 without one."""
     is_premultiplied: bool
-    """Whether the colours are multiplied by alpha already (associated alpha)."""
+    """Whether the colours are already multiplied by alpha (associated alpha)."""
     pages: int
-    """How many further images there are that are neither reduced ones nor masks."""
+    """How many other images there are, without reduced ones and masks."""
 
 
 class BlockSizes(Struct, frozen=True, kw_only=True):
@@ -104,7 +104,7 @@ class BlockSizes(Struct, frozen=True, kw_only=True):
 
 
 def is_tiff(start: bytes) -> bool:
-    """Return whether a file that starts with these (at least 4) bytes calls itself a TIFF."""
+    """Return whether a file that starts with these (at least 4) bytes is a TIFF."""
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -121,7 +121,7 @@ def read_directories(file: BinaryIO) -> list[Directory]:
     file.seek(0)
     start = file.read(16)
     if not is_tiff(start):
-        raise ValueError(f"starts with the bytes {start[:4]!r}, not as a TIFF")
+        raise ValueError(f"starts with the bytes {start[:4]!r}, not like a TIFF")
     order = "<" if start[:2] == b"II" else ">"
     is_big = b"+" in start[2:4]
     found: list[Directory] = []
@@ -182,7 +182,7 @@ def _size(field: Field) -> int:
 
 
 def read_values(file: BinaryIO, directory: Directory, tag: int) -> npt.NDArray[Any]:
-    """Return the values of a tag as a 1-D array; empty where the tag is absent or cut short."""
+    """Return the values of a tag as a 1-D array; empty if the tag is absent or truncated."""
     field = directory.fields.get(tag)
     if field is None or field.count > _MAX_VALUES:
         return np.zeros(0, dtype=np.int64)
@@ -223,7 +223,7 @@ def read_text(file: BinaryIO, directory: Directory, tag: int) -> str | None:
 
 
 def read_tags(file: BinaryIO) -> Tags:
-    """Return the tags of the full image that GDAL tells wrongly or not at all.
+    """Return the tags of the full image that GDAL reports wrongly or not at all.
 
     Raises:
         ValueError: The file is not a TIFF, or its first directory is broken.
@@ -247,7 +247,7 @@ def read_tags(file: BinaryIO) -> Tags:
 
 
 def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
-    """Return the stored size of every block, or None where the file does not say."""
+    """Return the stored size of every block, or None if the file does not declare it."""
     height = read_number(file, directory, HEIGHT, 0)
     width = read_number(file, directory, WIDTH, 0)
     if TILE_BYTE_COUNTS in directory.fields:
@@ -269,9 +269,9 @@ def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
 
 
 def stored_pixels(path: Path) -> int | None:
-    """Return how many pixels the stored blocks of a TIFF hold; None where the file does not say.
+    """Return how many pixels the stored blocks of a TIFF hold; None if unknown.
 
-    A sparse file names no bytes for the others.
+    A sparse file stores no bytes for the others.
     """
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Specs and headers to fully decided assets."""
+"""Specs and headers to fully resolved assets."""
 
 from geobatch.resolve.assets import resolve
 

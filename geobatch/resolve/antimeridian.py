@@ -1,4 +1,4 @@
-"""Sources on both sides of the antimeridian: how to move them so that their union is compact."""
+"""Sources on both sides of the antimeridian: how to move them for a compact union."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from geobatch.spec import ImageSpec, SourceFile
 _WHOLE = 0.005
 """Pixels by which a turn around the Earth may miss the pixel grid."""
 _MOST_LISTED = 12
-"""How many sources a hint lists; of more, only the first that move."""
+"""How many sources a hint lists; if there are more, only the first that move."""
 _PLAIN = re.compile(r"[A-Za-z./][\w./*-]*\.\w+", re.ASCII)
 
 
 class Wrap(Struct, frozen=True, kw_only=True):
-    """Sources that lie a whole turn around the Earth from where they are meant."""
+    """Sources that are a whole turn around the Earth away from their right position."""
 
     message: str
-    """What is the matter."""
+    """What is wrong."""
     hint: str
     """What to write in the spec."""
 
@@ -65,14 +65,14 @@ def find_wrap(
     *,
     is_union: bool,
 ) -> Wrap | None:
-    """Return what is wrong with sources on both sides of the antimeridian, if they are.
+    """Return what is wrong with sources on both sides of the antimeridian, or None.
 
     Args:
         spec: The image.
         number: Index of the tileset.
         files: Its files.
-        canvas: Where they are placed.
-        is_union: Whether the canvas is their union, and no other plane.
+        canvas: Their canvas.
+        is_union: Whether the canvas is their union, not another plane.
     """
     plane, placed = canvas.geobox, canvas.placed
     is_odd = _has_hole(placed, plane) if is_union else any(_is_outside(s, plane) for s in placed)
@@ -88,8 +88,8 @@ def find_wrap(
     message = f"sources of tileset `{spec.tilesets[number].id}` {words}"
     if abs(pixels - turn) > _WHOLE:
         hint = (
-            f"resample them: {around:.9g} units of x are {pixels:.9g} pixels, so that no whole"
-            " number of pixels brings them together"
+            f"resample them: {around:.9g} units of x are {pixels:.9g} pixels, and no shift by a"
+            " whole number of pixels joins them"
         )
         return Wrap(message=message, hint=hint)
     shift = around if plane.transform[0] > 0 else -around
@@ -102,7 +102,7 @@ def find_wrap(
 
 
 def _turn_of(plane: GeoBox) -> float | None:
-    """Return how far x goes around the Earth, in units of a plane; None where it does not."""
+    """Return the length of x around the Earth, in units of a plane; None if there is none."""
     if not plane.is_axis_aligned:
         return None
     from geobatch.raster.crs import turn  # noqa: PLC0415 - PROJ takes a while to load
@@ -112,7 +112,7 @@ def _turn_of(plane: GeoBox) -> float | None:
 
 
 def _of_union(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
-    """Return how to move the sources of a union that nears a turn around a large gap."""
+    """Return how to move the sources of a union that is nearly a turn wide, with a large gap."""
     columns = canvas.geobox.width
     spans = [(spot.col, spot.header.width) for spot in canvas.placed]
     moves, width = turns_apart(spans, turn)
@@ -121,8 +121,8 @@ def _of_union(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
     if 2 * columns <= turn or width >= columns or not (is_half or is_around):
         return None
     return moves, (
-        f"lie on both sides of the antimeridian: their union is {columns:,} columns wide, and"
-        f" {width:,} would do"
+        f"lie on both sides of the antimeridian: their union is {columns:,} columns wide, but"
+        f" {width:,} are enough"
     )
 
 
@@ -153,7 +153,7 @@ def _is_outside(spot: Placed, plane: GeoBox) -> bool:
 
 
 def _move_inside(spot: Placed, plane: GeoBox, turn: int) -> int:
-    """Return by how many turns a source that lies outside comes to lie inside; 0 if by none."""
+    """Return by how many turns to move a source outside so that it is inside; 0 if impossible."""
     if not _is_outside(spot, plane):
         return 0
     # The first turns that bring its right edge past the left one of the plane.
@@ -176,15 +176,15 @@ def _hint(
     moves: Sequence[int],
     transforms: Sequence[Transform],
 ) -> str:
-    """Return the sources to write, or where they are many the first of those that move."""
+    """Return the sources to write; of many, only the first of those that move."""
     rows = list(zip(files, moves, transforms, strict=True))
     entries = list(_entries(spec, number, rows, is_whole=len(rows) <= _MOST_LISTED))
     if len(rows) <= _MOST_LISTED:
         return f"write `sources: [{', '.join(entries)}]`"
     count = sum(map(bool, moves))
     shown = "`, `".join(entries[:3])
-    more = f", and {count - 3:,} more likewise" if count > 3 else ""
-    return f"list the files, one source each, with these in another place: `{shown}`{more}"
+    more = f", and {count - 3:,} more in the same way" if count > 3 else ""
+    return f"list the files, one source each, and move these: `{shown}`{more}"
 
 
 def _entries(

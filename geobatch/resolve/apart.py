@@ -1,4 +1,4 @@
-"""Looks at many new rasters by processes: threads would take turns at Python's lock."""
+"""Reads many new rasters in several processes: threads would wait for Python's lock."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from geobatch.resolve.threads import Meanwhile, nothing
 
 _AT_A_TIME = 32
 _WORTH = 300
-"""Files that another process should have to look at."""
+"""Number of files from which another process is worth starting."""
 _PROGRAM = "from geobatch.resolve.apart import main; main()"
 
 
 class _Found(Struct, frozen=True, kw_only=True, array_like=True):
-    """What was found of some files; a CRS, which is long, stands there once."""
+    """The state of some files; a CRS, which is long, is stored once."""
 
     numbers: list[int]
     looks: list[Look]
@@ -37,7 +37,7 @@ class _Found(Struct, frozen=True, kw_only=True, array_like=True):
 
 
 Result = tuple[int, Look, BlockTable | None]
-"""Number of a file, the look at it and its block table."""
+"""Number of a file, its state and its block table."""
 
 
 def looks_at(
@@ -47,16 +47,16 @@ def looks_at(
     cache: LookCache | None = None,
     meanwhile: Meanwhile = nothing,
 ) -> Iterator[Result]:
-    """Yield looks at rasters that nothing is known of, in any order.
+    """Yield the state of rasters that are not cached, in any order.
 
     Left out are those that fail, all that a process had taken that failed, and all of them where
-    none can be started: who looks at them again is told what is wrong.
+    none can be started: reading them again reports what is wrong.
 
     Args:
         paths: The files.
         workers: Most processes at work, this one among them.
-        cache: Is told of CRSs, and asked for them.
-        meanwhile: Is called by this process while the others begin.
+        cache: Cache of CRSs.
+        meanwhile: Is called in this process while the others start.
     """
     if not can_start():
         return
@@ -100,7 +100,7 @@ def _results(found: _Found) -> Iterator[Result]:
 
 
 def main() -> None:
-    """Be one of the processes."""
+    """Run as one of the processes: the worker's entry point."""
     encode = msgspec.msgpack.Encoder().encode
     read_crs = crs_reader()
     serve(lambda taken: encode(_look_at(taken, read_crs)))

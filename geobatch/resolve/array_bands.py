@@ -1,4 +1,4 @@
-"""Array bands: names for several bands that an export makes one tensor of."""
+"""Array bands: names for several bands that an export joins into one tensor."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from geobatch.spec import ImageSpec, Loc
 
 
 def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the declared array bands: of bands that there are, and on one grid each.
+    """Return the declared array bands: their bands must exist and be on one grid.
 
     Raises:
-        SpecError: A name is taken, or a band is not there, or lies on another grid.
+        SpecError: A name is already used, or a band is missing or on another grid.
     """
     grids = {band.id: band.grid for band in bands}
     for name, members in spec.array_bands:
         here: Loc = ("array_bands", name)
         if name in grids:
-            raise spec_error(spec, here, "duplicate-band", f"`{name}` is a band already")
+            raise spec_error(spec, here, "duplicate-band", f"`{name}` is already a band")
         for place, member in enumerate(members):
             if member not in grids:
                 raise unknown_band(spec, (*here, place), member, list(grids))
@@ -30,6 +30,6 @@ def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tupl
                     "array-grid",
                     f"band `{member}` lies on grid `{grids[member]}`, and `{members[0]}` on"
                     f" `{grids[members[0]]}`",
-                    "the bands of an array band lie on one grid",
+                    "all bands of an array band must be on one grid",
                 )
     return spec.array_bands

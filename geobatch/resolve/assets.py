@@ -1,4 +1,4 @@
-"""Specs of every kind to fully decided assets."""
+"""Specs of every kind to fully resolved assets."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def resolve(
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Resolution:
-    """Decide everything that specs leave open, by looking at their sources.
+    """Resolve everything that specs leave open, from their sources.
 
     Args:
         specs: Validated specs.
         workers: Threads that open and digest source files.
-        cache: What is known of sources from earlier runs, and is told of this one.
-        rehash: Whether to read every source, whatever the cache says.
-        meanwhile: May be called while rasters are looked at, if there is one to look at.
+        cache: State of sources from earlier runs; receives that of this run.
+        rehash: Whether to read every source, without the cache.
+        meanwhile: May be called while rasters are read, if there are any.
 
     Raises:
         SpecError: A spec names a file, a band index or a CRS that does not exist.
-        SourceError: A source cannot be opened, or does not say where it lies.
+        SourceError: A source cannot be opened, or has no placement.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     images = SpecSet(specs=tuple(spec for spec in specs.specs if spec.table is None))

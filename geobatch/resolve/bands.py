@@ -1,4 +1,4 @@
-"""Bands decided: their dtype, what masks them, and the value that stands for masked."""
+"""Resolved bands: their dtype, what masks them, and the value of masked pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from geobatch.model.header import Header
 def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
     """Return the dtype of a band: the file's, or the declared one if it holds all its values.
 
-    Byte files may be read as INT8 and the reverse, since TIFF long knew no difference.
+    Byte files may be read as INT8 and the reverse, because TIFF had no such difference for long.
 
     Raises:
         PlanError: The declared dtype cannot hold the file's values.
@@ -27,7 +27,7 @@ def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
         raise PlanError(
             f"`data_type` {declared.upper()} cannot hold the {file_dtype.upper()} values of"
             f" `{uri}`",
-            hint="declare a type that holds every value of the file, or leave `data_type` out",
+            hint="declare a type that holds every value of the file, or remove `data_type`",
         )
     return declared
 
@@ -39,7 +39,7 @@ def _holds(dtype: str, file_dtype: str) -> bool:
 
 
 def in_dtype(value: Number, dtype: str) -> Number | None:
-    """Return a number in a dtype, or None where the dtype has no such number."""
+    """Return a number in a dtype, or None if the dtype cannot hold it."""
     if dtype.startswith("float"):
         with np.errstate(over="ignore"):
             rounded = float(np.dtype(dtype).type(value))
@@ -51,14 +51,14 @@ def in_dtype(value: Number, dtype: str) -> Number | None:
 
 
 def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
-    """Return what the file says is missing in a band, in the band's dtype; None for nothing."""
+    """Return the nodata of a file's band, in the band's dtype; None without one."""
     value = header.nodata[index]
     is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
     if value is not None and is_reinterpreted:
         # The pixels are reinterpreted, and so is their nodata.
         return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
     if is_reinterpreted and header.nodata_text is not None:
-        # TIFF long knew no signed bytes: the tag may be meant of what the bytes are declared to be.
+        # TIFF had no signed bytes for long: the tag may refer to the declared type.
         with suppress(ValueError):
             return in_dtype(int(header.nodata_text), dtype)
     return None if value is None else in_dtype(value, dtype)
@@ -78,7 +78,7 @@ def decide_band(
     has_gaps: bool,
     valid_value: int = 255,
 ) -> Band:
-    """Return a band with its masking and fill value decided.
+    """Return a band with its masking and fill value.
 
     Of the sources of masking the highest wins: the mask tileset, then declared missing values, then
     the file's own internal mask, nodata or alpha. Declaring no missing values (`values: []`) sets
@@ -91,9 +91,9 @@ def decide_band(
         tileset: Id of its tileset.
         index: Zero-based index in the tileset's sources.
         headers: Headers of the sources, which agree in structure.
-        dtype: Decided dtype.
+        dtype: Resolved dtype.
         policy: Pyramiding policy.
-        missing: Declared missing values in the band's dtype; None where none are declared.
+        missing: Declared missing values in the band's dtype; None if none are declared.
         mask_tileset: Id of the tileset whose last band masks this one.
         has_gaps: Whether sources or footprint leave a part uncovered.
         valid_value: Value of the mask band that means valid.
@@ -115,7 +115,7 @@ def decide_band(
         source, values = MaskSource.BAND, ()
     elif missing:
         source, values = MaskSource.VALUES, missing
-    # In a file, an internal mask goes before nodata and nodata before alpha, as GDAL has it.
+    # In a file, an internal mask overrides nodata, and nodata overrides alpha, as in GDAL.
     elif own == "internal":
         source, values = MaskSource.FILE, ()
     elif nodata is not None and missing is None:
@@ -158,7 +158,7 @@ def decide_band(
 
 
 def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
-    """Check that one kind of masking holds for all sources.
+    """Check that all sources are masked in one way.
 
     Internal masks may be in some of them: where there is none, all pixels are valid. But not beside
     a nodata value, which would then hold for those others alone.
@@ -168,21 +168,20 @@ def _check_own_masks(headers: Sequence[Header], *, has_nodata: bool) -> None:
         is_optional = not has_nodata and {first.mask, other.mask} == {"internal", None}
         if other.mask != first.mask and not is_optional:
             raise PlanError(
-                "sources of one tileset differ in their own mask:"
+                "sources of one tileset differ in how they are masked:"
                 f" `{first.uri}` has `{first.mask or 'none'}`,"
                 f" `{other.uri}` has `{other.mask or 'none'}`",
-                hint="put them into tilesets of their own, or declare `missing_data` or"
-                " `mask_bands`",
+                hint="put them into separate tilesets, or declare `missing_data` or `mask_bands`",
             )
 
 
 def _common_nodata(
     headers: Sequence[Header], index: int, dtype: str, *, is_asked: bool
 ) -> Number | None:
-    """Return the nodata of the sources; None where they differ and are not asked.
+    """Return the nodata of the sources; None if they differ and it is not used.
 
     Raises:
-        PlanError: They are asked, and differ; names two files and both values.
+        PlanError: It is used, and they differ; names two files and both values.
     """
     first = headers[0]
     nodata = own_nodata(first, index, dtype)
@@ -195,7 +194,7 @@ def _common_nodata(
                 raise PlanError(
                     "sources of one tileset differ in missing value (nodata):"
                     f" `{first.uri}` has `{nodata}`, `{other.uri}` has `{value}`",
-                    hint="declare `missing_data`, which goes before what files say, as in"
+                    hint="declare `missing_data`, which overrides the files, as in"
                     f" `missing_data: {{values: [{_listed(nodata, value)}]}}`",
                 )
             return None
@@ -203,7 +202,7 @@ def _common_nodata(
 
 
 def _listed(*values: Number | None) -> str:
-    """Return values as a spec lists them; NaN is masked whatever is listed."""
+    """Return values as a spec lists them; NaN is always masked."""
     return ", ".join(str(v) for v in values if v is not None and math.isfinite(v))
 
 

@@ -1,4 +1,4 @@
-"""What lies beside a raster, or behind its first image, and is not read: warnings of a plan."""
+"""Files next to a raster, or images after its first one, that are not read: warnings."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ _SAYS = {
     "ColorTable": "a colour table",
     "CategoryNames": "names of classes",
 }
-"""What GDAL would take from its metadata, by element; statistics and the like are left out."""
+"""What GDAL would read from its metadata, by element; statistics and similar are omitted."""
 _ELEMENT = re.compile(rf"<({'|'.join(_SAYS)})\b[^>]*>([^<]*)")
 _WORDS = {
     _MASK: (
-        "and is not read: GDAL would mask by it",
-        "make it a tileset of its own and name that in `mask_bands`",
+        "and is not read, though GDAL would use it as the mask",
+        "make a separate tileset of it and name that tileset in `mask_bands`",
     ),
     _OVERVIEWS: (
-        "and is not read: levels come from the raster itself",
+        "and is not read: geobatch builds the levels from the raster itself",
         "nothing is lost; `silence: [unread-overviews]` in `geobatch.yaml` hides this",
     ),
     _METADATA: (
-        "and is not read; it says",
-        "declare what it says, such as `missing_data`, `crs` or `affine_transform`",
+        "and is not read; it declares",
+        "declare the same in the spec, such as `missing_data`, `crs` or `affine_transform`",
     ),
 }
 
 
 class _Found(Struct, kw_only=True):
-    """Things of one kind that are not read, of the images of one document."""
+    """Unread things of one kind, for the images of one document."""
 
     spec: ImageSpec
     loc: Loc
@@ -65,7 +65,7 @@ class _Found(Struct, kw_only=True):
 
 
 class Beside:
-    """Gathers what is not read, over all images of a run: each kind is told once per document."""
+    """Collects what is not read, over all images of a run: one warning per kind and document."""
 
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, str]] = {}
@@ -77,7 +77,7 @@ class Beside:
         files: Sequence[Sequence[SourceFile]],
         found: Sequence[Sequence[Inspected]],
     ) -> None:
-        """Look beside the files of an image, and at what their headers say."""
+        """Check the neighbours of an image's files, and their headers."""
         for number, (named, looks) in enumerate(zip(files, found, strict=True)):
             for file, look in zip(named, looks, strict=True):
                 if file.shards:
@@ -90,14 +90,14 @@ class Beside:
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each kind of thing and each document."""
         for (_, _, kind), one in self._found.items():
-            alike = f" (so it is with {one.count:,} files)" if one.count > 1 else ""
+            alike = f" (the same holds for {one.count:,} files)" if one.count > 1 else ""
             yield from warning(one.spec, one.loc, f"unread-{kind}", one.message + alike, one.hint)
 
     def _note_pages(self, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> None:
-        images = "a further image" if header.pages == 1 else f"{header.pages} further images"
-        message = f"{show(file.uri)} holds {images} (pages), and only the first is read"
+        images = "another image" if header.pages == 1 else f"{header.pages} other images"
+        message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
         hint = (
-            "write each into a file of its own, as with"
+            "write each to a separate file, for example with"
             f" `gdal_translate GTIFF_DIR:2:{file.path.name} page_2.tif`"
         )
         self._add(_PAGES, spec, number, file, words=(message, hint))
@@ -130,7 +130,7 @@ class Beside:
                 if not says:
                     continue
                 what = f"{what} {says}"
-            message = f"`{beside}` lies beside {show(file.uri)} {what}"
+            message = f"`{beside}` is next to {show(file.uri)} {what}"
             self._add(kind, spec, number, file, words=(message, hint))
 
     def _add(
@@ -154,12 +154,12 @@ class Beside:
 
 
 def _says(path: Path, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> str:
-    """Return what GDAL's metadata says that neither spec nor file does; empty for nothing."""
+    """Return what only GDAL's metadata declares, not the spec or the file; empty for nothing."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES).decode("utf-8", "replace")
     except OSError:
-        return "what cannot be read"
+        return "something that cannot be read"
     tileset = spec.tilesets[number]
     found: dict[str, str] = {}
     for name, value in _ELEMENT.findall(text):
@@ -188,11 +188,11 @@ def _is_number(text: str, value: float | None) -> bool:
 
 
 def placing_hint(path: str, *, is_crs: bool) -> str:
-    """Return how to use a file beside a raster that says where it lies, or its CRS; else nothing.
+    """Return how to use a sidecar with the raster's placement or CRS; empty if there is none.
 
     Args:
         path: The raster.
-        is_crs: Whether the CRS is wanted, and not the place.
+        is_crs: Whether the CRS is wanted, not the placement.
     """
     stem = os.path.splitext(path)[0]  # noqa: PTH122
     suffixes = PROJECTION if is_crs else WORLD
@@ -200,5 +200,5 @@ def placing_hint(path: str, *, is_crs: bool) -> str:
         for name in (stem + suffix, stem + suffix.upper(), path + suffix):
             if Path(name).is_file():
                 base, beside = Path(path).name, Path(name).name
-                return f"`{beside}` lies beside it: `uris: [{base}, {beside}]`; or "
+                return f"`{beside}` is next to it: `uris: [{base}, {beside}]`; or "
     return ""

@@ -1,4 +1,4 @@
-"""Blocks of sources that are too large: GDAL decodes a block whole, whatever is wanted of it."""
+"""Blocks of sources that are too large: GDAL always decodes a whole block."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def check_block(header: Header) -> None:
     if size > limit:
         raise SourceError(
             f"`{header.uri}`: a block of {rows} x {cols} pixels of {count}"
-            f" band{'' if count == 1 else 's'} takes {size} bytes of memory for each worker,"
+            f" band{'' if count == 1 else 's'} takes {size} bytes of memory in each worker,"
             f" expected at most {limit}",
-            hint="write it in smaller blocks: `gdal_translate -co TILED=YES`; or allow more:"
+            hint="rewrite it in smaller blocks: `gdal_translate -co TILED=YES`; or allow more:"
             f" `{LIMIT}={size}`",
         )

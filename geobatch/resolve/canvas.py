@@ -1,4 +1,4 @@
-"""The canvas of a tileset: sources of one structure, placed side by side on one pixel grid."""
+"""The canvas of a tileset: sources of one structure, placed on one pixel grid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_PIXELS = 1 << 31
 MOST_TILES = 1 << 26
 """Level-0 tiles of a canvas; plans hold a set of them per band."""
 _CRS_NAME = re.compile(r'[A-Z]+\["([^"]*)"')
-"""How WKT starts."""
+"""First words of WKT."""
 _CRS_EXCERPT = 50
 MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
@@ -34,7 +34,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     """One source on a canvas."""
 
     header: Header
-    """What the file says of itself."""
+    """Header of the file."""
     row: int
     """Canvas row of its first row."""
     col: int
@@ -42,7 +42,7 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 
 class Canvas(Struct, frozen=True, kw_only=True):
-    """A pixel plane with the sources that lie on it, in mosaicking order."""
+    """A pixel plane with its sources, in mosaicking order."""
 
     geobox: GeoBox
     """The plane."""
@@ -81,8 +81,8 @@ def place(
 
     Args:
         headers: The sources, in mosaicking order.
-        transforms: Per source, a transform that the spec declares in place of the file's.
-        crs: A CRS that the spec declares in place of the files'.
+        transforms: Per source, a transform in the spec that overrides the file's.
+        crs: A CRS in the spec that overrides the files'.
         bounds: `grid.bounds` of the spec.
 
     Raises:
@@ -95,7 +95,7 @@ def place(
         for header, transform in zip(headers, transforms, strict=True)
     ]
     origin = boxes[0]
-    if bounds is None and len(boxes) == 1:  # as in assets by the thousand: it is its own canvas
+    if bounds is None and len(boxes) == 1:  # as in most small assets: the source is its own canvas
         return Canvas(geobox=origin, placed=(Placed(header=headers[0], row=0, col=0),))
     if bounds is not None:
         plane = _bounded(headers[0], origin, bounds)
@@ -129,9 +129,9 @@ def check_size(geobox: GeoBox, *, tile: int, uri: str) -> None:
     rows, cols = geobox.tile_shape(tile=tile)
     if rows * cols > MOST_TILES:
         raise PlanError(
-            f"{geobox.width:.6g} x {geobox.height:.6g} pixels, of the size of those of `{uri}`, are"
+            f"{geobox.width:.6g} x {geobox.height:.6g} pixels of the size of those of `{uri}` are"
             f" {rows * cols:.6g} tiles; at most {MOST_TILES:,} can be planned",
-            hint="are `grid.bounds` in the units of the CRS? Else choose larger tiles",
+            hint="check that `grid.bounds` are in the units of the CRS, or choose larger tiles",
         )
 
 
@@ -203,14 +203,14 @@ def check_gap(canvas: Canvas, *, is_declared: bool, remedy: str | None = None) -
     if covered == 0:
         raise PlanError(
             f"no source lies within `grid.bounds`; `{canvas.placed[0].header.uri}` is outside",
-            hint=remedy or "bounds are [left, bottom, right, top] in the units of the CRS",
+            hint=remedy or "bounds must be [left, bottom, right, top] in the units of the CRS",
         )
-    # Whoever declares the grid has chosen its gaps.
+    # A declared grid includes its gaps on purpose.
     if not is_declared and area - covered > MAX_GAP * area:
         raise PlanError(
             f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"
-            f" gap (`{canvas.placed[0].header.uri}` to `{canvas.placed[-1].header.uri}`)",
-            hint=remedy or "check for a source that is far away, or declare `grid.bounds`",
+            f" empty (`{canvas.placed[0].header.uri}` to `{canvas.placed[-1].header.uri}`)",
+            hint=remedy or "check for a source far from the others, or declare `grid.bounds`",
         )
 
 
@@ -232,23 +232,23 @@ def _bounded(header: Header, origin: GeoBox, bounds: Bounds) -> GeoBox:
     """Return the plane that covers declared bounds with the pixels of a source."""
     if not origin.is_axis_aligned:
         raise PlanError(
-            f"`{header.uri}` is rotated or sheared; `grid.bounds` need pixels along the axes"
+            f"`{header.uri}` is rotated or sheared; `grid.bounds` requires pixels along the axes"
         )
     a, _, _, _, e, _ = origin.transform
     left, bottom, right, top = bounds
     width, height = (right - left) / abs(a), (top - bottom) / abs(e)
     if not max(width, height) < _MOST_PIXELS:
         raise PlanError(
-            f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`; readers"
-            " know sides of less than 2^31",
-            hint="are they in the units of the CRS?",
+            f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`;"
+            " a side must be shorter than 2^31 pixels",
+            hint="check that they are in the units of the CRS",
         )
     cols, rows = round(width), round(height)
     if max(abs(width - cols), abs(height - rows)) > OFFSET_TOLERANCE or not (rows and cols):
         raise PlanError(
             f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`,"
             " expected whole pixels",
-            hint=f"its pixels are {abs(a):.12g} x {abs(e):.12g}",
+            hint=f"its pixels measure {abs(a):.12g} x {abs(e):.12g}",
         )
     # From the bounds alone, so that the grid stays the same to the last bit as sources come and go.
     step_x, step_y = (right - left) / cols, (top - bottom) / rows
@@ -276,10 +276,10 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     """Return the (row, col) of a source's first pixel on a plane, which must be whole.
 
     Args:
-        reference: What messages call the plane's origin: a uri, or `grid.bounds`.
+        reference: Name of the plane's origin in messages: a uri, or `grid.bounds`.
         plane: The plane.
         header: The source.
-        box: Where it lies.
+        box: Its placement.
     """
     _check_crs(reference, plane.crs, header, box.crs)
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
@@ -291,8 +291,8 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     ]
     if not all(map(math.isfinite, (*starts[0], *starts[-1]))):
         raise PlanError(
-            f"`{header.uri}` lies too far from the grid of `{reference}` to count pixels",
-            hint="is its `affine_transform` right?",
+            f"`{header.uri}` is too far from the grid of `{reference}` to count pixels",
+            hint="check its `affine_transform`",
         )
     col, row = (round(value) for value in starts[0])
     misses = [max(abs(at_col - col), abs(at_row - row)) for at_col, at_row in starts]
@@ -303,7 +303,7 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
         raise PlanError(
             f"`{header.uri}` lies ({starts[0][0]:.6g}, {starts[0][1]:.6g}) pixels from the grid"
             f" of `{reference}`, expected whole pixels (within {OFFSET_TOLERANCE})",
-            hint="resample it onto the same pixel grid, or make it a tileset of its own",
+            hint="resample it onto the same pixel grid, or put it into a separate tileset",
         )
     return row, col
 
@@ -319,13 +319,13 @@ def _check_crs(reference: str, expected: Crs, header: Header, got: Crs) -> None:
     raise PlanError(
         f"sources of one tileset differ in CRS: `{reference}` has {here}, `{header.uri}` has"
         f" {there}",
-        hint=f"reproject it: `{command}`; or make an image of each file; or declare `crs`, if both"
-        " are in one CRS",
+        hint=f"reproject it: `{command}`; or make one image of each file; or declare `crs` if both"
+        " are in the same CRS",
     )
 
 
 def _crs_names(first: str, other: str) -> tuple[str, str]:
-    """Return what messages call two CRS: codes, or names and, if these are equal, what differs."""
+    """Return the names of two CRS in messages: codes, or names with what differs."""
     names = tuple(_crs_name(text) for text in (first, other))
     if names[0] != names[1]:
         return names[0], names[1]
@@ -358,7 +358,7 @@ def _agree(what: str, first: str, other: str, expected: Any, got: Any) -> None:
         raise PlanError(
             f"sources of one tileset differ in {what}: `{first}` has `{_text(expected)}`,"
             f" `{other}` has `{_text(got)}`",
-            hint="put them into tilesets of their own, or rewrite one of them",
+            hint="put them into separate tilesets, or rewrite one of them",
         )
 
 

@@ -1,4 +1,4 @@
-"""Commands of GDAL that hints name; they work when pasted where the user stands."""
+"""Commands of GDAL in hints; they work when pasted in the current folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geobatch.spec.files import is_remote
 
 
 def quoted_input(header: Header) -> str:
-    """Return a file as an argument for the shell: an address, or a path from this folder."""
+    """Return a file as an argument for the shell: a url, or a path relative to this folder."""
     name = header.uri
     if is_remote(name):
         return shlex.quote(f"/vsicurl/{name}")
@@ -22,7 +22,7 @@ def quoted_input(header: Header) -> str:
 
 
 def quoted_output(header: Header, suffix: str) -> str:
-    """Return the name of a new file in this folder, called like a file with a suffix."""
+    """Return the name of a new file in this folder, named after a file, with a suffix."""
     name = header.uri.rpartition("/")[2].partition("?")[0]
     made = f"{name.rpartition('.')[0] or name}{suffix}.tif"
     return shlex.quote(f"./{made}" if made.startswith("-") else made)

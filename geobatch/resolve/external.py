@@ -1,4 +1,4 @@
-"""External images decided: which state of each COG is meant, its levels, and what COGs must be."""
+"""Resolved external images: the state of each COG, its levels, and the rules for COGs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geobatch.spec.lint import warning
 from geobatch.spec.names import is_band_id
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
-"""How a reader gets the pixels: as they are decoded."""
+"""Codec of a reader's pixels: none, they are decoded already."""
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""
 HEADER_LIMIT = 10_000_000
@@ -33,13 +33,13 @@ def pinned(
     files: Sequence[Sequence[SourceFile]],
     inspected: Mapping[Path, Inspected],
 ) -> tuple[Asset, list[Problem]]:
-    """Return an image as one whose pixels stay in its COGs, and what these should be and are not.
+    """Return an image whose pixels stay in its COGs, and warnings about these COGs.
 
     Args:
         asset: The image as it would be ingested.
         spec: What declares it.
         files: Its one file per tileset.
-        inspected: Looks at them, by path.
+        inspected: Their state, by path.
 
     Raises:
         PlanError: A file is no COG, or a mask covers another plane than its bands.
@@ -85,15 +85,15 @@ def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[
         None for an image of another kind.
 
     Raises:
-        SpecError: The file's own is no name of a band, or that of another.
+        SpecError: The file's name is not valid for a band, or already used.
     """
     if spec.kind is not Kind.EXTERNAL_IMAGE:
         return None
     name = header.descriptions[index] or f"b{len(taken) + 1}"
     is_taken = name.casefold() in {other.casefold() for other in taken}
     if is_taken or not is_band_id(name):
-        what = "that of another, or differs from it by case alone" if is_taken else "no band id"
-        message = f"`{header.uri}` calls its band {index + 1} `{name}`, which is {what}"
+        what = "already used (case is ignored)" if is_taken else "not a valid band id"
+        message = f"`{header.uri}` names its band {index + 1} `{name}`, which is {what}"
         hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
         raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))
     return name
@@ -106,8 +106,8 @@ def _check_place(tileset: Tileset, grid: Grid) -> None:
         raise PlanError(
             f"the mask `{source.uri}` of {shape[1]} x {shape[0]} pixels lies at row {source.row},"
             f" column {source.col} of a grid of {plane.width} x {plane.height}; in an external"
-            " image it must cover all of the grid, and no more",
-            hint="cut it to the grid, or ingest with `kind: image`",
+            " image it must cover exactly the grid",
+            hint="cut it to the grid, or ingest it with `kind: image`",
         )
 
 
@@ -149,9 +149,9 @@ def _numbers(found: Inspected) -> tuple[int, ...]:
 
 
 def layout_of(found: Inspected) -> CogLayout:
-    """Return how a COG is laid out, which is known of all sources of external images."""
+    """Return the layout of a COG, which every source of an external image has."""
     if found.layout is None:
-        raise PlanError(f"`{found.header.uri}`: was not looked at as a COG")
+        raise PlanError(f"`{found.header.uri}`: was not read as a COG")
     return found.layout
 
 
@@ -161,7 +161,7 @@ def check_cog(found: Inspected) -> None:
     Source: Earth Engine's guide to COG-backed assets.
 
     Raises:
-        PlanError: A rule is broken; names the command that mends it.
+        PlanError: A rule is broken; names the command that fixes it.
     """
     header, layout = found.header, layout_of(found)
     problems = []
@@ -181,18 +181,18 @@ def check_cog(found: Inspected) -> None:
             break
     if layout.data_start and layout.header_bytes > layout.data_start:
         problems.append(
-            f"a directory ends at byte {layout.header_bytes:,}, behind the first pixels at"
+            f"a directory ends at byte {layout.header_bytes:,}, after the first pixels at"
             f" {layout.data_start:,}; expected all of them at the beginning of the file"
         )
     if problems:
         raise PlanError(
-            f"`{header.uri}` is no COG that can stay where it is: {'; '.join(problems)}",
+            f"`{header.uri}` is not a COG that can be read in place: {'; '.join(problems)}",
             hint=_mend(header),
         )
 
 
 def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Problem]:
-    """Yield one warning of all that a COG should be and is not, with one command."""
+    """Yield one warning with everything that a COG should have and lacks, and one command."""
     weak = list(weaknesses(found))
     if weak:
         header = found.header
@@ -202,27 +202,27 @@ def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Proble
 
 
 def weaknesses(found: Inspected) -> Iterator[tuple[str, bool]]:
-    """Yield what a COG should be and is not, each with whether `remedy` mends it."""
+    """Yield what a COG should have and lacks, each with whether `remedy` fixes it."""
     header, layout = found.header, layout_of(found)
     full = layout.planes[0]
     if full.block[0] < 512 < max(full.height, full.width):
-        yield f"it has tiles of {full.block[0]}, which make many small reads", True
+        yield f"it has tiles of {full.block[0]}, which cause many small reads", True
     planes = planes_of(found)
     odd = [p for level, p in enumerate(planes) if not _is_half(full, p, level)]
     if odd:
         sizes = ", ".join(f"{plane.width} x {plane.height}" for plane in odd)
-        yield f"it has overviews that do not halve the one before: {sizes}", True
+        yield f"it has overviews that are not half of the one before: {sizes}", True
     if len(planes) < len(layout.planes):
         count = len(layout.planes) - len(planes)
-        yield f"{count} of its overviews are not shown: they lack its mask", True
+        yield f"{count} of its overviews are not used: they lack its mask", True
     elif len(planes) == 1 and max(full.height, full.width) > full.block[0]:
         yield "it has no overviews, so level 0 is the only one", True
     if header.is_pixel_interleaved:
         yield "it interleaves its bands by pixel: reading one band reads them all", True
     if layout.header_bytes > HEADER_LIMIT:
         size = f"{layout.header_bytes:,} bytes"
-        limit = f"the {HEADER_LIMIT:,} in which Earth Engine looks for them"
-        yield f"its metadata take {size}, more than {limit}", False
+        limit = f"the {HEADER_LIMIT:,} in which Earth Engine searches for them"
+        yield f"its metadata takes {size}, more than {limit}", False
 
 
 def _is_half(full: Plane, plane: Plane, level: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which features of an export become which bands, decided by spec, mixer and first record."""
+"""Which features of an export become which bands, by spec, mixer and first record."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}
 
 
 class _Candidate(Struct, frozen=True, kw_only=True):
-    """A feature that is wanted, before its layout is decided."""
+    """A requested feature, before its layout is known."""
 
     wanted: FeatureSpec
-    """What the spec says of it."""
+    """Its declaration in the spec."""
     loc: Loc
-    """Where the spec speaks of it."""
+    """Where the spec declares it."""
     values: Feature
     """Its name, pixel type and kind."""
     size: int
@@ -56,8 +56,8 @@ def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature
         number: Index of the tileset.
 
     Raises:
-        SpecError: The spec names features in a way that cannot be.
-        SourceError: The first record lacks a feature, or holds it in a length that no patch has.
+        SpecError: The spec names features in a way that is not possible.
+        SourceError: The first record lacks a feature, or its length does not fit a patch.
     """
     every = [_candidate(one, loc, found, spec, number) for one, loc in _wanted(found, spec, number)]
     fits = reaching([one.fits for one in every], channels=_channels(spec, number))
@@ -93,14 +93,14 @@ def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> 
         raise feature_error(
             spec,
             ("bands", number, "feature"),
-            f"`{name}` has {len(indexes)} values per pixel: a band each",
-            "name it in `tfrecord: {features: [...]}`, and bands by `tileset_band_index`",
+            f"`{name}` has {len(indexes)} values per pixel, one band each",
+            "name it in `tfrecord: {features: [...]}`, and select bands by `tileset_band_index`",
         )
     return indexes[0]
 
 
 def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
-    """Return the features to read, the mask last, with where the spec speaks of them."""
+    """Return the features to read, the mask last, with their positions in the spec."""
     tileset = spec.tilesets[number]
     here: Loc = ("tilesets", number)
     declared = tileset.tfrecord.features if tileset.tfrecord is not None else ()
@@ -114,7 +114,7 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
         loc: Loc = ("bands", index, "feature")
         if declared and band.feature not in wanted:
             message = f"`{band.feature}` is not among the `features` of the tileset"
-            raise feature_error(spec, loc, message, "add it there, or leave that list away")
+            raise feature_error(spec, loc, message, "add it there, or remove that list")
         wanted.setdefault(band.feature, (FeatureSpec(name=band.feature), loc))
     mask = next(
         (
@@ -127,8 +127,8 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
     if mask is not None:
         loc = ("mask_bands", mask[0], "feature")
         if mask[1] in wanted and mask[1] != list(wanted)[-1]:
-            message = f"the mask `{mask[1]}` stands before other features"
-            raise feature_error(spec, loc, message, "name it last in `features`, or not at all")
+            message = f"the mask `{mask[1]}` is listed before other features"
+            raise feature_error(spec, loc, message, "list it last in `features`, or remove it")
         wanted.setdefault(mask[1], (FeatureSpec(name=mask[1], dtype="uint8"), loc))
     if not wanted:
         if len(found.features) != 1:
@@ -137,7 +137,7 @@ def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpe
                 spec,
                 (*here, "sources"),
                 f"the records have {len(found.features)} features: {names}",
-                "say which ones make bands: `tfrecord: {features: [...]}`, or `feature` in `bands`",
+                "select bands:  `tfrecord: {features: [...]}`, or `feature` in `bands`",
             )
         (name,) = found.features
         wanted[name] = (FeatureSpec(name=name), here)
@@ -209,12 +209,12 @@ def _decide(found: _Candidate, fits: Sequence[Reading], spec: ImageSpec) -> Feat
         pasted = (f"`{_declaration(wanted, one)}`" for one in fits)
         hint = f"in `tfrecord: {{features: [...]}}`, write {' or '.join(pasted)}"
         if wanted.is_channels_last is None:
-            hint += "; `CHW` in place of `HWC` if the values of a band stand together"
+            hint += "; use `CHW` instead of `HWC` if the values of one band are adjacent"
         raise feature_error(spec, found.loc, message, hint)
     (reading,) = fits
     if reading.depth > 1 and wanted.is_channels_last is None:
-        message = f"`{name}` has {reading.depth} values per pixel, in an order not declared"
-        hint = f"`{{name: {name}, axis_order: HWC}}` if they stand together, else `CHW`"
+        message = f"`{name}` has {reading.depth} values per pixel, and their order is not declared"
+        hint = f"`{{name: {name}, axis_order: HWC}}` if a pixel's values are adjacent, else `CHW`"
         side = guessed_kernel(found.size, found.patch)
         if side is not None and not any(reading.margin):
             hint += f"; or `kernel_size: [{side}, {side}]`, if it is one value and a margin"
@@ -232,7 +232,7 @@ def _either(fits: Sequence[Reading]) -> str:
 
 
 def _declaration(wanted: FeatureSpec, reading: Reading) -> str:
-    """Return an entry of `features` that decides for a reading."""
+    """Return an entry of `features` that selects a reading."""
     from geobatch.spec.written import TYPE_NAMES  # noqa: PLC0415 - loads pydantic, for an error
 
     name = wanted.name if is_band_id(wanted.name) else json.dumps(wanted.name)
@@ -255,5 +255,5 @@ def _no_patch(what: str, mixer: Mixer, values: int, options: TfrecordSpec) -> So
 
 
 def feature_error(spec: ImageSpec, loc: Loc, message: str, hint: str) -> SpecError:
-    """Return the error for a wrong word about features."""
+    """Return the error for a wrong declaration of features."""
     return SpecError((problem(spec, loc, "feature", message, hint),))

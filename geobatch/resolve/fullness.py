@@ -1,4 +1,4 @@
-"""Whether a canvas of very many tiles holds anything: its pixels against those that are stored."""
+"""Whether a canvas of very many tiles is nearly empty: its pixels and the stored ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from geobatch.resolve.canvas import Canvas, covered_pixels
 from geobatch.resolve.looking import Inspected
 
 MOST_EMPTY_TILES = 1 << 20
-"""Level-0 tiles that a canvas may have whatever it holds, unless a spec says otherwise."""
+"""Level-0 tiles that any canvas may have, unless a spec allows more."""
 _SHARE = 100
-"""A larger canvas must have one stored pixel in so many."""
+"""A larger canvas must have one stored pixel per this many."""
 _RECORDS_PER_BYTE = 64
-"""No more records can be in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
+"""Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
 
 
 def check_fullness(
@@ -56,9 +56,9 @@ def check_fullness(
     edges = f"bounds: [{', '.join(f'{edge!r}' for edge in bounds)}], " if bounds else ""
     raise PlanError(
         f"{plane.width:,} x {plane.height:,} pixels are {tiles:,} tiles, but the sources store"
-        f" {stored:,} of the {area:,} pixels; a canvas of more than {most:,} tiles must be 1 %"
-        " full",
-        hint="declare `grid.bounds` around what is there; or, if it is meant, write"
+        f" {stored:,} of the {area:,} pixels; a canvas of more than {most:,} tiles must be at"
+        " least 1 % full",
+        hint="declare `grid.bounds` around the data; or, if you mean it, write"
         f" `grid: {{{edges}max_tiles: {tiles}}}`",
     )
 

@@ -25,6 +25,6 @@ def grid_names(planes: Mapping[str, GeoBox]) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _unit(cf: str) -> str:
-    """Return what stands behind a pixel size, from the CF attributes of a CRS."""
+    """Return the unit after a pixel size, from the CF attributes of a CRS."""
     unit = json.loads(cf).get("x", {}).get("units", "")
     return {"metre": "m", "m": "m", "degrees_east": "deg", "degree_east": "deg"}.get(unit, "")

@@ -1,4 +1,4 @@
-"""Images from specs and sources: what is looked at, and each image resolved."""
+"""Images from specs and sources: the sources are read, and each image is resolved."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def resolve_images(
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Resolution:
-    """Decide everything that specs leave open, by looking at their sources' headers and bytes.
+    """Resolve everything that specs leave open, from the headers and bytes of their sources.
 
     Args:
         specs: Validated specs.
         workers: Threads that open and digest source files.
-        cache: What is known of sources from earlier runs, and is told of this one.
-        rehash: Whether to read every source, whatever the cache says.
-        meanwhile: May be called while rasters are looked at, if there is one to look at.
+        cache: State of sources from earlier runs; receives that of this run.
+        rehash: Whether to read every source, without the cache.
+        meanwhile: May be called while rasters are read, if there are any.
 
     Raises:
         SpecError: A spec names a file, a band index or a CRS that does not exist.
-        SourceError: A source cannot be opened, or does not say where it lies.
+        SourceError: A source cannot be opened, or has no placement.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
     expansions = {spec.id: expand(spec) for spec in specs.specs}
     files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
-    # A file may be ingested by one asset and stay where it is for another: two looks at it.
+    # A file may be ingested by one asset and be external for another: two cached states.
     external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
     named = [
         (spec_id in external, file)

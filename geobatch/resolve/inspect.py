@@ -1,4 +1,4 @@
-"""Looks at sources, by their stat where that tells enough; only the others are opened and read."""
+"""The state of sources: from the cache if their stat is unchanged, else they are read."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from geobatch.resolve.looking import Inspected, LookCache, crs_reader, look_at, 
 from geobatch.resolve.threads import Meanwhile, nothing, on_threads
 
 _APART_FROM = 1000
-"""New files from which it pays to start processes: each takes 0.3 s, as long as 300 looks."""
+"""New files from which processes are worth starting: each takes 0.3 s, as long as 300 files."""
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
-    """Looks at all the sources of a run."""
+    """The state of all sources of a run."""
 
     sources: Mapping[Path, Inspected]
     """By path."""
     hashed: int
     """How many were read to be identified."""
     by_stat: int
-    """How many were known by their stat."""
+    """How many have an unchanged stat."""
 
 
 def inspect(
@@ -38,7 +38,7 @@ def inspect(
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Inspection:
-    """Look at source files: those that have not changed since the last look are not opened.
+    """Return the state of source files; files that did not change are not opened.
 
     Args:
         files: Uri, as messages shall call it, by absolute path.
@@ -103,13 +103,13 @@ def _remember(name: str, look: Look, table: BlockTable | None, cache: LookCache 
 
 
 def trusted_looks(looks: Mapping[str, Look]) -> dict[str, Look]:
-    """Return those of some looks whose files are still the same."""
+    """Return the cached states whose files are still the same."""
     trusted = {}
     for name, look in looks.items():
         try:
             found = os.stat(name)  # noqa: PTH116 - a tenth of the time of Path, for 100,000 files
         except (OSError, ValueError):
-            continue  # whoever opens it will say what is wrong
+            continue  # opening it later reports what is wrong
         if look.is_trusted(file_stat(found)):
             trusted[name] = look
     return trusted

@@ -1,4 +1,4 @@
-"""What headers tell of choices that are seldom meant: warnings of a plan."""
+"""Warnings about likely mistakes, from headers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geobatch.spec.lint import categorical_warning, warning
 def band_warnings(
     spec: ImageSpec, number: int, declared: BandSpec, band: Band
 ) -> Iterator[Problem]:
-    """Yield a warning where a band of classes is left to MEAN, the default.
+    """Yield a warning if a band of classes uses MEAN, the default.
 
     A palette tells, or the name of a band of integers; how many values there are would have to be
     read.
@@ -31,7 +31,7 @@ def band_warnings(
     if band.palette is not None:
         yield from categorical_warning(spec, loc, band.id, "has a colour table")
     elif is_class_like(band.id):
-        yield from categorical_warning(spec, loc, band.id, "is named like one of classes")
+        yield from categorical_warning(spec, loc, band.id, "is named like classes")
     elif band.description is not None and is_class_like(band.description):
         why = f"is described as {show(band.description)}"
         yield from categorical_warning(spec, loc, band.id, why)
@@ -58,35 +58,35 @@ def source_warnings(
         if header.is_premultiplied and header.mask == "alpha":
             message = (
                 f"the alpha of {show(file.uri)} is premultiplied (TIFF: associated): its colours"
-                " are weighted already, and are taken as they stand"
+                " are already multiplied by alpha, and are stored unchanged"
             )
-            hint = "divide them by alpha first; a mean over pixels weights them once more"
+            hint = "divide them by alpha first; a mean of pixels multiplies them again"
             yield from warning(spec, loc, "premultiplied-alpha", message, hint)
 
 
 def _nodata_warning(
     spec: ImageSpec, loc: Loc, tileset: int, file: SourceFile, header: Header
 ) -> Iterator[Problem]:
-    """Yield a warning where the nodata of a file is not what its tag says."""
+    """Yield a warning if the nodata of a file differs from its tag."""
     text, dtype = header.nodata_text or "", header.dtypes[0]
     found = own_nodata(header, 0, spec.tilesets[tileset].dtype or dtype)
     hint = "declare `missing_data`, with `values: []` if nothing is missing"
     if found is None:
         message = (
             f"the nodata of {show(file.uri)} is {show(text)}, which no pixel of type"
-            f" {dtype.upper()} can be, so it masks nothing"
+            f" {dtype.upper()} can have, so it masks nothing"
         )
         yield from warning(spec, loc, "nodata-outside-type", message, hint)
     elif not _says(text, found, dtype):
         message = (
-            f"the nodata of {show(file.uri)} is {show(text)}, which GDAL takes for {show(found)} in"
+            f"the nodata of {show(file.uri)} is {show(text)}, which GDAL reads as {show(found)} in"
             f" pixels of type {dtype.upper()}; so it is here"
         )
         yield from warning(spec, loc, "nodata-not-its-text", message, hint)
 
 
 def _says(text: str, value: Number, dtype: str) -> bool:
-    """Return whether a nodata tag says a value, in a type of pixels."""
+    """Return whether a nodata tag means a value, in a type of pixels."""
     with suppress(ValueError, ArithmeticError):
         if dtype.startswith("float"):
             number = float(text)
@@ -99,14 +99,14 @@ def _says(text: str, value: Number, dtype: str) -> bool:
 def missing_warning(
     spec: ImageSpec, loc: Loc, value: float, *, band: str, dtype: str
 ) -> Iterator[Problem]:
-    """Yield a warning about a missing value that is none of its band: it masks nothing."""
+    """Yield a warning about a missing value that its band cannot hold: it masks nothing."""
     message = f"`{value}` is not a value of band {show(band)}, which is {dtype.upper()}"
-    hint = "no pixel can equal it: leave it away, or declare a wider `data_type`"
+    hint = "no pixel can equal it: remove it, or declare a wider `data_type`"
     yield from warning(spec, loc, "nodata-outside-type", message, hint)
 
 
 def is_decided(spec: ImageSpec, tileset: int) -> bool:
-    """Return whether the spec says which values are missing, in every band of a tileset."""
+    """Return whether the spec declares the missing values of every band of a tileset."""
     name = spec.tilesets[tileset].id
     bands = [band for band in spec.bands or () if band.tileset_id == name]
     is_by_band = bool(bands) and all(band.missing_data is not None for band in bands)

@@ -1,4 +1,4 @@
-"""A look at one raster: what it is, and what it says of itself."""
+"""Reads one raster: its identity and its header."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from geobatch.resolve.threads import nothing
 from geobatch.versions import version_of
 
 HEADER_EPOCH = 3
-"""Raised whenever equal files would get other headers than before."""
+"""Increased whenever equal files would get other headers than before."""
 
 
 class LookCache(Protocol):
-    """What is remembered from run to run; `geobatch.store.cache.SourceCache` is one."""
+    """What is kept from run to run; `geobatch.store.cache.SourceCache` is one."""
 
     def get_looks(self, paths: Collection[str]) -> Mapping[str, Look]:
-        """Return the last looks at files, by path."""
+        """Return the cached states of files, by path."""
 
     def put_looks(self, looks: Mapping[str, Look]) -> None:
-        """Remember looks at files, by path."""
+        """Keep the states of files, by path."""
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Remember a block table by the identity of its source."""
+        """Keep a block table by the identity of its source."""
 
     def get_crs(self, name: str) -> str | None:
-        """Return the CRS, as JSON, that stands for a name, or None."""
+        """Return the CRS of a name, as JSON, or None."""
 
     def put_crs(self, name: str, crs: str) -> None:
-        """Remember which CRS stands for a name."""
+        """Keep the CRS of a name."""
 
 
 class Inspected(Struct, frozen=True, kw_only=True):
-    """A source file with all that is known of it before its pixels are read."""
+    """A source file with its state before pixels are read."""
 
     header: Header
-    """What it says of itself."""
+    """Its header."""
     digest: Digest
     """What identifies its pixels."""
     stat: FileStat
@@ -65,9 +65,9 @@ class Inspected(Struct, frozen=True, kw_only=True):
     records: Records | None = None
     """The shards, if it is the mixer of some."""
     layout: CogLayout | None = None
-    """How it is laid out, of a COG that pixels stay in."""
+    """Layout of the COG of an external image."""
     remote: Remote | None = None
-    """What its server said of it, if it is on one."""
+    """Answer of its server, if it is on one."""
     is_proven: bool = True
     """Whether an equal stat proves the bytes that were digested: see `Look.is_proven`."""
 
@@ -81,7 +81,7 @@ def look_at(
     known_crs: dict[str, Crs | None],
     read_crs: Callable[[str], Crs],
 ) -> tuple[Inspected, Look, BlockTable | None]:
-    """Look at a file; where an earlier look is trusted, only its header is read again.
+    """Read a file; if its earlier state is trusted, only its header is read again.
 
     Where a file changed and its tags did not, the header is the earlier one. The thread stays in
     GDAL's environment.
@@ -111,8 +111,8 @@ def look_at(
         header = read_header()
     if stat(path, uri) != found:
         raise SourceError(
-            f"`{uri}`: changed while it was being looked at",
-            hint="wait until it is written, then run again",
+            f"`{uri}`: changed while geobatch read it",
+            hint="wait until the file is complete, then run again",
         )
     look = Look(
         stat=found,
@@ -130,7 +130,7 @@ def look_at(
 
 
 def remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) -> Header | None:
-    """Return the header of a look, or None where it must be read again."""
+    """Return the header of a cached state, or None if it must be read again."""
     if look.maker != maker():
         return None
     try:
@@ -142,14 +142,14 @@ def remembered(look: Look, uri: str, path: str, known: dict[str, Crs | None]) ->
 
 
 def _may_serve(before: Look) -> bool:
-    """Return whether the header of an earlier look may be true of what a file has become."""
+    """Return whether a cached header may still be true after a file changed."""
     return before.tags is not None and before.is_settled and before.maker == maker()
 
 
 def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
-    """Return a function that gives the CRS that a text names, and remembers it.
+    """Return a function that returns the CRS that a text names, and caches it.
 
-    The function raises ValueError for what is no CRS; see `geobatch.raster.crs.parse_crs`.
+    The function raises ValueError if there is no such CRS; see `geobatch.raster.crs.parse_crs`.
     """
 
     @once
@@ -171,6 +171,6 @@ def crs_reader(cache: LookCache | None = None) -> Callable[[str], Crs]:
 
 @once
 def maker() -> str:
-    """Return what versions read headers: another one may read them otherwise."""
+    """Return what versions read headers: other versions may read them differently."""
     # Both bring libraries of their own, GDAL and PROJ.
     return f"{HEADER_EPOCH} rasterio {version_of('rasterio')} pyproj {version_of('pyproj')}"

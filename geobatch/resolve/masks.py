@@ -1,4 +1,4 @@
-"""Masks that a spec names, or a file has: which value means valid, and which bands are data."""
+"""Masks of specs and files: which value means valid, and which bands are data."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def valid_value(mask: MaskBandSpec, headers: Sequence[Header]) -> int:
         raise PlanError(
             f"the last band of mask tileset `{mask.tileset_id}` (`{first.uri}`) is"
             f" {dtype.upper()}, expected UINT8 from 0 (masked) to 255 (valid)",
-            hint="rewrite the mask as bytes, or declare the value that means valid:"
+            hint="rewrite the mask as UINT8, or declare the value that means valid:"
             " `valid_value` in `mask_bands`",
         )
     if mask.valid_value is not None:
         if dtype.startswith("float") or mask.valid_value > np.iinfo(dtype).max:
             raise PlanError(
-                f"`valid_value: {mask.valid_value}` is no value of mask tileset"
+                f"`valid_value: {mask.valid_value}` is not a value of mask tileset"
                 f" `{mask.tileset_id}`, whose last band (`{first.uri}`) is {dtype.upper()}",
-                hint="masks are integers",
+                hint="masks must be integers",
             )
         return mask.valid_value
     for other in headers[1:]:
@@ -77,13 +77,13 @@ def alpha_warnings(
     headers: Sequence[Header],
     mask_of: Mapping[str, MaskBandSpec],
 ) -> Iterator[Problem]:
-    """Yield a warning where a band that is tagged alpha masks nothing, and another reader's would.
+    """Yield a warning if a band tagged alpha masks nothing, but would mask in other readers.
 
     Args:
         spec: The image.
         tileset: Number of the tileset.
         files: Its files.
-        headers: What they say, before `as_data`.
+        headers: Their headers, before `as_data`.
         mask_of: Declared masks by band; the empty id means every band.
     """
     name = spec.tilesets[tileset].id
@@ -105,20 +105,20 @@ def alpha_warnings(
         number, band = bands[header.alpha_index]
         message = (
             f"the band {show(band.id)} is tagged alpha in {show(file.uri)} and declared as a band:"
-            " it is data, and masks no other band"
+            " it is then data and masks no other band"
         )
         hint = (
             f"to mask the others by it, add `mask_bands: {{tileset_id: {show(name).strip('`')}}}`"
-            " and leave the band away"
+            " and remove the band"
         )
         yield from warning(spec, ("bands", number, "id"), "alpha-not-used", message, hint)
         return
     if header.alpha_index is not None and header.mask is None:
         message = (
             f"the alpha band of {show(file.uri)} is {header.dtypes[-1].upper()}: only UINT8 and"
-            " UINT16 are masks, as in GDAL, so it masks nothing"
+            " UINT16 can mask, as in GDAL, so it masks nothing"
         )
-        hint = "rewrite it as bytes, or declare it as a band"
+        hint = "rewrite it as UINT8, or declare it as a band"
         yield from warning(spec, loc, "alpha-not-used", message, hint)
     stray = [
         index
@@ -128,7 +128,7 @@ def alpha_warnings(
     if stray and header.alpha_index is None:
         order = [*(n for n in range(header.count) if n != stray[0]), stray[0]]
         message = (
-            f"band index {stray[0]} of {show(file.uri)} is tagged alpha and is not the last one:"
+            f"band index {stray[0]} of {show(file.uri)} is tagged alpha but is not the last one:"
             " it masks nothing"
         )
         numbers = " ".join(f"-b {index + 1}" for index in order)

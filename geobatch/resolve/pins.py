@@ -1,4 +1,4 @@
-"""Looks at the COGs of external images; those that stood still since the last are not opened."""
+"""The state of the COGs of external images; unchanged ones are not opened."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from geobatch.resolve.threads import on_threads
 from geobatch.spec import SourceFile
 
 LAYOUT_EPOCH = 1
-"""Raised whenever equal COGs would be said to be laid out otherwise than before."""
+"""Increased whenever equal COGs would get another layout than before."""
 _PREFIX = "cog:"
-"""What looks at COGs are remembered under: they tell more than looks at files to be ingested."""
+"""Key of the cached state of COGs, which has more than that of files to ingest."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _MANY = 16
-"""Servers are asked by at least so many threads, which only wait."""
+"""Fewest threads that ask servers; they only wait."""
 
 
 def inspect_cogs(
@@ -36,7 +36,7 @@ def inspect_cogs(
     workers: int = 1,
     rehash: bool = False,
 ) -> Inspection:
-    """Look at COGs: the header and the digest of files, the header and the state of objects.
+    """Read COGs: the header and the digest of files, the header and the state of objects.
 
     A file that stood still is not opened; a server is asked for the state of its object each time,
     and only if that is another one for the header.
@@ -77,7 +77,7 @@ def inspect_cogs(
 
 
 def digest_of(path: Path, uri: str, *, cache: LookCache) -> tuple[Digest, FileStat, bool]:
-    """Return the digest of a COG's bytes with its stat; a file that stood still is not read.
+    """Return the digest of a COG's bytes with its stat; an unchanged file is not read.
 
     Returns:
         Digest, stat, and whether a file with this stat is sure to have this digest; see
@@ -94,7 +94,7 @@ def digest_of(path: Path, uri: str, *, cache: LookCache) -> tuple[Digest, FileSt
 
     time_ns = time.time_ns()
     digest, found = digest_file(path, uri)
-    # No header: whoever plans looks at the file again.
+    # No header: planning reads the file again.
     look = Look(
         stat=found, time_ns=time_ns, digest=digest, header="", crs="", is_linked=False, maker=""
     )
@@ -107,7 +107,7 @@ def _name(file: SourceFile) -> str:
 
 
 def _still(file: SourceFile, known: Look | None) -> Inspected | None:
-    """Return what is known of a local file that stood still; None of any other."""
+    """Return the cached state of an unchanged local file; None for any other."""
     now = None if known is None else _stat(file.path)
     if known is None or now is None or not known.is_trusted(now):
         return None
@@ -115,12 +115,12 @@ def _still(file: SourceFile, known: Look | None) -> Inspected | None:
 
 
 def _look(file: SourceFile, known: Look | None) -> tuple[Inspected, Look | None]:
-    """Return what is known of a COG, and the look that has told it if it is a new one."""
+    """Return the state of a COG, and the state to cache if it is new."""
     if file.url and known is not None:
         from geobatch.raster.cog import ask_server  # noqa: PLC0415 - slow to import
 
         remote = ask_server(file.url, file.uri, allow_unpinned=file.allow_unpinned)
-        # What is not pinned may have another header by now.
+        # An object that is not pinned may have another header now.
         if remote.lacks is None and known.is_trusted(remote.stat(file.url)):
             remembered = _remembered(file, known, remote)
             if remembered is not None:
@@ -161,7 +161,7 @@ def _remembered(file: SourceFile, look: Look, remote: Remote | None) -> Inspecte
                 path=os.path.realpath(path) if look.is_linked else path,
                 crs=_crs(look.crs) if look.crs else None,
             ),
-            # What identifies an object may have been made otherwise when it was remembered.
+            # The identity of a cached object may have been computed differently.
             digest=look.digest if remote is None else remote.identity(file.url),
             stat=look.stat,
             layout=CogLayout.from_json(json.loads(layout)),
@@ -180,7 +180,7 @@ def _stat(path: Path) -> FileStat | None:
     try:
         return file_stat(os.stat(path))  # noqa: PTH116 - by the thousand
     except (OSError, ValueError):
-        return None  # whoever opens it will say what is wrong
+        return None  # opening it later reports what is wrong
 
 
 def _check_generation(file: SourceFile, found: Inspected) -> None:
@@ -200,7 +200,7 @@ def _check_generation(file: SourceFile, found: Inspected) -> None:
         from geobatch.raster.answers import failed  # noqa: PLC0415 - slow to import
 
         now = found.digest if remote is None else remote.generation
-        raise failed(file.uri, wanted, hint=f"it is `{now}` now; name that, or no generation")
+        raise failed(file.uri, wanted, hint=f"it is now `{now}`; write that one, or no generation")
 
 
 def _maker() -> str:

@@ -1,4 +1,4 @@
-"""The ways in which the values of a feature can be a patch: with a margin, several per pixel."""
+"""The ways to read a feature's values as a patch: with a margin, several per pixel."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from msgspec import Struct
 
 
 class Reading(Struct, frozen=True):
-    """One way in which a number of values is a patch; the number decides depth by margin."""
+    """One way to read a number of values as a patch; the margin determines the depth."""
 
     depth: int
     """Values per pixel."""
     margin: tuple[int, int]
-    """(rows, columns) that the patch is larger by."""
+    """(rows, columns) by which the patch is larger."""
 
     def __str__(self) -> str:
         values = "1 value" if self.depth == 1 else f"{self.depth} values"
@@ -26,7 +26,7 @@ class Reading(Struct, frozen=True):
 def readings(
     values: int, *, patch: tuple[int, int], margin: tuple[int, int]
 ) -> tuple[Reading, ...]:
-    """Return every way in which a number of values is a patch: first with the margin, then without.
+    """Return every way to read a number of values as a patch: first with the margin, then without.
 
     Two ways never have the same depth. The order of several values per pixel is not told by their
     number.
@@ -47,7 +47,7 @@ def readings(
 def reaching(fits: Sequence[tuple[Reading, ...]], *, channels: int) -> list[tuple[Reading, ...]]:
     """Return, per feature, the readings with which all features together have enough channels.
 
-    Where none has, they are all returned.
+    If none has, all are returned.
 
     Args:
         fits: Readings of each feature of a tileset.

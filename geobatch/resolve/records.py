@@ -23,7 +23,7 @@ def look_up(
     exports: Mapping[SourceFile, Found],
     read_crs: Callable[[str], Crs],
 ) -> list[list[Inspected]]:
-    """Return what is known of each source of an image, tileset by tileset.
+    """Return the state of each source of an image, tileset by tileset.
 
     Args:
         spec: The image.
@@ -65,7 +65,7 @@ def _check_alike(
             raise PlanError(
                 f"sources of one tileset differ in their features: `{files[0].uri}` has"
                 f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
-                hint="put them into tilesets of their own",
+                hint="put them into separate tilesets",
             )
 
 
@@ -75,11 +75,11 @@ def _shown(features: Sequence[Feature]) -> str:
         f" {one.margin[0]})"
         for one in features
     )
-    return ", ".join(shown) or "none, it is a TIFF"
+    return ", ".join(shown) or "none, because it is a TIFF"
 
 
 def _check_plain(spec: ImageSpec, number: int) -> None:
-    """Check that a tileset of TIFFs is not said to have features."""
+    """Check that the spec declares no features for a tileset of TIFFs."""
     tileset = spec.tilesets[number]
     locs: list[Loc] = [] if tileset.tfrecord is None else [("tilesets", number, "tfrecord")]
     named: list[tuple[Loc, BandSpec | MaskBandSpec]] = [
@@ -92,8 +92,8 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         if part.tileset_id == tileset.id and part.feature is not None
     ]
     if locs:
-        message = f"the sources of tileset `{tileset.id}` are no TFRecord files"
-        raise feature_error(spec, locs[0], message, "leave the key away")
+        message = f"the sources of tileset `{tileset.id}` are not TFRecord files"
+        raise feature_error(spec, locs[0], message, "remove the key")
 
 
 def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
@@ -109,9 +109,9 @@ def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
 def _decided(
     found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Inspected:
-    """Return an export as a source that is known before its pixels are read.
+    """Return an export as a source, before its pixels are read.
 
-    What the spec states of its placement is not asked of the mixer.
+    Placement in the spec overrides that in the mixer.
 
     Args:
         found: The export.

@@ -1,4 +1,4 @@
-"""Errors about what a spec says, found where it meets its sources."""
+"""Errors about a spec that only its sources show."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def spec_error(
 
 
 def unknown_band(spec: ImageSpec, loc: Loc, band_id: str, names: Sequence[str]) -> SpecError:
-    """Return the error for a band that there is not, in a spec without `bands`."""
+    """Return the error for a missing band, in a spec without `bands`."""
     listed = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     message = f"there is no band `{band_id}`; without `bands`, they are named {listed}"
     return spec_error(spec, loc, "unknown-band", message)

@@ -1,4 +1,4 @@
-"""One image from spec and headers: every default decided, every source placed."""
+"""One image from spec and headers: every default is set, every source placed."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class ImageResolver:
         return self.mask_of.get(band_id, self.mask_of.get(""))
 
     def _band_specs(self) -> tuple[BandSpec, ...]:
-        """Return the declared bands; else all bands that are no mask, named b1, b2, ..."""
+        """Return the declared bands; by default all bands that are not masks, named b1, b2, ..."""
         if self.spec.bands is not None:
             return tuple(self._indexed(number, band) for number, band in enumerate(self.spec.bands))
         found: dict[str, BandSpec] = {}
@@ -159,7 +159,7 @@ class ImageResolver:
                     found[name] = band
         if not found:
             raise spec_error(
-                self.spec, ("tilesets",), "no-bands", "the tilesets hold no band that is not a mask"
+                self.spec, ("tilesets",), "no-bands", "the tilesets have no band except masks"
             )
         for number, mask in enumerate(self.spec.mask_bands):
             for place_, band_id in enumerate(mask.band_ids):
@@ -169,7 +169,7 @@ class ImageResolver:
         return tuple(found.values())
 
     def _indexed(self, number: int, band: BandSpec) -> BandSpec:
-        """Return a band whose feature, if it names one, is told by its index."""
+        """Return a band with the index of its feature, if it names one."""
         if band.feature is None:
             self._check_index(number, band)
             return band
@@ -251,7 +251,7 @@ class ImageResolver:
                     "dimensions",
                     f"`{declared[0]} x {declared[1]}`: `{file.uri}` has"
                     f" {header.width} x {header.height} pixels",
-                    "leave `dimensions` out: the file says it itself",
+                    "remove `dimensions`: the file declares its size",
                 )
 
     def _footprint(self, bands: Sequence[BandSpec], names: Mapping[str, str]) -> Footprint | None:
@@ -338,7 +338,7 @@ class ImageResolver:
                 raise PlanError(
                     f"mask tileset `{mask}` masks bands on two grids:"
                     f" `{names[band.tileset_id]}` and another",
-                    hint="give the bands of each grid a mask tileset of their own",
+                    hint="declare a separate mask tileset for the bands of each grid",
                 )
             if mask not in canvases and mask not in {tileset.id for tileset in tilesets}:
                 headers = self._headers(mask)
@@ -355,7 +355,7 @@ class ImageResolver:
                 tilesets.append(self._tileset(mask, names[band.tileset_id], placed))
             elif mask in canvases and canvases[mask].geobox != canvas.geobox:
                 raise PlanError(
-                    f"mask tileset `{mask}` lies on another grid than band `{band.id}`",
+                    f"mask tileset `{mask}` is not on the grid of band `{band.id}`",
                     hint="resample it onto the band's grid first",
                 )
         return tuple(tilesets)

@@ -1,4 +1,4 @@
-"""Resolving what can be resolved, where some sources fail."""
+"""Resolves as much as possible when some sources fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geobatch.spec import ImageSpec, SpecSet
 def salvage(
     specs: SpecSet, resolve: Callable[[SpecSet], Resolution]
 ) -> tuple[Resolution, tuple[Failure, ...]]:
-    """Return the resolution of the specs whose sources are well, and what is wrong with the others.
+    """Return the resolution of the specs with good sources, and the errors of the others.
 
     Specs among which one fails are resolved again in two halves, so that few failures among many
     specs cost little; what was looked at is known to the cache by then.
@@ -50,7 +50,7 @@ def salvage(
 def refuse_all(
     specs: SpecSet, resolve: Callable[[SpecSet], Resolution], error: GeobatchError
 ) -> GeobatchError:
-    """Return the error that names every asset that cannot be resolved, where one has been found.
+    """Return the error that names every asset that cannot be resolved, after the first was found.
 
     Args:
         specs: Loaded specs.
@@ -78,7 +78,7 @@ def _placed(error: GeobatchError, problems: tuple[Problem, ...]) -> GeobatchErro
 
 
 def _failure(spec: ImageSpec, error: GeobatchError) -> Failure:
-    """Return what is wrong with one asset; where it is declared is said by itself."""
+    """Return what is wrong with one asset; its position is a separate field."""
     path, line, _ = spec.where()
     message = error.message.removeprefix(f"{path}:{line}: `{spec.id}`: ")
     return Failure(id=spec.id, code=error.code.value, message=message, hint=error.hint)
@@ -97,7 +97,7 @@ def _problem(spec: ImageSpec, failure: Failure) -> Problem:
 
 
 def _where(spec: ImageSpec, message: str) -> tuple[str, int, int]:
-    """Return the place of the uri that a message is about; of the asset if it names none."""
+    """Return the position of the uri that a message names; else that of the asset."""
     for number, tileset in enumerate(spec.tilesets):
         for position, source in enumerate(tileset.sources):
             for index, uri in enumerate(source.uris):

@@ -1,4 +1,4 @@
-"""Looks at TFRecord shards and mixers: by their stat where that tells enough."""
+"""The state of TFRecord shards and mixers: from the cache if their stat is unchanged."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from geobatch.tfrecord.mixer import MAX_BYTES, parse_mixer
 from geobatch.tfrecord.shard import identify_shard
 
 LOOK_EPOCH = 1
-"""Raised whenever equal files would get other looks than before."""
+"""Increased whenever equal files would get another cached state than before."""
 _MAKER = f"tfrecord {LOOK_EPOCH}"
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """What was found of an export, before its features are chosen."""
+    """The state of an export, before its features are selected."""
 
     mixer: Mixer
-    """How its patches lie."""
+    """The arrangement of its patches."""
     mixer_text: str
-    """All that the mixer says."""
+    """Text of the mixer."""
     mixer_file: Shard
     """The mixer's own file."""
     shards: tuple[Shard, ...]
@@ -51,14 +51,14 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class ShardInspection(Struct, frozen=True, kw_only=True):
-    """Looks at all the exports of a run."""
+    """The state of all exports of a run."""
 
     exports: Mapping[SourceFile, Found]
     """By mixer and shards."""
     hashed: int
     """How many had files that were read to be identified."""
     by_stat: int
-    """How many were known by the stat of their files."""
+    """How many have files with an unchanged stat."""
 
 
 def inspect_shards(
@@ -68,7 +68,7 @@ def inspect_shards(
     workers: int = 1,
     rehash: bool = False,
 ) -> ShardInspection:
-    """Look at exports: mixers with their shards.
+    """Read exports: mixers with their shards.
 
     A shard is digested as it is; nothing is decoded but the first record of the first one.
 
@@ -92,7 +92,7 @@ def inspect_shards(
     for part, look in zip(others, found, strict=True):
         name = os.fspath(part.path)
         old = before.get(name)
-        # Of the same bytes it is known what is in them.
+        # Equal bytes have equal content.
         is_same = old is not None and old.digest == look.digest
         looks[name] = replace(look, header=old.header) if old and is_same else look
         if cache is not None:
@@ -118,7 +118,7 @@ def _look(part: SourceFile, is_mixer: bool) -> Look:
 
 
 def _text(mixer: SourceFile, digest: Digest) -> str:
-    """Return what a mixer says, whose bytes have a digest."""
+    """Return the text of a mixer, whose bytes have a digest."""
     real = regular_file(mixer.path, mixer.uri)
     try:
         with real.open("rb") as file:
@@ -131,7 +131,7 @@ def _text(mixer: SourceFile, digest: Digest) -> str:
     except OSError as error:
         raise SourceError(f"`{mixer.uri}`: cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"`{mixer.uri}`: the mixer is no JSON: {error}") from None
+        raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
 
 
 def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) -> Found:
@@ -151,7 +151,7 @@ def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) ->
             )
     raise SourceError(
         f"`{file.uri}`: expected {mixer.total} records, got none in {len(shards)} shards",
-        hint="name all shards of the export, in order",
+        hint="list all shards of the export, in order",
     )
 
 
@@ -163,7 +163,7 @@ def _shard(part: SourceFile, look: Look) -> Shard:
 def _described(
     part: SourceFile, shard: Shard, looks: dict[str, Look], cache: LookCache | None
 ) -> str:
-    """Return what the first record of a shard holds; once known, it is remembered."""
+    """Return the features of the first record of a shard, from the cache if possible."""
     name = os.fspath(part.path)
     if not looks[name].header:
         from geobatch.tfrecord.records import describe  # noqa: PLC0415 - imports tensorflow

@@ -1,4 +1,4 @@
-"""What headers say together with what stands beside the files, or instead of it."""
+"""Headers with what sidecars and specs declare in addition, or instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geobatch.model.header import Header
 from geobatch.spec import SourceFile, TilesetSpec
 
 MAX_SIDECAR_BYTES = 1 << 20
-"""A sidecar is a few lines; what is longer is something else."""
+"""Most bytes of a sidecar, which has a few lines."""
 
 
 def complete(
@@ -23,9 +23,9 @@ def complete(
     read_crs: Callable[[str], Crs],
     tileset: TilesetSpec,
 ) -> Header:
-    """Return a header with what its sidecars say and neither the spec nor the file itself does.
+    """Return a header completed by sidecars, where neither spec nor file declares a value.
 
-    As with GDAL, what stands in the file goes before its world file.
+    As with GDAL, the file itself overrides its world file.
 
     Args:
         header: The file's own.
@@ -52,7 +52,7 @@ def complete(
 
 
 def bare(header: Header) -> Header:
-    """Return a header with what decides how pixels are read, and no metadata.
+    """Return a header with what is needed to read pixels, and no metadata.
 
     Placement, nodata, alpha, names, units, scales and colours are gone, as `skip_metadata_read`
     asks. An internal mask is pixels, and stays.
@@ -85,19 +85,19 @@ def parse_world_file(text: str, *, name: str) -> Transform:
     Source: https://gdal.org/en/stable/drivers/raster/wld.html
 
     Raises:
-        SourceError: The text is no world file.
+        SourceError: The text is not a world file.
     """
     words = text.split()
     try:
         a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
     except ValueError:
         raise SourceError(
-            f"`{name}`: a world file holds six numbers, got {len(words)} words",
+            f"`{name}`: a world file must hold six numbers, got {len(words)} words",
             hint="give `affine_transform` in the spec instead",
         ) from None
     transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} place no pixels")
+        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} are not a valid transform")
     return transform
 
 

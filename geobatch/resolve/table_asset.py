@@ -1,4 +1,4 @@
-"""Tables resolved: shards digested, the CRS read, defaults decided; no record is looked at."""
+"""Resolved tables: shards are digested, the CRS is read, defaults are set; no record is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from geobatch.tfrecord.shard import identify_shard
 X_COLUMN, Y_COLUMN, CRS = "longitude", "latitude", "EPSG:4326"
 """Earth Engine's defaults; the columns hold where the CRS is not projected."""
 LOOK_EPOCH = 1
-"""Raised whenever equal files would get other looks than before."""
+"""Increased whenever equal files would get another cached state than before."""
 _MAKER = f"tfrecord {LOOK_EPOCH}"
 
 
@@ -35,9 +35,9 @@ class ResolvedTables(Struct, frozen=True, kw_only=True):
     hashed: int
     """How many shards were read to be identified."""
     by_stat: int
-    """How many were known by their stat."""
+    """How many have an unchanged stat."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed and seldom meant."""
+    """Warnings about likely mistakes."""
 
 
 def resolve_tables(
@@ -47,13 +47,13 @@ def resolve_tables(
     cache: LookCache | None = None,
     rehash: bool = False,
 ) -> ResolvedTables:
-    """Decide everything that the specs of tables leave open.
+    """Resolve everything that the specs of tables leave open.
 
     Args:
         specs: Validated specs of tables.
         workers: Threads that digest shards.
-        cache: What is known of shards from earlier runs, and is told of this one.
-        rehash: Whether to read every shard, whatever the cache says.
+        cache: State of shards from earlier runs; receives that of this run.
+        rehash: Whether to read every shard, without the cache.
 
     Raises:
         SpecError: A spec names a file or a CRS that does not exist.
@@ -138,7 +138,7 @@ def _table(
     y = default_y if table.y_column is None else table.y_column
     if bool(x) != bool(y):
         missing = "y_column" if x else "x_column"
-        message = f"`{missing}` is missing, and has no default in `{crs}`, which is projected"
+        message = f"`{missing}` is missing; it has no default because `{crs}` is projected"
         raise SpecError((problem(spec, ("sources", 0), "points", message, "points need both"),))
     return Table(
         sources=tuple(_source(file, looks[os.fspath(file.path)]) for file in files),

@@ -1,4 +1,4 @@
-"""Block tables where planning needs them: of TFRecord sources, made when they are asked for."""
+"""Block tables for planning; those of TFRecord sources are made on demand."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from geobatch.tfrecord.table import table_of
 
 
 class TableCache(Protocol):
-    """What is remembered of sources; `geobatch.store.cache.SourceCache` is one."""
+    """What is kept of sources; `geobatch.store.cache.SourceCache` is one."""
 
     def get_table(self, digest: Digest) -> BlockTable | None:
         """Return the block table of a source, or None."""
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Remember the block table of a source."""
+        """Keep the block table of a source."""
 
     def get_records(self, digest: Digest) -> bytes | None:
         """Return the digests of a shard's records, one after another, or None."""
 
     def put_records(self, digest: Digest, records: bytes) -> None:
-        """Remember the digests of a shard's records."""
+        """Keep the digests of a shard's records."""
 
 
 def table_reader(
     resolution: Resolution, cache: TableCache
 ) -> Callable[[Digest], BlockTable | None]:
-    """Return a function that gives the block table of a source, by its digest.
+    """Return a function that returns the block table of a source, by its digest.
 
     Of a TFRecord source without one, those shards are read that were not read before. Where that
     fails there is no table: whoever needs the pixels will say what is wrong.

@@ -1,4 +1,4 @@
-"""Files looked at by several threads."""
+"""Files read by several threads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 Found = TypeVar("Found")
 
 Meanwhile = Callable[[], object]
-"""What a thread may do while others work for it."""
+"""What a thread may do while others work."""
 
 
 def nothing() -> None:
-    """Do nothing meanwhile."""
+    """Do nothing."""
 
 
 def on_threads(
@@ -36,7 +36,7 @@ def on_threads(
     """
     if not arguments[0]:
         return
-    # Where all files stood still there are none, and then this takes as long to load as all else.
+    # If no file changed there are none, and loading this would take as long as all else.
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
 
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
@@ -44,7 +44,7 @@ def on_threads(
         try:
             meanwhile()
         except BaseException:
-            # Those that wait are dropped: `map` does it only once it is asked for what it found.
+            # Drop those that wait: `map` does that only when its results are read.
             pool.shutdown(cancel_futures=True)
             raise
         yield from found

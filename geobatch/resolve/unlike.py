@@ -1,4 +1,4 @@
-"""Mosaics of sources whose bands are not the same to the eye: warnings of a plan."""
+"""Mosaics of sources whose bands differ in their metadata: warnings of a plan."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from geobatch.spec.lint import warning
 
 _KINDS = {
     "descriptions": "the descriptions of their bands",
-    "colours": "the colours that their bands are",
+    "colours": "the colours of their bands",
     "units": "the units of their bands",
     "palettes": "their colour tables",
 }
-"""What a header says of bands and a mosaic takes from its first source."""
-_HINT = "put them into tilesets of their own, or rewrite one; bands are put together by their index"
+"""Metadata of bands that a mosaic takes from its first source."""
+_HINT = "put them into separate tilesets, or rewrite one; bands are matched by their index"
 
 
 def unlike_warnings(
@@ -61,7 +61,7 @@ def _warning(
     more = f" ({len(unlike):,} of {len(headers):,} sources differ)" if len(unlike) > 1 else ""
     message = (
         f"sources of one tileset differ in {words}: {show(files[0].uri)} has {one},"
-        f" {show(file.uri)} has {two}{more}; those of the first are kept"
+        f" {show(file.uri)} has {two}{more}; those of the first file are used"
     )
     loc: Loc = ("tilesets", tileset, "sources", file.source, "uris", file.uri_index)
     yield from warning(spec, loc, "unlike-bands", message, _HINT)

@@ -1,4 +1,4 @@
-"""Documents that say the same as one before them but for names, times and properties.
+"""Documents that differ from an earlier one only in names, times and properties.
 
 Of ten thousand documents that a script wrote, one is judged; the others are compared with it,
 event by event, and only what differs is checked. Any doubt, and the document is judged itself.
@@ -23,9 +23,9 @@ from geobatch.spec.values import check_asset_id, check_property, parse_time
 MAX_EVENTS = 1000
 """Documents with more parse events are judged one by one."""
 MAX_MODELS = 16
-"""Documents of one outline that others are compared with."""
+"""How many documents of one outline are kept for comparison."""
 MAX_OUTLINES = 256
-"""Outlines that are remembered."""
+"""How many outlines are kept."""
 
 Events: TypeAlias = Sequence[Any]
 """PyYAML's events of one document, its start and end included."""
@@ -40,29 +40,29 @@ _STYLE_CODES = {None: 16, "": 16, "'": 17, '"': 18}
 
 
 class Model(Struct, kw_only=True):
-    """A document that was judged and found well."""
+    """A document that was checked and has no problems."""
 
     spec: ImageSpec
     """What it declares."""
     same: Callable[[Sequence[str | None]], Any]
-    """Picks the texts that an alike document must share."""
+    """Selects the texts that a similar document must share."""
     texts: Any
     """Those texts."""
     locs: tuple[Loc, ...]
     """Every element."""
     places: tuple[int, ...]
-    """The event where each of them stands."""
+    """The event of each of them."""
     slots: dict[Loc, int]
-    """The event of each value that may be another."""
+    """The event of each value that may differ."""
 
 
 class Memory(Struct, kw_only=True):
-    """The documents of one load that others may be alike."""
+    """The documents of one load that later ones are compared with."""
 
     _models: dict[bytes, list[Model]] = field(default_factory=dict)
 
     def recall(self, events: Events, *, path: str) -> ImageSpec | None:
-        """Return the spec of a document that is like one before, or None where none is."""
+        """Return the spec of a document that is similar to an earlier one, or None."""
         codes = outline(events)
         for model in self._models.get(codes, ()) if codes else ():
             texts = [getattr(event, "value", None) for event in events]
@@ -74,7 +74,7 @@ class Memory(Struct, kw_only=True):
         return None
 
     def learn(self, events: Events, spec: ImageSpec) -> None:
-        """Remember a document without problems."""
+        """Keep a document without problems for later comparisons."""
         codes = outline(events)
         if not codes or (codes not in self._models and len(self._models) >= MAX_OUTLINES):
             return
@@ -84,7 +84,7 @@ class Memory(Struct, kw_only=True):
 
 
 def outline(events: Events) -> bytes:
-    """Return a byte per event, texts left out; empty for a document that is beyond comparing."""
+    """Return a byte per event, texts left out; empty for a document that cannot be compared."""
     if len(events) > MAX_EVENTS:
         return b""
     codes = bytearray()
@@ -114,7 +114,7 @@ def _model(events: Events, spec: ImageSpec) -> Model | None:
         place = (mark.line + 1, mark.column + 1)
         if type(event) is yaml.ScalarEvent:
             if mark.index == end.index:
-                return None  # nothing at all stands where something else may begin
+                return None  # an empty position, where a new element may start
             scalars[place] = number
         if type(event) is not yaml.DocumentStartEvent:
             first.setdefault(place, number)
@@ -150,7 +150,7 @@ def _may_vary(loc: Loc) -> bool:
 
 
 def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
-    """Return the spec of an alike document; None where a value is not what it should be."""
+    """Return the spec of a similar document; None if a value is not valid."""
     made: Made = asdict(model.spec)
     properties: dict[str, str | int | float] = dict(model.spec.properties)
     uris: list[tuple[Loc, str]] = []

@@ -1,4 +1,4 @@
-"""Uris of a published asset as they are in a bucket: `uri_map` of the project inverted."""
+"""Uris of a published asset in a bucket: the inverse of the project's `uri_map`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from geobatch.spec.files import SCHEME
 from geobatch.spec.project import Project
 
 BUCKETS = "gs://"
-"""What Earth Engine reads."""
+"""Prefixes of uris that Earth Engine reads."""
 
 
 def bucket_uris(
     uris: Iterable[str], *, project: Project, folder: Path, prefix: str
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the uri in a bucket of each file, and the uris for which there is none.
+    """Return the uri in a bucket of each file, and the uris that have none.
 
     What a mirror of the project holds has the uri that leads there; of several mirrors the
     innermost that leads back counts. Another file below the folder of the spec has the prefix and

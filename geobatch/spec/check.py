@@ -1,4 +1,4 @@
-"""What one field says against another: names that must exist, be unique, or come in order."""
+"""Rules between fields: names that must exist or be unique, and times in order."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from geobatch.spec.rule import CollectionManifest
 from geobatch.spec.table import TableManifest
 
 NOT_EXTERNAL = {
-    "tiling": "its tiles are those of the COGs",
-    "codec": "nothing is encoded",
-    "grid": "its canvas is that of the COGs",
+    "tiling": "the COGs define its tiles",
+    "codec": "geobatch stores no tiles of it",
+    "grid": "the COGs define its canvas",
 }
-"""Keys that an external image does not take, and why."""
+"""Keys that are not allowed in an external image, and why."""
 _PLAIN_LEVEL = 3
-"""Compression level of `zstd` and `gzip` by default; that of blosc stands in `Codec`."""
+"""Compression level of `zstd` and `gzip` by default; that of blosc is in `Codec`."""
 
 
 class Check(Struct, kw_only=True):
     """The rules that need more than one field of a document."""
 
     manifest: Manifest
-    """Fields that are each well."""
+    """Fields, each valid by itself."""
     positions: Positions
-    """Where they stand."""
+    """Their positions in the file."""
     project: Project = NO_PROJECT
-    """What holds for all specs of the project."""
+    """Settings of all specs of the project."""
     lost: frozenset[str] = frozenset()
-    """Top-level keys that lost a part to earlier problems: what they name cannot be judged."""
+    """Top-level keys that lost a part to earlier problems: what they name cannot be checked."""
     problems: list[Problem] = field(default_factory=list)
-    """What was found."""
+    """Problems found."""
 
     def report(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> None:
         """Note a problem."""
@@ -76,7 +76,7 @@ class Check(Struct, kw_only=True):
             self._external()
         elif self.manifest.allow_unpinned:
             message = "`allow_unpinned` has no effect on an image that is ingested"
-            hint = "leave it away, or write `kind: external_image`"
+            hint = "remove it, or write `kind: external_image`"
             self.report(("allow_unpinned",), "external-image", message, hint)
 
     def _identity(self) -> None:
@@ -111,8 +111,8 @@ class Check(Struct, kw_only=True):
                     if getattr(source, name) is None
                 ]
             for loc, name in wanted:
-                hint = f"add `{name}`, or leave `skip_metadata_read` away"
-                message = f"`{name}` is missing, which `skip_metadata_read` needs"
+                hint = f"add `{name}`, or remove `skip_metadata_read`"
+                message = f"`{name}` is missing; `skip_metadata_read` requires it"
                 self.report(loc, "missing-key", message, hint)
 
     def _bands(self) -> None:
@@ -124,8 +124,8 @@ class Check(Struct, kw_only=True):
             self._tileset(("bands", index), band.tileset_id)
             loc = ("bands", index, "tileset_band_index")
             if band.feature is not None and loc in self.positions.places:
-                message = f"the band is the feature {show(band.feature)} and has an index too"
-                self.report(loc, "feature", message, "leave the index away")
+                message = f"the band has both the feature {show(band.feature)} and an index"
+                self.report(loc, "feature", message, "remove the index")
 
     def _array_bands(self) -> None:
         bands = {band.id for band in self.manifest.bands}
@@ -133,11 +133,11 @@ class Check(Struct, kw_only=True):
         for name, members in self.manifest.array_bands.items():
             here: Loc = ("array_bands", name)
             if name in bands:
-                hint = "a tensor and a band of one name could not be told apart; choose another"
-                self.report(here, "duplicate-band", f"{show(name)} is a band already", hint)
+                hint = "a tensor and a band cannot have the same name; choose another"
+                self.report(here, "duplicate-band", f"{show(name)} is already a band", hint)
             for place, one in enumerate(members):
                 if one in members[:place]:
-                    message = f"{show(one)} stands twice in {show(name)}"
+                    message = f"{show(one)} appears twice in {show(name)}"
                     self.report((*here, place), "duplicate-band", message, "keep one")
                 elif can_judge and one not in bands:
                     message, loc = f"no band {show(one)}", (*here, place)
@@ -174,7 +174,7 @@ class Check(Struct, kw_only=True):
         for key, why in NOT_EXTERNAL.items():
             if getattr(self.manifest, key) is not None:
                 message = f"`{key}` has no effect on an external image: {why}"
-                self.report((key,), "external-image", message, f"leave `{key}` away")
+                self.report((key,), "external-image", message, f"remove `{key}`")
         for index, tileset in enumerate(self.manifest.tilesets):
             if len(tileset.sources) > 1:
                 message = f"{len(tileset.sources)} sources: an external image has one per tileset"
@@ -186,7 +186,8 @@ class Check(Struct, kw_only=True):
         start, end = self.manifest.start_time, self.manifest.end_time
         if start and end and is_before(end, start):
             message = f"the end {show(end)} is before the start {show(start)}"
-            self.report(("end_time",), "time-order", message, "the end is exclusive")
+            hint = "correct one of them; `end_time` is exclusive"
+            self.report(("end_time",), "time-order", message, hint)
 
     def _tileset(self, loc: Loc, name: str | None) -> None:
         ids = [tileset.id for tileset in self.manifest.tilesets]
@@ -205,7 +206,7 @@ class Check(Struct, kw_only=True):
     def _unique(
         self, ids: Iterable[tuple[Loc, str]], noun: str, *, is_folder: bool = False
     ) -> None:
-        """Report names that stand twice; those of folders, also if they differ by case alone."""
+        """Report names that appear twice; names of folders, also if they differ only by case."""
         first: dict[str, tuple[Loc, str]] = {}
         for loc, name in ids:
             there, other = first.setdefault(name.casefold() if is_folder else name, (loc, name))
@@ -214,14 +215,14 @@ class Check(Struct, kw_only=True):
             path, line, _ = self.positions.where(there)
             message = f"the {noun} {show(name)} is declared twice"
             if other != name:
-                message = f"the {noun}s {show(other)} and {show(name)} differ by case alone"
-            hint = f"it is on line {line} already; choose another id"
+                message = f"the {noun}s {show(other)} and {show(name)} differ only by case"
+            hint = f"line {line} already has it; choose another id"
             if other != name:
                 hint = f"{show(other)} is at {path}:{line}; on many disks they are one folder"
             self.report(loc, f"duplicate-{noun}", message, hint)
 
     def spec(self) -> ImageSpec:
-        """Return the spec; meaningful where no problem was found."""
+        """Return the spec; valid only if there are no problems."""
         manifest = self.manifest
         only = manifest.tilesets[0].id if manifest.tilesets else ""
         grid, bounds = manifest.grid, None
@@ -316,14 +317,14 @@ def identity_problems(
         found.append(problem_at(positions, (), "missing-key", "`id` is missing", hint))
     name = manifest.name
     if name is not None and project.keeps_prefix and not re.fullmatch(ASSET_ID, name):
-        message = f"{show(name)} is no asset id, and its prefix shall be kept"
-        hint = f"leave the prefix away: `id: {without_project(name)}`"
+        message = f"{show(name)} with its prefix is not a valid asset id"
+        hint = f"remove the prefix: `id: {without_project(name)}`"
         found.append(problem_at(positions, ("name",), "asset-id", message, hint))
     return found
 
 
 def asset_id_of(manifest: Manifest | CollectionManifest | TableManifest, project: Project) -> str:
-    """Return the id of a document's asset; of a name, without `projects/P/assets/` or with it."""
+    """Return the id of a document's asset; a name keeps or loses `projects/P/assets/`."""
     if manifest.id is not None or manifest.name is None:
         return manifest.id or ""
     return manifest.name if project.keeps_prefix else without_project(manifest.name)

@@ -1,4 +1,4 @@
-"""One rule to many images: the files that it matches, and what each becomes."""
+"""From one rule to many images: the matching files, and the image of each."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ _PARSERS: dict[str, Callable[[str], str]] = {
     "start_time": parse_time,
     "end_time": parse_time,
 }
-"""What makes a value of the text of a template, by field."""
+"""Parsers that make a value of a template's text, by field."""
 MAX_SHOWN = 5
-"""Files that one mistake is reported for; the rest are counted."""
+"""How many files are named for one mistake; the others are only counted."""
 
 
 class Match(Struct, frozen=True):
     """A file that the rule matches."""
 
     uri: str
-    """As the glob spells it."""
+    """Uri of the file, as the glob spells it."""
     fields: Fields
-    """What is known of it."""
+    """Its fields."""
     line: int | None
     """1-based line of its row in the table."""
 
 
 class Collection(Struct, kw_only=True):
-    """A rule at work; its problems are counted, so that a million files make no million lines."""
+    """A rule being applied; it counts its problems, so that a million files print few lines."""
 
     id: str
     """Name of the collection."""
@@ -74,7 +74,7 @@ class Collection(Struct, kw_only=True):
     _counts: Counter[tuple[Loc, str]] = field(default_factory=Counter)
 
     def matches(self) -> list[Match]:
-        """Return the files with their fields, in order; those in trouble are left out."""
+        """Return the files with their fields, in order; files with problems are omitted."""
         self._read_rows()
         found = [match for uri in self._uris() if (match := self._match(uri)) is not None]
         self._count_rest()
@@ -82,11 +82,11 @@ class Collection(Struct, kw_only=True):
 
     @property
     def has_fields(self) -> bool:
-        """Whether it is known which fields there are."""
+        """Whether all fields are known."""
         return self.rule.csv is None or self._rows is not None
 
     def check_names(self, templates: dict[Loc, Template]) -> None:
-        """Report placeholders that no file, or not every file, has a field for."""
+        """Report placeholders without a field in every file."""
         groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
         common = set.intersection(*groups) if groups else set[str]()
         known = {*BUILT_IN, *common, *self._columns}
@@ -97,7 +97,7 @@ class Collection(Struct, kw_only=True):
                     continue
                 message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(known))
                 if form[0] in known:
-                    message, hint = f"no form {show(form[2])} of a placeholder", FORMS
+                    message, hint = f"a placeholder has no form {show(form[2])}", FORMS
                 if any(field_ in group for group in groups):
                     message = f"not every pattern has the group {show(field_)}"
                 self._report(("image", *loc), "placeholder", message, hint)
@@ -127,7 +127,7 @@ class Collection(Struct, kw_only=True):
                 continue
             if (other := first.setdefault(image.id, match)) is not match:
                 message = f"the asset {show(image.id)} is declared twice: by {show(other.uri)} and"
-                hint = "put what tells them apart into `id`"
+                hint = "add to `id` a field in which they differ"
                 self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
                 continue
             self._check_kinds(image, match, kinds)
@@ -138,7 +138,7 @@ class Collection(Struct, kw_only=True):
     def _check_kinds(
         self, image: ImageSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
     ) -> None:
-        """Report a property that is text here and a number there."""
+        """Report a property that is text in one image and a number in another."""
         for key, value in image.properties:
             other, known = kinds.setdefault(key, (match, value))
             if isinstance(value, str) is not isinstance(known, str):
@@ -146,7 +146,7 @@ class Collection(Struct, kw_only=True):
                     f"the property {show(key)} is {show(value)}, {_kind(value)}, but"
                     f" {show(known)}, {_kind(known)}, {_of(other, self._rows)}"
                 )
-                hint = f"write `'{{{key}:text}}'`, or mend the table"
+                hint = f"write `'{{{key}:text}}'`, or correct the table"
                 self._report_file(
                     ("image", "properties", key), "property-type", message, match, hint
                 )
@@ -197,7 +197,7 @@ class Collection(Struct, kw_only=True):
         self._columns = frozenset(rows.columns) - {csv.key}
         taken = {*BUILT_IN, *(name for one in self.rule.pattern for name in one.groupindex)}
         if clash := sorted(taken & self._columns):
-            message = f"the columns {listed(clash)} of {show(csv.path)} are fields already"
+            message = f"the columns {listed(clash)} of {show(csv.path)} are already fields"
             self._report(here, "csv", message, "rename the column, or the group of the pattern")
 
     def _match(self, uri: str) -> Match | None:
@@ -214,7 +214,7 @@ class Collection(Struct, kw_only=True):
             else:
                 if self.rule.unmatched == "refuse":
                     message = f"no pattern matches the name of {show(uri)}"
-                    hint = "mend the pattern, or write `unmatched: skip`"
+                    hint = "correct the pattern, or write `unmatched: skip`"
                     self._report(("for_each", "pattern"), "unmatched-file", message, hint)
                 return None
         if self._rows is None:
@@ -249,7 +249,7 @@ class Collection(Struct, kw_only=True):
 
 
 class _Maker:
-    """Puts what is known of a file into the places of an image that wait for it.
+    """Fills the fields of a file into the templates of an image.
 
     What no template touches is shared by all images, and no field is validated twice.
     """
@@ -261,7 +261,7 @@ class _Maker:
         self.templates = templates
         self.columns = columns
         self.at: Loc = ()
-        """The template that is filled in: what an error is about."""
+        """The template being filled in, for errors."""
         own: dict[str, Template] = {}
         self._texts: list[tuple[str, Template]] = []
         self._tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]]
@@ -289,7 +289,7 @@ class _Maker:
         if start and end and is_before(end, start):
             self.at = ("end_time",)
             message = f"the end {show(end)} is before the start {show(start)}"
-            refuse("time-order", message, "the end is exclusive")
+            refuse("time-order", message, "correct one of them; `end_time` is exclusive")
         made["properties"] = self._filled(fields)
         made["tilesets"] = tuple(
             [

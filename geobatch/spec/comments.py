@@ -1,4 +1,4 @@
-"""Comments and blank lines of a YAML document, each tied to the element it speaks of."""
+"""Comments and blank lines of a YAML document, each attached to the element that it describes."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Remark(Struct, frozen=True, kw_only=True):
     start: int
     """Offset of the first character."""
     is_alone: bool
-    """Whether nothing else stands on its line."""
+    """Whether it is alone on its line."""
 
 
 class Element(Struct, frozen=True, kw_only=True):
-    """A mapping's entry or a list's item: what a comment can speak of."""
+    """A mapping's entry or a list's item, which a comment can describe."""
 
     node: Node
     """The entry's key, or the item."""
@@ -60,7 +60,7 @@ class Comments(Struct, kw_only=True):
 
 
 def remarks(text: str, scalars: list[ScalarNode]) -> list[Remark]:
-    """Return the comments and blank lines of a text; what stands in scalars is none."""
+    """Return the comments and blank lines of a text, except those inside scalars."""
     spans = sorted((scalar.start, scalar.end) for scalar in scalars)
     found: list[Remark] = []
     line_start, number, passed = 0, 1, 0
@@ -109,9 +109,9 @@ def _comment(
 
 
 def attach(root: Node, text: str, found: list[Remark]) -> Comments:
-    """Tie the remarks of one document to its elements.
+    """Attach the comments of one document to its elements.
 
-    A comment alone on its line speaks of what follows, unless it is indented deeper: then it
+    A comment alone on its line describes what follows, unless it is indented deeper: then it
     belongs below what precedes. Comments at the top, up to a blank line, are the document's.
     """
     comments = Comments()

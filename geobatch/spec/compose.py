@@ -25,7 +25,7 @@ SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 
 
 class Place(NamedTuple):
-    """Where an event stands."""
+    """The position of an event."""
 
     line: int
     """1-based line."""
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """The rest of the file cannot be read; carries why."""
+    """The rest of the file cannot be read; holds the reason."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -63,7 +63,7 @@ class Composer(Struct):
     documents: list[Node] = field(default_factory=list)
     """Roots of the finished documents."""
     problems: list[Problem] = field(default_factory=list)
-    """What is wrong but does not hinder reading on."""
+    """Problems that do not stop reading."""
     has_aliases: bool = False
     """Whether any anchor, alias or merge key was met."""
     _anchors: dict[str, Node] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Composer(Struct):
         )
 
     def report(self, place: Place | Node, rule: str, message: str, hint: str | None = None) -> None:
-        """Note a problem and read on."""
+        """Record a problem and continue."""
         self.problems.append(self.problem(place, rule, message, hint))
 
     def start_document(self) -> None:
@@ -146,8 +146,8 @@ class Composer(Struct):
             depth = max(depth, child.depth)
         node.weight, node.depth = weight, depth + 1
         if node.weight > MAX_NODES:
-            message = f"a document may hold {MAX_NODES} values, here are {node.weight}"
-            hint = "aliases of aliases grow fast; split the file otherwise"
+            message = f"a document may hold at most {MAX_NODES} values, got {node.weight}"
+            hint = "aliases of aliases multiply values; remove them, or split the file"
             raise UnreadableError(self.problem(node, "too-large", message, hint))
         if isinstance(node, MappingNode):
             node.entries = self._entries(frame.pairs)
@@ -164,7 +164,7 @@ class Composer(Struct):
         node = self._anchors.get(anchor)
         if node is None:
             is_open = any(frame.anchor == anchor for frame in self._stack)
-            why = "stands inside its own anchor" if is_open else "names no anchor before it"
+            why = "is inside its own anchor" if is_open else "has no anchor before it"
             message = f"the alias {show('*' + anchor)} {why}"
             raise UnreadableError(self.problem(place, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
@@ -172,7 +172,7 @@ class Composer(Struct):
         self.place(node)
 
     def too_deep(self, place: Place) -> Problem:
-        """Return the problem of what is nested deeper than any spec can be."""
+        """Return the problem of an element that is nested too deep."""
         message = f"nested more than {MAX_DEPTH} levels deep"
         return self.problem(place, "too-deep", message, "a spec needs fewer than 10")
 
@@ -182,7 +182,7 @@ class Composer(Struct):
             self._anchors[anchor] = node
 
     def place(self, node: Node) -> None:
-        """Put a finished node where it belongs: into what is open, or among the documents."""
+        """Add a finished node to the open list or mapping, or to the documents."""
         if not self._stack:
             self.documents.append(node)
             return
@@ -199,7 +199,7 @@ class Composer(Struct):
         value = parse_plain(text)
         types = SCALAR_TAGS.get(tag)
         if types is None:
-            self.report(place, "yaml-tag", f"unknown tag {show(tag)}", "leave the tag away")
+            self.report(place, "yaml-tag", f"unknown tag {show(tag)}", "remove the tag")
         elif type(value) not in types:
             self.report(place, "yaml-tag", f"{show(text)} does not fit its tag {show(tag)}")
         return value
@@ -209,25 +209,25 @@ class Composer(Struct):
         merges: list[tuple[ScalarNode, Node]] = []
         for key, value in pairs:
             if not isinstance(key, ScalarNode):
-                self.report(key, "wrong-type", "a key is text, got a list or a mapping")
+                self.report(key, "wrong-type", "a key must be text, got a list or a mapping")
             elif key.text == "<<" and not key.style:
                 merges.append((key, value))
                 self.has_aliases = True
             elif key.text in entries:
                 first = entries[key.text][0]
-                message = f"the key {show(key.text)} stands here again"
-                hint = f"it is on line {first.line} already; keep one"
+                message = f"the key {show(key.text)} appears here a second time"
+                hint = f"line {first.line} already has it; keep one"
                 self.report(key, "duplicate-key", message, hint)
             else:
                 entries[key.text] = (key, value)
         if len(merges) > 1:
-            hint = "merge a list: `<<: [*a, *b]`"
-            self.report(merges[1][0], "duplicate-key", "the merge key stands here again", hint)
+            hint = "write one list: `<<: [*a, *b]`"
+            self.report(merges[1][0], "duplicate-key", "a second merge key", hint)
         for _, value in merges[:1]:
             for source in value.items if isinstance(value, ListNode) else [value]:
                 if not isinstance(source, MappingNode):
                     hint = "write `<<: *name` or `<<: [*a, *b]`"
-                    self.report(source, "wrong-type", "a merge key takes mappings", hint)
+                    self.report(source, "wrong-type", "a merge key must be given mappings", hint)
                     continue
                 for key, merged in source.entries:
                     entries.setdefault(key.text, (key, merged))

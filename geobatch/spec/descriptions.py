@@ -1,4 +1,4 @@
-"""The line under each field of a spec's classes, read when it is asked for.
+"""The docstring under each field of a spec's classes, read on demand.
 
 Pydantic reads them, too, but whenever a class is made: every command would parse its own source.
 """
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 @cache
 def descriptions(part: type[BaseModel]) -> Mapping[str, str]:
-    """Return what a class, and those that it builds upon, say of their fields, by field."""
+    """Return the docstrings of the fields of a class and its base classes, by field."""
     words: dict[str, str] = {}
     for owner in reversed(part.__mro__):
         if owner is BaseModel or not issubclass(owner, BaseModel):

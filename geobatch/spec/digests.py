@@ -1,4 +1,4 @@
-"""What each spec says, as a digest: comments, order of keys, spelling and place do not count."""
+"""The digest of each spec; comments, order of keys, spelling and position do not count."""
 
 from __future__ import annotations
 

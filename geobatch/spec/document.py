@@ -36,7 +36,7 @@ EXPECTED = {
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }
-"""What pydantic's type errors asked for."""
+"""The expected value of pydantic's type errors."""
 LIMITS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
@@ -48,20 +48,20 @@ LIMITS = {
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """What a document declares, as far as its problems let it be known."""
+    """What a document declares, as far as its problems allow."""
 
     specs: tuple[ImageSpec, ...] = ()
-    """Without the parts that are wrong; empty where nothing is left to know."""
+    """Without the invalid parts; empty if nothing valid is left."""
     problems: tuple[Problem, ...] = ()
     """In no order."""
     collection: ImageSpec | None = None
-    """Bears the id and the place of a collection, where the document declares one."""
+    """Has the id and the position of a collection, if the document declares one."""
 
 
 def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     """Read a document; of a collection, also the names of its files and its table.
 
-    A part that is wrong is reported, taken out, and the rest judged without it, so that one
+    A wrong part is reported and removed, and the rest is checked without it, so that one
     mistake hides no other.
 
     Args:
@@ -72,7 +72,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     if not isinstance(root, MappingNode):
         got = kind_of(root.value) if isinstance(root, ScalarNode) else "a list"
         positions = Positions(path=path, places={(): (root.line, root.column)})
-        message = f"a spec document is a mapping, got {got}"
+        message = f"a spec document must be a mapping, got {got}"
         hint = "begin with `id: folder/asset`; separate assets by a line `---`"
         return Draft(problems=(problem_at(positions, (), "wrong-type", message, hint),))
     if (problem := _other_kind(root, path) or foreign_problem(root, path)) is not None:
@@ -95,22 +95,22 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
 
 
 class Judged(Struct, Generic[P], kw_only=True):
-    """A document after its fields were judged one by one."""
+    """A document whose fields were checked one by one."""
 
     value: P | None
-    """Its well parts; None where nothing is left."""
+    """Its valid parts; None if nothing valid is left."""
     shape: Shape
     """Places, and plain values."""
     problems: list[Problem]
     """What is wrong."""
     lost: set[Loc]
-    """What was taken out."""
+    """What was removed."""
     templates: dict[Loc, Template]
     """Texts with placeholders, by loc in the image."""
 
 
 def judge(root: MappingNode, part: type[P], path: str) -> Judged[P]:
-    """Read a mapping as a part, with all that is wrong with its fields, one by one."""
+    """Read a mapping as a part, with the problems of each field."""
     problems: list[Problem] = []
     lost: set[Loc] = set()
     while True:
@@ -191,7 +191,7 @@ def _table(root: MappingNode, path: str, project: Project) -> Draft:
 
 
 def _other_kind(root: MappingNode, path: str) -> Problem | None:
-    """Return why the document is of no kind that is built: its other keys are then not judged."""
+    """Return why the kind of a document is not supported; its other keys are then not checked."""
     node = root.get("kind")
     if not isinstance(node, ScalarNode):
         return None
@@ -222,12 +222,12 @@ def _words(error: Any, loc: Loc) -> tuple[str, str, str | None]:
     if "message" in context:
         return (kind, context["message"], context["hint"] or None)
     if kind == "string_too_short":
-        return ("empty-value", f"`{_field(loc)}` is empty", "give a value, or leave the key away")
+        return ("empty-value", f"`{_field(loc)}` is empty", "give a value, or remove the key")
     if kind == "literal_error":
         choices = context["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         hint = did_you_mean(str(value), choices)
         keys = [part for part in loc if isinstance(part, str)]
-        return ("unknown-value", f"{show(value)} is no `{'.'.join(keys[-2:])}`", hint)
+        return ("unknown-value", f"{show(value)} is not a valid `{'.'.join(keys[-2:])}`", hint)
     if kind in LIMITS:
         limit, words = LIMITS[kind]
         got = f"{len(value)}" if kind.startswith("too_") else show(value)
@@ -252,7 +252,7 @@ def _field(loc: Loc) -> str:
 def _type_hint(kind: str, value: Any, loc: Loc) -> str | None:
     hint = None
     if value is None:
-        hint = "give a value, or leave the key away"
+        hint = "give a value, or remove the key"
     elif kind == "string_type" and isinstance(value, dict):
         hint = placeholder_hint(value)
     elif kind == "string_type" and isinstance(value, bool | int | float):
@@ -262,7 +262,7 @@ def _type_hint(kind: str, value: Any, loc: Loc) -> str | None:
     elif loc and loc[-1] == "missing_data":
         hint = "write `missing_data: {values: [0]}`"
     elif kind in ("model_type", "model_attributes_type") and isinstance(value, list):
-        hint = "leave the brackets away: one mapping is enough"
+        hint = "remove the brackets: this key takes one mapping"
     elif kind == "bool_type" and isinstance(value, str):
         hint = f"one of {listed(('true', 'false'))}, without quotes"
     return hint

@@ -1,4 +1,4 @@
-"""Spec files to drafts, one after the other: documents that are alike are judged once."""
+"""Spec files to drafts, one after the other: similar documents are checked once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from geobatch.spec.read import Reading
 
 
 class FileDraft(Struct, kw_only=True):
-    """What a spec file declares, as far as its problems let it be known."""
+    """What a spec file declares, as far as its problems allow."""
 
     specs: list[ImageSpec] = field(default_factory=list)
     """Every image and table, those of collections too."""
     collections: list[ImageSpec] = field(default_factory=list)
-    """Bear the ids and the places of collections."""
+    """Have the ids and the positions of collections."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether the bytes of the file alone say what it declares, and all is well."""
+        """Whether the file has no problem, and its bytes alone determine what it declares."""
         return not self.collections and not self.problems
 
 

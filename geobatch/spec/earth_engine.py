@@ -1,4 +1,4 @@
-"""What Earth Engine refuses of names that geobatch takes."""
+"""Names that geobatch accepts and Earth Engine refuses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from geobatch.model.asset import Asset
 from geobatch.spec.hints import listed
 
 _BAND = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}", re.ASCII)
-"""Earth Engine's answer to others, quoted in https://github.com/eMapR/LT-GEE/issues/25."""
+"""Error of Earth Engine, quoted in https://github.com/eMapR/LT-GEE/issues/25."""
 _PROJECT = re.compile(r"([a-z][a-z0-9.-]*:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", re.ASCII)
 """Source: https://cloud.google.com/resource-manager/docs/creating-managing-projects"""
 _OWN_FIELDS = {"system:time_start": "startTime", "system:time_end": "endTime"}
 _SPECIAL = ("system:description", "system:provider_url", "system:tags", "system:title")
-"""Keys with a colon that Earth Engine takes."""
+"""Keys with a colon that Earth Engine accepts."""
 MAX_COLUMNS = 1000
 
 
 def refused_names(asset: Asset, *, name: str) -> Iterator[str]:
-    """Yield what Earth Engine refuses of an asset's names, each with the rule.
+    """Yield the names of an asset that Earth Engine refuses, each with the rule.
 
     Args:
         asset: The asset.
@@ -28,12 +28,12 @@ def refused_names(asset: Asset, *, name: str) -> Iterator[str]:
     project = name.removeprefix("projects/").partition("/")[0]
     if not _PROJECT.fullmatch(project):
         yield (
-            f"Earth Engine refuses the project `{project}`: 6 to 30 small letters, digits and"
-            " hyphens, the first a letter"
+            f"Earth Engine refuses the project `{project}`: 6 to 30 lowercase letters, digits and"
+            " hyphens; the first must be a letter"
         )
     if bands := [band.id for band in asset.bands if not _BAND.fullmatch(band.id)]:
         yield (
-            f"Earth Engine refuses the band ids {listed(bands)}: they begin with a letter, and have"
+            f"Earth Engine refuses the band ids {listed(bands)}: they start with a letter, and have"
             " at most 100 letters, digits, `_` and `-`"
         )
     keys = [key for key, _ in asset.properties if ":" in key and key not in _SPECIAL]

@@ -1,4 +1,4 @@
-"""Uris of a spec to files: prefixes put, globs followed, and what cannot be found."""
+"""Uris of a spec to files: prefixes are added, globs expanded, missing files reported."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from geobatch.spec.project import Place
 from geobatch.spec.sidecars import PROJECTION, WORLD, is_placing, refusal, suffix_of
 
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
-"""Endings of TFRecord files; beside a mixer, shards may bear any name."""
+"""Endings of TFRecord files; next to a mixer, shards may have any name."""
 MIXER = ".json"
 
 NO_TABLES = (
     ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
     ".tif", ".tiff",
 )  # fmt: skip
-"""Endings of files that surely hold no TFRecord."""
+"""Endings of files that are certainly not TFRecord."""
 
 
 class SourceFile(Struct, frozen=True, kw_only=True):
     """One file that a source of a spec names, or the mixer of TFRecord shards."""
 
     uri: str
-    """As the spec spells it, prefix put and glob followed."""
+    """As the spec spells it, with prefix and expanded glob."""
     path: Path
     """Absolute."""
     source: int
@@ -55,17 +55,17 @@ class SourceFile(Struct, frozen=True, kw_only=True):
     uri_index: int = 0
     """Index of the uri in its source."""
     world: Path | None = None
-    """World file that places it, if one is declared."""
+    """World file with its transform, if one is declared."""
     projection: Path | None = None
     """File with the WKT of its CRS, if one is declared."""
     shards: tuple[SourceFile, ...] = ()
-    """Shards that a mixer places, in the order of their records; none where this is a TIFF."""
+    """Shards that a mixer places, in the order of their records; empty for a TIFF."""
     url: str = ""
-    """Where it is on a server, of an external image; the path then only tells it from others."""
+    """Url of an external image's file on a server; the path is then only a unique key."""
     generation: str = ""
     """What follows `#` in the uri of an external image."""
     allow_unpinned: bool = False
-    """Whether its server need not say what tells one state of it from the next."""
+    """Whether its server may omit what distinguishes one state of it from the next."""
 
 
 class Expansion(Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ def expand(spec: ImageSpec) -> Expansion:
 
 
 def found_files(spec: ImageSpec) -> Expansion | None:
-    """Return the files of a spec as far as they are found; None where each source is one file."""
+    """Return the files of a spec that are found; None if each source is one file."""
     return None if _is_there(spec, folder_of(spec.path)) else _expand(spec)[0]
 
 
@@ -101,7 +101,7 @@ def validate(
     Args:
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
-        cache: What files came to in earlier runs, and is told of this one.
+        cache: Specs read in earlier runs; receives those of this run.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
@@ -116,7 +116,7 @@ def validate(
 
 
 def _is_there(spec: ImageSpec, folder: Path) -> bool:
-    """Return whether every source is one file that is there, as it is with most specs."""
+    """Return whether every source is one existing file, as in most specs."""
     return spec.table is None and all(
         len(source.uris) == 1
         and not unusable(uri := spec.uri_prefix + source.uris[0])
@@ -151,8 +151,8 @@ def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[So
             found = list(_find(spec, here, spot, problems))
             other = next((uri for uri, _ in found if uri.lower().endswith(NO_TABLES)), None)
             if other is not None:
-                message = f"{show(other)}: a table is read from TFRecord, not from this format"
-                hint = "one Example per row; any program that writes `.tfrecord` serves"
+                message = f"{show(other)}: tables are read from TFRecord files only"
+                hint = "convert the table to a `.tfrecord` file with one Example per row"
                 problems.append(problem(spec, here, "table-format", message, hint))
             for uri, path in found:
                 yield SourceFile(uri=uri, path=path, source=number, uri_index=index)
@@ -168,7 +168,7 @@ def _pinned(
     """Yield the one COG of a source."""
     here = ("tilesets", place[0], "sources", place[1], "uris")
     if len(source.uris) > 1:
-        message = f"{len(source.uris)} uris: a source of an external image is one COG"
+        message = f"{len(source.uris)} uris: a source of an external image must be one COG"
         problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
     if not source.uris:  # what stood there was refused already
         return
@@ -193,7 +193,7 @@ def _pinned(
     elif is_literal(spot.name, spot.folder):
         problems.append(problem(spec, (*here, 0), "missing-file", *missing(spot)))
     else:
-        message = f"{show(spot.uri)} is a glob: a source of an external image is one COG"
+        message = f"{show(spot.uri)} is a glob: a source of an external image must be one COG"
         hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
         problems.append(problem(spec, (*here, 0), "external-image", message, hint))
 
@@ -223,8 +223,8 @@ def _source(
         matched = sum(file.uri_index == index for file in found)
         for key in ("affine_transform", "dimensions"):
             if matched > 1 and getattr(source, key) is not None:
-                message = f"`{key}` of one file, but {show(spot.uri)} matches {matched}"
-                hint = "one source per file, each with its own"
+                message = f"`{key}` is for one file, but {show(spot.uri)} matches {matched}"
+                hint = "write one source per file, each with its own"
                 problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
     return _with_sidecars(spots, found)
 
@@ -254,7 +254,7 @@ def _find(
 def _check_beside(
     spec: ImageSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
 ) -> None:
-    """Report a file that may not stand beside others in one source."""
+    """Report a file that may not be listed with others in one source."""
     literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
     if len(spots) == 1 or not literal:
         return
@@ -268,7 +268,7 @@ def _check_beside(
 
 
 def _with_sidecars(spots: Sequence[Place], found: Sequence[SourceFile]) -> list[SourceFile]:
-    """Return the rasters among some files, with the files beside them that place them."""
+    """Return the rasters among some files, with the sidecars that place them."""
     world = next((s.path for s in spots[1:] if suffix_of(s.name) in WORLD), None)
     projection = next((s.path for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
     return [
@@ -293,13 +293,13 @@ def _records(
     if len(mixers) == 1 and shards:
         return [replace(mixers[0], shards=shards)]
     if not mixers:
-        message = f"TFRecord files, but no mixer: {listed(file.uri for file in shards)}"
+        message = f"TFRecord files without a mixer: {listed(file.uri for file in shards)}"
         hint = "add the mixer that the export wrote, `*-mixer.json`, to `uris`"
     elif shards:
         message = f"{len(mixers)} mixers: {listed(file.uri for file in mixers)}"
-        hint = "one source per export: its shards and its mixer"
+        hint = "write one source per export: its shards and its mixer"
     else:
-        message = f"a mixer, but no TFRecord files: {listed(file.uri for file in mixers)}"
+        message = f"a mixer without TFRecord files: {listed(file.uri for file in mixers)}"
         hint = "add its shards to `uris`, as in `[pred-*.tfrecord.gz, pred-mixer.json]`"
     problems.append(problem(spec, loc, "mixer", message, hint))
     return []

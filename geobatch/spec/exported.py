@@ -22,12 +22,12 @@ _STEPS = (0, 1, -1, 2, -2)
 
 
 class Exported(Struct, frozen=True, kw_only=True):
-    """A manifest with what it cannot say."""
+    """A manifest, and what it cannot express."""
 
     manifest: dict[str, Any]
     """The ImageManifest, as JSON."""
     notes: tuple[str, ...]
-    """What Earth Engine would not take, or what is left out."""
+    """What Earth Engine refuses, or what is omitted."""
 
 
 def asset_name(asset_id: str, project: str | None) -> str | None:
@@ -40,13 +40,13 @@ def asset_name(asset_id: str, project: str | None) -> str | None:
 def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exported:
     """Return the manifest of an asset.
 
-    It declares what was decided where a file does not say it: bands, policies, masks, missing
+    It declares what geobatch resolved and the files do not contain: bands, policies, masks, missing
     values, and placement and CRS that did not come from the files.
 
     Args:
         asset: The asset, as published.
         name: Its name in Earth Engine.
-        uri_prefix: How every uri begins, which is said once.
+        uri_prefix: Common prefix of all uris.
     """
     bands = [_band(band) for band in asset.bands]
     missing = [_missing(band) for band in asset.bands]
@@ -93,7 +93,7 @@ def _source(source: Source, plane: GeoBox, prefix: int) -> dict[str, Any]:
 
 
 def _corner(source: Source, plane: GeoBox) -> tuple[float, float]:
-    """Return x and y of a source's corner, from which the plane's comes out again to the last bit.
+    """Return x and y of a source's corner that give back the plane's corner exactly.
 
     Adding the offset and taking it away may round; a neighbouring number then serves.
     """
@@ -125,10 +125,10 @@ def _band(band: Band) -> dict[str, Any]:
 
 
 def _missing(band: Band) -> dict[str, Any] | None:
-    """Return the missing data that make the band's masking and fill value come out again."""
+    """Return the missing data that recreate the band's masking and fill value."""
     masking = band.masking
     if masking.is_near:
-        return None  # the file says it, and means the floats beside it, too
+        return None  # the file declares it, and GDAL also masks the floats close to it
     if masking.source is MaskSource.VALUES:
         return {"values": [_number(value) for value in masking.values]}
     is_default = masking.is_fill_free or (band.fill == 0 and not band.is_float)
@@ -185,12 +185,12 @@ def _notes(asset: Asset, name: str) -> Sequence[str]:
     if any(band.masking.valid_value != 255 for band in asset.bands):
         left.append("`valid_value` of `mask_bands` (there, 255 means valid)")
     if left:
-        notes.append(f"left out, for Earth Engine has no such thing: {', '.join(left)}")
+        notes.append(f"omitted, because Earth Engine does not have it: {', '.join(left)}")
     return notes
 
 
 def _is_cut(asset: Asset, tileset: Tileset) -> bool:
-    """Return whether the canvas is another than the union of the sources that feed bands."""
+    """Return whether the canvas differs from the union of the sources that feed bands."""
     if all(band.tileset != tileset.id for band in asset.bands):
         return False
     plane, sources = asset.grid(tileset.grid).geobox, tileset.sources

@@ -36,6 +36,6 @@ def export_table(asset: Asset, table: Table, *, name: str, uri_prefix: str = "")
     }
     notes = list(refused_names(asset, name=name))
     if asset.is_protected:
-        notes.append("left out, for Earth Engine has no such thing: `lifecycle`")
+        notes.append("omitted, because Earth Engine does not have it: `lifecycle`")
     manifest = {key: value for key, value in members.items() if value not in (None, "", [], {})}
     return Exported(manifest=manifest, notes=tuple(notes))

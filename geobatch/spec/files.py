@@ -1,4 +1,4 @@
-"""Files that uris and globs name, and hints about those that are not there."""
+"""Files that uris and globs name, and hints about missing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BUCKETS = {
     "gs://": "https://storage.googleapis.com/{bucket}/{key}",
     "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
 }
-"""Under which address a server gives what is in a bucket."""
+"""Url of an object in a bucket, by scheme."""
 MAX_SIBLINGS = 2000
 """How many names of a folder are compared for a hint."""
 
@@ -35,7 +35,7 @@ def folder_of(path: str) -> Path:
 
 @lru_cache(maxsize=1024)
 def _folder(path: str, working: str) -> Path:
-    """Return the folder; asked for every spec of a file, of which there may be very many."""
+    """Return the folder; called for every spec of a file, and a file may have many."""
     return Path(os.path.normpath(os.path.join(working, path))).parent  # noqa: PTH118
 
 
@@ -45,18 +45,18 @@ def is_literal(uri: str, folder: Path) -> bool:
 
 
 def is_file(uri: str, folder: Path) -> bool:
-    """Return whether a uri names a file; one too long for the system names none."""
+    """Return whether a uri names a file; a uri that is too long for the system does not."""
     return os.path.isfile(os.path.join(folder, uri))  # noqa: PTH113, PTH118 - by the thousand
 
 
 def is_broken(uri: str, folder: Path) -> bool:
-    """Return whether a name is that of a link which leads nowhere."""
+    """Return whether a name is that of a broken link."""
     path = os.path.join(folder, uri)  # noqa: PTH118 - by the thousand
     return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - never raise
 
 
 def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
-    """Return the files that a glob matches, and the links among its matches that lead nowhere.
+    """Return the files that a glob matches, and the broken links among its matches.
 
     Both are in order, and spelled from where the glob starts. Folders are passed over. Where a
     folder is called `data [2024]`, the brackets of `data [2024]/*.tif` are its own.
@@ -69,7 +69,7 @@ def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _escaped(pattern: str, folder: Path) -> str:
-    """Return a glob in which brackets are literal in each folder that bears them in its name."""
+    """Return a glob whose brackets are literal where a folder has that very name."""
     parts = pattern.split("/")
     for count, part in enumerate(parts[:-1]):
         if GLOB.search(part):
@@ -81,7 +81,7 @@ def _escaped(pattern: str, folder: Path) -> str:
 
 
 def unreadable(pattern: str, folder: Path) -> list[str]:
-    """Return the folders that a glob should search and cannot, with the reasons.
+    """Return the folders that a glob cannot search, with the reasons.
 
     Globbing passes them over, as if they held nothing.
     """
@@ -104,7 +104,7 @@ def unreadable(pattern: str, folder: Path) -> list[str]:
 
 
 def _search(folder: str, found: dict[str, None]) -> None:
-    """Open a folder and all below it that are not hidden."""
+    """Open a folder and all folders in it that are not hidden."""
     _open(folder, found)
     for parent, folders, _ in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -123,10 +123,10 @@ def _open(folder: str, found: dict[str, None]) -> None:
 
 
 def closed(place: Place, folders: Sequence[str]) -> tuple[str, str | None]:
-    """Return that folders which a glob should search cannot be read, and a hint."""
+    """Return a message that a glob cannot search some folders, and a hint."""
     more = f", and {len(folders) - 1} more" if len(folders) > 1 else ""
-    message = f"{show(place.uri)} cannot be followed into {folders[0]}{more}"
-    return (message, "make the folder readable, or name those that count")
+    message = f"{show(place.uri)} cannot be searched in {folders[0]}{more}"
+    return (message, "make the folder readable, or name the folders to search")
 
 
 def is_remote(uri: str) -> bool:
@@ -135,7 +135,7 @@ def is_remote(uri: str) -> bool:
 
 
 def split_generation(uri: str, folder: Path) -> tuple[str, str]:
-    """Return a uri without its `#generation`, and that; a file may have such a name itself."""
+    """Return a uri without its `#generation`, and the generation; a file's name may contain `#`."""
     if not is_remote(uri) and is_file(uri, folder):
         return uri, ""
     name, _, generation = uri.partition("#")
@@ -147,13 +147,13 @@ def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None]
 
     Args:
         uri: The uri.
-        may_be_remote: Whether an object on a server will do.
+        may_be_remote: Whether an object on a server is allowed.
     """
     if may_be_remote and is_remote(uri):
         return _no_address(uri)
     if is_remote(uri):
-        hint = "copy the file to a local disk, or leave its pixels there: `kind: external_image`"
-        return (f"{show(uri)}: files on servers are not ingested", hint)
+        hint = "copy the file to a local disk, or let its pixels stay there: `kind: external_image`"
+        return (f"{show(uri)}: files on servers cannot be ingested", hint)
     if match := SCHEME.match(uri):
         rest = uri[match.end() :]
         bucket, _, key = rest.partition("/")
@@ -166,10 +166,10 @@ def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None]
             hint = (
                 f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{prefix}/": data/}}`'
             )
-        message = f"{show(uri)}: {show(match[0])} is read from a local mirror, and none is given"
+        message = f"{show(uri)}: {show(match[0])} needs a local folder in `uri_map`"
         return (message, hint)
     if uri.lower().startswith("/vsi"):
-        return (f"{show(uri)}: GDAL's virtual files are not supported", "name a local file")
+        return (f"{show(uri)}: GDAL's virtual files are not supported", "use a local file")
     if "\0" in uri:
         return ("a uri may not hold the character `U+0000`", None)
     return None
@@ -179,7 +179,10 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
     try:
         parse_address(url)
     except ValueError as error:
-        return (f"{show(url)} is no address of a file: {error}", "as in `https://host/file.tif`")
+        return (
+            f"{show(url)} is not a valid URL: {error}",
+            "write it as in `https://host/file.tif`",
+        )
     return None
 
 
@@ -189,23 +192,21 @@ def missing(place: Place) -> tuple[str, str | None]:
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
         return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
-        return (f"{show(place.uri)} is not a regular file, or its link leads nowhere", None)
+        return (f"{show(place.uri)} is not a regular file, or is a broken link", None)
     return (f"no file {show(place.uri)}{_mirrored(place)}", nearest(place.name, place.folder))
 
 
 def unmatched(place: Place) -> tuple[str, str | None]:
-    """Return that a glob matches no file, and a hint."""
+    """Return a message that a glob matches no file, and a hint."""
     message = f"no file matches {show(place.uri)}{_mirrored(place)}"
     return (message, nearest(place.name, place.folder))
 
 
 def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:
-    """Return that links which a glob matches lead nowhere, and a hint."""
+    """Return a message that a glob matches broken links, and a hint."""
     more = f", and {len(links) - 1} more" if len(links) > 1 else ""
-    message = (
-        f"{show(place.uri)} matches {show(place.uri_of(links[0]))}{more}: the link leads nowhere"
-    )
-    return (message, "is a disk not mounted? remove links that are not meant to count")
+    message = f"{show(place.uri)} matches {show(place.uri_of(links[0]))}{more}: the link is broken"
+    return (message, "is a disk not mounted? remove links that you do not need")
 
 
 def _mirrored(place: Place) -> str:

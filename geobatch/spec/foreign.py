@@ -1,4 +1,4 @@
-"""Documents of Earth Engine that are no manifests: what they are, said in one problem."""
+"""Documents of Earth Engine that are not manifests: one problem names what they are."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _REQUESTS = ("image_manifest", "table_manifest")
 
 
 def foreign_problem(root: MappingNode, path: str) -> Problem | None:
-    """Return what a document is, where it is meant for Earth Engine and no manifest.
+    """Return a problem if a document is for Earth Engine but not a manifest.
 
-    Its other keys are then not judged.
+    Its other keys are then not checked.
     """
     keys = {key.text: key for key, _ in root.entries}
     for name in _REQUESTS:
         for spelling in (name, to_camel(name)):
             if spelling in keys:
-                message = "this is a request to Earth Engine, which holds a manifest"
-                hint = f"keep what stands under `{spelling}` alone"
+                message = "this is a request to Earth Engine that contains a manifest"
+                hint = f"keep only what is under `{spelling}`"
                 return _problem(keys[spelling], path, "request", message, hint)
     return None
 

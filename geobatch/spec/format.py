@@ -18,7 +18,7 @@ from geobatch.spec.rule import document_part
 from geobatch.spec.shape import Shape, part_of, spellings
 
 WIDTH = 120
-"""Longest line that a list or mapping in brackets may make."""
+"""Longest line of a list or mapping in brackets."""
 UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
@@ -55,14 +55,14 @@ def canonical(text: str, *, path: str) -> str | None:
 
 
 def _settled(file: File, path: str) -> str | None:
-    """Return the formatted text after it was formatted once more: moved blank lines meet then."""
+    """Return the text formatted a second time, which merges blank lines that were moved."""
     formatted = _yaml(file)
     again = None if formatted is None else read(formatted.encode(), path=path)
     return formatted if again is None or again.problems else _yaml(again)
 
 
 def _yaml(file: File) -> str | None:
-    """Return the formatted text; None where the file is beyond what is rearranged."""
+    """Return the formatted text; None if the file cannot be rearranged safely."""
     starts = _document_starts(file.text)
     if file.has_aliases or starts is None:
         return None
@@ -103,7 +103,7 @@ def _document_starts(text: str) -> list[int] | None:
 
 
 def _is_same(file: File, formatted: str, path: str) -> bool:
-    """Return whether the formatted text means the same, says all comments, and is a fixed point."""
+    """Return whether the formatted text keeps meaning and comments, and is a fixed point."""
     again = read(formatted.encode(), path=path)
     if again.problems or len(again.documents) != len(file.documents):
         return False
@@ -208,7 +208,7 @@ class Emitter:
         return len(head) + 1 + len(inline) <= WIDTH
 
     def _inline(self, node: Node, part: type[Part] | None) -> str | None:
-        """Return a value on one line; None where it is a block."""
+        """Return a value on one line; None if it is a block."""
         if isinstance(node, ScalarNode):
             return _scalar(node)
         if id(node) in self._comments.opened:
@@ -225,7 +225,7 @@ class Emitter:
         return self._inline(node, part) or "null"
 
     def _block_scalar(self, head: str, node: Node, indent: str) -> list[str] | None:
-        """Return a literal or folded text, indented anew; None where the value is another."""
+        """Return a literal or folded text with new indentation; None if the value would change."""
         if not isinstance(node, ScalarNode) or node.style not in ("|", ">"):
             return None
         first, *body = self._source[node.start : node.end].splitlines()

@@ -1,4 +1,4 @@
-"""Python's collector of cyclic garbage, set aside while many values without cycles are made."""
+"""Python's garbage collector, switched off while many values without cycles are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Look for no cycles meanwhile.
+    """Switch the collector off inside the block.
 
     Nodes, specs, assets and plans are trees, and a look at a file leaves no cycle behind: to search
     for them again and again while a hundred thousand are made takes as long as making them.

@@ -1,4 +1,4 @@
-"""Whether a file that is not there is gone, or only out of sight: then nothing may go with it."""
+"""Whether a missing file was deleted or only cannot be seen; then its assets must stay."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from geobatch.spec.names import without_project
 from geobatch.spec.nouns import ImageSpec, Seen
 
 _NO_SIGN = frozenset({"lost+found"})
-"""What even an empty disk holds."""
+"""Names that even an empty disk contains."""
 
 
 class Doubt(Struct, frozen=True, kw_only=True):
-    """Why a file may not be gone."""
+    """Why a file may still exist."""
 
     why: str
-    """In words."""
+    """The reason, in words."""
     may_be_meant: bool = True
-    """Whether the user may know better, and say so."""
+    """Whether the user may override it with `--max-delete`."""
 
 
 def doubt_of_spec(origin: str, seen: Seen) -> Doubt | None:
-    """Return why an asset's spec may not be gone; None where the file was read, or is gone.
+    """Return why an asset's spec may still exist; None if the file was read or deleted.
 
     Args:
         origin: Absolute path of the spec file that published the asset.
@@ -39,11 +39,11 @@ def doubt_of_spec(origin: str, seen: Seen) -> Doubt | None:
         return doubt_of(origin)
     if (status.st_dev, status.st_ino) in seen.files:
         return None
-    return Doubt(why=f"its spec `{origin}` is there and was not read", may_be_meant=False)
+    return Doubt(why=f"its spec file `{origin}` exists and was not read", may_be_meant=False)
 
 
 def doubt_of_images(asset_id: str, uris: tuple[str, ...], seen: Seen) -> Doubt | None:
-    """Return why the files of an image that a collection made may not be gone.
+    """Return why the files of a collection's image may still exist.
 
     Args:
         asset_id: Id of the image.
@@ -67,14 +67,14 @@ def _path(uri: str, spec: ImageSpec) -> str | None:
 
 
 def doubt_of(path: str) -> Doubt | None:
-    """Return why a file that is not at a path may not be gone; None where it is there, or gone."""
+    """Return why a missing file may still exist; None if it is present, or surely deleted."""
     name = path
     while True:
         try:
             os.stat(name)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError):
             if os.path.islink(name):  # noqa: PTH114
-                return Doubt(why=f"`{name}` is a link that leads nowhere", may_be_meant=False)
+                return Doubt(why=f"`{name}` is a broken link", may_be_meant=False)
         except OSError as error:
             why = f"`{name}` cannot be read: {error.strerror or error}"
             return Doubt(why=why, may_be_meant=False)
@@ -86,7 +86,7 @@ def doubt_of(path: str) -> Doubt | None:
 
 
 def _emptied(folder: str, *, below: str) -> Doubt | None:
-    """Return why what was below a folder may be there still, seen from what the folder holds."""
+    """Return why a missing entry of a folder may still exist, by what the folder contains."""
     lost = Path(below).relative_to(folder).parts[0]
     try:
         with os.scandir(folder) as found:
@@ -104,7 +104,7 @@ def _emptied(folder: str, *, below: str) -> Doubt | None:
 
 
 class Going(Struct, frozen=True, kw_only=True):
-    """A published asset that is about to be deleted, since no spec declares it."""
+    """A published asset that is about to be deleted, because no spec declares it."""
 
     id: str
     """Asset id."""
@@ -123,11 +123,11 @@ def doubts(
         going: The assets.
         seen: What was read.
         declared: Ids of all declared assets.
-        is_meant: Whether the user said how many may go, and so knows of them.
+        is_meant: Whether the user gave `--max-delete`, and so knows of the deletions.
     """
     ids = listed(one.id for one in going)
     found = [
-        f"{ids} may not be gone: `{link}` is a link that leads nowhere"
+        f"{ids} may still be declared: `{link}` is a broken link"
         for link in (seen.broken if going else ())
     ]
     assets: dict[str, list[str]] = {}
@@ -138,7 +138,7 @@ def doubts(
             allowed = f"; `--max-delete {len(going)}` allows it" if doubt.may_be_meant else ""
             assets.setdefault(doubt.why + allowed, []).append(one.id)
         elif (other := bare.get(without_project(one.id))) is not None:
-            why = f"it is declared as `{other}`: is `keep_project_prefix` another than before?"
+            why = f"it is declared as `{other}`: did `keep_project_prefix` change?"
             assets.setdefault(why, []).append(one.id)
-    found += [f"{listed(names)} may not be gone: {why}" for why, names in assets.items()]
+    found += [f"{listed(names)} may still be declared: {why}" for why, names in assets.items()]
     return tuple(found)

@@ -1,4 +1,4 @@
-"""What to say about a wrong word: how a value is shown, and what was probably meant."""
+"""Hints about wrong words: how to show a value, and which word was probably meant."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def kind_of(value: Any) -> str:
 
 
 def placeholder_hint(value: Any) -> str | None:
-    """Return what to write for a placeholder without quotes, which YAML takes for a mapping."""
+    """Return what to write for a placeholder without quotes, which YAML reads as a mapping."""
     if isinstance(value, dict) and len(value) == 1 and list(value.values()) == [None]:
         return f"put a placeholder in quotes: `'{{{next(iter(value))}}}'`"
     return None
@@ -59,7 +59,7 @@ def listed(words: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
-    """Return a hint naming the closest candidates and all that would do; None without any."""
+    """Return a hint with the closest candidates and all allowed ones; None without candidates."""
     every = list(dict.fromkeys(candidates))
     if not every:
         return None

@@ -1,4 +1,4 @@
-"""Earth Engine manifests rewritten as YAML specs, with a comment where a choice was made."""
+"""Earth Engine manifests rewritten as YAML specs, with a comment for each choice."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def import_manifest(
         one = draft(root, path=path, project=project)
         problems += one.problems
         if one.collection is not None:
-            message = "this is a collection of geobatch, no manifest"
+            message = "this is a geobatch collection, not a manifest"
             positions = one.collection.positions
             problems.append(problem_at(positions, ("kind",), "not-a-manifest", message, None))
         elif not problems and isinstance(root, MappingNode):
@@ -67,7 +67,7 @@ def import_manifest(
 
 
 def rebased(uri: str, *, start: Path, folder: Path) -> str:
-    """Return a relative uri that starts from another folder; others as they are."""
+    """Return a relative uri so that it starts at another folder; other uris unchanged."""
     if SCHEME.match(uri) or os.path.isabs(uri):  # noqa: PTH117 - no Path of a uri
         return uri
     moved = os.path.relpath(os.path.join(start, uri), folder)  # noqa: PTH118
@@ -75,12 +75,12 @@ def rebased(uri: str, *, start: Path, folder: Path) -> str:
 
 
 def moved_to(spec: ImageSpec, folder: Path) -> ImageSpec:
-    """Return a spec whose relative uris start from another folder."""
+    """Return a spec whose relative uris start at another folder."""
     start = folder_of(spec.path)
     if start == folder:
         return spec
     if spec.uri_prefix:
-        # It is put literally before every uri, so that it alone moves.
+        # It is put before every uri unchanged, so only it must be moved.
         return replace(spec, uri_prefix=rebased(spec.uri_prefix, start=start, folder=folder))
     return replace(
         spec,
@@ -114,7 +114,7 @@ def _imported(spec: ImageSpec, root: MappingNode, folder: Path) -> Imported:
 
 
 def _check(spec: ImageSpec, text: str) -> None:
-    """Check that a text says what a spec says: nothing is lost unseen."""
+    """Check that a text declares what a spec declares: nothing is lost unnoticed."""
     (root,) = read(text.encode(), path="").documents
     again = draft(root, path="", project=spec.project)
     # Compared as text: NaN, as a missing value, equals itself here.
@@ -124,23 +124,23 @@ def _check(spec: ImageSpec, text: str) -> None:
 
 def _on_tilesets(spec: ImageSpec, moved: ImageSpec) -> Iterator[str]:
     if moved is not spec and (moved.tilesets, moved.uri_prefix) != (spec.tilesets, spec.uri_prefix):
-        yield "Relative uris start from this file; those of the manifest started from it."
+        yield "Relative uris start at this file; those of the manifest started at the manifest."
     if spec.bands is None:
-        yield "No bands are declared: all those of the tilesets, in order, named b1, b2, ..."
+        yield "No bands are declared: all bands of the tilesets, in order, are named b1, b2, ..."
         yield from _on_policy(spec)
 
 
 def _on_bands(spec: ImageSpec, root: MappingNode) -> Iterator[str]:
     bands = root.get("bands")
     if any(_TYPO.fullmatch(key) for key in _keys(bands)):
-        yield "`pyramindingPolicy` of the manifest is taken for what it means."
+        yield "`pyramindingPolicy` of the manifest is read as `pyramidingPolicy`."
     if any(band.pyramiding_policy is None for band in spec.bands or ()):
         yield from _on_policy(spec)
 
 
 def _on_policy(spec: ImageSpec) -> Iterator[str]:
     if spec.pyramiding_policy is None:
-        yield "No pyramiding policy is declared: MEAN, the default. Bands of classes want MODE."
+        yield "No pyramiding policy is declared: the default is MEAN. Bands of classes need MODE."
 
 
 def _beside(spec: ImageSpec, root: MappingNode) -> Iterator[tuple[str, str]]:

@@ -20,29 +20,29 @@ from geobatch.spec.project import NO_PROJECT, Project
 
 T = TypeVar("T")
 _READERS = ("model", "spec")
-"""Rooms whose modules decide what a spec file comes to."""
+"""Rooms whose modules determine the result of reading a spec file."""
 _UNKNOWN = (msgspec.MsgspecError, OverflowError, TypeError, ValueError)
-"""What says that a value cannot be kept, or is not what was asked for."""
+"""Errors for a value that cannot be stored, or has an unexpected type."""
 
 
 class SpecCache(Protocol):
-    """What is remembered from run to run; `geobatch.store.cache.SourceCache` is one."""
+    """What is kept from run to run; `geobatch.store.cache.SourceCache` is one."""
 
     def get_spec(self, path: str) -> bytes | None:
-        """Return what was remembered of a file, by absolute path."""
+        """Return what is kept of a file, by absolute path."""
 
     def put_spec(self, path: str, value: bytes) -> None:
-        """Remember something of a file."""
+        """Keep something about a file."""
 
 
 class Known:
-    """What files came to, as far as it is remembered; without a cache nothing is."""
+    """Results of reading files, from a cache; without a cache there are none."""
 
     def __init__(self, cache: SpecCache | None = None) -> None:
         self._cache = cache
 
     def specs(self, path: str, data: bytes, project: Project) -> list[ImageSpec] | None:
-        """Return the specs of a file without problems, or None where it is to be read.
+        """Return the specs of a file without problems, or None if it must be read.
 
         Args:
             path: The file, as the user named it: messages call it so.
@@ -57,7 +57,7 @@ class Known:
         self._learn(path, data, project.keeps_prefix, tuple(map(_Remembered.of, specs)))
 
     def project(self, path: str, data: bytes) -> Project | None:
-        """Return what a project file without problems says, or None where it is to be read."""
+        """Return what a project file without problems says, or None if it must be read."""
         return self._recall(path, data, False, Project)
 
     def learn_project(self, path: str, data: bytes, project: Project) -> None:
@@ -88,7 +88,7 @@ class Known:
 
 
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """A spec without what its file's name and its project's file decide."""
+    """A spec without what depends on its file's name and its project file."""
 
     said: ImageSpec
     places: dict[tuple[str | int, ...], tuple[int, int]]
@@ -108,7 +108,7 @@ def _name(path: str) -> str:
 
 
 def _key(path: str, data: bytes, keeps_prefix: bool) -> bytes | None:
-    """Return what the reading of a file depends upon, as a digest."""
+    """Return a digest of what the reading of a file depends on."""
     readers = _readers()
     if readers is None:
         return None

@@ -1,4 +1,4 @@
-"""What is allowed and seldom meant: warnings about specs, which `geobatch.yaml` can silence."""
+"""Warnings about likely mistakes in specs, which `geobatch.yaml` can silence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geobatch.spec.order import in_order, shown_order
 
 
 def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
-    """Return the warnings that specs and the names of files give rise to, without doubles.
+    """Return the warnings about specs and names of files, without duplicates.
 
     What only headers tell (palettes, types, compression) is warned about when a plan is made.
     """
@@ -29,16 +29,16 @@ def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
 
 
 def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
-    """Yield a warning that MEAN, the default, is what makes the levels of a band of classes.
+    """Yield a warning that a band of classes gets its levels from MEAN, the default.
 
     Args:
         spec: The spec; has no policy for the band.
         loc: Where to point.
         band: Id of the band.
-        why: What tells that these are classes.
+        why: Why these are probably classes.
     """
-    message = f"the band {show(band)} {why}, and MEAN, the default, mixes classes into others"
-    hint = "write `pyramiding_policy: MODE`; or `MEAN`, if it is meant"
+    message = f"the band {show(band)} {why}, and the default policy MEAN mixes classes"
+    hint = "write `pyramiding_policy: MODE`; or `MEAN`, if you mean it"
     yield from warning(spec, loc, "categorical-mean", message, hint)
 
 
@@ -65,13 +65,13 @@ def order_warnings(spec: ImageSpec, files: Expansion) -> Iterator[Problem]:
         for index, names in zip(indexes, by_uri, strict=True):
             if names != sorted(names):
                 message = f"files are sorted by the numbers in their names: {shown_order(names)}"
-                hint = "list the files in `uris` if another order is meant"
+                hint = "list the files in `uris` if you need another order"
                 found.append(((*loc, "uris", index), message, hint))
         listed = [names[0] for names in by_uri if len(names) == 1]
         if is_of_records and listed == sorted(listed) != in_order(listed):
             order = shown_order(listed)
-            message = f"files are read as listed, which is not by their numbers: {order}"
-            hint = "write a glob, whose files are sorted by number, or list them so"
+            message = f"files are read as listed, not in the order of their numbers: {order}"
+            hint = "write a glob, whose files are sorted by number, or list them in that order"
             found.append(((*loc, "uris"), message, hint))
     if found:
         loc, message, hint = found[0]
@@ -80,10 +80,10 @@ def order_warnings(spec: ImageSpec, files: Expansion) -> Iterator[Problem]:
 
 
 def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
-    """Yield where each source of several files is declared, they, and whether they hold records."""
+    """Yield, for each source of several files: its loc, its files, and whether they are records."""
     for number, tileset in enumerate(files.tilesets):
         if len(tileset) == 1 and not tileset[0].shards:
-            continue  # a single file is in order; by the thousand, asking takes a while
+            continue  # a single file is in order; for thousands this check takes a while
         for source, group in groupby(tileset, key=attrgetter("source")):
             found = list(group)
             parts = [part for file in found for part in file.shards or (file,)]
@@ -93,7 +93,7 @@ def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
 
 
 def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem]:
-    """Yield a warning for each mask of which no pixel that was read is wholly valid.
+    """Yield a warning for each mask without a fully valid pixel among those read.
 
     Args:
         spec: The image.
@@ -114,23 +114,23 @@ def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem
             None,
         )
         message = (
-            f"the highest weight of the mask of {uri} that was read is {peak} of 255: no pixel is"
-            " wholly valid"
+            f"the highest value read from the mask of {uri} is {peak} of 255: no pixel is"
+            " fully valid"
         )
         hint = (
-            f"if {peak} means valid, make the mask a tileset of its own and declare"
+            f"if {peak} means valid, make a separate tileset of the mask and declare"
             f" `mask_bands: {{tileset_id: ..., valid_value: {peak}}}`"
         )
         if known is not None:
             loc = ("mask_bands", known[0])
-            hint = f"if that means valid, declare `valid_value: {peak}` in `mask_bands`"
+            hint = f"if {peak} means valid, declare `valid_value: {peak}` in `mask_bands`"
             if known[1] is not None:
                 hint = f"is `valid_value: {known[1]}` too high?"
         yield from warning(spec, loc, "mask-never-valid", message, hint)
 
 
 def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
-    """Yield a warning for each end that seems to be the last moment of a time, which it excludes.
+    """Yield a warning for each end that was probably meant inclusively.
 
     One per line: images of a collection share theirs.
     """
@@ -138,8 +138,8 @@ def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
     for spec in specs:
         if spec.end_time is None or not (meant := _end_meant(spec.start_time, spec.end_time)):
             continue
-        message = f"the end {show(spec.end_time)} is exclusive, and seems to be meant as the last"
-        hint = f"write {show(meant)}, the moment after, if all of the time until then is meant"
+        message = f"the end {show(spec.end_time)} is exclusive, but looks inclusive"
+        hint = f"write {show(meant)} if the asset includes that last day or second"
         for found in warning(spec, ("end_time",), "inclusive-end", message, hint):
             if (at := (found.path, found.line, found.column)) not in told:
                 told.add(at)
@@ -147,7 +147,7 @@ def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
 
 
 def _end_meant(start: str | None, end: str) -> str | None:
-    """Return the exclusive end where one seems to be inclusive: 23:59:59, or a last day."""
+    """Return the exclusive end if the given one looks inclusive: 23:59:59, or a last day."""
     day = date.fromisoformat(end[:10])
     if day == date.max or end == start:
         return None
@@ -156,7 +156,7 @@ def _end_meant(start: str | None, end: str) -> str | None:
         return following.isoformat()
     begins = start is not None and start[8:] == "01T00:00:00Z"
     is_last = following.day == 1 and (begins or following.month == 1)
-    # From one day to the next is a day, which ends where it should.
+    # From one day to the next is exactly a day: this end is right.
     is_day = start is not None and date.fromisoformat(start[:10]) + timedelta(days=1) == day
     return following.isoformat() if is_last and not is_day and end[10:] == "T00:00:00Z" else None
 
@@ -200,4 +200,4 @@ def _categorical(spec: ImageSpec) -> Iterable[Problem]:
         for index, band in enumerate(spec.bands or ()):
             if band.pyramiding_policy is None and is_class_like(band.id):
                 loc = ("bands", index, "id")
-                yield from categorical_warning(spec, loc, band.id, "is named like one of classes")
+                yield from categorical_warning(spec, loc, band.id, "is named like classes")

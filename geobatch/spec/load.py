@@ -27,7 +27,7 @@ def load(
     """Read spec files, and folders of them, into one set of specs.
 
     Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`, and links to folders
-    are followed; names that begin with a dot are passed over, and so are project files, stores,
+    are followed; names that start with a dot are skipped, and so are project files, stores,
     Zarr trees, and mixers of TFRecord exports. Sources are not checked: `validate` does that too.
 
     Args:
@@ -47,7 +47,7 @@ def load(
 def drafts(
     paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
 ) -> tuple[list[ImageSpec], list[Problem], Seen]:
-    """Return every spec as far as it can be known, every problem, and what was read.
+    """Return every spec as far as it is valid, every problem, and what was read.
 
     Arguments are `load`'s.
     """
@@ -72,7 +72,7 @@ def drafts(
             specs += remembered
             continue
         if drafting is None:
-            # Reading needs much that a file known from before does not.
+            # Reading imports much that a cached file does not need.
             from geobatch.spec.drafting import Drafting  # noqa: PLC0415
 
             drafting = Drafting()
@@ -103,7 +103,7 @@ def drafts(
 
 
 def raise_all(problems: Iterable[Problem]) -> None:
-    """Raise the problems, sorted by place and without doubles.
+    """Raise the problems, sorted by position and without duplicates.
 
     Raises:
         SpecError: There are any.
@@ -136,7 +136,7 @@ def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes
         size = status.st_size
         if read is not None:
             read.add((status.st_dev, status.st_ino))
-        # A file that can tell its size needs no buffer for the largest; a pipe cannot.
+        # A file with a known size needs no buffer of the maximum; a pipe does.
         return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
 
 
@@ -147,7 +147,7 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             continue
         if spec.id in first:
             message = f"the asset {show(spec.id)} is declared twice"
-            hint = f"it is declared at {_place(first[spec.id])} already"
+            hint = f"it {_place(first[spec.id])} already declares it"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
     told: set[tuple[str, int]] = set()
@@ -157,16 +157,16 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             folder = first.get("/".join(parts[:length]))
             if folder is None:
                 continue
-            # The images of a collection stand in one place: one of them tells of all.
+            # The images of a collection have one position: one of them represents all.
             if (told_of := (folder.id, id(spec.positions))) not in told:
                 told.add(told_of)
-                message = f"{show(spec.id)} lies in {show(folder.id)}, which is an asset itself"
-                hint = f"that one is declared at {_place(folder)}; an asset is no folder"
+                message = f"{show(spec.id)} is inside {show(folder.id)}, which is itself an asset"
+                hint = f"{_place(folder)} declares that asset; an asset cannot be a folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
 
 
 def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
-    """Report ids that differ by case alone, themselves or in a folder of theirs."""
+    """Report ids or folders of ids that differ only by case."""
     first: dict[str, tuple[str, ImageSpec]] = {}
     told: set[tuple[str, str]] = set()
     for spec in specs:
@@ -175,33 +175,33 @@ def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
             if other != folder and (other, folder) not in told:
                 told.add((other, folder))
                 message = (
-                    f"{show(spec.id)} and {show(known.id)} differ by case alone, in"
+                    f"{show(spec.id)} and {show(known.id)} differ only by case, in"
                     f" {show(folder)} and {show(other)}: on many disks they are one folder"
                 )
-                hint = f"that one is declared at {_place(known)}"
+                hint = f"{_place(known)} declares the other one"
                 yield problem(spec, ("id",), "duplicate-asset", message, hint)
 
 
 def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
-    """Report former ids that are declared as well, or that two assets claim."""
+    """Report former ids that are also declared, or that two assets claim."""
     declared = {spec.id: spec for spec in specs}
     first: dict[str, ImageSpec] = {}
     told: set[int] = set()
     for spec in specs:
         old = spec.moved_from
-        # The images of a collection stand in one place: one of them tells of all.
+        # The images of a collection have one position: one of them represents all.
         if old is None or id(spec.positions) in told:
             continue
         if old == spec.id:
-            message, hint = f"{show(old)} is the asset's own id", "name the id that it had before"
+            message, hint = f"{show(old)} is the asset's own id", "write the former id"
         elif old in declared:
-            message = f"{show(old)} is declared itself, so it is not this asset under another id"
+            message = f"{show(old)} is declared too, so it cannot be the former id of this asset"
             hint = (
-                f"it is declared at {_place(declared[old])}; a chain of renames takes an apply each"
+                f"{_place(declared[old])} declares it; rename in a chain with one apply per rename"
             )
         elif old in first:
             message = f"{show(old)} is claimed twice: by {show(first[old].id)} and {show(spec.id)}"
-            hint = "an asset lives on under one id; leave `moved_from` away here"
+            hint = "only one asset can take its tiles; remove `moved_from` here"
         else:
             first[old] = spec
             continue
@@ -215,7 +215,7 @@ def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:
     for spec in collections:
         if spec.id and spec.id in first:
             message = f"the collection {show(spec.id)} is declared twice"
-            hint = f"it is declared at {_place(first[spec.id])} already; list all its `files` there"
+            hint = f"it {_place(first[spec.id])} already declares it; list all its `files` there"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
 

@@ -30,24 +30,24 @@ LEVELS = {"blosc": (0, 9), "zstd": (1, 22), "gzip": (0, 9)}
 
 
 class Part(BaseModel):
-    """A mapping of a spec; its own keys only, in canonical order."""
+    """A mapping of a spec; only its own keys, in canonical order."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
     required: ClassVar[tuple[str, ...]] = ()
-    """Keys that must stand; a default fills in for them so that the rest can be judged."""
+    """Keys that are required; a default replaces them so that the rest can be checked."""
     unsupported: ClassVar[dict[str, str]] = {}
     """Keys that are known but have no effect here, and why."""
     misspelt: ClassVar[dict[str, str]] = {}
     """Spellings that Google's own guide has, and what they mean."""
     barred: ClassVar[dict[str, str]] = {}
-    """Keys that stand elsewhere only, and where."""
+    """Keys that are allowed only elsewhere, and where."""
     one_or_many: ClassVar[frozenset[str]] = frozenset()
     """Lists that may be written as their one item."""
 
 
 class AffineManifest(Part):
-    """Places a raster: x = scale_x*col + shear_x*row + translate_x, y likewise."""
+    """The transform of a raster: x = scale_x*col + shear_x*row + translate_x, y likewise."""
 
     required: ClassVar[tuple[str, ...]] = ("scale_x", "scale_y")
 
@@ -67,8 +67,8 @@ class AffineManifest(Part):
     @model_validator(mode="after")
     def _has_area(self) -> AffineManifest:
         if float(self.scale_x) * float(self.scale_y) == float(self.shear_x) * float(self.shear_y):
-            hint = "`scale_x` and `scale_y` are the sizes of a pixel, not zero"
-            refuse("affine", "the transform gives pixels without area", hint)
+            hint = "`scale_x` and `scale_y` are the size of a pixel and cannot be zero"
+            refuse("affine", "with this transform, pixels have no area", hint)
         return self
 
 
@@ -89,29 +89,29 @@ class SourceManifest(Part):
     required: ClassVar[tuple[str, ...]] = ("uris",)
 
     uris: Annotated[list[Text], Field(min_length=1)] = []
-    """One path, relative to the spec file, and its `.tfw` and `.prj` if there are any; a glob gives
-    one source per file, sorted by name with digits as numbers. Or the TFRecord shards of one
-    export, in order, and its mixer."""
+    """One path, relative to the spec file, and its `.tfw` and `.prj` if it has them; or a glob,
+    which gives one source per file, sorted by name with digits as numbers; or the TFRecord shards
+    of one export, in order, and its mixer."""
     affine_transform: AffineManifest | None = None
-    """Placement, for a file that does not tell its own."""
+    """Transform, for a file that does not declare one."""
     dimensions: DimensionsManifest | None = None
-    """Size, which the file must have; needed only with `skip_metadata_read`."""
+    """Size that the file must have; required only with `skip_metadata_read`."""
 
 
 class FeatureManifest(Part):
-    """One feature of TFRecord records; may be written as its name alone."""
+    """One feature of TFRecord records; a name alone is enough."""
 
     required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: Text = "_"
     """Its key in the records."""
     data_type: DataTypeName = None
-    """Pixel type, where that of the tileset's features shall not hold."""
+    """Pixel type, if it differs from that of the tileset's features."""
     axis_order: Literal["CHW", "HWC"] | None = None
-    """Of several values per pixel: band by band (CHW), or pixel by pixel (HWC)."""
+    """Order of several values per pixel: band by band (CHW) or pixel by pixel (HWC)."""
     depth: Annotated[int, Field(ge=1, le=2**16)] | None = None
-    """Values per pixel, each a band; needed where the length of the feature can be read in two
-    ways, one with the margin and one without."""
+    """Values per pixel, one band each; required if the length of the feature fits two readings, one
+    with the margin and one without."""
 
     @model_validator(mode="before")
     @classmethod
@@ -125,33 +125,33 @@ class TfrecordManifest(Part):
     kernel_size: Annotated[
         list[Annotated[int, Field(ge=0, le=2**16)]], Field(min_length=2, max_length=2)
     ] = [0, 0]
-    """[columns, rows] that patches overlap by; the margin, half of it a side, is cut off."""
+    """[columns, rows] by which patches overlap; half of it is cut off at each side."""
     features: list[FeatureManifest] = []
-    """Those to read, in the order of the bands; by default those that the bands name."""
+    """Features to read, in the order of the bands; by default those that the bands name."""
     data_type: DataTypeName = None
     """Pixel type of the features; by default FLOAT for float_list, INT64 for int64_list, and UINT8
     for bytes_list, whose bytes are little-endian pixels."""
 
 
 class TilesetManifest(Part):
-    """Sources that share one structure and are mosaicked."""
+    """Sources of one structure, which form a mosaic."""
 
     required: ClassVar[tuple[str, ...]] = ("sources",)
     unsupported: ClassVar[dict[str, str]] = {
-        "subdataset_prefix": "a GeoTIFF has no named subdatasets, and other formats are not read",
-        "subdataset_suffix": "a GeoTIFF has no named subdatasets, and other formats are not read",
+        "subdataset_prefix": "a GeoTIFF has no named subdatasets, and only GeoTIFF is read",
+        "subdataset_suffix": "a GeoTIFF has no named subdatasets, and only GeoTIFF is read",
     }
 
     id: str = ""
     """Name of the tileset, unique in the asset; may be empty."""
     data_type: DataTypeName = None
-    """Pixel type, where the file's own shall not hold."""
+    """Pixel type, if it must differ from the files'."""
     crs: Text | None = None
-    """Authority code such as `EPSG:32633`, or WKT, where the file's own shall not hold."""
+    """Authority code such as `EPSG:32633`, or WKT; overrides the files'."""
     sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
-    """Rasters; where they overlap, the later wins where it is valid."""
+    """Rasters; where two overlap, a valid pixel of the later one wins."""
     tfrecord: TfrecordManifest | None = None
-    """How records are read, where the sources are TFRecord shards."""
+    """How records are read, if the sources are TFRecord shards."""
 
 
 class MissingDataManifest(Part):
@@ -170,13 +170,13 @@ class BandManifest(Part):
     id: BandId = ""
     """Name of the band and of its arrays."""
     tileset_id: str | None = None
-    """Tileset that feeds the band; may be left away when there is one."""
+    """Tileset that feeds the band; optional if there is only one."""
     tileset_band_index: Index = 0
     """Zero-based band of the tileset's files."""
     feature: Text | None = None
-    """Feature of the tileset's records, in place of an index."""
+    """Feature of the tileset's records, instead of an index."""
     pyramiding_policy: PolicyName = None
-    """How 2x2 pixels become one; the asset's policy by default."""
+    """How 2x2 pixels become one pixel of the next level; the asset's policy by default."""
     missing_data: MissingDataManifest | None = None
     """Masked values of this band; the asset's by default."""
 
@@ -185,13 +185,13 @@ class MaskBandManifest(Part):
     """A tileset whose last band masks other bands."""
 
     tileset_id: str | None = None
-    """Tileset whose last band is the mask; may be left away when there is one."""
+    """Tileset whose last band is the mask; optional if there is only one."""
     band_ids: list[str] = []
-    """Bands that it masks; all when empty."""
+    """Bands that it masks; an empty list means all."""
     feature: Text | None = None
-    """Feature of the tileset's records that is the mask, in place of its last band."""
+    """Feature of the tileset's records that is the mask, instead of the last band."""
     valid_value: Size | None = None
-    """Value of the mask that means valid, such as 1; by default 255, of n bits 2^n - 1."""
+    """Value of the mask that means valid, such as 1; by default 255, or 2^n - 1 for n bits."""
 
 
 class PointManifest(Part):
@@ -211,9 +211,9 @@ class FootprintManifest(Part):
     required: ClassVar[tuple[str, ...]] = ("points",)
 
     points: Annotated[list[PointManifest], Field(min_length=4)] = []
-    """The ring; the last point is the first again."""
+    """The ring; its last point equals its first."""
     band_id: str = ""
-    """Band whose pixels are meant; the first by default."""
+    """Band whose pixels the coordinates count; the first by default."""
 
     @model_validator(mode="after")
     def _is_closed(self) -> FootprintManifest:
@@ -221,39 +221,39 @@ class FootprintManifest(Part):
             return self
         first, last = self.points[0], self.points[-1]
         if first != last:
-            message = "the ring is open: its last point is not its first"
+            message = "the ring is open: its last point differs from its first"
             refuse("footprint", message, f"end with `{{x: {first.x}, y: {first.y}}}`")
         return self
 
 
 class TilingManifest(Part):
-    """How the pixel planes are cut."""
+    """How the pixel planes are cut into tiles."""
 
     tile: Annotated[int, Field(ge=16, le=4096, multiple_of=16)] = 512
-    """Side in pixels of a square tile, which a reader decodes at a time."""
+    """Side in pixels of a square tile, the unit that a reader decodes."""
     shard: Annotated[int, Field(ge=32, le=4096)] | None = None
-    """Side in pixels of what is stored, planned and computed at a time: a square of several tiles,
-    which makes fewer and larger files; by default one tile. GDAL reads shards from 3.13 on."""
+    """Side in pixels of the square of tiles that is stored, planned and computed as one unit: more
+    tiles make fewer and larger files; by default one tile. GDAL 3.13 or newer reads shards."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> TilingManifest:
         if self.shard is not None and (self.shard % self.tile or self.shard == self.tile):
-            message = f"a shard of {self.shard} pixels does not hold several whole tiles"
+            message = f"a shard of {self.shard} pixels cannot hold two or more whole tiles per side"
             largest = min(4, 4096 // self.tile) * self.tile
             hint = f"use a multiple of {self.tile}, such as {largest}"
-            refuse("tiling", message, hint if largest > self.tile else "leave `shard` away")
+            refuse("tiling", message, hint if largest > self.tile else "remove `shard`")
         return self
 
 
 class CodecManifest(Part):
-    """How the pixels of a tile become bytes; may be written as its name alone."""
+    """How the pixels of a tile become bytes; a name alone is enough."""
 
     required: ClassVar[tuple[str, ...]] = ("name",)
 
     name: Literal["blosc", "zstd", "gzip", "none"] = "blosc"
     """Codec of Zarr."""
     level: int | None = None
-    """Compression level; of blosc 1 by default, of the others 3."""
+    """Compression level; by default 1 for blosc and 3 for the others."""
     compressor: Literal["blosclz", "lz4", "lz4hc", "zlib", "zstd"] | None = None
     """Inner compressor of blosc; zstd by default."""
     shuffle: Literal["noshuffle", "shuffle", "bitshuffle"] | None = None
@@ -267,32 +267,36 @@ class CodecManifest(Part):
     @model_validator(mode="after")
     def _fits(self) -> CodecManifest:
         if self.name != "blosc" and (self.compressor or self.shuffle):
-            message = f"{show(self.name)} takes neither `compressor` nor `shuffle`"
-            refuse("codec", message, "only `blosc` does")
+            message = f"{show(self.name)} has neither `compressor` nor `shuffle`"
+            refuse("codec", message, "only `blosc` has them")
         if self.level is None:
             return self
         low, high = LEVELS.get(self.name, (0, 0))
         if not low <= self.level <= high:
             message = f"{show(self.name)} has no level {show(self.level)}"
-            refuse("codec", message, f"from {low} to {high}")
+            refuse("codec", message, f"levels are {low} to {high}")
         return self
 
 
 class GridManifest(Part):
-    """The canvas, where it shall not follow the sources."""
+    """The canvas, if it must not follow the sources."""
 
     bounds: Annotated[list[Finite], Field(min_length=4, max_length=4)] | None = None
-    """[left, bottom, right, top] in CRS units; keeps the tiles in place as sources come and go."""
+    """[left, bottom, right, top] in CRS units; tiles keep their position when sources change."""
     max_tiles: Annotated[int, Field(ge=1, le=2**26)] | None = None
-    """Most tiles of a canvas of which the sources fill less than 1 %; 1,048,576 by default."""
+    """Most tiles of a canvas that is less than 1 % filled by sources; 1,048,576 by default."""
 
     @model_validator(mode="after")
     def _has_area(self) -> GridManifest:
         if self.bounds is not None:
             left, bottom, right, top = self.bounds
             if not (left < right and bottom < top):
-                message = f"{show(self.bounds)} spans nothing"
-                refuse("bounds", message, "in order: left < right, bottom < top")
+                message = f"{show(self.bounds)} spans no area"
+                refuse(
+                    "bounds",
+                    message,
+                    "in this order: left < right, bottom < top",
+                )
         return self
 
 
@@ -300,21 +304,21 @@ class LifecycleManifest(Part):
     """What may happen to the asset."""
 
     protect: bool = False
-    """Whether deleting the asset is refused."""
+    """Whether geobatch refuses to delete the asset."""
 
 
 class Manifest(Part):
     """A raster asset: its sources, bands, masks, pyramids and metadata."""
 
     unsupported: ClassVar[dict[str, str]] = {
-        "min_tile_area_ratio": "Earth Engine does not document it; a mosaic may be 99 % gap",
+        "min_tile_area_ratio": "Earth Engine does not document it; a mosaic may have 99 % gaps",
     }
     barred: ClassVar[dict[str, str]] = {
-        "for_each": "it needs `kind: image_collection`",
-        "image": "it needs `kind: image_collection`",
-        "sources": "it needs `kind: table`; those of an image stand in `tilesets`",
-        "column_data_type_overrides": "it needs `kind: table`",
-        "csv_column_data_type_overrides": "it needs `kind: table`",
+        "for_each": "it requires `kind: image_collection`",
+        "image": "it requires `kind: image_collection`",
+        "sources": "it requires `kind: table`; those of an image belong in `tilesets`",
+        "column_data_type_overrides": "it requires `kind: table`",
+        "csv_column_data_type_overrides": "it requires `kind: table`",
     }
     one_or_many: ClassVar[frozenset[str]] = frozenset({"mask_bands"})
     misspelt: ClassVar[dict[str, str]] = {"pyraminding_policy": "pyramiding_policy"}
@@ -326,21 +330,21 @@ class Manifest(Part):
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
     moved_from: AssetId | None = None
-    """Id under which the asset was published before; its tiles are taken over."""
+    """Former id of the published asset; its tiles are kept."""
     uri_prefix: str = ""
-    """Put literally before every uri."""
+    """Text that is put before every uri, unchanged."""
     tilesets: list[TilesetManifest] = []
     """Where the pixels come from."""
     bands: list[BandManifest] = []
     """Bands in order; by default all bands of all tilesets."""
     array_bands: dict[BandId, Annotated[list[str], Field(min_length=1)]] = {}
-    """Bands that an export makes one tensor of, in order, by the name of the tensor."""
+    """Bands that an export joins into one tensor, in order, by the name of the tensor."""
     mask_bands: list[MaskBandManifest] = []
     """Tilesets that mask bands."""
     missing_data: MissingDataManifest | None = None
-    """Masked values of bands without their own."""
+    """Masked values of bands that declare none."""
     pyramiding_policy: PolicyName = None
-    """Policy of bands without their own; MEAN by default."""
+    """Policy of bands that declare none; MEAN by default."""
     footprint: FootprintManifest | None = None
     """Valid region."""
     start_time: Time | None = None
@@ -350,10 +354,10 @@ class Manifest(Part):
     properties: dict[PropertyKey, PropertyValue] = {}
     """Metadata: text or numbers."""
     skip_metadata_read: bool = False
-    """Whether type and placement are all declared, and the files' metadata is set aside."""
+    """Whether the spec declares pixel types and placement, and the files' metadata is ignored."""
     allow_unpinned: bool = False
     """Whether an external image may be on a server that sends neither a strong ETag nor
-    Last-Modified; then reads are checked by the size of the file alone."""
+    Last-Modified; then only the size of the file shows whether it changed."""
     memo: str = ""
     """Notes; no effect."""
     grid: GridManifest | None = None

@@ -1,4 +1,4 @@
-"""What may name an asset, a band and a property."""
+"""Valid names of assets, bands and properties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ASSET_ID = rf"^[A-Za-z0-9_-]{{1,{LONGEST}}}(/[A-Za-z0-9_-]{{1,{LONGEST}}}){{0,9}
 BAND_ID = rf"^[A-Za-z0-9_-]{{1,{LONGEST}}}$"
 PROPERTY_KEY = r"^([A-Za-z0-9_]{1,110}|system:[a-z_]{1,103})$"
 RESERVED_BANDS = ("x", "y", "spatial_ref")
-"""Names that the coordinate arrays beside the bands bear, in any case of letters."""
+"""Names of the coordinate arrays next to the bands, in lower or upper case."""
 
 
 def is_band_id(value: str) -> bool:

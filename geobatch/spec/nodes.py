@@ -1,4 +1,4 @@
-"""What a spec file says, as nodes that know their line and column."""
+"""The content of a spec file, as nodes with line and column."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Node(Struct, kw_only=True, eq=False):
     end: int = 0
     """Offset past the last character."""
     weight: int = 1
-    """How many nodes stand here once every alias is followed."""
+    """How many nodes it has when every alias is expanded."""
     depth: int = 1
     """How deep the nesting below goes."""
 

@@ -22,7 +22,7 @@ class SourceSpec(Struct, frozen=True, kw_only=True):
     uris: tuple[str, ...]
     """As written."""
     affine_transform: Transform | None = None
-    """Placement, where the file's own shall not hold."""
+    """Placement that overrides the file's own."""
     dimensions: tuple[int, int] | None = None
     """(width, height) in pixels."""
 
@@ -35,9 +35,9 @@ class FeatureSpec(Struct, frozen=True, kw_only=True):
     dtype: str | None = None
     """Numpy name of the pixel type; None to follow the tileset."""
     is_channels_last: bool | None = None
-    """Whether the values of a pixel stand together; None for one value per pixel."""
+    """Whether the values of a pixel are adjacent; None for one value per pixel."""
     depth: int | None = None
-    """Values per pixel; None for as many as the length of the feature tells."""
+    """Values per pixel; None to derive it from the length of the feature."""
 
 
 class TfrecordSpec(Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class TilesetSpec(Struct, frozen=True, kw_only=True):
     crs: str | None = None
     """Authority code or WKT; None for the files' own."""
     tfrecord: TfrecordSpec | None = None
-    """How records are read; None for TIFFs, or where nothing need be said."""
+    """How records are read; None for TIFFs, or to use the defaults."""
 
 
 class BandSpec(Struct, frozen=True, kw_only=True):
@@ -76,7 +76,7 @@ class BandSpec(Struct, frozen=True, kw_only=True):
     tileset_band_index: int = 0
     """Zero-based."""
     feature: str | None = None
-    """Feature of the tileset's records, in place of an index."""
+    """Feature of the tileset's records, instead of an index."""
     missing_data: tuple[Number, ...] | None = None
     """Masked values; empty to ignore the file's nodata; None to follow the asset."""
     pyramiding_policy: Policy | None = None
@@ -102,7 +102,7 @@ class FootprintSpec(Struct, frozen=True, kw_only=True):
     points: tuple[tuple[float, float], ...]
     """(x, y) of the closed ring, at least four."""
     band_id: str = ""
-    """Band whose pixels are meant; empty for the first."""
+    """Band whose pixels the coordinates count; empty for the first."""
 
 
 class TableSpec(Struct, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ class TableSpec(Struct, frozen=True, kw_only=True):
 
 
 class Positions(Struct, frozen=True, kw_only=True):
-    """Where the elements of a document stand."""
+    """The positions of the elements of a document."""
 
     path: str
     """Spec file, as the user named it."""
@@ -139,11 +139,11 @@ class Positions(Struct, frozen=True, kw_only=True):
 
 
 NOWHERE = Positions(path="", places={})
-"""The place of what stands in no file."""
+"""The position of a spec without a file."""
 
 
 class ImageSpec(Compared, frozen=True, kw_only=True):
-    """One asset as its document declares it; a table has no tilesets, nor what hangs on them."""
+    """One asset as its document declares it; a table has no tilesets."""
 
     beside: ClassVar[frozenset[str]] = frozenset({"positions", "project"})
 

@@ -1,4 +1,4 @@
-"""What holds for all specs of a project, and where it says that their uris lead."""
+"""The settings of a project, and the locations that its uris map to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROJECT_FILE = "geobatch.yaml"
 
 
 class Place(Struct, frozen=True):
-    """Where a uri leads on this machine."""
+    """The location of a uri on this machine."""
 
     uri: str
     """As declared."""
@@ -31,7 +31,7 @@ class Place(Struct, frozen=True):
 
 
 class Project(Struct, frozen=True, kw_only=True):
-    """What a project file says; all is as ever where there is none."""
+    """What a project file declares; the defaults if there is none."""
 
     path: str = ""
     """The file; empty where there is none."""
@@ -40,10 +40,10 @@ class Project(Struct, frozen=True, kw_only=True):
     keeps_prefix: bool = False
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silenced: frozenset[str] = frozenset()
-    """Lints that shall not warn."""
+    """Lints to disable."""
 
     def place(self, uri: str, folder: Path) -> Place:
-        """Return where a uri leads: through the first mirror that has it, else from a folder."""
+        """Return the location of a uri: in the first mirror for it, else in a folder."""
         for prefix, mirror in self.mirrors:
             if uri.startswith(prefix):
                 return Place(uri, mirror, uri[len(prefix) :].lstrip("/"))

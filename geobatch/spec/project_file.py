@@ -1,4 +1,4 @@
-"""What a project file may say, and how it is read."""
+"""The keys of a project file, and how it is read."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ _REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(.*/)?", re.DOTALL)
 
 def _check_prefix(value: str) -> str:
     if not _REMOTE_FOLDER.fullmatch(value):
-        hint = 'as in `uri_map: {"gs://bucket/": data/}`'
-        refuse("uri-map", f"{show(value)} is no beginning of uris that ends with `/`", hint)
+        hint = 'write it as in `uri_map: {"gs://bucket/": data/}`'
+        refuse("uri-map", f"{show(value)} is not a prefix of uris that ends with `/`", hint)
     return value
 
 
 def _check_mirror(value: str) -> str:
     if "://" in value or "\0" in value:
-        refuse("uri-map", f"{show(value)} is no local folder", "relative to this file: `data/`")
+        hint = "write a path relative to this file, such as `data/`"
+        refuse("uri-map", f"{show(value)} is not a local folder", hint)
     return value
 
 
@@ -53,18 +54,18 @@ Lint = Annotated[str, AfterValidator(_check_lint)]
 
 
 class ProjectManifest(Part):
-    """What holds for every spec beside and below this file."""
+    """Settings of every spec in this folder and below it."""
 
     uri_map: dict[Prefix, Mirror] = Field(default_factory=dict)
-    """Local folders, relative to this file, by the beginning of the uris that they mirror."""
+    """Local folders, relative to this file, by the prefix of the uris that they mirror."""
     keep_project_prefix: bool = False
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silence: list[Lint] = Field(default_factory=list)
-    """Lints that shall not warn."""
+    """Lints to disable."""
 
 
 def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:
-    """Return what a project file says, and all that is wrong with it.
+    """Return what a project file declares, and all its problems.
 
     Args:
         data: Its bytes.
@@ -83,9 +84,9 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
         problems += judged.problems
         said = judged.value or said
     elif whole.documents:
-        report("wrong-type", "a project file is a mapping, such as `uri_map: ...`")
+        report("wrong-type", "a project file must be a mapping, such as `uri_map: ...`")
     if len(whole.documents) > 1:
-        report("project-file", "a project file is one document, got more")
+        report("project-file", "a project file must hold one document, got more")
     mirrors = [(prefix, folder / mirror) for prefix, mirror in said.uri_map.items()]
     made = Project(
         mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),

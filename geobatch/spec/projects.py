@@ -1,4 +1,4 @@
-"""Finds project files: the nearest `geobatch.yaml`, beside specs or above them, holds for them."""
+"""Finds project files: the nearest `geobatch.yaml`, in a spec's folder or above, applies."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Projects(Struct, kw_only=True):
     """The project files of one load, each read once."""
 
     keeps_prefix: bool = False
-    """Whether prefixes are kept, whatever the files say."""
+    """Whether prefixes are kept, regardless of the project files."""
     known: Known = field(default_factory=Known)
-    """What files came to before."""
+    """Results of earlier runs."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with the files."""
     _found: dict[Path, Project] = field(default_factory=dict)
 
     def of(self, folder: Path) -> Project:
-        """Return what holds for specs in an absolute folder."""
+        """Return the project of specs in an absolute folder."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
-            # What is there and no file may say much: it is not passed over.
+            # Something that exists but is no regular file is reported, not skipped.
             if os.path.lexists(file):
                 said = self._read(file)
                 self._found[folder] = replace(
@@ -57,7 +57,7 @@ class Projects(Struct, kw_only=True):
         known = self.known.project(str(file), data)
         if known is not None:
             return known
-        # Judging needs much that a file known from before does not.
+        # Checking imports much that a cached file does not need.
         from geobatch.spec.project_file import read_project  # noqa: PLC0415
 
         made, problems = read_project(data, path=path, folder=file.parent)
@@ -69,5 +69,5 @@ class Projects(Struct, kw_only=True):
 
 def _bytes(file: Path) -> bytes:
     if not stat.S_ISREG(file.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return file.read_bytes()

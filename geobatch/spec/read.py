@@ -56,7 +56,7 @@ def read(data: bytes, *, path: str) -> File:
 
 
 class Reading:
-    """A spec file that is read document by document, so that none need be kept."""
+    """A spec file that is read document by document, to save memory."""
 
     def __init__(self, data: bytes, *, path: str, memory: Memory | None = None) -> None:
         self._data = data
@@ -153,7 +153,7 @@ def place_at(text: str, index: int) -> Place:
 
 def _decode(data: bytes, composer: Composer) -> str:
     if len(data) > MAX_BYTES:
-        message = f"a spec file may hold {MAX_BYTES} bytes, got more"
+        message = f"a spec file may hold at most {MAX_BYTES} bytes, got more"
         problem = composer.problem(Place(1, 1, 0, 0), "too-large", message, "split the file")
         raise UnreadableError(problem)
     try:
@@ -166,7 +166,7 @@ def _decode(data: bytes, composer: Composer) -> str:
         raise UnreadableError(problem) from None
     text = text.removeprefix("\ufeff")
     if match := FORBIDDEN.search(text):
-        message = f"the character `U+{ord(match[0]):04X}` may not stand in a spec"
+        message = f"the character `U+{ord(match[0]):04X}` is not allowed in a spec"
         problem = composer.problem(place_at(text, match.start()), "encoding", message, None)
         raise UnreadableError(problem)
     return text
@@ -186,7 +186,7 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
     message = ", ".join(part for part in (error.context, error.problem) if part)
     lines = BREAK.split(text)
     hint = _line_hint(lines[place.line - 1] if place.line <= len(lines) else "")
-    hint = hint or "quote text that holds `: `, ` #`, or begins with one of `*&!%@{[|>`"
+    hint = hint or "quote text that holds `: `, ` #`, or starts with one of `*&!%@{[|>`"
     return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
 
 
@@ -197,9 +197,9 @@ _PLACEHOLDER = re.compile(
 
 
 def _line_hint(line: str) -> str | None:
-    """Return what is often wrong with a line that YAML cannot read."""
+    """Return a common cause why YAML cannot read a line."""
     if _TAB.match(line):
-        return "YAML is indented with blanks: put two for each tab"
+        return "YAML does not allow tabs: replace each with two spaces"
     if match := _PLACEHOLDER.fullmatch(line):
         return f"put text with placeholders in quotes: `'{match[1]}'`"
     return None
@@ -249,7 +249,7 @@ def _take(event: Any, composer: Composer) -> None:
 
 def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
     if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
-        composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "leave the tag away")
+        composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "remove the tag")
 
 
 def _compose_json(text: str, composer: Composer) -> None:
@@ -259,7 +259,7 @@ def _compose_json(text: str, composer: Composer) -> None:
     try:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
-        hint = "JSON takes no comments, no trailing commas, and double quotes only"
+        hint = "JSON allows no comments, no trailing commas, and only double quotes"
         problem = composer.problem(place_at(text, error.pos), "json-syntax", error.msg, hint)
         raise UnreadableError(problem) from None
     except RecursionError:
@@ -289,7 +289,7 @@ def _take_json(token: str, value: str, place: Place, composer: Composer) -> None
             composer.close(place)
         case '"':
             if any("\ud800" <= character <= "\udfff" for character in value):
-                message = "half of a surrogate pair is not text"
+                message = "half of a surrogate pair is not valid text"
                 raise UnreadableError(composer.problem(place, "json-syntax", message, None))
             composer.scalar(place, value, style='"')
         case _:

@@ -12,7 +12,7 @@ from geobatch.spec.hints import did_you_mean, show
 
 
 class RowsError(Exception):
-    """The table cannot be used; carries what is wrong and what to do."""
+    """The table cannot be used; holds a message and a hint."""
 
     def __init__(self, rule: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -73,23 +73,23 @@ def _lines(stream: Iterator[str], uri: str) -> Iterator[tuple[int, list[str]]]:
 def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows:
     line, columns = next(lines, (1, []))
     if not columns:
-        raise RowsError("csv", f"{show(uri)} is empty", "its first line names the columns")
+        raise RowsError("csv", f"{show(uri)} is empty", "its first line must name the columns")
     for column in columns:
         if columns.count(column) > 1:
-            raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} stands twice")
+            raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
     if key not in columns:
         hint = did_you_mean(key, columns)
         if any(mark in columns[0] for mark in ";\t"):
-            hint = "separate the columns by commas"
+            hint = "separate the columns with commas"
         raise RowsError("csv-key", f"`{uri}:{line}`: no column {show(key)}", hint)
     at = columns.index(key)
     rows: dict[str, tuple[int, list[str]]] = {}
     for line, cells in lines:
         if len(cells) != len(columns):
-            message = f"`{uri}:{line}`: {len(cells)} cells, the first line has {len(columns)}"
+            message = f"`{uri}:{line}`: {len(cells)} cells, but the first line has {len(columns)}"
             raise RowsError("csv", message, "put quotes around a cell that holds a comma")
         if cells[at] in rows:
-            message = f"`{uri}:{line}`: {show(cells[at])} has a row already, on line"
+            message = f"`{uri}:{line}`: {show(cells[at])} already has a row, on line"
             raise RowsError("csv-key", f"{message} {rows[cells[at]][0]}", "keep one")
         rows[cells[at]] = (line, cells)
     return Rows(path=uri, columns=tuple(columns), rows=rows)

@@ -31,16 +31,16 @@ BUILT_IN = ("file", "name", "stem")
 def parse_pattern(value: Any) -> re.Pattern[str]:
     """Return a compiled regular expression."""
     if not isinstance(value, str):
-        refuse("wrong-type", f"`pattern` is text, got {show(value)}")
+        refuse("wrong-type", f"`pattern` must be text, got {show(value)}")
     try:
         pattern = re.compile(value, re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
-        hint = "a Python regular expression; put it in single quotes"
-        refuse("pattern", f"{show(value)} is no regular expression: {error}", hint)
+        hint = "write a Python regular expression, in single quotes"
+        refuse("pattern", f"{show(value)} is not a valid regular expression: {error}", hint)
     for name in pattern.groupindex:
         if name in BUILT_IN:
             hint = "choose another name"
-            refuse("pattern", f"the group {show(name)} is a field of every file already", hint)
+            refuse("pattern", f"every file already has a field {show(name)}", hint)
     return pattern
 
 
@@ -58,7 +58,7 @@ IdTemplate = Annotated[str, AfterValidator(check_asset_id), WithJsonSchema({"typ
 
 
 class CsvManifest(Part):
-    """A table that says more of each file."""
+    """A table with more values for each file."""
 
     required: ClassVar[tuple[str, ...]] = ("path",)
 
@@ -69,13 +69,13 @@ class CsvManifest(Part):
 
 
 class ForEachManifest(Part):
-    """The files of a collection, and what their names say."""
+    """The files of a collection, and what to extract from their names."""
 
     required: ClassVar[tuple[str, ...]] = ("files",)
     one_or_many: ClassVar[frozenset[str]] = frozenset({"files", "pattern"})
 
     files: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=list)
-    """Globs, relative to the spec file; each file that one matches becomes an image."""
+    """Globs, relative to the spec file; each matching file becomes an image."""
     pattern: list[Pattern] = Field(default_factory=list)
     """Regular expressions for the whole name of a file; named groups become fields."""
     unmatched: Literal["refuse", "skip"] = "refuse"
@@ -89,20 +89,20 @@ class TemplateManifest(Manifest):
 
     required: ClassVar[tuple[str, ...]] = ("id",)
     barred: ClassVar[dict[str, str]] = {
-        "name": "name the collection, and give the image an `id`",
+        "name": "write the collection's `id` at the top, and an `id` under `image`",
         "uri_prefix": "write the whole path in `for_each.files`",
-        "for_each": "it stands beside `image`",
-        "image": "it stands beside `for_each`",
+        "for_each": "it belongs next to `image`, at the top level",
+        "image": "it belongs next to `for_each`, at the top level",
     }
 
     kind: ImageKind | None = None
-    """What each of them is; an image by default."""
+    """Kind of each image; `image` by default."""
     id: Text = "image"
     """Name of the image below the collection's id, such as `'{tile}_{date}'`."""
     moved_from: IdTemplate | None = None
-    """Whole id under which the image was published before, such as `'s2/old/{stem}'`."""
+    """Full former id of the published image, such as `'s2/old/{stem}'`."""
     tilesets: list[TilesetManifest] = Field(default_factory=list)
-    """Where the pixels come from; by default the file alone, which `{file}` names."""
+    """Where the pixels come from; by default only the file, `{file}`."""
     start_time: TimeTemplate | None = None
     """Start, RFC 3339 or a date, such as `'{date:%Y%m%d}'`."""
     end_time: TimeTemplate | None = None
@@ -110,11 +110,11 @@ class TemplateManifest(Manifest):
 
 
 class CollectionManifest(Part):
-    """Images made by one rule: one for each file that it matches."""
+    """Images made by one rule: one for each matching file."""
 
     required: ClassVar[tuple[str, ...]] = ("for_each", "image")
     barred: ClassVar[dict[str, str]] = {
-        key: "keys of the images stand below `image`"
+        key: "keys of the images belong under `image`"
         for key in Manifest.model_fields
         if key not in ("kind", "id", "name")
     }
@@ -126,13 +126,13 @@ class CollectionManifest(Part):
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
     for_each: ForEachManifest | None = None
-    """Which files."""
+    """The files."""
     image: TemplateManifest | None = None
-    """The image that each of them becomes."""
+    """The image that each file becomes."""
 
 
 def document_part(root: MappingNode) -> type[Manifest | CollectionManifest | TableManifest]:
-    """Return what a document's keys are judged as, by its `kind`.
+    """Return the class that checks a document's keys, by its `kind`.
 
     Earth Engine's manifests have none: those with `sources` are of tables, unless these are TIFFs,
     which stand under `tilesets`.

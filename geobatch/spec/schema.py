@@ -15,7 +15,7 @@ from geobatch.spec.table import TableManifest
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of one spec document.
 
-    Every key is allowed in snake_case and in lowerCamelCase, none beside. The `kind` decides
+    Every key is allowed in snake_case and in lowerCamelCase, and no other. The `kind` decides
     which keys there are.
     """
     definitions: dict[str, Any] = {}
@@ -53,7 +53,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "geobatch asset",
-        "description": "An asset of geobatch, or many made by one rule.",
+        "description": "A geobatch asset, or a collection of images made by one rule.",
         "type": "object",
         "if": is_collection,
         "then": {"$ref": "#/$defs/CollectionManifest"},
@@ -81,7 +81,7 @@ def _name_properties(made: dict[str, Any]) -> None:
 
 
 def _allow_one(properties: dict[str, Any], name: str) -> None:
-    """Let a list be written as its one item."""
+    """Allow a single item instead of a list."""
     one = properties[name]
     words = {key: one.pop(key) for key in ("description", "default") if key in one}
     properties[name] = words | {"anyOf": [dict(one), dict(one["items"])]}
@@ -121,7 +121,7 @@ def _either(one: str, other: str) -> dict[str, Any]:
 
 
 def _drop_null(field: dict[str, Any]) -> None:
-    """Absent is spelled by leaving the key away, never by null."""
+    """Remove null: an absent value is an absent key."""
     if field.get("default", 0) is None:
         del field["default"]
     choices = field.get("anyOf", [])

@@ -1,4 +1,4 @@
-"""The keys of a document: spelling normalised, strangers and doubles reported, places noted."""
+"""The keys of a document: normalised spelling, unknown and repeated keys, positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geobatch.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import Loc, Positions
 
 MAX_HINTED = 200
-"""Strangers of one document that are compared with the keys they may have meant."""
+"""How many unknown keys of one document get a did-you-mean hint."""
 
 
 def to_camel(name: str) -> str:
@@ -54,7 +54,7 @@ def _find_part(annotation: Any) -> type[Part] | None:
 
 
 class Shape(Struct, kw_only=True):
-    """A document as plain values with snake_case keys, and where each of them stands."""
+    """A document as plain values with snake_case keys, and their positions."""
 
     path: str
     """Spec file, as the user named it."""
@@ -67,19 +67,19 @@ class Shape(Struct, kw_only=True):
     owners: dict[Loc, tuple[ListNode | MappingNode, Node]] = field(default_factory=dict)
     """The node around an element, and its own; likewise."""
     problems: list[Problem] = field(default_factory=list)
-    """What is wrong with the keys."""
+    """Problems of the keys."""
     _is_traced: bool = False
 
     @classmethod
     def of(cls, root: Node, part: type[Part], *, path: str) -> Shape:
-        """Return the shape of a document that shall be a `part`."""
+        """Return the shape of a document, read as a `part`."""
         shape = cls(path=path)
         shape.places[()] = (root.line, root.column)
         shape.value = shape._walk(root, part, ())
         return shape
 
     def trace(self, root: Node, part: type[Part]) -> None:
-        """Note the keys and owners too: they are of use only where something is wrong."""
+        """Record the keys and owners too; only problems need them."""
         traced = Shape(path=self.path, _is_traced=True)
         traced.places[()] = (root.line, root.column)
         traced._walk(root, part, ())
@@ -87,7 +87,7 @@ class Shape(Struct, kw_only=True):
 
     @property
     def positions(self) -> Positions:
-        """The places alone."""
+        """Only the positions."""
         return Positions(path=self.path, places=self.places)
 
     def prune(self, locs: Iterable[Loc]) -> set[Loc]:
@@ -115,7 +115,7 @@ class Shape(Struct, kw_only=True):
         return loc
 
     def report(self, node: Node, rule: str, message: str, hint: str | None) -> None:
-        """Note a problem at a node."""
+        """Record a problem at a node."""
         self.problems.append(
             Problem(
                 path=self.path,
@@ -165,19 +165,19 @@ class Shape(Struct, kw_only=True):
         for key, child in node.entries:
             name = known.get(key.text)
             if name is not None and name in part.barred:
-                message = f"the key {show(key.text)} does not stand here"
+                message = f"the key {show(key.text)} is not allowed here"
                 self.report(key, "unknown-key", message, part.barred[name])
             elif name is None:
                 is_early = len(self.problems) < MAX_HINTED
                 hint = did_you_mean(key.text, fields_of(part)) if is_early else None
-                self.report(key, "unknown-key", f"no key {show(key.text)} here", hint)
+                self.report(key, "unknown-key", f"unknown key {show(key.text)}", hint)
             elif name in part.unsupported:
                 why = part.unsupported[name]
                 message = f"the key {show(key.text)} is not supported here, because {why}"
-                self.report(key, "unsupported", message, "leave it away")
+                self.report(key, "unsupported", message, "remove it")
             elif name in seen:
-                message = f"the key {show(key.text)} stands here as {show(seen[name].text)} too"
-                hint = f"line {seen[name].line} has it already; keep one"
+                message = f"the key {show(key.text)} appears here as {show(seen[name].text)} too"
+                hint = f"line {seen[name].line} already has it; keep one"
                 self.report(key, "duplicate-key", message, hint)
             else:
                 seen[name] = key

@@ -1,4 +1,4 @@
-"""Files beside a raster in one source: those that place it are read, the others refused."""
+"""Files next to a raster in one source: world and projection files are read, others refused."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ WORLD = (".tfw", ".tifw", ".tiffw", ".wld")
 PROJECTION = (".prj",)
 _OTHERS = {
     ".msk": (
-        "a mask beside its raster is not supported here, because GDAL would read it unasked",
-        "make it a tileset of its own and name that in `mask_bands`",
+        "a mask file next to its raster cannot be a uri of the same source",
+        "make a separate tileset of it and name that tileset in `mask_bands`",
     ),
     ".ovr": (
-        "overviews are not supported here, because every level is built from level 0",
-        "leave it away",
+        "overviews are not read, because geobatch builds every level from level 0",
+        "remove it",
     ),
     ".xml": (
-        "GDAL's metadata is not supported here, because it would change pixels unseen",
-        "leave it away, and declare what it says: `crs`, `missing_data`",
+        "GDAL's metadata file is not read, because it could change pixels unnoticed",
+        "remove it, and declare what it says, such as `crs` or `missing_data`",
     ),
 }
 """Why some sidecars are refused, and what to do instead, by suffix."""
@@ -36,17 +36,17 @@ def is_placing(uri: str) -> bool:
 
 
 def refusal(uri: str, count: int, *, is_of_one: bool) -> tuple[str, str]:
-    """Return why a uri may not stand beside another in one source, and a hint.
+    """Return why a uri may not be listed with another in one source, and a hint.
 
     Args:
         uri: The uri.
-        count: How many stand there.
-        is_of_one: Whether the first is one file, and no glob.
+        count: How many uris the source has.
+        is_of_one: Whether the first is one file, not a glob.
     """
     known = _OTHERS.get(suffix_of(uri))
     if known is not None:
         return f"{show(uri)}: {known[0]}", known[1]
-    message = f"{count} uris in one source, and {show(uri)} is no `.tfw` or `.prj` of the first"
+    message = f"{count} uris in one source, and {show(uri)} is not a `.tfw` or `.prj` of the first"
     if not is_of_one:
-        message = f"{show(uri)} belongs to one file, and stands beside a glob"
-    return message, "one source per file"
+        message = f"{show(uri)} belongs to one file, but is listed with a glob"
+    return message, "write one source per file"

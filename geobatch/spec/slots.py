@@ -14,18 +14,18 @@ from geobatch.spec.shape import Shape
 from geobatch.spec.template import Template, parse_template
 
 STAND_IN = "x"
-"""What the other rules see where a template is."""
+"""Stand-ins that the other rules check instead of a template."""
 LIKE_PLACEHOLDER = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*(:[^{}]*)?\}")
 
 
 def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, Any]]]:
-    """Put stand-ins for the templates of a collection's image, so that the rest can be judged.
+    """Put stand-ins for the templates of a collection's image, to check the rest.
 
     Args:
         shape: The document; its values are changed.
 
     Returns:
-        The templates by loc in the image, and what is wrong with them, as pydantic would say it.
+        The templates by loc in the image, and their problems, in the form of pydantic's errors.
     """
     image = shape.value.get("image")
     templates: dict[Loc, Template] = {}
@@ -41,8 +41,11 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
     for loc, value in list(_texts(image, ())):
         if not _may_vary(loc):
             if LIKE_PLACEHOLDER.search(value):
-                message = f"a placeholder may not stand here, in {show(value)}"
-                hint = "only in `id`, `moved_from`, times, `properties`, `memo`, `crs`, `uris`"
+                message = f"placeholders are not allowed here: {show(value)}"
+                hint = (
+                    "they are allowed in `id`, `moved_from`, times, `properties`, `memo`, `crs`,"
+                    " `uris`"
+                )
                 found.append(_error(loc, value, "placeholder", message, hint))
             continue
         try:
@@ -66,7 +69,7 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
 
 
 def image_positions(positions: Positions) -> Positions:
-    """Return the places of a collection's image, as if it were a document of its own."""
+    """Return the positions of a collection's image as those of a separate document."""
     places = {loc[1:]: place for loc, place in positions.places.items() if loc[:1] == ("image",)}
     return Positions(path=positions.path, places=places)
 

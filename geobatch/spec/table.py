@@ -27,7 +27,7 @@ COLUMN_TYPES = {
     "NUMERIC": ColumnType.FLOAT64,
     "LONG": ColumnType.INT64,
 }
-"""Earth Engine's names of column types, less what stands before them."""
+"""Earth Engine's names of column types, without their prefix."""
 _SHARED = (
     "kind", "id", "name", "uri_prefix", "start_time", "end_time", "properties", "memo", "lifecycle",
     "moved_from",
@@ -38,7 +38,7 @@ _SPELLINGS = [
     *(spelling for name in COLUMN_TYPES for spelling in (name, name.lower())),
     *(prefix + name for prefix in reversed(_PREFIXES) for name in COLUMN_TYPES),
 ]
-_CSV = "tables are read from TFRecord, which has no {}"
+_CSV = "tables are read from TFRecord files, which have no {}"
 
 
 def parse_column_type(value: Any) -> ColumnType | None:
@@ -58,11 +58,11 @@ def parse_column_type(value: Any) -> ColumnType | None:
 def parse_charset(value: Any) -> str:
     """Return Python's name of a charset of texts."""
     try:
-        # A codec of other things than texts, such as `hex`, makes no text.
+        # A codec that does not encode text, such as `hex`, fails here.
         "a".encode(value)
         return codecs.lookup(value).name
     except (LookupError, TypeError, ValueError):
-        refuse("unknown-value", f"no charset {show(value)}", "such as `UTF-8` or `ISO-8859-1`")
+        refuse("unknown-value", f"unknown charset {show(value)}", "such as `UTF-8` or `ISO-8859-1`")
 
 
 ColumnTypeName = Annotated[
@@ -83,7 +83,7 @@ class TableSourceManifest(Part):
     unsupported: ClassVar[dict[str, str]] = {
         "csv_delimiter": _CSV.format("delimiters"),
         "csv_qualifier": _CSV.format("qualifiers"),
-        "date_format": "texts stay as they are in the records",
+        "date_format": "texts are stored as they are in the records",
         "primary_geometry_column": "the only points are those of `x_column` and `y_column`",
         "geodesic": "points have no edges",
         "max_error_meters": "points have no edges to approximate",
@@ -95,14 +95,14 @@ class TableSourceManifest(Part):
     """Paths in the order of the rows, relative to the spec file; a glob's files are
     sorted by name with digits as numbers."""
     charset: Charset = "utf-8"
-    """How texts are coded in the records; UTF-8 by default."""
+    """How texts are encoded in the records; UTF-8 by default."""
     crs: Text | None = None
-    """What x and y are in: authority code or WKT; EPSG:4326 by default."""
+    """CRS of x and y: authority code or WKT; EPSG:4326 by default."""
     x_column: str | None = None
-    """Column with the x of each row's point; `longitude` by default, if the CRS is not projected;
-    empty for no points."""
+    """Column with the x of each row's point; `longitude` by default, unless the CRS is projected;
+    an empty text means no points."""
     y_column: str | None = None
-    """Column with its y; `latitude` by default, likewise."""
+    """Column with the y of each row's point; `latitude` by default, with the same rules."""
 
 
 class TableManifest(Part):
@@ -110,7 +110,7 @@ class TableManifest(Part):
 
     required: ClassVar[tuple[str, ...]] = ("sources",)
     unsupported: ClassVar[dict[str, str]] = {
-        "policy": "who may read a store is for its file system to say",
+        "policy": "the file system decides who may read a store",
     }
     barred: ClassVar[dict[str, str]] = {
         **{
@@ -118,8 +118,8 @@ class TableManifest(Part):
             for key in Manifest.model_fields
             if key not in _SHARED
         },
-        "for_each": "it needs `kind: image_collection`",
-        "image": "it needs `kind: image_collection`",
+        "for_each": "it requires `kind: image_collection`",
+        "image": "it requires `kind: image_collection`",
     }
 
     kind: TableKind | None = None
@@ -129,15 +129,15 @@ class TableManifest(Part):
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
     moved_from: AssetId | None = None
-    """Id under which the asset was published before; what is there is taken over."""
+    """Former id of the published asset; its rows are kept."""
     uri_prefix: str = ""
-    """Put literally before every uri."""
+    """Text that is put before every uri, unchanged."""
     sources: Annotated[list[TableSourceManifest], Field(min_length=1)] = Field(default_factory=list)
     """Where the rows come from, one source after another."""
     column_data_type_overrides: dict[str, ColumnTypeName] = Field(default_factory=dict)
-    """Types of columns that shall not follow the records: STRING, NUMERIC or LONG."""
+    """Types of columns that must differ from the records: STRING, NUMERIC or LONG."""
     csv_column_data_type_overrides: dict[str, ColumnTypeName] = Field(default_factory=dict)
-    """The same under its older name."""
+    """Older name of `column_data_type_overrides`."""
     start_time: Time | None = None
     """Start, RFC 3339 or a date."""
     end_time: Time | None = None

@@ -1,4 +1,4 @@
-"""A table's document to its spec: what one of its fields says against another."""
+"""The document of a table to its spec: rules between its fields."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from geobatch.spec.project import Project
 from geobatch.spec.table import TableManifest
 
 _SHARED = ("x_column", "y_column", "crs", "charset")
-"""What the sources of a table must say alike: its rows have one structure."""
+"""Keys with one value in all sources of a table: its rows have one structure."""
 
 
 class TableCheck(Struct, frozen=True, kw_only=True):
     """The rules that need more than one field of a table's document."""
 
     manifest: TableManifest
-    """Fields that are each well."""
+    """Fields, each valid by itself."""
     positions: Positions
-    """Where they stand."""
+    """Their positions in the file."""
     project: Project
-    """What holds for all specs of its project."""
+    """Settings of all specs of its project."""
     lost: Collection[str]
     """Top-level keys that lost a part to earlier problems."""
 
@@ -36,7 +36,7 @@ class TableCheck(Struct, frozen=True, kw_only=True):
         return [*found, *self._sources(), *self._times()]
 
     def spec(self) -> ImageSpec:
-        """Return the spec; meaningful where no problem was found."""
+        """Return the spec; valid only if there are no problems."""
         manifest = self.manifest
         first = manifest.sources[0] if manifest.sources else None
         declared = {
@@ -76,14 +76,14 @@ class TableCheck(Struct, frozen=True, kw_only=True):
         if (x == "") != (y == ""):
             message = f"`x_column` is {show(x)} and `y_column` {show(y)}"
             loc = ("sources", 0, "x_column" if x == "" else "y_column")
-            hint = "points need both; empty both for none"
+            hint = "points need both columns; for a table without points, set both to an empty text"
             yield problem_at(self.positions, loc, "points", message, hint)
         for number, source in enumerate(sources[1:], 1):
             for key in _SHARED:
                 mine, other = getattr(source, key), getattr(sources[0], key)
                 if mine != other:
                     message = f"`{key}` is {show(mine)} here and {show(other)} in the first source"
-                    hint = "the sources of a table have one structure"
+                    hint = "all sources of a table must have the same structure"
                     yield problem_at(
                         self.positions, ("sources", number, key), "sources-differ", message, hint
                     )
@@ -92,6 +92,5 @@ class TableCheck(Struct, frozen=True, kw_only=True):
         start, end = self.manifest.start_time, self.manifest.end_time
         if start and end and is_before(end, start):
             message = f"the end {show(end)} is before the start {show(start)}"
-            yield problem_at(
-                self.positions, ("end_time",), "time-order", message, "the end is exclusive"
-            )
+            hint = "correct one of them; `end_time` is exclusive"
+            yield problem_at(self.positions, ("end_time",), "time-order", message, hint)

@@ -16,7 +16,7 @@ from geobatch.spec.values import refuse
 
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-"""What a number looks like in a table; `007` and `+5` are text."""
+"""The form of a number in a table; `007` and `+5` are text."""
 FORCED_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?")
 
 STEP = re.compile(r"(.*[^\s]|)\s*([+-])\s*([0-9]{1,18})", re.DOTALL)
@@ -26,7 +26,7 @@ FORMS = "`{name:number}`, `{name:text}`, `{name:ms}`, or a time such as `{date:%
 
 Plain: TypeAlias = str | int | float
 Fields: TypeAlias = Mapping[str, str | None]
-"""Text by name; None where a file has no value for the name."""
+"""Text by name; None if a file has no value for the name."""
 
 
 class Placeholder(Struct, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class Placeholder(Struct, frozen=True, kw_only=True):
     """`number`, `text`, `ms`, a strptime format, or empty."""
 
     def raw(self, fields: Fields) -> str | None:
-        """Return the field, the step taken; None if it has no value.
+        """Return the field with the step added; None if it has no value.
 
         Raises:
             PydanticCustomError: There is a step, and the field is no whole number.
@@ -73,14 +73,14 @@ class Template(Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The fields that it takes."""
+        """The fields that it uses."""
         return tuple(part.name for part in self.parts if isinstance(part, Placeholder))
 
     def text(self, fields: Fields) -> str:
         """Return the text for a file.
 
         Raises:
-            PydanticCustomError: A field has no value, or one that is not of the form.
+            PydanticCustomError: A field has no value, or a value that does not have the form.
         """
         return "".join(
             [part if isinstance(part, str) else part.text(fields) for part in self.parts]
@@ -94,10 +94,10 @@ class Template(Struct, frozen=True, kw_only=True):
             columns: Names that come from a table, where numbers are numbers.
 
         Returns:
-            None where the template is one placeholder that has no value.
+            None if the template is one placeholder without a value.
 
         Raises:
-            PydanticCustomError: A field has no value, or one that is not of the form.
+            PydanticCustomError: A field has no value, or a value that does not have the form.
         """
         (first, *rest) = self.parts
         if rest or isinstance(first, str):
@@ -116,7 +116,7 @@ def parse_template(text: str) -> Template | None:
     """Return the template that a text is, or None for a text without braces.
 
     Raises:
-        PydanticCustomError: A brace stands alone, or a placeholder has an unknown form.
+        PydanticCustomError: A brace has no partner, or a placeholder has an unknown form.
     """
     if "{" not in text and "}" not in text:
         return None
@@ -129,7 +129,7 @@ def parse_template(text: str) -> Template | None:
             parts.append(match[0][0])
         elif match[1] is None:
             hint = "write `{name}` for a field, `{{` and `}}` for braces"
-            refuse("placeholder", f"a brace stands alone in {show(text)}", hint)
+            refuse("placeholder", f"{show(text)} has a brace without its partner", hint)
         else:
             parts.append(_placeholder(*_split_form(match[1])))
     parts.append(text[end:])
@@ -146,7 +146,7 @@ def field_of(name: str, fields: Collection[str]) -> str:
 def _stepped(text: str, step: str) -> str:
     """Return a whole number with another added, of at least as many digits."""
     if not WHOLE.fullmatch(text):
-        refuse("property-value", f"{show(text)} is no whole number, so `{step}` cannot be added")
+        refuse("property-value", f"{show(text)} is not a whole number, so `{step}` cannot be added")
     made = int(text) + int(step)
     sign = "-" if made < 0 else ""
     return sign + str(abs(made)).rjust(len(text.lstrip("-")), "0")
@@ -182,9 +182,9 @@ def _check_moment(form: str) -> None:
         datetime.strptime("", form)  # noqa: DTZ007 - for its complaint
     except ValueError as error:
         if "does not match" not in str(error):
-            refuse("placeholder", f"{show(form)} is no format of a time: {error}")
+            refuse("placeholder", f"{show(form)} is not a valid time format: {error}")
     except (re.error, IndexError) as error:
-        refuse("placeholder", f"{show(form)} is no format of a time: {error}")
+        refuse("placeholder", f"{show(form)} is not a valid time format: {error}")
 
 
 @lru_cache(maxsize=65536)
@@ -198,7 +198,7 @@ def parse_moment(text: str, form: str) -> str:
         found = datetime.strptime(text, form)  # noqa: DTZ007 - the zone follows
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        refuse("timestamp", f"{show(text)} is no time of the form {show(form)}")
+        refuse("timestamp", f"{show(text)} is not a time of the form {show(form)}")
     return found.isoformat().replace("+00:00", "Z")
 
 
@@ -209,7 +209,7 @@ def parse_milliseconds(text: str) -> str:
         PydanticCustomError: The text is no whole number, or beyond the years 1 to 9999.
     """
     if not WHOLE.fullmatch(text):
-        refuse("timestamp", f"{show(text)} is no whole number of milliseconds since 1970")
+        refuse("timestamp", f"{show(text)} is not a whole number of milliseconds since 1970")
     try:
         found = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
     except OverflowError:
@@ -224,11 +224,11 @@ def parse_number(text: str) -> int | float:
         PydanticCustomError: It spells none, or one that is too large.
     """
     if not FORCED_NUMBER.fullmatch(text) or not any(letter.isdigit() for letter in text):
-        refuse("property-value", f"{show(text)} is no number")
+        refuse("property-value", f"{show(text)} is not a number")
     try:
         return _number(text)
     except ValueError:
-        refuse("property-value", f"{show(text)} is no number")
+        refuse("property-value", f"{show(text)} is not a number")
 
 
 def _number(text: str) -> int | float:
@@ -236,5 +236,5 @@ def _number(text: str) -> int | float:
         return int(text) if len(text) <= 20 else float(text)
     value = float(text)
     if not math.isfinite(value):
-        refuse("property-value", f"{show(text)} is beyond what a float64 holds")
+        refuse("property-value", f"{show(text)} is too large for a float64")
     return value

@@ -30,7 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FlagError(Exception):
-    """A flag is wrong; the message says which, got and expected."""
+    """A flag is wrong; the message names it, what it got and what is expected."""
 
 
 class UploadFlags(Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class UploadFlags(Struct, frozen=True, kw_only=True):
     last_band_alpha: bool = False
     """Whether the last band masks the others."""
     crs: str | None = None
-    """Code or WKT in place of the files'."""
+    """Code or WKT that replaces the files'."""
     properties: tuple[str, ...] = ()
     """Each `name=value` or `(type)name=value`."""
     time_start: str | None = None
@@ -62,7 +62,7 @@ def upload_manifest(flags: UploadFlags) -> dict[str, Any]:
     """Return the image manifest of some flags, key by key as the client sends it.
 
     Raises:
-        FlagError: A flag is wrong, or two do not go together.
+        FlagError: A flag is wrong, or two exclude each other.
     """
     if not flags.files:
         raise FlagError("at least one file must be named")
@@ -125,7 +125,7 @@ def _split(flag: str, text: str | None) -> list[str]:
         return []
     values = text.split(",")
     if not all(values):
-        raise FlagError(f"`{flag}` is a list joined by commas, got {show(text)}")
+        raise FlagError(f"`{flag}` is a list separated by commas, got {show(text)}")
     return values
 
 
@@ -138,7 +138,7 @@ def _numbers(text: str | None) -> list[float]:
             try:
                 found.append(float(word))
             except ValueError:
-                raise FlagError(f"`--nodata-value`: {show(word)} is no number") from None
+                raise FlagError(f"`--nodata-value`: {show(word)} is not a number") from None
     return found
 
 
@@ -155,7 +155,7 @@ def _properties(texts: Sequence[str]) -> dict[str, Any]:
     pairs = [_property(text) for text in texts]
     doubles = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
     if doubles:
-        raise FlagError(f"`--property`: {', '.join(map(show, doubles))} stands more than once")
+        raise FlagError(f"`--property`: {', '.join(map(show, doubles))} appears more than once")
     return dict(pairs)
 
 
@@ -177,11 +177,12 @@ def _property(text: str) -> tuple[str, str | float | None]:
         number = float(value)
     except ValueError:
         if kind == "number":
-            raise FlagError(f"`--property`: {show(value)} of {show(name)} is no number") from None
+            message = f"`--property`: {show(value)} of {show(name)} is not a number"
+            raise FlagError(message) from None
         return name, value
     if not math.isfinite(number):
         raise FlagError(
-            f"`--property`: {show(name)} is {show(value)}, and a property is finite;"
+            f"`--property`: {show(name)} is {show(value)}, but a property must be finite;"
             f" `(string){name}={value}` is text"
         )
     return name, int(value) if _WHOLE.fullmatch(value) else number

@@ -1,4 +1,4 @@
-"""Field types of a manifest: each says what it takes, and what was wrong with what it got."""
+"""Field types of a manifest: each checks a value, or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ DATA_TYPES = {
 }  # fmt: skip
 """Earth Engine's names and the guide's, to numpy's; the 64-bit integers are ours."""
 SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""How JSON of Google's interfaces spells what JSON numbers cannot."""
+"""Spellings of non-finite numbers in JSON of Google's interfaces."""
 UNSPECIFIED = "UNSPECIFIED"
 KINDS = (Kind.IMAGE, Kind.EXTERNAL_IMAGE, Kind.IMAGE_COLLECTION, Kind.TABLE)
-"""The kinds that are built."""
+"""The supported kinds."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def refuse(rule: str, message: str, hint: str | None = None) -> NoReturn:
-    """Refuse a value under a rule; the field's place is added later.
+    """Refuse a value under a rule; the field's position is added later.
 
     Raises:
         PydanticCustomError: Always.
@@ -59,7 +59,7 @@ def parse_number(value: Any) -> int | float:
     try:
         float(value)
     except OverflowError:
-        refuse("out-of-range", f"{show(value)} is beyond what a float64 holds")
+        refuse("out-of-range", f"{show(value)} is too large for a float64")
     return value
 
 
@@ -77,7 +77,8 @@ def parse_policy(value: Any) -> Policy | None:
     if name in ("PYRAMIDING_POLICY_" + UNSPECIFIED, UNSPECIFIED):
         return None
     if name not in Policy.__members__:
-        refuse("unknown-value", f"no pyramiding policy {show(value)}", did_you_mean(value, Policy))
+        message = f"unknown pyramiding policy {show(value)}"
+        refuse("unknown-value", message, did_you_mean(value, Policy))
     return Policy[name]
 
 
@@ -87,21 +88,21 @@ def parse_data_type(value: Any) -> str | None:
     if name == "DATA_TYPE_" + UNSPECIFIED:
         return None
     if name not in DATA_TYPES:
-        refuse("unknown-value", f"no data type {show(value)}", did_you_mean(value, DATA_TYPES))
+        refuse("unknown-value", f"unknown data type {show(value)}", did_you_mean(value, DATA_TYPES))
     return DATA_TYPES[name]
 
 
 def parse_kind(value: Any) -> Kind:
-    """Return an asset kind; those that are known but not built yet are refused."""
+    """Return an asset kind; kinds that are known but not supported are refused."""
     if value == Kind.IMAGE.value:
         return Kind.IMAGE
     name = _word(value, Kind).lower()
     if name not in list(Kind):
-        refuse("unknown-value", f"no asset kind {show(value)}", did_you_mean(value, Kind))
+        refuse("unknown-value", f"unknown asset kind {show(value)}", did_you_mean(value, Kind))
     kind = Kind(name)
     if kind not in KINDS:
         message = f"the kind {show(value)} is not supported yet"
-        words = "only `image`, `external_image`, `image_collection` and `table` are"
+        words = "only `image`, `external_image`, `image_collection` and `table` are supported"
         refuse("unsupported-kind", message, words)
     return kind
 
@@ -131,11 +132,11 @@ def parse_time(value: Any) -> str:
         if isinstance(seconds, str) and re.fullmatch(r"-?[0-9]{1,18}", seconds):
             seconds = int(seconds)
         if isinstance(seconds, bool) or not isinstance(seconds, int):
-            refuse("timestamp", f"`seconds` is a whole number, got {show(seconds)}", hint)
+            refuse("timestamp", f"`seconds` must be a whole number, got {show(seconds)}", hint)
         return _utc(lambda: EPOCH + timedelta(seconds=seconds), "", value, hint)
     if not isinstance(value, str):
         hint = placeholder_hint(value) or hint
-        refuse("timestamp", f"{show(value)} is no RFC 3339 time", hint)
+        refuse("timestamp", f"{show(value)} is not a valid RFC 3339 time", hint)
     return _parse_text(value)
 
 
@@ -144,7 +145,7 @@ def _parse_text(value: str) -> str:
     hint = _TIME_HINT
     match = TIME.fullmatch(value)
     if match is None:
-        refuse("timestamp", f"{show(value)} is no RFC 3339 time", hint)
+        refuse("timestamp", f"{show(value)} is not a valid RFC 3339 time", hint)
     day, clock, fraction, offset = match.groups()
     if clock and not offset:
         hint = f"add `Z` for UTC: `{day}T{clock}Z`"
@@ -160,7 +161,7 @@ def _utc(moment: Any, digits: str, value: Any, hint: str) -> str:
     try:
         utc = moment()
     except (ValueError, OverflowError) as error:
-        refuse("timestamp", f"{show(value)} is no time: {error}", hint)
+        refuse("timestamp", f"{show(value)} is not a valid time: {error}", hint)
     text = f"{utc.year:04}-{utc.month:02}-{utc.day:02}T{utc:%H:%M:%S}"
     return f"{text}.{digits}Z" if digits else f"{text}Z"
 
@@ -173,9 +174,10 @@ def _word(value: Any, choices: Any) -> str:
 
 
 def check_asset_id(value: str) -> str:
-    """Return an asset id as it is, if it is one."""
+    """Return an asset id unchanged, if it is valid."""
     if value.count("/") > 9:
-        refuse("asset-id", f"{show(value)} has {value.count('/') + 1} parts; at most 10 may stand")
+        count = value.count("/") + 1
+        refuse("asset-id", f"{show(value)} has {count} parts; at most 10 are allowed")
     longest = max(map(len, value.split("/")))
     if longest > LONGEST:
         refuse("asset-id", f"{show(value)} has a part of {longest} characters", _SHORTER)
@@ -183,10 +185,10 @@ def check_asset_id(value: str) -> str:
         better = "/".join(
             re.sub(r"[^A-Za-z0-9_-]+", "_", part) for part in value.split("/") if part
         )
-        hint = "letters, digits, `_` and `-`, parts separated by `/`"
+        hint = "use letters, digits, `_` and `-`, with parts separated by `/`"
         if better:
             hint += f": `{better[:100]}`"
-        refuse("asset-id", f"{show(value)} is no asset id", hint)
+        refuse("asset-id", f"{show(value)} is not a valid asset id", hint)
     return value
 
 
@@ -199,37 +201,38 @@ def _check_band_id(value: str) -> str:
     if len(value) > LONGEST:
         refuse("band-id", f"{show(value)} has {len(value)} characters", _SHORTER)
     if not re.fullmatch(BAND_ID, value) or value.endswith("\n"):
-        hint = "letters, digits, `_` and `-`"
+        hint = "use letters, digits, `_` and `-`"
         if better := re.sub(r"[^A-Za-z0-9_-]+", "_", value)[:100]:
             hint += f": `{better}`"
-        refuse("band-id", f"{show(value)} is no band id", hint)
+        refuse("band-id", f"{show(value)} is not a valid band id", hint)
     if value.casefold() in RESERVED_BANDS:
         hint = f"choose another, such as `{value}_band`"
-        differs = "" if value in RESERVED_BANDS else ", but for case, which many disks ignore"
+        differs = "" if value in RESERVED_BANDS else " (many disks ignore case)"
         refuse("band-id", f"{show(value)} is the name of a coordinate{differs}", hint)
     return value
 
 
 def _check_property_key(value: str) -> str:
     if not re.fullmatch(PROPERTY_KEY, value) or value.endswith("\n"):
-        hint = "up to 110 letters, digits and `_`, or `system:` and small letters"
-        refuse("property-key", f"{show(value)} is no property key", hint)
+        hint = "up to 110 letters, digits and `_`, or `system:` and lowercase letters"
+        refuse("property-key", f"{show(value)} is not a valid property key", hint)
     return value
 
 
 def check_property(value: Any) -> str | int | float:
-    """Return the value of a property as it is, if it may be one."""
+    """Return the value of a property unchanged, if it is valid."""
     if isinstance(value, bool):
         hint = f"write `{int(value)}` or `'{str(value).lower()}'`"
-        refuse("property-value", f"a property is text or a number, got {show(value)}", hint)
+        refuse("property-value", f"a property must be text or a number, got {show(value)}", hint)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        refuse("property-value", f"{show(value)} does not fit 64 bits", "write it as text")
+        refuse("property-value", f"{show(value)} does not fit in 64 bits", "write it as text")
     if isinstance(value, float) and not math.isfinite(value):
-        refuse("property-value", f"a property is finite, got {show(value)}", "write it as text")
+        message = f"a property must be finite, got {show(value)}"
+        refuse("property-value", message, "write it as text")
     if not isinstance(value, str | int | float):
-        hint = "leave the key away" if value is None else "join the parts as text"
+        hint = "remove the key" if value is None else "join the parts as text"
         hint = placeholder_hint(value) or hint
-        refuse("property-value", f"a property is text or a number, got {kind_of(value)}", hint)
+        refuse("property-value", f"a property must be text or a number, got {kind_of(value)}", hint)
     return value
 
 

@@ -14,7 +14,7 @@ from geobatch.spec.project import PROJECT_FILE
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _OTHERS = frozenset({"geobatch.json", "zarr.json"})
-"""Documents of a store and of a Zarr tree: what lies beside or below them is no spec."""
+"""Documents of a store and of a Zarr tree: files next to or below them are not specs."""
 _MIXER_KEYS = (b'"patchDimensions"', b'"patchesPerRow"', b'"totalPatches"')
 _MIXER_BYTES = 64 << 10
 
@@ -27,7 +27,7 @@ class Walk(Struct, kw_only=True):
     linked: list[str] = field(default_factory=list)
     """Real paths of the folders that links lead to."""
     broken: list[str] = field(default_factory=list)
-    """Links that lead nowhere and might be folders of specs."""
+    """Broken links that may have been folders of specs."""
     _visited: set[tuple[int, int]] = field(default_factory=set)
     _seen: set[str] = field(default_factory=set)
     _folders: dict[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Walk(Struct, kw_only=True):
                     yield Path(file)
 
     def _tree(self, start: str) -> Iterator[str]:
-        """Yield the files of a folder: its own before those that links lead to."""
+        """Yield the files of a folder, then those behind links."""
         waiting = [start]
         for folder in waiting:  # grows
             files: list[str] = []
@@ -88,7 +88,7 @@ class Walk(Struct, kw_only=True):
     def _sort(
         self, entry: os.DirEntry[str], folders: list[str], files: list[str], links: list[str]
     ) -> None:
-        """Add an entry of a folder where it belongs."""
+        """Add an entry of a folder to its files, links or folders."""
         if entry.is_dir(follow_symlinks=False):
             folders.append(entry.path)
         elif entry.is_symlink() and entry.is_dir():
@@ -119,7 +119,7 @@ def file_problem(path: Path, rule: str, message: str, hint: str | None) -> Probl
 
 
 def _is_stream(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is what reading would wait at: a pipe, a socket or a device."""
+    """Return whether reading an entry could wait forever: a pipe, a socket or a device."""
     if entry.is_file(follow_symlinks=False):
         return False
     try:
@@ -129,7 +129,7 @@ def _is_stream(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_mixer(path: str) -> bool:
-    """Return whether a file is the mixer of an export, which lies where the specs lie at times."""
+    """Return whether a file is the mixer of an export, which may be in a folder of specs."""
     if not path.lower().endswith(".json"):
         return False
     try:

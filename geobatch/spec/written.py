@@ -1,4 +1,4 @@
-"""A spec written out as YAML, in the canonical form: what is left open stays away."""
+"""A spec written as YAML, in the canonical form, without values that it leaves open."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _comment(text: str) -> str:
 
 
 def document_of(spec: ImageSpec) -> dict[str, Any]:
-    """Return a spec as plain values with snake_case keys; defaults are left away."""
+    """Return a spec as plain values with snake_case keys; without defaults."""
     if spec.table is not None:
         return _table_document(spec, spec.table)
     only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
@@ -112,7 +112,7 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
 def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
     said = {
         "crs": table.crs,
-        # An empty name means no points, and must stand.
+        # An empty name means no points, and must be written.
         "x_column": table.x_column,
         "y_column": table.y_column,
         "charset": None if table.charset == TableSourceManifest().charset else table.charset,

@@ -1,4 +1,4 @@
-"""Records as rows of a table: one Example each, with its features as they are."""
+"""Records as rows of a table: one Example each, with unchanged features."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
         shard: The file; it is streamed.
 
     Raises:
-        SourceError: A record is damaged or no Example, the file is cut short, or it changed.
+        SourceError: A record is damaged or not an Example, or the file is truncated or changed.
     """
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
 
@@ -32,8 +32,8 @@ def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
                 features = parse(record).features.feature
             except DecodeError:
                 raise SourceError(
-                    f"`{shard.uri}`: record {number} is no `tf.train.Example`",
-                    hint="a table is one Example per row, with a feature per column",
+                    f"`{shard.uri}`: record {number} is not a `tf.train.Example`",
+                    hint="a table must have one Example per row, with one feature per column",
                 ) from None
             yield number, list(_valued(features))
             number += 1

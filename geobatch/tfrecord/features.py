@@ -19,14 +19,14 @@ Patches = npt.NDArray[Any]
 
 
 class Decoder:
-    """Turns serialized records of one source into the patches of its bands."""
+    """Converts serialized records of one source to the patches of its bands."""
 
     def __init__(self, features: Sequence[Feature], mixer: Mixer) -> None:
         self._features = features
         self._mixer = mixer
         tf = tensorflow()
         self._parse = tf.io.parse_example
-        # Its message quotes the record, and what is no text makes it another error.
+        # Its message quotes the record, and invalid text there raises another error.
         self._errors = (tf.errors.OpError, UnicodeDecodeError)
         self._spec = {
             feature.name: tf.io.FixedLenFeature(
@@ -46,7 +46,7 @@ class Decoder:
 
         Raises:
             SourceError: A record lacks a feature, or holds it in another length or kind than the
-                first one, or a value that the pixel type has not.
+                first one, or a value that the pixel type cannot hold.
         """
         try:
             parsed = self._parse(batch, self._spec)
@@ -65,7 +65,7 @@ class Decoder:
         return (rows + more_rows, cols + more_cols)
 
     def _values(self, feature: Feature, tensor: Any, uri: str, first: int) -> npt.NDArray[Any]:
-        """Return values as they are in the records, (record, value)."""
+        """Return the values of the records, (record, value)."""
         if feature.kind != "bytes_list":
             # The tensor's own memory: it is not written to.
             return np.asarray(memoryview(tensor))
@@ -91,7 +91,7 @@ class Decoder:
     def _explain(
         self, records: Sequence[bytes], uri: str, first: int, error: Exception
     ) -> SourceError:
-        """Return what is wrong with the first bad record of a batch that could not be parsed."""
+        """Return the error for the first bad record of a batch that cannot be parsed."""
         for number, record in enumerate(records, first):
             found = parse_example(record, uri, number)
             for feature in self._features:
@@ -113,7 +113,7 @@ class Decoder:
 
 
 def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any) -> SourceError:
-    """Return the error for a record without a feature that is wanted."""
+    """Return the error for a record without a requested feature."""
     names = sorted(found)
     lowered = {one.lower(): one for one in names}
     close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
@@ -122,21 +122,21 @@ def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any
         f"`{uri}`: record {number} has no feature `{name}`; it has {shown}",
         hint=f"did you mean `{lowered[close[0]]}`?"
         if close
-        else "every record of an export has the same features",
+        else "every record of an export must have the same features",
     )
 
 
 def _wrong_length(uri: str, number: int, name: str, expected: str, got: int) -> SourceError:
     return SourceError(
         f"`{uri}`: record {number}: feature `{name}`: expected {expected}, got {got}",
-        hint="every record of an export is one patch of the mixer's size",
+        hint="every record of an export must be one patch of the mixer's size",
     )
 
 
 def _converted(
     values: npt.NDArray[Any], feature: Feature, uri: str, first: int
 ) -> npt.NDArray[Any]:
-    """Return values in the feature's pixel type, which must have every one of them."""
+    """Return values in the feature's pixel type, which must be able to hold each."""
     target = np.dtype(feature.dtype)
     if values.dtype == target or feature.kind == "bytes_list":
         return values
@@ -158,6 +158,6 @@ def _converted(
         raise SourceError(
             f"`{uri}`: record {first + record}: feature `{feature.name}`: value"
             f" {values[record, place]} is no {target.name.upper()}",
-            hint="declare a `data_type` that has every value, or round the values first",
+            hint="declare a `data_type` that can hold every value, or round the values first",
         )
     return made

@@ -1,6 +1,6 @@
-"""The records of a TFRecord file, read once; no length is believed that the file cannot hold.
+"""The records of a TFRecord file, read once; lengths beyond the file's size are errors.
 
-TensorFlow's own reader takes as much memory as a record says that it is long, and ends the process
+TensorFlow's own reader allocates as much memory as a record declares, and ends the process
 where there is not so much. Here a record is as long as what is left of the file allows, at most.
 
 Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
@@ -22,12 +22,12 @@ from geobatch.model.digest import Digest
 from geobatch.tfrecord.shard import compression_of, masked_checksum
 
 MAX_RECORD_BYTES = (1 << 31) - 1
-"""Most bytes of a record: protobuf takes no message that is longer."""
+"""Most bytes of a record: protobuf allows no longer message."""
 _DEFLATE_FACTOR = 1032
-"""How many bytes DEFLATE can make of one, at most."""
+"""Most bytes that DEFLATE can make of one."""
 _CHUNK = 256 << 10
 _START_BYTES, _END_BYTES = 12, 4
-_HINT = "the file is truncated or damaged; fetch it again"
+_HINT = "the file is truncated or damaged; copy it again"
 
 
 def records_of(path: Path, uri: str, *, digest: Digest | None = None) -> Iterator[bytes]:
@@ -35,8 +35,8 @@ def records_of(path: Path, uri: str, *, digest: Digest | None = None) -> Iterato
 
     Args:
         path: The file; plain, or compressed with GZIP or ZLIB.
-        uri: What messages call it.
-        digest: What its bytes must have, if it is read to its end.
+        uri: Its name in messages.
+        digest: Expected digest, checked if the file is read to its end.
 
     Raises:
         SourceError: It is no such file, a record is damaged or longer than the file, it is cut
@@ -66,7 +66,7 @@ def _pieces(file: FileIO, hasher: blake3) -> Iterator[bytes]:
 
 
 def _inflated(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
-    """Yield the content of a compressed file, which may have several members, in small pieces."""
+    """Yield the content of a compressed file, which may have several members, in small parts."""
     data = next(pieces, b"")
     while data:
         member = zlib.decompressobj(wbits=47)  # gzip or zlib
@@ -86,21 +86,21 @@ def _inflated(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
 
 
 def _cut(uri: str, why: str) -> SourceError:
-    return SourceError(f"`{uri}`: the compressed file is not whole: {why}", hint=_HINT)
+    return SourceError(f"`{uri}`: the compressed file is incomplete: {why}", hint=_HINT)
 
 
 class _Content:
-    """Pieces of bytes, from which any number is taken."""
+    """Parts of bytes, from which any number can be read."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._piece = b""
         self._at = 0
         self.offset = 0
-        """How many bytes were taken."""
+        """How many bytes were read."""
 
     def take(self, count: int) -> bytes:
-        """Return the next bytes: fewer where there are no more."""
+        """Return the next bytes: fewer at the end."""
         found = self._piece[self._at : self._at + count]
         self._at += len(found)
         if len(found) < count:
@@ -125,8 +125,8 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
         where = f"`{uri}`: record {number} cannot be read"
         if len(start) < _START_BYTES:
             raise SourceError(
-                f"{where}: got {len(start)} bytes at offset {offset}, expected none, or"
-                f" {_START_BYTES} at least",
+                f"{where}: got {len(start)} bytes at offset {offset}, expected none or"
+                f" at least {_START_BYTES}",
                 hint=_HINT,
             )
         if masked_checksum(start[:8]) != int.from_bytes(start[8:], "little"):
@@ -147,14 +147,14 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
 
 def _corrupted(where: str, offset: int, what: str) -> SourceError:
     return SourceError(
-        f"{where}: corrupted record at offset {offset}: its {what} and the checksum of that differ",
+        f"{where}: corrupted record at offset {offset}: its {what} does not match its checksum",
         hint=_HINT,
     )
 
 
 def _too_long(where: str, offset: int, length: int, left: int) -> SourceError:
     return SourceError(
-        f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}, for"
+        f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}:"
         " no more can follow",
         hint=_HINT,
     )

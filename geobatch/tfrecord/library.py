@@ -1,4 +1,4 @@
-"""TensorFlow, imported late and quietly, and by nobody else."""
+"""TensorFlow, imported late and quietly, and only here."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 def tensorflow() -> Any:
     """Return the module `tensorflow`; the first call takes seconds.
 
-    Where this process has not imported it before, it is kept from GPUs and from threads that would
-    stand in the way of geobatch's own; else it stays as its user has set it up.
+    If this process has not imported it before, it gets no GPUs and no threads that would
+    slow down geobatch's own; else it stays as its user configured it.
 
     Raises:
         SourceError: It is not installed, or cannot be imported.
@@ -44,7 +44,7 @@ def tensorflow() -> Any:
 
 
 def example_of(record: bytes) -> Any:
-    """Return the `tf.train.Example` that a serialized record is, or None where it is none."""
+    """Return the `tf.train.Example` of a serialized record, or None if it is not one."""
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
 
     try:
@@ -55,9 +55,9 @@ def example_of(record: bytes) -> Any:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what the import writes to the process's standard error from it.
+    """Hide what the import writes to standard error.
 
-    TensorFlow's native code writes there before its log level is looked at.
+    TensorFlow's native code writes there before it reads its log level.
     """
     level = os.environ.get(_LOG_LEVEL)
     os.environ.setdefault(_LOG_LEVEL, "3")

@@ -17,21 +17,21 @@ _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 _MOST = (1 << 31) - 1
 """Most patches, and most pixels on a side: GDAL has no larger raster."""
 _SHOWN = 60
-_HINT = "name the file that the export wrote beside its patches"
+_HINT = "use the mixer file that the export wrote next to its patches"
 
 
 def parse_mixer(text: str, uri: str) -> Mixer:
-    """Return how a mixer lays its patches; where on Earth is asked for apart, if it is needed.
+    """Return the arrangement of a mixer's patches; other functions return CRS and transform.
 
     Its format: https://developers.google.com/earth-engine/guides/tfrecord. Keys that it need not
     have are passed over.
 
     Args:
         text: The file.
-        uri: What messages call it.
+        uri: Its name in messages.
 
     Raises:
-        SourceError: The text is no JSON, or a value is missing or not what it should be.
+        SourceError: The text is not JSON, or a value is missing or not valid.
     """
     found = _json(text, uri)
     width, height = _numbers(found, "patchDimensions", uri)
@@ -65,7 +65,7 @@ def mixer_transform(text: str, uri: str) -> Transform:
     Margins are not counted; arguments are `parse_mixer`'s.
 
     Raises:
-        SourceError: It states none, or one that places no pixels.
+        SourceError: There is none, or it is not valid.
     """
     projection = _get(_json(text, uri), "projection", uri)
     matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
@@ -76,12 +76,12 @@ def _json(text: str, uri: str) -> Json:
     try:
         found: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"`{uri}`: the mixer is no JSON: {error}", hint=_HINT) from None
+        raise SourceError(f"`{uri}`: the mixer is not valid JSON: {error}", hint=_HINT) from None
     return found
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Return a JSON object; of a key that appears twice, readers differ in which they take."""
+    """Return a JSON object; a key that appears twice is an error, since readers differ."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -118,7 +118,7 @@ def _transform(matrix: Json, uri: str) -> Transform:
         raise _wrong(uri, path, "six numbers", matrix, _STATE_TRANSFORM)
     a, b, c, d, e, f = (float(value) for value in matrix)
     if not math.isfinite(a * e - b * d) or a * e - b * d == 0:
-        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} places no pixels"
+        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} is not valid"
         raise SourceError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 

@@ -24,7 +24,7 @@ STREAMS = 2
 
 
 class _Open(Struct, kw_only=True):
-    """A stream and who uses it."""
+    """A stream and its users."""
 
     stream: Stream
     users: int = 0
@@ -34,16 +34,16 @@ class _Open(Struct, kw_only=True):
 class Reader:
     """Reads windows of TFRecord sources; safe to share between threads.
 
-    A source is streamed once, when its first window is wanted. Memory is bounded by a batch of
-    records per stream; what is decoded waits on disk.
+    A source is streamed once, when its first window is requested. Memory is bounded by a batch of
+    records per stream; decoded patches wait on disk.
     """
 
     def __init__(self, *, folder: Path, cache: RecordCache) -> None:
-        """Open nothing yet.
+        """Make a reader without opening files.
 
         Args:
-            folder: Where patches are put aside; made if there is none.
-            cache: What is known of shards, and is told of those that are read.
+            folder: Where temporary patches are written; created if missing.
+            cache: Cached digests of shards; receives those of the shards read.
         """
         self._folder, self._cache = folder, cache
         self._turn = threading.Semaphore(STREAMS)
@@ -79,18 +79,18 @@ class Reader:
         Raises:
             SourceError: A shard is missing, damaged, or changed since it was identified, or its
                 records are not what the mixer says; names shard, record and feature.
-            StoreError: There is no room to put patches aside.
-            InterruptedRunError: Reading was given up.
+            StoreError: There is no space for temporary patches.
+            InterruptedRunError: Reading was cancelled.
         """
         place = {"row": row, "col": col, "height": height, "width": width}
         with self._using(source) as stream:
             return [stream.read(index, **place) for index in indexes]
 
     def check(self, source: Source) -> None:
-        """Check that the files of a source are still as they were identified.
+        """Check that the files of a source have not changed since they were identified.
 
         Raises:
-            SourceError: One is gone, or it changed.
+            SourceError: One is missing or changed.
         """
         if source.stat is not None:
             check_unchanged(source.path, source.uri, source.stat)
@@ -98,7 +98,7 @@ class Reader:
             check_unchanged(shard.path, shard.uri, shard.stat)
 
     def finish(self, source: Source) -> None:
-        """Check the records that no window has asked for, unless it was done before.
+        """Check the records that no window needed, unless they were checked before.
 
         Raises:
             SourceError: As `read`.
@@ -109,7 +109,7 @@ class Reader:
                 stream.finish()
 
     def release(self, source: Source) -> None:
-        """Remove what was put aside of a source, as soon as nobody reads it any more.
+        """Remove the temporary patches of a source when no thread reads them.
 
         It may be read again, by streaming it again.
         """
@@ -123,7 +123,7 @@ class Reader:
             found.stream.close()
 
     def cancel(self) -> None:
-        """Give up reading; reads that wait raise `InterruptedRunError`."""
+        """Cancel reading; reads that wait raise `InterruptedRunError`."""
         with self._lock:
             self._is_cancelled = True
             streams = list(self._streams.values())
@@ -131,7 +131,7 @@ class Reader:
             found.stream.cancel()
 
     def close(self) -> None:
-        """Stop, and remove all that was put aside; must not run while another thread reads."""
+        """Stop, and remove all temporary patches; must not run while another thread reads."""
         self.cancel()
         for found in self._streams.values():
             found.stream.close()
@@ -177,5 +177,5 @@ def _key(source: Source) -> tuple[Digest, tuple[Feature, ...]]:
 
 def _records(source: Source) -> Records:
     if source.records is None:
-        raise InternalError(f"`{source.uri}` is no TFRecord source")
+        raise InternalError(f"`{source.uri}` is not a TFRecord source")
     return source.records

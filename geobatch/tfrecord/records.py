@@ -1,4 +1,4 @@
-"""Records of a shard in batches, and what is found in the first: TensorFlow parses them."""
+"""Records of a shard in batches, and the features of the first: TensorFlow parses them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from geobatch.tfrecord.frames import records_of
 from geobatch.tfrecord.library import example_of
 
 BATCH_BYTES = 8 << 20
-"""About how many bytes of records are held at a time; a single one may be longer."""
+"""About how many bytes of records are in memory at a time; one record may be longer."""
 _BATCH_RECORDS = 1024
 
 
@@ -30,7 +30,7 @@ def batches(shard: Shard) -> Iterator[list[bytes]]:
         shard: The file.
 
     Raises:
-        SourceError: A record is damaged, the file is cut short, or it changed meanwhile.
+        SourceError: A record is damaged, or the file is truncated or changed meanwhile.
     """
     check_unchanged(shard.path, shard.uri, shard.stat)
     batch: list[bytes] = []
@@ -43,7 +43,7 @@ def batches(shard: Shard) -> Iterator[list[bytes]]:
                 yield batch
                 batch, size = [], 0
     except SourceError:
-        # What is damaged may only just have been so.
+        # The damage may be new.
         check_unchanged(shard.path, shard.uri, shard.stat)
         raise
     if batch:
@@ -60,7 +60,7 @@ def record_digests(records: Sequence[bytes]) -> bytes:
     digests = bytearray()
     for record in records:
         example = example_of(record)
-        # What is no Example is its own bytes: whoever wants its pixels will complain.
+        # A record that is not an Example keeps its bytes: reading its pixels reports it.
         data = record if example is None else example.SerializeToString(deterministic=True)
         digests += blake3(data).digest()
     return bytes(digests)
@@ -76,13 +76,13 @@ def digests_of(shard: Shard) -> bytes:
 
 
 def describe(path: Path, uri: str) -> str:
-    """Return what is in the first record of a file, as JSON text.
+    """Return the features of the first record of a file, as JSON text.
 
     That is, per feature, the kind and the number of its values; for `bytes_list`, the number of
     bytes in its only value, or -1. Of a file without records it is `{}`.
 
     Raises:
-        SourceError: The file is damaged, no TFRecord, or its records are no Examples.
+        SourceError: The file is damaged, not TFRecord, or its records are not Examples.
     """
     first = next(records_of(path, uri), None)
     if first is None:
@@ -102,12 +102,12 @@ def parse_example(record: bytes, uri: str, number: int) -> dict[str, Any]:
     """Return the features of a serialized record, by name.
 
     Raises:
-        SourceError: It is no `tf.train.Example`.
+        SourceError: It is not a `tf.train.Example`.
     """
     example = example_of(record)
     if example is None:
         raise SourceError(
-            f"`{uri}`: record {number} is no `tf.train.Example`",
-            hint="an image is one Example per patch, with a feature per band",
+            f"`{uri}`: record {number} is not a `tf.train.Example`",
+            hint="an image must have one Example per patch, with one feature per band",
         )
     return dict(example.features.feature.items())

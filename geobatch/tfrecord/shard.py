@@ -1,4 +1,4 @@
-"""TFRecord files as bytes: identified by their digest, their compression told by their start."""
+"""TFRecord files as bytes: their digest, and their compression, found in the first bytes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def identify_shard(path: Path, uri: str) -> tuple[Digest, FileStat]:
 def compression_of(path: Path, uri: str) -> str:
     """Return how a file is compressed, in TensorFlow's words: `GZIP`, `ZLIB` or nothing.
 
-    The name of the file is not asked. A record begins with its length and the checksum of that, so
-    that a file that is not compressed cannot be taken for one that is.
+    The name of the file does not matter. A record starts with its length and the checksum of it, so
+    that a file that is not compressed never looks compressed.
 
     Raises:
         SourceError: The file is neither, or cannot be read.
@@ -58,7 +58,7 @@ def compression_of(path: Path, uri: str) -> str:
 
 
 def masked_checksum(data: bytes) -> int:
-    """Return CRC-32C of some bytes, masked as TFRecord has it.
+    """Return CRC-32C of some bytes, masked as in TFRecord.
 
     Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
     """

@@ -1,4 +1,4 @@
-"""Patches of one source in one flat file, from which windows are read in any order."""
+"""Patches of one source in one temporary file, from which windows are read in any order."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from geobatch.model.records import Mixer
 class Spill:
     """A temporary file of patches: record after record, in each band after band, not compressed.
 
-    It has no name where the system can do without, so that nothing is left of it however the
-    process ends. One thread writes; any number read what is written.
+    It has no name if the system allows that, so that nothing is left of it, however the
+    process ends. One thread writes; any number of threads read.
     """
 
     def __init__(self, mixer: Mixer, dtypes: Sequence[str], *, folder: Path) -> None:
-        """Make the file.
+        """Create the file.
 
         Raises:
             StoreError: The disk refused.
@@ -44,7 +44,7 @@ class Spill:
             raise _failure(error) from error
 
     def close(self) -> None:
-        """Give the file's space back."""
+        """Free the file's space."""
         self._file.close()
 
     def write(self, first: int, bands: Sequence[npt.NDArray[Any]]) -> None:
@@ -115,7 +115,7 @@ class Spill:
             while view:
                 done = os.preadv(self._file.fileno(), [view], offset)
                 if not done:
-                    raise OSError("the file of patches is shorter than it was")  # noqa: TRY301
+                    raise OSError("the temporary file of patches became shorter")  # noqa: TRY301
                 view, offset = view[done:], offset + done
         except OSError as error:
             raise _failure(error) from error
@@ -124,6 +124,6 @@ class Spill:
 
 def _failure(error: OSError) -> StoreError:
     return StoreError(
-        f"patches of TFRecord sources cannot be put aside in `runs/`: {error.strerror or error}",
-        hint="they take as much room as the features that are read, not compressed",
+        f"cannot write temporary patches of TFRecord sources to `runs/`: {error.strerror or error}",
+        hint="they need as much space as the uncompressed features that are read",
     )

@@ -1,4 +1,4 @@
-"""The records of one source, streamed once: decoded, put aside, waited for."""
+"""The records of one source, streamed once: decoded, stored on disk, awaited by readers."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from geobatch.tfrecord.table import table_of
 
 
 class RecordCache(Protocol):
-    """What is remembered of shards; `geobatch.store.cache.SourceCache` is one."""
+    """What is kept of shards; `geobatch.store.cache.SourceCache` is one."""
 
     def get_records(self, digest: Digest) -> bytes | None:
         """Return the digests of a shard's records, one after another, or None."""
 
     def put_records(self, digest: Digest, records: bytes) -> None:
-        """Remember the digests of a shard's records."""
+        """Keep the digests of a shard's records."""
 
     def get_table(self, digest: Digest) -> BlockTable | None:
         """Return the block table of a source, or None."""
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Remember the block table of a source."""
+        """Keep the block table of a source."""
 
 
 class Stream:
-    """One source, read by a thread of its own, which runs ahead of those that wait for patches.
+    """One source, read by its own thread, ahead of the threads that wait for patches.
 
-    Where it is known how many records each shard has, only shards with wanted patches are read.
+    If the number of records per shard is known, only shards with requested patches are read.
     Else all are, in order, since each must be counted to know where the next one's patches lie.
     """
 
@@ -55,15 +55,15 @@ class Stream:
         turn: threading.Semaphore,
         on_read: Callable[[int], None],
     ) -> None:
-        """Start nothing yet.
+        """Make a stream without starting it.
 
         Args:
             source: The source.
             records: How to read it.
-            folder: Where its patches are put aside.
-            cache: What is known of shards, and is told of those that are read.
-            turn: Taken while a shard is read, so that not all sources are read at once.
-            on_read: Told the bytes of each shard that was read.
+            folder: Where its patches are written.
+            cache: Cached digests of shards; receives those of the shards read.
+            turn: Held while a shard is read, so that not all sources are read at once.
+            on_read: Is called with the bytes of each shard that was read.
         """
         self._source, self._records, self._mixer = source, records, records.mixer
         self._cache, self._turn, self._on_read = cache, turn, on_read
@@ -84,18 +84,18 @@ class Stream:
 
         Raises:
             SourceError: A shard cannot be read.
-            InterruptedRunError: Reading was given up.
+            InterruptedRunError: Reading was cancelled.
         """
         place = {"row": row, "col": col, "height": height, "width": width}
         self._wait(self._spill.patches(**place).ravel())
         return self._spill.read(index, **place)
 
     def finish(self) -> None:
-        """Wait until all that must be read is read: what was never asked for is checked, too.
+        """Wait until all is read: records that no window needed are checked, too.
 
         Raises:
             SourceError: A shard cannot be read, or there are too few or too many records.
-            InterruptedRunError: Reading was given up.
+            InterruptedRunError: Reading was cancelled.
         """
         if self._is_counting:
             self._start()
@@ -105,13 +105,13 @@ class Stream:
             self._raise()
 
     def cancel(self) -> None:
-        """Give up reading; who waits for patches is told so."""
+        """Cancel reading; threads that wait for patches get an error."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop, and give the space of the patches back; nobody may read any more."""
+        """Stop, and free the space of the patches; no thread may read after that."""
         self.cancel()
         if self._thread is not None:
             self._thread.join()
@@ -121,7 +121,7 @@ class Stream:
         """Return the number of each shard's first record, if the counts of all are known."""
         known = [self._cache.get_records(shard.digest) for shard in self._records.shards]
         counts = [count_records(digests) for digests in known if digests is not None]
-        # Where they do not add up, the shards shall say so themselves.
+        # If they do not add up, reading the shards reports it.
         if len(counts) < len(known) or sum(counts) != self._mixer.total:
             return None
         return [0, *accumulate(counts)][:-1]
@@ -149,7 +149,7 @@ class Stream:
         if self._error is not None:
             raise type(self._error)(self._error.message, hint=self._error.hint)
         if self._is_closed:
-            raise InterruptedRunError(f"`{self._source.uri}`: reading was given up")
+            raise InterruptedRunError(f"`{self._source.uri}`: reading was cancelled")
 
     def _run(self) -> None:
         try:
@@ -178,7 +178,7 @@ class Stream:
             self._error = error
 
     def _next(self) -> int | None:
-        """Wait for a shard that is wanted, and return its number; None when all is over."""
+        """Wait for a requested shard, and return its number; None at the end."""
         with self._changed:
             while not self._wanted and not self._is_closed:
                 self._changed.wait()
@@ -217,13 +217,13 @@ class Stream:
             raise SourceError(
                 f"`{self._source.uri}`: expected {self._mixer.total} records, got {count};"
                 f" the last one is in `{last}`",
-                hint="name all shards of the export, in order",
+                hint="list all shards of the export, in order",
             )
         self._cache.put_table(self._source.digest, table_of(self._mixer, digests))
 
     def _too_many(self, shard: Shard, number: int) -> SourceError:
         return SourceError(
-            f"`{shard.uri}`: record {number} is one more than the {self._mixer.total} of"
+            f"`{shard.uri}`: record {number} is one more than the {self._mixer.total} expected by"
             f" `{self._source.uri}`",
-            hint="name the shards of one export only, each once, and their own mixer",
+            hint="list the shards of one export only, each once, with its mixer",
         )

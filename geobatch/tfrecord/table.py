@@ -1,4 +1,4 @@
-"""Block tables of TFRecord sources: a patch is a block, told by the digest of its record."""
+"""Block tables of TFRecord sources: a patch is a block, identified by the digest of its record."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from geobatch.model.records import RECORDS_EPOCH, Mixer
 
 
 def table_of(mixer: Mixer, digests: bytes) -> BlockTable:
-    """Return the block table of a source, which does not hang on how shards divide its records.
+    """Return the block table of a source; it does not depend on how shards divide the records.
 
     Args:
-        mixer: Where the patches lie.
+        mixer: The arrangement of the patches.
         digests: Of all its records, one after another.
     """
     height, width = mixer.size

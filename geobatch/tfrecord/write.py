@@ -1,4 +1,4 @@
-"""TFRecord shards: TensorFlow frames and compresses what it is given, file after file."""
+"""TFRecord shards: TensorFlow frames and compresses records, file after file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STDERR = 2
 
 
 class ShardWriter:
-    """Writes records of one size into shards that hold equally many.
+    """Writes records of one size into shards with equally many records.
 
     The bytes depend on the records and on TensorFlow's version alone.
     """
@@ -44,7 +44,7 @@ class ShardWriter:
         """Append records.
 
         Args:
-            records: One after the other.
+            records: Bytes of the records, joined.
             size: Bytes of each.
 
         Raises:
@@ -123,9 +123,9 @@ def _import_tensorflow() -> Any:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Keep off stderr what the library says of instruction sets and missing GPUs.
+    """Hide the library's messages about instruction sets and missing GPUs on stderr.
 
-    It says so from C++, before any level of its own is in force.
+    It writes them from C++, before it reads its log level.
     """
     try:
         kept = os.dup(_STDERR)

@@ -1,4 +1,4 @@
-"""The mixer: the JSON beside TFRecord shards that says where their patches lie."""
+"""The mixer: the JSON beside TFRecord shards with the positions of their patches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PLAIN = range(-3, 7)
 
 
 def mixer_text(geobox: GeoBox, *, patch: tuple[int, int], per_row: int, total: int) -> str:
-    """Return a mixer as Earth Engine writes it, to the byte.
+    """Return a mixer with exactly the bytes that Earth Engine writes.
 
     Args:
         geobox: Placement of the first patch: its CRS and transform, whatever the margin.
@@ -41,7 +41,7 @@ def mixer_text(geobox: GeoBox, *, patch: tuple[int, int], per_row: int, total: i
 
 
 def java_text(number: float) -> str:
-    """Return the shortest text of a finite float64 that reads back the same, as Java spells it."""
+    """Return the shortest text that reads back as the same finite float64, as in Java."""
     sign, digits, exponent = Decimal(repr(number)).as_tuple()
     text = "".join(map(str, digits)).rstrip("0")
     power = len(digits) + int(exponent) - 1

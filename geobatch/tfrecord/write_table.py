@@ -22,14 +22,14 @@ def write_table(
 
     A column is a feature of its name: numbers with a fraction a `float_list`, which is float32,
     integers an `int64_list`, texts a `bytes_list`; a scalar as a list of one, an array as the list
-    that it is. A row without a value has no such feature. Features stand sorted by name, so that
+    that it is. A row without a value has no such feature. Features are sorted by name, so that
     the bytes depend on the rows and on TensorFlow alone.
 
     Args:
         path: The file.
-        columns: What stands in a row.
-        rows: Values in the order of the columns; None for none.
-        progress: Told how many rows are written.
+        columns: The columns of a row.
+        rows: Values in the order of the columns; None for a missing one.
+        progress: Is called with the number of rows written.
 
     Raises:
         ExportError: TensorFlow is not installed, or the disk refused.

@@ -1,6 +1,6 @@
 """Examples and SequenceExamples as bytes, many at once, straight from arrays of float32.
 
-Records of one layout differ in their floats alone: all else is made once, as a template. What comes
+Records of one layout differ only in their floats: all else is made once, as a template. What comes
 out is byte for byte what protobuf's deterministic serialisation makes of the same message; features
 stand sorted by name.
 
@@ -22,9 +22,9 @@ Records: TypeAlias = npt.NDArray[np.uint8]
 
 _FLOAT = np.dtype("<f4")
 _CONTEXT, _FEATURE_LISTS = 1, 2
-"""Fields of a SequenceExample; an Example has the first alone."""
+"""Fields of a SequenceExample; an Example has only the first."""
 _ITEM = 1
-"""Field of every message that holds nothing but a list or a map."""
+"""Field of every message that holds only a list or a map."""
 _KEY, _VALUE = 1, 2
 """Fields of an item of a map."""
 _FLOAT_LIST = 2
@@ -34,14 +34,14 @@ _LENGTH_DELIMITED = 2
 
 
 class _Slot(NamedTuple):
-    """A place for floats."""
+    """A slot for floats."""
 
     offset: int
     """Bytes before it."""
     start: int
-    """First of its floats among those of the record."""
+    """Index of its first float in the record."""
     floats: int
-    """How many they are."""
+    """How many floats."""
 
 
 class _Message(NamedTuple):
@@ -52,12 +52,12 @@ class _Message(NamedTuple):
 
 
 class RecordLayout(Struct, frozen=True, kw_only=True):
-    """How the floats of a record become its bytes."""
+    """The conversion of a record's floats to its bytes."""
 
     template: bytes
     """The bytes of a record, zeros where floats go."""
     slots: tuple[_Slot, ...]
-    """The places for floats."""
+    """The slots for floats."""
 
     @property
     def size(self) -> int:
@@ -68,7 +68,7 @@ class RecordLayout(Struct, frozen=True, kw_only=True):
         """Return records, one for each row.
 
         Args:
-            values: (records, floats of one), in the order in which the layout was asked for.
+            values: (records, floats of one), in the order of the layout's arguments.
         """
         records = np.empty((len(values), self.size), dtype=np.uint8)
         records[:] = np.frombuffer(self.template, dtype=np.uint8)

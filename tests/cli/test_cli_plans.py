@@ -64,7 +64,7 @@ def test_a_saved_plan_is_shown_and_carried_out_once(bench: Workbench) -> None:
     assert ids(bench) == {"a", "b"}
     again = geobatch("apply", "p.json")
     assert again.code == 4
-    assert "`p.json` is stale: the store is another" in again.err
+    assert "`p.json` is stale: the store differs" in again.err
     assert not list(bench.folder.glob(".p*"))
 
 

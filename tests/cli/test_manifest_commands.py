@@ -183,5 +183,5 @@ def test_a_table_manifest_is_named_for_what_it_is(folder: Path) -> None:
     (folder / "manifests/t.json").write_text(json.dumps(table, indent=1))
     done = geobatch("validate", "manifests")
     assert done.code == 1
-    assert "manifests/t.json:6:5: table-format: `t.csv`: a table is read from TFRecord" in done.err
+    assert "manifests/t.json:6:5: table-format: `t.csv`: tables are read from TFRecord" in done.err
     assert "1 problem\n" in done.err

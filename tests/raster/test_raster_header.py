@@ -288,7 +288,7 @@ def test_a_transform_without_area_is_refused(tmp_path: Path, row: tuple[float, f
     path.write_bytes(data.replace(old, struct.pack("<2d", *row)))
     header = probe(path, "a.tif")
     assert header.transform is None
-    assert re.match(r"the transform .* places no pixels", header.transform_fault or "")
+    assert re.match(r"the transform .* is not valid", header.transform_fault or "")
 
 
 def test_ground_control_points_alone_are_refused(tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_ground_control_points_alone_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8), gcps=points, crs="EPSG:32618")
     header = probe(path, "a.tif")
     assert header.transform is None
-    assert re.match(r"is placed by 3 ground control points.*gdalwarp", header.transform_fault or "")
+    assert re.match(r"has 3 ground control points.*gdalwarp", header.transform_fault or "")
 
 
 def test_labels_that_are_no_text_are_left_out(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_the_western_files_get_180(tmp_path: Path) -> None:
 def test_the_error_of_a_gap_has_the_remedy(tmp_path: Path) -> None:
     write(tmp_path, [179.9, -180], pixel=0.005, crs="EPSG:4326")
     document = image("x", "t*.tif")
-    with pytest.raises(PlanError, match="more than 99 % is gap") as caught:
+    with pytest.raises(PlanError, match="more than 99 % is empty") as caught:
         resolution(tmp_path, document)
     document["tilesets"][0]["sources"] = pasted(caught.value.hint or "")
     assert box_of(resolution(tmp_path, document)).width == 40
@@ -169,7 +169,7 @@ def test_of_many_files_the_first_are_shown(tmp_path: Path) -> None:
     lefts = [170.0 + 2 * n for n in range(5)] + [-180.0 + 2 * n for n in range(9)]
     write(tmp_path, lefts, pixel=0.1, crs="EPSG:4326")
     (warning,) = told(resolution(tmp_path, image("x", "t*.tif")))
-    assert "and 6 more likewise" in (warning.hint or "")
+    assert "and 6 more in the same way" in (warning.hint or "")
     assert (warning.hint or "").count("translate_x: 18") == 3
 
 

@@ -48,7 +48,7 @@ def resolved(folder: Path, document: Document) -> Asset:
 
 
 def refusal(folder: Path, document: Document) -> PlanError:
-    with pytest.raises(PlanError, match="must be 1 % full") as caught:
+    with pytest.raises(PlanError, match="must be at least 1 % full") as caught:
         resolved(folder, document)
     return caught.value
 

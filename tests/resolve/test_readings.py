@@ -143,7 +143,7 @@ def test_one_declared_value_is_one_band_with_a_margin(tmp_path: Path, spec: dict
 def test_indexes_of_bands_tell_how_many_there_are(tmp_path: Path) -> None:
     write(tmp_path, 4, kernel=0)
     indexed = [{"id": f"b{n}", "tileset_band_index": n} for n in range(4)]
-    with pytest.raises(SpecError, match="has 4 values per pixel, in an order not declared"):
+    with pytest.raises(SpecError, match="has 4 values per pixel, and their order is not declared"):
         bands(tmp_path, document("c", bands=indexed))
     spec = document({"name": "c", "axis_order": "HWC"}, bands=indexed)
     assert [int(band[0, 0]) for band in bands(tmp_path, spec)] == [0, 1, 2, 3]
@@ -199,5 +199,5 @@ def test_a_depth_that_does_not_fit_names_what_is_there(tmp_path: Path, depth: in
 def test_an_order_that_is_missing_names_the_margin_too(tmp_path: Path) -> None:
     write(tmp_path, 1, kernel=SIDE)
     message, hint = problem_of(tmp_path, document("c", kernel=0))
-    assert "has 4 values per pixel, in an order not declared" in message
+    assert "has 4 values per pixel, and their order is not declared" in message
     assert "`kernel_size: [8, 8]`" in hint

@@ -138,10 +138,10 @@ FEATURES = "`count`, `flag`, `p`, `probs`"
         (document(f"{{{K}, features: [Prob]}}"), SourceError,
          f"record 0 has no feature `Prob`; it has {FEATURES}", "did you mean `probs`?"),
         (document(f"{{{K}, features: [probs]}}"), SpecError,
-         "`probs` has 3 values per pixel, in an order not declared", "axis_order"),
+         "`probs` has 3 values per pixel, and their order is not declared", "axis_order"),
         (document(f"{{{K}, features: [{{name: probs, axis_order: CHW}}]}}",
                   bands=[{"id": "band", "feature": "probs"}]),
-         SpecError, "`probs` has 3 values per pixel: a band each", "tileset_band_index"),
+         SpecError, "`probs` has 3 values per pixel, one band each", "tileset_band_index"),
         (document("{features: [p]}"), SourceError,
          "feature `p`: expected 24 values (6 x 4), got 54", "kernel_size: [columns, rows]"),
         (document("{kernel_size: [2, 2], features: [p]}"), SourceError,
@@ -149,13 +149,13 @@ FEATURES = "`count`, `flag`, `p`, `probs`"
         (document(f"{{{K}, features: [p]}}", bands=[{"id": "band", "feature": "flag"}]),
          SpecError, "`flag` is not among the `features`", "add it there"),
         (document(f"{{{K}, features: [p, flag]}}", mask_bands={"feature": "p"}),
-         SpecError, "the mask `p` stands before other features", "last"),
+         SpecError, "the mask `p` is listed before other features", "last"),
         (document(f"{{{K}, features: [p]}}", bands=[{"id": "band", "tileset_band_index": 1}]),
          SpecError, "have 1 bands", "zero-based"),
         (document(f"{{{K}, features: [{{name: flag, data_type: INT32}}]}}"), SourceError,
          "expected one value of INT32 pixels, got 54 bytes", None),
         (document(f"{{{K}, features: [p, count]}}", mask_bands={"tileset_id": ""}),
-         PlanError, "expected UINT8", "bytes"),
+         PlanError, "expected UINT8", "as UINT8"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said(
@@ -190,7 +190,7 @@ def test_features_of_a_tiff_are_refused(tmp_path: Path, key: str) -> None:
         found["bands"] = [{"id": "p", "feature": "p"}]
     else:
         found["mask_bands"] = {"feature": "p"}
-    with pytest.raises(SpecError, match="are no TFRecord files"):
+    with pytest.raises(SpecError, match="are not TFRecord files"):
         resolved(tmp_path, yaml.safe_dump(found))
 
 

@@ -97,8 +97,8 @@ def test_what_the_file_or_the_spec_says_goes_first(tmp_path: Path) -> None:
         ("1\n0\n0\n-1\n0\n", "six numbers"),
         ("1\n0\n0\n-1\n0\nhere\n", "six numbers"),
         ("", "six numbers"),
-        ("0\n0\n0\n0\n0\n0\n", "place no pixels"),
-        ("nan\n0\n0\n1\n0\n0\n", "place no pixels"),
+        ("0\n0\n0\n0\n0\n0\n", "are not a valid transform"),
+        ("nan\n0\n0\n1\n0\n0\n", "are not a valid transform"),
     ],
 )
 def test_a_broken_world_file_is_named(tmp_path: Path, text: str, words: str) -> None:

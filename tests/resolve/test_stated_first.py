@@ -120,17 +120,17 @@ def bad_world(folder: Path) -> list[str]:
 
 
 CASES = [
-    (mixer(unknown_code), "crs", "`SR-ORG:6974` is no coordinate reference system"),
+    (mixer(unknown_code), "crs", "`SR-ORG:6974` is not a coordinate reference system"),
     (mixer(no_text), "crs", "expected a code such as"),
     (mixer(no_crs), "crs", "has no `projection.crs`"),
-    (mixer(no_area), "affine_transform", "places no pixels"),
+    (mixer(no_area), "affine_transform", "is not valid"),
     (mixer(no_numbers), "affine_transform", "expected six numbers"),
     (mixer(no_affine), "affine_transform", "has no `projection.affine.doubleMatrix`"),
     (geocentric, "crs", "the CRS cannot be read"),
-    (singular, "affine_transform", "places no pixels"),
+    (singular, "affine_transform", "is not valid"),
     (by_points, "affine_transform", "3 ground control points"),
     (bad_projection, "crs", "`a.prj` of `a.tif`"),
-    (bad_world, "affine_transform", "a world file holds six numbers"),
+    (bad_world, "affine_transform", "a world file must hold six numbers"),
 ]
 NAMES = [
     "mixer-unknown-crs", "mixer-crs-no-text", "mixer-without-crs", "mixer-singular",

@@ -269,7 +269,7 @@ def test_what_lies_beside_a_file_is_told_of(
     found = told(tmp_path, image("x", "a.tif"))
     assert [warning.rule for warning in found] == ([rule] if rule else [])
     for warning in found:
-        assert f"`{name}` lies beside `a.tif`" in warning.message
+        assert f"`{name}` is next to `a.tif`" in warning.message
         assert words in warning.message
 
 
@@ -306,7 +306,7 @@ def test_further_pages_are_told_of(tmp_path: Path) -> None:
             file.write(PIXELS, 1)
         (warning,) = told(tmp_path, image("x", "a.tif"))
         assert warning.rule == "unread-pages"
-        assert ("a further image" if count == 1 else "2 further images") in warning.message
+        assert ("another image" if count == 1 else "2 other images") in warning.message
 
 
 def test_an_error_names_the_file_that_would_place_a_raster(tmp_path: Path) -> None:

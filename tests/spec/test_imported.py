@@ -165,9 +165,9 @@ def test_every_choice_is_told(tmp_path: Path) -> None:
         "# From m.json.\n"
         "kind: image\n"
         "id: col/img1  # projects/my-project/assets/col/img1 in Earth Engine\n"
-        "# Relative uris start from this file; those of the manifest started from it.\n"
-        "# No bands are declared: all those of the tilesets, in order, named b1, b2, ...\n"
-        "# No pyramiding policy is declared: MEAN, the default. Bands of classes want MODE.\n"
+        "# Relative uris start at this file; those of the manifest started at the manifest.\n"
+        "# No bands are declared: all bands of the tilesets, in order, are named b1, b2, ...\n"
+        "# No pyramiding policy is declared: the default is MEAN. Bands of classes need MODE.\n"
         "tilesets:\n"
         "  - id: t\n"
         "    data_type: FLOAT\n"
@@ -200,7 +200,7 @@ def test_misspelt_keys_are_mended_and_told(tmp_path: Path) -> None:
     }  # fmt: skip
     text, _ = imported(tmp_path, manifest)
     assert "pyramiding_policy: MODE  # `pyramindingPolicy` in the manifest\n" in text
-    assert "# `pyramindingPolicy` of the manifest is taken for what it means.\nbands:\n" in text
+    assert "# `pyramindingPolicy` of the manifest is read as `pyramidingPolicy`.\nbands:\n" in text
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_default_on_classes_is_warned_about_at_the_band(tmp_path: Path) -> N
     text = "id: a\n" + T + "bands: [{id: NDVI}, {id: class, tileset_band_index: 1}]\n"
     (found,) = warnings_of(tmp_path, text)
     assert (found.rule, found.line, found.column) == ("categorical-mean", 3, 26)
-    assert "`MEAN`, if it is meant" in (found.hint or "")
+    assert "`MEAN`, if you mean it" in (found.hint or "")
 
 
 @pytest.mark.parametrize("policy", ["MODE", "MEAN", "mean"])

@@ -146,7 +146,7 @@ def test_it_is_no_spec_itself(folder: Path) -> None:
         ("uri_mapp: {}\n", "unknown-key", (1, 1), "`uri_map`"),
         ("uri_map: {gs://bucket: data}\n", "uri-map", (1, 11), "ends with `/`"),
         ("uri_map: {data/: data}\n", "uri-map", (1, 11), "`data/`"),
-        ('uri_map: {"gs://b/": "gs://c/"}\n', "uri-map", (1, 22), "no local folder"),
+        ('uri_map: {"gs://b/": "gs://c/"}\n', "uri-map", (1, 22), "not a local folder"),
         ('uri_map: {"gs://b/": ""}\n', "empty-value", (1, 22), "empty"),
         ("uri_map: data\n", "wrong-type", (1, 10), "a mapping"),
         ("silence: [lossy]\n", "unknown-value", (1, 11), "`lossy-source`"),

@@ -31,14 +31,14 @@ def test_the_former_id_is_kept_in_either_spelling(tmp_path: Path) -> None:
     ("text", "at", "words"),
     [
         (f"id: a\nmoved_from: a\n{SOURCES}", (2, 13), "own id"),
-        (f"id: a\nmoved_from: b c\n{SOURCES}", (2, 13), "no asset id"),
+        (f"id: a\nmoved_from: b c\n{SOURCES}", (2, 13), "not a valid asset id"),
         (f"id: a\nmoved_from: 3\n{SOURCES}", (2, 13), "expected text"),
-        (f"id: a\nmoved_from: b\n{SOURCES}---\nid: b\n{SOURCES}", (2, 13), "declared itself"),
+        (f"id: a\nmoved_from: b\n{SOURCES}---\nid: b\n{SOURCES}", (2, 13), "declared too"),
         # A chain in one edit: who is `b` now is asked of the store, and would be answered twice.
         (
             f"id: b\nmoved_from: a\n{SOURCES}---\nid: c\nmoved_from: b\n{SOURCES}",
             (6, 13),
-            "declared itself",
+            "declared too",
         ),
         (
             f"id: a\nmoved_from: c\n{SOURCES}---\nid: b\nmoved_from: c\n{SOURCES}",
@@ -68,7 +68,8 @@ def test_images_of_a_collection_have_former_ids_of_their_own(tmp_path: Path) -> 
     assert "claimed twice: by `new/p` and `new/q`" in problem.message
     assert problem.line == 6
     assert any(
-        "no asset id" in one.message for one in problems(tmp_path, text.replace("OLD", "'{name}'"))
+        "not a valid asset id" in one.message
+        for one in problems(tmp_path, text.replace("OLD", "'{name}'"))
     )
 
 

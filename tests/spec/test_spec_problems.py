@@ -32,7 +32,7 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         ("name: projects/p/assets/a\ncsvColumnDataTypeOverrides: {a: CSV_COLUMN_DATA_TYPE_LONG}\n",
          "unknown-key", (2, 1), "`kind: table`"),
         ("id: a\nsources: [{uris: [a.tif]}]\n", "unknown-key", (2, 1), "`tilesets`"),
-        ("imageManifest:\n  id: a\n", "request", (1, 1), "`imageManifest` alone"),
+        ("imageManifest:\n  id: a\n", "request", (1, 1), "only what is under `imageManifest`"),
         (A + "tilesetz: 1\n", "unknown-key", (3, 1), "`tilesets`"),
         (A + "bands: [{id: b, tilsetId: main}]\n", "unknown-key", (3, 17), "`tileset_id`"),
         (A + "bands: {id: b}\n", "wrong-type", (3, 1), "expected a list"),
@@ -65,9 +65,9 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         (A + "mask_bands: [{}, {}]\n", "mask-band", (3, 18), "every band"),
         (A + "start_time: 2025-13-01\n", "timestamp", (3, 13), "month"),
         (A + "start_time: 2025-01-01T00:00:00\n", "timestamp", (3, 13), "`Z`"),
-        (A + "start_time: {seconds: 99999999999999999}\n", "timestamp", (3, 1), "no time"),
+        (A + "start_time: {seconds: 99999999999999999}\n", "timestamp", (3, 1), "not a valid time"),
         (A + "start_time: 2025\n", "timestamp", (3, 13), "RFC 3339"),
-        (A + "start_time: 9999-12-31T23:00:00-05:00\n", "timestamp", (3, 13), "no time"),
+        (A + "start_time: 9999-12-31T23:00:00-05:00\n", "timestamp", (3, 13), "not a valid time"),
         (A + "start_time: 2025-01-02\nend_time: 2025-01-01\n", "time-order", (4, 11), "before"),
         (A + "properties: {a: [1]}\n", "property-value", (3, 14), "list"),
         (A + "properties: {a: true}\n", "property-value", (3, 17), "`true`"),
@@ -85,7 +85,7 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         (A + "min_tile_area_ratio: 0.5\n", "unsupported", (3, 1), "not supported here, because"),
         (A + "codec: zlib\n", "unknown-value", (3, 8), "`zstd`"),
         (A + "codec: {name: zstd, shuffle: shuffle}\n", "codec", (3, 1), "blosc"),
-        (A + "codec: {name: gzip, level: 10}\n", "codec", (3, 1), "from 0 to 9"),
+        (A + "codec: {name: gzip, level: 10}\n", "codec", (3, 1), "levels are 0 to 9"),
         (A + "grid: {bounds: [0, 0, 0, 1]}\n", "bounds", (3, 1), "left < right"),
         (A + "grid: {bounds: [0, 0, 1]}\n", "out-of-range", (3, 8), "4"),
         (A + "footprint: {points: [{x: 0, y: 0}, {x: 1, y: 1}, {x: 2, y: 0}, {x: 3, y: 3}]}\n",
@@ -264,15 +264,15 @@ def test_an_unreadable_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "why"),
     [
-        ("http://[::1", "no IPv6 address"),
-        ("http://[::1]x/a.tif", "no IPv6 address"),
+        ("http://[::1", "not an IPv6 address"),
+        ("http://[::1]x/a.tif", "not an IPv6 address"),
         ("http:///x", "it has no host"),
         ("http://h:99999/x.tif", "1 to 65535"),
         ("http://h:0/x.tif", "1 to 65535"),
         ("http://h: 80/x.tif", "1 to 65535"),
-        ("http://my host/x.tif", "no name of a server"),
-        ("http:// h/x.tif", "no name of a server"),
-        (f"http://{'a' * 400}/x.tif", "no name of a server"),
+        ("http://my host/x.tif", "not a valid server name"),
+        ("http:// h/x.tif", "not a valid server name"),
+        (f"http://{'a' * 400}/x.tif", "not a valid server name"),
         ("http://h/a\\tb.tif", "control character"),
         ("http://h/a\\r\\nHost: other", "control character"),
         ("http://h/\\x7F", "control character"),
@@ -297,7 +297,7 @@ def test_addresses_that_lead_nowhere(tmp_path: Path, uri: str, why: str) -> None
     (found,) = caught.value.problems
     assert (found.path, found.line, found.column) == (str(tmp_path / "a.yaml"), 5, 12)
     assert why in found.message
-    assert "is no address of a file" in found.message
+    assert "is not a valid URL" in found.message
     assert "https://host/file.tif" in (found.hint or "")
 
 

@@ -128,7 +128,7 @@ def test_a_record_that_is_no_example(tmp_path: Path) -> None:
     with tf.io.TFRecordWriter(str(tmp_path / "rows-0.tfrecord.gz")) as writer:
         writer.write(example({"a": longs(1)}))
         writer.write(b"\xff\xff\xff")
-    assert "`rows-0.tfrecord.gz`: record 1 is no `tf.train.Example`" in refused(tmp_path)
+    assert "`rows-0.tfrecord.gz`: record 1 is not a `tf.train.Example`" in refused(tmp_path)
 
 
 def test_damage_and_truncation(tmp_path: Path) -> None:

@@ -150,5 +150,5 @@ def test_bytes_of_another_length_are_named() -> None:
 
 def test_a_record_that_is_no_example_is_named() -> None:
     wanted = Feature(name="b", dtype="int64", kind="int64_list")
-    with pytest.raises(SourceError, match=r"`s`: record 8 is no `tf.train.Example`"):
+    with pytest.raises(SourceError, match=r"`s`: record 8 is not a `tf.train.Example`"):
         decode([GOOD, b"\xff\xff\xff"], [wanted], (2, 2))

@@ -67,7 +67,7 @@ def test_a_crs_may_be_wkt_and_other_keys_are_passed_over() -> None:
         (["projection", "affine"], None, "has no `projection.affine.doubleMatrix`"),
         (["projection", "affine", "doubleMatrix"], [1, 2, 3], "expected six numbers"),
         (["projection", "affine", "doubleMatrix"], [1, 0, 0, 0, "x", 0], "expected six numbers"),
-        (["projection", "affine", "doubleMatrix"], [1, 2, 0, 2, 4, 0], "places no pixels"),
+        (["projection", "affine", "doubleMatrix"], [1, 2, 0, 2, 4, 0], "is not valid"),
         (["patchDimensions"], [256], "a width and a height"),
         (["patchDimensions"], [256, 0], "a width and a height"),
         (["patchDimensions"], [256, 2.5], "a width and a height"),

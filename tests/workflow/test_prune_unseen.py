@@ -180,10 +180,10 @@ def like_a_store(folder: Folder, spec: Path) -> None:
         (hide, "specs/sub/.gone.yaml", True),
         (hide_folder, "specs/.sub", True),
         (empty_folder, "specs/sub` is empty", True),
-        (dangling_folder, "specs/sub` is a link that leads nowhere", False),
-        (stray_link, "specs/disk` is a link that leads nowhere", False),
-        (pipe, "specs/sub/gone.yaml` is there and was not read", False),
-        (like_a_store, "specs/sub/gone.yaml` is there and was not read", False),
+        (dangling_folder, "specs/sub` is a broken link", False),
+        (stray_link, "specs/disk` is a broken link", False),
+        (pipe, "specs/sub/gone.yaml` exists and was not read", False),
+        (like_a_store, "specs/sub/gone.yaml` exists and was not read", False),
     ],
 )
 def test_what_is_out_of_sight_is_not_pruned(

@@ -195,7 +195,8 @@ def one_less(folder: Path) -> str:
 
 def one_more(folder: Path) -> str:
     write(folder, [*records(folder), records(folder)[0]])
-    return "`pred-00001.tfrecord.gz`: record 10 is one more than the 20 of `pred-mixer.json`"
+    where = "`pred-00001.tfrecord.gz`: record 10"
+    return f"{where} is one more than the 20 expected by `pred-mixer.json`"
 
 
 def another_length(folder: Path) -> str:
@@ -228,13 +229,13 @@ def damaged(folder: Path) -> str:
 def truncated(folder: Path) -> str:
     path = write(folder, records(folder))[1]
     os.truncate(path, path.stat().st_size // 2)
-    return "`pred-00001.tfrecord.gz`: the compressed file is not whole: its end is missing"
+    return "`pred-00001.tfrecord.gz`: the compressed file is incomplete: its end is missing"
 
 
 def a_little_truncated(folder: Path) -> str:
     path = write(folder, records(folder))[1]
     os.truncate(path, path.stat().st_size - 2)
-    return "`pred-00001.tfrecord.gz`: the compressed file is not whole: its end is missing"
+    return "`pred-00001.tfrecord.gz`: the compressed file is incomplete: its end is missing"
 
 
 def no_mixer(folder: Path) -> str:
