@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from geobatch import workflow
 from geobatch.cli.exits import Exit
@@ -206,8 +206,10 @@ def _showing_first(settings: Settings, agree: workflow.Approve) -> workflow.Appr
 def print_failures(output: Output, failures: Sequence[Failure]) -> None:
     """Print the assets that could not be made while others were."""
     for failure in failures:
-        output.record("failure", id=failure.id, code=failure.code, message=failure.message)
-        output.note(f"failed: {failure.id}: {failure.message}")
+        output.record("failure", **to_builtins(failure))
+        hint = f"\n    hint: {failure.hint}" if failure.hint else ""
+        where = f"{failure.path}:{failure.line}: " if failure.path else ""
+        output.note(f"failed: {where}`{failure.id}`: {failure.message}{hint}")
 
 
 def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> None:

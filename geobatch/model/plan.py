@@ -257,3 +257,9 @@ class Failure(Struct, frozen=True, kw_only=True):
     """What the error says."""
     hint: str | None = None
     """What to do about it."""
+    path: str = ""
+    """Spec file that declares it, as the user named it."""
+    line: int = 1
+    """1-based line of the uri that the error is about, or of the asset."""
+    column: int = 1
+    """1-based column."""
