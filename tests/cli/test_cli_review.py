@@ -42,6 +42,27 @@ def test_a_mistyped_store_is_no_empty_store(bench: Workbench, name: str) -> None
     assert not Path(name).exists()
 
 
+READERS = [
+    ["status"], ["status", "spec.yaml"], ["ls"], ["info"], ["info", "a"], ["show", "a"], ["log"],
+    ["log", "a"], ["diff", "a"], ["why", "a"], ["why", "a", "spec.yaml"],
+    ["export", "a", "out", "--format", "cog"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", READERS, ids=" ".join)
+def test_every_reader_says_so_too(bench: Workbench, argv: list[str]) -> None:
+    plan = geobatch("--store", "stroe", "plan", "spec.yaml")
+    done = geobatch("--store", "stroe", *argv)
+    assert (done.code, done.err) == (10, plan.err)
+    error = geobatch("--store", "stroe", "--json", *argv).record("error")
+    assert error["code"] == "no_store"
+    assert not (bench.folder / "stroe").exists()
+    if argv == ["status", "spec.yaml"]:
+        assert "none yet" in geobatch(*argv).out
+    else:
+        assert geobatch(*argv).code == 10
+
+
 def test_a_new_store_is_made_where_it_is_asked_for(bench: Workbench) -> None:
     assert geobatch("--store", "new", "plan", "spec.yaml", "--init").code == 0
     assert not Path("new").exists()
