@@ -156,11 +156,17 @@ def apply(
             cache.save()
             base = opened.head()
             # What a killed run left is completed first; planning names what is damaged.
-            _show(opened, base, base, cache=cache, is_lenient=True)
+            trouble: StoreError | None = None
+            try:
+                _show(opened, base, base, cache=cache, is_lenient=True)
+            except StoreError as error:
+                trouble = error  # raised below, when it is known whether anything was to be done
             if shown is None or base.number:
                 shown = plan_it(opened, base=base, is_applied=True)
                 _check(shown.preview, approve)
             ready = shown.preview
+            if trouble is not None:
+                raise _undone(trouble, ready.plan)
             done = Done(head=base)
             if not ready.plan.is_empty:
                 done = carry_out(
@@ -239,6 +245,17 @@ def _show(
             f"brought up to date: {error.message}",
             hint=hint,
         ) from error
+
+
+def _undone(error: StoreError, planned: Plan) -> StoreError:
+    """Return the error of a tree that could not be completed before anything was done."""
+    if planned.is_empty:
+        said = "nothing was to be done, every asset is as declared"
+    else:
+        said = "nothing was done and nothing was published"
+    error.message = f"{said}; {error.message}"
+    error.args = (error.message,)
+    return error
 
 
 def _load_what_executes() -> None:
