@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from geobatch.errors import Problem, SourceError, StoreError
+from geobatch.errors import Problem, SourceError, SourceErrors, StoreError
 from geobatch.files import check_unchanged
 from geobatch.model.asset import Asset
 from geobatch.model.geobox import Bounds
 from geobatch.model.observer import Observer
-from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.plan import AssetChange, BandWork, Failure, Op, Plan, Start
 from geobatch.model.plan_json import VERBS
 from geobatch.model.record import Head, TreeEntry
 from geobatch.model.table import StoredTable
 from geobatch.preview import Ready
 from geobatch.spec import SpecSet
+from geobatch.spec.failures import failures_of, refusal_of
 from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
 from geobatch.store.band_cache import bands_of, remember_bands
@@ -60,6 +61,8 @@ class Done(Struct, frozen=True, kw_only=True):
     """Bytes of tile and table objects that were put."""
     ahead: Ahead | None = None
     """Folders of new assets that wait to be moved into the Zarr tree."""
+    failures: tuple[Failure, ...] = ()
+    """Assets whose sources failed, where the others are published."""
     warnings: tuple[Problem, ...] = ()
     """What only the pixels tell, of those that were read."""
 
@@ -73,7 +76,7 @@ def carry_out(
     base: Head,
     workers: int,
     observer: Observer,
-    failures: dict[str, SourceError] | None,
+    keep_going: bool,
 ) -> Done:
     """Carry out a plan that is not empty, and publish what it made.
 
@@ -85,8 +88,8 @@ def carry_out(
         base: Head that the plan was made against.
         workers: Threads that compute regions.
         observer: Receives the progress.
-        failures: Where errors of sources are put, by asset id, while the other assets go on; None
-            to stop at the first.
+        keep_going: Whether to publish the other assets where the sources of some fail. All are
+            computed in any case: so all errors are found, and the next run takes over what is well.
 
     Raises:
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
@@ -101,6 +104,7 @@ def carry_out(
     memory = Remembered(store.backend)
     ahead = Ahead(store.backend)
     counts = Counts()
+    failures: dict[str, SourceError] = {}
     changes: dict[str, TreeEntry | None] = {}
     tables: dict[str, StoredTable] = {}
     work = {change.id: change.work for change in made.changes}
@@ -137,8 +141,6 @@ def carry_out(
             try:
                 _finish_reading(record.asset, work[record.asset.id], reader)
             except SourceError as error:
-                if failures is None:
-                    raise
                 failures[record.asset.id] = error
                 continue
             entry = store.put_record(record)
@@ -153,6 +155,9 @@ def carry_out(
         for change in made.changes:
             if change.id in changes and change.asset is not None:
                 _check_stood_still(change.asset, reader, changes, failures)
+    failed = failures_of(ready.preview.specs, failures)
+    if failed and not keep_going:
+        raise refusal_of(failed)
     renamed = {
         change.id: change.previous_id
         for change in made.changes
@@ -170,7 +175,7 @@ def carry_out(
     assets = {c.id: c.asset for c in made.changes if c.asset is not None and c.id in changes}
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, tables, locate=_locate)
-    if not failures:
+    if not failed:
         memory.forget()
     return Done(
         head=head,
@@ -180,6 +185,7 @@ def carry_out(
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
         ahead=ahead,
+        failures=failed,
         warnings=tuple(_warnings(ready.preview.specs, counts.peaks)),
     )
 
@@ -213,20 +219,30 @@ def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> 
     """Have sources that were read checked to their end: a record too many masks no pixel."""
     bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
     names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
+    errors = SourceErrors()
     for tileset in asset.tilesets:
         if tileset.id in names:
             for source in tileset.sources:
-                reader.finish(source)
+                with errors.collecting(source.uri):
+                    reader.finish(source)
+    errors.raise_all()
 
 
 def _check_sources(asset: Asset, reader: Sources) -> None:
+    errors = SourceErrors()
     for tileset in asset.tilesets:
         for source in tileset.sources:
-            reader.check(source)
+            with errors.collecting(source.uri):
+                reader.check(source)
+    for row_source in asset.table.sources if asset.table is not None else ():
+        if row_source.stat is not None:
+            with errors.collecting(row_source.uri):
+                check_unchanged(row_source.path, row_source.uri, row_source.stat)
+    errors.raise_all()
 
 
 def _is_still(asset: Asset, reader: Sources) -> bool:
-    """Return whether the rasters of an asset are what they were before they were read."""
+    """Return whether the sources of an asset are what they were before they were read."""
     try:
         _check_sources(asset, reader)
     except SourceError:
@@ -238,17 +254,12 @@ def _check_stood_still(
     asset: Asset,
     reader: Sources,
     changes: dict[str, TreeEntry | None],
-    failures: dict[str, SourceError] | None,
+    failures: dict[str, SourceError],
 ) -> None:
     """Look at an asset's sources a last time: what is published was read from still files."""
     try:
         _check_sources(asset, reader)
-        for row_source in asset.table.sources if asset.table is not None else ():
-            if row_source.stat is not None:
-                check_unchanged(row_source.path, row_source.uri, row_source.stat)
     except SourceError as error:
-        if failures is None:
-            raise
         failures[asset.id] = error
         del changes[asset.id]
 

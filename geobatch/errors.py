@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, Self
 
@@ -123,6 +125,50 @@ class SourceError(GeobatchError):
     """Something outside is wrong: a source is missing, unreadable, or changed while being read."""
 
     code = Code.SOURCE
+    uri: str = ""
+    """The source, where several are read together."""
+    others: tuple[SourceError, ...] = ()
+    """What is wrong with further sources that are read together with this one."""
+
+    @property
+    def every(self) -> tuple[SourceError, ...]:
+        """This error and the others."""
+        return (self, *self.others)
+
+    def join(self, error: SourceError) -> None:
+        """Add what is wrong with sources that are not named yet."""
+        known = {one.uri or one.message for one in self.every}
+        new = [one for one in error.every if (one.uri or one.message) not in known]
+        self.others = (*self.others, *new)
+
+
+class SourceErrors:
+    """Gathers errors of sources, so that all of them are named."""
+
+    def __init__(self) -> None:
+        self.first: SourceError | None = None
+        """The first error, with the others."""
+
+    def add(self, error: SourceError, *, uri: str = "") -> None:
+        """Add an error; of each source the first one counts."""
+        error.uri = error.uri or uri
+        if self.first is None:
+            self.first = error
+        elif self.first is not error:
+            self.first.join(error)
+
+    @contextmanager
+    def collecting(self, uri: str = "") -> Iterator[None]:
+        """Keep an error of a source, and go on after it."""
+        try:
+            yield
+        except SourceError as error:
+            self.add(error, uri=uri)
+
+    def raise_all(self) -> None:
+        """Raise what was gathered."""
+        if self.first is not None:
+            raise self.first
 
 
 class PlanError(GeobatchError):

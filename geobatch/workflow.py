@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.carry_out import Done, carry_out
-from geobatch.errors import InterruptedRunError, ProtectedError, SourceError, StoreError
+from geobatch.errors import InterruptedRunError, ProtectedError, StoreError
 from geobatch.model.observer import Observer, SilentObserver
-from geobatch.model.plan import Failure, Op, Options, Plan
+from geobatch.model.plan import Op, Options, Plan
 from geobatch.model.record import Head
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
@@ -156,12 +156,17 @@ def apply(
             cache.save()
             base = opened.head()
             # What a killed run left is completed first; planning names what is damaged.
-            _show(opened, base, base, cache=cache, is_lenient=True)
+            trouble: StoreError | None = None
+            try:
+                _show(opened, base, base, cache=cache, is_lenient=True)
+            except StoreError as error:
+                trouble = error  # raised below, when it is known whether anything was to be done
             if shown is None or base.number:
                 shown = plan_it(opened, base=base, is_applied=True)
                 _check(shown.preview, approve)
             ready = shown.preview
-            failures: dict[str, SourceError] | None = {} if keep_going else None
+            if trouble is not None:
+                raise _undone(trouble, ready.plan)
             done = Done(head=base)
             if not ready.plan.is_empty:
                 done = carry_out(
@@ -172,14 +177,15 @@ def apply(
                     base=base,
                     workers=count,
                     observer=observer,
-                    failures=failures,
+                    keep_going=keep_going,
                 )
+            failed = {failure.id for failure in done.failures}
             head = done.head
             if not ready.plan.is_empty:
                 again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
-                again -= set(failures or ())
+                again -= failed
                 _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
-            planned = {change.id for change in ready.plan.changes} - set(failures or ())
+            planned = {change.id for change in ready.plan.changes} - failed
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(
                 plan=ready.plan,
@@ -193,7 +199,7 @@ def apply(
                 rows=done.rows,
                 bytes=ByteTotals(read=done.bytes_read, written=done.bytes_written),
                 seconds=time.perf_counter() - started,
-                failures=(*found.failures, *_failures(failures or {})),
+                failures=(*found.failures, *done.failures),
                 warnings=done.warnings,
             )
 
@@ -241,6 +247,17 @@ def _show(
         ) from error
 
 
+def _undone(error: StoreError, planned: Plan) -> StoreError:
+    """Return the error of a tree that could not be completed before anything was done."""
+    if planned.is_empty:
+        said = "nothing was to be done, every asset is as declared"
+    else:
+        said = "nothing was done and nothing was published"
+    error.message = f"{said}; {error.message}"
+    error.args = (error.message,)
+    return error
+
+
 def _load_what_executes() -> None:
     """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
@@ -274,8 +291,3 @@ def _check(shown: Preview, approve: Approve) -> None:
         raise ProtectedError(
             "; ".join(shown.plan.refusals), hint=f"nothing was done{two if is_protected else ''}"
         )
-
-
-def _failures(errors: Mapping[str, SourceError]) -> Iterator[Failure]:
-    for asset_id, error in sorted(errors.items()):
-        yield Failure(id=asset_id, code=error.code.value, message=error.message)

@@ -79,8 +79,10 @@ def diff(
 def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
     from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
+    from geobatch.cli.stores import check_store  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
+    check_store(settings, paths, is_new=False)
     found = find_status(
         settings.store,
         paths,
@@ -116,10 +118,12 @@ def why(
     keep_project_prefix: bool,
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
+    from geobatch.cli.stores import require_store  # noqa: PLC0415
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.origin import TilePlace  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
 
+    require_store(settings)
     place = None
     if tile is not None:
         parts = tile.split("/")

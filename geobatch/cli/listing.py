@@ -264,8 +264,10 @@ def reading(settings: Settings) -> closing[TileStore]:
     """Return a context with the store open; imported late, for the sake of the other commands."""
     from contextlib import closing  # noqa: PLC0415
 
+    from geobatch.cli.stores import require_store  # noqa: PLC0415
     from geobatch.store.tilestore import TileStore  # noqa: PLC0415
 
+    require_store(settings)
     return closing(TileStore.open(settings.store))
 
 

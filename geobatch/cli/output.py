@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from geobatch.errors import GeobatchError, Problem
+from geobatch.errors import GeobatchError, Problem, SpecError
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
@@ -95,7 +95,7 @@ class Output:
                 fields["problems"] = [_problem_json(problem) for problem in error.problems]
             self.record("error", **fields)
             return
-        if error.problems:
+        if isinstance(error, SpecError) or len(error.problems) > 1:
             count = len(error.problems)
             tail = f"{count} problem{'s' if count != 1 else ''}"
             self._complain(f"{error.message}\n{tail}")

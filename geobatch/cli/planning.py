@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from geobatch import workflow
 from geobatch.cli.exits import Exit
@@ -24,8 +23,9 @@ from geobatch.cli.plan_file import (
     write_plan,
 )
 from geobatch.cli.plan_view import plan_lines, undeclared_lines
-from geobatch.cli.settings import DEFAULT_STORE, Settings
-from geobatch.errors import NoStoreError, Problem
+from geobatch.cli.settings import Settings
+from geobatch.cli.stores import check_store
+from geobatch.errors import Problem
 from geobatch.model.plan import Failure, Op, Options
 from geobatch.model.plan_json import change_json, plan_json
 
@@ -206,33 +206,10 @@ def _showing_first(settings: Settings, agree: workflow.Approve) -> workflow.Appr
 def print_failures(output: Output, failures: Sequence[Failure]) -> None:
     """Print the assets that could not be made while others were."""
     for failure in failures:
-        output.record("failure", id=failure.id, code=failure.code, message=failure.message)
-        output.note(f"failed: {failure.id}: {failure.message}")
-
-
-def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> None:
-    """Check that there is a store, unless it is the default one beside the specs, `store/`.
-
-    A mistyped name must not look like an empty store in which everything is to be created.
-
-    Raises:
-        NoStoreError: There is none, and none may be made.
-    """
-    if is_new or workflow.is_store(settings.store):
-        return
-    place = _absolute(settings.store)
-    is_beside = all(_absolute(path).is_relative_to(place.parent) for path in paths)
-    if place.name != DEFAULT_STORE or not is_beside:
-        raise NoStoreError(
-            f"there is no store at `{settings.store}`",
-            hint=f"`geobatch init --store {settings.store}` creates one there, and so does `apply` "
-            f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is created without "
-            "asking",
-        )
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - links are left as they are
+        output.record("failure", **to_builtins(failure))
+        hint = f"\n    hint: {failure.hint}" if failure.hint else ""
+        where = f"{failure.path}:{failure.line}: " if failure.path else ""
+        output.note(f"failed: {where}`{failure.id}`: {failure.message}{hint}")
 
 
 def _refuse_plans(paths: Sequence[Path], command: str) -> None:

@@ -130,7 +130,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
 
     def by_threads(self, changes: Sequence[AssetChange]) -> Iterator[AssetRecord]:
         """Yield assets as their regions are done."""
-        reader, observer, counts = self.shared.reader, self.observer, self.counts
+        reader, observer = self.shared.reader, self.observer
         waiting = deque(changes)
         active: list[_Active] = []
         in_flight: dict[Future[RegionResult], _Active] = {}
@@ -151,27 +151,29 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
                     for item in [item for item in active if item.is_idle and not item.advance()]:
                         active.remove(item)
                         observer.asset_finished(item.run.change.id)
-                        yield item.run.record()
+                        if not item.is_failed:
+                            yield item.run.record()
                     if not in_flight:
                         continue
                     done, _ = wait(in_flight, return_when=FIRST_COMPLETED)
                     for future in done:
-                        item = in_flight.pop(future)
-                        result = _result(future, item, self.failures)
-                        if result is not None:
-                            item.absorb(result)
-                            counts.add(result)
-                            observer.tiles_done(
-                                item.run.change.id,
-                                tiles=result.tiles,
-                                bytes_read=reader.bytes_read + counts.bytes_read,
-                            )
-                        # Running tasks of a failed asset end by themselves; they are ignored.
-                    active = [item for item in active if not item.is_failed]
+                        self._take_in(future, in_flight.pop(future))
             except BaseException as error:  # noqa: BLE001 - raised again
                 # Tasks in flight may wait for pixels that are minutes away.
                 reader.cancel()
                 raise _failure(error)  # noqa: B904 - mostly the error itself
+
+    def _take_in(self, future: Future[RegionResult], item: _Active) -> None:
+        """Take in what a task did, and tell of it."""
+        result = _result(future, item, self.failures)
+        item.absorb(result)
+        if result is not None:
+            self.counts.add(result)
+            self.observer.tiles_done(
+                item.run.change.id,
+                tiles=result.tiles,
+                bytes_read=self.shared.reader.bytes_read + self.counts.bytes_read,
+            )
 
 
 class _Active(Struct, kw_only=True, eq=False):
@@ -197,13 +199,19 @@ class _Active(Struct, kw_only=True, eq=False):
         self.in_flight += 1
         return task
 
-    def absorb(self, result: RegionResult) -> None:
-        """Take in the result of a task that was handed out."""
+    def absorb(self, result: RegionResult | None) -> None:
+        """Take in the result of a task that was handed out; None of one that failed."""
         self.in_flight -= 1
-        self.run.absorb(result)
+        if result is not None:
+            self.run.absorb(result)
 
     def advance(self) -> bool:
-        """End the stage and begin the next; return whether there is one."""
+        """End the stage and begin the next; return whether there is one.
+
+        Of a failed asset, the stage is worked on to its end, so that all errors are found.
+        """
+        if self.is_failed:
+            return False
         self.run.finish_stage()
         tasks = self.run.stage()
         if tasks is not None:
@@ -253,14 +261,14 @@ def _result(
 ) -> RegionResult | None:
     """Return what a task did; None where it failed and the other assets go on."""
     try:
-        result = future.result()
+        return future.result()
     except SourceError as error:
         if failures is None:
             raise
-        failures.setdefault(item.run.change.id, error)
+        failures.setdefault(item.run.change.id, error).join(error)
         item.is_failed = True
+        return None
     except CorruptObjectError as error:
         raise CorruptObjectError(
             f"`{item.run.change.id}`, {error.message}", hint=error.hint
         ) from error
-    return None if item.is_failed else result

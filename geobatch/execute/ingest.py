@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from geobatch.errors import SourceError
+from geobatch.errors import SourceError, SourceErrors
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
@@ -70,13 +70,14 @@ def ingest(
         SourceError: A source cannot be read, or changed since it was resolved.
     """
     planes: dict[str, Plane] = {}
+    errors = SourceErrors()
     peaks = {} if peaks is None else peaks
     by_tileset: dict[str, list[Band]] = {}
     for band in bands:
         by_tileset.setdefault(band.tileset, []).append(band)
     for tileset_id, members in by_tileset.items():
         tileset = asset.tileset(tileset_id)
-        planes.update(_mosaic(tileset, members, window, reader=reader, peaks=peaks))
+        planes.update(_mosaic(tileset, members, window, reader=reader, peaks=peaks, errors=errors))
     mask_planes: dict[tuple[str, int], Mask] = {}
     outside = _outside_footprint(asset, bands[0].grid, window)
     for band in bands:
@@ -86,7 +87,12 @@ def ingest(
             key = (mask_tileset, band.masking.valid_value)
             if key not in mask_planes:
                 mask_planes[key] = _mask_band(
-                    asset.tileset(mask_tileset), key[1], window, reader=reader, peaks=peaks
+                    asset.tileset(mask_tileset),
+                    key[1],
+                    window,
+                    reader=reader,
+                    peaks=peaks,
+                    errors=errors,
                 )
             mask = _combine(mask, mask_planes[key])
         if outside is not None:
@@ -97,11 +103,18 @@ def ingest(
             else:
                 np.copyto(values, values.dtype.type(band.fill), where=mask == 0)
         planes[band.id] = Plane(values, mask)
+    errors.raise_all()
     return planes
 
 
 def _mosaic(
-    tileset: Tileset, bands: Sequence[Band], window: Window, *, reader: Reader, peaks: Peaks
+    tileset: Tileset,
+    bands: Sequence[Band],
+    window: Window,
+    *,
+    reader: Reader,
+    peaks: Peaks,
+    errors: SourceErrors,
 ) -> dict[str, Plane]:
     """Paste the sources that touch the window, in order: a later one wins where it is valid."""
     planes: dict[str, Plane] = {}
@@ -113,34 +126,35 @@ def _mosaic(
         part = window.overlap(source)
         if part is None:
             continue
-        pixels = _read(reader, source, part, indexes=indexes)
-        file_mask: Mask | None = None
-        if source.mask is not None and any(
-            band.masking.source is MaskSource.FILE for band in bands
-        ):
-            file_mask = reader.read_mask(
-                source,
-                row=part.row - source.row,
-                col=part.col - source.col,
-                height=part.height,
-                width=part.width,
-            )
-            _note(peaks, tileset, file_mask)
-        for band in bands:
-            values = _cast(pixels[indexes.index(band.index)], band, source)
-            if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
-                # Masked pixels are burned in place: bands that share pixels need their own.
-                values = values.copy()
-            own_mask = file_mask if band.masking.source is MaskSource.FILE else None
-            if band.masking.tileset == tileset.id:
-                own_mask = _weights(pixels[-1], band.masking.valid_value, source)
-                _note(peaks, tileset, own_mask)
-            mask = _own_mask(pixels[indexes.index(band.index)], values, band, own_mask)
-            if part == window and (mask is None or band.id not in planes):
-                planes[band.id] = Plane(values, mask)
-            else:
-                canvas = planes.get(band.id) or _gap(band, window)
-                planes[band.id] = _paste(canvas, Plane(values, mask), window.within(part))
+        with errors.collecting(source.uri):
+            pixels = _read(reader, source, part, indexes=indexes)
+            file_mask: Mask | None = None
+            if source.mask is not None and any(
+                band.masking.source is MaskSource.FILE for band in bands
+            ):
+                file_mask = reader.read_mask(
+                    source,
+                    row=part.row - source.row,
+                    col=part.col - source.col,
+                    height=part.height,
+                    width=part.width,
+                )
+                _note(peaks, tileset, file_mask)
+            for band in bands:
+                values = _cast(pixels[indexes.index(band.index)], band, source)
+                if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
+                    # Masked pixels are burned in place: bands that share pixels need their own.
+                    values = values.copy()
+                own_mask = file_mask if band.masking.source is MaskSource.FILE else None
+                if band.masking.tileset == tileset.id:
+                    own_mask = _weights(pixels[-1], band.masking.valid_value, source)
+                    _note(peaks, tileset, own_mask)
+                mask = _own_mask(pixels[indexes.index(band.index)], values, band, own_mask)
+                if part == window and (mask is None or band.id not in planes):
+                    planes[band.id] = Plane(values, mask)
+                else:
+                    canvas = planes.get(band.id) or _gap(band, window)
+                    planes[band.id] = _paste(canvas, Plane(values, mask), window.within(part))
     for band in bands:
         if band.id not in planes:
             planes[band.id] = _gap(band, window)
@@ -252,7 +266,13 @@ def _combine(mask: Mask | None, other: Mask) -> Mask:
 
 
 def _mask_band(
-    tileset: Tileset, valid_value: int, window: Window, *, reader: Reader, peaks: Peaks
+    tileset: Tileset,
+    valid_value: int,
+    window: Window,
+    *,
+    reader: Reader,
+    peaks: Peaks,
+    errors: SourceErrors,
 ) -> Mask:
     """Return the mosaic of a mask tileset's last band; what no source covers is masked."""
     canvas = np.zeros((window.height, window.width), dtype=np.uint8)
@@ -261,9 +281,10 @@ def _mask_band(
         part = window.overlap(source)
         if part is None:
             continue
-        mask = _weights(_read(reader, source, part, indexes=[index])[0], valid_value, source)
-        _note(peaks, tileset, mask)
-        canvas[window.within(part)] = mask
+        with errors.collecting(source.uri):
+            mask = _weights(_read(reader, source, part, indexes=[index])[0], valid_value, source)
+            _note(peaks, tileset, mask)
+            canvas[window.within(part)] = mask
     return canvas
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from geobatch.errors import SourceErrors
 from geobatch.execute.ingest import Peaks, ingest
 from geobatch.execute.pieces import pieces
 from geobatch.execute.pixels import Mask, Plane, Values
@@ -113,20 +114,26 @@ def compute_region(
     climbs = [_Climb(task, region, geobox, objects, result) for task in tasks]
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     cut = pieces([(climb.task.band, climb.dirty(0)) for climb in ingesting], asset)
+    errors = SourceErrors()
     with gdal_environment():  # once for all that is read here
         for piece in cut:
             box = replace(piece, row=region.row + piece.row, col=region.col + piece.col)
             here = [climb for climb in ingesting if climb.wants(box)]
-            planes = ingest(
-                asset,
-                [climb.task.band for climb in here],
-                box.window(geobox, tile=asset.tile),
-                reader=reader,
-                peaks=result.peaks.setdefault(asset.id, {}),
-            )
+            planes = {}
+            with errors.collecting():
+                planes = ingest(
+                    asset,
+                    [climb.task.band for climb in here],
+                    box.window(geobox, tile=asset.tile),
+                    reader=reader,
+                    peaks=result.peaks.setdefault(asset.id, {}),
+                )
+            if errors.first is not None:  # what is left is read to find what else is wrong
+                continue
             for climb in here:
                 # Popped, so that a band's pixels go when its tiles are put.
                 climb.add(box, planes.pop(climb.task.band.id))
+    errors.raise_all()
     for climb in climbs:
         climb.finish()
     return result

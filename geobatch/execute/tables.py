@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import IO
 
-from geobatch.errors import InternalError, InterruptedRunError, SourceError
+from geobatch.errors import InternalError, InterruptedRunError, SourceError, SourceErrors
 from geobatch.execute.counts import Counts
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import table_fingerprint
@@ -66,7 +66,7 @@ def execute_tables(
             except SourceError as error:
                 if failures is None:
                     raise
-                failures.setdefault(change.id, error)
+                failures[change.id] = error
             observer.asset_finished(change.id)
     except KeyboardInterrupt:
         raise InterruptedRunError(
@@ -101,16 +101,21 @@ def _read(
 ) -> StoredTable:
     arrow()  # what cannot be written need not be read
     gatherer = Gatherer(table)
+    errors = SourceErrors()
     with Spill(folder) as spill:
         for source in table.sources:
             if source.stat is None:
                 raise InternalError(f"`{source.uri}`: it was never probed")
             shard = Shard(uri=source.uri, path=source.path, stat=source.stat, digest=source.digest)
-            for number, features in examples(shard):
-                if gatherer.is_full:
-                    spill.write(*gatherer.parts())
-                gatherer.add(features, uri=source.uri, number=number)
+            with errors.collecting(source.uri):
+                for number, features in examples(shard):
+                    if errors.first is not None:  # what is left is read to find what is wrong
+                        continue
+                    if gatherer.is_full:
+                        spill.write(*gatherer.parts())
+                    gatherer.add(features, uri=source.uri, number=number)
             counts.bytes_read += source.stat.size
+        errors.raise_all()
         if not gatherer.columns:
             wanted = "records with features" if gatherer.rows else "records"
             raise SourceError(

@@ -256,4 +256,10 @@ class Failure(Struct, frozen=True, kw_only=True):
     message: str
     """Message of the error."""
     hint: str | None = None
-    """Hint of the error."""
+    """What to do about it."""
+    path: str = ""
+    """Spec file that declares it, as the user named it."""
+    line: int = 1
+    """1-based line of the uri that the error is about, or of the asset."""
+    column: int = 1
+    """1-based column."""

@@ -6,6 +6,7 @@ assets are unsettled: touched by a sync that has not ended, and so to be compare
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -98,7 +99,7 @@ def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> T
         surveyor = Surveyor(store, root, head, cache)
         found = surveyor.survey(is_thorough=True)
     except OSError as error:
-        raise _failure(root, head, error) from error
+        raise _failure(root, error) from error
     _raise_first({**found.damaged, **tables.damaged})
     shown = found.shown
     number = shown.attributes["number"]
@@ -161,7 +162,7 @@ def sync(
             change = syncing.run(found, ahead)
             tables = ParquetView(store, backend, wanted).sync()
     except OSError as error:
-        raise _failure(root, wanted, error) from error
+        raise _failure(root, error) from error
     damaged = {**change.damaged, **tables.damaged}
     if not is_lenient:
         _raise_first(damaged)
@@ -380,10 +381,10 @@ def _raise_first(damaged: Mapping[str, CorruptObjectError]) -> None:
         )
 
 
-def _failure(root: Path, head: Head | None, error: OSError) -> StoreError:
-    number = 0 if head is None else head.number
-    stands = f"commit {number} is published" if number else "nothing is published"
+def _failure(root: Path, error: OSError) -> StoreError:
+    is_forbidden = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+    remedy = "make the store writable" if is_forbidden else "remove the cause"
     return StoreError(
-        f"cannot update the Zarr tree `{root}` and the tables beside it: {error}",
-        hint=f"{stands}; the next apply completes the tree",
+        f"cannot check or complete the Zarr tree `{root}` and the tables beside it: {error}",
+        hint=f"{remedy}, then run `geobatch apply` again: it completes the tree",
     )

@@ -219,7 +219,7 @@ def test_a_partial_apply_is_3_and_says_what_failed(bench: Workbench) -> None:
     assert ids(bench) == {"a"}
     plain = geobatch("apply", "spec.yaml", "--keep-going")
     assert plain.code == 3
-    assert "failed: b: " in plain.err
+    assert "failed: spec.yaml:17: `b`: `b.tif`" in plain.err
 
 
 def test_a_blocked_deletion_is_shown_and_refused(bench: Workbench) -> None:

@@ -42,6 +42,27 @@ def test_a_mistyped_store_is_no_empty_store(bench: Workbench, name: str) -> None
     assert not Path(name).exists()
 
 
+READERS = [
+    ["status"], ["status", "spec.yaml"], ["ls"], ["info"], ["info", "a"], ["show", "a"], ["log"],
+    ["log", "a"], ["diff", "a"], ["why", "a"], ["why", "a", "spec.yaml"],
+    ["export", "a", "out", "--format", "cog"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("argv", READERS, ids=" ".join)
+def test_every_reader_says_so_too(bench: Workbench, argv: list[str]) -> None:
+    plan = geobatch("--store", "stroe", "plan", "spec.yaml")
+    done = geobatch("--store", "stroe", *argv)
+    assert (done.code, done.err) == (10, plan.err)
+    error = geobatch("--store", "stroe", "--json", *argv).record("error")
+    assert error["code"] == "no_store"
+    assert not (bench.folder / "stroe").exists()
+    if argv == ["status", "spec.yaml"]:
+        assert "none yet" in geobatch(*argv).out
+    else:
+        assert geobatch(*argv).code == 10
+
+
 def test_a_new_store_is_made_where_it_is_asked_for(bench: Workbench) -> None:
     assert geobatch("--store", "new", "plan", "spec.yaml", "--init").code == 0
     assert not Path("new").exists()
@@ -268,3 +289,39 @@ def test_an_external_image_is_the_same_under_another_path_of_the_store(
     assert geobatch("--store", tmp_path / "there", "apply", spec, "--replace", "x").code == 0
     group = open_store(tmp_path / "there").open("x")
     assert int(np.asarray(group["0/b1"][0, 0])) == 5  # type: ignore[index]
+
+
+def test_a_tree_that_cannot_be_checked_is_no_word_of_a_commit(bench: Workbench) -> None:
+    """An empty apply; what the system refuses is made by a folder in the way."""
+    assert geobatch("apply", "spec.yaml").code == 0
+    place = bench.store / "runs" / "zarr.lock"
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    done = geobatch("apply", "spec.yaml")
+    assert done.code == 1
+    assert "nothing was to be done, every asset is as declared; cannot check" in done.err
+    assert "hint: " in done.err
+    assert "commit" not in done.err
+    bench.write_spec([image("a", "a.tif", tile=128, properties={"k": 1})])
+    more = geobatch("apply", "spec.yaml", "--json")
+    assert more.code == 1
+    message = more.record("error")["message"]
+    assert message.startswith("nothing was done and nothing was published; cannot check")
+    assert geobatch("log").out.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_empty_apply_on_a_store_that_is_read_only(bench: Workbench) -> None:
+    assert geobatch("apply", "spec.yaml").code == 0
+    folders = [bench.store, *(path for path in bench.store.rglob("*") if path.is_dir())]
+    files = [path for path in (bench.store / "runs").rglob("*") if path.is_file()]
+    for path in [*files, *folders]:
+        path.chmod(0o555)
+    try:
+        done = geobatch("apply", "spec.yaml")
+    finally:
+        for path in folders:
+            path.chmod(0o755)
+    assert done.code == 1
+    assert "nothing was to be done, every asset is as declared" in done.err
+    assert "make the store writable" in done.err
