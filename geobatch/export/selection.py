@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +13,7 @@ from geobatch.export.window import Window
 from geobatch.model.asset import Asset, Band, Kind
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.record import AssetRecord
+from geobatch.suggest import suggestion
 
 _TOLERANCE = 0.01
 """Share of a pixel by which a region may miss the edge of one."""
@@ -135,11 +135,10 @@ def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
     known = [*arrays, *(band.id for band in asset.bands)]
     for place, name in enumerate(names):
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
             listed = ", ".join(f"`{one}`" for one in known)
             raise ExportError(
                 f"`{asset.id}` has no band `{name}`",
-                hint=f"did you mean `{close[0]}`?" if close else f"it has {listed}",
+                hint=suggestion(name, known) or f"it has {listed}",
             )
         if name in names[:place]:
             raise ExportError(f"band `{name}` is asked for twice")
