@@ -130,7 +130,7 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
         values = self.read(ArrayKey(band=band.id, level=level), row, col)
         if values is None or band.mask_from_level is None:
             return values, None
-        if level >= band.mask_from_level:
+        if band.has_mask(level):
             return values, self.read(ArrayKey(band=band.id, level=level, is_mask=True), row, col)
         is_valid = ~np.isnan(values) if np.isnan(band.fill) else values != band.fill
         return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)

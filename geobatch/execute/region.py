@@ -175,12 +175,13 @@ class _Climb:
     def _layer(self, level: int) -> _Layer:
         band = self.task.band
         corner = self.region.box(level, self.task.stored.plane_shape(level))
-        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
         return _Layer(
             row=corner.row,
             col=corner.col,
             values=ArrayKey(band=band.id, level=level),
-            mask=ArrayKey(band=band.id, level=level, is_mask=True) if has_mask else None,
+            mask=ArrayKey(band=band.id, level=level, is_mask=True)
+            if band.has_mask(level)
+            else None,
         )
 
     def dirty(self, level: int) -> npt.NDArray[np.bool_]:
