@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from geobatch.model.plan import Op, Options, Plan
 from geobatch.model.record import Head
 from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
+from geobatch.processors import processor_count
 from geobatch.resolve import resolve
 from geobatch.spec.garbage import without_collecting
 from geobatch.store.cache import SourceCache
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_STORE = Path("store")
 __all__ = [
     "DEFAULT_STORE", "ApplySummary", "Approve", "ByteTotals", "Preview", "TileTotals", "apply",
-    "default_workers", "is_store", "plan", "preview",
+    "is_store", "plan", "preview",
 ]  # fmt: skip
 _DEFAULTS = Options()
 _SILENT = SilentObserver()
@@ -83,7 +83,7 @@ def preview(
         StoreError: The store cannot be read.
     """
     with SourceCache(Path(store)) as cache:
-        count = workers or default_workers()
+        count = workers or processor_count()
         resolve_all = partial(resolve, workers=count, cache=cache, rehash=rehash)
         found = look(
             paths,
@@ -133,7 +133,7 @@ def apply(
         StoreError: The store cannot be used.
     """
     started = time.perf_counter()
-    count = workers or default_workers()
+    count = workers or processor_count()
     with SourceCache(Path(store)) as cache:
         # Planned before the store is made: what cannot be done leaves no store behind.
         found = look(
@@ -262,11 +262,6 @@ def _load_what_executes() -> None:
     """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
     import_module("geobatch.store.zarr_tree")
-
-
-def default_workers() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

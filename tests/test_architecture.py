@@ -11,38 +11,42 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "geobatch"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-NOUNS = {"errors", "model"}
+NOUNS = {"errors", "suggest", "model"}
 BELOW = {
     "errors": set[str](),
+    "suggest": set(),
+    "processors": set(),
     "model": {"errors"},
     "spec": NOUNS,
     "files": NOUNS,
     "versions": set(),
     "extras": set(),
     "processes": set(),
-    "raster": NOUNS | {"files", "processes"},
+    "raster": NOUNS | {"files", "processes", "processors"},
     "tfrecord": NOUNS | {"files", "extras"},
     "table": NOUNS | {"extras"},
     "store": NOUNS,
     "plan": NOUNS,
     "resolve": NOUNS | {"files", "versions", "processes", "spec", "raster", "tfrecord"},
     "execute": NOUNS | {"processes", "raster", "tfrecord", "table", "store"},
-    "explain": NOUNS | {"spec", "store", "plan", "resolve", "preview"},
+    "explain": NOUNS | {"processors", "spec", "store", "plan", "resolve", "preview"},
     "export": NOUNS | {"raster", "tfrecord", "table", "store"},
     "preview": NOUNS | {"versions", "spec", "store", "plan", "resolve"},
     "carry_out": NOUNS | {"files", "versions", "raster", "spec", "store", "preview", "execute"},
-    "workflow": NOUNS | {"spec", "store", "preview", "resolve", "carry_out"},
+    "workflow": NOUNS | {"processors", "spec", "store", "preview", "resolve", "carry_out"},
     "reading": NOUNS | {"raster", "table", "store", "resolve", "execute"},
     "testing": NOUNS | {"store"},
     "cli": NOUNS
-    | {"versions", "spec", "raster", "store", "execute", "workflow", "explain", "export"},
+    | {"versions", "processors", "spec", "raster", "store", "execute", "workflow", "explain"}
+    | {"export"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
     "msgspec": {*BELOW}
-    - {"files", "versions", "extras", "processes", "workflow", "__init__", "__main__"},
+    - {"suggest", "processors", "files", "versions", "extras", "processes", "workflow"}
+    - {"__init__", "__main__"},
     "numpy": {
         "model",
         "raster",

@@ -23,7 +23,7 @@ from geobatch.export.selection import select
 from geobatch.export.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.model.record import Head
-from geobatch.workflow import default_workers
+from geobatch.processors import processor_count
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
         raise click.BadParameter("`--file-dimensions` is an option of `--format cog`")
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
-    workers = settings.workers or default_workers()
+    workers = settings.workers or processor_count()
     made: CogExport | TFRecordExport | TableExport
     with (
         reading(settings) as store,

@@ -273,8 +273,7 @@ def reading(settings: Settings) -> closing[TileStore]:
 
 def no_asset(asset: str, ids: list[str]) -> NotFoundError:
     """Return the error of an asset that is not published, with the nearest that is."""
-    import difflib  # noqa: PLC0415
+    from geobatch.suggest import suggestion  # noqa: PLC0415
 
-    close = difflib.get_close_matches(asset, ids, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets"
+    hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
     return NotFoundError(f"no asset `{asset}` is published", hint=hint)

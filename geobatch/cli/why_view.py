@@ -9,12 +9,13 @@ from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
-from geobatch.explain.origin import SourceUnder, TilePlace, Window
+from geobatch.explain.origin import SourceUnder, TilePlace
 from geobatch.model.asset import Asset, Band, MaskSource
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
 from geobatch.model.plan import Because
 from geobatch.model.record import Head
+from geobatch.model.window import Box, Window
 
 _SOURCES_SHOWN = 8
 
@@ -227,5 +228,5 @@ def _place_json(place: TilePlace) -> dict[str, int]:
     return {"level": place.level, "row": place.row, "col": place.col}
 
 
-def _window_json(window: Window) -> dict[str, int]:
+def _window_json(window: Window | Box) -> dict[str, int]:
     return {"row": window.row, "col": window.col, "height": window.height, "width": window.width}

@@ -7,43 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from geobatch.errors import SourceError, SourceErrors
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
+from geobatch.model.window import Window
 from geobatch.raster import footprint_mask, is_near, weights
 
 Peaks = dict[str, int]
 """The highest weight that was read of the masks of files, by tileset."""
-
-
-class Window(Struct, frozen=True, kw_only=True):
-    """A rectangle of a pixel plane."""
-
-    row: int
-    """First row."""
-    col: int
-    """First column."""
-    height: int
-    """Rows."""
-    width: int
-    """Columns."""
-
-    def overlap(self, source: Source) -> Window | None:
-        """Return the part of the window that a source covers, in canvas pixels."""
-        row, col = max(self.row, source.row), max(self.col, source.col)
-        bottom = min(self.row + self.height, source.row + source.height)
-        right = min(self.col + self.width, source.col + source.width)
-        if bottom <= row or right <= col:
-            return None
-        return Window(row=row, col=col, height=bottom - row, width=right - col)
-
-    def within(self, part: Window) -> tuple[slice, slice]:
-        """Return where a part lies in this window, as (row, column) slices."""
-        row, col = part.row - self.row, part.col - self.col
-        return (slice(row, row + part.height), slice(col, col + part.width))
 
 
 def ingest(
@@ -123,7 +96,7 @@ def _mosaic(
     has_mask_band = any(band.masking.tileset == tileset.id for band in bands)
     indexes = sorted({*wanted, last} if has_mask_band else set(wanted))
     for source in tileset.sources:
-        part = window.overlap(source)
+        part = window.intersect(source)
         if part is None:
             continue
         with errors.collecting(source.uri):
@@ -173,7 +146,7 @@ def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int
 
 
 def _gap(band: Band, window: Window) -> Plane:
-    shape = (window.height, window.width)
+    shape = window.shape
     return Plane(np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8))
 
 
@@ -275,10 +248,10 @@ def _mask_band(
     errors: SourceErrors,
 ) -> Mask:
     """Return the mosaic of a mask tileset's last band; what no source covers is masked."""
-    canvas = np.zeros((window.height, window.width), dtype=np.uint8)
+    canvas = np.zeros(window.shape, dtype=np.uint8)
     index = len(tileset.dtypes) - 1
     for source in tileset.sources:
-        part = window.overlap(source)
+        part = window.intersect(source)
         if part is None:
             continue
         with errors.collecting(source.uri):

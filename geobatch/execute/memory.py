@@ -42,7 +42,7 @@ def region_fingerprint(
     for task in tasks:
         levels = range(region.level, min(region.level + region.span, len(task.dirty) - 1) + 1)
         dirty = [
-            region.box(level, task.stored.plane_shape(level)).cut(task.dirty[level]).tolist()
+            task.dirty[level][region.box(level, task.stored.plane_shape(level)).slices].tolist()
             for level in levels
         ]
         pieces.append(

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.execute.planes import Box
 from geobatch.model.asset import Asset, Band
+from geobatch.model.window import Box
 
 _PIECE_BYTES = 8 << 20
 """Most bytes of pixels in a piece of several tiles."""

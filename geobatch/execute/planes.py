@@ -9,71 +9,14 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError
-from geobatch.execute.ingest import Window
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.model.asset import Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey, PageRef
+from geobatch.model.window import Box
 from geobatch.store.codec import decode
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-
-
-class Box(Struct, frozen=True, kw_only=True):
-    """A rectangle of tiles of one level."""
-
-    row: int
-    """First tile row."""
-    col: int
-    """First tile column."""
-    height: int
-    """Tile rows."""
-    width: int
-    """Tile columns."""
-
-    @classmethod
-    def around(cls, tiles: npt.NDArray[np.bool_], *, row: int = 0, col: int = 0) -> Box:
-        """Return the smallest box around the True places of a mask whose corner is (row, col)."""
-        rows, cols = np.flatnonzero(tiles.any(axis=1)), np.flatnonzero(tiles.any(axis=0))
-        return cls(
-            row=row + int(rows[0]),
-            col=col + int(cols[0]),
-            height=int(rows[-1] - rows[0]) + 1,
-            width=int(cols[-1] - cols[0]) + 1,
-        )
-
-    def children(self, plane: tuple[int, int]) -> Box:
-        """Return the box of the tiles below, cut to a level of `plane` (rows, columns) of tiles."""
-        return Box(
-            row=2 * self.row,
-            col=2 * self.col,
-            height=min(2 * self.height, plane[0] - 2 * self.row),
-            width=min(2 * self.width, plane[1] - 2 * self.col),
-        )
-
-    def overlap(self, other: Box) -> Box:
-        """Return the tiles that two boxes share, of which there is one at least."""
-        row, col = max(self.row, other.row), max(self.col, other.col)
-        return Box(
-            row=row,
-            col=col,
-            height=min(self.row + self.height, other.row + other.height) - row,
-            width=min(self.col + self.width, other.col + other.width) - col,
-        )
-
-    def window(self, geobox: GeoBox, *, tile: int) -> Window:
-        """Return the pixels of the box, cut to the level's plane."""
-        row, col = self.row * tile, self.col * tile
-        return Window(
-            row=row,
-            col=col,
-            height=min(self.height * tile, geobox.height - row),
-            width=min(self.width * tile, geobox.width - col),
-        )
-
-    def cut(self, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Return the part of a whole level's tile mask that lies in the box."""
-        return mask[self.row : self.row + self.height, self.col : self.col + self.width]
 
 
 class StoredLevels(Struct, frozen=True, kw_only=True):
@@ -130,7 +73,7 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
         values = self.read(ArrayKey(band=band.id, level=level), row, col)
         if values is None or band.mask_from_level is None:
             return values, None
-        if level >= band.mask_from_level:
+        if band.has_mask(level):
             return values, self.read(ArrayKey(band=band.id, level=level, is_mask=True), row, col)
         is_valid = ~np.isnan(values) if np.isnan(band.fill) else values != band.fill
         return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)
@@ -140,8 +83,8 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
     ) -> Plane:
         """Return the pixels of a box of tiles; those not `wanted` are left masked."""
         band, tile = self.band, self.tile
-        window = box.window(geobox, tile=tile)
-        values = np.full((window.height, window.width), band.fill, dtype=band.dtype)
+        window = box.window(geobox.shape, tile=tile)
+        values = np.full(window.shape, band.fill, dtype=band.dtype)
         mask = None if not band.can_be_masked else np.zeros(values.shape, dtype=np.uint8)
         for row in range(box.height):
             for col in range(box.width):

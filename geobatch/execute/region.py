@@ -9,13 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from geobatch.errors import SourceErrors
 from geobatch.execute.ingest import Peaks, ingest
 from geobatch.execute.pieces import pieces
 from geobatch.execute.pixels import Mask, Plane, Values
-from geobatch.execute.planes import Box, StoredLevels
+from geobatch.execute.planes import StoredLevels
 from geobatch.execute.reduce import reduce_plane
 from geobatch.execute.sources import Reader
 from geobatch.model.asset import Asset, Band, Codec
@@ -23,6 +22,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
 from geobatch.model.tiles import parents_of
+from geobatch.model.window import Box
 from geobatch.raster import gdal_environment
 from geobatch.store.codec import content_digest, encode
 from geobatch.store.objects import Objects
@@ -117,14 +117,14 @@ def compute_region(
     errors = SourceErrors()
     with gdal_environment():  # once for all that is read here
         for piece in cut:
-            box = replace(piece, row=region.row + piece.row, col=region.col + piece.col)
+            box = piece.shift(rows=region.row, cols=region.col)
             here = [climb for climb in ingesting if climb.wants(box)]
             planes = {}
             with errors.collecting():
                 planes = ingest(
                     asset,
                     [climb.task.band for climb in here],
-                    box.window(geobox, tile=asset.tile),
+                    box.window(geobox.shape, tile=asset.tile),
                     reader=reader,
                     peaks=result.peaks.setdefault(asset.id, {}),
                 )
@@ -166,7 +166,7 @@ class _Climb:
         self.base = region.level
         self.top = min(region.level + region.span, len(task.dirty) - 1)
         self._dirty = {
-            level: region.box(level, task.stored.plane_shape(level)).cut(task.dirty[level])
+            level: task.dirty[level][region.box(level, task.stored.plane_shape(level)).slices]
             for level in range(self.base, self.top + 1)
         }
         self._layers = {level: self._layer(level) for level in self._dirty}
@@ -174,20 +174,22 @@ class _Climb:
         self._above = self._target(self.base + 1)
         if self._above is not None:
             self._needed = self._above.children(task.stored.plane_shape(self.base))
-            window = self._above.window(geobox.level(self.base + 1), tile=task.stored.tile)
-            self._values = np.zeros((window.height, window.width), dtype=task.band.dtype)
+            plane = geobox.level(self.base + 1).shape
+            window = self._above.window(plane, tile=task.stored.tile)
+            self._values = np.zeros(window.shape, dtype=task.band.dtype)
             self._mask: Mask | None = None
-            self._is_missing = np.ones((self._needed.height, self._needed.width), dtype=np.bool_)
+            self._is_missing = np.ones(self._needed.shape, dtype=np.bool_)
 
     def _layer(self, level: int) -> _Layer:
         band = self.task.band
         corner = self.region.box(level, self.task.stored.plane_shape(level))
-        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
         return _Layer(
             row=corner.row,
             col=corner.col,
             values=ArrayKey(band=band.id, level=level),
-            mask=ArrayKey(band=band.id, level=level, is_mask=True) if has_mask else None,
+            mask=ArrayKey(band=band.id, level=level, is_mask=True)
+            if band.has_mask(level)
+            else None,
         )
 
     def dirty(self, level: int) -> npt.NDArray[np.bool_]:
@@ -196,7 +198,7 @@ class _Climb:
 
     def wants(self, box: Box) -> bool:
         """Return whether a box of level-0 tiles has one to be recomputed."""
-        return bool(np.count_nonzero(box.cut(self.task.dirty[0])))
+        return bool(np.count_nonzero(self.task.dirty[0][box.slices]))
 
     def _target(self, level: int) -> Box | None:
         """Return the box around the dirty tiles of a level; None for none, or above the top."""
@@ -234,7 +236,7 @@ class _Climb:
             return
         stored, band = self.task.stored, self.task.band
         for row, col in _places(self._is_missing):
-            box = Box(row=self._needed.row + row, col=self._needed.col + col, height=1, width=1)
+            box = Box.of_tile(self._needed.row + row, self._needed.col + col)
             self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
         plane = Plane(self._values, self._mask)
         for level in range(self.base + 1, self.top + 1):
@@ -285,14 +287,15 @@ class _Climb:
         stored, tile = self.task.stored, self.task.stored.tile
         geobox = self.geobox.level(level)
         # Fresh pixels may reach beyond what is needed: tiles that came out equal need no parent.
-        part = box.overlap(needed)
-        top, left = part.row - needed.row, part.col - needed.col
-        is_stored = np.ones((needed.height, needed.width), dtype=np.bool_)
-        is_stored[top : top + part.height, left : left + part.width] = False
+        part = box.intersect(needed)
+        if part is None:
+            return stored.load(geobox, level, needed)
+        is_stored = np.ones(needed.shape, dtype=np.bool_)
+        is_stored[needed.within(part)] = False
         values, mask = stored.load(geobox, level, needed, is_stored)
-        pixels = part.window(geobox, tile=tile)
-        into = needed.window(geobox, tile=tile).within(pixels)
-        out_of = box.window(geobox, tile=tile).within(pixels)
+        pixels = part.window(geobox.shape, tile=tile)
+        into = needed.window(geobox.shape, tile=tile).within(pixels)
+        out_of = box.window(geobox.shape, tile=tile).within(pixels)
         values[into] = fresh.values[out_of]
         if mask is None and fresh.mask is not None:
             mask = np.full(values.shape, 255, dtype=np.uint8)

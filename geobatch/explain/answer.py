@@ -6,12 +6,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from geobatch.explain.origin import SourceUnder, TilePlace, Window
+from geobatch.explain.origin import SourceUnder, TilePlace
 from geobatch.explain.table_why import TableWhy
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
 from geobatch.model.plan import Because
 from geobatch.model.record import Head
+from geobatch.model.window import Window
 
 
 class Verdict(StrEnum):

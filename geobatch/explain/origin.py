@@ -10,7 +10,7 @@ from geobatch.errors import NotFoundError
 from geobatch.explain.reasons import Tables, no_tables
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
-from geobatch.model.geobox import ceil_div
+from geobatch.model.window import Box, Window
 
 
 class TilePlace(Struct, frozen=True, kw_only=True):
@@ -27,43 +27,6 @@ class TilePlace(Struct, frozen=True, kw_only=True):
         return f"{self.level}/{self.row}/{self.col}"
 
 
-class Window(Struct, frozen=True, kw_only=True):
-    """A rectangle of pixels, tiles or blocks."""
-
-    row: int
-    """First row."""
-    col: int
-    """First column."""
-    height: int
-    """Rows."""
-    width: int
-    """Columns."""
-
-    def __and__(self, other: Window) -> Window | None:
-        top, left = max(self.row, other.row), max(self.col, other.col)
-        bottom = min(self.row + self.height, other.row + other.height)
-        right = min(self.col + self.width, other.col + other.width)
-        if top >= bottom or left >= right:
-            return None
-        return Window(row=top, col=left, height=bottom - top, width=right - left)
-
-    def moved(self, *, rows: int, cols: int) -> Window:
-        """Return the window in coordinates whose origin lies at (-rows, -cols)."""
-        return Window(
-            row=self.row + rows, col=self.col + cols, height=self.height, width=self.width
-        )
-
-    def in_blocks(self, block: tuple[int, int]) -> Window:
-        """Return the blocks of (rows, columns) that the window touches."""
-        top, left = self.row // block[0], self.col // block[1]
-        return Window(
-            row=top,
-            col=left,
-            height=ceil_div(self.row + self.height, block[0]) - top,
-            width=ceil_div(self.col + self.width, block[1]) - left,
-        )
-
-
 class SourceUnder(Struct, frozen=True, kw_only=True):
     """A source that lies under a tile."""
 
@@ -77,7 +40,7 @@ class SourceUnder(Struct, frozen=True, kw_only=True):
     """Whether it gives masks instead of values."""
     window: Window
     """Pixels of the source that lie under the tile."""
-    blocks: Window | None = None
+    blocks: Box | None = None
     """Storage blocks that hold them; None where no block table is known."""
     block: tuple[int, int] | None = None
     """(rows, columns) of a block; None likewise."""
@@ -114,13 +77,12 @@ def has_place(asset: Asset, band: Band, place: TilePlace) -> bool:
 
 def footprint(asset: Asset, band: Band, place: TilePlace | None) -> Window:
     """Return the pixels of level 0 that determine a tile; without one, the whole plane."""
-    geobox = asset.grid(band.grid).geobox
-    whole = Window(row=0, col=0, height=geobox.height, width=geobox.width)
+    whole = asset.grid(band.grid).geobox.window
     if place is None:
         return whole
     side = asset.tile << place.level
     tile = Window(row=place.row * side, col=place.col * side, height=side, width=side)
-    return tile & whole or tile
+    return tile.intersect(whole) or tile
 
 
 def children(asset: Asset, band: Band, place: TilePlace) -> tuple[TilePlace, ...]:
@@ -149,11 +111,10 @@ def sources_under(
         channels.append((band.masking.tileset, last, True))
     for name, index, is_mask in channels:
         for source in asset.tileset(name).sources:
-            place = Window(row=source.row, col=source.col, height=source.height, width=source.width)
-            common = place & window
+            common = window.intersect(source)
             if common is None:
                 continue
-            inside = common.moved(rows=-source.row, cols=-source.col)
+            inside = common.shift(rows=-source.row, cols=-source.col)
             table = tables(source.digest)
             yield SourceUnder(
                 uri=source.uri,
@@ -161,6 +122,6 @@ def sources_under(
                 index=index,
                 is_mask=is_mask,
                 window=inside,
-                blocks=None if table is None else inside.in_blocks(table.block),
+                blocks=None if table is None else inside.in_tiles(table.block),
                 block=None if table is None else table.block,
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from enum import StrEnum
@@ -20,6 +19,7 @@ from geobatch.model.plan import Because, Op, Plan, Reason
 from geobatch.model.record import Head
 from geobatch.plan import moves, renamed_head
 from geobatch.preview import NO_COMMIT
+from geobatch.processors import processor_count
 from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
 from geobatch.store.check import check
@@ -140,7 +140,7 @@ def status(
         declared = find_declared(
             paths,
             cache=cache,
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or processor_count(),
             keep_project_prefix=keep_project_prefix,
         )
         if not is_store(place):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -12,6 +11,7 @@ from geobatch.errors import NotFoundError, StoreError
 from geobatch.explain.renames import renames
 from geobatch.model.record import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
+from geobatch.suggest import suggestion
 
 _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")
 _LISTED = 8
@@ -87,15 +87,9 @@ def find_entry(head: Head, asset_id: str) -> TreeEntry:
         where = f"commit {head.number}" if head.number else "the store, which has no commits"
         raise NotFoundError(
             f"there is no asset `{asset_id}` in {where}",
-            hint=did_you_mean(asset_id, _ids(head)) or "`geobatch ls` lists the assets",
+            hint=suggestion(asset_id, _ids(head)) or "`geobatch ls` lists the assets",
         )
     return entry
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str | None:
-    """Return a hint with the known name that is most like one, if any is."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean `{close[0]}`?" if close else None
 
 
 def listed(names: Iterable[str]) -> str:
@@ -124,7 +118,7 @@ def _find(store: TileStore, text: str) -> Target:
     except NotFoundError:
         if is_asset:
             return Target(head=head, asset=text)
-        close = did_you_mean(text, _ids(head))
+        close = suggestion(text, _ids(head))
         if close is None and _COMMIT_LIKE.fullmatch(text):
             raise
         raise NotFoundError(

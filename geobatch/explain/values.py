@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +16,7 @@ from geobatch.errors import NotFoundError
 from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
 from geobatch.model.asset import Band
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.processors import processor_count
 from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.tilestore import TileStore
 
@@ -90,7 +90,7 @@ def value_diffs(
         return  # of an external image, no earlier pixels are left to compare with
     apart = {array.key.band for array in asset.arrays if not array.is_comparable}
     names = {band.id for band in old.asset.bands}
-    threads = workers or os.cpu_count() or 1
+    threads = workers or processor_count()
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="diff") as pool:
         for band in new.asset.bands:
             geobox = new.asset.grid(band.grid).geobox

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,7 @@ from geobatch.explain.origin import (
 )
 from geobatch.explain.reasons import Tables, reasons_between
 from geobatch.explain.table_why import refuse_place, table_next, table_why
-from geobatch.explain.target import did_you_mean, find_entry, listed
+from geobatch.explain.target import find_entry, listed
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import external_content
@@ -32,8 +31,10 @@ from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.record import ArrayKey, AssetRecord, Head
 from geobatch.plan import moves
 from geobatch.plan.because import because_of
+from geobatch.processors import processor_count
 from geobatch.store.cache import SourceCache
 from geobatch.store.tilestore import TileStore
+from geobatch.suggest import suggestion
 
 
 def why(
@@ -67,7 +68,7 @@ def why(
         head = store.head()
         upcoming: _Upcoming | None = None
         if paths:
-            count = workers or os.cpu_count() or 1
+            count = workers or processor_count()
             declared = find_declared(
                 paths,
                 cache=cache,
@@ -85,7 +86,7 @@ def why(
             rows = table_why(store, record, record.table, asset.table)
             if paths:
                 declared = find_declared(
-                    paths, cache=cache, workers=workers or os.cpu_count() or 1, only=asset_id
+                    paths, cache=cache, workers=workers or processor_count(), only=asset_id
                 )
                 made = plan_declared(declared, store, place=folder, cache=cache, head=head)
                 rows = replace(rows, next=table_next(declared, made, asset_id))
@@ -121,7 +122,7 @@ def _chosen(asset: Asset, place: TilePlace | None, name: str | None) -> tuple[Ba
     if name is not None and name not in ids:
         raise NotFoundError(
             f"`{asset.id}` has no band `{name}`",
-            hint=did_you_mean(name, ids) or f"it has {listed(ids)}",
+            hint=suggestion(name, ids) or f"it has {listed(ids)}",
         )
     bands = [band for band in asset.bands if name in (None, band.id)]
     if place is None:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import ExportError
+from geobatch.export.pieces import pieces
 from geobatch.export.selection import Selection
 from geobatch.export.tiles import tile_readers
-from geobatch.export.window import Window
 from geobatch.model.asset import Band
 from geobatch.model.geobox import TOP_LEVEL_PIXELS, ceil_div
+from geobatch.model.window import Window
 from geobatch.raster.cog_writer import BLOCK, level_file
 from geobatch.store.pixels import Values, Weights
 from geobatch.store.tilestore import TileStore
@@ -155,11 +156,11 @@ def _chunks(store: TileStore, selection: Selection, level: int, window: Window) 
                 height=min(BLOCK, window.height - row),
                 width=min(step, window.width - col),
             )
-            shape = (len(bands), part.height, part.width)
+            shape = (len(bands), *part.shape)
             values: Values = np.empty(shape, dtype=bands[0].dtype)
             weights = np.empty(shape, dtype=np.uint8)
             for number, band in enumerate(bands):
-                for piece in part.pieces(tile=selection.record.asset.tile):
+                for piece in pieces(part, tile=selection.record.asset.tile):
                     pixels, masks = tiles[band.id](piece.row, piece.col)
                     values[number][piece.target] = pixels[piece.source]
                     weights[number][piece.target] = masks[piece.source]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from geobatch.errors import ExportError
+from geobatch.suggest import suggestion
 
 _MAX_SIDE = 1 << 16
 _SMALLEST_FILE = 1024
@@ -59,10 +59,9 @@ def parse_options(given: Mapping[str, Any]) -> TFRecordOptions:
     for name, value in given.items():
         known = names.get(name)
         if known is None:
-            close = difflib.get_close_matches(name, names, n=1)
             raise ExportError(
                 f"there is no format option `{name}`",
-                hint=f"did you mean `{close[0]}`?" if close else f"the options are {_listed()}",
+                hint=suggestion(name, names) or f"the options are {_listed()}",
             )
         if known in found:
             raise ExportError(f"the format option `{camel(known)}` is given twice")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from geobatch.errors import ExportError
-from geobatch.export.window import Window
 from geobatch.model.asset import Asset, Band, Kind
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.record import AssetRecord
+from geobatch.model.window import Window
+from geobatch.suggest import suggestion
 
 _TOLERANCE = 0.01
 """Share of a pixel by which a region may miss the edge of one."""
@@ -65,12 +64,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     def placed(self, level: int, window: Window) -> GeoBox:
         """Return the placement of a window of a level."""
-        plane = self._base.level(level)
-        x, y = plane.xy(col=window.col, row=window.row)
-        a, b, _, d, e, _ = plane.transform
-        return replace(
-            plane, transform=(a, b, x, d, e, y), height=window.height, width=window.width
-        )
+        return self._base.level(level).crop(window)
 
 
 def select(
@@ -109,9 +103,7 @@ def select(
             hint=f"levels go from 0, the finest, to {geobox.level_count - 1}",
         )
     plane = geobox.level(level)
-    window = Window(row=0, col=0, height=plane.height, width=plane.width)
-    if region is not None:
-        window = _window(plane, region)
+    window = plane.window if region is None else _window(plane, region)
     return Selection(record=record, features=features, level=level, window=window)
 
 
@@ -135,11 +127,10 @@ def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
     known = [*arrays, *(band.id for band in asset.bands)]
     for place, name in enumerate(names):
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
             listed = ", ".join(f"`{one}`" for one in known)
             raise ExportError(
                 f"`{asset.id}` has no band `{name}`",
-                hint=f"did you mean `{close[0]}`?" if close else f"it has {listed}",
+                hint=suggestion(name, known) or f"it has {listed}",
             )
         if name in names[:place]:
             raise ExportError(f"band `{name}` is given twice")

@@ -13,10 +13,11 @@ from msgspec import Struct
 from geobatch.errors import ExportError
 from geobatch.export.options import TFRecordOptions
 from geobatch.export.patches import PatchGrid
+from geobatch.export.pieces import pieces
 from geobatch.export.selection import Selection
 from geobatch.export.tiles import tile_readers
-from geobatch.export.window import Window
 from geobatch.model.asset import Band
+from geobatch.model.window import Window
 from geobatch.store.tilestore import TileStore
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -145,19 +146,14 @@ class PatchReader:
         """Paint the valid pixels of a band on a canvas, and note which are not."""
         window, plane = self._selection.window, self._plane
         top, left = top + window.row, left + window.col
-        first_row, first_col = max(0, top), max(0, left)
-        there = Window(
-            row=first_row,
-            col=first_col,
-            height=min(plane.height, top + canvas.shape[0]) - first_row,
-            width=min(plane.width, left + canvas.shape[1]) - first_col,
-        )
-        inside = (
-            slice(first_row - top, first_row - top + there.height),
-            slice(first_col - left, first_col - left + there.width),
-        )
+        whole = Window(row=top, col=left, height=canvas.shape[0], width=canvas.shape[1])
+        there = whole.intersect(plane.window)
+        if there is None:
+            masked[:] = True
+            return
+        inside = whole.within(there)
         valid = np.zeros(canvas.shape, dtype=np.bool_)
-        for piece in there.pieces(tile=self._selection.record.asset.tile):
+        for piece in pieces(there, tile=self._selection.record.asset.tile):
             values, weights = self._tiles[band.id](piece.row, piece.col)
             is_valid = weights[piece.source] == FULL
             valid[inside][piece.target] = is_valid

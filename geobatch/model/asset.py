@@ -168,6 +168,11 @@ class Band(Struct, frozen=True, kw_only=True):
             return None
         return 1 if self.masking.is_fill_free and not self.masking.is_partial else 0
 
+    def has_mask(self, level: int) -> bool:
+        """Return whether a level of the band has a mask array."""
+        first = self.mask_from_level
+        return first is not None and level >= first
+
 
 class Grid(Struct, frozen=True, kw_only=True):
     """The pixel planes that some bands of an asset share: one multiscale group."""

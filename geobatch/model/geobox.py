@@ -7,6 +7,8 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.model.window import Window
+
 Transform: TypeAlias = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a*col + b*row + c, y = d*col + e*row + f, at pixel corners."""
 
@@ -109,16 +111,16 @@ class GeoBox(Struct, frozen=True, kw_only=True):
             width=ceil_div(self.width, factor),
         )
 
-    def crop(self, *, rows: tuple[int, int], cols: tuple[int, int]) -> GeoBox:
-        """Return the part from a first to before a last row and column, which must lie in it."""
+    @property
+    def window(self) -> Window:
+        """All its pixels."""
+        return Window(row=0, col=0, height=self.height, width=self.width)
+
+    def crop(self, window: Window) -> GeoBox:
+        """Return the part in a window, which must lie in it."""
         a, b, _, d, e, _ = self.transform
-        x, y = self.xy(col=cols[0], row=rows[0])
-        return replace(
-            self,
-            transform=(a, b, x, d, e, y),
-            height=rows[1] - rows[0],
-            width=cols[1] - cols[0],
-        )
+        x, y = self.xy(col=window.col, row=window.row)
+        return replace(self, transform=(a, b, x, d, e, y), height=window.height, width=window.width)
 
     @property
     def level_count(self) -> int:

@@ -220,7 +220,7 @@ def _band_rows(change: AssetChange, work: BandWork) -> Iterator[dict[str, Json]]
     band = change.asset.band(work.band)
     level_count = change.asset.grid(band.grid).level_count
     for level, tiles in enumerate(work.dirty(level_count)):
-        has_mask = band.mask_from_level is not None and level >= band.mask_from_level
+        has_mask = band.has_mask(level)
         for row, col in tiles:
             place = {"asset": change.id, "band": band.id, "level": level, "row": row, "col": col}
             yield {**place, "is_mask": False}

@@ -52,7 +52,7 @@ def array_keys(asset: Asset) -> Iterator[ArrayKey]:
     for band in sorted(asset.bands, key=lambda band: band.id):
         for level in range(asset.grid(band.grid).level_count):
             yield ArrayKey(band=band.id, level=level)
-            if band.mask_from_level is not None and level >= band.mask_from_level:
+            if band.has_mask(level):
                 yield ArrayKey(band=band.id, level=level, is_mask=True)
 
 

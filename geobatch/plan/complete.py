@@ -130,11 +130,9 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
     for piece in change.work:
         if piece.band not in same:
             band = asset.band(piece.band)
-            first = band.mask_from_level
             levels = piece.dirty(asset.grid(band.grid).level_count)
             add += sum(
-                tiles.count * (1 + (first is not None and level >= first))
-                for level, tiles in enumerate(levels)
+                tiles.count * (1 + band.has_mask(level)) for level, tiles in enumerate(levels)
             )
     remove = sum(
         root.tiles for key, root in record.arrays if root is not None and key.band not in same

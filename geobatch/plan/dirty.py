@@ -12,8 +12,8 @@ import numpy.typing as npt
 from geobatch.model.asset import Asset, Band, MaskSource, Source
 from geobatch.model.blocks import BlockChanges
 from geobatch.model.digest import Digest
-from geobatch.model.geobox import ceil_div
 from geobatch.model.tiles import TileSet
+from geobatch.model.window import Window
 
 Blocks: TypeAlias = Mapping[tuple[Digest, Digest], BlockChanges]
 """Changed blocks by (old, new) digest of a source; a missing pair may differ anywhere."""
@@ -70,11 +70,9 @@ def _channels(band: Band, old: Band) -> Iterator[tuple[str, str, int, bool]]:
 def _cover(
     mask: npt.NDArray[np.bool_], source: Source, *, canvas: tuple[int, int], tile: int
 ) -> None:
-    top, left = max(source.row, 0), max(source.col, 0)
-    bottom = min(source.row + source.height, canvas[0])
-    right = min(source.col + source.width, canvas[1])
-    if top < bottom and left < right:
-        mask[top // tile : ceil_div(bottom, tile), left // tile : ceil_div(right, tile)] = True
+    part = Window(row=0, col=0, height=canvas[0], width=canvas[1]).intersect(source)
+    if part is not None:
+        mask[part.in_tiles((tile, tile)).slices] = True
 
 
 def changed_sources(old: Sequence[Source], new: Sequence[Source]) -> Iterator[Pair]:

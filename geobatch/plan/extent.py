@@ -10,6 +10,7 @@ import numpy.typing as npt
 from geobatch.model.asset import Asset
 from geobatch.model.geobox import GeoBox
 from geobatch.model.plan import AssetChange
+from geobatch.model.window import Box
 
 
 def extent(change: AssetChange, before: Asset | None) -> tuple[GeoBox, ...]:
@@ -33,15 +34,7 @@ def _computed(asset: Asset, change: AssetChange) -> Iterator[GeoBox]:
         masks[name] = masks[name] | tiles.mask if name in masks else tiles.mask
     for name, mask in masks.items():
         plane = asset.grid(name).geobox
-        rows, cols = (
-            _span(np.flatnonzero(mask.any(axis=axis)), tile=asset.tile, size=size)
-            for axis, size in ((1, plane.height), (0, plane.width))
-        )
-        yield plane.crop(rows=rows, cols=cols)
-
-
-def _span(places: npt.NDArray[np.intp], *, tile: int, size: int) -> tuple[int, int]:
-    return (int(places[0]) * tile, min((int(places[-1]) + 1) * tile, size))
+        yield plane.crop(Box.around(mask).window(plane.shape, tile=asset.tile))
 
 
 def _gone(asset: Asset, before: Asset | None) -> Iterator[GeoBox]:

@@ -249,7 +249,7 @@ def _level_count(asset: Asset, band: Band) -> int:
 
 
 def _array_count(band: Band, level: int) -> int:
-    return 1 + (band.mask_from_level is not None and level >= band.mask_from_level)
+    return 1 + band.has_mask(level)
 
 
 def count_tiles(asset: Asset, work: Sequence[BandWork]) -> TileCounts:

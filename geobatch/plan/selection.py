@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePath
@@ -17,6 +16,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TableWork, TileCounts
 from geobatch.model.record import Head, Tree, TreeEntry
+from geobatch.suggest import suggestion
 
 STATES = ("state:new", "state:modified")
 """Patterns of `--select` that ask how an asset compares with the published one of its name."""
@@ -206,12 +206,10 @@ def _matches(asset_id: str, patterns: Iterable[str]) -> bool:
 def _check_patterns(patterns: Collection[str], option: str, known: Collection[str]) -> None:
     for pattern in patterns:
         if not any(fnmatchcase(asset_id, pattern) for asset_id in known):
-            close = difflib.get_close_matches(pattern, sorted(known), n=3, cutoff=0.5)
             raise PlanError(
                 f"`{option} {pattern}` matches none of {len(known):,} assets",
-                hint=f"did you mean {_listed(close)}?"
-                if close
-                else "`*` matches any part of an id",
+                hint=suggestion(pattern, sorted(known), most=3, cutoff=0.5)
+                or "`*` matches any part of an id",
             )
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from geobatch.model.digest import DIGEST_BYTES
 from geobatch.processes import can_start
+from geobatch.processors import processor_count
 from geobatch.raster import stretches as program
 
 _APART_FROM = 128 << 20
@@ -69,12 +70,6 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
     return digests.tobytes()
 
 
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _here(descriptor: int, places: Places) -> bytes:
     parts = (places[first : first + _AT_A_TIME] for first in range(0, len(places), _AT_A_TIME))
     return program.digests_of(descriptor, ((a, b) for part in parts for a, b in part.tolist()))
@@ -91,7 +86,7 @@ def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDAr
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         queue.seek(0)
         processes = []
-        for _ in range(min(_processors(), _MOST) - 1):
+        for _ in range(min(processor_count(), _MOST) - 1):
             process = _start(queue, descriptor, count)
             if process is not None:
                 processes.append(stack.enter_context(process))

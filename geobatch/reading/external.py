@@ -15,12 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
-from geobatch.execute.ingest import Window, ingest
+from geobatch.execute.ingest import ingest
 from geobatch.execute.pixels import Plane
 from geobatch.model.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
 from geobatch.model.look import file_stat
 from geobatch.model.pin import Pin
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.model.window import Box, Window
 from geobatch.raster.answers import failed
 from geobatch.raster.environment import stay_in_environment
 from geobatch.raster.pinned import PinnedReader
@@ -192,13 +193,7 @@ def _together(asset: Asset, band: Band) -> list[Band]:
 
 
 def _window(asset: Asset, row: int, col: int) -> Window:
-    plane, tile = asset.grids[0].geobox, asset.tile
-    return Window(
-        row=row * tile,
-        col=col * tile,
-        height=min(tile, plane.height - row * tile),
-        width=min(tile, plane.width - col * tile),
-    )
+    return Box.of_tile(row, col).window(asset.grids[0].geobox.shape, tile=asset.tile)
 
 
 def _padded(values: npt.NDArray[Any], tile: int, fill: Number) -> memoryview:

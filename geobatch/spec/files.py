@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import re
@@ -14,6 +13,7 @@ from geobatch.model.address import parse_address
 from geobatch.spec.hints import listed, show
 from geobatch.spec.order import in_order
 from geobatch.spec.project import PROJECT_FILE, Place
+from geobatch.suggest import closest
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
@@ -223,7 +223,7 @@ def nearest(uri: str, folder: Path) -> str | None:
     else:
         return None
     names = _names(parent)
-    close = difflib.get_close_matches(part, names, n=2, cutoff=0.5)
+    close = closest(part, names, most=2, cutoff=0.5)
     if close:
         meant = " or ".join(show(str(Path(*parts[:index], name))) for name in close)
         return f"did you mean {meant}?"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
+
+from geobatch.suggest import suggestion
 
 SHOWN_CHARACTERS = 60
 SHOWN_CANDIDATES = 24
@@ -63,9 +64,5 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     every = list(dict.fromkeys(candidates))
     if not every:
         return None
-    lowered = {candidate.lower(): candidate for candidate in every}
-    close = difflib.get_close_matches(word[:200].lower(), lowered, n=2, cutoff=0.6)
-    if not close:
-        return f"one of {listed(every)}"
-    meant = " or ".join(f"`{lowered[name]}`" for name in close)
-    return f"did you mean {meant}? Allowed: {listed(every)}"
+    meant = suggestion(word, every, most=2)
+    return f"{meant} Allowed: {listed(every)}" if meant else f"one of {listed(every)}"

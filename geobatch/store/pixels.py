@@ -53,10 +53,9 @@ class BandPixels(Struct, frozen=True):
         if values is None:
             return np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8)
         values = values[: shape[0], : shape[1]]
-        first = band.mask_from_level
-        if first is None:
+        if band.mask_from_level is None:
             return values, np.full(shape, 255, dtype=np.uint8)
-        if self.level < first:
+        if not band.has_mask(self.level):
             is_fill = np.isnan(values) if np.isnan(band.fill) else values == band.fill
             return values, np.where(is_fill, np.uint8(0), np.uint8(255))
         weights = self._array(row, col, is_mask=True)

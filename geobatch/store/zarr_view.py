@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from typing import Any, Self
@@ -24,6 +23,7 @@ from geobatch.store.backend import Backend
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_keys import Chunks, Keys
 from geobatch.store.zarr_metadata import folders_above
+from geobatch.suggest import suggestion
 
 
 def open_group(
@@ -54,11 +54,10 @@ def open_group(
     ids = [entry.id for entry in head.tree.entries if not entry.is_table]
     folders = folders_above(ids)
     if asset_id not in ids and asset_id not in folders:
-        close = difflib.get_close_matches(asset_id, [*ids, *folders], n=1)
         where = f"commit {head.number}" if head.number else "the store, which has no commits"
         raise NotFoundError(
             f"there is no asset `{asset_id}` in {where}",
-            hint=f"did you mean `{close[0]}`?" if close else "`geobatch ls` lists the assets",
+            hint=suggestion(asset_id, [*ids, *folders]) or "`geobatch ls` lists the assets",
         )
     return zarr.open_group(ZarrView(store, head, chunks), path=asset_id, mode="r", zarr_format=3)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from geobatch.errors import SourceError
 from geobatch.model.geobox import Bounds
 from geobatch.model.table import Table
+from geobatch.suggest import suggestion
 from geobatch.table.gather import Gathered
 from geobatch.table.part import Part
 
@@ -53,12 +53,11 @@ def _unplaced(name: str, columns: Mapping[str, Gathered]) -> SourceError:
         return SourceError(
             f"column `{name}` gives the coordinates of points, but holds {got}, not numbers"
         )
-    close = difflib.get_close_matches(name, columns, n=1)
     shown = ", ".join(f"`{one}`" for one in sorted(columns)[:24])
     return SourceError(
         f"no record has the column `{name}`, which gives the coordinates of points; columns: "
         f"{shown}",
-        hint=f"did you mean `{close[0]}`?" if close else None,
+        hint=suggestion(name, columns),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from geobatch.errors import SourceError
 from geobatch.model.records import Feature, Mixer
+from geobatch.suggest import suggestion
 from geobatch.tfrecord.library import tensorflow
 from geobatch.tfrecord.records import parse_example
 
@@ -115,14 +115,10 @@ class Decoder:
 def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any) -> SourceError:
     """Return the error for a record without a requested feature."""
     names = sorted(found)
-    lowered = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     shown = ", ".join(f"`{one}`" for one in names[:24]) or "none"
     return SourceError(
         f"`{uri}`: record {number} has no feature `{name}`; it has {shown}",
-        hint=f"did you mean `{lowered[close[0]]}`?"
-        if close
-        else "every record of an export must have the same features",
+        hint=suggestion(name, names) or "every record of an export must have the same features",
     )
 
 

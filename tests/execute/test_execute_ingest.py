@@ -19,9 +19,10 @@ from region_workbench import resolved
 from workbench import LAYOUTS, PIXEL, X0, Y0, Document, assert_same, image, write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.execute.ingest import Window, ingest
+from geobatch.execute.ingest import ingest
 from geobatch.execute.pixels import Plane
 from geobatch.model.asset import Asset
+from geobatch.model.window import Window
 from geobatch.raster import Reader
 
 

@@ -20,8 +20,9 @@ from reference_pyramid import Values
 from region_workbench import resolved
 from workbench import Workbench, image, write_tiff
 
-from geobatch.execute.ingest import Window, ingest
+from geobatch.execute.ingest import ingest
 from geobatch.model.asset import DTYPES
+from geobatch.model.window import Window
 from geobatch.raster import Reader
 
 LOWEST = "-3.4028230607370965e+38"

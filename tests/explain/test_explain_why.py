@@ -15,10 +15,11 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.explain.answer import BandWhy, Verdict, Why
 from geobatch.explain.diff import changed_tiles, compare
-from geobatch.explain.origin import TilePlace, Window
+from geobatch.explain.origin import TilePlace
 from geobatch.explain.target import find_targets
 from geobatch.explain.why import why
 from geobatch.model.plan import Reason
+from geobatch.model.window import Box, Window
 from geobatch.store.tilestore import TileStore
 
 TILE = 64
@@ -72,9 +73,9 @@ def test_sources_and_blocks_under_a_tile(bench: Workbench) -> None:
     assert one.window == Window(row=64, col=256, height=64, width=64)
     assert [(s.uri, s.window, s.blocks, s.block) for s in one.sources] == [
         ("a.tif", Window(row=64, col=256, height=64, width=24),
-         Window(row=2, col=4, height=2, width=1), (32, 64)),
+         Box(row=2, col=4, height=2, width=1), (32, 64)),
         ("b.tif", Window(row=64, col=0, height=64, width=40),
-         Window(row=2, col=0, height=2, width=1), (32, 64)),
+         Box(row=2, col=0, height=2, width=1), (32, 64)),
     ]  # fmt: skip
     assert {s.index for s in one.sources} == {0}
     assert {s.index for s in asked(bench, "0/1/4", band="b2").sources} == {1}
@@ -95,7 +96,7 @@ def test_a_tile_above_covers_what_it_is_built_from(bench: Workbench) -> None:
     assert one.children == tuple(map(at, ("1/0/2", "1/0/3", "1/1/2", "1/1/3")))
     for child in one.children:
         under = asked(bench, str(child)).window
-        assert under & one.window == under
+        assert under.intersect(one.window) == under
     assert asked(bench, None).window == Window(row=0, col=0, height=300, width=560)
 
 
