@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +20,11 @@ from geobatch.model.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.resolve import resolve
 from geobatch.spec.garbage import without_collecting
+from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
 from geobatch.store.identity import is_store
+from geobatch.store.run import remove_dead_runs
 from geobatch.store.tilestore import TileStore
 from geobatch.store.unsynced import settle
 
@@ -179,6 +181,9 @@ def apply(
                 again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
                 again -= set(failures or ())
                 _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
+            # Not before: this run has taken what they had made, and their files go slowly.
+            with suppress(OSError):  # the next apply removes them
+                remove_dead_runs(Path(store) / RUNS)
             planned = {change.id for change in ready.plan.changes} - set(failures or ())
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(
