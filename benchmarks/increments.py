@@ -13,6 +13,8 @@ import json
 import math
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +31,8 @@ BLOCKS = 3
 BLOCK = 512
 SETTLE = 0.1
 """Seconds that a file rests before it is looked at, so that its stat counts as evidence."""
-NAMES = ("edit", "noop", "documents", "collection", "files", "index")
+NAMES = ("edit", "noop", "documents", "collection", "files", "index", "resume")
+SIGNALS = (signal.SIGINT, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +238,61 @@ class Increments:
             ),
         ]  # fmt: skip
 
+    def resume(self) -> list[Line]:
+        """Measure the run after one that was killed at half, against a whole run."""
+        small = self._make_many(self.count(1_500), side=256, distinct=self.count(1_500))
+        large = self._make_many(self.count(20), side=2448, distinct=self.count(20))
+        return [*self._resumed(small), *self._resumed(large)]
+
+    def _resumed(self, folder: Path) -> list[Line]:
+        """Nothing is deleted before the end: for minutes after that, new files are made slowly."""
+        spec, place = folder / "collection.yaml", self.fresh(f"{folder.name}-resume")
+        found: dict[tuple[str, signal.Signals], list[float]] = {}
+        for number in range(self.runs + 1):
+            store = place / f"{number}-whole"
+            whole, summary = self.apply(spec, store=store)
+            read, half = _bytes_read(summary), _count_files(store / "objects") // 2
+            for one in SIGNALS:
+                store = place / f"{number}-{one.name}"
+                self._kill_at(half, one, spec, store=store)
+                os.sync()
+                cost, summary = self.apply(spec, store=store)
+                ratios = {
+                    "time": cost.wall / whole.wall,
+                    "CPU time": cost.cpu / whole.cpu,
+                    "bytes read": _bytes_read(summary) / read,
+                }
+                self._say(
+                    f"{folder.name} {number}: whole {whole.wall:.2f} s (CPU {whole.cpu:.2f} s), "
+                    f"after {one.name} {cost.wall:.2f} s (CPU {cost.cpu:.2f} s), {summary}"
+                )
+                for name, ratio in ratios.items() if number else ():
+                    found.setdefault((name, one), []).append(ratio)
+        self.fresh(place.name)
+        count = folder.name.split("-")[1]
+        return [
+            Line(
+                title=f"{int(count):,} images, {one.name} at half: {name} of the rerun / whole run",
+                values=tuple(values), limit=0.6, unit="x",
+            )
+            for (name, one), values in found.items()
+        ]  # fmt: skip
+
+    def _kill_at(self, objects: int, number: signal.Signals, spec: Path, *, store: Path) -> None:
+        """Run an apply until there are so many objects, and have a signal end it."""
+        command = ["-m", "geobatch", "apply", "--init", str(spec), "--store", str(store)]
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            # A shell starts its background jobs with SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )  # fmt: skip
+        while process.poll() is None and _count_files(store / "objects") < objects:
+            time.sleep(0.02)
+        process.send_signal(number)
+        if process.wait(self.timeout) == 0:
+            raise CommandError("the run was over before it was killed")
+
     def _many(self, name: str, what: str) -> list[Line]:
         count = self.count(10_000)
         folder = self._make_many(count, side=64, distinct=count)
@@ -283,6 +341,16 @@ class Increments:
 
 def _wall(title: str, costs: Sequence[Cost], *, limit: float) -> Line:
     return Line(title=title, values=tuple(cost.wall for cost in costs), limit=limit, unit="s")
+
+
+def _bytes_read(summary: dict[str, object]) -> int:
+    counts = summary["bytes"]
+    assert isinstance(counts, dict)
+    return int(counts["read"])
+
+
+def _count_files(folder: Path) -> int:
+    return sum(len(names) for _, _, names in os.walk(folder))
 
 
 def _inner_ms(costs: Sequence[Cost]) -> tuple[float, ...]:

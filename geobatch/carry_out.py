@@ -110,7 +110,7 @@ def carry_out(
     work = {change.id: change.work for change in made.changes}
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
-    with Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
+    with ahead, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
             records=ready.records,

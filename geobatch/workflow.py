@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,9 +20,11 @@ from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
 from geobatch.processors import processor_count
 from geobatch.resolve import resolve
 from geobatch.spec.garbage import without_collecting
+from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
 from geobatch.store.documents import content_root
 from geobatch.store.identity import is_store
+from geobatch.store.run import remove_dead_runs
 from geobatch.store.tilestore import TileStore
 from geobatch.store.unsynced import settle
 
@@ -185,6 +187,9 @@ def apply(
                 again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
                 again -= failed
                 _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
+            # Not before: this run has taken what they had made, and deleting their files is slow.
+            with suppress(OSError):  # the next apply removes them
+                remove_dead_runs(Path(store) / RUNS)
             planned = {change.id for change in ready.plan.changes} - failed
             stored = sum(entry.tiles for entry in head.tree.entries if entry.id in planned)
             return ApplySummary(

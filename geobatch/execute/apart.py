@@ -1,6 +1,7 @@
 """Many new images of few tiles, by processes: threads would take turns at Python's lock.
 
-Each process computes whole images, puts their tiles and index pages, and says where they are.
+Each process computes whole images, puts their tiles and index pages, and says where they are. What
+a killed run had finished is only shown.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from functools import partial
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from geobatch.errors import GeobatchError, SourceError
 from geobatch.execute.allocator import keep_freed_memory
 from geobatch.execute.counts import Counts
 from geobatch.execute.stages import AssetRun, Shared
 from geobatch.model.asset import Kind
+from geobatch.model.digest import Digest
 from geobatch.model.plan import AssetChange, Start
-from geobatch.model.record import ArrayKey, AssetRecord, BandFingerprint, PageRef
+from geobatch.model.record import ArrayKey, AssetRecord, BandFingerprint, BandTiles, PageRef
 from geobatch.processes import Crew, Item, alone, can_start, serve
 from geobatch.raster import Reader, gdal_environment, stay_in_environment
 from geobatch.store.index import Index
@@ -88,7 +91,7 @@ def execute_apart(
     try:
         crew = Crew(
             _PROGRAM,
-            (pickle.dumps(batch, protocol=5) for batch in batches),
+            (pickle.dumps((batch, _known(batch, shared)), protocol=5) for batch in batches),
             others=others,
             arguments=[str(ahead.backend.root), folder, str(room)],
             shared=[lock],
@@ -109,16 +112,21 @@ def execute_apart(
 
 
 def _is_small(change: AssetChange) -> bool:
-    """Return whether a change is a new image of few tiles, from GeoTIFFs alone."""
+    """Return whether a change is a new image of few tiles, from GeoTIFFs or a killed run alone."""
     asset = change.asset
     return (
         asset is not None
         and asset.kind is Kind.IMAGE
-        and change.tiles.compute <= _MOST_TILES
-        and not change.carried
+        and change.tiles.total <= _MOST_TILES
+        and (change.is_taken_over or not change.carried)
         and all(work.base is None and work.start is Start.SOURCES for work in change.work)
         and all(source.records is None for tileset in asset.tilesets for source in tileset.sources)
     )
+
+
+def _known(batch: Sequence[AssetChange], shared: Shared) -> dict[Digest, BandTiles]:
+    """Return the finished bands that are taken over."""
+    return {name: shared.known[name] for change in batch for _, (_, name) in change.carried}
 
 
 def _compute_here(
@@ -172,11 +180,11 @@ def _compute(change: AssetChange, shared: Shared) -> tuple[AssetRecord, Counts]:
 def _answer(
     taken: Sequence[Item], shared: Shared, ahead: Ahead, reader: Reader, backend: LocalBackend
 ) -> bytes:
-    done = [
-        _done(change, shared, ahead, reader)
-        for _, item in taken
-        for change in pickle.loads(item)  # noqa: S301 - the parent's own
-    ]
+    done = []
+    for _, item in taken:
+        batch, known = pickle.loads(item)  # noqa: S301 - the parent's own
+        with_known = replace(shared, known=known)
+        done += [_done(change, with_known, ahead, reader) for change in batch]
     # What is answered is committed.
     backend.hand_over()
     return msgspec.msgpack.encode(done)

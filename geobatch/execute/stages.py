@@ -104,6 +104,7 @@ class AssetRun:
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._ahead = shared.ahead if is_fresh and not change.carried else None
+        self._taken = shared.ahead if is_fresh and change.is_taken_over else None
         # That its records are those that were digested is sure only when all of them are read.
         self._is_streamed = any(tileset.features for tileset in asset.tilesets)
         self._results: list[RegionResult] = []
@@ -237,11 +238,14 @@ class AssetRun:
 
     def record(self) -> AssetRecord:
         """Return the finished asset."""
-        return AssetRecord(
+        record = AssetRecord(
             asset=self.asset,
             arrays=tuple((key, self._roots.get(key)) for key in array_keys(self.asset)),
             fingerprints=self._fingerprints,
         )
+        if self._taken is not None:
+            self._taken.build(record, self._index)
+        return record
 
     def _plane(self, key: ArrayKey) -> tuple[int, int]:
         geobox = self.asset.grid(self.asset.band(key.band).grid).geobox

@@ -196,6 +196,11 @@ class AssetChange(Struct, frozen=True, kw_only=True):
     blocked: str = ""
     """Why this is refused; empty if it is allowed."""
 
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether bands are carried over, and all by their fingerprints: as of a killed run."""
+        return bool(self.carried) and not any(asset_id for _, (asset_id, _) in self.carried)
+
 
 class Plan(Compared, frozen=True, kw_only=True):
     """Everything that an apply would do, and nothing else."""

@@ -86,12 +86,14 @@ class CacheFile:
 
         Args:
             every: Seconds that must have passed since the last time, or nothing is done; more where
-                the disk is slow, so that saving takes a small share of the time. 0 for at once.
+                the disk is slow, so that saving takes a small share of the time. Then the disk is
+                not waited for: the file survives a kill, and after a loss of power it may have to
+                be made again. 0 for at once.
         """
         with self._lock:
             wait = max(every, _SAVE_SHARE * self._last_seconds)
             if not every or time.monotonic() - self._saved_at > wait:
-                self._save()
+                self._save(is_synced=not every)
 
     def close(self) -> None:
         """Save, and let go of the file."""
@@ -136,13 +138,13 @@ class CacheFile:
             self._reader.close()
             self._reader = None
 
-    def _save(self) -> None:
+    def _save(self, *, is_synced: bool = True) -> None:
         began = time.monotonic()
-        self._save_all()
+        self._save_all(is_synced)
         self._saved_at = time.monotonic()
         self._last_seconds = self._saved_at - began
 
-    def _save_all(self) -> None:
+    def _save_all(self, is_synced: bool) -> None:
         path = self._path
         if not self._unsaved or path is None or not self._is_writable:
             return
@@ -153,7 +155,7 @@ class CacheFile:
                 path.parent.mkdir(exist_ok=True)
                 if self._is_damaged:
                     self._remove(path)
-                self._write(path)
+                self._write(path, is_synced)
             except (*_FAILURES, OSError) as error:
                 self._note(error)
                 # After a wait it may be tried again later; else this process works without it.
@@ -163,13 +165,14 @@ class CacheFile:
             return
         self._is_writable = False
 
-    def _write(self, path: Path) -> None:
+    def _write(self, path: Path, is_synced: bool) -> None:
         rows = [
             (kind, key, _seal(kind, key, value)) for (kind, key), value in self._unsaved.items()
         ]
         with contextlib.closing(_connect(path, "rwc", _WRITE_PATIENCE)) as writer:
-            # Power may fail: then a torn file must be seen to be one.
-            writer.execute("PRAGMA synchronous = NORMAL")
+            # Power may fail: then a torn file must be seen to be one. Where the disk is not waited
+            # for, the seals of the entries tell.
+            writer.execute(f"PRAGMA synchronous = {'NORMAL' if is_synced else 'OFF'}")
             with _transaction(writer):
                 if _version(writer) != VERSION:
                     _empty(writer)

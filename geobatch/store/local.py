@@ -213,10 +213,18 @@ class LocalBackend:
     def close(self) -> None:
         """End the run, and remove its folder."""
         self._durability.close()
+        if (run := self._let_go()) is not None:
+            run.end()
+
+    def leave(self) -> None:
+        """End the run, and leave to the next one what was made ahead."""
+        if (run := self._let_go()) is not None:
+            run.leave()
+
+    def _let_go(self) -> Run | None:
         with self._lock:
             run, self._run = self._run, None
-        if run is not None:
-            run.end()
+        return run
 
     def _sync(self) -> None:
         try:

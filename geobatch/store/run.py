@@ -10,6 +10,8 @@ import uuid
 import weakref
 from pathlib import Path
 
+AHEAD = "ahead"
+"""Folder of a run with what it has made of whole assets, which the run after a killed one takes."""
 _LOCK = "lock"
 
 
@@ -28,13 +30,12 @@ class Run:
 
     @classmethod
     def start(cls, runs: Path) -> Run:
-        """Remove the folders of dead runs, and make one for this run.
+        """Make a folder for this run, with what dead runs made ahead; what else they left goes.
 
         Raises:
             OSError: The disk refused.
         """
         runs.mkdir(parents=True, exist_ok=True)
-        remove_dead_runs(runs)
         while True:
             folder = runs / uuid.uuid4().hex
             folder.mkdir()
@@ -44,6 +45,7 @@ class Run:
                 lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if (folder / _LOCK).exists():
+                    remove_dead_runs(runs, heir=folder)
                     return cls(folder, lock)
                 os.close(lock)
 
@@ -51,9 +53,19 @@ class Run:
         """Remove the folder and let go of the lock."""
         self._end()
 
+    def leave(self) -> None:
+        """Let go of the lock, and leave to the next run what this one has made ahead."""
+        if self._end.detach() is not None:
+            _remove(Path(self.folder), spared=AHEAD)
+            os.close(self.lock)
 
-def remove_dead_runs(runs: Path) -> None:
+
+def remove_dead_runs(runs: Path, *, heir: Path | None = None) -> None:
     """Remove the folders of dead runs.
+
+    Args:
+        runs: Where they are.
+        heir: Folder of a live run that what they made ahead is moved to.
 
     Raises:
         OSError: The folder cannot be read.
@@ -63,7 +75,7 @@ def remove_dead_runs(runs: Path) -> None:
     except FileNotFoundError:
         return
     for entry in entries:
-        _remove_if_dead(entry)
+        _remove_if_dead(entry, heir)
 
 
 def run_names(runs: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -100,7 +112,7 @@ def _is_live(folder: Path) -> bool:
         os.close(lock)
 
 
-def _remove_if_dead(folder: Path) -> None:
+def _remove_if_dead(folder: Path, heir: Path | None) -> None:
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -114,18 +126,33 @@ def _remove_if_dead(folder: Path) -> None:
     except OSError:
         return
     else:
+        if heir is not None:
+            _move_each(folder / AHEAD, heir / AHEAD)
         _remove(folder)
     finally:
         os.close(lock)
 
 
-def _remove(folder: Path) -> None:
+def _move_each(source: Path, target: Path) -> None:
+    """Move what is in a folder to another, unless something is there already."""
+    with contextlib.suppress(OSError):
+        if not source.is_dir():
+            return
+        target.mkdir(exist_ok=True)
+        for name in os.listdir(source):  # noqa: PTH208
+            if not os.path.lexists(target / name):
+                os.rename(source / name, target / name)  # noqa: PTH104
+
+
+def _remove(folder: Path, *, spared: str = "") -> None:
     """Remove the folder of a run, its lock last: a kill midway leaves the folder of a dead run.
 
     Without its lock, no process could remove a folder with files in it.
     """
     with contextlib.suppress(OSError):
         for entry in folder.iterdir():
+            if entry.name == spared:
+                continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
             elif entry.name != _LOCK:

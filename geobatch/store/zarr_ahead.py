@@ -3,7 +3,8 @@
 Such a folder is in the folder of the run, and is moved into the tree by one rename once its
 commit is published: readers of the tree see a new asset complete or not at all, and no reader
 waits for its links to be made. Nothing relies on it: the sync builds what is not there. It also
-builds folders of many files, which the run after a killed one would have to remove.
+builds folders of many files, which the run after a killed one would have to remove. That run uses
+the other folders, if it reuses the assets.
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from msgspec import Struct
 
 from geobatch.errors import GeobatchError
 from geobatch.model.asset import Asset
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.record import ArrayKey, AssetRecord, TreeEntry, array_keys
 from geobatch.store.backend import Backend
+from geobatch.store.index import Index
 from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
+from geobatch.store.run import AHEAD
+from geobatch.store.zarr_asset import check_size, chunks, tile_count
+from geobatch.store.zarr_check import compare
 from geobatch.store.zarr_files import FOLDER, Files
 from geobatch.store.zarr_metadata import array_path, documents, tile_plane
 
@@ -62,6 +69,19 @@ class Ahead:
         self._count = itertools.count()
         self._made: dict[str, _Made | None] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave to the next run what was made, where this one fails or is interrupted."""
+        if kind is not None and self.backend is not None:
+            self.backend.leave()
+
     def place(self, asset: Asset, tiles: Tiles) -> None:
         """Show tiles that were put of an asset that has none but those that are so placed."""
         try:
@@ -74,6 +94,20 @@ class Ahead:
                     made.files.place(Objects.path(stored.hex()), f"{path}/c/{row}/{col}")
         except (OSError, GeobatchError):
             self._made[asset.id] = None
+
+    def build(self, record: AssetRecord, index: Index) -> None:
+        """Show an asset whose tiles were all put before, by a run that was killed.
+
+        The folder that this run made is taken where it holds what it must, to the last file.
+        """
+        try:
+            if self._take_left(record, index) or (made := self._begin(record.asset)) is None:
+                return
+            for chunk in chunks(index, record):
+                made.files.place(Objects.path(chunk.stored), chunk.path)
+                check_size(chunk.stored, made.files.size(chunk.path), chunk.size, chunk.path)
+        except (OSError, GeobatchError):
+            self._made[record.asset.id] = None
 
     def handed(self, asset_id: str) -> Handed | None:
         """Return the folder of an asset and forget it; None where there is none."""
@@ -105,11 +139,31 @@ class Ahead:
         self._made[entry.id] = None
         return tree.put(made.folder, entry.id, made_by=made.files)
 
+    def _folder(self, asset_id: str) -> Path | None:
+        """Return where the folder of an asset is made, the same in each run; None for nowhere."""
+        # A folder in the tree is brought up to date where it stands.
+        if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset_id):
+            return None
+        return self.backend.aside(f"{AHEAD}/{digest_bytes(asset_id.encode())}")
+
+    def _take_left(self, record: AssetRecord, index: Index) -> bool:
+        """Take the folder that a killed run has made; return whether it is there and whole."""
+        folder = self._folder(record.asset.id)
+        if self.backend is None or folder is None or not os.path.lexists(folder):
+            return False
+        root = f"{self.backend.root}/"
+        if not compare(root, "", index, record, folder=f"{folder}/").is_intact:
+            return False
+        files = Files(sources=self.backend.root, folder=folder)
+        files.linked = tile_count(record)
+        self._made[record.asset.id] = _Made(folder=folder, files=files)
+        return True
+
     def _begin(self, asset: Asset) -> _Made | None:
         """Make the folder of an asset, with all that describes it; None for one that gets none."""
         self._made[asset.id] = None
-        # A folder in the tree is updated in place.
-        if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset.id):
+        folder = self._folder(asset.id)
+        if self.backend is None or folder is None:
             return None
         keys = tuple(array_keys(asset))
         tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
@@ -119,7 +173,8 @@ class Ahead:
         record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
         texts = documents(record)
         self.room -= tiles + len(texts)
-        folder = self.backend.aside(f"{FOLDER}/{os.getpid()}-{next(self._count)}")
+        if os.path.lexists(folder):  # what a killed run has begun, or made of another state
+            os.rename(folder, f"{folder}-{os.getpid()}-{next(self._count)}")  # noqa: PTH104
         made = _Made(folder=folder, files=Files(sources=self.backend.root, folder=folder))
         for path, text in texts.items():
             made.files.write(path, text)

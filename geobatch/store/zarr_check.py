@@ -67,6 +67,7 @@ def compare(
     *,
     spared: Collection[str] = (),
     others: Mapping[str, bytes] | None = None,
+    folder: str = "",
 ) -> Comparison:
     """Look closely at the folder of an asset.
 
@@ -77,12 +78,13 @@ def compare(
         record: The asset.
         spared: Folders of other assets within, by path within this one's.
         others: Documents within that are not the asset's own, by path.
+        folder: The folder of the asset where it is not in the tree, a slash behind.
 
     Raises:
         CorruptObjectError: An index page is damaged, or an object missing or cut.
         OSError: The disk refused.
     """
-    top = f"{tree}{record.asset.id}/"
+    top = folder or f"{tree}{record.asset.id}/"
     found = {name: stat for name, stat in walk(top, spared) if name}
     made = Comparison()
 

@@ -21,12 +21,10 @@ from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.look import MARGIN_NS
 from geobatch.model.record import AssetRecord, Head
 from geobatch.store import zarr_asset
-from geobatch.store.backend import RUNS
 from geobatch.store.cache import SourceCache
 from geobatch.store.file_lock import locked
 from geobatch.store.local import LocalBackend
 from geobatch.store.parquet_view import ParquetView
-from geobatch.store.run import remove_dead_runs
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
 from geobatch.store.zarr_check import Part
@@ -152,7 +150,6 @@ def sync(
     check_is_folder(root)
     try:
         with locked(backend.root / LOCK):
-            remove_dead_runs(backend.root / RUNS)
             # Another process may have published and synced while this one waited for the lock.
             newest = store.head()
             wanted = newest if head is None or newest.number > head.number else head

@@ -21,6 +21,7 @@ from workbench import Document, Workbench, image, write_tiff
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.execute import apart, executor
 from geobatch.processes import Crew
+from geobatch.store.run import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
 from geobatch.workflow import ApplySummary, apply, plan
@@ -224,7 +225,10 @@ def test_an_interrupt_ends_the_processes(
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
     assert not (bench.store / "refs").exists()
-    assert [path.name for path in (bench.store / "runs").iterdir()] == ["zarr.lock"]
+    # What they made for the Zarr tree is left to the next run, and nothing else.
+    live, (dead,) = run_names(bench.store / "runs")
+    assert not live
+    assert sorted(path.name for path in (bench.store / "runs" / dead).iterdir()) == [AHEAD, "lock"]
     assert_same(bench, applied(bench), is_first=False)
 
 
@@ -252,7 +256,7 @@ def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
     assert kept.value is not None
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
-    assert not [path for path in (bench.store / "runs").iterdir() if path.is_dir()]
+    assert not run_names(bench.store / "runs")[0]
     assert_same(bench, applied(bench), is_first=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from rasterio.crs import CRS
 from geobatch import workflow
 from geobatch.errors import InterruptedRunError
 from geobatch.execute import stages
+from geobatch.store.run import run_names
 
 SPEC = "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\ntiling: {tile: 64}\n"
 
@@ -106,6 +108,12 @@ def test_what_is_remembered_is_not_trusted(specs: Path, tmp_path: Path, harm: st
     assert resumed.bytes.read == clean.bytes.read
 
 
+def files(tree: Path) -> dict[Path, bytes]:
+    """Return every file of a plain tree but its own document, which names the commit."""
+    found = {path.relative_to(tree): path for path in tree.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if name != Path("zarr.json")}
+
+
 def many(tmp_path: Path, count: int) -> Path:
     for number in range(count):
         write(tmp_path / f"m{number:02}.tif", number)
@@ -154,8 +162,17 @@ def test_finished_assets_are_taken_over(
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == (-number if number == signal.SIGKILL else 1), done.stderr
+    while run_names(store / "runs")[0]:  # a process that works for it lives as long as its batch
+        time.sleep(0.01)
+    left = {path.stat().st_ino for path in store.glob("runs/*/ahead/*/zarr.json")}
     resumed = workflow.apply([spec], store=store, workers=1)
     assert resumed.content_root == clean.content_root
+    # What it had made for the Zarr tree is there as well.
+    shown = {path.stat().st_ino for path in store.glob("zarr/c/*/zarr.json")}
+    assert len(shown) == 24
+    assert len(left & shown) >= 12
+    assert files(store / "zarr") == files(tmp_path / "clean" / "zarr")
+    assert [path.name for path in (store / "runs").iterdir()] == ["zarr.lock"]
     in_flight = 5
     assert resumed.bytes.read <= clean.bytes.read * (24 - 12 + in_flight) / 24
     assert resumed.tiles.written <= clean.tiles.written * (24 - 12) / 24

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from geobatch.store.run import Run, run_names
+from geobatch.store.run import AHEAD, Run, run_names
 
 DEATHS = """
 import os, sys
@@ -72,14 +72,59 @@ def test_a_run_that_dies_anywhere_is_removed_by_the_next(tmp_path: Path) -> None
 
 def test_a_run_that_dies_while_it_removes_a_dead_one(tmp_path: Path) -> None:
     for at in range(MOST):
-        for name in ("lock", "1-0", "zarr/0/zarr.json"):
-            file = tmp_path / f"{at:03}" / "dead" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
+        make_dead(tmp_path / f"{at:03}" / "dead", "1-0", "zarr/0/zarr.json")
     died = deaths(tmp_path)
-    assert {len(list(runs.iterdir())) for runs in died} == {0, 1}
+    assert {len(list(runs.iterdir())) for runs in died} == {1, 2}
     for runs in died:
         assert_next_run_removes_all(runs)
+
+
+def test_what_dead_runs_made_ahead_goes_to_the_next(tmp_path: Path) -> None:
+    """The first that has a name keeps it, and a live run keeps what is its own."""
+    live = Run.start(tmp_path)
+    Path(live.folder, AHEAD, "mine").mkdir(parents=True)
+    make_dead(tmp_path / "dead-1", "1-0", "ahead/a/0", "ahead/b/0")
+    make_dead(tmp_path / "dead-2", "ahead/b/1", "ahead/c/1", "zarr/0")
+    heir = Run.start(tmp_path)
+    names = {path.name: path for path in Path(heir.folder).rglob("[abc]")}
+    assert set(names) == {"a", "b", "c"}
+    assert all(len(list(path.iterdir())) == 1 for path in names.values())
+    assert {path.name for path in Path(heir.folder).iterdir()} == {"lock", AHEAD}
+    assert run_names(tmp_path) == (tuple(sorted(Path(run.folder).name for run in (live, heir))), ())
+    assert Path(live.folder, AHEAD, "mine").is_dir()
+    heir.end()
+    live.end()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_leaves_keeps_only_what_it_made_ahead(tmp_path: Path) -> None:
+    run = Run.start(tmp_path)
+    for name in (f"{AHEAD}/a/0", "1-0", "zarr/0/zarr.json"):
+        file = Path(run.folder, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    run.leave()
+    assert run_names(tmp_path) == ((), (Path(run.folder).name,))
+    assert sorted(path.name for path in Path(run.folder).iterdir()) == [AHEAD, "lock"]
+    run.end()  # which is too late
+    heir = Run.start(tmp_path)
+    assert Path(heir.folder, AHEAD, "a", "0").is_file()
+    assert [str(entry) for entry in tmp_path.iterdir()] == [heir.folder]
+    heir.end()
+
+
+def test_a_run_that_leaves_nothing_is_removed(tmp_path: Path) -> None:
+    run = Run.start(tmp_path)
+    Path(run.folder, "1-0").touch()
+    run.leave()
+    assert not list(tmp_path.iterdir())
+
+
+def make_dead(folder: Path, *names: str) -> None:
+    for name in ("lock", *names):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
 
 
 def test_a_live_run_is_left_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ ASSETS = [
 def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[Asset]) -> None:
     ahead = Ahead(store.backend)
     records = place(store, ahead, *chosen)
-    inodes = {path.stat().st_ino for path in root_of(store).glob("runs/*/zarr/*")}
+    inodes = {path.stat().st_ino for path in root_of(store).glob("runs/*/ahead/*")}
     assert len(inodes) == len(chosen)
     assert not (root_of(store) / "zarr").exists()
 
@@ -130,7 +131,7 @@ def test_of_what_is_in_the_tree_nothing_is_made_ahead(store: TileStore) -> None:
     ahead = Ahead(store.backend)
     record = bench.write(store, asset, bench.pixels(asset, seed=1))
     ahead.place(asset, rows_of(store, record))
-    assert not list(root_of(store).glob("runs/*/zarr/*"))
+    assert not list(root_of(store).glob("runs/*/ahead/*"))
     sync(store, head=publish(store, ahead, record), ahead=ahead)
 
     found = files(root_of(store) / "zarr")
@@ -177,7 +178,7 @@ def test_a_folder_that_is_gone_is_built(store: TileStore) -> None:
     ahead = Ahead(store.backend)
     records = place(store, ahead, ASSETS[0])
     head = publish(store, ahead, *records)
-    for folder in root_of(store).glob("runs/*/zarr"):
+    for folder in root_of(store).glob("runs/*/ahead"):
         shutil.rmtree(folder)
     sync(store, head=head, ahead=ahead)
     found = files(root_of(store) / "zarr")
@@ -217,7 +218,7 @@ def test_no_more_files_are_made_ahead_than_a_killed_run_may_leave(
 ) -> None:
     ahead = Ahead(store.backend, room=most)
     records = place(store, ahead, *ASSETS)
-    made = [path for path in root_of(store).glob("runs/*/zarr/**/*") if path.is_file()]
+    made = [path for path in root_of(store).glob("runs/*/ahead/**/*") if path.is_file()]
     most_documents = 60
     assert bool(most) == bool(made)
     assert len(made) <= most + most_documents
@@ -229,10 +230,74 @@ def test_no_more_files_are_made_ahead_than_a_killed_run_may_leave(
 
 def test_a_run_that_ends_without_a_commit_leaves_nothing(store: TileStore) -> None:
     place(store, Ahead(store.backend), *ASSETS)
-    assert list(root_of(store).glob("runs/*/zarr/*"))
+    assert list(root_of(store).glob("runs/*/ahead/*"))
     store.close()
-    assert not list(root_of(store).glob("runs/*/zarr"))
+    assert not list(root_of(store).glob("runs/*/ahead"))
     assert not (root_of(store) / "zarr").exists()
+
+
+def damage(folder: Path, harm: str) -> None:
+    """Harm what a killed run has made of an asset."""
+    document = folder / "0/b1/zarr.json"
+    chunk = next(folder.glob("0/b1/c/*/*"))
+    if harm == "document":
+        document.write_bytes(document.read_bytes().replace(b"zarr_format", b"Zarr_format"))
+    elif harm == "cut":  # as a power loss leaves what was not synced
+        document.write_bytes(b"")
+    elif harm == "missing":
+        chunk.unlink()
+    elif harm == "bytes":
+        data = chunk.read_bytes()
+        chunk.unlink()  # it is a link to the object
+        chunk.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+    elif harm == "more":
+        chunk.with_name("0.aside").write_bytes(b"")
+    elif harm == "folder":
+        shutil.rmtree(folder)
+        folder.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", ["", "document", "cut", "missing", "bytes", "more", "folder"])
+def test_the_run_after_a_killed_one_takes_a_folder_that_is_whole(
+    store: TileStore, harm: str
+) -> None:
+    asset = ASSETS[0]
+    (record,) = place(store, Ahead(store.backend), asset)
+    (left,) = root_of(store).glob("runs/*/ahead/*")
+    inode = left.stat().st_ino
+    damage(left, harm)
+    store.backend.leave()  # type: ignore[attr-defined]
+    assert list(root_of(store).glob("runs/*/ahead/*"))
+
+    with closing(TileStore.open(root_of(store))) as again:
+        ahead = Ahead(again.backend)
+        ahead.build(record, again.index)
+        change = sync(again, head=publish(again, ahead, record), ahead=ahead)
+
+        found = files(root_of(store) / "zarr")
+        assert ((root_of(store) / "zarr/a").stat().st_ino == inode) == (not harm)
+        assert change.linked == sum(map(len, rows_of(again, record).values()))
+        assert made_anew(again) == found
+    assert not list(root_of(store).glob("runs/*/ahead"))
+
+
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_what_a_killed_run_made_of_another_state_is_not_shown(
+    store: TileStore, is_taken_over: bool
+) -> None:
+    asset = ASSETS[0]
+    place(store, Ahead(store.backend), asset)
+    store.backend.leave()  # type: ignore[attr-defined]
+    with closing(TileStore.open(root_of(store))) as again:
+        ahead = Ahead(again.backend)
+        record = bench.write(again, asset, bench.pixels(asset, seed=1))
+        if is_taken_over:
+            ahead.build(record, again.index)
+        else:
+            ahead.place(asset, rows_of(again, record))
+        sync(again, head=publish(again, ahead, record), ahead=ahead)
+        found = files(root_of(store) / "zarr")
+        assert made_anew(again) == found
 
 
 def test_without_a_disk_there_is_no_tree() -> None:
