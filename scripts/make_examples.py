@@ -15,6 +15,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -294,6 +295,7 @@ def photograph(box: Box = ORTHO) -> npt.NDArray[np.uint8]:
     return np.concatenate([picture * (alpha > 0), alpha[np.newaxis]])
 
 
+@cache
 def reflectances(box: Box = OPTICAL) -> dict[str, npt.NDArray[np.uint16]]:
     """Return the scene's bands, each (row, col), as stored: 10000 x reflectance + 1000.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,9 +21,17 @@ for folder in (
 import depth  # noqa: E402 (from the folders above)
 import stand_ins  # noqa: E402
 
+# Hundreds of processes are started: that each of them compiles all modules again would cost most of
+# their time. Where no bytecode is wanted next to modules, it is kept in pytest's own folder.
+if sys.dont_write_bytecode:
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A busy machine is slow; that says nothing of what is tested.
 settings.register_profile(
-    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30
 )
 settings.register_profile("attack", settings.get_profile("tests"), max_examples=150)
 settings.load_profile("attack" if depth.IS_ATTACK else "tests")

@@ -112,7 +112,7 @@ def assert_same(bench: Workbench, found: ApplySummary, *, is_first: bool = True)
 
 
 @pytest.mark.usefixtures("is_apart")
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.attack), 4])
 def test_several_processes_make_what_one_makes(
     bench: Workbench, workers: int, started: list[subprocess.Popen[bytes]]
 ) -> None:

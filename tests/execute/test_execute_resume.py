@@ -148,8 +148,15 @@ apply([Path(sys.argv[1])], store=Path(sys.argv[2]), workers=2, observer=Kill())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("threshold", [1, 10**6], ids=["processes", "threads"])
+@pytest.mark.parametrize(
+    ("threshold", "number"),
+    [
+        pytest.param(1, signal.SIGKILL, id="processes-killed"),
+        pytest.param(10**6, signal.SIGINT, id="threads-interrupted"),
+        pytest.param(1, signal.SIGINT, id="processes-interrupted", marks=pytest.mark.attack),
+        pytest.param(10**6, signal.SIGKILL, id="threads-killed", marks=pytest.mark.attack),
+    ],
+)
 def test_finished_assets_are_taken_over(
     tmp_path: Path, threshold: int, number: signal.Signals
 ) -> None:

@@ -66,7 +66,7 @@ def test_killed_at_every_operation(world: World, goes_back: bool, is_long: bool)
     change_everything(world)
     after = world.snapshot()
     pristine = world.store.rename(world.folder / "pristine")
-    step = 1 if IS_SOAK else 7 if is_long else 37
+    step = 1 if IS_SOAK else 7 if is_long else 59
     for die_at in range(0, MOST, step):
         world.put_store_back(pristine, published)
         world.roll_back(after, to_old_times=False)

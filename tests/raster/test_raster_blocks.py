@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 from blake3 import blake3
+from depth import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rasterio.enums import MaskFlags
@@ -26,7 +27,9 @@ from geobatch.raster.environment import FAILURES, open_dataset
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 FEW = settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15, 150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

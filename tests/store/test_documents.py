@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -49,7 +50,7 @@ BAND = Band(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 150))
 @given(records())
 def test_an_asset_comes_back(record: AssetRecord) -> None:
     data = encode_asset(record)
@@ -68,7 +69,7 @@ def _with_plain_numbers(record: AssetRecord) -> AssetRecord:
     return replace(record, asset=replace(record.asset, bands=bands))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 150))
 @given(records())
 def test_an_asset_document_is_canonical(record: AssetRecord) -> None:
     data = encode_asset(record)
@@ -82,7 +83,7 @@ def test_an_asset_document_is_canonical(record: AssetRecord) -> None:
     assert asset_content(record) == digest_bytes(visible.encode())
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 150))
 @given(records(), DIGESTS)
 def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, digest: str) -> None:
     asset = record.asset
@@ -125,7 +126,7 @@ def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, diges
     assert asset_content(other) == asset_content(record)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 150))
 @given(records())
 def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
     stat = FileStat(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5)
@@ -142,7 +143,7 @@ def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
     assert encode_asset(here) == encode_asset(record)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(20, 150))
 @given(records(), DIGESTS)
 def test_what_readers_see_moves_the_content(record: AssetRecord, digest: str) -> None:
     asset = record.asset

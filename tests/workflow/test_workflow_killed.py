@@ -143,8 +143,19 @@ def test_an_interrupted_apply_says_so_and_can_be_resumed(
     assert summary.tiles.written < reference.summary.tiles.written, "finished tiles were kept"
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.1])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "pause"),
+    [
+        (signal.SIGINT, 130, 0.0),
+        (signal.SIGTERM, 143, 0.01),
+        (signal.SIGINT, 130, 0.03),
+        (signal.SIGTERM, 143, 0.1),
+        pytest.param(signal.SIGTERM, 143, 0.0, marks=pytest.mark.attack),
+        pytest.param(signal.SIGINT, 130, 0.01, marks=pytest.mark.attack),
+        pytest.param(signal.SIGTERM, 143, 0.03, marks=pytest.mark.attack),
+        pytest.param(signal.SIGINT, 130, 0.1, marks=pytest.mark.attack),
+    ],
+)
 def test_a_second_interrupt_ends_the_process_and_nothing_is_lost(
     reference: Reference, tmp_path: Path, number: signal.Signals, code: int, pause: float
 ) -> None:
