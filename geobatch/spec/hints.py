@@ -66,6 +66,6 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     lowered = {candidate.lower(): candidate for candidate in every}
     close = difflib.get_close_matches(word[:200].lower(), lowered, n=2, cutoff=0.6)
     if not close:
-        return f"one of {listed(every)}"
+        return f"use one of {listed(every)}"
     meant = " or ".join(f"`{lowered[name]}`" for name in close)
     return f"did you mean {meant}? Allowed: {listed(every)}"
