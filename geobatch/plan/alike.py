@@ -46,7 +46,7 @@ def _refuse_bands(asset: Asset, before: Asset) -> None:
         other = known.get(band.id.casefold())
         if other is not None and band.id not in old:
             raise PlanError(
-                f"the band `{band.id}` of `{asset.id}` and the published band `{other}` differ by"
-                " case alone: on many disks they are one folder",
+                f"the band `{band.id}` of `{asset.id}` and the published band `{other}` differ"
+                " only by case: on many disks they are one folder",
                 hint=f"name it `{other}`; or first give it a third name, in a separate apply",
             )

@@ -248,7 +248,7 @@ def _bounded(header: Header, origin: GeoBox, bounds: Bounds) -> GeoBox:
         raise PlanError(
             f"`grid.bounds` span {width:.6g} x {height:.6g} pixels of `{header.uri}`,"
             " expected whole pixels",
-            hint=f"its pixels measure {abs(a):.12g} x {abs(e):.12g}",
+            hint=f"use whole multiples of the size of its pixels, {abs(a):.12g} x {abs(e):.12g}",
         )
     # From the bounds alone, so that the grid stays the same to the last bit as sources come and go.
     step_x, step_y = (right - left) / cols, (top - bottom) / rows

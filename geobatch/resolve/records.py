@@ -92,7 +92,7 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         if part.tileset_id == tileset.id and part.feature is not None
     ]
     if locs:
-        message = f"the sources of tileset `{tileset.id}` are not TFRecord files"
+        message = "the sources of this tileset are not TFRecord files"
         raise feature_error(spec, locs[0], message, "remove the key")
 
 

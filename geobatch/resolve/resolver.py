@@ -193,9 +193,9 @@ class ImageResolver:
                 self.spec,
                 ("bands", number, "tileset_band_index"),
                 "band-index",
-                f"`{band.tileset_band_index}`: the sources of tileset `{band.tileset_id}` have"
-                f" {count} bands",
-                f"indexes are zero-based: 0 to {count - 1}",
+                f"no band with index `{band.tileset_band_index}`: each source has {count}"
+                f" band{'' if count == 1 else 's'}",
+                f"indexes start at zero: 0 to {count - 1}",
             )
 
     def _canvases(self, bands: Sequence[BandSpec]) -> dict[str, Canvas]:

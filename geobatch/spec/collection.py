@@ -243,7 +243,7 @@ class Collection(Struct, kw_only=True):
         for (loc, rule), count in self._counts.items():
             if count > MAX_SHOWN:
                 more = count - MAX_SHOWN
-                message = f"and {more:,} more such file{'s' if more > 1 else ''}"
+                message = f"the same problem in {more:,} more file{'s' if more > 1 else ''}"
                 self.problems.append(problem_at(self.positions, loc, rule, message, None))
         self._counts.clear()
 

@@ -12,7 +12,7 @@ from geobatch.errors import Problem
 from geobatch.spec.check import Check, asset_id_of, identity_problems, problem_at
 from geobatch.spec.collection import Collection
 from geobatch.spec.foreign import foreign_problem
-from geobatch.spec.hints import did_you_mean, kind_of, listed, placeholder_hint, show
+from geobatch.spec.hints import did_you_mean, kind_of, placeholder_hint, show
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import ImageSpec, Loc, Positions
@@ -264,5 +264,5 @@ def _type_hint(kind: str, value: Any, loc: Loc) -> str | None:
     elif kind in ("model_type", "model_attributes_type") and isinstance(value, list):
         hint = "remove the brackets: this key takes one mapping"
     elif kind == "bool_type" and isinstance(value, str):
-        hint = f"one of {listed(('true', 'false'))}, without quotes"
+        hint = "write `true` or `false`, without quotes"
     return hint

@@ -65,4 +65,4 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     if not every:
         return None
     meant = suggestion(word, every, most=2)
-    return f"{meant} Allowed: {listed(every)}" if meant else f"one of {listed(every)}"
+    return f"{meant} Allowed: {listed(every)}" if meant else f"use one of {listed(every)}"

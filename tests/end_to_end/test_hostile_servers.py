@@ -302,7 +302,7 @@ WITHIN = "Mon, 30 Nov 2026 03:59:59 GMT"
     [
         ({}, "neither `ETag` nor `Last-Modified`"),
         ({"etag": ""}, "neither"), ({"etag": '""'}, "neither"),
-        ({"etag": 'W/"a"'}, "weak"), ({"last-modified": "yesterday"}, "no time"),
+        ({"etag": 'W/"a"'}, "weak"), ({"last-modified": "yesterday"}, "not a valid time"),
         ({"last-modified": NOW}, "less than 2 s"), ({"last-modified": WITHIN}, "less than 2 s"),
         ({"x-amz-version-id": "null"}, "neither"),
         ({"etag": '"a"'}, None), ({"etag": "a"}, None), ({"last-modified": OLD}, None),

@@ -151,7 +151,7 @@ FEATURES = "`count`, `flag`, `p`, `probs`"
         (document(f"{{{K}, features: [p, flag]}}", mask_bands={"feature": "p"}),
          SpecError, "the mask `p` is listed before other features", "last"),
         (document(f"{{{K}, features: [p]}}", bands=[{"id": "band", "tileset_band_index": 1}]),
-         SpecError, "have 1 bands", "zero-based"),
+         SpecError, "each source has 1 band", "start at zero"),
         (document(f"{{{K}, features: [{{name: flag, data_type: INT32}}]}}"), SourceError,
          "expected one value of INT32 pixels, got 54 bytes", None),
         (document(f"{{{K}, features: [p, count]}}", mask_bands={"tileset_id": ""}),

@@ -256,7 +256,7 @@ def test_many_files_in_one_trouble_make_few_lines(tmp_path: Path) -> None:
     names = [f"S2_x{number}.tif" for number in range(40)]
     found = problems(lay(tmp_path, rule(), csv=None, names=names))
     assert len(found) == 6
-    assert "and 35 more such files" in {one.message for one in found}
+    assert "the same problem in 35 more files" in {one.message for one in found}
 
 
 @pytest.mark.parametrize(

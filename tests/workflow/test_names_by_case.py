@@ -57,7 +57,7 @@ def test_ids_among_specs(bench: Path, one: str, other: str) -> None:
     spec(one, file="1.yaml")
     spec(other, file="2.yaml")
     done = geobatch("validate", bench)
-    refused(done, "1.yaml:1:", "2.yaml:1:", one, other, "case alone")
+    refused(done, "1.yaml:1:", "2.yaml:1:", one, other, "only by case")
     assert done.err.count("duplicate-asset") == 1
 
 
@@ -68,8 +68,8 @@ def test_ids_against_what_is_published(bench: Path, one: str, other: str) -> Non
     before = geobatch("ls").out
     spec(other)
     for argv in ([], ["--prune", "--max-delete", "1"], ["--select", other]):
-        refused(geobatch("plan", "spec.yaml", *argv), one, other, "case alone")
-        refused(geobatch("apply", "spec.yaml", *argv), one, other, "case alone")
+        refused(geobatch("plan", "spec.yaml", *argv), one, other, "only by case")
+        refused(geobatch("apply", "spec.yaml", *argv), one, other, "only by case")
     spec(other, moved_from=one)
     refused(geobatch("apply", "spec.yaml"), one, other, "moved_from")
     assert geobatch("ls").out == before
@@ -88,13 +88,13 @@ def test_ids_of_a_collection(bench: Path) -> None:
         "image": {"id": "{stem}"},
     }  # fmt: skip
     Path("c.yaml").write_text(yaml.safe_dump(rule))
-    refused(geobatch("validate", "c.yaml"), "c/Foo", "c/foo", "case alone")
+    refused(geobatch("validate", "c.yaml"), "c/Foo", "c/foo", "only by case")
 
 
 @pytest.mark.parametrize("names", [("B1", "b1"), ("x_", "X_"), ("a", "b", "A")])
 def test_bands_of_a_spec(bench: Path, names: tuple[str, ...]) -> None:
     spec("one", **bands(*names))
-    refused(geobatch("validate", "spec.yaml"), "duplicate-band", "case alone", "spec.yaml:")
+    refused(geobatch("validate", "spec.yaml"), "duplicate-band", "only by case", "spec.yaml:")
 
 
 @pytest.mark.parametrize("name", ["X", "Y", "x", "Spatial_Ref", "SPATIAL_REF"])
@@ -107,7 +107,7 @@ def test_bands_against_what_is_published(bench: Path) -> None:
     spec("one", **bands("b1"))
     assert geobatch("apply", "spec.yaml").code == 0
     spec("one", **bands("B1"))
-    refused(geobatch("plan", "spec.yaml"), "`B1`", "`b1`", "case alone")
+    refused(geobatch("plan", "spec.yaml"), "`B1`", "`b1`", "only by case")
     refused(geobatch("apply", "spec.yaml", "--replace", "one"), "`B1`", "`b1`")
     spec("two", **bands("B1"), moved_from="one")
     refused(geobatch("apply", "spec.yaml"), "`B1`", "`b1`")
