@@ -238,7 +238,7 @@ def plan_upon(
 
 
 def _taken_over(change: AssetChange) -> dict[str, Digest]:
-    """Return the fingerprints of the bands that were made before and are taken over, by band."""
+    """Return the fingerprints of the reused bands that an earlier run made, by band."""
     bases = [*change.carried, *((work.band, work.base) for work in change.work if work.base)]
     return {band: name for band, (asset_id, name) in bases if not asset_id}
 
@@ -253,7 +253,7 @@ def _damaged(
 
 
 def _remarks(planned: Plan, lost: Mapping[Digest, str], specs: SpecSet) -> Iterable[Problem]:
-    """Yield a warning for each band that was made before and cannot be taken over."""
+    """Yield a warning for each band that an earlier run made and that cannot be reused."""
     by_id = {spec.id: spec for spec in specs.specs}
     for change in planned.changes:
         for band, name in _taken_over(change).items():

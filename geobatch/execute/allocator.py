@@ -16,7 +16,7 @@ _LARGE = 32 << 20
 def keep_freed_memory() -> None:
     """Have glibc keep what is freed, until `return_freed_memory`; nothing with other libraries.
 
-    By itself it may give the arrays of every tile back to the system, and take them anew page by
+    By itself it may give the arrays of every tile back to the system, and take them again page by
     page: how they happen to lie decides. That befell a run in four, which then took 6 % longer.
     """
     _call("mallopt", _M_MMAP_THRESHOLD, _LARGE)

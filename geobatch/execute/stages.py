@@ -266,7 +266,7 @@ class AssetRun:
     def _region(
         self, grid: Grid, region: Region, tasks: list[BandTask], *, is_worth_it: bool
     ) -> RegionResult:
-        """Compute a region, or recall it from a run that got so far; on a worker's thread."""
+        """Compute a region, or load it from a run that computed it before; on a worker's thread."""
         compute = partial(
             compute_region,
             region,

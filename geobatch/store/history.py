@@ -143,7 +143,7 @@ class History:
         return Head(number=number, digest=digest, commit=commit, tree=tree)
 
     def _is_nth(self, number: int, commit: Commit) -> bool:
-        """Return whether so many commits lead to one, as far as that can be told."""
+        """Return whether so many commits lead to one, as far as that is known."""
         try:
             if commit.parent == (self.refs.digest(number - 1) if number > 1 else None):
                 return True

@@ -1,4 +1,4 @@
-"""A backend in a folder of a local disk: written aside, made durable, renamed into place."""
+"""A backend in a folder of a local disk: written to a temporary file, made durable, renamed."""
 # ruff: noqa: PTH101, PTH104, PTH105, PTH108, PTH116, PTH123 -- a Path costs more than the call beneath it
 
 from __future__ import annotations

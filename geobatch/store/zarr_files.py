@@ -288,7 +288,7 @@ class Files:
             _write(target + ASIDE, data, is_durable)
 
     def _replace(self, target: str, path: str) -> None:
-        """Move what was made aside to where it belongs, whatever is there."""
+        """Move what was built elsewhere to its path; replace what is there."""
         try:
             os.replace(target + ASIDE, target)  # noqa: PTH105
         except IsADirectoryError:

@@ -248,7 +248,7 @@ class _Sync:
                 self._files.write(f"{folder}/{DOCUMENT}", plain_group())
 
     def _swap(self, record: AssetRecord) -> bool:
-        """Make the folder of an asset aside and exchange it; return whether that was possible."""
+        """Build an asset's folder elsewhere and exchange it; return whether it was possible."""
         if zarr_asset.tile_count(record) > self._most_swapped or not self._is_near():
             return False
         asset_id, folder = record.asset.id, self._aside()

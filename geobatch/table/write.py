@@ -46,7 +46,7 @@ def write_parquet(
     table: Table,
     crs: str,
 ) -> Written:
-    """Write every row that was put aside; the bytes depend on the rows and on pyarrow alone.
+    """Write every row that was kept on disk; the bytes depend only on the rows and on pyarrow.
 
     Args:
         file: Where to; open for writing.

@@ -158,17 +158,17 @@ class BackendContract:
     )
     def test_a_name_cannot_escape(self, backend: Backend, name: str) -> None:
         """What is no name is refused, everywhere."""
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.put(name, b"x")
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.create(name, b"x")
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.replace(name, b"x")
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.get(name)
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.size(name)
-        with pytest.raises(StoreError, match="no name"):
+        with pytest.raises(StoreError, match="not a valid name"):
             backend.delete(name)
         assert list(backend.list("")) == []
 

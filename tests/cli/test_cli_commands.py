@@ -29,6 +29,7 @@ def test_fmt_writes_and_check_does_not(bench: Workbench) -> None:
     path.chmod(0o640)
     done = geobatch("fmt", "--check", path)
     assert (done.code, done.out) == (1, f"would format {path}\n")
+    assert done.err == "1 of 1 file would change\n"
     assert path.read_text() == UNTIDY
     done = geobatch("fmt", path)
     assert (done.code, done.out) == (0, f"formatted {path}\n")
@@ -39,6 +40,7 @@ def test_fmt_writes_and_check_does_not(bench: Workbench) -> None:
     for argv in (["fmt", "--check"], ["fmt"]):
         done = geobatch(*argv, path)
         assert (done.code, done.out) == (0, "")
+        assert done.err == "1 file checked: nothing to change\n"
     assert sorted(found.name for found in bench.folder.iterdir()) == ["a.tif", "spec.yaml"]
 
 

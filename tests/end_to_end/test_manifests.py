@@ -265,10 +265,10 @@ def test_what_earth_engine_lacks_is_said(bench: Workbench) -> None:
     assert geobatch(*argv).code == 64
     done = geobatch(*argv, "--project", "p-12345")
     assert done.code == 0
-    for words in ("`gs://` alone", "INT64", "`tiling`, `grid.bounds`, `codec`, `lifecycle`"):
+    for words in ("only `gs://` uris", "INT64", "`tiling`, `grid.bounds`, `codec`, `lifecycle`"):
         assert words in done.err
     told = geobatch(*argv, "--project", "p-12345", "--uri-prefix", "gs://b/")
-    assert "`gs://` alone" not in told.err
+    assert "only `gs://` uris" not in told.err
     assert json.loads(told.out)["uriPrefix"] == "gs://b/"
     assert geobatch("export", "a", "a.tif", *argv[2:], "--project", "p").code == 1
     assert geobatch("export", "b", "--format", "manifest", "--project", "p").code == 1
