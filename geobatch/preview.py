@@ -40,6 +40,7 @@ from geobatch.spec.garbage import without_collecting
 from geobatch.spec.gone import Going, doubt_of_spec, doubts
 from geobatch.spec.known import SpecCache
 from geobatch.spec.lint import mixed_types, warning
+from geobatch.spec.optional import absent_warnings
 from geobatch.store.band_cache import damage_of, known_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.check import check, whole_record
@@ -68,7 +69,13 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is allowed but is probably a mistake, in specs and in headers."""
-        found = [*mixed_types(self.specs.specs), *self.resolution.warnings, *self.remarks]
+        specs = self.specs.specs
+        found = [
+            *mixed_types(specs),
+            *absent_warnings(specs),
+            *self.resolution.warnings,
+            *self.remarks,
+        ]
         return tuple(sorted(dict.fromkeys(found), key=str))
 
     def inputs(self) -> Inputs:

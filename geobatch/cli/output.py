@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
 from geobatch.errors import GeobatchError, Problem, SpecError
+from geobatch.model.shortened import all_shortened
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
@@ -22,6 +24,10 @@ _MARK_COLOURS = {
 }  # fmt: skip
 """Colours of lines by how they start: created, changed, deleted, renamed, broken; risks."""
 _WORD_COLOURS = {"error": "\x1b[31m", "warning": "\x1b[33m", "failed": "\x1b[31m"}
+_NAME = re.compile("`([^`]+)`")
+"""A name or value in a message."""
+_MOST_LETTERS = 120
+"""Most characters of one that is printed; JSON has all of them."""
 _SHOWN = 20
 """How many warnings are printed."""
 
@@ -118,12 +124,23 @@ class Output:
     def _complain(text: str) -> None:
         # In the order in which both were printed, also where both go to one file.
         sys.stdout.flush()
-        shown = text.translate(_CONTROLS)
+        shown = _readable(text).translate(_CONTROLS)
         if is_coloured(sys.stderr):
             word, colon, rest = shown.partition(":")
             if word in _WORD_COLOURS:
                 shown = f"{_WORD_COLOURS[word]}{word}{colon}{_PLAIN}{rest}"
         sys.stderr.write(f"{shown}\n")
+
+
+def _readable(text: str) -> str:
+    """Return a message with its long names cut; hints stay whole, to be pasted."""
+    lines = text.split("\n")
+    said = [n for n, line in enumerate(lines) if not line.lstrip().startswith("hint: ")]
+    names = {name for n in said for name in _NAME.findall(lines[n]) if len(name) > _MOST_LETTERS}
+    short = all_shortened(sorted(names), _MOST_LETTERS)
+    for n in said if short else ():
+        lines[n] = _NAME.sub(lambda found: f"`{short.get(found[1], found[1])}`", lines[n])
+    return "\n".join(lines)
 
 
 def _problem_json(problem: Problem) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from geobatch.cli.words import byte_text
 from geobatch.model.observer import Observer, SilentObserver
+from geobatch.model.shortened import shortened
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -127,5 +128,4 @@ class _Bars:
 
 def _cut(asset_id: str) -> str:
     """Return an id that leaves room for a bar: its middle is left out where it is long."""
-    half = _MOST_LETTERS // 2
-    return asset_id if len(asset_id) <= _MOST_LETTERS else f"{asset_id[:half]}...{asset_id[-half:]}"
+    return shortened(asset_id, _MOST_LETTERS)

@@ -15,6 +15,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
+from geobatch.model.shortened import shortened
 
 _QUIET = threading.Lock()  # warnings.catch_warnings is not thread-safe
 _AXIS_KEYS = ("axis", "long_name", "standard_name", "units")
@@ -32,7 +33,7 @@ def parse_crs(text: str) -> Crs:
         try:
             return _to_model(_parse(text.strip()))
         except CRSError as error:
-            shown = text if len(text) <= 60 else f"{text[:60]}..."
+            shown = shortened(text, 4096)
             raise ValueError(
                 f"`{shown}` is not a coordinate reference system ({_first_line(error)}); expected"
                 " `EPSG:<number>`, WKT or a PROJ string"

@@ -206,6 +206,7 @@ def _tilesets(
                 dtype=tileset.dtype,
                 crs=tileset.crs,
                 tfrecord=tileset.tfrecord,
+                is_optional=tileset.is_optional,
             )
             for i, tileset in enumerate(tilesets)
         ]

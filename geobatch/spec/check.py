@@ -240,6 +240,7 @@ class Check(Struct, kw_only=True):
                     dtype=tileset.data_type,
                     crs=tileset.crs,
                     tfrecord=_tfrecord(tileset.tfrecord),
+                    is_optional=tileset.optional,
                 )
                 for tileset in manifest.tilesets
             ),

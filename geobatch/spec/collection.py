@@ -27,6 +27,7 @@ from geobatch.spec.files import (
 )
 from geobatch.spec.hints import did_you_mean, listed, show
 from geobatch.spec.nouns import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.spec.optional import without_absent
 from geobatch.spec.order import in_order
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rows import Rows, RowsError, read_rows
@@ -116,6 +117,8 @@ class Collection(Struct, kw_only=True):
         first: dict[str, Match] = {}
         kinds: dict[str, tuple[Match, Plain]] = {}
         made = []
+        has_optional = any(tileset.is_optional for tileset in base.tilesets)
+        folder = folder_of(self.positions.path)
         for match in found:
             try:
                 image = maker.image(self.id, match.fields)
@@ -131,7 +134,7 @@ class Collection(Struct, kw_only=True):
                 self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
                 continue
             self._check_kinds(image, match, kinds)
-            made.append(image)
+            made.append(without_absent(image, folder) if has_optional else image)
         self._count_rest()
         return tuple(sorted(made, key=lambda image: image.id))
 
@@ -336,6 +339,7 @@ class _Maker:
             dtype=tileset.dtype,
             crs=crs,
             tfrecord=tileset.tfrecord,
+            is_optional=tileset.is_optional,
         )
 
 

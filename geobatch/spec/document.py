@@ -16,6 +16,7 @@ from geobatch.spec.hints import did_you_mean, kind_of, placeholder_hint, show
 from geobatch.spec.manifest import Manifest, Part
 from geobatch.spec.nodes import MappingNode, Node, ScalarNode
 from geobatch.spec.nouns import ImageSpec, Loc, Positions
+from geobatch.spec.optional import optional_problems
 from geobatch.spec.project import NO_PROJECT, Project
 from geobatch.spec.rule import CollectionManifest, document_part
 from geobatch.spec.shape import Shape
@@ -91,7 +92,9 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         lost=frozenset(str(loc[0]) for loc in judged.lost if len(loc) <= 2 or loc[2] == "id"),
     )
     check.run()
-    return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems))
+    spec = check.spec()
+    found = optional_problems(spec, is_of_collection=False)
+    return Draft(specs=(spec,), problems=(*judged.problems, *check.problems, *found))
 
 
 class Judged(Struct, Generic[P], kw_only=True):
@@ -163,6 +166,8 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         check.run()
         problems += check.problems
         base = check.spec()
+        if not check.problems:
+            problems += optional_problems(base, is_of_collection=True)
     rule = found.for_each
     if rule is None or any(loc[0] == "for_each" for loc in judged.lost):
         return Draft(problems=tuple(problems), collection=named)

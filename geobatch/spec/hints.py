@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from geobatch.model.shortened import shortened
 from geobatch.suggest import suggestion
 
-SHOWN_CHARACTERS = 60
+MOST_DIGITS = 60
+LONGEST = 4096
+"""Most characters of a value; no name of a file is longer."""
 SHOWN_CANDIDATES = 24
 KINDS = {
     type(None): "nothing",
@@ -21,13 +24,13 @@ KINDS = {
 
 
 def show(value: Any) -> str:
-    """Return a value in backticks as a spec would spell it, cut to a readable length."""
+    """Return a value in backticks as a spec would spell it; where it is printed, it is cut."""
     match value:
         case None:
             text = "null"
         case bool():
             text = str(value).lower()
-        case int() if abs(value) >= 10**SHOWN_CHARACTERS:
+        case int() if abs(value) >= 10**MOST_DIGITS:
             text = "a number of many digits"
         case float() | int():
             text = f"{value}"
@@ -35,9 +38,7 @@ def show(value: Any) -> str:
             text = value.replace("\n", " ") or '""'
         case _:
             text = repr(value)
-    if len(text) > SHOWN_CHARACTERS:
-        text = text[: SHOWN_CHARACTERS - 3] + "..."
-    return f"`{text}`"
+    return f"`{shortened(text, LONGEST)}`"
 
 
 def kind_of(value: Any) -> str:

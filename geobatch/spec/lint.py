@@ -13,6 +13,7 @@ from geobatch.spec.expand import Expansion, SourceFile, found_files
 from geobatch.spec.hints import show
 from geobatch.spec.load import problem
 from geobatch.spec.nouns import ImageSpec, Loc
+from geobatch.spec.optional import absent_warnings
 from geobatch.spec.order import in_order, shown_order
 
 
@@ -25,7 +26,11 @@ def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
     for spec in specs:
         if (files := found_files(spec)) is not None:
             found += order_warnings(spec, files)
-    return tuple(dict.fromkeys([*found, *inclusive_ends(specs), *mixed_types(specs)]))
+    return tuple(
+        dict.fromkeys(
+            [*found, *inclusive_ends(specs), *mixed_types(specs), *absent_warnings(specs)]
+        )
+    )
 
 
 def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:

@@ -144,6 +144,8 @@ class TilesetManifest(Part):
 
     id: str = ""
     """Name of the tileset, unique in the asset; may be empty."""
+    optional: bool = False
+    """In a collection: whether an image may lack the files, and is then made without them."""
     data_type: DataTypeName = None
     """Pixel type, if it must differ from the files'."""
     crs: Text | None = None

@@ -64,6 +64,8 @@ class TilesetSpec(Struct, frozen=True, kw_only=True):
     """Authority code or WKT; None for the files' own."""
     tfrecord: TfrecordSpec | None = None
     """How records are read; None for TIFFs, or to use the defaults."""
+    is_optional: bool = False
+    """Whether an image of a collection is made without it if its files are absent."""
 
 
 class BandSpec(Struct, frozen=True, kw_only=True):
@@ -193,6 +195,8 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Whether deletion is refused."""
     moved_from: str | None = None
     """Id under which the asset may be published still."""
+    absent: tuple[str, ...] = ()
+    """Optional tilesets whose files are absent, and which are left out."""
     positions: Positions = NOWHERE
     """Where everything stands, for messages."""
     project: Project = NO_PROJECT

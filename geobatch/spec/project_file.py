@@ -18,10 +18,10 @@ from geobatch.spec.read import read
 from geobatch.spec.values import Text, refuse
 
 LINTS = (
-    "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order", "inclusive-end",
-    "lossy-source", "mask-never-valid", "mixed-property-types", "nodata-not-its-text",
-    "nodata-outside-type", "premultiplied-alpha", "unlike-bands", "unread-mask", "unread-metadata",
-    "unread-overviews", "unread-pages",
+    "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
+    "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types",
+    "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "unlike-bands",
+    "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
 )  # fmt: skip
 """Rules that warn and can be silenced."""
 

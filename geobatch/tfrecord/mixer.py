@@ -10,13 +10,14 @@ from geobatch.errors import SourceError
 from geobatch.model.digest import Json
 from geobatch.model.geobox import Transform
 from geobatch.model.records import Mixer
+from geobatch.model.shortened import shortened
 
 MAX_BYTES = 1 << 20
 """Most bytes of a mixer; real ones have some 300."""
 _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 _MOST = (1 << 31) - 1
 """Most patches, and most pixels on a side: GDAL has no larger raster."""
-_SHOWN = 60
+_SHOWN = 4096
 _HINT = "use the mixer file that the export wrote next to its patches"
 
 
@@ -155,6 +156,5 @@ def _wrong(uri: str, path: str, expected: str, got: Json, hint: str | None = Non
         shown = ascii(got)
     except (RecursionError, ValueError):  # nested too deep
         shown = f"a {type(got).__name__}"
-    if len(shown) > _SHOWN:
-        shown = f"{shown[:_SHOWN]}..."
+    shown = shortened(shown, _SHOWN)
     return SourceError(f"`{uri}`: `{path}` is `{shown}`, expected {expected}", hint=hint)

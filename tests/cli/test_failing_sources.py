@@ -140,3 +140,16 @@ def test_files_that_changed_since_the_plan(bench: Workbench, keep_going: bool) -
     assert [(name, path) for name, path, _ in found] == [("m", str(spec))] * 2
     assert "`c.tif`: changed" in found[0][2]
     assert "`tiles/d.tif`: changed" in found[1][2]
+
+
+def test_long_names_are_cut_where_they_are_printed_and_whole_in_json(bench: Workbench) -> None:
+    names = [f"{'a' * 90}_{day}_{'b' * 90}.tif" for day in ("monday", "sunday")]
+    bench.write_spec([image(f"x{n}", name) for n, name in enumerate(names)])
+    error = geobatch("plan", "spec.yaml", "--json").record("error")
+    assert all(name in error["message"] for name in names)
+    assert all(any(name in one["message"] for one in error["problems"]) for name in names)
+    text = geobatch("plan", "spec.yaml").err
+    assert not any(name in text for name in names)
+    assert "mon" in text
+    assert "sun" in text
+    assert text.count("bbb.tif`") == 2
