@@ -166,8 +166,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
                                 tiles=result.tiles,
                                 bytes_read=reader.bytes_read + counts.bytes_read,
                             )
-                        # What still runs of a failed asset ends by itself, and is not heard of.
-                    active = [item for item in active if not item.is_failed]
+                    active = _without_failed(active, observer)
             except BaseException as error:  # noqa: BLE001 - raised again
                 # Tasks in flight may wait for pixels that are minutes away.
                 reader.cancel()
@@ -214,6 +213,14 @@ class _Active(Struct, kw_only=True, eq=False):
     def is_idle(self) -> bool:
         """Whether the stage is finished: every task was handed out and came back."""
         return self.in_flight == 0 and self.peek() is None
+
+
+def _without_failed(active: Sequence[_Active], observer: Observer) -> list[_Active]:
+    """Return the assets that have not failed; what still runs of the others ends by itself."""
+    for item in active:
+        if item.is_failed:
+            observer.asset_finished(item.run.change.id)
+    return [item for item in active if not item.is_failed]
 
 
 @contextmanager
