@@ -25,7 +25,7 @@ from geobatch.spec import SpecSet
 from geobatch.spec.failures import failures_of, refusal_of
 from geobatch.spec.lint import peak_warnings
 from geobatch.store.backend import RUNS
-from geobatch.store.band_cache import bands_of, remember_bands
+from geobatch.store.band_cache import bands_of, peaks_of, remember_bands
 from geobatch.store.cache import SourceCache
 from geobatch.store.listing import keep_rows
 from geobatch.store.origins import origin_of
@@ -108,6 +108,11 @@ def carry_out(
     changes: dict[str, TreeEntry | None] = {}
     tables: dict[str, StoredTable] = {}
     work = {change.id: change.work for change in made.changes}
+    taken_over = {
+        change.id: [name for _, (_, name) in change.carried]
+        for change in made.changes
+        if change.is_taken_over
+    }
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
     with ahead, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
@@ -143,6 +148,8 @@ def carry_out(
             except SourceError as error:
                 failures[record.asset.id] = error
                 continue
+            for peaks in peaks_of(cache, taken_over.get(record.asset.id, ())):
+                counts.add(Counts(peaks={record.asset.id: dict(peaks)}))
             entry = store.put_record(record)
             changes[record.asset.id] = entry
             ahead.finish(entry)
@@ -150,7 +157,8 @@ def carry_out(
                 tables[record.asset.id] = record.table
             if _is_still(record.asset, reader):
                 # Whatever becomes of this run, the next one takes them over.
-                remember_bands(cache, bands_of(entry, record))
+                peaks = counts.peaks.get(entry.id, {})
+                remember_bands(cache, bands_of(entry, record, peaks))
         changes |= _deleted(made)
         for change in made.changes:
             if change.id in changes and change.asset is not None:

@@ -87,7 +87,7 @@ def preview(
     with SourceCache(Path(store)) as cache:
         count = workers or processor_count()
         resolve_all = partial(resolve, workers=count, cache=cache, rehash=rehash)
-        found = look(
+        found = _planning()(look)(
             paths,
             resolve_all,
             keep_going=keep_going,
@@ -95,7 +95,9 @@ def preview(
             select=options.select,
             cache=cache,
         )
-        plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
+        plan_it = partial(
+            _planning()(plan_upon), found, cache=cache, place=store, paths=paths, options=options
+        )
         if not is_store(store):
             return plan_it(None, base=NO_COMMIT).preview
         with _opened(store) as opened:
@@ -138,7 +140,7 @@ def apply(
     count = workers or processor_count()
     with SourceCache(Path(store)) as cache:
         # Planned before the store is made: what cannot be done leaves no store behind.
-        found = look(
+        found = _planning()(look)(
             paths,
             partial(
                 resolve, workers=count, cache=cache, rehash=rehash, meanwhile=_load_what_executes
@@ -148,7 +150,9 @@ def apply(
             select=options.select,
             cache=cache,
         )
-        plan_it = partial(plan_upon, found, cache=cache, place=store, paths=paths, options=options)
+        plan_it = partial(
+            _planning()(plan_upon), found, cache=cache, place=store, paths=paths, options=options
+        )
         shown = None
         if not is_store(store):
             shown = plan_it(None, base=NO_COMMIT)
@@ -267,6 +271,18 @@ def _load_what_executes() -> None:
     """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
     import_module("geobatch.store.zarr_tree")
+
+
+@contextmanager
+def _planning() -> Iterator[None]:
+    """Say what an interrupt means while sources are looked at and a plan is made."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            "interrupted while the plan was made; nothing was done",
+            hint="run the same command again: what was found out of sources is kept",
+        ) from None
 
 
 @contextmanager

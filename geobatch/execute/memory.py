@@ -71,6 +71,7 @@ def to_bytes(result: RegionResult) -> bytes:
             ],
             "changed": result.changed,
             "tiles": [result.written + result.reused, result.empty],
+            "peaks": result.peaks,
         }
     )  # fmt: skip
 
@@ -96,6 +97,7 @@ def from_bytes(data: bytes, objects: Objects) -> RegionResult | None:
             band: [(row, col) for row, col in places] for band, places in value["changed"].items()
         }
         result.reused, result.empty = value["tiles"]
+        result.peaks = {asset: dict(peaks) for asset, peaks in value["peaks"].items()}
     except (ValueError, KeyError, TypeError, IndexError):
         return None
     try:

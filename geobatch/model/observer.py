@@ -18,7 +18,7 @@ class Observer(Protocol):
         """More tiles of an asset are done; `bytes_read` source bytes were read in total so far."""
 
     def asset_finished(self, asset_id: str) -> None:
-        """All tiles of an asset are done."""
+        """All tiles of an asset are done, or it has failed and the others go on."""
 
 
 class SilentObserver:

@@ -7,7 +7,8 @@ of its bands, and is compared with its digest. So a wrong or damaged cache names
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 from geobatch.errors import GeobatchError
@@ -22,13 +23,16 @@ from geobatch.store.tilestore import TileStore
 _SAVE_SECONDS = 0.1
 """Seconds between two times that finished bands are saved."""
 
-Bands: TypeAlias = Mapping[Digest, tuple[Digest, str]]
-"""Digest of an asset's document, and the id of a band in it, by pyramid fingerprint."""
+Peaks: TypeAlias = Mapping[str, int]
+"""The highest weight that was read of the masks of an asset's files, by tileset."""
+Bands: TypeAlias = Mapping[Digest, tuple[Digest, str, Peaks]]
+"""Digest of an asset's document, the id of a band in it, and the asset's peaks, by pyramid
+fingerprint."""
 
 
-def bands_of(entry: TreeEntry, record: AssetRecord) -> Bands:
+def bands_of(entry: TreeEntry, record: AssetRecord, peaks: Peaks) -> Bands:
     """Return where the bands of an asset are whose tiles and document are put."""
-    return {found.pyramid: (entry.stored, band) for band, found in record.fingerprints}
+    return {found.pyramid: (entry.stored, band, peaks) for band, found in record.fingerprints}
 
 
 def remember_bands(cache: SourceCache, bands: Bands) -> None:
@@ -55,6 +59,14 @@ def known_bands(
     return found
 
 
+def peaks_of(cache: SourceCache, fingerprints: Iterable[Digest]) -> Iterator[Peaks]:
+    """Yield the peaks that were remembered with bands: what only reading the sources tells."""
+    for text in cache.get_bands(fingerprints).values():
+        with suppress(ValueError, TypeError):
+            _, _, peaks = json.loads(text)
+            yield {str(tileset): int(peak) for tileset, peak in dict(peaks).items()}
+
+
 def damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
     """Return what is wrong with the pages and tiles of a band; nothing if they are whole.
 
@@ -77,7 +89,7 @@ def damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
 
 def _tiles(text: str, fingerprint: Digest, objects: Objects) -> BandTiles | None:
     try:
-        document, band = json.loads(text)
+        document, band, _ = json.loads(text)
         record = decode_asset(objects.get(document))
         if dict(record.fingerprints)[band].pyramid == fingerprint:
             return record.tiles_of(band)

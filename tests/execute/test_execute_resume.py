@@ -13,12 +13,14 @@ import pytest
 import rasterio
 from affine import Affine
 from rasterio.crs import CRS
+from workbench import Workbench, image, write_tiff
 
 from geobatch import workflow
 from geobatch.errors import InterruptedRunError
 from geobatch.execute import stages
 from geobatch.store.run import run_names
 
+TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 SPEC = "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\ntiling: {tile: 64}\n"
 
 
@@ -184,3 +186,38 @@ def test_finished_assets_are_taken_over(
     assert resumed.bytes.read <= clean.bytes.read * (24 - 12 + in_flight) / 24
     assert resumed.tiles.written <= clean.tiles.written * (24 - 12) / 24
     assert resumed.tiles.written + resumed.tiles.reused == clean.tiles.written + clean.tiles.reused
+
+
+def with_mask(folder: Path, *ids: str) -> Path:
+    """Write images of whose mask no pixel is wholly valid, and none valid below the first rows."""
+    mask = np.zeros((700, 640), dtype=np.uint8)
+    mask[:64, :64] = 100
+    write_tiff(folder / "m.tif", [mask], layout=TILED)
+    for number, asset_id in enumerate(ids):
+        write_tiff(folder / f"{asset_id}.tif", [mask + np.uint8(number)], layout=TILED)
+    tileset = {"id": "m", "sources": [{"uris": ["m.tif"]}]}
+    bench = Workbench(folder=folder)
+    return bench.write_spec(
+        [
+            image(one, f"{one}.tif", tile=64, more_tilesets=[tileset],
+                  mask_bands=[{"tileset_id": "m"}])
+            for one in ids
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("finished", ["asset", "region"])
+def test_what_the_pixels_of_a_killed_run_told_is_said_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: str
+) -> None:
+    monkeypatch.setattr(stages, "REGION_PIXELS", 128 if finished == "region" else 2048)
+    spec = with_mask(tmp_path, *(["x"] if finished == "region" else ["x", "y"]))
+    clean = workflow.apply([spec], store=tmp_path / "clean", workers=1)
+    assert clean.warnings
+    store = tmp_path / "store"
+    with pytest.raises(InterruptedRunError):
+        workflow.apply([spec], store=store, workers=1, observer=StopsAfter(2))
+    resumed = workflow.apply([spec], store=store, workers=1)
+    assert resumed.content_root == clean.content_root
+    assert resumed.bytes.read < clean.bytes.read
+    assert resumed.warnings == clean.warnings

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,12 @@ import pytest
 from shell import command, environment
 from workbench import Workbench, image, write_tiff
 
-from geobatch import open_store
+from geobatch import open_store, workflow
 from geobatch.errors import InterruptedRunError
 from geobatch.model.observer import SilentObserver
 from geobatch.raster.reader import Reader
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply
+from geobatch.workflow import ApplySummary, apply, preview
 
 SIDE = 3072
 TREE_DOCUMENT = Path("zarr.json")
@@ -275,3 +276,23 @@ def test_a_run_that_is_alive_keeps_its_folder(reference: Reference, tmp_path: Pa
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert reference.summary.content_root in out
+
+
+@pytest.mark.parametrize("moment", ["look", "plan_upon"])
+@pytest.mark.parametrize("run", [apply, preview])
+def test_an_interrupt_while_it_is_planned_says_that_nothing_was_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., object],
+    moment: str,
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    write_tiff(tmp_path / "a.tif", [np.zeros((20, 20), dtype=np.uint8)])
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n")
+    monkeypatch.setattr(workflow, moment, interrupted)
+    with pytest.raises(InterruptedRunError, match="nothing was done"):
+        run([spec], store=tmp_path / "store")
+    assert not (tmp_path / "store" / "refs").exists()

@@ -234,6 +234,8 @@ def test_a_source_that_changes_meanwhile_fails_alone(bench: Workbench) -> None:
     done = apply([path], store=bench.store, keep_going=True, workers=1, observer=listener)
     assert [failure.id for failure in done.failures] == ["b"]
     assert done.failures[0].code == "source"
+    finished = [event for event in listener.events if event.endswith("finished")]
+    assert finished == ["a finished", "b finished"], "so that those that are done add up to all"
     assert published(bench) == {"a"}
     assert done.tiles.reused >= 0
     clean = bench.folder / "clean"

@@ -1,0 +1,93 @@
+"""What is drawn while a run works: how many assets are done of all, and bars of those at work."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+from workbench import Workbench, image, write_tiff
+
+from geobatch.cli.progress import _Bars
+from geobatch.errors import SourceError
+from geobatch.workflow import apply
+
+
+class Drawn(_Bars):
+    """Keeps each state of the lines."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
+        self.lines: list[list[str]] = []
+
+    def asset_started(self, asset_id: str, *, tiles: int) -> None:
+        super().asset_started(asset_id, tiles=tiles)
+        self._keep()
+
+    def asset_finished(self, asset_id: str) -> None:
+        super().asset_finished(asset_id)
+        self._keep()
+
+    def _keep(self) -> None:
+        self.lines.append([task.description for task in self._progress.tasks])
+
+
+@pytest.fixture
+def drawn() -> Drawn:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    return Drawn(Progress(TextColumn("{task.description}"), console=console))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    pixels = np.random.default_rng(1).integers(1, 9, (200, 200), dtype=np.uint8)
+    for number in range(3):
+        write_tiff(tmp_path / f"{number}.tif", [pixels + np.uint8(number)])
+    return Workbench(folder=tmp_path)
+
+
+def test_assets_that_are_done_add_up_to_all(bench: Workbench, drawn: Drawn) -> None:
+    spec = bench.write_spec([image(f"i{n}", f"{n}.tif", tile=32) for n in range(3)])
+    apply([spec], store=bench.store, workers=2, observer=drawn)
+    totals = [lines[0] for lines in drawn.lines]
+    assert totals[0] == "0 of 3 assets"
+    assert totals[-1] == "3 of 3 assets"
+    assert totals == sorted(totals)
+    assert any("i1" in lines for lines in drawn.lines), "an asset of many tiles has a line"
+    assert drawn.lines[-1] == ["3 of 3 assets"], "and loses it when it is done"
+
+
+def test_a_failed_asset_is_done(bench: Workbench, drawn: Drawn) -> None:
+    spec = bench.write_spec([image(f"i{n}", f"{n}.tif", tile=32) for n in range(3)])
+
+    def spoil(_: object) -> None:
+        (bench.folder / "1.tif").unlink()
+
+    done = apply(
+        [spec], store=bench.store, workers=1, observer=drawn, approve=spoil, keep_going=True
+    )
+    assert [failure.id for failure in done.failures] == ["i1"]
+    assert drawn.lines[-1] == ["3 of 3 assets"]
+
+
+def test_a_single_asset_has_the_only_line(bench: Workbench, drawn: Drawn) -> None:
+    long = "/".join(["folder"] * 9)
+    apply([bench.write_spec([image(long, "0.tif")])], store=bench.store, observer=drawn)
+    ((line,), rest) = drawn.lines
+    assert line.startswith("folder/")
+    assert "..." in line
+    assert line.endswith("/folder")
+    assert rest == []
+
+
+def test_without_keep_going_a_failure_ends_the_drawing(bench: Workbench, drawn: Drawn) -> None:
+    spec = bench.write_spec([image(f"i{n}", f"{n}.tif", tile=32) for n in range(3)])
+    with pytest.raises(SourceError):
+        apply(
+            [spec], store=bench.store, workers=1, observer=drawn,
+            approve=lambda _: (bench.folder / "1.tif").unlink(),
+        )  # fmt: skip
+    assert drawn.lines[-1][0] == "1 of 3 assets"
