@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 20
 _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 _MOST = (1 << 31) - 1
 """Most patches, and most pixels on a side: GDAL has no larger raster."""
-_SHOWN = 4096
+_SHOWN = 60
 _HINT = "use the mixer file that the export wrote next to its patches"
 
 
