@@ -10,6 +10,7 @@ from geobatch.execute.planes import StoredLevels, damaged_tile
 from geobatch.execute.region import RegionResult
 from geobatch.model.asset import Codec
 from geobatch.model.record import ArrayKey
+from geobatch.model.tile import StoredTile, TileKey
 from geobatch.store.codec import decode, encode
 
 
@@ -28,7 +29,7 @@ def recode_tiles(
         try:
             found = stored.objects.get(bytes(entry["stored"]).hex())
         except CorruptObjectError as error:
-            raise damaged_tile(key, int(entry["row"]), int(entry["col"]), error) from error
+            raise damaged_tile(TileKey(key, int(entry["row"]), int(entry["col"])), error) from error
         pixels = decode(before, found, dtype, stored.tile)
         data = encode(stored.codec, pixels)
         digest, is_new = stored.objects.put(data)
@@ -37,6 +38,13 @@ def recode_tiles(
             result.bytes_written += len(data)
         else:
             result.reused += 1
-        place = (int(entry["row"]), int(entry["col"]))
-        rows.append((*place, bytes(entry["content"]), bytes.fromhex(digest), len(data)))
+        rows.append(
+            StoredTile(
+                row=int(entry["row"]),
+                col=int(entry["col"]),
+                content=bytes(entry["content"]),
+                stored=bytes.fromhex(digest),
+                size=len(data),
+            )
+        )
     return result

@@ -70,5 +70,5 @@ class BandPixels(Struct, frozen=True):
         entry = self.store.index.lookup(plane, root, row=row, col=col)
         if entry is None:
             return None
-        data = self.store.objects.get(entry["stored"].tobytes().hex())
+        data = self.store.objects.get(entry.stored.hex())
         return decode(asset.codec, data, "uint8" if is_mask else self.band.dtype, asset.tile)
