@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import CorruptObjectError
-from geobatch.execute.planes import StoredLevels, damaged_tile
+from geobatch.execute.planes import StoredLevels
 from geobatch.execute.region import RegionResult
 from geobatch.model.asset import Codec
 from geobatch.model.record import ArrayKey
 from geobatch.model.tile import StoredTile, TileKey
 from geobatch.store.codec import decode, encode
+from geobatch.store.pixels import damaged_tile
 
 
 def recode_tiles(
