@@ -77,17 +77,17 @@ def diff_json(diff: StateDiff, values: Mapping[str, Sequence[ValueDiff]]) -> dic
 
 def tile_line(asset: AssetDiff, tile: TileChange) -> str:
     """Return a tile that differs: asset, level/row/column, array."""
-    key = tile.key
-    return f"{tile.op.value} {asset.id}  {key.level}/{tile.row}/{tile.col}  {_array_name(key)}"
+    array, row, col = tile.key
+    return f"{tile.op.value} {asset.id}  {array.level}/{row}/{col}  {_array_name(array)}"
 
 
 def tile_json(asset: AssetDiff, tile: TileChange) -> dict[str, Any]:
     """Return the machine form of a tile that differs."""
     return {
         "asset": asset.id,
-        **_key_json(tile.key),
-        "row": tile.row,
-        "col": tile.col,
+        **_key_json(tile.key.array),
+        "row": tile.key.row,
+        "col": tile.key.col,
         "change": _DIFF_WORDS[tile.op],
     }
 

@@ -120,8 +120,8 @@ def why(
     """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.stores import require_store  # noqa: PLC0415
     from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
-    from geobatch.explain.origin import TilePlace  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
+    from geobatch.model.tile import TilePosition  # noqa: PLC0415
 
     require_store(settings)
     place = None
@@ -130,7 +130,7 @@ def why(
         if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
             raise click.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
         level, row, col = map(int, parts)
-        place = TilePlace(level=level, row=row, col=col)
+        place = TilePosition(level=level, row=row, col=col)
     found = explain(
         settings.store,
         asset,

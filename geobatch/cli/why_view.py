@@ -9,12 +9,13 @@ from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
-from geobatch.explain.origin import SourceUnder, TilePlace
+from geobatch.explain.origin import SourceUnder
 from geobatch.model.asset import Asset, Band, MaskSource
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
 from geobatch.model.plan import Because
 from geobatch.model.record import Head
+from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
 
 _SOURCES_SHOWN = 8
@@ -37,7 +38,7 @@ def why_lines(found: Why) -> Iterator[str]:
 
 
 def _parts(
-    asset: Asset, place: TilePlace | None, one: BandWhy
+    asset: Asset, place: TilePosition | None, one: BandWhy
 ) -> Iterator[tuple[str, Sequence[str]]]:
     band = one.band
     yield "pixels", [_content_text(one, place)]
@@ -73,7 +74,7 @@ def _commit_text(head: Head) -> str:
     return f"commit {head.number} ({(head.digest or '')[:12]}){when}"
 
 
-def _content_text(one: BandWhy, place: TilePlace | None) -> str:
+def _content_text(one: BandWhy, place: TilePosition | None) -> str:
     if one.values is None:
         return "none stored: all pixels are masked"
     masks = f", masks {one.masks[:12]}" if one.masks else ""
@@ -91,7 +92,7 @@ def _reason_lines(reasons: Sequence[Because]) -> list[str]:
     return lines
 
 
-def _facets(asset: Asset, band: Band, place: TilePlace | None) -> dict[str, str]:
+def _facets(asset: Asset, band: Band, place: TilePosition | None) -> dict[str, str]:
     """Return what was resolved for the pixels, from specs and headers."""
     geobox = asset.grid(band.grid).geobox
     facets = {
@@ -140,7 +141,7 @@ def _source_text(source: SourceUnder) -> str:
     return text
 
 
-def _next_lines(upcoming: NextApply, place: TilePlace | None) -> list[str]:
+def _next_lines(upcoming: NextApply, place: TilePosition | None) -> list[str]:
     verdict = upcoming.verdict
     text = verdict.value
     if verdict is Verdict.KEEP:
@@ -180,7 +181,7 @@ def why_json(found: Why) -> dict[str, Any]:
     }
 
 
-def _band_json(asset: Asset, place: TilePlace | None, one: BandWhy) -> dict[str, Any]:
+def _band_json(asset: Asset, place: TilePosition | None, one: BandWhy) -> dict[str, Any]:
     band = one.band
     fields: dict[str, Any] = {
         "band": band.id,
@@ -224,7 +225,7 @@ def _change_json(last: LastChange) -> dict[str, Any]:
     }
 
 
-def _place_json(place: TilePlace) -> dict[str, int]:
+def _place_json(place: TilePosition) -> dict[str, int]:
     return {"level": place.level, "row": place.row, "col": place.col}
 
 

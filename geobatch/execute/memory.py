@@ -10,6 +10,7 @@ from geobatch.errors import GeobatchError
 from geobatch.execute.region import BandTask, Region, RegionResult
 from geobatch.model.digest import Digest, canonical_json, digest_json
 from geobatch.model.record import ArrayKey, BandFingerprint
+from geobatch.model.tile import StoredTile
 from geobatch.store.objects import Objects
 
 
@@ -61,8 +62,8 @@ def to_bytes(result: RegionResult) -> bytes:
         {
             "entries": [
                 [[key.band, key.level, key.is_mask],
-                 [[row, col, content.hex(), stored.hex(), size]
-                  for row, col, content, stored, size in rows]]
+                 [[tile.row, tile.col, tile.content.hex(), tile.stored.hex(), tile.size]
+                  for tile in rows]]
                 for key, rows in result.entries.items()
             ],
             "removed": [
@@ -86,7 +87,7 @@ def from_bytes(data: bytes, objects: Objects) -> RegionResult | None:
         result = RegionResult()
         for key, rows in value["entries"]:
             result.entries[ArrayKey(band=key[0], level=key[1], is_mask=key[2])] = [
-                (row, col, bytes.fromhex(content), bytes.fromhex(stored), size)
+                StoredTile(row, col, bytes.fromhex(content), bytes.fromhex(stored), size)
                 for row, col, content, stored, size in rows
             ]
         for key, places in value["removed"]:
@@ -102,8 +103,8 @@ def from_bytes(data: bytes, objects: Objects) -> RegionResult | None:
         return None
     try:
         for rows in result.entries.values():
-            for _, _, _, stored, size in rows:
-                if len(objects.get(stored.hex())) != size:
+            for tile in rows:
+                if len(objects.get(tile.stored.hex())) != tile.size:
                     return None
     except GeobatchError:
         return None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError
 from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.model.asset import Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey, PageRef
+from geobatch.model.tile import StoredTile, TileKey
 from geobatch.model.window import Box
-from geobatch.store.codec import decode
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.pixels import read_array, read_tile
 
 
 class StoredLevels(Struct, frozen=True, kw_only=True):
@@ -44,39 +42,32 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
             rows, cols = (rows + 1) // 2, (cols + 1) // 2
         return rows, cols
 
-    def entry(self, key: ArrayKey, row: int, col: int) -> Any | None:
-        """Return the index entry of a tile of an array, or None where nothing is stored."""
-        root = self.roots.get(key)
+    def find(self, key: TileKey) -> StoredTile | None:
+        """Return a tile as it is stored, or None where nothing is stored."""
+        root = self.roots.get(key.array)
         if root is None:
             return None
-        return self.index.lookup(self.plane_shape(key.level), root, row=row, col=col)
+        plane = self.plane_shape(key.array.level)
+        return self.index.lookup(plane, root, row=key.row, col=key.col)
 
-    def read(self, key: ArrayKey, row: int, col: int) -> Values | None:
+    def read(self, key: TileKey) -> Values | None:
         """Return the pixels of a tile (tile, tile), or None where it is not stored.
 
         Raises:
             CorruptObjectError: The object does not match its digest.
         """
-        entry = self.entry(key, row, col)
-        if entry is None:
-            return None
-        try:
-            data = self.objects.get(bytes(entry["stored"]).hex())
-        except CorruptObjectError as error:
-            raise damaged_tile(key, row, col, error) from error
-        dtype = "uint8" if key.is_mask else self.band.dtype
-        return decode(self.codec, data, dtype, self.tile)
+        return read_array(
+            key,
+            self.find(key),
+            objects=self.objects,
+            codec=self.codec,
+            dtype=self.band.dtype,
+            side=self.tile,
+        )
 
     def read_tile(self, level: int, row: int, col: int) -> tuple[Values | None, Mask | None]:
         """Return a tile's values and mask; no values: fully masked; no mask: fully valid."""
-        band = self.band
-        values = self.read(ArrayKey(band=band.id, level=level), row, col)
-        if values is None or band.mask_from_level is None:
-            return values, None
-        if band.has_mask(level):
-            return values, self.read(ArrayKey(band=band.id, level=level, is_mask=True), row, col)
-        is_valid = ~np.isnan(values) if np.isnan(band.fill) else values != band.fill
-        return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)
+        return read_tile(self.band, level, lambda key: self.read(TileKey(key, row, col)))
 
     def load(
         self, geobox: GeoBox, level: int, box: Box, wanted: npt.NDArray[np.bool_] | None = None
@@ -101,12 +92,3 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
                         255 if weights is None else weights[: target.shape[0], : target.shape[1]]
                     )
         return Plane(values, None if mask is None or mask.min() == 255 else mask)
-
-
-def damaged_tile(
-    key: ArrayKey, row: int, col: int, error: CorruptObjectError
-) -> CorruptObjectError:
-    """Return the error of a damaged object with the tile that it is."""
-    mask = ".mask" if key.is_mask else ""
-    place = f"level {key.level}, band `{key.band}{mask}`, tile {row}/{col}"
-    return CorruptObjectError(f"{place}: {error.message}", hint=error.hint)

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import CorruptObjectError
-from geobatch.execute.planes import StoredLevels, damaged_tile
+from geobatch.execute.planes import StoredLevels
 from geobatch.execute.region import RegionResult
 from geobatch.model.asset import Codec
 from geobatch.model.record import ArrayKey
+from geobatch.model.tile import StoredTile, TileKey
 from geobatch.store.codec import decode, encode
+from geobatch.store.pixels import damaged_tile
 
 
 def recode_tiles(
@@ -28,7 +30,7 @@ def recode_tiles(
         try:
             found = stored.objects.get(bytes(entry["stored"]).hex())
         except CorruptObjectError as error:
-            raise damaged_tile(key, int(entry["row"]), int(entry["col"]), error) from error
+            raise damaged_tile(TileKey(key, int(entry["row"]), int(entry["col"])), error) from error
         pixels = decode(before, found, dtype, stored.tile)
         data = encode(stored.codec, pixels)
         digest, is_new = stored.objects.put(data)
@@ -37,6 +39,13 @@ def recode_tiles(
             result.bytes_written += len(data)
         else:
             result.reused += 1
-        place = (int(entry["row"]), int(entry["col"]))
-        rows.append((*place, bytes(entry["content"]), bytes.fromhex(digest), len(data)))
+        rows.append(
+            StoredTile(
+                row=int(entry["row"]),
+                col=int(entry["col"]),
+                content=bytes(entry["content"]),
+                stored=bytes.fromhex(digest),
+                size=len(data),
+            )
+        )
     return result

@@ -21,6 +21,7 @@ from geobatch.model.asset import Asset, Band, Codec
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey
+from geobatch.model.tile import StoredTile, TileKey
 from geobatch.model.tiles import parents_of
 from geobatch.model.window import Box
 from geobatch.raster import gdal_environment
@@ -65,14 +66,10 @@ class BandTask(Struct, frozen=True, kw_only=True):
     """Whether a tile that equals the stored one leaves its ancestors unchanged."""
 
 
-TileRow = tuple[int, int, bytes, bytes, int]
-"""(row, column, content digest, stored digest, object bytes) of one tile."""
-
-
 class RegionResult(Struct, kw_only=True):
     """What a region put: plain data, ready to be indexed by the coordinator."""
 
-    entries: dict[ArrayKey, list[TileRow]] = field(default_factory=dict)
+    entries: dict[ArrayKey, list[StoredTile]] = field(default_factory=dict)
     """Tiles per array."""
     removed: dict[ArrayKey, list[tuple[int, int]]] = field(default_factory=dict)
     """(row, column) of tiles that hold no valid pixel, per array."""
@@ -312,28 +309,30 @@ class _Climb:
         for row, col in _places(dirty):
             place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
             at = (box.row + row, box.col + col)
+            tile_key = TileKey(layer.values, *at)
             values = plane.values[place]
             mask = None if plane.mask is None else plane.mask[place]
             if mask is not None and not mask.any():
-                is_changed = stored.entry(layer.values, *at) is not None
+                is_changed = stored.find(tile_key) is not None
                 for key in (layer.values,) if layer.mask is None else (layer.values, layer.mask):
                     result.empty += 1
                     result.removed.setdefault(key, []).append(at)
             else:
                 pixels = _padded(values, tile, fill)
-                is_changed = self._put(layer.values, at, pixels, content_digest(pixels))
+                is_changed = self._put(tile_key, pixels, content_digest(pixels))
                 if layer.mask is not None and (mask is None or mask.min() == 255):
                     pixels, content, data = _all_valid(values.shape, tile, stored.codec)
-                    is_changed |= self._put(layer.mask, at, pixels, content, data)
+                    is_changed |= self._put(TileKey(layer.mask, *at), pixels, content, data)
                 elif layer.mask is not None and mask is not None:
                     pixels = _padded(mask, tile, 0)
-                    is_changed |= self._put(layer.mask, at, pixels, content_digest(pixels))
+                    is_changed |= self._put(
+                        TileKey(layer.mask, *at), pixels, content_digest(pixels)
+                    )
             self._changed[top + row, left + col] |= is_changed
 
     def _put(
         self,
-        key: ArrayKey,
-        at: tuple[int, int],
+        key: TileKey,
         pixels: Values,
         content: Digest,
         data: bytes | None = None,
@@ -341,8 +340,8 @@ class _Climb:
         """Put a tile, and return whether its pixels differ from those stored there before."""
         stored, result = self.task.stored, self.result
         raw_content = bytes.fromhex(content)
-        before = stored.entry(key, *at)
-        if before is not None and bytes(before["content"]) == raw_content:
+        before = stored.find(key)
+        if before is not None and before.content == raw_content:
             result.reused += 1
             return False
         if data is None:
@@ -353,8 +352,8 @@ class _Climb:
             result.bytes_written += len(data)
         else:
             result.reused += 1
-        rows = result.entries.setdefault(key, [])
-        rows.append((*at, raw_content, bytes.fromhex(digest), len(data)))
+        rows = result.entries.setdefault(key.array, [])
+        rows.append(StoredTile(key.row, key.col, raw_content, bytes.fromhex(digest), len(data)))
         return True
 
 

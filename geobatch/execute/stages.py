@@ -35,6 +35,7 @@ from geobatch.model.record import (
     PageRef,
     array_keys,
 )
+from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet, parents_of
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -192,7 +193,7 @@ class AssetRun:
 
     def finish_stage(self) -> None:
         """Index the tiles of the current stage, so that the next one can read them."""
-        entries: dict[ArrayKey, list[tuple[int, int, bytes, bytes, int]]] = {}
+        entries: dict[ArrayKey, list[StoredTile]] = {}
         removed: dict[ArrayKey, list[tuple[int, int]]] = {}
         for result in self._results:
             for key, rows in result.entries.items():
@@ -380,7 +381,7 @@ def _blocks(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
     return blocks
 
 
-def _entries(rows: list[tuple[int, int, bytes, bytes, int]]) -> npt.NDArray[np.void]:
+def _entries(rows: list[StoredTile]) -> npt.NDArray[np.void]:
     entries = np.zeros(len(rows), dtype=TILE_ENTRY)
     if rows:
         row, col, content, stored, size = zip(*rows, strict=True)

@@ -6,12 +6,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from geobatch.explain.origin import SourceUnder, TilePlace
+from geobatch.explain.origin import SourceUnder
 from geobatch.explain.table_why import TableWhy
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
 from geobatch.model.plan import Because
 from geobatch.model.record import Head
+from geobatch.model.tile import TilePosition
 from geobatch.model.window import Window
 
 
@@ -71,7 +72,7 @@ class BandWhy(Struct, frozen=True, kw_only=True):
     """Bytes of the tile's objects, or none for a band."""
     window: Window
     """Pixels of level 0 that decide it."""
-    children: tuple[TilePlace, ...]
+    children: tuple[TilePosition, ...]
     """Tiles of the level below that it is built from."""
     sources: tuple[SourceUnder, ...]
     """Sources under the window."""
@@ -90,7 +91,7 @@ class Why(Struct, frozen=True, kw_only=True):
     """The newest commit."""
     asset: Asset
     """The asset in it."""
-    place: TilePlace | None
+    place: TilePosition | None
     """The tile; None for whole bands."""
     bands: tuple[BandWhy, ...]
     """Per band, in the order of the asset."""

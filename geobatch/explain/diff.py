@@ -16,6 +16,7 @@ from geobatch.explain.target import Target, listed
 from geobatch.model.asset import Asset
 from geobatch.model.plan import Because, Op, Reason
 from geobatch.model.record import ArrayKey, AssetRecord, PageRef, TreeEntry
+from geobatch.model.tile import TileKey
 from geobatch.store.index import Entries, Places
 from geobatch.store.tilestore import TileStore
 
@@ -82,12 +83,8 @@ class StateDiff(Struct, frozen=True, kw_only=True):
 class TileChange(Struct, frozen=True, kw_only=True):
     """One tile that differs."""
 
-    key: ArrayKey
-    """Its array."""
-    row: int
-    """Tile row."""
-    col: int
-    """Tile column."""
+    key: TileKey
+    """Which."""
     op: Op
     """Added (CREATE), removed (DELETE), or with other pixels (UPDATE)."""
 
@@ -156,7 +153,7 @@ def array_tiles(
     """
     for op, places in zip(_OPS, differing(store, old, new, key), strict=True):
         for row, col in places:
-            yield TileChange(key=key, row=int(row), col=int(col), op=op)
+            yield TileChange(key=TileKey(key, int(row), int(col)), op=op)
 
 
 def differing(

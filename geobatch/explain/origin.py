@@ -10,21 +10,8 @@ from geobatch.errors import NotFoundError
 from geobatch.explain.reasons import Tables, no_tables
 from geobatch.model.asset import Asset, Band
 from geobatch.model.digest import Digest
+from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
-
-
-class TilePlace(Struct, frozen=True, kw_only=True):
-    """A tile of some array."""
-
-    level: int
-    """Level."""
-    row: int
-    """Tile row."""
-    col: int
-    """Tile column."""
-
-    def __str__(self) -> str:
-        return f"{self.level}/{self.row}/{self.col}"
 
 
 class SourceUnder(Struct, frozen=True, kw_only=True):
@@ -46,7 +33,7 @@ class SourceUnder(Struct, frozen=True, kw_only=True):
     """(rows, columns) of a block; None likewise."""
 
 
-def check_place(asset: Asset, band: Band, place: TilePlace) -> None:
+def check_place(asset: Asset, band: Band, place: TilePosition) -> None:
     """Refuse a tile that a band does not have.
 
     Raises:
@@ -66,7 +53,7 @@ def check_place(asset: Asset, band: Band, place: TilePlace) -> None:
         )
 
 
-def has_place(asset: Asset, band: Band, place: TilePlace) -> bool:
+def has_place(asset: Asset, band: Band, place: TilePosition) -> bool:
     """Return whether a band has a tile, stored or not."""
     try:
         check_place(asset, band, place)
@@ -75,7 +62,7 @@ def has_place(asset: Asset, band: Band, place: TilePlace) -> bool:
     return True
 
 
-def footprint(asset: Asset, band: Band, place: TilePlace | None) -> Window:
+def footprint(asset: Asset, band: Band, place: TilePosition | None) -> Window:
     """Return the pixels of level 0 that determine a tile; without one, the whole plane."""
     whole = asset.grid(band.grid).geobox.window
     if place is None:
@@ -85,14 +72,14 @@ def footprint(asset: Asset, band: Band, place: TilePlace | None) -> Window:
     return tile.intersect(whole) or tile
 
 
-def children(asset: Asset, band: Band, place: TilePlace) -> tuple[TilePlace, ...]:
+def children(asset: Asset, band: Band, place: TilePosition) -> tuple[TilePosition, ...]:
     """Return the tiles of the level below that a tile is built from; none for level 0."""
     if place.level == 0:
         return ()
     level = place.level - 1
     rows, cols = asset.grid(band.grid).tile_shape(tile=asset.tile, level=level)
     return tuple(
-        TilePlace(level=level, row=row, col=col)
+        TilePosition(level=level, row=row, col=col)
         for row in range(2 * place.row, min(2 * place.row + 2, rows))
         for col in range(2 * place.col, min(2 * place.col + 2, cols))
     )

@@ -14,7 +14,6 @@ from geobatch.errors import NotFoundError
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.declared import Declared, find_declared, plan_declared
 from geobatch.explain.origin import (
-    TilePlace,
     check_place,
     children,
     footprint,
@@ -29,6 +28,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.fingerprint import external_content
 from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.record import ArrayKey, AssetRecord, Head
+from geobatch.model.tile import TilePosition
 from geobatch.plan import moves
 from geobatch.plan.because import because_of
 from geobatch.processors import processor_count
@@ -41,7 +41,7 @@ def why(
     folder: Path,
     asset_id: str,
     *,
-    place: TilePlace | None = None,
+    place: TilePosition | None = None,
     band: str | None = None,
     paths: Sequence[Path] = (),
     workers: int | None = None,
@@ -117,7 +117,7 @@ def why(
         return Why(head=head, asset=asset, place=place, bands=tuple(found))
 
 
-def _chosen(asset: Asset, place: TilePlace | None, name: str | None) -> tuple[Band, ...]:
+def _chosen(asset: Asset, place: TilePosition | None, name: str | None) -> tuple[Band, ...]:
     ids = [band.id for band in asset.bands]
     if name is not None and name not in ids:
         raise NotFoundError(
@@ -135,7 +135,7 @@ def _chosen(asset: Asset, place: TilePlace | None, name: str | None) -> tuple[Ba
 
 
 def _stored(
-    store: TileStore, record: AssetRecord, band: Band, place: TilePlace | None
+    store: TileStore, record: AssetRecord, band: Band, place: TilePosition | None
 ) -> tuple[Digest | None, Digest | None, int]:
     """Return the content digests of values and masks, and the bytes of their objects."""
     digests: list[Digest | None] = []
@@ -152,15 +152,15 @@ def _stored(
         geobox = record.asset.grid(band.grid).geobox
         plane = geobox.tile_shape(tile=record.asset.tile, level=level)
         entry = store.index.lookup(plane, root, row=place.row, col=place.col)
-        digests.append(None if entry is None else entry["content"].tobytes().hex())
-        size += 0 if entry is None else int(entry["size"])
+        digests.append(None if entry is None else entry.content.hex())
+        size += 0 if entry is None else entry.size
     return digests[0], digests[1], size
 
 
 def _last_changes(
     store: TileStore,
     asset_id: str,
-    place: TilePlace | None,
+    place: TilePosition | None,
     bands: Iterable[str],
     tables: Tables,
 ) -> dict[str, LastChange]:
@@ -235,7 +235,7 @@ def _edits(
 
 
 def _identity(
-    store: TileStore, record: AssetRecord, band_id: str, place: TilePlace | None
+    store: TileStore, record: AssetRecord, band_id: str, place: TilePosition | None
 ) -> tuple[object, ...] | None:
     """Return what is equal in two commits as long as the pixels are; None without such a tile."""
     asset = record.asset
@@ -261,7 +261,7 @@ def _change(
     newer: tuple[Head, AssetRecord],
     before: AssetRecord | None,
     band_id: str,
-    place: TilePlace | None,
+    place: TilePosition | None,
     tables: Tables,
 ) -> LastChange:
     head, record = newer
@@ -290,7 +290,7 @@ def _about(
     asset: Asset,
     before: Asset,
     band_id: str,
-    place: TilePlace | None,
+    place: TilePosition | None,
 ) -> tuple[Because, ...]:
     """Return the reasons that can have to do with the pixels of a tile, or of a band."""
     uris: set[str] = set()
@@ -327,7 +327,7 @@ class _Upcoming(Struct, frozen=True):
     moved: Mapping[str, str]
     """Former id of each asset that is published under it."""
 
-    def of(self, record: AssetRecord, band: Band, place: TilePlace | None) -> NextApply:
+    def of(self, record: AssetRecord, band: Band, place: TilePosition | None) -> NextApply:
         """Return what it does with a band of a published asset, or with a tile of it."""
         declared, old = self.declared, record.asset.id
         asset_id = next((new for new, name in self.moved.items() if name == old), old)
@@ -345,7 +345,7 @@ class _Upcoming(Struct, frozen=True):
 
 
 def _next_of(
-    change: AssetChange, asset: Asset, record: AssetRecord, band: Band, place: TilePlace | None
+    change: AssetChange, asset: Asset, record: AssetRecord, band: Band, place: TilePosition | None
 ) -> NextApply:
     reasons = _about(change.because, asset, record.asset, band.id, place)
     later = next((other for other in asset.bands if other.id == band.id), None)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from geobatch.model.digest import Digest
 from geobatch.model.record import TILE_ENTRY, PageRef
+from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.store.objects import Objects
 from geobatch.store.page import CHILD, FAN_OUT, SLOTS, Page
@@ -107,8 +108,10 @@ class Index:
         removed = np.sort(_keys(gone[:, 0], gone[:, 1], height))
         return self._write(height, base, _Change(keys, children, removed))
 
-    def lookup(self, shape: Shape, root: PageRef | None, *, row: int, col: int) -> np.void | None:
-        """Return the `TILE_ENTRY` of a tile, or None where the tile is fill.
+    def lookup(
+        self, shape: Shape, root: PageRef | None, *, row: int, col: int
+    ) -> StoredTile | None:
+        """Return a tile, or None where the tile is fill.
 
         Raises:
             CorruptObjectError: A page on the way is damaged.
@@ -124,12 +127,14 @@ class Index:
             if at == len(page.slots) or page.slots[at] != slot:
                 return None
             digest = page.children["stored"][at].tobytes().hex()
-        entry: npt.NDArray[np.void] = np.zeros(1, dtype=TILE_ENTRY)
-        entry["row"], entry["col"] = row, col
-        for name in ("content", "stored", "size"):
-            entry[name] = page.children[name][at]
-        found: np.void = entry[0]
-        return found
+        found = page.children[at]
+        return StoredTile(
+            row=row,
+            col=col,
+            content=found["content"].tobytes(),
+            stored=found["stored"].tobytes(),
+            size=int(found["size"]),
+        )
 
     def entries(self, shape: Shape, root: PageRef | None) -> Entries:
         """Return all tiles of an index, sorted by (row, col).

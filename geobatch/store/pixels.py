@@ -2,22 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.model.asset import Band
+from geobatch.errors import CorruptObjectError
+from geobatch.model.asset import Band, Codec
 from geobatch.model.geobox import GeoBox
 from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.model.tile import StoredTile, TileKey
+from geobatch.model.window import Box
 from geobatch.store.codec import decode
+from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
 Values: TypeAlias = npt.NDArray[Any]
 """Pixels of a band."""
 Weights: TypeAlias = npt.NDArray[np.uint8]
 """Their masks, from 0 to 255."""
+
+
+def read_array(
+    key: TileKey, tile: StoredTile | None, *, objects: Objects, codec: Codec, dtype: str, side: int
+) -> Values | None:
+    """Return the pixels of one array in a tile (side, side), or None where it is not stored.
+
+    Args:
+        key: Which tile, for the error.
+        tile: The tile as its index has it.
+        objects: Where its object is.
+        codec: How it is encoded.
+        dtype: Pixel type of the band; a mask has its own.
+        side: Side of a tile in pixels.
+
+    Raises:
+        CorruptObjectError: The object does not match its digest.
+    """
+    if tile is None:
+        return None
+    try:
+        data = objects.get(tile.stored.hex())
+    except CorruptObjectError as error:
+        raise damaged_tile(key, error) from error
+    return decode(codec, data, "uint8" if key.array.is_mask else dtype, side)
+
+
+def read_tile(
+    band: Band, level: int, read: Callable[[ArrayKey], Values | None]
+) -> tuple[Values | None, Weights | None]:
+    """Return the values and the mask of a tile; no values: all masked; no mask: all valid.
+
+    Args:
+        band: Its band.
+        level: Its level.
+        read: Returns what the tile has of an array, if anything.
+    """
+    values = read(ArrayKey(band=band.id, level=level))
+    if values is None or band.mask_from_level is None:
+        return values, None
+    if band.has_mask(level):
+        weights = read(ArrayKey(band=band.id, level=level, is_mask=True))
+        return values, np.zeros(values.shape, np.uint8) if weights is None else weights
+    is_valid = ~np.isnan(values) if np.isnan(band.fill) else values != band.fill
+    return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)
+
+
+def damaged_tile(key: TileKey, error: CorruptObjectError) -> CorruptObjectError:
+    """Return the error of a damaged object with the tile that it is."""
+    return CorruptObjectError(f"{key}: {error.message}", hint=error.hint)
 
 
 class BandPixels(Struct, frozen=True):
@@ -44,31 +100,23 @@ class BandPixels(Struct, frozen=True):
             CorruptObjectError: The tile, or an index page on the way, is damaged.
         """
         asset, band = self.record.asset, self.band
-        plane = self.plane
-        shape = (
-            min(asset.tile, plane.height - row * asset.tile),
-            min(asset.tile, plane.width - col * asset.tile),
-        )
-        values = self._array(row, col, is_mask=False)
+        shape = Box.of_tile(row, col).window(self.plane.shape, tile=asset.tile).shape
+        values, weights = read_tile(band, self.level, partial(self._array, row, col))
         if values is None:
             return np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8)
         values = values[: shape[0], : shape[1]]
-        if band.mask_from_level is None:
-            return values, np.full(shape, 255, dtype=np.uint8)
-        if not band.has_mask(self.level):
-            is_fill = np.isnan(values) if np.isnan(band.fill) else values == band.fill
-            return values, np.where(is_fill, np.uint8(0), np.uint8(255))
-        weights = self._array(row, col, is_mask=True)
         if weights is None:
-            return values, np.zeros(shape, dtype=np.uint8)
+            return values, np.full(shape, 255, dtype=np.uint8)
         return values, weights[: shape[0], : shape[1]]
 
-    def _array(self, row: int, col: int, *, is_mask: bool) -> Values | None:
+    def _array(self, row: int, col: int, key: ArrayKey) -> Values | None:
         asset = self.record.asset
         plane = asset.grid(self.band.grid).geobox.tile_shape(tile=asset.tile, level=self.level)
-        root = self.record.root(ArrayKey(band=self.band.id, level=self.level, is_mask=is_mask))
-        entry = self.store.index.lookup(plane, root, row=row, col=col)
-        if entry is None:
-            return None
-        data = self.store.objects.get(entry["stored"].tobytes().hex())
-        return decode(asset.codec, data, "uint8" if is_mask else self.band.dtype, asset.tile)
+        return read_array(
+            TileKey(key, row, col),
+            self.store.index.lookup(plane, self.record.root(key), row=row, col=col),
+            objects=self.store.objects,
+            codec=asset.codec,
+            dtype=self.band.dtype,
+            side=asset.tile,
+        )

@@ -23,6 +23,7 @@ from geobatch.errors import GeobatchError
 from geobatch.model.asset import Asset
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.record import ArrayKey, AssetRecord, TreeEntry, array_keys
+from geobatch.model.tile import StoredTile
 from geobatch.store.backend import Backend
 from geobatch.store.index import Index
 from geobatch.store.local import LocalBackend
@@ -36,7 +37,7 @@ from geobatch.store.zarr_metadata import array_path, documents, tile_plane
 MOST_FILES = 1 << 16
 """Files that a run may make ahead."""
 
-Tiles = Mapping[ArrayKey, Iterable[tuple[int, int, bytes, bytes, int]]]
+Tiles = Mapping[ArrayKey, Iterable[StoredTile]]
 """Per array its tiles: row, column, content digest, digest and length of the object."""
 
 Handed = tuple[str, int, int]
@@ -90,8 +91,9 @@ class Ahead:
                 return
             for key, rows in tiles.items():
                 path = array_path(asset, key)
-                for row, col, _, stored, _ in rows:
-                    made.files.place(Objects.path(stored.hex()), f"{path}/c/{row}/{col}")
+                for tile in rows:
+                    name = f"{path}/c/{tile.row}/{tile.col}"
+                    made.files.place(Objects.path(tile.stored.hex()), name)
         except (OSError, GeobatchError):
             self._made[asset.id] = None
 

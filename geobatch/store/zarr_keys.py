@@ -186,9 +186,7 @@ class Keys:
             is_inside = place[0] < tiles.shape[0] and place[1] < tiles.shape[1]
             return _Outside(asset.external, tiles.key, *place) if is_inside else None
         entry = self._store.index.lookup(tiles.shape, tiles.root, row=place[0], col=place[1])
-        return (
-            None if entry is None else _Chunk(entry["stored"].tobytes().hex(), int(entry["size"]))
-        )
+        return None if entry is None else _Chunk(entry.stored.hex(), entry.size)
 
     def _keys(self, asset_id: str, prefix: str) -> Iterator[str]:
         """Yield the keys of an asset, but no chunks of arrays that cannot have the prefix."""

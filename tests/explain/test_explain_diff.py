@@ -91,7 +91,7 @@ def read(bench: Workbench, asset: str, at: str) -> dict[ArrayKey, Values]:
 def tiles(bench: Workbench, a: str, b: str | None = None) -> Places:
     with compared(bench, a, b) as (store, found):
         return {
-            (tile.key, tile.row, tile.col)
+            (tile.key.array, tile.key.row, tile.key.col)
             for asset in found.assets
             for tile in changed_tiles(store, asset)
         }
@@ -145,10 +145,10 @@ def test_tiles_are_those_whose_pixels_differ(
     with compared(bench, "1") as (store, state):
         for tile in changed_tiles(store, only(state)):
             place = (
-                slice(tile.row * TILE, (tile.row + 1) * TILE),
-                slice(tile.col * TILE, (tile.col + 1) * TILE),
+                slice(tile.key.row * TILE, (tile.key.row + 1) * TILE),
+                slice(tile.key.col * TILE, (tile.key.col + 1) * TILE),
             )
-            was, now = old[tile.key][place], new[tile.key][place]
+            was, now = old[tile.key.array][place], new[tile.key.array][place]
             assert tile.op is (
                 Op.CREATE if not was.any() else Op.DELETE if not now.any() else Op.UPDATE
             ), "all are fill, 0, where a tile is not stored"

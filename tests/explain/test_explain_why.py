@@ -15,10 +15,10 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.explain.answer import BandWhy, Verdict, Why
 from geobatch.explain.diff import changed_tiles, compare
-from geobatch.explain.origin import TilePlace
 from geobatch.explain.target import find_targets
 from geobatch.explain.why import why
 from geobatch.model.plan import Reason
+from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
 from geobatch.store.tilestore import TileStore
 
@@ -43,9 +43,9 @@ def bench(tmp_path: Path) -> Workbench:
     return made
 
 
-def at(text: str) -> TilePlace:
+def at(text: str) -> TilePosition:
     level, row, col = map(int, text.split("/"))
-    return TilePlace(level=level, row=row, col=col)
+    return TilePosition(level=level, row=row, col=col)
 
 
 def asked(bench: Workbench, tile: str | None, *documents: Document, band: str = "b1") -> BandWhy:
@@ -170,10 +170,10 @@ def test_since_agrees_with_diff(
         for number in range(2, newest + 1):
             found = compare(store, *find_targets(store, str(number - 1), str(number)))
             changed[number] = {
-                (tile.row, tile.col)
+                (tile.key.row, tile.key.col)
                 for asset in found.assets
                 for tile in changed_tiles(store, asset)
-                if tile.key.band == "b1" and tile.key.level == 0
+                if tile.key.array.band == "b1" and tile.key.array.level == 0
             }
     for row in range(3):
         for col in range(3):
@@ -227,7 +227,10 @@ def test_the_next_apply_redoes_the_tiles_under_a_changed_block_and_no_other(
     bench.apply(mosaic())
     with closing(TileStore.open(bench.store)) as store:
         (asset,) = compare(store, *find_targets(store, "1")).assets
-        really = {f"{tile.key.level}/{tile.row}/{tile.col}" for tile in changed_tiles(store, asset)}
+        really = {
+            f"{tile.key.array.level}/{tile.key.row}/{tile.key.col}"
+            for tile in changed_tiles(store, asset)
+        }
     assert really <= expected
     assert "0/1/4" in really
     assert set(verdicts(bench, mosaic()).values()) == {Verdict.KEEP}

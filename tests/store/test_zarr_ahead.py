@@ -14,12 +14,11 @@ import zarr_workbench as bench
 from geobatch.errors import CorruptObjectError
 from geobatch.model.asset import Asset
 from geobatch.model.record import ArrayKey, AssetRecord, Head, TreeEntry
+from geobatch.model.tile import StoredTile
 from geobatch.store.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
 from geobatch.store.zarr_ahead import Ahead
 from geobatch.store.zarr_tree import TreeChange, sync
-
-Row = tuple[int, int, bytes, bytes, int]
 
 
 @pytest.fixture
@@ -34,12 +33,14 @@ def root_of(store: TileStore) -> Path:
     return root
 
 
-def rows_of(store: TileStore, record: AssetRecord) -> dict[ArrayKey, list[Row]]:
+def rows_of(store: TileStore, record: AssetRecord) -> dict[ArrayKey, list[StoredTile]]:
     """Return the tiles of an asset as the regions that put them tell of them."""
     asset = record.asset
     return {
         key: [
-            (int(e["row"]), int(e["col"]), e["content"].tobytes(), e["stored"].tobytes(), 0)
+            StoredTile(
+                int(e["row"]), int(e["col"]), e["content"].tobytes(), e["stored"].tobytes(), 0
+            )
             for e in store.index.entries(_plane(asset, key), root)
         ]
         for key, root in record.arrays
@@ -205,7 +206,7 @@ def test_a_missing_object_is_said_by_the_sync(store: TileStore) -> None:
     record = bench.write(store, ASSETS[0], bench.pixels(ASSETS[0]))
     rows = rows_of(store, record)
     key = ArrayKey(band="b1", level=0)
-    digest = rows[key][0][3].hex()
+    digest = rows[key][0].stored.hex()
     (root_of(store) / "objects" / digest[:2] / digest[2:]).unlink()
     ahead.place(record.asset, rows)
     with pytest.raises(CorruptObjectError, match=digest[2:]):
@@ -303,5 +304,5 @@ def test_what_a_killed_run_made_of_another_state_is_not_shown(
 def test_without_a_disk_there_is_no_tree() -> None:
     store = TileStore.create(MemoryBackend())
     ahead = Ahead(store.backend)
-    ahead.place(ASSETS[0], {ArrayKey(band="b1", level=0): [(0, 0, b"", b"", 0)]})
+    ahead.place(ASSETS[0], {ArrayKey(band="b1", level=0): [StoredTile(0, 0, b"", b"", 0)]})
     assert sync(store, ahead=ahead) == TreeChange()

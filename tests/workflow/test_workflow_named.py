@@ -52,7 +52,7 @@ def parts(bench: Workbench) -> dict[str, Path]:
     tile = store.index.lookup((3, 2), root, row=2, col=1)
     assert tile is not None
     names = {
-        "document": entry.stored, "page": root.stored, "tile": tile["stored"].tobytes().hex()
+        "document": entry.stored, "page": root.stored, "tile": tile.stored.hex()
     }  # fmt: skip
     store.close()
     return {kind: bench.store / Objects.path(name) for kind, name in names.items()}
