@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
-from geobatch.model.record import TILE_ENTRY, AssetRecord, PageRef
+from geobatch.format.page import FAN_OUT
+from geobatch.model.published import TILE_ENTRY, AssetRecord, PageRef
 from geobatch.store.index import Entries
-from geobatch.store.page import FAN_OUT
 from geobatch.store.tilestore import TileStore
 
 

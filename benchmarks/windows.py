@@ -23,7 +23,7 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 import geobatch
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 WINDOW = 512
 

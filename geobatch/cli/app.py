@@ -67,8 +67,8 @@ def init(settings: Settings) -> Exit:
 @click.pass_obj
 def validate(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
     """Check specs, and that their source files exist."""
-    from geobatch.spec import lint  # noqa: PLC0415
-    from geobatch.spec import validate as validate_specs  # noqa: PLC0415
+    from geobatch.declare import lint  # noqa: PLC0415
+    from geobatch.declare import validate as validate_specs  # noqa: PLC0415
 
     specs = validate_specs(paths, keep_project_prefix=keep_project_prefix).specs
     settings.output.warn(lint(specs))
@@ -117,7 +117,7 @@ def schema(settings: Settings) -> Exit:
     """Print the JSON Schema of specs, for editors."""
     import json  # noqa: PLC0415
 
-    from geobatch.spec.schema import schema as spec_schema  # noqa: PLC0415
+    from geobatch.declare.fields.json_schema import schema as spec_schema  # noqa: PLC0415
 
     settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
     settings.output.record("schema", schema=spec_schema())

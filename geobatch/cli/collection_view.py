@@ -12,8 +12,8 @@ from geobatch.cli.store_view import found_assets
 from geobatch.cli.words import count_text
 
 if TYPE_CHECKING:
-    from geobatch.model.listing import Row
-    from geobatch.model.record import Head
+    from geobatch.model.assets.listed import Row
+    from geobatch.model.published import Head
     from geobatch.store.tilestore import TileStore
 
 

@@ -10,8 +10,8 @@ from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.table_view import column_lines, row_text, table_diff_json
 from geobatch.cli.words import columns, count_text
 from geobatch.model.digest import number_to_json
-from geobatch.model.plan import Op, Reason
-from geobatch.model.record import ArrayKey
+from geobatch.model.plans.plan import Op, Reason
+from geobatch.model.published import ArrayKey
 
 if TYPE_CHECKING:
     from geobatch.explain.diff import ArrayDiff, AssetDiff, StateDiff, TileChange

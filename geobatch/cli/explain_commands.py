@@ -38,7 +38,7 @@ def diff(
     from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
     from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
     from geobatch.explain.target import find_targets  # noqa: PLC0415
-    from geobatch.store.cache import SourceCache  # noqa: PLC0415
+    from geobatch.store.caches.cache import SourceCache  # noqa: PLC0415
 
     if level is not None and not stats:
         raise click.BadParameter("`--level` needs `--stats`")

@@ -22,7 +22,7 @@ from geobatch.export.records import TFRecordExport, export_tfrecord
 from geobatch.export.selection import select
 from geobatch.export.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
-from geobatch.model.record import Head
+from geobatch.model.published import Head
 from geobatch.processors import processor_count
 
 

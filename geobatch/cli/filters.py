@@ -15,8 +15,8 @@ from msgspec import Struct
 from geobatch.cli.options import LONGITUDE_LATITUDE
 
 if TYPE_CHECKING:
+    from geobatch.model.assets.listed import Row
     from geobatch.model.geobox import Bounds
-    from geobatch.model.listing import Row
 
 _TEST = re.compile(r"\s*([A-Za-z0-9_:]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
@@ -154,7 +154,7 @@ def _bounds(text: str, crs: str) -> Bounds:
 
 def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
     """Return a box in another CRS; the library for it is slow to import, and rarely needed."""
-    from geobatch.raster.bounds import transform_bounds  # noqa: PLC0415
+    from geobatch.sources.bounds import transform_bounds  # noqa: PLC0415
 
     return transform_bounds(bounds, source, target)
 
@@ -162,7 +162,7 @@ def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
 def _is_geographic(crs: str) -> bool:
     if crs == LONGITUDE_LATITUDE:
         return True
-    from geobatch.raster.bounds import is_geographic  # noqa: PLC0415 - rasterio is slow to import
+    from geobatch.sources.bounds import is_geographic  # noqa: PLC0415 - rasterio is slow to import
 
     try:
         return is_geographic(crs)

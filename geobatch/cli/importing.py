@@ -7,14 +7,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.declare import spec_files
+from geobatch.declare.earth_engine.from_manifest import Imported, import_manifest, spec_of_flags
+from geobatch.declare.earth_engine.upload_flags import UploadFlags
+from geobatch.declare.files.find import SCHEME, folder_of
+from geobatch.declare.loading.load import bounded_bytes, raise_all
+from geobatch.declare.projects.find import Projects
+from geobatch.declare.projects.project import Project
 from geobatch.errors import Problem, SpecError
-from geobatch.spec import spec_files
-from geobatch.spec.files import SCHEME, folder_of
-from geobatch.spec.imported import Imported, import_manifest, spec_of_flags
-from geobatch.spec.load import bounded_bytes, raise_all
-from geobatch.spec.project import Project
-from geobatch.spec.projects import Projects
-from geobatch.spec.upload import UploadFlags
 
 
 class ImportedFile(Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import closing
 
     from geobatch.errors import CorruptObjectError
-    from geobatch.model.record import Head, TreeEntry
+    from geobatch.model.published import Head, TreeEntry
     from geobatch.store.tilestore import TileStore
 
 
@@ -111,7 +111,7 @@ def info(
         store_json,
         store_lines,
     )
-    from geobatch.store.check import check  # noqa: PLC0415
+    from geobatch.store.maintenance.check import check  # noqa: PLC0415
 
     shown = parse_filter(
         since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
@@ -273,7 +273,7 @@ def reading(settings: Settings) -> closing[TileStore]:
 
 def no_asset(asset: str, ids: list[str]) -> NotFoundError:
     """Return the error of an asset that is not published, with the nearest that is."""
-    from geobatch.suggest import suggestion  # noqa: PLC0415
+    from geobatch.model.suggest import suggestion  # noqa: PLC0415
 
     hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
     return NotFoundError(f"no asset `{asset}` is published", hint=hint)

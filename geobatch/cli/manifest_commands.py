@@ -85,8 +85,8 @@ def export_manifest(
 
     from geobatch.cli.importing import write_new  # noqa: PLC0415
     from geobatch.cli.manifests import manifest_of  # noqa: PLC0415
-    from geobatch.spec.buckets import BUCKETS  # noqa: PLC0415
-    from geobatch.spec.exported import asset_name  # noqa: PLC0415
+    from geobatch.declare.earth_engine.bucket_uris import BUCKETS  # noqa: PLC0415
+    from geobatch.declare.earth_engine.to_manifest import asset_name  # noqa: PLC0415
     from geobatch.store.origins import place_of  # noqa: PLC0415
 
     name = asset_name(asset, project)
@@ -212,7 +212,7 @@ def new_image(
 ) -> Exit:
     """Write a spec from the flags of `earthengine upload image`."""
     from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
-    from geobatch.spec.upload import FlagError, UploadFlags  # noqa: PLC0415
+    from geobatch.declare.earth_engine.upload_flags import FlagError, UploadFlags  # noqa: PLC0415
 
     if not all(_is_text(text) for text in (asset_id, *files)):
         raise click.BadParameter("an id or a name is not UTF-8, but a spec must be")

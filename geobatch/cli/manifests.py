@@ -7,14 +7,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from geobatch.declare.earth_engine.bucket_uris import BUCKETS, bucket_uris
+from geobatch.declare.earth_engine.to_manifest import Exported, export_manifest
+from geobatch.declare.earth_engine.to_table_manifest import export_table
+from geobatch.declare.hints import listed
+from geobatch.declare.loading.load import raise_all
+from geobatch.declare.projects.find import Projects
 from geobatch.errors import ExportError
-from geobatch.model.asset import Asset
-from geobatch.spec.buckets import BUCKETS, bucket_uris
-from geobatch.spec.exported import Exported, export_manifest
-from geobatch.spec.exported_table import export_table
-from geobatch.spec.hints import listed
-from geobatch.spec.load import raise_all
-from geobatch.spec.projects import Projects
+from geobatch.model.assets.asset import Asset
 
 _MIXER = ".json"
 

@@ -14,10 +14,10 @@ from msgspec import Struct
 from geobatch.cli.options import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
 from geobatch.model.geobox import Bounds, GeoBox
-from geobatch.model.inputs import Inputs, differences
-from geobatch.model.plan import Options, Plan
-from geobatch.model.plan_document import defect
-from geobatch.model.plan_json import (
+from geobatch.model.plans.inputs import Inputs, differences
+from geobatch.model.plans.plan import Options, Plan
+from geobatch.model.plans.plan_document import defect
+from geobatch.model.plans.plan_json import (
     FORMAT_VERSION,
     inputs_from_json,
     inputs_json,
@@ -28,7 +28,7 @@ from geobatch.model.plan_json import (
 )
 
 if TYPE_CHECKING:
-    from geobatch.workflow import Preview
+    from geobatch.workflow.apply import Preview
 
 TILES_SUFFIX = ".tiles.jsonl"
 """What the name of the file with a line per tile adds to that of the plan."""
@@ -68,7 +68,7 @@ def plan_document(preview: Preview, *, paths: Sequence[Path], options: Options) 
 
 def locate(planes: Sequence[GeoBox]) -> Bounds | None:
     """Return the box around some planes in longitude and latitude; loads what can tell."""
-    from geobatch.raster.bounds import box_around, transform_bounds  # noqa: PLC0415
+    from geobatch.sources.bounds import box_around, transform_bounds  # noqa: PLC0415
 
     boxes = [
         transform_bounds(plane.bounds, plane.crs.identity, LONGITUDE_LATITUDE) for plane in planes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from geobatch.model.plan import Reason
+from geobatch.model.plans.plan import Reason
 
 Change: TypeAlias = Mapping[str, Any]
-"""A change as `geobatch.model.plan_json.change_json` gives it."""
+"""A change as `geobatch.model.plans.plan_json.change_json` gives it."""
 
 ALIKE = 10
 """From so many similar changes on, they become one entry."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from geobatch.cli.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.plan import Because, Op, Reason, Risk
+from geobatch.model.plans.plan import Because, Op, Reason, Risk
 
 _SIGNS = {
     "create": Op.CREATE.value,
@@ -64,7 +64,7 @@ def plan_lines(
     """Yield the human form of a plan; unchanged assets are only counted.
 
     Args:
-        document: The plan as `geobatch.model.plan_json.plan_json` gives it.
+        document: The plan as `geobatch.model.plans.plan_json.plan_json` gives it.
         seconds: How long it took to make; None for a plan that was saved.
         is_whole: Whether every change is shown, however many there are.
     """
@@ -135,7 +135,7 @@ def undeclared_lines(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def change_lines(changes: Sequence[Mapping[str, Any]], *, is_whole: bool = False) -> Iterator[str]:
-    """Yield the human form of changes, each as `geobatch.model.plan_json.change_json` gives it.
+    """Yield the human form of changes, each as `plan_json.change_json` gives it.
 
     Ten or more similar ones are one entry with the values that differ, unless all are requested.
     What deletes, renames or is refused is always shown by itself.

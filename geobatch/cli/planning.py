@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 from msgspec import Struct, to_builtins
 
-from geobatch import workflow
 from geobatch.cli.exits import Exit
 from geobatch.cli.output import Output
 from geobatch.cli.plan_file import (
@@ -26,8 +25,9 @@ from geobatch.cli.plan_view import plan_lines, undeclared_lines
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
 from geobatch.errors import Problem
-from geobatch.model.plan import Failure, Op, Options
-from geobatch.model.plan_json import change_json, plan_json
+from geobatch.model.plans.plan import Failure, Op, Options
+from geobatch.model.plans.plan_json import change_json, plan_json
+from geobatch.workflow import apply as workflow
 
 _LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
 

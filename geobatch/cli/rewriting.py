@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from geobatch.declare import spec_files
+from geobatch.declare.loading.load import bounded_bytes
+from geobatch.declare.text.canonical import canonical
+from geobatch.declare.text.read import read
 from geobatch.errors import Problem, SpecError
-from geobatch.spec import spec_files
-from geobatch.spec.format import canonical
-from geobatch.spec.load import bounded_bytes
-from geobatch.spec.read import read
 
 
 def formatted_files(paths: Sequence[Path]) -> list[tuple[Path, str, str | None]]:

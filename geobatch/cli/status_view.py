@@ -8,8 +8,8 @@ from typing import Any
 from geobatch.cli.plan_view import because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
-from geobatch.model.plan import Reason
-from geobatch.store.zarr_tree import TreeState
+from geobatch.model.plans.plan import Reason
+from geobatch.views.zarr.tree import TreeState
 
 _REASONS_SHOWN = 2
 _PARTS_SHOWN = 10

@@ -11,16 +11,16 @@ from geobatch.cli.filters import locate
 from geobatch.cli.table_view import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
-from geobatch.model.asset import Asset, Band, Grid
+from geobatch.model.assets.asset import Asset, Band, Grid
+from geobatch.model.assets.listed import Row
 from geobatch.model.digest import number_to_json
-from geobatch.model.listing import Row
-from geobatch.model.record import AssetRecord, Head, TreeEntry
-from geobatch.store.listing import rows_of
+from geobatch.model.published import AssetRecord, Head, TreeEntry
+from geobatch.store.caches.asset_list import rows_of
 
 if TYPE_CHECKING:
     from geobatch.cli.filters import Filter
     from geobatch.store.tilestore import TileStore
-    from geobatch.workflow import ApplySummary
+    from geobatch.workflow.apply import ApplySummary
 
 
 def summary_lines(summary: ApplySummary) -> Iterator[str]:

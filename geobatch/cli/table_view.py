@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.listing import Row
-from geobatch.model.record import AssetRecord, TreeEntry
-from geobatch.model.table import Column, StoredTable, Table
+from geobatch.model.assets.listed import Row
+from geobatch.model.assets.table import Column, StoredTable, Table
+from geobatch.model.published import AssetRecord, TreeEntry
 
 if TYPE_CHECKING:
     from geobatch.explain.table_diff import TableDiff

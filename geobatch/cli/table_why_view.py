@@ -8,7 +8,7 @@ from typing import Any
 from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.table_why import TableNext, TableWhy
-from geobatch.model.plan import Because
+from geobatch.model.plans.plan import Because
 
 _SOURCES_SHOWN = 8
 _VERDICTS = {"read anew": "read again", "not known": "unknown", "left alone": "not touched"}

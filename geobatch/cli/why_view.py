@@ -10,11 +10,11 @@ from geobatch.cli.table_why_view import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder
-from geobatch.model.asset import Asset, Band, MaskSource
+from geobatch.model.assets.asset import Asset, Band, MaskSource
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
-from geobatch.model.plan import Because
-from geobatch.model.record import Head
+from geobatch.model.plans.plan import Because
+from geobatch.model.published import Head
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
 

@@ -2,7 +2,7 @@
 
 from geobatch.execute.counts import Counts
 from geobatch.execute.executor import execute
-from geobatch.execute.memory import Memory
+from geobatch.execute.region_cache import Memory
 from geobatch.execute.sources import Sources
 from geobatch.execute.tables import execute_tables
 from geobatch.model.observer import Observer, SilentObserver

@@ -13,18 +13,18 @@ from msgspec import Struct
 from geobatch.errors import CorruptObjectError, InternalError, InterruptedRunError, SourceError
 from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
 from geobatch.execute.counts import Counts
-from geobatch.execute.memory import Memory
+from geobatch.execute.levels import AssetRun, Shared, Task
 from geobatch.execute.region import RegionResult
+from geobatch.execute.region_cache import Memory
 from geobatch.execute.sources import Reader
-from geobatch.execute.stages import AssetRun, Shared, Task
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
-from geobatch.model.plan import AssetChange, Plan
-from geobatch.model.record import AssetRecord, BandTiles
-from geobatch.raster import stay_in_environment
+from geobatch.model.plans.plan import AssetChange, Plan
+from geobatch.model.published import AssetRecord, BandTiles
+from geobatch.sources.geotiff import stay_in_environment
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-from geobatch.store.zarr_ahead import Ahead
+from geobatch.views.zarr.staging import Ahead
 
 _AHEAD = 2
 """Tasks waiting per worker, so that none idles while the coordinator indexes."""
@@ -110,7 +110,7 @@ class _Run(Struct, frozen=True, kw_only=True, eq=False):
         """Yield small new images, where there are many; what is left out is to be done still."""
         if len(waiting) < _MANY:
             return
-        from geobatch.execute.apart import execute_apart  # noqa: PLC0415 - rarely needed
+        from geobatch.execute.by_processes import execute_apart  # noqa: PLC0415 - rarely needed
 
         shared, counts, observer = self.shared, self.counts, self.observer
         keep_going = self.failures is not None

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from geobatch.errors import SourceError, SourceErrors
-from geobatch.execute.pixels import Mask, Plane, Values
 from geobatch.execute.sources import Reader
-from geobatch.model.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
+from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
 from geobatch.model.window import Window
-from geobatch.raster import footprint_mask, is_near, weights
+from geobatch.pyramid.pixels import Mask, Plane, Values
+from geobatch.sources.geotiff import footprint_mask, is_near, weights
 
 Peaks = dict[str, int]
 """The highest weight that was read of the masks of files, by tileset."""

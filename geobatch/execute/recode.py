@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import CorruptObjectError
-from geobatch.execute.planes import StoredLevels
 from geobatch.execute.region import RegionResult
-from geobatch.model.asset import Codec
-from geobatch.model.record import ArrayKey
+from geobatch.execute.stored_pixels import StoredLevels
+from geobatch.format.codec import decode, encode
+from geobatch.model.assets.asset import Codec
+from geobatch.model.published import ArrayKey
 from geobatch.model.tile import StoredTile, TileKey
-from geobatch.store.codec import decode, encode
 from geobatch.store.pixels import damaged_tile
 
 

@@ -11,21 +11,21 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from geobatch.errors import SourceErrors
+from geobatch.execute.batches import pieces
 from geobatch.execute.ingest import Peaks, ingest
-from geobatch.execute.pieces import pieces
-from geobatch.execute.pixels import Mask, Plane, Values
-from geobatch.execute.planes import StoredLevels
-from geobatch.execute.reduce import reduce_plane
 from geobatch.execute.sources import Reader
-from geobatch.model.asset import Asset, Band, Codec
+from geobatch.execute.stored_pixels import StoredLevels
+from geobatch.format.codec import content_digest, encode
+from geobatch.model.assets.asset import Asset, Band, Codec
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
-from geobatch.model.record import ArrayKey
+from geobatch.model.published import ArrayKey
 from geobatch.model.tile import StoredTile, TileKey
 from geobatch.model.tiles import parents_of
 from geobatch.model.window import Box
-from geobatch.raster import gdal_environment
-from geobatch.store.codec import content_digest, encode
+from geobatch.pyramid.pixels import Mask, Plane, Values
+from geobatch.pyramid.reduce import reduce_plane
+from geobatch.sources.geotiff import gdal_environment
 from geobatch.store.objects import Objects
 
 

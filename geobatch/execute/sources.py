@@ -10,10 +10,10 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from geobatch import raster
-from geobatch.model.asset import Source
-from geobatch.tfrecord import reader as records
-from geobatch.tfrecord.stream import RecordCache
+from geobatch.model.assets.asset import Source
+from geobatch.sources import geotiff
+from geobatch.sources.tfrecord import reader as records
+from geobatch.sources.tfrecord.stream import RecordCache
 
 
 class Reader(Protocol):
@@ -26,7 +26,7 @@ class Reader(Protocol):
     def read(
         self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
     ) -> Any:
-        """Read a window of some bands; see `geobatch.raster.Reader.read`.
+        """Read a window of some bands; see `geobatch.sources.geotiff.Reader.read`.
 
         Returns:
             What gives, by its index, each band as (row, col) in its own pixel type.
@@ -42,7 +42,7 @@ class Reader(Protocol):
         width: int,
         index: int | None = None,
     ) -> npt.NDArray[np.uint8]:
-        """Read a window of a file's own mask; see `geobatch.raster.Reader.read_mask`."""
+        """Read a window of a file's own mask; see `geobatch.sources.geotiff.Reader.read_mask`."""
 
     def cancel(self) -> None:
         """Have reads that wait for something give up."""
@@ -58,7 +58,7 @@ class Sources:
             folder: Where patches of TFRecord sources are put aside.
             cache: What is known of their shards.
         """
-        self._rasters = raster.Reader(tables=cache.get_table)
+        self._rasters = geotiff.Reader(tables=cache.get_table)
         self._records = records.Reader(folder=folder, cache=cache)
 
     def __enter__(self) -> Self:

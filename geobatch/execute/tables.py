@@ -10,19 +10,19 @@ from typing import IO
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError, SourceErrors
 from geobatch.execute.counts import Counts
+from geobatch.model.assets.fingerprint import table_fingerprint
+from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import table_fingerprint
 from geobatch.model.observer import Observer
-from geobatch.model.plan import AssetChange, Plan
-from geobatch.model.record import AssetRecord
-from geobatch.model.records import Shard
-from geobatch.model.table import StoredTable, Table
+from geobatch.model.plans.plan import AssetChange, Plan
+from geobatch.model.published import AssetRecord
+from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.tfrecord.examples import examples
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow
 from geobatch.table.spill import Spill
 from geobatch.table.write import write_parquet
-from geobatch.tfrecord.examples import examples
 
 
 def execute_tables(
@@ -124,7 +124,7 @@ def _read(
                 hint="name the shards that hold the rows",
             )
         spill.write(*gatherer.parts())
-        from geobatch.raster.crs import projjson  # noqa: PLC0415 - PROJ takes a while to load
+        from geobatch.sources.crs import projjson  # noqa: PLC0415 - PROJ takes a while to load
 
         with tempfile.TemporaryFile(dir=folder) as file:
             written = write_parquet(

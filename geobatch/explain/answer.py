@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from geobatch.explain.origin import SourceUnder
 from geobatch.explain.table_why import TableWhy
-from geobatch.model.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.digest import Digest
-from geobatch.model.plan import Because
-from geobatch.model.record import Head
+from geobatch.model.plans.plan import Because
+from geobatch.model.published import Head
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Window
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.declare import SpecSet
 from geobatch.errors import GeobatchError, Problem, SpecError
-from geobatch.model.asset import Resolution
-from geobatch.model.plan import Options, Plan
-from geobatch.model.record import Head
-from geobatch.preview import NO_COMMIT, Preview, look, plan_upon
+from geobatch.model.assets.asset import Resolution
+from geobatch.model.plans.plan import Options, Plan
+from geobatch.model.published import Head
 from geobatch.resolve import resolve
-from geobatch.spec import SpecSet
-from geobatch.store.cache import SourceCache
+from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon
 
 
 class Declared(Struct, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from geobatch.explain.reasons import Tables, no_tables, reasons_between
 from geobatch.explain.renames import renames
 from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
-from geobatch.model.asset import Asset
-from geobatch.model.plan import Because, Op, Reason
-from geobatch.model.record import ArrayKey, AssetRecord, PageRef, TreeEntry
+from geobatch.model.assets.asset import Asset
+from geobatch.model.plans.plan import Because, Op, Reason
+from geobatch.model.published import ArrayKey, AssetRecord, PageRef, TreeEntry
 from geobatch.model.tile import TileKey
 from geobatch.store.index import Entries, Places
 from geobatch.store.tilestore import TileStore

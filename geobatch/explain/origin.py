@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.reasons import Tables, no_tables
-from geobatch.model.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.digest import Digest
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window

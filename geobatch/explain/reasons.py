@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Asset
-from geobatch.model.blocks import BlockTable, changed_blocks
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.plan import Because, Reason
+from geobatch.model.plans.plan import Because, Reason
+from geobatch.model.sources.blocks import BlockTable, changed_blocks
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import changed_sources
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from geobatch.model.record import Head
-from geobatch.store.documents import decode_commit
+from geobatch.format.documents import decode_commit
+from geobatch.model.published import Head
 from geobatch.store.tilestore import TileStore
 
 

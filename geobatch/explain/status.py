@@ -15,19 +15,19 @@ from geobatch.explain.declared import (
     find_declared,
     plan_declared,
 )
-from geobatch.model.plan import Because, Op, Plan, Reason
-from geobatch.model.record import Head
+from geobatch.model.plans.plan import Because, Op, Plan, Reason
+from geobatch.model.published import Head
 from geobatch.plan import moves, renamed_head
-from geobatch.preview import NO_COMMIT
 from geobatch.processors import processor_count
-from geobatch.store.backend import RUNS
-from geobatch.store.cache import SourceCache
-from geobatch.store.check import check
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import RUNS
+from geobatch.store.backends.run_folder import run_names
+from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
-from geobatch.store.local import LocalBackend
-from geobatch.store.run import run_names
+from geobatch.store.maintenance.check import check
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_tree import TreeState, look
+from geobatch.views.zarr.tree import TreeState, look
+from geobatch.workflow.planning import NO_COMMIT
 
 
 class State(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from geobatch.errors import PlanError
-from geobatch.model.record import AssetRecord
+from geobatch.model.published import AssetRecord
 
 
 class TableDiff(Struct, frozen=True, kw_only=True):

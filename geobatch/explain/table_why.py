@@ -9,10 +9,10 @@ from msgspec import Struct
 from geobatch.errors import NotFoundError
 from geobatch.explain.declared import Declared
 from geobatch.explain.reasons import reasons_between
+from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
-from geobatch.model.plan import Because, Op, Plan
-from geobatch.model.record import AssetRecord, Head
-from geobatch.model.table import StoredTable, Table
+from geobatch.model.plans.plan import Because, Op, Plan
+from geobatch.model.published import AssetRecord, Head
 from geobatch.plan.because import because_of
 from geobatch.store.tilestore import TileStore
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.explain.renames import renames
-from geobatch.model.record import Head, TreeEntry
+from geobatch.model.published import Head, TreeEntry
+from geobatch.model.suggest import suggestion
 from geobatch.store.tilestore import TileStore
-from geobatch.suggest import suggestion
 
 _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")
 _LISTED = 8

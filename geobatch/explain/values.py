@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
-from geobatch.model.asset import Band
-from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.model.assets.asset import Band
+from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.processors import processor_count
 from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.tilestore import TileStore

@@ -23,18 +23,18 @@ from geobatch.explain.origin import (
 from geobatch.explain.reasons import Tables, reasons_between
 from geobatch.explain.table_why import refuse_place, table_next, table_why
 from geobatch.explain.target import find_entry, listed
-from geobatch.model.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import external_content
-from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason, Start
-from geobatch.model.record import ArrayKey, AssetRecord, Head
+from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, Start
+from geobatch.model.published import ArrayKey, AssetRecord, Head
+from geobatch.model.suggest import suggestion
 from geobatch.model.tile import TilePosition
 from geobatch.plan import moves
 from geobatch.plan.because import because_of
 from geobatch.processors import processor_count
-from geobatch.store.cache import SourceCache
+from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-from geobatch.suggest import suggestion
 
 
 def why(

@@ -19,9 +19,9 @@ from geobatch.export.cog_levels import (
 )
 from geobatch.export.destination import Destination
 from geobatch.export.selection import Selection
-from geobatch.model.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.window import Window
-from geobatch.raster.cog_writer import BLOCK, CogBand, CogHeader, write_cog
+from geobatch.sources.cog.writer import BLOCK, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
 _SUFFIXES = ("tif", "tiff")

@@ -16,10 +16,10 @@ from geobatch.errors import ExportError
 from geobatch.export.pieces import pieces
 from geobatch.export.selection import Selection
 from geobatch.export.tiles import tile_readers
-from geobatch.model.asset import Band
+from geobatch.model.assets.asset import Band
 from geobatch.model.geobox import TOP_LEVEL_PIXELS, ceil_div
 from geobatch.model.window import Window
-from geobatch.raster.cog_writer import BLOCK, level_file
+from geobatch.sources.cog.writer import BLOCK, level_file
 from geobatch.store.pixels import Values, Weights
 from geobatch.store.tilestore import TileStore
 

@@ -19,10 +19,10 @@ from geobatch.export.options import TFRecordOptions
 from geobatch.export.patches import PatchGrid, cut
 from geobatch.export.selection import Selection
 from geobatch.export.tensors import PatchReader, Tensor, tensors_of
+from geobatch.sources.tfrecord.writing.mixer import mixer_text
+from geobatch.sources.tfrecord.writing.shards import FRAME, ShardWriter
+from geobatch.sources.tfrecord.writing.wire import RecordLayout, example_layout, sequence_layout
 from geobatch.store.tilestore import TileStore
-from geobatch.tfrecord.write import FRAME, ShardWriter
-from geobatch.tfrecord.write_mixer import mixer_text
-from geobatch.tfrecord.write_wire import RecordLayout, example_layout, sequence_layout
 
 Progress: TypeAlias = Callable[[int, int], object]
 """Receives (done, total)."""

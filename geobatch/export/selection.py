@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.model.asset import Asset, Band, Kind
+from geobatch.model.assets.asset import Asset, Band, Kind
 from geobatch.model.geobox import Bounds, GeoBox
-from geobatch.model.record import AssetRecord
+from geobatch.model.published import AssetRecord
+from geobatch.model.suggest import suggestion
 from geobatch.model.window import Window
-from geobatch.suggest import suggestion
 
 _TOLERANCE = 0.01
 """Share of a pixel by which a region may miss the edge of one."""

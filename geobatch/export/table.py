@@ -10,11 +10,11 @@ from msgspec import Struct
 
 from geobatch.errors import ExportError
 from geobatch.export.destination import Destination
-from geobatch.model.record import AssetRecord
-from geobatch.model.table import ColumnType
+from geobatch.model.assets.table import ColumnType
+from geobatch.model.published import AssetRecord
+from geobatch.sources.tfrecord.writing.table import write_table
 from geobatch.store.tilestore import TileStore
 from geobatch.table.read import rows_of
-from geobatch.tfrecord.write_table import write_table
 
 SUFFIX = ".tfrecord.gz"
 

@@ -16,7 +16,7 @@ from geobatch.export.patches import PatchGrid
 from geobatch.export.pieces import pieces
 from geobatch.export.selection import Selection
 from geobatch.export.tiles import tile_readers
-from geobatch.model.asset import Band
+from geobatch.model.assets.asset import Band
 from geobatch.model.window import Window
 from geobatch.store.tilestore import TileStore
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from geobatch.model.record import ArrayKey
+from geobatch.model.published import ArrayKey
 
 
 class TileKey(NamedTuple):

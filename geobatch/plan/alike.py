@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from geobatch.errors import PlanError
-from geobatch.model.alike import first_alike
-from geobatch.model.asset import Asset
-from geobatch.model.record import AssetRecord
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.names_by_case import first_alike
+from geobatch.model.published import AssetRecord
 
 
 def refuse_alike(

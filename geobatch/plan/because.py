@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Asset, Band, Codec, Source, Tileset
-from geobatch.model.plan import Because, Reason
+from geobatch.model.assets.asset import Asset, Band, Codec, Source, Tileset
+from geobatch.model.plans.plan import Because, Reason
 from geobatch.plan.dirty import Blocks
 from geobatch.plan.tables import table_reasons
 

@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import digest_json
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.plan import AssetChange, Because, Op, Plan, Reason
-from geobatch.model.record import AssetRecord, Head
+from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason
+from geobatch.model.published import AssetRecord, Head
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import Blocks, changed_sources
 from geobatch.plan.extent import extent

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.model.asset import Asset, Band, MaskSource, Source
-from geobatch.model.blocks import BlockChanges
+from geobatch.model.assets.asset import Asset, Band, MaskSource, Source
 from geobatch.model.digest import Digest
+from geobatch.model.sources.blocks import BlockChanges
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Window
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.model.asset import Asset
+from geobatch.model.assets.asset import Asset
 from geobatch.model.geobox import GeoBox
-from geobatch.model.plan import AssetChange
+from geobatch.model.plans.plan import AssetChange
 from geobatch.model.window import Box
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Asset
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.plan import AssetChange, Because, Op, Reason
-from geobatch.model.record import AssetRecord, Head, Tree
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.fingerprint import asset_fingerprint
+from geobatch.model.plans.plan import AssetChange, Because, Op, Reason
+from geobatch.model.published import AssetRecord, Head, Tree
 
 
 def moves(claims: Mapping[str, str], *, base: Head) -> dict[str, str]:

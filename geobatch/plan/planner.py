@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from geobatch.model.asset import Asset, Band, Resolution
+from geobatch.model.assets.asset import Asset, Band, Resolution
+from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint, band_frame
 from geobatch.model.digest import Digest, digest_json
-from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint, band_frame
-from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
-from geobatch.model.record import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
+from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
+from geobatch.model.published import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.plan.because import because_of
 from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.model.asset import Asset, Band, Policy
-from geobatch.model.classes import is_class_like
-from geobatch.model.plan import AssetChange, Op, Reason, Risk
+from geobatch.model.assets.asset import Asset, Band, Policy
+from geobatch.model.assets.class_names import is_class_like
+from geobatch.model.plans.plan import AssetChange, Op, Reason, Risk
 
 _BREAKING = {
     Reason.BAND_REMOVED: Risk.BAND_REMOVED,

@@ -11,12 +11,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import PlanError
-from geobatch.model.asset import Asset, Resolution
+from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
-from geobatch.model.plan import AssetChange, Because, Op, Options, Reason, TableWork, TileCounts
-from geobatch.model.record import Head, Tree, TreeEntry
-from geobatch.suggest import suggestion
+from geobatch.model.plans.plan import (
+    AssetChange,
+    Because,
+    Op,
+    Options,
+    Reason,
+    TableWork,
+    TileCounts,
+)
+from geobatch.model.published import Head, Tree, TreeEntry
+from geobatch.model.suggest import suggestion
 
 STATES = ("state:new", "state:modified")
 """Patterns of `--select` that ask how an asset compares with the published one of its name."""

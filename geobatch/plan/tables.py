@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.model.asset import Asset
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.fingerprint import table_fingerprint
+from geobatch.model.assets.table import Table
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import table_fingerprint
-from geobatch.model.plan import AssetChange, Because, Op, Reason, TableWork
-from geobatch.model.record import AssetRecord
-from geobatch.model.table import Table
+from geobatch.model.plans.plan import AssetChange, Because, Op, Reason, TableWork
+from geobatch.model.published import AssetRecord
 
 
 def table_change(

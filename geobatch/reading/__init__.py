@@ -53,8 +53,8 @@ class Store:
             CorruptObjectError: On reading: stored bytes do not match their digest.
             SourceError: On reading an external image: a COG is not in the state that was applied.
         """
-        from geobatch.model.asset import Kind  # noqa: PLC0415 - help needs none of the nouns
-        from geobatch.store.zarr_view import open_group  # noqa: PLC0415 - zarr is slow to import
+        from geobatch.model.assets.asset import Kind  # noqa: PLC0415 - help needs none of the nouns
+        from geobatch.views.zarr.commit_store import open_group  # noqa: PLC0415 - zarr is slow to import
 
         head = self._tiles.head() if at is None else self._tiles.at(str(at))
         if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):

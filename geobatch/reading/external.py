@@ -16,17 +16,17 @@ from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.execute.ingest import ingest
-from geobatch.execute.pixels import Plane
-from geobatch.model.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
-from geobatch.model.look import file_stat
-from geobatch.model.pin import Pin
-from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.model.assets.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
+from geobatch.model.published import ArrayKey, AssetRecord
+from geobatch.model.sources.look import file_stat
+from geobatch.model.sources.pin import Pin
 from geobatch.model.window import Box, Window
-from geobatch.raster.answers import failed
-from geobatch.raster.environment import stay_in_environment
-from geobatch.raster.pinned import PinnedReader
-from geobatch.resolve.pins import digest_of
-from geobatch.store.cache import SourceCache
+from geobatch.pyramid.pixels import Plane
+from geobatch.resolve.external.pins import digest_of
+from geobatch.sources.cog.reader import PinnedReader
+from geobatch.sources.geotiff.gdal import stay_in_environment
+from geobatch.sources.remote.answers import failed
+from geobatch.store.caches.cache import SourceCache
 
 KEPT_BYTES = 64 << 20
 """Decoded tiles that are kept for the next request of a mask or another band of a tile."""

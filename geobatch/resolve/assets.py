@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Resolution
+from geobatch.declare import SpecSet
+from geobatch.model.assets.asset import Resolution
 from geobatch.resolve.images import resolve_images
-from geobatch.resolve.looking import LookCache
-from geobatch.resolve.table_asset import resolve_tables
-from geobatch.resolve.threads import Meanwhile, nothing
-from geobatch.spec import SpecSet
+from geobatch.resolve.table import resolve_tables
+from geobatch.sources.geotiff.probing import LookCache
+from geobatch.sources.threads import Meanwhile, nothing
 
 
 def resolve(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from geobatch.declare import SpecSet, expand
+from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
-from geobatch.model.asset import Kind, Resolution
-from geobatch.resolve.beside import Beside
-from geobatch.resolve.external import pinned
-from geobatch.resolve.inspect import inspect
-from geobatch.resolve.looking import LookCache, crs_reader
-from geobatch.resolve.pins import inspect_cogs
-from geobatch.resolve.records import look_up
-from geobatch.resolve.resolver import ImageResolver
-from geobatch.resolve.shards import inspect_shards
-from geobatch.resolve.threads import Meanwhile, nothing
-from geobatch.spec import SpecSet, expand
-from geobatch.spec.lint import order_warnings
+from geobatch.model.assets.asset import Kind, Resolution
+from geobatch.resolve.external.image import pinned
+from geobatch.resolve.external.pins import inspect_cogs
+from geobatch.resolve.image import ImageResolver
+from geobatch.resolve.tfrecord.exports import look_up
+from geobatch.resolve.tfrecord.shards import inspect_shards
+from geobatch.resolve.unread_files import Beside
+from geobatch.sources.geotiff.probing import LookCache, crs_reader
+from geobatch.sources.probe import inspect
+from geobatch.sources.threads import Meanwhile, nothing
 
 
 def resolve_images(

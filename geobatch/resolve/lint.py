@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
+from geobatch.declare import BandSpec, ImageSpec, Loc, SourceFile
+from geobatch.declare.checks.lint import categorical_warning, warning
+from geobatch.declare.hints import show
 from geobatch.errors import Problem
-from geobatch.model.asset import Band, Number
-from geobatch.model.classes import is_class_like
-from geobatch.model.header import Header
-from geobatch.resolve.bands import own_nodata
-from geobatch.spec import BandSpec, ImageSpec, Loc, SourceFile
-from geobatch.spec.hints import show
-from geobatch.spec.lint import categorical_warning, warning
+from geobatch.model.assets.asset import Band, Number
+from geobatch.model.assets.class_names import is_class_like
+from geobatch.model.sources.header import Header
+from geobatch.resolve.bands.decide import own_nodata
 
 
 def band_warnings(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from geobatch.declare import ImageSpec, Loc, problem
 from geobatch.errors import SpecError
-from geobatch.spec import ImageSpec, Loc, problem
 
 
 def spec_error(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest
-from geobatch.model.record import Commit, Head
-from geobatch.store.documents import decode_commit, decode_tree
+from geobatch.model.published import Commit, Head
 from geobatch.store.objects import Objects
 from geobatch.store.refs import FROM_COPY, TREE, Refs
 

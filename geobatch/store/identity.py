@@ -8,10 +8,10 @@ from pathlib import Path
 from shlex import quote
 
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
+from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, canonical_json
-from geobatch.store.backend import Backend
-from geobatch.store.documents import FORMAT, check_format
-from geobatch.store.local import LocalBackend
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.refs import REFS
 
 IDENTITY = "geobatch.json"

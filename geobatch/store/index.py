@@ -13,12 +13,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from geobatch.format.page import CHILD, FAN_OUT, SLOTS, Page
 from geobatch.model.digest import Digest
-from geobatch.model.record import TILE_ENTRY, PageRef
+from geobatch.model.published import TILE_ENTRY, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.store.objects import Objects
-from geobatch.store.page import CHILD, FAN_OUT, SLOTS, Page
 
 Shape: TypeAlias = tuple[int, int]
 Entries: TypeAlias = npt.NDArray[np.void]

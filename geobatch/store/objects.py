@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.digest import Digest, digest_bytes
-from geobatch.store.backend import Backend, Data
+from geobatch.store.backends.protocol import Backend, Data
 
 _HINT = (
     "`geobatch apply SPECS --replace ID` computes the tiles of an asset again; restore anything"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Asset, Resolution, Source
-from geobatch.model.record import AssetRecord
+from geobatch.model.assets.asset import Asset, Resolution, Source
+from geobatch.model.published import AssetRecord
 
 
 def origin_of(spec: str | Path, *, store: Path) -> str:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError
-from geobatch.model.asset import Band, Codec
+from geobatch.format.codec import decode
+from geobatch.model.assets.asset import Band, Codec
 from geobatch.model.geobox import GeoBox
-from geobatch.model.record import ArrayKey, AssetRecord
+from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.tile import StoredTile, TileKey
 from geobatch.model.window import Box
-from geobatch.store.codec import decode
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 

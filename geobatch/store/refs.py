@@ -8,8 +8,8 @@ from shlex import quote
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest
-from geobatch.store.backend import Backend
-from geobatch.store.local import LocalBackend
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import Backend
 
 REFS = "refs/main/"
 TREE = "zarr/zarr.json"

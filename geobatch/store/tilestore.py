@@ -15,12 +15,7 @@ from geobatch.errors import (
     NotDurableError,
     StoreError,
 )
-from geobatch.model.alike import first_alike
-from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.record import AssetRecord, Commit, Head, Tree, TreeEntry
-from geobatch.store.backend import RUNS, Backend
-from geobatch.store.documents import (
+from geobatch.format.documents import (
     asset_content,
     content_root,
     decode_asset,
@@ -30,10 +25,15 @@ from geobatch.store.documents import (
     encode_origins,
     encode_tree,
 )
+from geobatch.model.assets.fingerprint import asset_fingerprint
+from geobatch.model.assets.names_by_case import first_alike
+from geobatch.model.digest import Digest
+from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.history import History
 from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
-from geobatch.store.local import LocalBackend
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 

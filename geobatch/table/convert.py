@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from geobatch.model.table import ColumnType
+from geobatch.model.assets.table import ColumnType
 
 _LONG = re.compile(r"[-+]?[0-9]{1,20}", re.ASCII)
 _WORD = re.compile(r"[-+]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct, field
 
 from geobatch.errors import SourceError
-from geobatch.model.table import (
+from geobatch.model.assets.table import (
     MAX_CHARACTERS,
     MAX_COLUMNS,
     MAX_ROWS,

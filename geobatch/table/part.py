@@ -9,8 +9,8 @@ import numpy.typing as npt
 from blake3 import blake3
 from msgspec import Struct
 
+from geobatch.model.assets.table import ColumnType
 from geobatch.model.digest import Digest, digest_bytes
-from geobatch.model.table import ColumnType
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 """Places, counts or sizes."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import SourceError
+from geobatch.model.assets.table import Table
 from geobatch.model.geobox import Bounds
-from geobatch.model.table import Table
-from geobatch.suggest import suggestion
+from geobatch.model.suggest import suggestion
 from geobatch.table.gather import Gathered
 from geobatch.table.part import Part
 

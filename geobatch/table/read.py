@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from geobatch.model.table import StoredTable
+from geobatch.model.assets.table import StoredTable
 from geobatch.table.library import arrow
 
 Row: TypeAlias = list[Any]

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import StoreError
+from geobatch.model.assets.table import Column, ColumnType, Table
 from geobatch.model.geobox import Bounds
-from geobatch.model.table import Column, ColumnType, Table
 from geobatch.table.gather import Gathered
 from geobatch.table.library import arrow
 from geobatch.table.part import ColumnDigest, Integers, Part

@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.model.asset import (
+from geobatch.model.assets.asset import (
     DTYPES,
     Asset,
     Band,
@@ -23,10 +23,10 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.fingerprint import band_fingerprint
+from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
-from geobatch.model.pin import Pin, Remote
-from geobatch.model.record import ArrayKey, AssetRecord, PageRef
+from geobatch.model.published import ArrayKey, AssetRecord, PageRef
+from geobatch.model.sources.pin import Pin, Remote
 
 _Value = TypeVar("_Value")
 

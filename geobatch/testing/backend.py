@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from geobatch.errors import NotFoundError, StoreError
-from geobatch.store.backend import Backend, Data
+from geobatch.store.backends.protocol import Backend, Data
 
 _THREADS = 8
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from geobatch.errors import NotFoundError
-from geobatch.store.backend import Data
-from geobatch.store.memory import MemoryBackend
+from geobatch.store.backends.memory import MemoryBackend
+from geobatch.store.backends.protocol import Data
 
 Result = TypeVar("Result")
 

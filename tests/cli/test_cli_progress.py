@@ -13,7 +13,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.cli.progress import _Bars
 from geobatch.errors import SourceError
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 
 class Drawn(_Bars):

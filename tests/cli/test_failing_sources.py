@@ -17,7 +17,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
 from geobatch.errors import SourceError
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 DAMAGED = ["a.tif", "b.tif", "tiles/e.tif", "preds/pred-00000.tfrecord",
            "rows-0.tfrecord", "rows-1.tfrecord"]  # fmt: skip

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from shell import geobatch
 
-from geobatch.spec.project_file import LINTS
-from geobatch.spec.schema import schema
+from geobatch.declare.fields.json_schema import schema
+from geobatch.declare.projects.project_file import LINTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "manifests.md").read_text(encoding="utf-8")
 BLOCKS: dict[str, str] = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))

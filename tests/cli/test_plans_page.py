@@ -13,7 +13,7 @@ from shell import geobatch
 from table_workbench import write_shard
 from workbench import Workbench, image, write_tiff
 
-from geobatch.model.plan import Risk
+from geobatch.model.plans.plan import Risk
 
 PAGE = (Path(__file__).parents[2] / "docs" / "plans.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,7 @@ from rasterio.transform import Affine
 from reference_pyramid import Masks, Values
 from workbench import PIXEL, X0, Y0, Document, Workbench, write_tiff
 
-from geobatch.model.record import AssetRecord
+from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 
 RNG = np.random.default_rng(7)

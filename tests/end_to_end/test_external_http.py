@@ -18,9 +18,9 @@ from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image
 
 import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
-from geobatch.model.plan import Op, Reason
-from geobatch.raster.remote_file import START_BYTES
-from geobatch.workflow import plan
+from geobatch.model.plans.plan import Op, Reason
+from geobatch.sources.remote.file import START_BYTES
+from geobatch.workflow.apply import plan
 
 
 @pytest.fixture(name="served")

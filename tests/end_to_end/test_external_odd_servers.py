@@ -15,12 +15,12 @@ from workbench import Workbench, assert_same
 import geobatch
 from geobatch.cli.main import run
 from geobatch.errors import SourceError
-from geobatch.model.plan import Op
-from geobatch.raster import remote
-from geobatch.raster.answers import WHOLE_BYTES
-from geobatch.raster.cog import ask_server, look_at_url
-from geobatch.raster.remote import RemoteObject
-from geobatch.workflow import plan
+from geobatch.model.plans.plan import Op
+from geobatch.sources.cog.layout import ask_server, look_at_url
+from geobatch.sources.remote import ranges
+from geobatch.sources.remote.answers import WHOLE_BYTES
+from geobatch.sources.remote.ranges import RemoteObject
+from geobatch.workflow.apply import plan
 
 SIDE = 600
 
@@ -166,7 +166,7 @@ RANGES: dict[str, tuple[Change, str]] = {
 @pytest.fixture(name="quick", autouse=True)
 def quick_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Servers are given up soon."""
-    monkeypatch.setattr(remote, "PAUSE", 0.0)
+    monkeypatch.setattr(ranges, "PAUSE", 0.0)
 
 
 @pytest.fixture(name="cog", scope="module")
@@ -327,7 +327,7 @@ def test_a_server_that_stays_busy_is_named_with_its_status(
     served.change = busy
     with pytest.raises(SourceError, match="HTTP status 503"):
         RemoteObject(served.url, uri=served.url).fetch(0, 10)
-    monkeypatch.setattr(remote, "PAUSE", 10.0)
+    monkeypatch.setattr(ranges, "PAUSE", 10.0)
     with pytest.raises(SourceError, match="HTTP status 503"):
         RemoteObject(served.url, uri=served.url, timeout=0.1).fetch(0, 10)
 

@@ -19,10 +19,10 @@ from workbench import Workbench, assert_same
 
 import geobatch
 from geobatch.errors import SourceError, SpecError
-from geobatch.model.address import parse_address
-from geobatch.model.pin import Remote
-from geobatch.raster.answers import WHOLE_BYTES, check_answer, check_pinnable
-from geobatch.raster.remote import RemoteObject
+from geobatch.model.sources.pin import Remote
+from geobatch.model.sources.url import parse_address
+from geobatch.sources.remote.answers import WHOLE_BYTES, check_answer, check_pinnable
+from geobatch.sources.remote.ranges import RemoteObject
 
 DATA = bytes(range(256)) * 40
 SIZE = len(DATA)

@@ -13,9 +13,9 @@ from shell import Done, geobatch
 from table_workbench import Row, floats, longs, texts, write_shard
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.model.asset import Asset
+from geobatch.declare import validate
+from geobatch.model.assets.asset import Asset
 from geobatch.resolve import resolve
-from geobatch.spec import validate
 
 ARGV = ["--format", "manifest", "--project", "some-project"]
 

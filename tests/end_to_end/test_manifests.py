@@ -16,10 +16,10 @@ from reference_pyramid import Values
 from shell import geobatch
 from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
-from geobatch.model.asset import Asset, Codec
+from geobatch.declare import validate
+from geobatch.declare.earth_engine.to_manifest import export_manifest
+from geobatch.model.assets.asset import Asset, Codec
 from geobatch.resolve import resolve
-from geobatch.spec import validate
-from geobatch.spec.exported import export_manifest
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from record_workbench import CRS, PIXEL, X0, Y0, Export, Pixels, numbered
 from workbench import Workbench, image, write_tiff
 
-from geobatch.model.plan import Op
+from geobatch.model.plans.plan import Op
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import apply, plan
+from geobatch.workflow.apply import apply, plan
 
 FROM_RECORDS = settings(
     max_examples=examples(8, 25), deadline=None, suppress_health_check=[HealthCheck.too_slow]

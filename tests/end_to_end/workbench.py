@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from reference_ingest import Expectation
 from reference_pyramid import Masks, Values
 
-from geobatch.workflow import ApplySummary, apply
+from geobatch.workflow.apply import ApplySummary, apply
 
 X0, Y0, PIXEL = 500_000.0, 5_000_000.0, 10.0
 CRS = "EPSG:32633"

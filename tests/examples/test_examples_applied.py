@@ -13,9 +13,9 @@ import rasterio
 import tensorflow as tf
 import zarr
 
-from geobatch.spec import validate
-from geobatch.spec.format import fmt_text
-from geobatch.workflow import apply, plan
+from geobatch.declare import validate
+from geobatch.declare.text.canonical import fmt_text
+from geobatch.workflow.apply import apply, plan
 
 SPECS = Path(__file__).parents[2] / "specs"
 DATA = SPECS / "data"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from geobatch.spec import validate
+from geobatch.declare import validate
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -19,12 +19,12 @@ from shell import command, environment
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError, SourceError
-from geobatch.execute import apart, executor
+from geobatch.execute import by_processes, executor
 from geobatch.processes import Crew
-from geobatch.store.run import AHEAD, run_names
+from geobatch.store.backends.run_folder import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
-from geobatch.store.zarr_ahead import Ahead
-from geobatch.workflow import ApplySummary, apply, plan
+from geobatch.views.zarr.staging import Ahead
+from geobatch.workflow.apply import ApplySummary, apply, plan
 
 COUNT = 45
 ATTEMPTS = 3
@@ -67,8 +67,8 @@ def bench(folder: Path, tmp_path: Path) -> Workbench:
 def is_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few images are many."""
     monkeypatch.setattr(executor, "_MANY", 1)
-    monkeypatch.setattr(apart, "_WORTH", 1)
-    monkeypatch.setattr(apart, "_AT_A_TIME", 2)
+    monkeypatch.setattr(by_processes, "_WORTH", 1)
+    monkeypatch.setattr(by_processes, "_AT_A_TIME", 2)
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_only_new_images_of_few_tiles_are_given_away(bench: Workbench) -> None:
     with rasterio.open(bench.folder / "i03.tif", "r+") as file:
         file.write(file.read() + 1)
     changed = plan([bench.write_spec(documents())], store=bench.store).changes
-    given = {change.id for change in changed if apart._is_small(change)}
+    given = {change.id for change in changed if by_processes._is_small(change)}
     assert given == {one["id"] for one in documents()[20:]} - {"large"}
     assert_same(bench, applied(bench), is_first=False)
 
@@ -201,7 +201,7 @@ def test_a_source_that_fails_is_named(
     bench: Workbench, broken: Path, monkeypatch: pytest.MonkeyPatch, is_mine: bool
 ) -> None:
     if is_mine:
-        monkeypatch.setattr(apart, "_PROGRAM", "raise SystemExit")
+        monkeypatch.setattr(by_processes, "_PROGRAM", "raise SystemExit")
     else:
         monkeypatch.setattr(Crew, "take", lambda _: [])
     with pytest.raises(SourceError, match=broken.name):
@@ -264,7 +264,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from geobatch.execute import apart, executor
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 executor._MANY = apart._WORTH = apart._AT_A_TIME = 1
 
@@ -323,7 +323,7 @@ def test_the_command_line_shares_its_work(bench: Workbench, tmp_path: Path) -> N
             seen |= _children_of(process.pid)
             time.sleep(0.005)
     assert process.returncode == 0
-    assert any("geobatch.execute.apart" in words for words in seen)
+    assert any("geobatch.execute.by_processes" in words for words in seen)
 
 
 def _children_of(pid: int) -> set[str]:

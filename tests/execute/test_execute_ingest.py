@@ -20,10 +20,10 @@ from workbench import LAYOUTS, PIXEL, X0, Y0, Document, assert_same, image, writ
 
 from geobatch.errors import SourceError
 from geobatch.execute.ingest import ingest
-from geobatch.execute.pixels import Plane
-from geobatch.model.asset import Asset
+from geobatch.model.assets.asset import Asset
 from geobatch.model.window import Window
-from geobatch.raster import Reader
+from geobatch.pyramid.pixels import Plane
+from geobatch.sources.geotiff import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from zarr_workbench import asset as any_asset
 from zarr_workbench import band as any_band
 
-from geobatch.execute.pieces import pieces
-from geobatch.model.asset import Asset, Source, Tileset
+from geobatch.execute.batches import pieces
+from geobatch.model.assets.asset import Asset, Source, Tileset
 
 Wanted = npt.NDArray[np.bool_]
 

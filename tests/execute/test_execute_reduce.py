@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from reference_pyramid import reduce_plane as reference_plane
 
-from geobatch.execute.pixels import Mask, Plane, Values
-from geobatch.execute.reduce import reduce_plane
-from geobatch.model.asset import DTYPES, Number, Policy
+from geobatch.model.assets.asset import DTYPES, Number, Policy
+from geobatch.pyramid.pixels import Mask, Plane, Values
+from geobatch.pyramid.reduce import reduce_plane
 
 WEIGHTS = [0, 0, 0, 1, 2, 127, 128, 254, 255, 255, 255]
 

@@ -31,16 +31,16 @@ from region_workbench import (
 from workbench import LAYOUTS, Document, image, is_fill, write_tiff
 
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
-from geobatch.execute import Counts, SilentObserver, stages
-from geobatch.execute.stages import AssetRun, Shared
+from geobatch.execute import Counts, SilentObserver, levels
+from geobatch.execute.levels import AssetRun, Shared
 from geobatch.model import geobox
-from geobatch.model.asset import Asset, Codec, Resolution
-from geobatch.model.fingerprint import band_fingerprint
-from geobatch.model.plan import BandWork, Op, Start
-from geobatch.model.record import ArrayKey, AssetRecord, Head
+from geobatch.model.assets.asset import Asset, Codec, Resolution
+from geobatch.model.assets.fingerprint import band_fingerprint
+from geobatch.model.plans.plan import BandWork, Op, Start
+from geobatch.model.published import ArrayKey, AssetRecord, Head
 from geobatch.model.tiles import TileSet
 from geobatch.plan import plan
-from geobatch.raster import Reader
+from geobatch.sources.geotiff import Reader
 
 TILE = 16
 POLICIES = ("MEAN", "MODE", "MEDIAN", "SAMPLE")
@@ -52,7 +52,7 @@ def constants(*, top: int = 16, **limits: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(geobox, "TOP_LEVEL_PIXELS", top)
         for name, value in limits.items():
-            patch.setattr(stages, name, value)
+            patch.setattr(levels, name, value)
         yield
 
 

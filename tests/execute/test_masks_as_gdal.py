@@ -21,9 +21,9 @@ from region_workbench import resolved
 from workbench import Workbench, image, write_tiff
 
 from geobatch.execute.ingest import ingest
-from geobatch.model.asset import DTYPES
+from geobatch.model.assets.asset import DTYPES
 from geobatch.model.window import Window
-from geobatch.raster import Reader
+from geobatch.sources.geotiff import Reader
 
 LOWEST = "-3.4028230607370965e+38"
 TEXTS = st.one_of(

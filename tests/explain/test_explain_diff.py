@@ -18,8 +18,8 @@ from workbench import Document, Workbench, bits, image, write_tiff
 from geobatch import open_store
 from geobatch.explain.diff import AssetDiff, StateDiff, changed_tiles, compare
 from geobatch.explain.target import find_targets
-from geobatch.model.plan import Op, Reason
-from geobatch.model.record import ArrayKey
+from geobatch.model.plans.plan import Op, Reason
+from geobatch.model.published import ArrayKey
 from geobatch.store.tilestore import TileStore
 
 TILE = 64

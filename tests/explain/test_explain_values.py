@@ -21,7 +21,7 @@ from geobatch.errors import CorruptObjectError
 from geobatch.explain.diff import compare
 from geobatch.explain.target import find_targets
 from geobatch.explain.values import ValueDiff, difference, value_diffs
-from geobatch.model.asset import DTYPES
+from geobatch.model.assets.asset import DTYPES
 from geobatch.store.tilestore import TileStore
 
 Values = np.typing.NDArray[Any]

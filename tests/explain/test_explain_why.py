@@ -17,7 +17,7 @@ from geobatch.explain.answer import BandWhy, Verdict, Why
 from geobatch.explain.diff import changed_tiles, compare
 from geobatch.explain.target import find_targets
 from geobatch.explain.why import why
-from geobatch.model.plan import Reason
+from geobatch.model.plans.plan import Reason
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
 from geobatch.store.tilestore import TileStore

@@ -116,7 +116,7 @@ class _Reaper:
 
 def _live(job: dict[str, Any], said: int) -> None:
     """Be the child: apply and leave, one way or the other."""
-    from geobatch.workflow import apply  # noqa: PLC0415 - the test's own process imports it anyway
+    from geobatch.workflow.apply import apply  # noqa: PLC0415 - the test's own process imports it anyway
 
     try:
         _Reaper(job["die_at"]).watch()
@@ -130,7 +130,7 @@ def _live(job: dict[str, Any], said: int) -> None:
 
 def _nurse() -> None:
     """Fork a child per line of the standard input, and say how it ended."""
-    import geobatch.workflow  # noqa: F401, PLC0415 - so that no child need import it
+    import geobatch.workflow.apply  # noqa: F401, PLC0415 - so that no child need import it
 
     for line in sys.stdin:
         heard, said = os.pipe()

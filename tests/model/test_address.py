@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.model.address import Address, parse_address
+from geobatch.model.sources.url import Address, parse_address
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pickle
 
 from msgspec.structs import replace
 
-from geobatch.model.asset import Band, Masking, MaskSource, Policy
+from geobatch.model.assets.asset import Band, Masking, MaskSource, Policy
 
 BAND = Band(
     id="b", grid="g", tileset="t", index=0, dtype="float32", policy=Policy.MEAN, fill=math.nan,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.model.blocks import BlockChanges, BlockTable, compare
+from geobatch.model.sources.blocks import BlockChanges, BlockTable, compare
 from geobatch.model.tiles import TileSet
 
 DECODING = "ab" * 32

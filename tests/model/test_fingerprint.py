@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from geobatch.model.asset import (
+from geobatch.model.assets.asset import (
     Asset,
     Band,
     Codec,
@@ -23,8 +23,8 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.asset_json import asset_from_json, recorded_json, visible_json
-from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
+from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.testing.assets import assets
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import google_crc32c
 
 from geobatch.errors import SourceError
-from geobatch.model.records import Feature, Mixer, Shard
-from geobatch.tfrecord.examples import examples
-from geobatch.tfrecord.features import Decoder
-from geobatch.tfrecord.library import tensorflow
-from geobatch.tfrecord.records import batches, describe, digests_of
-from geobatch.tfrecord.shard import identify_shard
+from geobatch.model.sources.tfrecord import Feature, Mixer, Shard
+from geobatch.sources.tfrecord.examples import examples
+from geobatch.sources.tfrecord.features import Decoder
+from geobatch.sources.tfrecord.records import batches, describe, digests_of
+from geobatch.sources.tfrecord.shard import identify_shard
+from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 
 def masked(data: bytes) -> int:

@@ -11,18 +11,18 @@ import yaml
 from reference_pyramid import Values
 from workbench import Document, is_fill
 
+from geobatch.declare import validate
 from geobatch.execute import Counts, Observer, SilentObserver, execute
-from geobatch.model.asset import Asset
-from geobatch.model.fingerprint import asset_fingerprint
-from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Start
-from geobatch.model.record import ArrayKey, AssetRecord, Head, PageRef, Tree, TreeEntry
+from geobatch.format.codec import decode
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.fingerprint import asset_fingerprint
+from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef, Tree, TreeEntry
 from geobatch.model.tiles import TileSet
-from geobatch.raster import Reader
 from geobatch.resolve import resolve
-from geobatch.spec import validate
-from geobatch.store.codec import decode
+from geobatch.sources.geotiff import Reader
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.index import Index
-from geobatch.store.memory import MemoryBackend
 from geobatch.store.objects import Objects
 
 

@@ -12,10 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 
-from geobatch.model.asset import Asset, Band, Codec, Grid, Kind, Masking, MaskSource, Number, Policy
+from geobatch.format import codec as coding
+from geobatch.model.assets.asset import (
+    Asset,
+    Band,
+    Codec,
+    Grid,
+    Kind,
+    Masking,
+    MaskSource,
+    Number,
+    Policy,
+)
 from geobatch.model.geobox import Crs, GeoBox, Transform
-from geobatch.model.record import TILE_ENTRY, ArrayKey, AssetRecord, Head
-from geobatch.store import codec as coding
+from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, Head
 from geobatch.store.tilestore import TileStore
 
 Pixels: TypeAlias = dict[ArrayKey, npt.NDArray[Any]]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.model.asset import (
+from geobatch.model.assets.asset import (
     Asset,
     Band,
     Codec,
@@ -28,10 +28,10 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.fingerprint import asset_fingerprint, band_fingerprint
+from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
-from geobatch.model.plan import AssetChange, BandWork, Op, Plan, Reason, Start
-from geobatch.model.record import AssetRecord, Head, Tree, TreeEntry
+from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Reason, Start
+from geobatch.model.published import AssetRecord, Head, Tree, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.plan import fingerprints_of, needed_records, plan
 from geobatch.plan.planner import count_tiles
@@ -474,8 +474,8 @@ import sys
 import geobatch.plan
 heavy = {"rasterio", "zarr", "numcodecs", "yaml", "pydantic", "pyproj", "click", "rich"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
-from geobatch.model.asset import Resolution
-from geobatch.model.record import Head
+from geobatch.model.assets.asset import Resolution
+from geobatch.model.published import Head
 def make():
     head = Head(number=0, digest=None)
     return geobatch.plan.plan(Resolution(assets=()), base=head, records={}, store_id="")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.model.asset import (
+from geobatch.model.assets.asset import (
     Asset,
     Band,
     Grid,
@@ -18,8 +18,8 @@ from geobatch.model.asset import (
     Source,
     Tileset,
 )
-from geobatch.model.blocks import BlockChanges
 from geobatch.model.geobox import Crs, GeoBox
+from geobatch.model.sources.blocks import BlockChanges
 from geobatch.model.tiles import TileSet
 from geobatch.plan.dirty import changed_sources, dirty_tiles
 

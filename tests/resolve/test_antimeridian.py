@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from shell import geobatch
 from workbench import Document, Workbench, image
 
+from geobatch.declare import validate
 from geobatch.errors import PlanError, Problem
-from geobatch.model.asset import Asset, Resolution
-from geobatch.raster.crs import parse_crs, turn
+from geobatch.model.assets.asset import Asset, Resolution
 from geobatch.resolve import resolve
-from geobatch.resolve.antimeridian import turns_apart
-from geobatch.spec import validate
+from geobatch.resolve.canvas.antimeridian import turns_apart
+from geobatch.sources.crs import parse_crs, turn
 
 MERCATOR = 40075016.68557848
 

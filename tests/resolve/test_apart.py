@@ -18,12 +18,12 @@ from workbench import write_tiff
 
 from geobatch.errors import SourceError
 from geobatch.processes import Crew
-from geobatch.raster.environment import _ENTERED
-from geobatch.resolve import apart
-from geobatch.resolve import inspect as room
-from geobatch.resolve.inspect import Inspection, inspect
-from geobatch.resolve.threads import on_threads
-from geobatch.store.cache import SourceCache
+from geobatch.sources import probe as room
+from geobatch.sources.geotiff import probing_by_processes
+from geobatch.sources.geotiff.gdal import _ENTERED
+from geobatch.sources.probe import Inspection, inspect
+from geobatch.sources.threads import on_threads
+from geobatch.store.caches.cache import SourceCache
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def look(
 ) -> Inspection:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "_APART_FROM", most)
-        patch.setattr(apart, "_WORTH", 1)
+        patch.setattr(probing_by_processes, "_WORTH", 1)
         return inspect({path: path.name for path in paths}, cache=cache, workers=workers)
 
 
@@ -84,8 +84,8 @@ def test_other_processes_do_it_alone(
 ) -> None:
     """This process takes nothing, and what it asks for is there: by the others."""
     monkeypatch.setattr(Crew, "take", lambda _: [])
-    monkeypatch.setattr(apart, "_WORTH", 1)
-    results = list(apart.looks_at([str(path) for path in paths], workers=3))
+    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
+    results = list(probing_by_processes.looks_at([str(path) for path in paths], workers=3))
     assert sorted(number for number, *_ in results) == list(range(len(paths)))
     assert len(started) == 2
 
@@ -99,9 +99,10 @@ def test_processes_load_nothing_from_where_the_user_stands(
     for name in ("msgspec", "json", "geobatch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(apart, "_WORTH", 1)
+    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
     monkeypatch.setattr(Crew, "take", lambda _: [])
-    assert len(list(apart.looks_at([str(path) for path in paths], workers=2))) == len(paths)
+    names = [str(path) for path in paths]
+    assert len(list(probing_by_processes.looks_at(names, workers=2))) == len(paths)
     assert len(started) == 1
 
 
@@ -149,9 +150,9 @@ def test_an_interrupt_ends_the_processes(
         raise KeyboardInterrupt
 
     names = [str(path) for path in paths]
-    monkeypatch.setattr(apart, "_WORTH", 1)
+    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
     with pytest.raises(KeyboardInterrupt):
-        list(apart.looks_at(names, workers=3, meanwhile=interrupt))
+        list(probing_by_processes.looks_at(names, workers=3, meanwhile=interrupt))
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
 
@@ -159,8 +160,8 @@ def test_an_interrupt_ends_the_processes(
 def test_few_files_are_worth_few_processes(
     paths: list[Path], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_WORTH", len(paths) // 2)
-    list(apart.looks_at([str(path) for path in paths], workers=64))
+    monkeypatch.setattr(probing_by_processes, "_WORTH", len(paths) // 2)
+    list(probing_by_processes.looks_at([str(path) for path in paths], workers=64))
     assert len(started) == 2
 
 

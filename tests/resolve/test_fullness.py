@@ -15,13 +15,13 @@ from rasterio.windows import Window
 from record_workbench import Export, numbered
 from workbench import CRS, Document, Workbench, image, write_tiff
 
+from geobatch.declare import load, validate
+from geobatch.declare.text.written import write_spec
 from geobatch.errors import PlanError
-from geobatch.model.asset import Asset
-from geobatch.raster.tiff import stored_pixels
+from geobatch.model.assets.asset import Asset
 from geobatch.resolve import resolve
-from geobatch.resolve.fullness import MOST_EMPTY_TILES
-from geobatch.spec import load, validate
-from geobatch.spec.written import write_spec
+from geobatch.resolve.canvas.fullness import MOST_EMPTY_TILES
+from geobatch.sources.geotiff.tiff import stored_pixels
 
 SIDE = 16_400
 """1,025 tiles of 16 pixels: more than 2^20 in all."""

@@ -20,21 +20,21 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from workbench import CRS, image, write_tiff
 
+from geobatch.declare import validate
 from geobatch.errors import SourceError
-from geobatch.model.asset import FileStat
+from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import digest_bytes
-from geobatch.model.header import Header, crs_from_text, crs_to_text
-from geobatch.model.header import header_from_text as from_text
-from geobatch.model.header import header_to_text as to_text
-from geobatch.model.look import Look, file_stat
-from geobatch.raster import identify, probe
-from geobatch.raster.crs import parse_crs
-from geobatch.resolve import looking, resolve
-from geobatch.resolve.inspect import Inspection, inspect
-from geobatch.resolve.looking import crs_reader
-from geobatch.spec import validate
-from geobatch.store.cache import SourceCache
-from geobatch.workflow import apply, plan
+from geobatch.model.sources.header import Header, crs_from_text, crs_to_text
+from geobatch.model.sources.header import header_from_text as from_text
+from geobatch.model.sources.header import header_to_text as to_text
+from geobatch.model.sources.look import Look, file_stat
+from geobatch.resolve import resolve
+from geobatch.sources.crs import parse_crs
+from geobatch.sources.geotiff import identify, probe, probing
+from geobatch.sources.geotiff.probing import crs_reader
+from geobatch.sources.probe import Inspection, inspect
+from geobatch.store.caches.cache import SourceCache
+from geobatch.workflow.apply import apply, plan
 
 SECOND = 1_000_000_000
 
@@ -285,7 +285,7 @@ def test_a_file_that_changes_during_the_look_is_an_error(
         rewrite_unseen(path)
         return header
 
-    monkeypatch.setattr("geobatch.raster.probe", probe_late)
+    monkeypatch.setattr("geobatch.sources.geotiff.probe", probe_late)
     cache = SourceCache.memory()
     with pytest.raises(SourceError, match=r"`a\.tif`: changed while geobatch read it"):
         look_at(path, cache=cache)
@@ -298,9 +298,9 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(first) == repr(parse_crs("EPSG:32633"))
     with pytest.raises(ValueError, match="not a coordinate reference system"):
         crs_reader(cache)("EPSG:nonsense")
-    monkeypatch.setattr("geobatch.raster.crs.parse_crs", None)
+    monkeypatch.setattr("geobatch.sources.crs.parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
-    monkeypatch.setattr(looking, "maker", lambda: "another library")
+    monkeypatch.setattr(probing, "maker", lambda: "another library")
     with pytest.raises(TypeError):
         crs_reader(cache)("EPSG:32633")
 
@@ -484,7 +484,7 @@ import sys
 opened = []
 sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
 from pathlib import Path
-from geobatch.workflow import plan
+from geobatch.workflow.apply import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert made.is_empty and made.sources_by_stat == 3, made
 assert any(name.endswith("spec.yaml") for name in opened)
@@ -505,7 +505,7 @@ def test_a_plan_of_rewritten_pixels_loads_no_library(applied: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from geobatch.workflow import plan
+from geobatch.workflow.apply import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert (made.sources_hashed, made.sources_by_stat) == (1, 2), made
 assert [because.path for change in made.changes for because in change.because] == ["1.tif"]

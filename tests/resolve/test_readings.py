@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from record_workbench import Export, Pixels
 from workbench import Workbench
 
+from geobatch.declare import validate
 from geobatch.errors import SpecError
 from geobatch.resolve import resolve
-from geobatch.resolve.readings import Reading, guessed_kernel, reaching, readings
-from geobatch.spec import validate
+from geobatch.resolve.tfrecord.readings import Reading, guessed_kernel, reaching, readings
 
 SIDES = st.integers(1, 40)
 MARGINS = st.integers(0, 40)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from geobatch.errors import PlanError
-from geobatch.model.asset import DTYPES, Band, MaskSource, Number, Policy
-from geobatch.raster import Header
-from geobatch.resolve.bands import decide_band, decide_dtype, in_dtype
+from geobatch.model.assets.asset import DTYPES, Band, MaskSource, Number, Policy
+from geobatch.resolve.bands.decide import decide_band, decide_dtype, in_dtype
+from geobatch.sources.geotiff import Header
 from geobatch.testing.assets import pixel_values
 
 NONE, VALUES, FILE, BAND = MaskSource.NONE, MaskSource.VALUES, MaskSource.FILE, MaskSource.BAND

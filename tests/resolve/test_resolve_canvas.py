@@ -14,8 +14,7 @@ from msgspec.structs import replace
 
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
-from geobatch.raster import Header
-from geobatch.resolve.canvas import (
+from geobatch.resolve.canvas.canvas import (
     Canvas,
     Placed,
     check_gap,
@@ -25,6 +24,7 @@ from geobatch.resolve.canvas import (
     place,
     place_upon,
 )
+from geobatch.sources.geotiff import Header
 
 UTM = Crs(code="EPSG:32633", wkt="PROJCRS[33]")
 X0, Y0, PIXEL = 500_000.0, 5_000_000.0, 10.0

@@ -11,11 +11,11 @@ import yaml
 from record_workbench import Export, Pixels, numbered
 from workbench import write_tiff
 
+from geobatch.declare import validate
 from geobatch.errors import GeobatchError, PlanError, SourceError, SpecError
-from geobatch.model.asset import Asset, MaskSource
-from geobatch.model.fingerprint import band_fingerprint
+from geobatch.model.assets.asset import Asset, MaskSource
+from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.resolve import resolve
-from geobatch.spec import validate
 
 PIXELS = numbered(8, 12)
 KINDS = {"count": "int64_list", "flag": "bytes_list"}

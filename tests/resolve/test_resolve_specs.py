@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
+from geobatch.declare import validate
 from geobatch.errors import PlanError, Problem, SourceError, SpecError
-from geobatch.model.asset import Asset, MaskSource
-from geobatch.model.plan import Reason
+from geobatch.model.assets.asset import Asset, MaskSource
+from geobatch.model.plans.plan import Reason
 from geobatch.plan.because import because_of
-from geobatch.raster import identify
 from geobatch.resolve import resolve
-from geobatch.spec import validate
+from geobatch.sources.geotiff import identify
 
 
 def pixels(dtype: str = "uint8", shape: tuple[int, int] = (40, 60), value: int = 1) -> Any:

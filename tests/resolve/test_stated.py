@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from workbench import CRS, Document, Workbench, image, write_tiff
 
+from geobatch.declare import validate
 from geobatch.errors import Problem, SourceError
-from geobatch.model.asset import Asset, MaskSource, Resolution
+from geobatch.model.assets.asset import Asset, MaskSource, Resolution
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.resolve import resolve
-from geobatch.resolve.stated import parse_world_file
-from geobatch.spec import validate
+from geobatch.resolve.sidecars import parse_world_file
 
 # What is written bare, and what GDAL is asked about it.
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -16,10 +16,10 @@ from record_workbench import Export, numbered
 from shell import geobatch
 from workbench import Document, Workbench, image, write_tiff
 
+from geobatch.declare import validate
 from geobatch.errors import SourceError
-from geobatch.model.asset import Asset
+from geobatch.model.assets.asset import Asset
 from geobatch.resolve import resolve
-from geobatch.spec import validate
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

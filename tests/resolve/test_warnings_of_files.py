@@ -16,8 +16,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
 from geobatch.errors import PlanError, Problem, SourceError
-from geobatch.model.summary import ApplySummary
-from geobatch.workflow import preview
+from geobatch.model.plans.summary import ApplySummary
+from geobatch.workflow.apply import preview
 
 PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4)
 

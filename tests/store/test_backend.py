@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from geobatch.errors import NotFoundError, StoreError
-from geobatch.store import durable
-from geobatch.store.local import LocalBackend
-from geobatch.store.memory import MemoryBackend
+from geobatch.store.backends import durable
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.testing.backend import BackendContract
 from geobatch.testing.crash import CrashBackend
 
@@ -108,7 +108,7 @@ def test_a_live_run_is_left_alone_and_a_dead_one_removed(root: Path) -> None:
 
 DIE_WHILE_RUNNING = """
 import os, signal, sys
-from geobatch.store.local import LocalBackend
+from geobatch.store.backends.local import LocalBackend
 
 backend = LocalBackend(sys.argv[1])
 backend.put("objects/a", b"x")

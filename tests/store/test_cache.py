@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geobatch.model.asset import FileStat
-from geobatch.model.blocks import BlockTable
+from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import digest_bytes
-from geobatch.model.look import Look
-from geobatch.store import cache_file
-from geobatch.store.cache import CACHE_NAME, SourceCache
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.look import Look
+from geobatch.store.caches import cache_file
+from geobatch.store.caches.cache import CACHE_NAME, SourceCache
 from geobatch.store.tilestore import TileStore
 
 UNSIGNED, SIGNED = st.integers(0, (1 << 64) - 1), st.integers(-(1 << 63), (1 << 63) - 1)
@@ -278,7 +278,8 @@ def test_threads_may_share_one(store: Path) -> None:
 
 def test_processes_may_share_one(store: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom geobatch.store.cache import SourceCache\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from geobatch.store.caches.cache import SourceCache\n"
         "first = int(sys.argv[2])\n"
         "for number in range(first, first + 20):\n"
         "    with SourceCache(Path(sys.argv[1])) as cache:\n"

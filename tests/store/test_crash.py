@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geobatch.model.asset import Asset, Kind
+from geobatch.model.assets.asset import Asset, Kind
 from geobatch.model.digest import Digest, digest_bytes
-from geobatch.model.record import TILE_ENTRY, ArrayKey, AssetRecord, Head, TreeEntry
-from geobatch.store.backend import Backend
-from geobatch.store.memory import MemoryBackend
+from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, Head, TreeEntry
+from geobatch.store.backends.memory import MemoryBackend
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.crash import CrashBackend, Fate, KilledError

@@ -14,9 +14,9 @@ import pytest
 from workbench import Workbench, image, write_tiff
 
 from geobatch.errors import NotDurableError, StoreError
-from geobatch.store import durable, local
-from geobatch.store.check import READ_ALL, Checker
-from geobatch.store.local import UNSYNCED
+from geobatch.store.backends import durable, local
+from geobatch.store.backends.local import UNSYNCED
+from geobatch.store.maintenance.check import READ_ALL, Checker
 from geobatch.store.tilestore import TileStore
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import digest_bytes
-from geobatch.model.record import TILE_ENTRY, PageRef
+from geobatch.model.published import TILE_ENTRY, PageRef
 from geobatch.model.tiles import TileSet
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.index import Index, height_of
-from geobatch.store.memory import MemoryBackend
 from geobatch.store.objects import Objects
 
 Place: TypeAlias = tuple[int, int]

@@ -12,8 +12,8 @@ from shell import geobatch as run
 from workbench import Workbench
 
 from geobatch.errors import CorruptObjectError
-from geobatch.raster.bounds import transform_bounds
-from geobatch.store.listing import rows_of
+from geobatch.sources.bounds import transform_bounds
+from geobatch.store.caches.asset_list import rows_of
 from geobatch.store.tilestore import TileStore
 
 LISTS: tuple[list[str], ...] = (

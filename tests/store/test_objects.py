@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobatch.errors import CorruptObjectError
-from geobatch.store.memory import MemoryBackend
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.objects import Objects
 
 

@@ -10,12 +10,12 @@ import pytest
 import zarr_workbench as bench
 
 from geobatch.errors import CorruptObjectError
-from geobatch.model.asset import Band, Codec, Masking, MaskSource
+from geobatch.format.codec import encode
+from geobatch.model.assets.asset import Band, Codec, Masking, MaskSource
 from geobatch.model.digest import digest_bytes
-from geobatch.model.record import ArrayKey
+from geobatch.model.published import ArrayKey
 from geobatch.model.tile import StoredTile, TileKey
-from geobatch.store.codec import encode
-from geobatch.store.memory import MemoryBackend
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.objects import Objects
 from geobatch.store.pixels import read_array, read_tile
 

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from geobatch.store.run import AHEAD, Run, run_names
+from geobatch.store.backends.run_folder import AHEAD, Run, run_names
 
 DEATHS = """
 import os, sys
 from pathlib import Path
-from geobatch.store.run import Run
+from geobatch.store.backends.run_folder import Run
 
 left = 0
 EVENTS = {"os.mkdir", "os.remove", "os.rmdir"}

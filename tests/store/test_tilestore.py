@@ -23,10 +23,10 @@ from geobatch.errors import (
     NotFoundError,
     StoreError,
 )
-from geobatch.model.asset import Asset, Kind
-from geobatch.model.record import AssetRecord, Head, TreeEntry
-from geobatch.store.documents import content_root
-from geobatch.store.memory import MemoryBackend
+from geobatch.format.documents import content_root
+from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.published import AssetRecord, Head, TreeEntry
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.assets import records
 
@@ -192,8 +192,8 @@ def test_one_of_racing_publishers_of_an_asset_wins(tmp_path: Path) -> None:
 
 PUBLISH_FOR_EVER = """
 import itertools, sys
-from geobatch.model.asset import Asset, Kind
-from geobatch.model.record import AssetRecord
+from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 
 store = TileStore.open(sys.argv[1])

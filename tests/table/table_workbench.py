@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet
 import tensorflow as tf
 
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 Row = Mapping[str, tuple[str, Sequence[Any]]]
 """(kind such as `float_list`, values) by name of the feature."""

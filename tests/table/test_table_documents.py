@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from geobatch.model.asset import Asset, Kind
-from geobatch.model.fingerprint import asset_fingerprint, table_fingerprint
+from geobatch.format.documents import asset_content, decode_asset, encode_asset
+from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.assets.fingerprint import asset_fingerprint, table_fingerprint
+from geobatch.model.assets.table import Column, ColumnType, StoredTable, Table, TableSource
 from geobatch.model.geobox import Crs
-from geobatch.model.record import AssetRecord
-from geobatch.model.table import Column, ColumnType, StoredTable, Table, TableSource
-from geobatch.store.documents import asset_content, decode_asset, encode_asset
+from geobatch.model.published import AssetRecord
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=6)
 DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)

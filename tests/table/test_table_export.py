@@ -20,7 +20,7 @@ from table_workbench import (
 from geobatch.errors import CorruptObjectError, ExportError
 from geobatch.export.destination import Destination
 from geobatch.export.table import TableExport, export_table
-from geobatch.model.record import AssetRecord
+from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 
 ROWS: list[Row] = [

@@ -22,7 +22,7 @@ from table_workbench import (
 
 from geobatch.errors import SourceError
 from geobatch.extras import install_hint
-from geobatch.model import table
+from geobatch.model.assets import table
 from geobatch.store.tilestore import TileStore
 from geobatch.table import gather
 

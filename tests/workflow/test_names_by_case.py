@@ -16,7 +16,7 @@ from shell import Done, geobatch
 from workbench import image, write_tiff
 
 from geobatch.errors import ConflictError
-from geobatch.model.alike import first_alike, folders
+from geobatch.model.assets.names_by_case import first_alike, folders
 from geobatch.store.tilestore import TileStore
 
 

@@ -14,12 +14,12 @@ from shell import geobatch
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch import open_store
+from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.digest import Digest
-from geobatch.model.fingerprint import band_fingerprint
-from geobatch.store.band_cache import known_bands
-from geobatch.store.cache import SourceCache
-from geobatch.store.check import READ_ALL, Checker
-from geobatch.store.remembered import Remembered
+from geobatch.store.caches.band_cache import known_bands
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.maintenance.check import READ_ALL, Checker
 from geobatch.store.tilestore import TileStore
 
 

@@ -16,12 +16,12 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, StoreError
-from geobatch.model.plan import Options
-from geobatch.model.record import ArrayKey
-from geobatch.store.local import LocalBackend
+from geobatch.model.plans.plan import Options
+from geobatch.model.published import ArrayKey
+from geobatch.store.backends.local import LocalBackend
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 TILE = 128
 

@@ -12,8 +12,8 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
-from geobatch import workflow
-from geobatch.model.plan import Start
+from geobatch.model.plans.plan import Start
+from geobatch.workflow import apply as workflow
 
 TILE = 64
 SPEC = """

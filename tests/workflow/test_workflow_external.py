@@ -19,8 +19,8 @@ from workbench import CRS, Workbench, assert_same, image, write_tiff
 import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.explain.status import status
-from geobatch.model.plan import AssetChange, Op, Reason
-from geobatch.workflow import plan, preview
+from geobatch.model.plans.plan import AssetChange, Op, Reason
+from geobatch.workflow.apply import plan, preview
 
 
 def bench_of(folder: Path, **more: Any) -> Workbench:

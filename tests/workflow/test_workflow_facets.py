@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.model import fingerprint
-from geobatch.model.plan import Op, Reason
-from geobatch.model.record import ArrayKey, PageRef
+from geobatch.model.assets import fingerprint
+from geobatch.model.plans.plan import Op, Reason
+from geobatch.model.published import ArrayKey, PageRef
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply, plan
+from geobatch.workflow.apply import ApplySummary, apply, plan
 
 LEVELS = 3
 POLICIES = ["MEAN", "MIN", "MAX", "MODE", "MEDIAN", "SAMPLE"]

@@ -20,12 +20,13 @@ import pytest
 from shell import command, environment
 from workbench import Workbench, image, write_tiff
 
-from geobatch import open_store, workflow
+from geobatch import open_store
 from geobatch.errors import InterruptedRunError
 from geobatch.model.observer import SilentObserver
-from geobatch.raster.reader import Reader
+from geobatch.sources.geotiff.reader import Reader
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply, preview
+from geobatch.workflow import apply as workflow
+from geobatch.workflow.apply import ApplySummary, apply, preview
 
 SIDE = 3072
 TREE_DOCUMENT = Path("zarr.json")

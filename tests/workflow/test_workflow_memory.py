@@ -12,13 +12,13 @@ import rasterio
 from workbench import CRS, Workbench, image, write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.execute import stages
-from geobatch.workflow import apply
+from geobatch.execute import levels
+from geobatch.workflow.apply import apply
 
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 apply([Path(sys.argv[1])], store=Path(sys.argv[2]), workers=2)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
       // (1024 * 1024 if sys.platform == "darwin" else 1024))
@@ -61,8 +61,8 @@ def test_groups_of_bands_decide_no_pixel(
     write_tiff(tmp_path / "a.tif", bands, nodata=3, layout={"interleave": interleave})
     spec = bench.write_spec([image("a", "a.tif", tile=64)])
     whole = apply([spec], store=tmp_path / "whole").content_root
-    monkeypatch.setattr(stages, "REGION_BYTES", room)
-    monkeypatch.setattr(stages, "SHARED_BYTES", room)
+    monkeypatch.setattr(levels, "REGION_BYTES", room)
+    monkeypatch.setattr(levels, "SHARED_BYTES", room)
     assert apply([spec], store=tmp_path / "split").content_root == whole
 
 

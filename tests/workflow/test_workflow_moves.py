@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import ConflictError, ProtectedError
-from geobatch.model.plan import AssetChange, Op, Options, Plan, Reason, Risk
-from geobatch.model.record import Head, TreeEntry
+from geobatch.model.plans.plan import AssetChange, Op, Options, Plan, Reason, Risk
+from geobatch.model.published import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply, plan
+from geobatch.workflow.apply import ApplySummary, apply, plan
 
 LAYOUT = {"tiled": True, "blockxsize": 128, "blockysize": 128}
 

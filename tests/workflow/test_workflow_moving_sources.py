@@ -18,7 +18,7 @@ from geobatch.cli.exits import Exit, exit_code
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.execute import SilentObserver
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import apply
+from geobatch.workflow.apply import apply
 
 SIDE = 2304
 LAYOUT = {"tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate"}

@@ -14,7 +14,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
 from geobatch.errors import CorruptObjectError
-from geobatch.model.record import ArrayKey
+from geobatch.model.published import ArrayKey
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 

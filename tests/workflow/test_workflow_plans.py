@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import PlanError, ProtectedError, SourceError, StalePlanError
-from geobatch.model.inputs import AssetInput, Inputs, SourceInput, differences
-from geobatch.model.plan import Op, Options, Reason
-from geobatch.model.plan_json import inputs_from_json, inputs_json, plan_json, tile_rows
+from geobatch.model.plans.inputs import AssetInput, Inputs, SourceInput, differences
+from geobatch.model.plans.plan import Op, Options, Reason
+from geobatch.model.plans.plan_json import inputs_from_json, inputs_json, plan_json, tile_rows
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import Preview, apply, plan, preview
+from geobatch.workflow.apply import Preview, apply, plan, preview
 
 PRUNE = Options(is_pruning=True, max_delete="9")
 

@@ -25,9 +25,9 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch import open_store
 from geobatch.errors import InterruptedRunError, SourceError
-from geobatch.model.plan import Op, Options
+from geobatch.model.plans.plan import Op, Options
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply, plan
+from geobatch.workflow.apply import ApplySummary, apply, plan
 
 PATCH, ROWS, COLS = 32, 4, 5
 TILE = 16

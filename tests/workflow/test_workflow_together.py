@@ -17,7 +17,7 @@ from geobatch import open_store
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.errors import ConflictError
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import ApplySummary, apply
+from geobatch.workflow.apply import ApplySummary, apply
 
 SIDE = 700
 NAMES = ("a", "b", "c", "d")

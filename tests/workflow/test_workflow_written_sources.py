@@ -22,8 +22,8 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.errors import SourceError
-from geobatch.raster import identify
-from geobatch.workflow import apply
+from geobatch.sources.geotiff import identify
+from geobatch.workflow.apply import apply
 
 SIDE, BLOCK = 512, 64
 LAYOUT = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}

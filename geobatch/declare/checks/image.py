@@ -1,0 +1,397 @@
+"""Rules between fields: names that must exist or be unique, and times in order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from geobatch.declare.fields.collection import CollectionManifest
+from geobatch.declare.fields.manifest import (
+    CodecManifest,
+    Manifest,
+    MissingDataManifest,
+    SourceManifest,
+    TfrecordManifest,
+    TilingManifest,
+)
+from geobatch.declare.fields.names import ASSET_ID, without_project
+from geobatch.declare.fields.table import TableManifest
+from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.projects.project import NO_PROJECT, Project
+from geobatch.declare.specs import (
+    BandSpec,
+    FeatureSpec,
+    FootprintSpec,
+    ImageSpec,
+    Loc,
+    MaskBandSpec,
+    Positions,
+    SourceSpec,
+    TfrecordSpec,
+    TilesetSpec,
+)
+from geobatch.errors import Problem
+from geobatch.model.assets.asset import Codec, Kind
+
+NOT_EXTERNAL = {
+    "tiling": "the COGs define its tiles",
+    "codec": "geobatch stores no tiles of it",
+    "grid": "the COGs define its canvas",
+}
+"""Keys that are not allowed in an external image, and why."""
+_PLAIN_LEVEL = 3
+"""Compression level of `zstd` and `gzip` by default; that of blosc is in `Codec`."""
+
+
+class Check(Struct, kw_only=True):
+    """The rules that need more than one field of a document."""
+
+    manifest: Manifest
+    """Fields, each valid by itself."""
+    positions: Positions
+    """Their positions in the file."""
+    project: Project = NO_PROJECT
+    """Settings of all specs of the project."""
+    lost: frozenset[str] = frozenset()
+    """Top-level keys that lost a part to earlier problems: what they name cannot be checked."""
+    problems: list[Problem] = field(default_factory=list)
+    """Problems found."""
+
+    def report(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> None:
+        """Note a problem."""
+        self.problems.append(problem_at(self.positions, loc, rule, message, hint))
+
+    def run(self) -> None:
+        """Apply every rule."""
+        self._identity()
+        self._tilesets()
+        self._bands()
+        self._array_bands()
+        self._masks()
+        self._times()
+        if self.manifest.kind is Kind.EXTERNAL_IMAGE:
+            self._external()
+        elif self.manifest.allow_unpinned:
+            message = "`allow_unpinned` has no effect on an image that is ingested"
+            hint = "remove it, or write `kind: external_image`"
+            self.report(("allow_unpinned",), "external-image", message, hint)
+
+    def _identity(self) -> None:
+        manifest = self.manifest
+        self.problems += identity_problems(manifest, self.positions, self.lost, self.project)
+        if not manifest.tilesets and "tilesets" not in self.lost:
+            hint = "add `tilesets: [{sources: [{uris: [file.tif]}]}]`"
+            self.report(("tilesets",), "missing-key", "`tilesets` is missing or empty", hint)
+
+    def _tilesets(self) -> None:
+        ids = ((("tilesets", i, "id"), part.id) for i, part in enumerate(self.manifest.tilesets))
+        self._unique(ids, "tileset")
+        for index, tileset in enumerate(self.manifest.tilesets):
+            names = tileset.tfrecord.features if tileset.tfrecord else []
+            here: Loc = ("tilesets", index, "tfrecord", "features")
+            self._unique((((*here, i), one.name) for i, one in enumerate(names)), "feature")
+        if self.manifest.skip_metadata_read:
+            self._all_told()
+
+    def _all_told(self) -> None:
+        """Report what must be declared where the files' metadata is not read."""
+        for index, tileset in enumerate(self.manifest.tilesets):
+            here: Loc = ("tilesets", index)
+            wanted: list[tuple[Loc, str]] = [
+                (here, name) for name in ("crs", "data_type") if getattr(tileset, name) is None
+            ]
+            for number, source in enumerate(tileset.sources):
+                there = (*here, "sources", number)
+                wanted += [
+                    (there, name)
+                    for name in ("affine_transform", "dimensions")
+                    if getattr(source, name) is None
+                ]
+            for loc, name in wanted:
+                hint = f"add `{name}`, or remove `skip_metadata_read`"
+                message = f"`{name}` is missing; `skip_metadata_read` requires it"
+                self.report(loc, "missing-key", message, hint)
+
+    def _bands(self) -> None:
+        bands = self.manifest.bands
+        # An id that was refused already is empty here.
+        ids = ((("bands", i, "id"), band.id) for i, band in enumerate(bands) if band.id)
+        self._unique(ids, "band", is_folder=True)
+        for index, band in enumerate(bands):
+            self._tileset(("bands", index), band.tileset_id)
+            loc = ("bands", index, "tileset_band_index")
+            if band.feature is not None and loc in self.positions.places:
+                message = f"the band has both the feature {show(band.feature)} and an index"
+                self.report(loc, "feature", message, "remove the index")
+
+    def _array_bands(self) -> None:
+        bands = {band.id for band in self.manifest.bands}
+        can_judge = bool(bands) and "bands" not in self.lost
+        for name, members in self.manifest.array_bands.items():
+            here: Loc = ("array_bands", name)
+            if name in bands:
+                hint = "a tensor and a band cannot have the same name; choose another"
+                self.report(here, "duplicate-band", f"{show(name)} is already a band", hint)
+            for place, one in enumerate(members):
+                if one in members[:place]:
+                    message = f"{show(one)} appears twice in {show(name)}"
+                    self.report((*here, place), "duplicate-band", message, "keep one")
+                elif can_judge and one not in bands:
+                    message, loc = f"no band {show(one)}", (*here, place)
+                    self.report(loc, "unknown-band", message, did_you_mean(one, bands))
+
+    def _masks(self) -> None:
+        bands = {band.id for band in self.manifest.bands}
+        can_judge = bool(bands) and "bands" not in self.lost
+        masked: dict[str, int] = {}
+        for index, mask in enumerate(self.manifest.mask_bands):
+            here: Loc = ("mask_bands", index)
+            self._tileset(here, mask.tileset_id)
+            for place, band in enumerate(mask.band_ids):
+                loc = (*here, "band_ids", place)
+                if can_judge and band not in bands:
+                    self.report(
+                        loc, "unknown-band", f"no band {show(band)}", did_you_mean(band, bands)
+                    )
+            for band in dict.fromkeys(mask.band_ids) or sorted(bands) or [""]:
+                if band in masked or (masked and (band == "" or "" in masked)):
+                    name = f"the band {show(band)}" if band else "every band"
+                    hint = "a band has at most one mask band; list `band_ids`"
+                    self.report((*here, "band_ids"), "mask-band", f"{name} is masked twice", hint)
+                    break
+            masked |= dict.fromkeys(mask.band_ids or bands or [""], index)
+        footprint = self.manifest.footprint
+        if footprint and footprint.band_id and can_judge and footprint.band_id not in bands:
+            band = footprint.band_id
+            message = f"no band {show(band)}"
+            loc = ("footprint", "band_id")
+            self.report(loc, "unknown-band", message, did_you_mean(band, bands))
+
+    def _external(self) -> None:
+        for key, why in NOT_EXTERNAL.items():
+            if getattr(self.manifest, key) is not None:
+                message = f"`{key}` has no effect on an external image: {why}"
+                self.report((key,), "external-image", message, f"remove `{key}`")
+        for index, tileset in enumerate(self.manifest.tilesets):
+            if len(tileset.sources) > 1:
+                message = f"{len(tileset.sources)} sources: an external image has one per tileset"
+                hint = "give each COG a tileset of its own, or mosaic them with `kind: image`"
+                loc = ("tilesets", index, "sources", 1)
+                self.report(loc, "external-image", message, hint)
+
+    def _times(self) -> None:
+        start, end = self.manifest.start_time, self.manifest.end_time
+        if start and end and is_before(end, start):
+            message = f"the end {show(end)} is before the start {show(start)}"
+            hint = "correct one of them; `end_time` is exclusive"
+            self.report(("end_time",), "time-order", message, hint)
+
+    def _tileset(self, loc: Loc, name: str | None) -> None:
+        ids = [tileset.id for tileset in self.manifest.tilesets]
+        if not ids or "tilesets" in self.lost:
+            return
+        if name is None:
+            if len(ids) > 1:
+                hint = did_you_mean("", ids)
+                message = f"`tileset_id` is missing, and there are {len(ids)} tilesets"
+                self.report(loc, "missing-key", message, hint)
+        elif name not in ids:
+            hint = did_you_mean(name, (one or '""' for one in ids))
+            message = f"no tileset {show(name)}"
+            self.report((*loc, "tileset_id"), "unknown-tileset", message, hint)
+
+    def _unique(
+        self, ids: Iterable[tuple[Loc, str]], noun: str, *, is_folder: bool = False
+    ) -> None:
+        """Report names that appear twice; names of folders, also if they differ only by case."""
+        first: dict[str, tuple[Loc, str]] = {}
+        for loc, name in ids:
+            there, other = first.setdefault(name.casefold() if is_folder else name, (loc, name))
+            if there == loc:
+                continue
+            path, line, _ = self.positions.where(there)
+            message = f"the {noun} {show(name)} is declared twice"
+            if other != name:
+                message = f"the {noun}s {show(other)} and {show(name)} differ only by case"
+            hint = f"line {line} already has it; choose another id"
+            if other != name:
+                hint = f"{show(other)} is at {path}:{line}; on many disks they are one folder"
+            self.report(loc, f"duplicate-{noun}", message, hint)
+
+    def spec(self) -> ImageSpec:
+        """Return the spec; valid only if there are no problems."""
+        manifest = self.manifest
+        only = manifest.tilesets[0].id if manifest.tilesets else ""
+        grid, bounds = manifest.grid, None
+        if grid is not None and grid.bounds is not None:
+            left, bottom, right, top = (float(value) for value in grid.bounds)
+            bounds = (left, bottom, right, top)
+        tiling = manifest.tiling or TilingManifest()
+        return ImageSpec(
+            id=asset_id_of(manifest, self.project),
+            kind=manifest.kind or Kind.IMAGE,
+            tilesets=tuple(
+                TilesetSpec(
+                    id=tileset.id,
+                    sources=tuple(_source(source) for source in tileset.sources),
+                    dtype=tileset.data_type,
+                    crs=tileset.crs,
+                    tfrecord=_tfrecord(tileset.tfrecord),
+                    is_optional=tileset.optional,
+                )
+                for tileset in manifest.tilesets
+            ),
+            bands=tuple(
+                BandSpec(
+                    id=band.id,
+                    tileset_id=only if band.tileset_id is None else band.tileset_id,
+                    tileset_band_index=band.tileset_band_index,
+                    feature=band.feature,
+                    missing_data=_values(band.missing_data),
+                    pyramiding_policy=band.pyramiding_policy,
+                )
+                for band in manifest.bands
+            )
+            or None,
+            array_bands=tuple(
+                (name, tuple(members)) for name, members in sorted(manifest.array_bands.items())
+            ),
+            mask_bands=tuple(
+                MaskBandSpec(
+                    tileset_id=only if mask.tileset_id is None else mask.tileset_id,
+                    band_ids=tuple(dict.fromkeys(mask.band_ids)),
+                    feature=mask.feature,
+                    valid_value=mask.valid_value,
+                )
+                for mask in manifest.mask_bands
+            ),
+            missing_data=_values(manifest.missing_data),
+            pyramiding_policy=manifest.pyramiding_policy,
+            start_time=manifest.start_time,
+            end_time=manifest.end_time,
+            properties=tuple(sorted(manifest.properties.items())),
+            footprint=FootprintSpec(
+                points=tuple((float(p.x), float(p.y)) for p in manifest.footprint.points),
+                band_id=manifest.footprint.band_id,
+            )
+            if manifest.footprint
+            else None,
+            memo=manifest.memo,
+            uri_prefix=manifest.uri_prefix,
+            skip_metadata_read=manifest.skip_metadata_read,
+            allow_unpinned=manifest.allow_unpinned,
+            tile=tiling.shard or tiling.tile,
+            codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
+            bounds=bounds,
+            max_tiles=None if grid is None else grid.max_tiles,
+            is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
+            moved_from=manifest.moved_from,
+            positions=self.positions,
+            project=self.project,
+        )
+
+
+def problem_at(
+    positions: Positions, loc: Loc, rule: str, message: str, hint: str | None
+) -> Problem:
+    """Return a problem at an element of a document."""
+    path, line, column = positions.where(loc)
+    return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
+
+
+def identity_problems(
+    manifest: Manifest | CollectionManifest | TableManifest,
+    positions: Positions,
+    lost: Collection[str],
+    project: Project,
+) -> list[Problem]:
+    """Return what is wrong with the names of a document; `lost` are keys with problems already."""
+    found = []
+    if manifest.id is not None and manifest.name is not None:
+        message = "`id` and `name` both name the asset"
+        found.append(problem_at(positions, ("name",), "duplicate-key", message, "keep `id`"))
+    if manifest.id is None and manifest.name is None and not {"id", "name"} & set(lost):
+        hint = "add `id: folder/asset`"
+        found.append(problem_at(positions, (), "missing-key", "`id` is missing", hint))
+    name = manifest.name
+    if name is not None and project.keeps_prefix and not re.fullmatch(ASSET_ID, name):
+        message = f"{show(name)} with its prefix is not a valid asset id"
+        hint = f"remove the prefix: `id: {without_project(name)}`"
+        found.append(problem_at(positions, ("name",), "asset-id", message, hint))
+    return found
+
+
+def asset_id_of(manifest: Manifest | CollectionManifest | TableManifest, project: Project) -> str:
+    """Return the id of a document's asset; a name keeps or loses `projects/P/assets/`."""
+    if manifest.id is not None or manifest.name is None:
+        return manifest.id or ""
+    return manifest.name if project.keeps_prefix else without_project(manifest.name)
+
+
+def is_before(time: str, other: str) -> bool:
+    """Return whether a time comes before another; both as `parse_time` returns them."""
+    return _order(time) < _order(other)
+
+
+def _order(time: str) -> tuple[str, str]:
+    return (time[:19], time[19:].strip(".Z").ljust(9, "0"))
+
+
+def _values(missing: MissingDataManifest | None) -> tuple[int | float, ...] | None:
+    return None if missing is None else tuple(missing.values)
+
+
+def _source(source: SourceManifest) -> SourceSpec:
+    affine, size = source.affine_transform, source.dimensions
+    return SourceSpec(
+        uris=tuple(source.uris),
+        affine_transform=(
+            float(affine.scale_x),
+            float(affine.shear_x),
+            float(affine.translate_x),
+            float(affine.shear_y),
+            float(affine.scale_y),
+            float(affine.translate_y),
+        )
+        if affine
+        else None,
+        dimensions=(size.width, size.height) if size else None,
+    )
+
+
+def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
+    if tfrecord is None:
+        return None
+    columns, rows = tfrecord.kernel_size
+    return TfrecordSpec(
+        kernel_size=(columns, rows),
+        features=tuple(
+            FeatureSpec(
+                name=feature.name,
+                dtype=feature.data_type,
+                is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
+                depth=feature.depth,
+            )
+            for feature in tfrecord.features
+        ),
+        dtype=tfrecord.data_type,
+    )
+
+
+def _codec(codec: CodecManifest | None) -> Codec:
+    if codec is None:
+        return Codec()
+    if codec.name == "none":
+        return Codec(name="none", level=0, compressor="", shuffle="")
+    if codec.name != "blosc":
+        level = _PLAIN_LEVEL if codec.level is None else codec.level
+        return Codec(name=codec.name, level=level, compressor="", shuffle="")
+    return Codec(
+        name="blosc",
+        level=Codec().level if codec.level is None else codec.level,
+        compressor=codec.compressor or "zstd",
+        shuffle=codec.shuffle or "bitshuffle",
+    )

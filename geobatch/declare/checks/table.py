@@ -1,0 +1,96 @@
+"""The document of a table to its spec: rules between its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from msgspec import Struct
+
+from geobatch.declare.checks.image import asset_id_of, identity_problems, is_before, problem_at
+from geobatch.declare.fields.table import TableManifest
+from geobatch.declare.hints import show
+from geobatch.declare.projects.project import Project
+from geobatch.declare.specs import ImageSpec, Positions, SourceSpec, TableSpec
+from geobatch.errors import Problem
+from geobatch.model.assets.asset import Kind
+
+_SHARED = ("x_column", "y_column", "crs", "charset")
+"""Keys with one value in all sources of a table: its rows have one structure."""
+
+
+class TableCheck(Struct, frozen=True, kw_only=True):
+    """The rules that need more than one field of a table's document."""
+
+    manifest: TableManifest
+    """Fields, each valid by itself."""
+    positions: Positions
+    """Their positions in the file."""
+    project: Project
+    """Settings of all specs of its project."""
+    lost: Collection[str]
+    """Top-level keys that lost a part to earlier problems."""
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong."""
+        found = identity_problems(self.manifest, self.positions, self.lost, self.project)
+        return [*found, *self._sources(), *self._times()]
+
+    def spec(self) -> ImageSpec:
+        """Return the spec; valid only if there are no problems."""
+        manifest = self.manifest
+        first = manifest.sources[0] if manifest.sources else None
+        declared = {
+            **manifest.csv_column_data_type_overrides,
+            **manifest.column_data_type_overrides,
+        }
+        return ImageSpec(
+            id=asset_id_of(manifest, self.project),
+            kind=Kind.TABLE,
+            tilesets=(),
+            table=TableSpec(
+                sources=tuple(SourceSpec(uris=tuple(one.uris)) for one in manifest.sources),
+                x_column=first.x_column if first else None,
+                y_column=first.y_column if first else None,
+                crs=first.crs if first else None,
+                charset=first.charset if first else "utf-8",
+                types=tuple(
+                    (name, kind) for name, kind in sorted(declared.items()) if kind is not None
+                ),
+            ),
+            start_time=manifest.start_time,
+            end_time=manifest.end_time,
+            properties=tuple(sorted(manifest.properties.items())),
+            memo=manifest.memo,
+            uri_prefix=manifest.uri_prefix,
+            moved_from=manifest.moved_from,
+            is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
+            positions=self.positions,
+            project=self.project,
+        )
+
+    def _sources(self) -> Iterator[Problem]:
+        sources = self.manifest.sources
+        if not sources:
+            return
+        x, y = sources[0].x_column, sources[0].y_column
+        if (x == "") != (y == ""):
+            message = f"`x_column` is {show(x)} and `y_column` {show(y)}"
+            loc = ("sources", 0, "x_column" if x == "" else "y_column")
+            hint = "points need both columns; for a table without points, set both to an empty text"
+            yield problem_at(self.positions, loc, "points", message, hint)
+        for number, source in enumerate(sources[1:], 1):
+            for key in _SHARED:
+                mine, other = getattr(source, key), getattr(sources[0], key)
+                if mine != other:
+                    message = f"`{key}` is {show(mine)} here and {show(other)} in the first source"
+                    hint = "all sources of a table must have the same structure"
+                    yield problem_at(
+                        self.positions, ("sources", number, key), "sources-differ", message, hint
+                    )
+
+    def _times(self) -> Iterator[Problem]:
+        start, end = self.manifest.start_time, self.manifest.end_time
+        if start and end and is_before(end, start):
+            message = f"the end {show(end)} is before the start {show(start)}"
+            hint = "correct one of them; `end_time` is exclusive"
+            yield problem_at(self.positions, ("end_time",), "time-order", message, hint)

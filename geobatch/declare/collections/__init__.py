@@ -1,0 +1,1 @@
+"""Collections: one rule, many images."""

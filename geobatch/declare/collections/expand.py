@@ -1,0 +1,352 @@
+"""From one rule to many images: the matching files, and the image of each."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
+from pydantic_core import PydanticCustomError
+
+from geobatch.declare.checks.image import is_before, problem_at
+from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
+from geobatch.declare.collections.optional import without_absent
+from geobatch.declare.collections.template import FORMS, Fields, Plain, Template, field_of
+from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
+from geobatch.declare.fields.values import check_asset_id, check_property, parse_time, refuse
+from geobatch.declare.files.find import (
+    broken,
+    closed,
+    folder_of,
+    is_file,
+    is_literal,
+    matches,
+    missing,
+    unmatched,
+    unreadable,
+    unusable,
+)
+from geobatch.declare.files.order import in_order
+from geobatch.declare.hints import did_you_mean, listed, show
+from geobatch.declare.projects.project import NO_PROJECT, Project
+from geobatch.declare.specs import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.errors import Problem
+
+_PARSERS: dict[str, Callable[[str], str]] = {
+    "memo": str,
+    "moved_from": check_asset_id,
+    "start_time": parse_time,
+    "end_time": parse_time,
+}
+"""Parsers that make a value of a template's text, by field."""
+MAX_SHOWN = 5
+"""How many files are named for one mistake; the others are only counted."""
+
+
+class Match(Struct, frozen=True):
+    """A file that the rule matches."""
+
+    uri: str
+    """Uri of the file, as the glob spells it."""
+    fields: Fields
+    """Its fields."""
+    line: int | None
+    """1-based line of its row in the table."""
+
+
+class Collection(Struct, kw_only=True):
+    """A rule being applied; it counts its problems, so that a million files print few lines."""
+
+    id: str
+    """Name of the collection."""
+    rule: ForEachManifest
+    """Which files."""
+    positions: Positions
+    """Of the document."""
+    project: Project = NO_PROJECT
+    """What holds for all specs of the project."""
+    problems: list[Problem] = field(default_factory=list)
+    """What was found."""
+    _rows: Rows | None = None
+    _columns: frozenset[str] = frozenset()
+    _counts: Counter[tuple[Loc, str]] = field(default_factory=Counter)
+
+    def matches(self) -> list[Match]:
+        """Return the files with their fields, in order; files with problems are omitted."""
+        self._read_rows()
+        found = [match for uri in self._uris() if (match := self._match(uri)) is not None]
+        self._count_rest()
+        return found
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether all fields are known."""
+        return self.rule.csv is None or self._rows is not None
+
+    def check_names(self, templates: dict[Loc, Template]) -> None:
+        """Report placeholders without a field in every file."""
+        groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
+        common = set.intersection(*groups) if groups else set[str]()
+        known = {*BUILT_IN, *common, *self._columns}
+        for loc, template in templates.items():
+            for name in template.names:
+                field_, form = field_of(name, known), name.rpartition(":")
+                if field_ in known:
+                    continue
+                message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(known))
+                if form[0] in known:
+                    message, hint = f"a placeholder has no form {show(form[2])}", FORMS
+                if any(field_ in group for group in groups):
+                    message = f"not every pattern has the group {show(field_)}"
+                self._report(("image", *loc), "placeholder", message, hint)
+
+    def images(
+        self, base: ImageSpec, templates: dict[Loc, Template], found: Sequence[Match]
+    ) -> tuple[ImageSpec, ...]:
+        """Return an image for each file, sorted by id.
+
+        Args:
+            base: The image, with stand-ins where templates are.
+            templates: By loc in the image.
+            found: What `matches` returned.
+        """
+        maker = _Maker(base=base, templates=templates, columns=self._columns)
+        first: dict[str, Match] = {}
+        kinds: dict[str, tuple[Match, Plain]] = {}
+        made = []
+        has_optional = any(tileset.is_optional for tileset in base.tilesets)
+        folder = folder_of(self.positions.path)
+        for match in found:
+            try:
+                image = maker.image(self.id, match.fields)
+            except PydanticCustomError as error:
+                context = error.context or {}
+                self._report_file(
+                    ("image", *maker.at), error.type, context["message"], match, context["hint"]
+                )
+                continue
+            if (other := first.setdefault(image.id, match)) is not match:
+                message = f"the asset {show(image.id)} is declared twice: by {show(other.uri)} and"
+                hint = "add to `id` a field in which they differ"
+                self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
+                continue
+            self._check_kinds(image, match, kinds)
+            made.append(without_absent(image, folder) if has_optional else image)
+        self._count_rest()
+        return tuple(sorted(made, key=lambda image: image.id))
+
+    def _check_kinds(
+        self, image: ImageSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
+    ) -> None:
+        """Report a property that is text in one image and a number in another."""
+        for key, value in image.properties:
+            other, known = kinds.setdefault(key, (match, value))
+            if isinstance(value, str) is not isinstance(known, str):
+                message = (
+                    f"the property {show(key)} is {show(value)}, {_kind(value)}, but"
+                    f" {show(known)}, {_kind(known)}, {_of(other, self._rows)}"
+                )
+                hint = f"write `'{{{key}:text}}'`, or correct the table"
+                self._report_file(
+                    ("image", "properties", key), "property-type", message, match, hint
+                )
+
+    def _uris(self) -> list[str]:
+        folder = folder_of(self.positions.path)
+        found: dict[str, None] = {}
+        for index, uri in enumerate(self.rule.files):
+            here: Loc = ("for_each", "files", index)
+            place = self.project.place(uri, folder)
+            if complaint := unusable(place.name):
+                self._report(here, "unsupported-uri", *complaint)
+            elif is_literal(place.name, place.folder):
+                if is_file(place.name, place.folder):
+                    found[uri] = None
+                else:
+                    self._report(here, "missing-file", *missing(place))
+            else:
+                names, links = matches(place.name, place.folder)
+                if folders := unreadable(place.name, place.folder):
+                    self._report(here, "unreadable-source", *closed(place, folders))
+                elif links:
+                    self._report(here, "missing-file", *broken(place, links))
+                elif not names:
+                    self._report(here, "missing-file", *unmatched(place))
+                found.update(dict.fromkeys(map(place.uri_of, names)))
+        return in_order(found)
+
+    def _read_rows(self) -> None:
+        csv = self.rule.csv
+        if csv is None:
+            return
+        here: Loc = ("for_each", "csv", "path")
+        folder = folder_of(self.positions.path)
+        place = self.project.place(csv.path, folder)
+        if complaint := unusable(place.name):
+            self._report(here, "unsupported-uri", *complaint)
+            return
+        if not is_file(place.name, place.folder):
+            self._report(here, "missing-file", *missing(place))
+            return
+        try:
+            rows = read_rows(place.path, uri=csv.path, key=csv.key)
+        except RowsError as error:
+            self._report(here, error.rule, error.message, error.hint)
+            return
+        self._rows = rows
+        self._columns = frozenset(rows.columns) - {csv.key}
+        taken = {*BUILT_IN, *(name for one in self.rule.pattern for name in one.groupindex)}
+        if clash := sorted(taken & self._columns):
+            message = f"the columns {listed(clash)} of {show(csv.path)} are already fields"
+            self._report(here, "csv", message, "rename the column, or the group of the pattern")
+
+    def _match(self, uri: str) -> Match | None:
+        name = os.path.basename(uri)  # noqa: PTH119 - by the thousand
+        fields: dict[str, str | None] = {
+            "file": uri, "name": name, "stem": os.path.splitext(name)[0]  # noqa: PTH122 - likewise
+        }  # fmt: skip
+        patterns = self.rule.pattern
+        if patterns:
+            for pattern in patterns:
+                if match := pattern.fullmatch(name):
+                    fields |= match.groupdict()
+                    break
+            else:
+                if self.rule.unmatched == "refuse":
+                    message = f"no pattern matches the name of {show(uri)}"
+                    hint = "correct the pattern, or write `unmatched: skip`"
+                    self._report(("for_each", "pattern"), "unmatched-file", message, hint)
+                return None
+        if self._rows is None:
+            return Match(uri, fields, None)
+        row = self._rows.find(uri, name)
+        if row is None:
+            message = f"{show(self._rows.path)} has no row for {show(name)}"
+            hint = "the key is the name of the file, or its whole uri"
+            self._report(("for_each", "csv"), "csv-row", message, hint)
+            return None
+        line, cells = row
+        for column, cell in zip(self._rows.columns, cells, strict=True):
+            if column in self._columns:
+                fields[column] = cell or None
+        return Match(uri, fields, line)
+
+    def _report_file(self, loc: Loc, rule: str, message: str, match: Match, hint: str) -> None:
+        self._report(loc, rule, f"{message} {_of(match, self._rows)}", hint or None)
+
+    def _report(self, loc: Loc, rule: str, message: str, hint: str | None) -> None:
+        self._counts[loc, rule] += 1
+        if self._counts[loc, rule] <= MAX_SHOWN:
+            self.problems.append(problem_at(self.positions, loc, rule, message, hint))
+
+    def _count_rest(self) -> None:
+        for (loc, rule), count in self._counts.items():
+            if count > MAX_SHOWN:
+                more = count - MAX_SHOWN
+                message = f"the same problem in {more:,} more file{'s' if more > 1 else ''}"
+                self.problems.append(problem_at(self.positions, loc, rule, message, None))
+        self._counts.clear()
+
+
+class _Maker:
+    """Fills the fields of a file into the templates of an image.
+
+    What no template touches is shared by all images, and no field is validated twice.
+    """
+
+    def __init__(
+        self, *, base: ImageSpec, templates: dict[Loc, Template], columns: frozenset[str]
+    ) -> None:
+        self.base = base
+        self.templates = templates
+        self.columns = columns
+        self.at: Loc = ()
+        """The template being filled in, for errors."""
+        own: dict[str, Template] = {}
+        self._texts: list[tuple[str, Template]] = []
+        self._tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]]
+        self._tilesets = [(tileset, {}) for tileset in base.tilesets]
+        for loc, template in templates.items():
+            if loc[0] == "tilesets":
+                self._tilesets[int(loc[1])][1][loc] = template
+            elif loc[0] == "properties":
+                own[str(loc[1])] = template
+            elif loc != ("id",):
+                self._texts.append((str(loc[0]), template))
+        self._properties: list[tuple[str, Plain | Template]]
+        self._properties = sorted((dict(base.properties) | own).items())
+        self._same: dict[str, Any] = asdict(base)
+
+    def image(self, folder: str, fields: Fields) -> ImageSpec:
+        """Return the image of a file."""
+        self.at = ("id",)
+        made = self._same.copy()
+        made["id"] = check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
+        for name, template in self._texts:
+            self.at = (name,)
+            made[name] = _PARSERS[name](template.text(fields))
+        start, end = made["start_time"], made["end_time"]
+        if start and end and is_before(end, start):
+            self.at = ("end_time",)
+            message = f"the end {show(end)} is before the start {show(start)}"
+            refuse("time-order", message, "correct one of them; `end_time` is exclusive")
+        made["properties"] = self._filled(fields)
+        made["tilesets"] = tuple(
+            [
+                self._tileset(*tileset, fields) if tileset[1] else tileset[0]
+                for tileset in self._tilesets
+            ]
+        )
+        return ImageSpec(**made)
+
+    def _filled(self, fields: Fields) -> tuple[tuple[str, Plain], ...]:
+        found: list[tuple[str, Plain]] = []
+        for key, wanted in self._properties:
+            if not isinstance(wanted, Template):
+                found.append((key, wanted))
+                continue
+            self.at = ("properties", key)
+            value = wanted.value(fields, self.columns)
+            if value is not None:
+                found.append((key, check_property(value)))
+        return tuple(found)
+
+    def _tileset(
+        self, tileset: TilesetSpec, templates: dict[Loc, Template], fields: Fields
+    ) -> TilesetSpec:
+        """Return a tileset with its texts filled in."""
+        crs, sources = tileset.crs, list(tileset.sources)
+        for loc, template in templates.items():
+            self.at = loc
+            text = template.text(fields)
+            if not text:
+                refuse("empty-value", "the text is empty")
+            if loc[2] == "crs":
+                crs = text
+                continue
+            number, place = int(loc[3]), int(loc[5])
+            source = sources[number]
+            uris = (*source.uris[:place], text, *source.uris[place + 1 :])
+            sources[number] = SourceSpec(
+                uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
+            )
+        return TilesetSpec(
+            id=tileset.id,
+            sources=tuple(sources),
+            dtype=tileset.dtype,
+            crs=crs,
+            tfrecord=tileset.tfrecord,
+            is_optional=tileset.is_optional,
+        )
+
+
+def _kind(value: Plain) -> str:
+    return "text" if isinstance(value, str) else "a number"
+
+
+def _of(match: Match, rows: Rows | None) -> str:
+    row = f" (`{rows.path}:{match.line}`)" if rows is not None and match.line else ""
+    return f"for {show(match.uri)}{row}"

@@ -1,0 +1,152 @@
+"""Optional tilesets of a collection: an image whose files are absent is made without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from geobatch.declare.files.find import is_broken, is_file, is_literal, matches, unusable
+from geobatch.declare.hints import listed
+from geobatch.declare.specs import ImageSpec, Loc, MaskBandSpec, Positions, TilesetSpec
+from geobatch.errors import Problem
+
+_SHOWN = 5
+
+
+def optional_problems(spec: ImageSpec, *, is_of_collection: bool) -> Iterator[Problem]:
+    """Yield what may not be optional, since it would not be clear what is left without it."""
+    places = [n for n, tileset in enumerate(spec.tilesets) if tileset.is_optional]
+    names = {spec.tilesets[n].id for n in places}
+    loc: Loc = ("tilesets", places[0], "optional") if places else ()
+    if not places:
+        return
+    if not is_of_collection:
+        message = "`optional` is for the tilesets of a collection's image"
+        yield _problem(spec, loc, message, "leave the tileset out while its files are absent")
+        return
+    if len(places) == len(spec.tilesets):
+        message = "every tileset is optional, and nothing may be left of an image"
+        yield _problem(spec, loc, message, "one tileset at least is there for every image")
+    masking = {mask.tileset_id for mask in spec.mask_bands}
+    if spec.bands is None and not names <= masking:
+        message = f"which bands are of {listed(sorted(names - masking))} is not said"
+        yield _problem(spec, loc, message, "name the `bands`, each with its `tileset_id`")
+    going = [band.id for band in spec.bands or () if band.tileset_id in names]
+    if spec.bands and len(going) == len(spec.bands):
+        message = "every band is of an optional tileset, and nothing may be left of an image"
+        yield _problem(spec, loc, message, "one band at least is there for every image")
+    for name, members in spec.array_bands:
+        if lost := [band for band in members if band in going]:
+            message = f"the array band `{name}` needs {listed(lost)} of an optional tileset"
+            hint = "leave these bands out of it, or the tileset not optional"
+            yield _problem(spec, ("array_bands", name), message, hint)
+    if spec.footprint is not None and spec.bands:
+        band = spec.footprint.band_id or spec.bands[0].id
+        if band in going:
+            message = f"the footprint counts pixels of band `{band}` of an optional tileset"
+            hint = "name in its `band_id` a band that every image has"
+            yield _problem(spec, ("footprint",), message, hint)
+
+
+def _problem(spec: ImageSpec, loc: Loc, message: str, hint: str) -> Problem:
+    path, line, column = spec.where(*loc)
+    return Problem(
+        path=path, line=line, column=column, rule="optional-files", message=message, hint=hint
+    )
+
+
+def without_absent(image: ImageSpec, folder: Path) -> ImageSpec:
+    """Return an image without its optional tilesets of which no file is there.
+
+    Their bands go with them, and so do the masks that they hold.
+    """
+    gone = {
+        tileset.id
+        for tileset in image.tilesets
+        if tileset.is_optional and _is_absent(image, tileset, folder)
+    }
+    if not gone:
+        return image
+    tilesets = [n for n, tileset in enumerate(image.tilesets) if tileset.id not in gone]
+    bands = [n for n, band in enumerate(image.bands or ()) if band.tileset_id not in gone]
+    left = {band.id for n, band in enumerate(image.bands or ()) if n in bands}
+    masks = [n for n, mask in enumerate(image.mask_bands) if _masks(image, mask, gone, left)]
+    kept = {"tilesets": tilesets, "bands": bands, "mask_bands": masks}
+    mask_bands = [image.mask_bands[n] for n in masks]
+    if image.bands is not None:
+        mask_bands = [
+            replace(mask, band_ids=tuple(name for name in mask.band_ids if name in left))
+            for mask in mask_bands
+        ]
+    return replace(
+        image,
+        tilesets=tuple(image.tilesets[n] for n in tilesets),
+        bands=None if image.bands is None else tuple(image.bands[n] for n in bands),
+        mask_bands=tuple(mask_bands),
+        absent=tuple(sorted(gone)),
+        positions=_moved(image.positions, kept),
+    )
+
+
+def absent_warnings(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+    """Yield one warning for each optional tileset of a collection that some images lack."""
+    found: dict[tuple[str, int, str], list[ImageSpec]] = {}
+    count: dict[tuple[str, int], int] = {}
+    for spec in specs:
+        if spec.absent or any(tileset.is_optional for tileset in spec.tilesets):
+            path, line, _ = spec.where()
+            count[path, line] = count.get((path, line), 0) + 1
+            for name in () if "absent-files" in spec.project.silenced else spec.absent:
+                found.setdefault((path, line, name), []).append(spec)
+    for (path, line, name), lacking in found.items():
+        every = count[path, line]
+        more = f", and {len(lacking) - _SHOWN:,} more" if len(lacking) > _SHOWN else ""
+        yield Problem(
+            path=path,
+            line=line,
+            column=lacking[0].where()[2],
+            rule="absent-files",
+            message=f"{len(lacking):,} of {every:,} images are made without the optional tileset "
+            f"`{name}`, whose files are absent: "
+            f"{listed(spec.id for spec in lacking[:_SHOWN])}{more}",
+            hint="are the uris right, and is the disk mounted? If no image has the files, leave "
+            "the tileset out"
+            if len(lacking) == every
+            else "when the files are there, the next plan shows these images as changed",
+        )
+
+
+def _masks(image: ImageSpec, mask: MaskBandSpec, gone: set[str], left: set[str]) -> bool:
+    """Return whether a mask is left: its tileset is, and a band that it names."""
+    if mask.tileset_id in gone:
+        return False
+    return image.bands is None or not mask.band_ids or not left.isdisjoint(mask.band_ids)
+
+
+def _is_absent(image: ImageSpec, tileset: TilesetSpec, folder: Path) -> bool:
+    """Return whether no file of a tileset is there; a link that leads nowhere is one."""
+    for source in tileset.sources:
+        for uri in source.uris:
+            place = image.project.place(image.uri_prefix + uri, folder)
+            name, start = place.name, place.folder
+            if unusable(name) or is_broken(name, start):
+                return False
+            if is_file(name, start):
+                return False
+            if not is_literal(name, start) and any(matches(name, start)):
+                return False
+    return True
+
+
+def _moved(positions: Positions, kept: dict[str, list[int]]) -> Positions:
+    """Return positions of a document of which only some elements of its lists are left."""
+    places: dict[Loc, tuple[int, int]] = {}
+    for loc, place in positions.places.items():
+        if len(loc) > 1 and loc[0] in kept:
+            if loc[1] not in kept[str(loc[0])]:
+                continue
+            loc = (loc[0], kept[str(loc[0])].index(int(loc[1])), *loc[2:])  # noqa: PLW2901
+        places[loc] = place
+    return Positions(path=positions.path, places=places)

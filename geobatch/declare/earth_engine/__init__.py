@@ -1,0 +1,1 @@
+"""Earth Engine's manifests, flags and names, to specs and back."""

@@ -1,0 +1,41 @@
+"""A published table as the Earth Engine manifest that would ingest it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geobatch.declare.earth_engine.names import refused_names
+from geobatch.declare.earth_engine.to_manifest import Exported
+from geobatch.declare.fields.table import COLUMN_TYPES, TableSourceManifest
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.table import Table
+
+_DEFAULT_CRS = "EPSG:4326"
+_TYPE_NAMES = {kind: name for name, kind in COLUMN_TYPES.items()}
+
+
+def export_table(asset: Asset, table: Table, *, name: str, uri_prefix: str = "") -> Exported:
+    """Return the manifest of a table; for the arguments see `export_manifest`."""
+    prefix = len(uri_prefix)
+    source: dict[str, Any] = {"uris": [one.uri[prefix:] for one in table.sources]}
+    if table.charset != TableSourceManifest().charset:
+        source["charset"] = table.charset.upper()
+    if table.crs.identity != _DEFAULT_CRS:
+        source["crs"] = table.crs.identity
+    if table.is_placed or not table.x_column:
+        source |= {"xColumn": table.x_column, "yColumn": table.y_column}
+    members = {
+        "name": name,
+        "uriPrefix": uri_prefix,
+        "sources": [source],
+        "columnDataTypeOverrides": {key: _TYPE_NAMES[kind] for key, kind in table.types},
+        "startTime": asset.start_time,
+        "endTime": asset.end_time if asset.end_time != asset.start_time else None,
+        "properties": dict(asset.properties),
+        "memo": asset.memo,
+    }
+    notes = list(refused_names(asset, name=name))
+    if asset.is_protected:
+        notes.append("omitted, because Earth Engine does not have it: `lifecycle`")
+    manifest = {key: value for key, value in members.items() if value not in (None, "", [], {})}
+    return Exported(manifest=manifest, notes=tuple(notes))

@@ -1,0 +1,1 @@
+"""The fields of each kind of spec document, their types, and the JSON Schema of them."""

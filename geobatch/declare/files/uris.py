@@ -1,0 +1,305 @@
+"""Uris of a spec to files: prefixes are added, globs expanded, missing files reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.declare.files.find import (
+    broken,
+    closed,
+    folder_of,
+    is_file,
+    is_literal,
+    is_remote,
+    matches,
+    missing,
+    split_generation,
+    unmatched,
+    unreadable,
+    unusable,
+)
+from geobatch.declare.files.sidecars import PROJECTION, WORLD, is_placing, refusal, suffix_of
+from geobatch.declare.hints import listed, show
+from geobatch.declare.loading.load import drafts, problem, raise_all
+from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.projects.project import Place
+from geobatch.declare.specs import ImageSpec, Loc, SourceSpec, SpecSet
+from geobatch.errors import Problem
+from geobatch.model.assets.asset import Kind
+
+SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
+"""Endings of TFRecord files; next to a mixer, shards may have any name."""
+MIXER = ".json"
+
+NO_TABLES = (
+    ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
+    ".tif", ".tiff",
+)  # fmt: skip
+"""Endings of files that are certainly not TFRecord."""
+
+
+class SourceFile(Struct, frozen=True, kw_only=True):
+    """One file that a source of a spec names, or the mixer of TFRecord shards."""
+
+    uri: str
+    """As the spec spells it, with prefix and expanded glob."""
+    path: Path
+    """Absolute."""
+    source: int
+    """Index of the source in its tileset."""
+    uri_index: int = 0
+    """Index of the uri in its source."""
+    world: Path | None = None
+    """World file with its transform, if one is declared."""
+    projection: Path | None = None
+    """File with the WKT of its CRS, if one is declared."""
+    shards: tuple[SourceFile, ...] = ()
+    """Shards that a mixer places, in the order of their records; empty for a TIFF."""
+    url: str = ""
+    """Url of an external image's file on a server; the path is then only a unique key."""
+    generation: str = ""
+    """What follows `#` in the uri of an external image."""
+    allow_unpinned: bool = False
+    """Whether its server may omit what distinguishes one state of it from the next."""
+
+
+class Expansion(Struct, frozen=True, kw_only=True):
+    """The files of a spec."""
+
+    tilesets: tuple[tuple[SourceFile, ...], ...]
+    """Per tileset, in the order of the spec; for a glob see `geobatch.declare.files.order`."""
+    table: tuple[SourceFile, ...] = ()
+    """The files of a table, likewise."""
+
+
+def expand(spec: ImageSpec) -> Expansion:
+    """Find the files of every source, from the spec file's folder.
+
+    Raises:
+        SpecError: A file is missing or a uri cannot be used; carries every such problem.
+    """
+    expansion, problems = _expand(spec)
+    raise_all(problems)
+    return expansion
+
+
+def found_files(spec: ImageSpec) -> Expansion | None:
+    """Return the files of a spec that are found; None if each source is one file."""
+    return None if _is_there(spec, folder_of(spec.path)) else _expand(spec)[0]
+
+
+def validate(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+) -> SpecSet:
+    """Load specs and find their files.
+
+    Args:
+        paths: Files or folders; messages name them as they are given.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        cache: Specs read in earlier runs; receives those of this run.
+
+    Raises:
+        SpecError: Something is wrong; carries every problem of every file, sources included.
+    """
+    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
+    for spec in specs:
+        if not _is_there(spec, folders[spec.path]):
+            problems += _expand(spec)[1]
+    raise_all(problems)
+    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
+
+
+def _is_there(spec: ImageSpec, folder: Path) -> bool:
+    """Return whether every source is one existing file, as in most specs."""
+    return spec.table is None and all(
+        len(source.uris) == 1
+        and not unusable(uri := spec.uri_prefix + source.uris[0])
+        and is_file(uri, folder)
+        and not _is_of_records(uri)
+        for tileset in spec.tilesets
+        for source in tileset.sources
+    )
+
+
+def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
+    problems: list[Problem] = []
+    folder = folder_of(spec.path)
+    find = _pinned if spec.kind is Kind.EXTERNAL_IMAGE else _source
+    tilesets = tuple(
+        tuple(
+            found
+            for number, source in enumerate(tileset.sources)
+            for found in find(spec, folder, (index, number), source, problems)
+        )
+        for index, tileset in enumerate(spec.tilesets)
+    )
+    return Expansion(tilesets=tilesets, table=tuple(_rows(spec, folder, problems))), problems
+
+
+def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[SourceFile]:
+    """Yield the files of a table."""
+    for number, source in enumerate(() if spec.table is None else spec.table.sources):
+        for index, written in enumerate(source.uris):
+            here: Loc = ("sources", number, "uris", index)
+            spot = spec.project.place(spec.uri_prefix + written, folder)
+            found = list(_find(spec, here, spot, problems))
+            other = next((uri for uri, _ in found if uri.lower().endswith(NO_TABLES)), None)
+            if other is not None:
+                message = f"{show(other)}: tables are read from TFRecord files only"
+                hint = "convert the table to a `.tfrecord` file with one Example per row"
+                problems.append(problem(spec, here, "table-format", message, hint))
+            for uri, path in found:
+                yield SourceFile(uri=uri, path=path, source=number, uri_index=index)
+
+
+def _pinned(
+    spec: ImageSpec,
+    folder: Path,
+    place: tuple[int, int],
+    source: SourceSpec,
+    problems: list[Problem],
+) -> Iterator[SourceFile]:
+    """Yield the one COG of a source."""
+    here = ("tilesets", place[0], "sources", place[1], "uris")
+    if len(source.uris) > 1:
+        message = f"{len(source.uris)} uris: a source of an external image must be one COG"
+        problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
+    if not source.uris:  # what stood there was refused already
+        return
+    whole = spec.project.place(spec.uri_prefix + source.uris[0], folder)
+    name, generation = split_generation(whole.name, whole.folder)
+    end = len(whole.name) - len(name)
+    spot = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
+    if complaint := unusable(spot.name, may_be_remote=True):
+        problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
+    elif is_remote(spot.name):
+        path = Path(quote(spot.name, safe=""))
+        yield SourceFile(
+            uri=spot.uri,
+            path=path,
+            url=spot.name,
+            source=place[1],
+            generation=generation,
+            allow_unpinned=spec.allow_unpinned,
+        )
+    elif is_file(spot.name, spot.folder):
+        yield SourceFile(uri=spot.uri, path=spot.path, source=place[1], generation=generation)
+    elif is_literal(spot.name, spot.folder):
+        problems.append(problem(spec, (*here, 0), "missing-file", *missing(spot)))
+    else:
+        message = f"{show(spot.uri)} is a glob: a source of an external image must be one COG"
+        hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
+        problems.append(problem(spec, (*here, 0), "external-image", message, hint))
+
+
+def _source(
+    spec: ImageSpec,
+    folder: Path,
+    place: tuple[int, int],
+    source: SourceSpec,
+    problems: list[Problem],
+) -> list[SourceFile]:
+    """Return the files of a source: each a raster, or one mixer with its shards."""
+    loc = ("tilesets", place[0], "sources", place[1])
+    spots = [spec.project.place(spec.uri_prefix + uri, folder) for uri in source.uris]
+    count = len(problems)
+    found = [
+        SourceFile(uri=uri, path=path, source=place[1], uri_index=index)
+        for index, spot in enumerate(spots)
+        for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
+    ]
+    names = (*(spot.name for spot in spots), *(file.uri for file in found))
+    if any(_is_of_records(name) for name in names):
+        is_whole = len(problems) == count
+        return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
+    _check_beside(spec, loc, spots, problems)
+    for index, spot in enumerate(spots):
+        matched = sum(file.uri_index == index for file in found)
+        for key in ("affine_transform", "dimensions"):
+            if matched > 1 and getattr(source, key) is not None:
+                message = f"`{key}` is for one file, but {show(spot.uri)} matches {matched}"
+                hint = "write one source per file, each with its own"
+                problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
+    return _with_sidecars(spots, found)
+
+
+def _find(
+    spec: ImageSpec, loc: Loc, spot: Place, problems: list[Problem]
+) -> Iterator[tuple[str, Path]]:
+    """Yield uri and path of the files that a uri names, the glob followed."""
+    if complaint := unusable(spot.name):
+        problems.append(problem(spec, loc, "unsupported-uri", *complaint))
+    elif not is_literal(spot.name, spot.folder):
+        names, links = matches(spot.name, spot.folder)
+        if folders := unreadable(spot.name, spot.folder):
+            problems.append(problem(spec, loc, "unreadable-source", *closed(spot, folders)))
+        elif links:
+            problems.append(problem(spec, loc, "missing-file", *broken(spot, links)))
+        elif not names:
+            problems.append(problem(spec, loc, "missing-file", *unmatched(spot)))
+        for name in names:
+            yield spot.uri_of(name), spot.folder / name
+    elif is_file(spot.name, spot.folder):
+        yield spot.uri, spot.path
+    else:
+        problems.append(problem(spec, loc, "missing-file", *missing(spot)))
+
+
+def _check_beside(
+    spec: ImageSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
+) -> None:
+    """Report a file that may not be listed with others in one source."""
+    literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
+    if len(spots) == 1 or not literal:
+        return
+    is_of_one = 0 in literal
+    for index in literal:
+        if index and not (is_of_one and is_placing(spots[index].name)):
+            words = refusal(spots[index].uri, len(spots), is_of_one=is_of_one)
+            at = (*loc, "uris", index)
+            problems.append(problem(spec, at, "sidecar-unsupported", *words))
+            return
+
+
+def _with_sidecars(spots: Sequence[Place], found: Sequence[SourceFile]) -> list[SourceFile]:
+    """Return the rasters among some files, with the sidecars that place them."""
+    world = next((s.path for s in spots[1:] if suffix_of(s.name) in WORLD), None)
+    projection = next((s.path for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
+    return [
+        replace(file, world=world, projection=projection)
+        if is_literal(spots[file.uri_index].name, spots[file.uri_index].folder)
+        else file
+        for file in found
+        if not (file.uri_index and is_placing(spots[file.uri_index].name))
+    ]
+
+
+def _is_of_records(uri: str) -> bool:
+    return uri.lower().endswith((*SHARDS, MIXER))
+
+
+def _records(
+    spec: ImageSpec, loc: Loc, found: list[SourceFile], problems: list[Problem]
+) -> list[SourceFile]:
+    """Return the mixer among some files, with the others as its shards."""
+    mixers = [file for file in found if file.uri.lower().endswith(MIXER)]
+    shards = tuple(file for file in found if file not in mixers)
+    if len(mixers) == 1 and shards:
+        return [replace(mixers[0], shards=shards)]
+    if not mixers:
+        message = f"TFRecord files without a mixer: {listed(file.uri for file in shards)}"
+        hint = "add the mixer that the export wrote, `*-mixer.json`, to `uris`"
+    elif shards:
+        message = f"{len(mixers)} mixers: {listed(file.uri for file in mixers)}"
+        hint = "write one source per export: its shards and its mixer"
+    else:
+        message = f"a mixer without TFRecord files: {listed(file.uri for file in mixers)}"
+        hint = "add its shards to `uris`, as in `[pred-*.tfrecord.gz, pred-mixer.json]`"
+    problems.append(problem(spec, loc, "mixer", message, hint))
+    return []

@@ -1,0 +1,1 @@
+"""Spec files to specs: each document read, checked and cached."""

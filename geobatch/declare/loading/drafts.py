@@ -1,0 +1,61 @@
+"""Spec files to drafts, one after the other: similar documents are checked once."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from geobatch.declare.loading.document import draft
+from geobatch.declare.loading.similar import Memory
+from geobatch.declare.projects.project import Project
+from geobatch.declare.specs import ImageSpec
+from geobatch.declare.text.read import Reading
+from geobatch.errors import Problem
+
+
+class FileDraft(Struct, kw_only=True):
+    """What a spec file declares, as far as its problems allow."""
+
+    specs: list[ImageSpec] = field(default_factory=list)
+    """Every image and table, those of collections too."""
+    collections: list[ImageSpec] = field(default_factory=list)
+    """Have the ids and the positions of collections."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the file has no problem, and its bytes alone determine what it declares."""
+        return not self.collections and not self.problems
+
+
+class Drafting:
+    """Reads the files of one load."""
+
+    def __init__(self) -> None:
+        self._memories: dict[int, Memory] = {}
+
+    def file(self, data: bytes, *, path: str, project: Project) -> FileDraft:
+        """Read the bytes of a spec file.
+
+        Args:
+            data: The bytes, one more than allowed at most.
+            path: The file, as the user named it.
+            project: What holds for all specs of its project; as long as this object lives.
+        """
+        # Documents that are alike share their project too.
+        memory = self._memories.setdefault(id(project), Memory())
+        made = FileDraft()
+        reading = Reading(data, path=path, memory=memory)
+        for found in reading:
+            if isinstance(found, ImageSpec):
+                made.specs.append(found)
+                continue
+            one = draft(found, path=path, project=project)
+            made.problems += one.problems
+            made.specs += one.specs
+            if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
+                memory.learn(reading.events, one.specs[0])
+            if one.collection is not None:
+                made.collections.append(one.collection)
+        made.problems += reading.problems
+        return made

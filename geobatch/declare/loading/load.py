@@ -1,0 +1,244 @@
+"""Spec files to a SpecSet, or every problem of every file at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geobatch.declare.files.find import MAX_BYTES, folder_of
+from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
+from geobatch.declare.hints import show
+from geobatch.declare.loading.garbage import without_collecting
+from geobatch.declare.loading.spec_cache import Known, SpecCache
+from geobatch.declare.projects.find import Projects
+from geobatch.declare.specs import ImageSpec, Seen, SpecSet
+from geobatch.errors import Problem, SpecError
+from geobatch.model.assets.names_by_case import folders
+
+if TYPE_CHECKING:
+    from geobatch.declare.loading.drafts import Drafting
+
+
+def load(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+) -> SpecSet:
+    """Read spec files, and folders of them, into one set of specs.
+
+    Folders are searched to their depth for `*.yaml`, `*.yml` and `*.json`, and links to folders
+    are followed; names that start with a dot are skipped, and so are project files, stores,
+    Zarr trees, and mixers of TFRecord exports. Sources are not checked: `validate` does that too.
+
+    Args:
+        paths: Files or folders; messages name them as they are given.
+        keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        cache: What files came to in earlier runs, and is told of this one.
+
+    Raises:
+        SpecError: Something is wrong, or nothing is declared; carries every problem.
+    """
+    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    raise_all(problems)
+    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
+
+
+@without_collecting()
+def drafts(
+    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+) -> tuple[list[ImageSpec], list[Problem], Seen]:
+    """Return every spec as far as it is valid, every problem, and what was read.
+
+    Arguments are `load`'s.
+    """
+    known = Known(cache)
+    projects = Projects(keeps_prefix=keep_project_prefix, known=known)
+    drafting: Drafting | None = None
+    specs: list[ImageSpec] = []
+    collections: list[ImageSpec] = []
+    problems: list[Problem] = []
+    walk = Walk()
+    read: set[tuple[int, int]] = set()
+    for path in walk.files(paths):
+        project = projects.of(folder_of(str(path)))
+        try:
+            data = bounded_bytes(path, read)
+        except OSError as error:
+            message = f"cannot read the file: {error.strerror or error}"
+            problems.append(file_problem(path, "unreadable-file", message, None))
+            continue
+        remembered = known.specs(str(path), data, project)
+        if remembered is not None:
+            specs += remembered
+            continue
+        if drafting is None:
+            # Reading imports much that a cached file does not need.
+            from geobatch.declare.loading.drafts import Drafting  # noqa: PLC0415
+
+            drafting = Drafting()
+        made = drafting.file(data, path=str(path), project=project)
+        specs += made.specs
+        collections += made.collections
+        problems += made.problems
+        if made.is_plain:
+            known.learn_specs(str(path), data, made.specs, project)
+    problems += walk.problems
+    problems += projects.problems
+    problems += _clashes(specs)
+    problems += _alike(specs)
+    problems += _claims(specs)
+    problems += _doubles(collections)
+    if not specs and not problems:
+        where = Path(paths[0]) if paths else Path()
+        message = f"no asset is declared: no {', '.join(SUFFIXES)} file here"
+        hint = "name a spec file, or a folder that holds one"
+        problems.append(file_problem(where, "empty-set", message, hint))
+    seen = Seen(
+        files=frozenset(read),
+        linked=tuple(walk.linked),
+        broken=tuple(walk.broken),
+        collections=tuple(collections),
+    )
+    return specs, problems, seen
+
+
+def raise_all(problems: Iterable[Problem]) -> None:
+    """Raise the problems, sorted by position and without duplicates.
+
+    Raises:
+        SpecError: There are any.
+    """
+
+    def order(problem: Problem) -> tuple[str, int, int, str, str]:
+        return (problem.path, problem.line, problem.column, problem.rule, problem.message)
+
+    every = sorted(dict.fromkeys(problems), key=order)
+    if every:
+        raise SpecError(tuple(every))
+
+
+def spec_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the spec files that some paths name, folders searched.
+
+    Raises:
+        SpecError: A path does not exist.
+    """
+    walk = Walk()
+    files = tuple(walk.files(paths))
+    raise_all(walk.problems)
+    return files
+
+
+def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes:
+    """Return a file's bytes, one more than allowed at most, and note which file it is."""
+    with path.open("rb") as stream:
+        status = os.fstat(stream.fileno())
+        size = status.st_size
+        if read is not None:
+            read.add((status.st_dev, status.st_ino))
+        # A file with a known size needs no buffer of the maximum; a pipe does.
+        return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
+
+
+def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
+    first: dict[str, ImageSpec] = {}
+    for spec in specs:
+        if not spec.id:
+            continue
+        if spec.id in first:
+            message = f"the asset {show(spec.id)} is declared twice"
+            hint = f"it {_place(first[spec.id])} already declares it"
+            yield problem(spec, ("id",), "duplicate-asset", message, hint)
+        first.setdefault(spec.id, spec)
+    told: set[tuple[str, int]] = set()
+    for spec in first.values():
+        parts = spec.id.split("/")
+        for length in range(1, len(parts)):
+            folder = first.get("/".join(parts[:length]))
+            if folder is None:
+                continue
+            # The images of a collection have one position: one of them represents all.
+            if (told_of := (folder.id, id(spec.positions))) not in told:
+                told.add(told_of)
+                message = f"{show(spec.id)} is inside {show(folder.id)}, which is itself an asset"
+                hint = f"{_place(folder)} declares that asset; an asset cannot be a folder"
+                yield problem(spec, ("id",), "asset-in-asset", message, hint)
+
+
+def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
+    """Report ids or folders of ids that differ only by case."""
+    first: dict[str, tuple[str, ImageSpec]] = {}
+    told: set[tuple[str, str]] = set()
+    for spec in specs:
+        for folder in folders(spec.id):
+            other, known = first.setdefault(folder.casefold(), (folder, spec))
+            if other != folder and (other, folder) not in told:
+                told.add((other, folder))
+                message = (
+                    f"{show(spec.id)} and {show(known.id)} differ only by case, in"
+                    f" {show(folder)} and {show(other)}: on many disks they are one folder"
+                )
+                hint = f"{_place(known)} declares the other one"
+                yield problem(spec, ("id",), "duplicate-asset", message, hint)
+
+
+def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
+    """Report former ids that are also declared, or that two assets claim."""
+    declared = {spec.id: spec for spec in specs}
+    first: dict[str, ImageSpec] = {}
+    told: set[int] = set()
+    for spec in specs:
+        old = spec.moved_from
+        # The images of a collection have one position: one of them represents all.
+        if old is None or id(spec.positions) in told:
+            continue
+        if old == spec.id:
+            message, hint = f"{show(old)} is the asset's own id", "write the former id"
+        elif old in declared:
+            message = f"{show(old)} is declared too, so it cannot be the former id of this asset"
+            hint = (
+                f"{_place(declared[old])} declares it; rename in a chain with one apply per rename"
+            )
+        elif old in first:
+            message = f"{show(old)} is claimed twice: by {show(first[old].id)} and {show(spec.id)}"
+            hint = "only one asset can take its tiles; remove `moved_from` here"
+        else:
+            first[old] = spec
+            continue
+        told.add(id(spec.positions))
+        yield problem(spec, ("moved_from",), "moved-from", message, hint)
+
+
+def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:
+    """Report collections of one id: what holds within a collection could not be checked."""
+    first: dict[str, ImageSpec] = {}
+    for spec in collections:
+        if spec.id and spec.id in first:
+            message = f"the collection {show(spec.id)} is declared twice"
+            hint = f"it {_place(first[spec.id])} already declares it; list all its `files` there"
+            yield problem(spec, ("id",), "duplicate-asset", message, hint)
+        first.setdefault(spec.id, spec)
+
+
+def problem(
+    spec: ImageSpec, loc: Sequence[str | int], rule: str, message: str, hint: str | None = None
+) -> Problem:
+    """Return a problem at an element of a spec.
+
+    Args:
+        spec: The spec.
+        loc: Keys in snake_case and list indexes; the nearest known element around it serves.
+        rule: Stable name of the broken rule.
+        message: What is wrong, with the value in backticks.
+        hint: What to write instead.
+    """
+    keys = tuple(loc)
+    if keys == ("id",) and keys not in spec.positions.places:
+        keys = ("name",)
+    path, line, column = spec.where(*keys)
+    return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
+
+
+def _place(spec: ImageSpec) -> str:
+    found = problem(spec, ("id",), "", "")
+    return f"{found.path}:{found.line}:{found.column}"

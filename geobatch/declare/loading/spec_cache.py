@@ -1,0 +1,143 @@
+"""Spec files and project files that were read before: the same bytes are not read again.
+
+A file is known by its bytes and by the modules that would read it, so that neither an edit nor
+another version of geobatch meets what was remembered for something else.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from geobatch.declare.projects.project import NO_PROJECT, Project
+from geobatch.declare.specs import NOWHERE, ImageSpec, Positions
+from geobatch.model.digest import digest_bytes
+
+T = TypeVar("T")
+_READERS = ("model", "declare")
+"""Rooms whose modules determine the result of reading a spec file."""
+_UNKNOWN = (msgspec.MsgspecError, OverflowError, TypeError, ValueError)
+"""Errors for a value that cannot be stored, or has an unexpected type."""
+
+
+class SpecCache(Protocol):
+    """What is kept from run to run; `geobatch.store.caches.cache.SourceCache` is one."""
+
+    def get_spec(self, path: str) -> bytes | None:
+        """Return what is kept of a file, by absolute path."""
+
+    def put_spec(self, path: str, value: bytes) -> None:
+        """Keep something about a file."""
+
+
+class Known:
+    """Results of reading files, from a cache; without a cache there are none."""
+
+    def __init__(self, cache: SpecCache | None = None) -> None:
+        self._cache = cache
+
+    def specs(self, path: str, data: bytes, project: Project) -> list[ImageSpec] | None:
+        """Return the specs of a file without problems, or None if it must be read.
+
+        Args:
+            path: The file, as the user named it: messages call it so.
+            data: Its bytes.
+            project: What holds for all specs of its project.
+        """
+        found = self._recall(path, data, project.keeps_prefix, tuple[_Remembered, ...])
+        return None if found is None else [one.spec(path, project) for one in found]
+
+    def learn_specs(self, path: str, data: bytes, specs: list[ImageSpec], project: Project) -> None:
+        """Remember the specs of a file that has no problem and declares no collection."""
+        self._learn(path, data, project.keeps_prefix, tuple(map(_Remembered.of, specs)))
+
+    def project(self, path: str, data: bytes) -> Project | None:
+        """Return what a project file without problems says, or None if it must be read."""
+        return self._recall(path, data, False, Project)
+
+    def learn_project(self, path: str, data: bytes, project: Project) -> None:
+        """Remember what a project file says that has no problem."""
+        self._learn(path, data, False, project)
+
+    def _recall(self, path: str, data: bytes, keeps_prefix: bool, kind: type[T]) -> T | None:
+        entry = None if self._cache is None else self._cache.get_spec(_name(path))
+        key = None if entry is None else _key(path, data, keeps_prefix)
+        if entry is None or key is None or not entry.startswith(key):
+            return None
+        try:
+            return msgspec.msgpack.decode(
+                memoryview(entry)[len(key) :], type=kind, dec_hook=_from_text
+            )
+        except _UNKNOWN:
+            return None
+
+    def _learn(self, path: str, data: bytes, keeps_prefix: bool, value: Any) -> None:
+        key = None if self._cache is None else _key(path, data, keeps_prefix)
+        if self._cache is None or key is None:
+            return
+        try:
+            encoded = msgspec.msgpack.encode(value, enc_hook=_to_text)
+        except _UNKNOWN:
+            return
+        self._cache.put_spec(_name(path), key + encoded)
+
+
+class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """A spec without what depends on its file's name and its project file."""
+
+    said: ImageSpec
+    places: dict[tuple[str | int, ...], tuple[int, int]]
+
+    @classmethod
+    def of(cls, spec: ImageSpec) -> _Remembered:
+        said = replace(spec, positions=NOWHERE, project=NO_PROJECT)
+        return cls(said=said, places=spec.positions.places)
+
+    def spec(self, path: str, project: Project) -> ImageSpec:
+        positions = Positions(path=path, places=self.places)
+        return replace(self.said, positions=positions, project=project)
+
+
+def _name(path: str) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - by the thousand
+
+
+def _key(path: str, data: bytes, keeps_prefix: bool) -> bytes | None:
+    """Return a digest of what the reading of a file depends on."""
+    readers = _readers()
+    if readers is None:
+        return None
+    is_json = path.lower().endswith(".json")
+    return bytes.fromhex(digest_bytes(b"%s %d %d " % (readers, is_json, keeps_prefix) + data))
+
+
+@cache
+def _readers() -> bytes | None:
+    """Return a digest of the modules that read specs, by size and time; None if unseen."""
+    package = Path(__file__).parents[2]
+    try:
+        found = sorted(
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+            for room in _READERS
+            for path in (package / room).rglob("*.py")
+        )
+    except OSError:
+        return None
+    return digest_bytes(repr(found).encode()).encode()
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value)} is not remembered")
+
+
+def _from_text(kind: type[Any], value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"expected {kind}, got {value!r}")

@@ -1,0 +1,1 @@
+"""Project files: what `geobatch.yaml` says for all specs of a project."""

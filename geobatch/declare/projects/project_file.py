@@ -1,0 +1,96 @@
+"""The keys of a project file, and how it is read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from geobatch.declare.fields.manifest import Part
+from geobatch.declare.fields.values import Text, refuse
+from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.loading.document import judge
+from geobatch.declare.projects.project import Project
+from geobatch.declare.text.nodes import MappingNode
+from geobatch.declare.text.read import read
+from geobatch.errors import Problem
+
+LINTS = (
+    "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
+    "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types",
+    "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "unlike-bands",
+    "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
+)  # fmt: skip
+"""Rules that warn and can be silenced."""
+
+_REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(.*/)?", re.DOTALL)
+
+
+def _check_prefix(value: str) -> str:
+    if not _REMOTE_FOLDER.fullmatch(value):
+        hint = 'write it as in `uri_map: {"gs://bucket/": data/}`'
+        refuse("uri-map", f"{show(value)} is not a prefix of uris that ends with `/`", hint)
+    return value
+
+
+def _check_mirror(value: str) -> str:
+    if "://" in value or "\0" in value:
+        hint = "write a path relative to this file, such as `data/`"
+        refuse("uri-map", f"{show(value)} is not a local folder", hint)
+    return value
+
+
+def _check_lint(value: str) -> str:
+    if value not in LINTS:
+        refuse("unknown-value", f"no lint {show(value)}", did_you_mean(value, LINTS))
+    return value
+
+
+Prefix = Annotated[str, AfterValidator(_check_prefix)]
+Mirror = Annotated[Text, AfterValidator(_check_mirror)]
+Lint = Annotated[str, AfterValidator(_check_lint)]
+
+
+class ProjectManifest(Part):
+    """Settings of every spec in this folder and below it."""
+
+    uri_map: dict[Prefix, Mirror] = Field(default_factory=dict)
+    """Local folders, relative to this file, by the prefix of the uris that they mirror."""
+    keep_project_prefix: bool = False
+    """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
+    silence: list[Lint] = Field(default_factory=list)
+    """Lints to disable."""
+
+
+def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:
+    """Return what a project file declares, and all its problems.
+
+    Args:
+        data: Its bytes.
+        path: What messages call it.
+        folder: Absolute folder that it lies in.
+    """
+
+    def report(rule: str, message: str) -> None:
+        problems.append(Problem(path=path, line=1, column=1, rule=rule, message=message))
+
+    whole = read(data, path=path)
+    problems = [one for one in whole.problems if one.rule != "empty-file"]
+    said = ProjectManifest()
+    if whole.documents and isinstance(root := whole.documents[0], MappingNode):
+        judged = judge(root, ProjectManifest, path)
+        problems += judged.problems
+        said = judged.value or said
+    elif whole.documents:
+        report("wrong-type", "a project file must be a mapping, such as `uri_map: ...`")
+    if len(whole.documents) > 1:
+        report("project-file", "a project file must hold one document, got more")
+    mirrors = [(prefix, folder / mirror) for prefix, mirror in said.uri_map.items()]
+    made = Project(
+        mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),
+        keeps_prefix=said.keep_project_prefix,
+        silenced=frozenset(said.silence),
+    )
+    return made, problems

@@ -1,0 +1,248 @@
+"""Specs as written and validated: normalised, positioned, and with the defaults still open."""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+from msgspec import Struct, field
+
+from geobatch.declare.projects.project import NO_PROJECT, Project
+from geobatch.model.assets.asset import Codec, Kind, Number, Policy
+from geobatch.model.assets.table import ColumnType
+from geobatch.model.compared import Compared
+from geobatch.model.geobox import Bounds, Transform
+
+Loc: TypeAlias = tuple[str | int, ...]
+"""Keys (in snake_case) and list indexes from the root of a document to an element."""
+
+
+class SourceSpec(Struct, frozen=True, kw_only=True):
+    """A raster, or a glob of rasters."""
+
+    uris: tuple[str, ...]
+    """As written."""
+    affine_transform: Transform | None = None
+    """Placement that overrides the file's own."""
+    dimensions: tuple[int, int] | None = None
+    """(width, height) in pixels."""
+
+
+class FeatureSpec(Struct, frozen=True, kw_only=True):
+    """One feature of TFRecord records."""
+
+    name: str
+    """Its key in the records."""
+    dtype: str | None = None
+    """Numpy name of the pixel type; None to follow the tileset."""
+    is_channels_last: bool | None = None
+    """Whether the values of a pixel are adjacent; None for one value per pixel."""
+    depth: int | None = None
+    """Values per pixel; None to derive it from the length of the feature."""
+
+
+class TfrecordSpec(Struct, frozen=True, kw_only=True):
+    """How the records of a tileset's TFRecord sources are read."""
+
+    kernel_size: tuple[int, int] = (0, 0)
+    """(columns, rows) that patches may be larger by than the mixer says."""
+    features: tuple[FeatureSpec, ...] = ()
+    """In the order of the bands; empty for those that the bands name."""
+    dtype: str | None = None
+    """Numpy name of the pixel type of features without their own; None to follow the tileset."""
+
+
+class TilesetSpec(Struct, frozen=True, kw_only=True):
+    """Sources that share one structure."""
+
+    id: str
+    """Unique in the asset; may be empty."""
+    sources: tuple[SourceSpec, ...]
+    """At least one."""
+    dtype: str | None = None
+    """Numpy name of the pixel type; None for the files' own."""
+    crs: str | None = None
+    """Authority code or WKT; None for the files' own."""
+    tfrecord: TfrecordSpec | None = None
+    """How records are read; None for TIFFs, or to use the defaults."""
+    is_optional: bool = False
+    """Whether an image of a collection is made without it if its files are absent."""
+
+
+class BandSpec(Struct, frozen=True, kw_only=True):
+    """One output channel."""
+
+    id: str
+    """Unique in the asset."""
+    tileset_id: str
+    """An existing tileset."""
+    tileset_band_index: int = 0
+    """Zero-based."""
+    feature: str | None = None
+    """Feature of the tileset's records, instead of an index."""
+    missing_data: tuple[Number, ...] | None = None
+    """Masked values; empty to ignore the file's nodata; None to follow the asset."""
+    pyramiding_policy: Policy | None = None
+    """None to follow the asset."""
+
+
+class MaskBandSpec(Struct, frozen=True, kw_only=True):
+    """A tileset whose last band masks other bands."""
+
+    tileset_id: str
+    """An existing tileset."""
+    band_ids: tuple[str, ...] = ()
+    """Masked bands; all when empty."""
+    feature: str | None = None
+    """Feature of the tileset's records that is the mask; None for its last band."""
+    valid_value: int | None = None
+    """Value of the mask that means valid; None for the highest of its bits."""
+
+
+class FootprintSpec(Struct, frozen=True, kw_only=True):
+    """A polygon in pixel coordinates."""
+
+    points: tuple[tuple[float, float], ...]
+    """(x, y) of the closed ring, at least four."""
+    band_id: str = ""
+    """Band whose pixels the coordinates count; empty for the first."""
+
+
+class TableSpec(Struct, frozen=True, kw_only=True):
+    """Where the rows of a table come from."""
+
+    sources: tuple[SourceSpec, ...]
+    """In the order of the rows."""
+    x_column: str | None = None
+    """Column with the x of each row's point; empty for no points; None for the default."""
+    y_column: str | None = None
+    """Column with its y, likewise."""
+    crs: str | None = None
+    """Authority code or WKT of x and y; None for the default."""
+    charset: str = "utf-8"
+    """How texts are coded in the records, by Python's name."""
+    types: tuple[tuple[str, ColumnType], ...] = ()
+    """Declared types of columns, sorted by name."""
+
+
+class Positions(Struct, frozen=True, kw_only=True):
+    """The positions of the elements of a document."""
+
+    path: str
+    """Spec file, as the user named it."""
+    places: dict[Loc, tuple[int, int]]
+    """(line, column), both from 1, of every element; the empty loc is the document."""
+
+    def where(self, loc: Loc) -> tuple[str, int, int]:
+        """Return (path, line, column) of an element, or of the nearest around it."""
+        for length in range(len(loc), -1, -1):
+            if place := self.places.get(loc[:length]):
+                return (self.path, *place)
+        return (self.path, 1, 1)
+
+
+NOWHERE = Positions(path="", places={})
+"""The position of a spec without a file."""
+
+
+class ImageSpec(Compared, frozen=True, kw_only=True):
+    """One asset as its document declares it; a table has no tilesets."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"positions", "project"})
+
+    id: str
+    """`/`-separated name."""
+    tilesets: tuple[TilesetSpec, ...]
+    """At least one; none of a table."""
+    table: TableSpec | None = None
+    """Where the rows come from, if it is a table."""
+    kind: Kind = Kind.IMAGE
+    """What it is."""
+    bands: tuple[BandSpec, ...] | None = None
+    """In order; None for all bands of all tilesets."""
+    array_bands: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Sorted by name; each with the ids of existing bands, in order."""
+    mask_bands: tuple[MaskBandSpec, ...] = ()
+    """A band is masked by one at most."""
+    missing_data: tuple[Number, ...] | None = None
+    """Masked values of bands without their own; empty to ignore the files' nodata."""
+    pyramiding_policy: Policy | None = None
+    """Policy of bands without their own."""
+    start_time: str | None = None
+    """RFC 3339 in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`."""
+    end_time: str | None = None
+    """Likewise; exclusive, not before the start."""
+    properties: tuple[tuple[str, str | int | float], ...] = ()
+    """Sorted by key."""
+    footprint: FootprintSpec | None = None
+    """Valid region."""
+    memo: str = ""
+    """Notes."""
+    uri_prefix: str = ""
+    """Put literally before every uri."""
+    skip_metadata_read: bool = False
+    """Whether every tileset and source tells its placement and type, and the files' are ignored."""
+    allow_unpinned: bool = False
+    """Whether servers of an external image need not say what tells one state from the next."""
+    tile: int = 512
+    """Side of a square tile in pixels."""
+    codec: Codec = field(default_factory=Codec)
+    """Encoding of the tiles."""
+    bounds: Bounds | None = None
+    """Declared canvas in CRS units."""
+    max_tiles: int | None = None
+    """Level-0 tiles that a canvas may have which its sources hardly fill; None for the default."""
+    is_protected: bool = False
+    """Whether deletion is refused."""
+    moved_from: str | None = None
+    """Id under which the asset may be published still."""
+    absent: tuple[str, ...] = ()
+    """Optional tilesets whose files are absent, and which are left out."""
+    positions: Positions = NOWHERE
+    """Where everything stands, for messages."""
+    project: Project = NO_PROJECT
+    """What holds for all specs of its project: where uris lead, and what does not warn."""
+
+    def __repr__(self) -> str:
+        said = (name for name in self.__struct_fields__ if name not in self.beside)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in said)
+        return f"ImageSpec({fields})"
+
+    @property
+    def path(self) -> str:
+        """Spec file, as the user named it; relative uris start from its folder."""
+        return self.positions.path
+
+    def where(self, *loc: str | int) -> tuple[str, int, int]:
+        """Return (path, line, column) of an element, or of the nearest around it.
+
+        Args:
+            *loc: Keys in snake_case and list indexes, as in `where("bands", 1, "tileset_id")`.
+        """
+        return self.positions.where(loc)
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """What a load read: what it did not read is not known to be gone."""
+
+    files: frozenset[tuple[int, int]] = frozenset()
+    """(device, inode) of each spec file."""
+    linked: tuple[str, ...] = ()
+    """Real paths of the folders that links in the given folders lead to."""
+    broken: tuple[str, ...] = ()
+    """Links in the given folders that lead nowhere."""
+    collections: tuple[ImageSpec, ...] = ()
+    """Bear the ids and the places of collections."""
+
+
+class SpecSet(Struct, frozen=True, kw_only=True):
+    """Every asset that the given files declare."""
+
+    specs: tuple[ImageSpec, ...]
+    """Sorted by id."""
+    seen: Seen = Seen()
+    """What was read to know that."""
+
+    @property
+    def claims(self) -> dict[str, str]:
+        """Former id of each asset that declares one, by id."""
+        return {spec.id: spec.moved_from for spec in self.specs if spec.moved_from}

@@ -1,0 +1,1 @@
+"""YAML and JSON as text: nodes with positions, comments, the canonical form."""

@@ -1,0 +1,1 @@
+"""The bytes and the documents of a store: tiles, shards, index pages, canonical JSON."""

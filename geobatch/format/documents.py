@@ -1,0 +1,259 @@
+"""The documents of a store as canonical JSON: assets, trees and commits."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from geobatch.errors import CorruptObjectError, FormatError
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.assets.fingerprint import external_content
+from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
+from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.published import (
+    ArrayKey,
+    AssetRecord,
+    BandFingerprint,
+    Commit,
+    PageRef,
+    Tree,
+    TreeEntry,
+)
+
+FORMAT = 1
+"""Version of the store's format; a reader refuses a higher one."""
+
+_CONTENT_ROOT = "geobatch content root 1"
+
+
+def encode_asset(record: AssetRecord) -> bytes:
+    """Return the document of a published asset."""
+    recorded = recorded_json(record.asset)
+    if record.table is not None:
+        recorded["rows"] = stored_json(record.table)
+    else:
+        recorded |= _tiles_json(record)
+    return canonical_json({"format": FORMAT, "visible": _visible(record), "recorded": recorded})
+
+
+def _tiles_json(record: AssetRecord) -> dict[str, Any]:
+    return {
+        "pages": [
+            None
+            if root is None
+            else {"stored": root.stored, "size": root.size, "tiles": root.tiles}
+            for _, root in record.arrays
+        ],
+        "fingerprints": {
+            band: {"base": fingerprint.base, "pyramid": fingerprint.pyramid}
+            for band, fingerprint in record.fingerprints
+        },
+    }
+
+
+def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
+    """Return the published asset of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no asset document.
+    """
+    document = _parse(data, name)
+    try:
+        visible, recorded = document["visible"], document["recorded"]
+        asset = asset_from_json(visible, recorded)
+        if asset.table is not None:
+            rows = stored_from_json(visible, recorded["rows"])
+            return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=rows)
+        return AssetRecord(
+            asset=asset,
+            arrays=tuple(
+                (
+                    ArrayKey(band=seen["band"], level=seen["level"], is_mask=seen["is_mask"]),
+                    None if page is None else PageRef(content=seen["content"], **page),
+                )
+                for seen, page in zip(visible["arrays"], recorded["pages"], strict=True)
+            ),
+            fingerprints=tuple(
+                (band, BandFingerprint(**fingerprint))
+                for band, fingerprint in sorted(recorded["fingerprints"].items())
+            ),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _malformed(name, "asset", error) from error
+
+
+def asset_content(record: AssetRecord) -> Digest:
+    """Return the Merkle hash over all that a reader can see of an asset."""
+    return digest_json(_visible(record))
+
+
+def encode_tree(tree: Tree) -> bytes:
+    """Return the document of a tree."""
+    return canonical_json(
+        {
+            "format": FORMAT,
+            "assets": [
+                {
+                    "id": entry.id,
+                    "kind": entry.kind,
+                    "content": entry.content,
+                    "stored": entry.stored,
+                    "fingerprint": entry.fingerprint,
+                    "is_protected": entry.is_protected,
+                    "tiles": entry.tiles,
+                }
+                for entry in _sorted(tree.entries)
+            ],
+        }
+    )
+
+
+def decode_tree(data: bytes, *, name: str = "tree document") -> Tree:
+    """Return the tree of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no tree document.
+    """
+    document = _parse(data, name)
+    try:
+        entries = tuple(TreeEntry(**entry) for entry in document["assets"])
+        return Tree(entries=tuple(_sorted(entries)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _malformed(name, "tree", error) from error
+
+
+def content_root(tree: Tree) -> Digest:
+    """Return the Merkle hash over what readers see of a tree, equal on every machine."""
+    assets = [[entry.id, entry.content] for entry in _sorted(tree.entries)]
+    return digest_json([_CONTENT_ROOT, assets])
+
+
+def encode_commit(commit: Commit) -> bytes:
+    """Return the document of a commit."""
+    document = {
+        "format": FORMAT,
+        "parent": commit.parent,
+        "tree": commit.tree,
+        "content_root": commit.content_root,
+        "time": commit.time,
+        "message": commit.message,
+        "tools": dict(commit.tools),
+    }
+    if commit.origins is not None:
+        document["origins"] = commit.origins
+    if commit.renamed:
+        document["renamed"] = dict(commit.renamed)
+    return canonical_json(document)
+
+
+def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
+    """Return the commit of a document.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no commit document.
+    """
+    document = _parse(data, name)
+    try:
+        return Commit(
+            parent=document["parent"],
+            tree=document["tree"],
+            content_root=document["content_root"],
+            time=document["time"],
+            message=document["message"],
+            tools=tuple(sorted(document["tools"].items())),
+            origins=document.get("origins"),
+            renamed=tuple(sorted(document.get("renamed", {}).items())),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(name, "commit", error) from error
+
+
+def encode_origins(origins: Mapping[str, str]) -> bytes:
+    """Return the document of where assets come from, by asset id."""
+    return canonical_json({"format": FORMAT, "origins": dict(origins)})
+
+
+def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, str]:
+    """Return where assets come from, by asset id.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: It is no such document.
+    """
+    document = _parse(data, name)
+    try:
+        return {str(asset_id): str(origin) for asset_id, origin in document["origins"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(name, "origins", error) from error
+
+
+def check_format(version: Json, name: str) -> None:
+    """Refuse a document of a newer format.
+
+    Raises:
+        FormatError: A newer geobatch wrote it, or it says no version at all.
+    """
+    if version == FORMAT and not isinstance(version, bool):
+        return
+    if isinstance(version, int) and version > FORMAT:
+        raise FormatError(
+            f"{name} has format {version}, but this geobatch reads {FORMAT}",
+            hint="use a newer geobatch",
+        )
+    raise FormatError(f"{name} has format `{version}`, expected {FORMAT}")
+
+
+def _visible(record: AssetRecord) -> dict[str, Any]:
+    table = record.asset.table
+    if table is not None and record.table is not None:
+        return {**visible_json(record.asset), **visible_rows_json(record.table, table)}
+    return {
+        **visible_json(record.asset),
+        "arrays": [
+            {
+                "band": key.band,
+                "level": key.level,
+                "is_mask": key.is_mask,
+                "content": _array_content(record.asset, key, root),
+            }
+            for key, root in record.arrays
+        ],
+    }
+
+
+def _array_content(asset: Asset, key: ArrayKey, root: PageRef | None) -> Digest | None:
+    """Return the digest for the pixels of an array: of its tiles, or of its COGs."""
+    if asset.is_external:
+        return external_content(asset, key.band, level=key.level, is_mask=key.is_mask)
+    return None if root is None else root.content
+
+
+def _sorted(entries: Iterable[TreeEntry]) -> list[TreeEntry]:
+    found = sorted(entries, key=lambda entry: entry.id)
+    for first, second in itertools.pairwise(found):
+        if first.id == second.id:
+            raise ValueError(f"asset `{first.id}` appears twice in a tree")
+    return found
+
+
+def _parse(data: bytes, name: str) -> Any:
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise CorruptObjectError(f"{name} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise CorruptObjectError(f"{name} is not a JSON object")
+    check_format(document.get("format"), name)
+    return document
+
+
+def _malformed(name: str, kind: str, error: Exception) -> CorruptObjectError:
+    return CorruptObjectError(
+        f"{name} is not a valid {kind} document: {type(error).__name__} {error}"
+    )

@@ -1,0 +1,1 @@
+"""Images and tables as they are published, their fingerprints and their JSON."""

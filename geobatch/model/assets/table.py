@@ -1,0 +1,100 @@
+"""Tables: the sources of their rows, and their published form."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from geobatch.model.compared import Compared
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import Bounds, Crs
+from geobatch.model.sources.look import FileStat
+
+MAX_ROWS = 100_000_000
+"""Features that a table may hold; this and the next two are Earth Engine's limits."""
+MAX_COLUMNS = 1000
+"""Columns that its records may have."""
+MAX_CHARACTERS = 100_000
+"""Most characters of one text."""
+
+
+class ColumnType(StrEnum):
+    """What the values of a column are."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    INT64 = "int64"
+    STRING = "string"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether values are numbers."""
+        return self is not ColumnType.STRING
+
+
+class TableSource(Compared, frozen=True, kw_only=True):
+    """One TFRecord shard with an Example per row."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"path", "stat"})
+
+    uri: str
+    """Uri as the spec gives it, globs and prefix expanded."""
+    digest: Digest
+    """Digest of the file's bytes."""
+    path: str = ""
+    """Local path; empty when read back from a store."""
+    stat: FileStat | None = None
+    """The file as it was when it was digested."""
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """The sources of the rows of a table."""
+
+    sources: tuple[TableSource, ...]
+    """In the order of the rows."""
+    x_column: str
+    """Column with the x of each row's point; empty for no points."""
+    y_column: str
+    """Column with its y."""
+    crs: Crs
+    """What x and y are in."""
+    is_placed: bool = False
+    """Whether the spec names these columns; they must then exist and hold numbers."""
+    charset: str = "utf-8"
+    """How texts are encoded in the records, by Python's name."""
+    types: tuple[tuple[str, ColumnType], ...] = ()
+    """Declared types of columns, sorted by name; others follow the records."""
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One column of a published table."""
+
+    name: str
+    """Key of the feature in the records."""
+    type: ColumnType
+    """What its values are."""
+    is_array: bool
+    """Whether a row has a list of values."""
+    content: Digest
+    """Digest of its values in the order of the rows, however they are stored."""
+
+
+class StoredTable(Struct, frozen=True, kw_only=True):
+    """A published table: what a reader can see of its rows, and where they are."""
+
+    rows: int
+    """How many rows there are."""
+    columns: tuple[Column, ...]
+    """Sorted by name; the column of points is not among them."""
+    geometry: str | None
+    """Name of the column of points, made of x and y; None without."""
+    bounds: Bounds | None
+    """Box around the points, in the table's CRS; None without any."""
+    fingerprint: Digest
+    """Hash of all that determines the rows, known before reading one."""
+    stored: Digest
+    """Digest of the Parquet file; names the object."""
+    size: int
+    """Length of that file in bytes."""

@@ -1,0 +1,1 @@
+"""Plans: what is done to each asset and why, as values and as JSON."""

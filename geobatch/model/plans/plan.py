@@ -1,0 +1,270 @@
+"""A plan is a value: per asset what is done (Op) and why (Reason), down to each tile."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from msgspec import Struct
+
+from geobatch.model.assets.asset import Asset
+from geobatch.model.compared import Compared
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import GeoBox
+from geobatch.model.tiles import TileSet
+
+
+class Op(StrEnum):
+    """What happens to an asset."""
+
+    CREATE = "+"
+    UPDATE = "~"
+    RENAME = ">"
+    DELETE = "-"
+    KEEP = "="
+
+
+class Reason(StrEnum):
+    """Why it happens. Append only."""
+
+    NEW_ASSET = "NEW_ASSET"
+    RENAMED = "RENAMED"
+    KIND_CHANGED = "KIND_CHANGED"
+    SOURCE_CHANGED = "SOURCE_CHANGED"
+    SOURCE_ADDED = "SOURCE_ADDED"
+    SOURCE_REMOVED = "SOURCE_REMOVED"
+    SOURCE_MOVED = "SOURCE_MOVED"
+    BAND_ADDED = "BAND_ADDED"
+    BAND_REMOVED = "BAND_REMOVED"
+    BANDS_REORDERED = "BANDS_REORDERED"
+    BAND_SOURCE_CHANGED = "BAND_SOURCE_CHANGED"
+    POLICY_CHANGED = "POLICY_CHANGED"
+    MASKING_CHANGED = "MASKING_CHANGED"
+    DTYPE_CHANGED = "DTYPE_CHANGED"
+    GRID_CHANGED = "GRID_CHANGED"
+    TILING_CHANGED = "TILING_CHANGED"
+    CODEC_CHANGED = "CODEC_CHANGED"
+    PROPERTIES_CHANGED = "PROPERTIES_CHANGED"
+    TIME_CHANGED = "TIME_CHANGED"
+    METADATA_CHANGED = "METADATA_CHANGED"
+    LIFECYCLE_CHANGED = "LIFECYCLE_CHANGED"
+    REPLACE_REQUESTED = "REPLACE_REQUESTED"
+    NOT_DECLARED = "NOT_DECLARED"
+
+
+class Because(Struct, frozen=True, kw_only=True):
+    """One reason with its subject."""
+
+    reason: Reason
+    """The category."""
+    path: str
+    """What in the spec or among the sources it concerns: a uri, or `properties.version`."""
+    detail: str = ""
+    """Old and new value, or how much of it changed."""
+
+
+class Risk(StrEnum):
+    """What a reviewer should check carefully. Append only."""
+
+    ASSET_DELETED = "ASSET_DELETED"
+    """The asset is deleted."""
+    ASSET_RENAMED = "ASSET_RENAMED"
+    """Readers that use its former id no longer find it."""
+    PROTECTION_LIFTED = "PROTECTION_LIFTED"
+    """From the next apply on, the asset can be deleted."""
+    BAND_REMOVED = "BAND_REMOVED"
+    """Readers no longer find the band."""
+    DTYPE_CHANGED = "DTYPE_CHANGED"
+    """The type of its pixels changes."""
+    GRID_CHANGED = "GRID_CHANGED"
+    """The position of pixels changes."""
+    TILING_CHANGED = "TILING_CHANGED"
+    """The cut into tiles changes."""
+    ALL_RECOMPUTED = "ALL_RECOMPUTED"
+    """Every tile of a published asset is recomputed, and not only because of its sources."""
+    CLASSES_AVERAGED = "CLASSES_AVERAGED"
+    """Levels of a band of classes would be built by MEAN, which gives values of no class."""
+
+
+class Start(StrEnum):
+    """Where the pixels of a piece of work come from."""
+
+    SOURCES = "sources"
+    """Level 0 is ingested from the sources."""
+    LEVEL_0 = "level 0"
+    """Level 0 is kept and read from the store; the levels above are rebuilt."""
+    RECODE = "recode"
+    """Every level is kept and only encoded again."""
+
+
+class BandWork(Struct, frozen=True, kw_only=True):
+    """What must be computed of one band."""
+
+    band: str
+    """Band id."""
+    start: Start
+    """Where its pixels come from."""
+    tiles: TileSet
+    """Level-0 tiles that are recomputed, or whose ancestors are."""
+    above: TileSet | None = None
+    """Level-0 tiles whose ancestors are recomputed, if these are more than `tiles`."""
+    can_stop: bool = False
+    """Whether a recomputed tile that equals that of the base leaves its ancestors unchanged."""
+    base: tuple[str, str] | None = None
+    """(asset id, band id) in the base commit whose tiles are carried over or read; or None. An
+    empty asset id stands for a band made before, by its pyramid fingerprint."""
+
+    def dirty(self, level_count: int) -> tuple[TileSet, ...]:
+        """Return the tiles to recompute, level by level."""
+        levels = [self.tiles if self.above is None else self.above]
+        for _ in range(1, level_count):
+            levels.append(levels[-1].parents())
+        is_kept = self.start is Start.LEVEL_0
+        levels[0] = TileSet.empty(self.tiles.shape) if is_kept else self.tiles
+        return tuple(levels)
+
+
+class TileCounts(Struct, frozen=True, kw_only=True):
+    """How many tiles of all arrays of an asset a plan touches."""
+
+    compute: int
+    """Tiles that are recomputed."""
+    total: int
+    """Tiles that the asset can have."""
+    by_level: tuple[int, ...]
+    """`compute`, level by level."""
+    add: int = 0
+    """Those of `compute` that replace no published tile."""
+    remove: int = 0
+    """Published tiles that are removed without replacement."""
+
+    @property
+    def change(self) -> int:
+        """Recomputed tiles that replace published ones."""
+        return self.compute - self.add
+
+    @property
+    def unchanged(self) -> int:
+        """Tiles that are kept."""
+        return self.total - self.compute
+
+
+class TableWork(Struct, frozen=True, kw_only=True):
+    """What must be done for the rows of a table."""
+
+    is_read: bool
+    """Whether they are read from the sources; otherwise the published rows are kept."""
+    rows: int | None
+    """How many are published; None if none are, or if unknown."""
+
+
+class AssetChange(Struct, frozen=True, kw_only=True):
+    """What happens to one asset."""
+
+    id: str
+    """Asset id."""
+    op: Op
+    """What is done; a RENAME may be an update too."""
+    previous_id: str = ""
+    """Former id, which is removed; of a RENAME only."""
+    because: tuple[Because, ...] = ()
+    """Why; empty for KEEP."""
+    asset: Asset | None = None
+    """The resolved asset; None for DELETE."""
+    fingerprint: Digest = ""
+    """Fingerprint of that asset."""
+    work: tuple[BandWork, ...] = ()
+    """Per band that needs any; a band without work is carried over."""
+    carried: tuple[tuple[str, tuple[str, str]], ...] = ()
+    """(band id, (asset id, band id) in the base commit) for bands whose tiles are all kept."""
+    table: TableWork | None = None
+    """What is done for the rows of a table; None for an asset of pixels."""
+    tiles: TileCounts = TileCounts(compute=0, total=0, by_level=())
+    """Counts over values and masks."""
+    bytes_read: int = 0
+    """Estimate of source bytes to read."""
+    bytes_write_max: int = 0
+    """Upper bound of the pixels to write, before compression."""
+    extent: tuple[GeoBox, ...] = ()
+    """Planes cut to tiles that change or are removed, one per grid at most; empty for no tile."""
+    risks: tuple[tuple[Risk, str], ...] = ()
+    """What a reviewer should check carefully, and which part of spec or sources it concerns."""
+    blocks_changed: tuple[tuple[str, int], ...] = ()
+    """(uri, changed blocks) of sources whose blocks could be compared."""
+    is_replaced: bool = False
+    """Whether all is recomputed by request: nothing cached is trusted."""
+    blocked: str = ""
+    """Why this is refused; empty if it is allowed."""
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether bands are carried over, and all by their fingerprints: as of a killed run."""
+        return bool(self.carried) and not any(asset_id for _, (asset_id, _) in self.carried)
+
+
+class Plan(Compared, frozen=True, kw_only=True):
+    """Everything that an apply would do, and nothing else."""
+
+    beside: ClassVar[frozenset[str]] = frozenset({"sources_hashed", "sources_by_stat"})
+
+    store_id: str
+    """Uuid of the store; empty where there is none yet."""
+    base_commit: Digest | None
+    """Commit that the plan was made against."""
+    plan_id: Digest
+    """Hash of store, base, specs and sources: the same on every machine."""
+    changes: tuple[AssetChange, ...]
+    """Sorted by asset id; unchanged assets are KEEP."""
+    refusals: tuple[str, ...] = ()
+    """Why an apply would refuse the plan; empty where it would not."""
+    not_selected: int = 0
+    """Declared assets that were not selected."""
+    undeclared: tuple[str, ...] = ()
+    """Published assets that no given spec declares and that are kept, sorted."""
+    sources_hashed: int = 0
+    """How many sources were read to be identified."""
+    sources_by_stat: int = 0
+    """How many sources have an unchanged stat."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(change.op is Op.KEEP for change in self.changes)
+
+    def count(self, op: Op) -> int:
+        """Return how many assets an op concerns, less those that are blocked."""
+        return sum(1 for change in self.changes if change.op is op and not change.blocked)
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What a plan covers, and its limits."""
+
+    select: tuple[str, ...] = ()
+    """Patterns of asset ids, `state:new` or `state:modified`; all assets where there is none."""
+    replace: tuple[str, ...] = ()
+    """Patterns of asset ids that are recomputed though nothing changed."""
+    is_pruning: bool = False
+    """Whether to delete assets that the given specs published and no longer declare."""
+    max_delete: str | None = None
+    """How many assets may be deleted, `3` or `25%`; None for at most a fifth, and never all."""
+    keeps_project_prefix: bool = False
+    """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """An asset that could not be made while others were."""
+
+    id: str
+    """Asset id."""
+    code: str
+    """Code of the error."""
+    message: str
+    """Message of the error."""
+    hint: str | None = None
+    """What to do about it."""
+    path: str = ""
+    """Spec file that declares it, as the user named it."""
+    line: int = 1
+    """1-based line of the uri that the error is about, or of the asset."""
+    column: int = 1
+    """1-based column."""

@@ -1,0 +1,185 @@
+"""The records of a store: arrays with their tile index roots, assets, trees and commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from msgspec import Struct, field
+
+from geobatch.model.assets.asset import Asset, Codec, Kind
+from geobatch.model.assets.table import StoredTable
+from geobatch.model.digest import Digest
+
+TILE_ENTRY = np.dtype(
+    [
+        ("row", "<u4"),
+        ("col", "<u4"),
+        ("content", "u1", (32,)),
+        ("stored", "u1", (32,)),
+        ("size", "<u8"),
+    ]
+)
+"""One stored tile of an array: its position, both digests, and the length of its object."""
+
+
+class PageRef(Struct, frozen=True, kw_only=True):
+    """Digest and content of an index page; a root page leads to all tiles of an array."""
+
+    content: Digest
+    """Merkle hash of the positions and content digests of the tiles below the page."""
+    stored: Digest
+    """Digest of the page's bytes; names the object."""
+    size: int
+    """Length of the page in bytes."""
+    tiles: int
+    """How many tiles are below the page."""
+
+
+class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
+    """One array of an asset."""
+
+    band: str
+    """Band id."""
+    level: int
+    """Level, 0 for full resolution."""
+    is_mask: bool = False
+    """Whether it is the uint8 mask of the band."""
+
+
+def array_keys(asset: Asset) -> Iterator[ArrayKey]:
+    """Yield the arrays of an asset, sorted: values of each band and level, and masks if any."""
+    for band in sorted(asset.bands, key=lambda band: band.id):
+        for level in range(asset.grid(band.grid).level_count):
+            yield ArrayKey(band=band.id, level=level)
+            if band.has_mask(level):
+                yield ArrayKey(band=band.id, level=level, is_mask=True)
+
+
+class BandFingerprint(Struct, frozen=True, kw_only=True):
+    """Everything that determines a band's tiles, known before reading a pixel."""
+
+    base: Digest
+    """Level 0: sources, placement, masking, dtype, fill, canvas and tile size."""
+    pyramid: Digest
+    """Levels above: the base and the policy."""
+
+
+class BandTiles(Struct, frozen=True, kw_only=True):
+    """The tiles of one band, whatever its name."""
+
+    codec: Codec
+    """How they are encoded."""
+    arrays: tuple[tuple[int, bool, PageRef | None], ...]
+    """(level, whether it is the mask, index root) of every array of the band."""
+
+    def named(self, band_id: str) -> dict[ArrayKey, PageRef | None]:
+        """Return the index roots by array, for a band of this id."""
+        return {
+            ArrayKey(band=band_id, level=level, is_mask=is_mask): root
+            for level, is_mask, root in self.arrays
+        }
+
+
+class AssetRecord(Struct, frozen=True, kw_only=True):
+    """A published asset: its resolved form, and its tiles."""
+
+    asset: Asset
+    """As resolved; its sources carry no local path."""
+    arrays: tuple[tuple[ArrayKey, PageRef | None], ...]
+    """Index root per array, sorted by key; None where no tile is stored."""
+    fingerprints: tuple[tuple[str, BandFingerprint], ...]
+    """Per band id, sorted."""
+    table: StoredTable | None = None
+    """The rows of a table; None for an asset of pixels."""
+
+    def root(self, key: ArrayKey) -> PageRef | None:
+        """Return the index root of an array.
+
+        Raises:
+            KeyError: The asset has no such array.
+        """
+        return dict(self.arrays)[key]
+
+    def tiles_of(self, band_id: str) -> BandTiles:
+        """Return where the tiles of a band are."""
+        return BandTiles(
+            codec=self.asset.codec,
+            arrays=tuple(
+                (key.level, key.is_mask, root) for key, root in self.arrays if key.band == band_id
+            ),
+        )
+
+
+class TreeEntry(Struct, frozen=True, kw_only=True):
+    """One asset in a tree."""
+
+    id: str
+    """Asset id."""
+    kind: str
+    """Asset kind."""
+    content: Digest
+    """Merkle hash over all that a reader can see of the asset."""
+    stored: Digest
+    """Digest of the asset document; names the object."""
+    fingerprint: Digest
+    """Hash of the resolved asset; equal means nothing to do."""
+    is_protected: bool = False
+    """Whether deletion is refused."""
+    tiles: int = 0
+    """How many tiles are stored, over all arrays."""
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it has rows, not pixels."""
+        return self.kind == Kind.TABLE
+
+
+class Tree(Struct, frozen=True, kw_only=True):
+    """The published state: assets by id, and no time, host or user."""
+
+    entries: tuple[TreeEntry, ...] = ()
+    """Sorted by id."""
+
+    def entry(self, asset_id: str) -> TreeEntry | None:
+        """Return the entry of an asset, or None."""
+        return next((entry for entry in self.entries if entry.id == asset_id), None)
+
+
+class Commit(Struct, frozen=True, kw_only=True):
+    """One published step."""
+
+    parent: Digest | None
+    """Digest of the commit before."""
+    tree: Digest
+    """Digest of the tree document."""
+    content_root: Digest
+    """Merkle hash over what readers see; equal for equal inputs on every machine."""
+    time: str
+    """RFC 3339 in UTC."""
+    message: str
+    """Message: what was done, in one line."""
+    tools: tuple[tuple[str, str], ...]
+    """(name, version) of geobatch and of the libraries that shape pixels, sorted."""
+    origins: Digest | None = None
+    """Digest of the document that says which spec file published each asset; None where unknown."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """(asset id, id in the commit before) of assets that were renamed, sorted."""
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """A published commit under its number."""
+
+    number: int
+    """Number of the ref, from 1; 0 for a store without commits."""
+    digest: Digest | None
+    """Digest of the commit document; None without commits."""
+    commit: Commit | None = None
+    """The commit itself."""
+    tree: Tree = field(default_factory=Tree)
+    """Its tree."""
+
+    def name_before(self, asset_id: str) -> str:
+        """Return the id in the commit before of an asset of this one, renamed or not."""
+        renamed = self.commit.renamed if self.commit is not None else ()
+        return dict(renamed).get(asset_id, asset_id)

@@ -1,0 +1,1 @@
+"""What is known of a source file before its pixels are read."""

@@ -1,0 +1,1 @@
+"""The bands of an image: type, mask and fill value of each."""

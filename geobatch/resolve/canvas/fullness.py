@@ -1,0 +1,80 @@
+"""Whether a canvas of very many tiles is nearly empty: its pixels and the stored ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from geobatch.errors import PlanError
+from geobatch.model.geobox import Bounds
+from geobatch.model.sources.tfrecord import Records
+from geobatch.resolve.canvas.canvas import Canvas, covered_pixels
+from geobatch.sources.geotiff.probing import Inspected
+
+MOST_EMPTY_TILES = 1 << 20
+"""Level-0 tiles that any canvas may have, unless a spec allows more."""
+_SHARE = 100
+"""A larger canvas must have one stored pixel per this many."""
+_RECORDS_PER_BYTE = 64
+"""Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
+
+
+def check_fullness(
+    canvas: Canvas,
+    found: Iterable[Inspected],
+    *,
+    tile: int,
+    limit: int | None,
+    bounds: Bounds | None,
+) -> None:
+    """Refuse a canvas of more tiles than a limit that its sources fill by less than 1 %.
+
+    Of a sparse TIFF those blocks count that are stored, of TFRecord the records that the shards can
+    hold.
+
+    Args:
+        canvas: The canvas.
+        found: Its sources.
+        tile: Side of a tile.
+        limit: `grid.max_tiles` of the spec.
+        bounds: `grid.bounds` of the spec.
+
+    Raises:
+        PlanError: There are too many tiles for so few pixels.
+    """
+    plane = canvas.geobox
+    rows, cols = plane.tile_shape(tile=tile)
+    tiles, most = rows * cols, limit or MOST_EMPTY_TILES
+    if tiles <= most:
+        return
+    area, stored = plane.height * plane.width, 0
+    covered = covered_pixels(canvas)
+    for one in found:
+        stored = min(covered, stored + _stored(one))
+        if stored * _SHARE >= area:
+            return
+    edges = f"bounds: [{', '.join(f'{edge!r}' for edge in bounds)}], " if bounds else ""
+    raise PlanError(
+        f"{plane.width:,} x {plane.height:,} pixels are {tiles:,} tiles, but the sources store"
+        f" {stored:,} of the {area:,} pixels; a canvas of more than {most:,} tiles must be at"
+        " least 1 % full",
+        hint="declare `grid.bounds` around the data; or, if you mean it, write"
+        f" `grid: {{{edges}max_tiles: {tiles}}}`",
+    )
+
+
+def _stored(source: Inspected) -> int:
+    """Return how many pixels a source stores at most."""
+    header = source.header
+    if source.records is not None:
+        return _recorded(source.records)
+    from geobatch.sources.geotiff.tiff import stored_pixels  # noqa: PLC0415 - needed seldom
+
+    pixels = stored_pixels(Path(header.path))
+    return header.height * header.width if pixels is None else pixels
+
+
+def _recorded(records: Records) -> int:
+    rows, cols = records.mixer.patch
+    most = _RECORDS_PER_BYTE * sum(shard.stat.size for shard in records.shards)
+    return min(records.mixer.total, most) * rows * cols

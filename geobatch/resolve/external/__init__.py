@@ -1,0 +1,1 @@
+"""External images: COGs that are not copied, each pinned to one state."""

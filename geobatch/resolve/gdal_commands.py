@@ -1,0 +1,28 @@
+"""Commands of GDAL in hints; they work when pasted in the current folder."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+from geobatch.declare.files.find import is_remote
+from geobatch.model.sources.header import Header
+
+
+def quoted_input(header: Header) -> str:
+    """Return a file as an argument for the shell: a url, or a path relative to this folder."""
+    name = header.uri
+    if is_remote(name):
+        return shlex.quote(f"/vsicurl/{name}")
+    try:
+        name = os.path.relpath(header.path)
+    except ValueError:  # on another drive
+        name = header.path
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
+def quoted_output(header: Header, suffix: str) -> str:
+    """Return the name of a new file in this folder, named after a file, with a suffix."""
+    name = header.uri.rpartition("/")[2].partition("?")[0]
+    made = f"{name.rpartition('.')[0] or name}{suffix}.tif"
+    return shlex.quote(f"./{made}" if made.startswith("-") else made)

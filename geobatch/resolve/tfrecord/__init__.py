@@ -1,0 +1,1 @@
+"""TFRecord exports: shards and mixers as sources of an image."""

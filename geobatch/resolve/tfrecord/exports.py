@@ -1,0 +1,157 @@
+"""TFRecord exports among the sources of an image: headers like those of TIFFs, and how to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.errors import PlanError, SourceError
+from geobatch.model.geobox import Crs
+from geobatch.model.sources.header import Header
+from geobatch.model.sources.tfrecord import Feature, Records, channels_of
+from geobatch.resolve.tfrecord.features import decide_features, feature_error
+from geobatch.resolve.tfrecord.shards import Found
+from geobatch.sources.geotiff.probing import Inspected
+from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
+
+
+def look_up(
+    spec: ImageSpec,
+    files: Sequence[Sequence[SourceFile]],
+    sources: Mapping[Path, Inspected],
+    exports: Mapping[SourceFile, Found],
+    read_crs: Callable[[str], Crs],
+) -> list[list[Inspected]]:
+    """Return the state of each source of an image, tileset by tileset.
+
+    Args:
+        spec: The image.
+        files: Its files, per tileset.
+        sources: What was found of TIFFs, by path.
+        exports: What was found of TFRecord exports, by mixer and shards.
+        read_crs: Returns the CRS that a text names.
+
+    Raises:
+        SpecError: The spec names features in a way that cannot be, or where there are none.
+        SourceError: A mixer or a first record does not say what it should.
+        PlanError: Sources of one tileset are of two kinds, or have other features.
+    """
+    found = []
+    for number, named in enumerate(files):
+        found.append(
+            [
+                _decided(exports[file], spec, (number, file.source), read_crs)
+                if file.shards
+                else sources[file.path]
+                for file in named
+            ]
+        )
+        _check_alike(spec, number, named, found[-1])
+    return found
+
+
+def _check_alike(
+    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Inspected]
+) -> None:
+    """Check that the sources of a tileset are all TIFFs, or have the same features."""
+    first = found[0]
+    if first.records is None:
+        _check_plain(spec, number)
+    for file, other in zip(files, found, strict=True):
+        one = [] if first.records is None else list(first.records.features)
+        two = [] if other.records is None else list(other.records.features)
+        if one != two:
+            raise PlanError(
+                f"sources of one tileset differ in their features: `{files[0].uri}` has"
+                f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
+                hint="put them into separate tilesets",
+            )
+
+
+def _shown(features: Sequence[Feature]) -> str:
+    shown = (
+        f"`{one.name}` ({one.dtype.upper()}, {one.depth} per pixel, margin {one.margin[1]} x"
+        f" {one.margin[0]})"
+        for one in features
+    )
+    return ", ".join(shown) or "none, because it is a TIFF"
+
+
+def _check_plain(spec: ImageSpec, number: int) -> None:
+    """Check that the spec declares no features for a tileset of TIFFs."""
+    tileset = spec.tilesets[number]
+    locs: list[Loc] = [] if tileset.tfrecord is None else [("tilesets", number, "tfrecord")]
+    named: list[tuple[Loc, BandSpec | MaskBandSpec]] = [
+        *((("bands", index), band) for index, band in enumerate(spec.bands or ())),
+        *((("mask_bands", index), mask) for index, mask in enumerate(spec.mask_bands)),
+    ]
+    locs += [
+        (*loc, "feature")
+        for loc, part in named
+        if part.tileset_id == tileset.id and part.feature is not None
+    ]
+    if locs:
+        message = "the sources of this tileset are not TFRecord files"
+        raise feature_error(spec, locs[0], message, "remove the key")
+
+
+def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
+    """Return the CRS that a mixer names."""
+    uri = found.mixer_file.uri
+    try:
+        return read_crs(mixer_crs(found.mixer_text, uri))
+    except ValueError as error:
+        hint = "give `crs` to the tileset in the spec"
+        raise SourceError(f"`{uri}`: {error}", hint=hint) from None
+
+
+def _decided(
+    found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+) -> Inspected:
+    """Return an export as a source, before its pixels are read.
+
+    Placement in the spec overrides that in the mixer.
+
+    Args:
+        found: The export.
+        spec: The image.
+        place: Index of the tileset, and of the source in it.
+        read_crs: Returns the CRS that a text names.
+    """
+    mixer, uri = found.mixer, found.mixer_file.uri
+    tileset = spec.tilesets[place[0]]
+    crs, transform = None, tileset.sources[place[1]].affine_transform
+    if tileset.crs is None:
+        crs = _crs(found, read_crs)
+    if transform is None:
+        transform = mixer_transform(found.mixer_text, uri)
+    features = decide_features(found, spec, place[0])
+    channels = channels_of(features)
+    nothing = (None,) * len(channels)
+    header = Header(
+        uri=uri,
+        path=found.mixer_file.path,
+        width=mixer.size[1],
+        height=mixer.size[0],
+        dtypes=tuple(feature.dtype for feature, _ in channels),
+        transform=transform,
+        crs=crs,
+        nodata=nothing,
+        mask=None,
+        alpha_index=None,
+        descriptions=nothing,
+        units=nothing,
+        scales=nothing,
+        offsets=nothing,
+        palettes=nothing,
+        block=mixer.patch,
+        is_pixel_interleaved=len(channels) > 1,
+        compression="NONE",
+        is_lossy=False,
+        overviews=0,
+    )
+    records = Records(shards=found.shards, mixer=mixer, features=features)
+    return Inspected(
+        header=header, digest=found.digest, stat=found.mixer_file.stat, records=records
+    )

@@ -1,0 +1,1 @@
+"""Source files: what identifies each, what it holds, and its pixels."""

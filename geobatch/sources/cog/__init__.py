@@ -1,0 +1,1 @@
+"""Cloud Optimized GeoTIFFs: their layout, pinned reads, and how they are written."""

@@ -1,0 +1,80 @@
+"""The identity of a GeoTIFF: its stored blocks, or else all its bytes."""
+
+from __future__ import annotations
+
+import os
+from io import FileIO
+from pathlib import Path
+
+from msgspec import Struct
+
+from geobatch.errors import SourceError
+from geobatch.model.assets.asset import FileStat
+from geobatch.model.digest import Digest
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.look import file_stat
+from geobatch.sources.files import changed, digest_file, explain, is_written, regular_file
+from geobatch.sources.geotiff import tiff
+from geobatch.sources.geotiff.blocks import tabulate
+from geobatch.sources.geotiff.hashing import Meanwhile
+from geobatch.sources.geotiff.tags import digest_tags
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """The identity and state of a file, found without decoding it."""
+
+    digest: Digest
+    """What identifies its pixels: the identity of its block table, or the digest of its bytes."""
+    stat: FileStat
+    """The file as it was before and after."""
+    table: BlockTable | None
+    """Its blocks, if its layout is not unusual."""
+    tags: Digest | None
+    """Hash of what its header is read from, if known: see `geobatch.sources.geotiff.tags`."""
+    is_still: bool = False
+    """Whether its stat shows every later change."""
+
+
+def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Identity:
+    """Return the identity of a file, by the bytes of its blocks and its tags.
+
+    Its pixels are identified by its block table where one can be made, so that an edit of the other
+    tags of a TIFF is no change of them; else by all its bytes.
+
+    The bytes are read, not mapped: a file that is truncated meanwhile would kill the process
+    that maps it.
+
+    Args:
+        path: The file.
+        uri: What messages call it.
+        meanwhile: May be called, while other processes read a large file; what it raises is raised.
+
+    Raises:
+        SourceError: The file is missing, unreadable, or changed meanwhile.
+    """
+    real = regular_file(path, uri)
+    try:
+        with real.open("rb", buffering=0) as file:
+            before = file_stat(os.fstat(file.fileno()))
+            is_still = not is_written(file.fileno())
+            try:
+                table, tags = _read(file, meanwhile)
+                digest = table.identity if table is not None else digest_file(file, before.size)
+            except EOFError:
+                raise changed(uri) from None
+            after = file_stat(os.fstat(file.fileno()))
+        named = file_stat(real.stat())
+    except OSError as error:
+        raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
+    if not before == after == named:
+        raise changed(uri)
+    return Identity(digest=digest, stat=before, table=table, tags=tags, is_still=is_still)
+
+
+def _read(file: FileIO, meanwhile: Meanwhile) -> tuple[BlockTable | None, Digest | None]:
+    try:
+        directories = tiff.read_directories(file)
+    except ValueError:
+        return None, None
+    table = tabulate(file, directories, meanwhile=meanwhile)
+    return table, None if table is None else digest_tags(file, directories)

@@ -1,0 +1,388 @@
+"""Windows of source pixels and masks, read from many threads at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context, copy_context
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, field
+from rasterio.windows import Window
+
+from geobatch.errors import InternalError, SourceError
+from geobatch.model.assets.asset import FileStat, Source
+from geobatch.model.digest import Digest
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.sources.files import check_unchanged, regular_file, stat
+from geobatch.sources.geotiff import tiff
+from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.sources.geotiff.masking import weights
+from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
+
+Tables: TypeAlias = Callable[[Digest], BlockTable | None]
+
+
+def _no_table(digest: Digest) -> None:
+    """Return None: the block table of a source is not known."""
+
+
+class Handle(Struct, kw_only=True):
+    """One file, open in one thread."""
+
+    dataset: Any
+    stat: FileStat
+    sizes: tiff.BlockSizes | None
+    mask_sizes: tiff.BlockSizes | None
+    alpha_bits: int | None = None
+    """Bits of a sample of the last band, after the first request."""
+    failures: list[SourceError] = field(default_factory=list)
+    """Errors that GDAL cannot report: of a server, or of compared blocks."""
+    context: Context | None = None
+    """Key of a file that rasterio opened by an opener; None for a local file."""
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Call what uses the dataset."""
+        if self.context is None:
+            return function(*args, **options)
+        return self.context.run(function, *args, **options)
+
+
+class Reader:
+    """Reads windows of GeoTIFFs; safe to share between threads.
+
+    GDAL's handles are not: each thread has its own per file, at most `open_files` of them, and
+    closes the one that it used longest ago. `close` closes those of all threads, and must not run
+    while another thread reads.
+    """
+
+    def __init__(self, *, open_files: int = 16, tables: Tables = _no_table) -> None:
+        """Open nothing yet.
+
+        Args:
+            open_files: Files that a thread has open at most.
+            tables: Returns the block table of a source by its digest, or None: with it, one that
+                somebody may be writing need not be digested once more.
+        """
+        self._open_files = open_files
+        self._tables = tables
+        self._checking = threading.Lock()
+        self._checked: dict[tuple[str, Digest], Checked] = {}
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._handles: dict[int, Handle] = {}
+        self._bytes_read = 0
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes of the blocks that the reads touched, counted once per read.
+
+        Blocks that two reads share count twice, whether or not GDAL's cache held them.
+        """
+        return self._bytes_read
+
+    def close(self) -> None:
+        """Close every file, of every thread."""
+        with self._lock:
+            self._is_closed = True
+            handles = list(self._handles.values())
+            self._handles.clear()
+        self._local = threading.local()
+        with gdal_environment():
+            for handle in handles:
+                handle.run(handle.dataset.close)
+        for known in self._checked.values():
+            known.close()
+        self._checked.clear()
+
+    def read(
+        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
+    ) -> npt.NDArray[Any]:
+        """Read a window of some bands.
+
+        Args:
+            source: The file; its `path` and `stat` are used.
+            indexes: Zero-based bands, in the order wanted.
+            row: First row of the window, in the file's own pixels.
+            col: First column.
+            height: Rows; the window lies inside the file.
+            width: Columns.
+
+        Returns:
+            (band, row, col) in the file's dtype.
+
+        Raises:
+            SourceError: The file is missing, changed since it was identified, or a block of it
+                cannot be read; names file, band and block.
+        """
+        window = _window(source, row=row, col=col, height=height, width=width)
+        bands = [index + 1 for index in indexes]
+        with gdal_environment():
+            handle = self._handle(source)
+            # What rasterio makes by itself is zeroed first, with Python's lock held. All bands of
+            # a TIFF are of one dtype.
+            dtype = handle.dataset.dtypes[0]
+            pixels: npt.NDArray[Any] = np.empty((len(bands), height, width), dtype)
+            try:
+                handle.run(handle.dataset.read, bands, out=pixels, window=window)
+            except FAILURES as error:
+                self._confirm(source, handle)
+                raise _bad_block(handle, source.uri, bands, window, error) from error
+        self._confirm(source, handle)
+        self._count(handle.sizes, window, list(indexes))
+        return pixels
+
+    def cancel(self) -> None:
+        """Cancel reads that wait: there are none."""
+
+    def check(self, source: Source) -> None:
+        """Check that a file is still as it was identified.
+
+        Raises:
+            SourceError: It is missing, or it changed.
+        """
+        is_remote = source.pin is not None and source.pin.remote is not None
+        if source.stat is not None and not is_remote:
+            check_unchanged(source.path, source.uri, source.stat)
+
+    def read_mask(
+        self,
+        source: Source,
+        *,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+        index: int | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Read a window of the file's own mask, as `source.mask` names it.
+
+        Args:
+            source: The file; without a mask all of it is valid.
+            row: First row of the window, in the file's own pixels.
+            col: First column.
+            height: Rows; the window lies inside the file.
+            width: Columns.
+            index: Zero-based band, for files with an internal mask per band; the first otherwise.
+
+        Returns:
+            (row, col), 0 masked to 255 valid. An alpha band of another depth is scaled; of 16 bits
+            as GDAL does.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        window = _window(source, row=row, col=col, height=height, width=width)
+        if source.mask is None:
+            return np.full((height, width), 255, dtype=np.uint8)
+        with gdal_environment():
+            handle = self._handle(source)
+            if source.mask == "alpha":
+                last, bits = handle.dataset.count - 1, _alpha_bits(handle)
+            else:
+                band = (index or 0) + 1
+                try:
+                    mask: npt.NDArray[np.uint8] = handle.run(
+                        handle.dataset.read_masks, band, window=window
+                    )
+                except FAILURES as error:
+                    self._confirm(source, handle)
+                    raise _bad_mask(source.uri, window, error) from error
+        if source.mask == "alpha":
+            place = {"row": row, "col": col, "height": height, "width": width}
+            alpha = self.read(source, indexes=[last], **place)[0]
+            return weights(alpha, valid_value=(1 << bits) - 1)
+        self._confirm(source, handle)
+        self._count(handle.mask_sizes, window, [0])
+        return mask
+
+    def _count(self, sizes: tiff.BlockSizes | None, window: Window, planes: list[int]) -> None:
+        if sizes is None:
+            return
+        count = sizes.within(
+            row=window.row_off,
+            col=window.col_off,
+            height=window.height,
+            width=window.width,
+            planes=planes,
+        )
+        with self._lock:
+            self._bytes_read += count
+
+    def _handle(self, source: Source) -> Handle:
+        handles: OrderedDict[tuple[str, int], Handle] | None = getattr(self._local, "handles", None)
+        if handles is None:
+            handles = self._local.handles = OrderedDict()
+        key = (source.path, source.overview)
+        handle = handles.get(key)
+        if handle is not None and (source.stat is None or handle.stat == source.stat):
+            handles.move_to_end(key)
+            return handle
+        if handle is not None:
+            self._drop(handles, key)
+        handle = self._open(source)
+        with self._lock:
+            if self._is_closed:
+                handle.run(handle.dataset.close)
+                raise InternalError("a closed Reader was asked to read")
+            self._handles[id(handle)] = handle
+        handles[key] = handle
+        while len(handles) > self._open_files:
+            self._drop(handles, next(iter(handles)))
+        return handle
+
+    def _open(self, source: Source) -> Handle:
+        return _open(source, None if source.is_proven else self._known(source))
+
+    def _known(self, source: Source) -> Checked:
+        """Return how to read a source that a process may be writing; made once for all threads."""
+        with self._checking:
+            key = (source.path, source.digest)
+            if key not in self._checked:
+                table = self._tables(source.digest)
+                self._checked[key] = checked(source, table)
+            return self._checked[key]
+
+    def _confirm(self, source: Source, handle: Handle) -> None:
+        """Refuse pixels of a file that changed meanwhile."""
+        if handle.failures:
+            raise handle.failures[0]
+        check_unchanged(source.path, source.uri, handle.stat)
+
+    def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
+        handle = handles.pop(key)
+        with self._lock:
+            self._handles.pop(id(handle), None)
+        handle.run(handle.dataset.close)
+
+
+def _open(source: Source, known: Checked | None) -> Handle:
+    path = Path(source.path)
+    expected = source.stat or stat(path, source.uri)
+    real = regular_file(path, source.uri)
+    check_unchanged(source.path, source.uri, expected)
+    handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
+    try:
+        handle.sizes, handle.mask_sizes = _block_sizes(real)
+        if known is None:
+            handle.dataset = open_dataset(real)
+        else:
+            handle.context = copy_context()
+            handle.dataset = handle.run(
+                open_dataset, real, opener=lambda: CheckedFile(known, handle.failures)
+            )
+    except FAILURES as error:
+        if handle.failures:
+            raise handle.failures[0] from None
+        check_unchanged(source.path, source.uri, expected)
+        raise SourceError(
+            f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
+        ) from error
+    dataset = handle.dataset
+    if (dataset.height, dataset.width) != (source.height, source.width):
+        handle.run(dataset.close)
+        raise SourceError(
+            f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
+            f" got {dataset.height} x {dataset.width}"
+        )
+    return handle
+
+
+def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
+    with path.open("rb") as file:
+        first, *others = tiff.read_directories(file)
+        size = _plane(file, first)
+        masks = (
+            tiff.read_block_sizes(file, other)
+            for other in others
+            if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4
+            and _plane(file, other) == size
+        )
+        return tiff.read_block_sizes(file, first), next(masks, None)
+
+
+def _plane(file: Any, directory: tiff.Directory) -> tuple[int, int]:
+    return (
+        tiff.read_number(file, directory, tiff.HEIGHT, 0),
+        tiff.read_number(file, directory, tiff.WIDTH, 0),
+    )
+
+
+def _alpha_bits(handle: Handle) -> int:
+    """Return how many bits a sample of the last band has."""
+    if handle.alpha_bits is None:
+        dataset = handle.dataset
+        tags = handle.run(dataset.tags, dataset.count, ns="IMAGE_STRUCTURE")
+        handle.alpha_bits = int(tags.get("NBITS", np.dtype(dataset.dtypes[-1]).itemsize * 8))
+    return handle.alpha_bits
+
+
+def _window(source: Source, *, row: int, col: int, height: int, width: int) -> Window:
+    is_inside = 0 <= row < row + height <= source.height and 0 <= col < col + width <= source.width
+    if not is_inside:
+        raise InternalError(
+            f"`{source.uri}`: the window {height} x {width} at ({row}, {col}) is not inside"
+            f" {source.height} x {source.width}"
+        )
+    return Window(col_off=col, row_off=row, width=width, height=height)
+
+
+def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, Window]]:
+    """Yield (block row, block col, part of the window) for each block that a window touches."""
+    rows, cols = shape
+    bottom, right = window.row_off + window.height, window.col_off + window.width
+    for block_row in range(window.row_off // rows, -(-bottom // rows)):
+        for block_col in range(window.col_off // cols, -(-right // cols)):
+            top, left = (
+                max(block_row * rows, window.row_off),
+                max(block_col * cols, window.col_off),
+            )
+            height = min((block_row + 1) * rows, bottom) - top
+            width = min((block_col + 1) * cols, right) - left
+            part = Window(col_off=left, row_off=top, width=width, height=height)
+            yield block_row, block_col, part
+
+
+def _bad_block(
+    handle: Handle, uri: str, bands: list[int], window: Window, error: BaseException
+) -> SourceError:
+    """Return the error for the first block of a window that cannot be read."""
+    for band in bands:
+        for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
+            try:
+                handle.run(handle.dataset.read, band, window=part)
+            except FAILURES as found:
+                return SourceError(
+                    f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
+                    f" cannot be read: {reason(found)}",
+                    hint="the file is truncated or damaged; copy it again",
+                )
+    return SourceError(
+        f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row_off} to"
+        f" {window.row_off + window.height - 1} cannot be read: {reason(error)}"
+    )
+
+
+def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
+    return SourceError(
+        f"`{uri}`: internal mask, pixels at row {window.row_off}, col {window.col_off} and on"
+        f" cannot be read: {reason(error)}",
+        hint="the file is truncated or damaged; copy it again",
+    )

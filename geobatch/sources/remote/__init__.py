@@ -1,0 +1,1 @@
+"""Objects on HTTP servers, read by exact byte ranges and in one state."""

@@ -1,0 +1,46 @@
+"""Records as rows of a table: one Example each, with unchanged features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from geobatch.errors import SourceError
+from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.tfrecord.records import batches
+from geobatch.sources.tfrecord.tensorflow_library import tensorflow
+
+
+def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
+    """Yield the number of each record, and (name, kind, values) of its features that have a kind.
+
+    Kinds are `float_list`, `int64_list` and `bytes_list`. Features come in any order.
+
+    Args:
+        shard: The file; it is streamed.
+
+    Raises:
+        SourceError: A record is damaged or not an Example, or the file is truncated or changed.
+    """
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
+
+    parse = tensorflow().train.Example.FromString
+    number = 0
+    for batch in batches(shard):
+        for record in batch:
+            try:
+                features = parse(record).features.feature
+            except DecodeError:
+                raise SourceError(
+                    f"`{shard.uri}`: record {number} is not a `tf.train.Example`",
+                    hint="a table must have one Example per row, with one feature per column",
+                ) from None
+            yield number, list(_valued(features))
+            number += 1
+
+
+def _valued(features: Any) -> Iterator[tuple[str, str, Any]]:
+    for name, feature in features.items():
+        kind = feature.WhichOneof("kind")
+        if kind is not None:
+            yield name, kind, getattr(feature, kind).value

@@ -1,0 +1,113 @@
+"""Records of a shard in batches, and the features of the first: TensorFlow parses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from geobatch.errors import SourceError
+from geobatch.model.digest import Json
+from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.files import check_unchanged
+from geobatch.sources.tfrecord.frames import records_of
+from geobatch.sources.tfrecord.tensorflow_library import example_of
+
+BATCH_BYTES = 8 << 20
+"""About how many bytes of records are in memory at a time; one record may be longer."""
+_BATCH_RECORDS = 1024
+
+
+def batches(shard: Shard) -> Iterator[list[bytes]]:
+    """Yield the serialized records of a shard, in order.
+
+    At its end it is sure that they are those of the bytes that were digested; not before.
+
+    Args:
+        shard: The file.
+
+    Raises:
+        SourceError: A record is damaged, or the file is truncated or changed meanwhile.
+    """
+    check_unchanged(shard.path, shard.uri, shard.stat)
+    batch: list[bytes] = []
+    size = 0
+    try:
+        for record in records_of(Path(shard.path), shard.uri, digest=shard.digest):
+            batch.append(record)
+            size += len(record)
+            if size >= BATCH_BYTES or len(batch) == _BATCH_RECORDS:
+                yield batch
+                batch, size = [], 0
+    except SourceError:
+        # The damage may be new.
+        check_unchanged(shard.path, shard.uri, shard.stat)
+        raise
+    if batch:
+        yield batch
+    check_unchanged(shard.path, shard.uri, shard.stat)
+
+
+def record_digests(records: Sequence[bytes]) -> bytes:
+    """Return the digests of some serialized records, one after another.
+
+    Writers put features in any order, and in another one on every run: they are sorted first, so
+    that records which say the same have one digest.
+    """
+    digests = bytearray()
+    for record in records:
+        example = example_of(record)
+        # A record that is not an Example keeps its bytes: reading its pixels reports it.
+        data = record if example is None else example.SerializeToString(deterministic=True)
+        digests += blake3(data).digest()
+    return bytes(digests)
+
+
+def digests_of(shard: Shard) -> bytes:
+    """Return the digests of all records of a shard, one after another.
+
+    Raises:
+        SourceError: As `batches`.
+    """
+    return b"".join(record_digests(batch) for batch in batches(shard))
+
+
+def describe(path: Path, uri: str) -> str:
+    """Return the features of the first record of a file, as JSON text.
+
+    That is, per feature, the kind and the number of its values; for `bytes_list`, the number of
+    bytes in its only value, or -1. Of a file without records it is `{}`.
+
+    Raises:
+        SourceError: The file is damaged, not TFRecord, or its records are not Examples.
+    """
+    first = next(records_of(path, uri), None)
+    if first is None:
+        return "{}"
+    features: dict[str, Json] = {}
+    for name, feature in parse_example(first, uri, 0).items():
+        kind = feature.WhichOneof("kind") or ""
+        values: Any = getattr(feature, kind).value if kind else ()
+        count = len(values)
+        if kind == "bytes_list":
+            count = len(values[0]) if count == 1 else -1
+        features[name] = [kind, count]
+    return json.dumps({"features": features}, sort_keys=True)
+
+
+def parse_example(record: bytes, uri: str, number: int) -> dict[str, Any]:
+    """Return the features of a serialized record, by name.
+
+    Raises:
+        SourceError: It is not a `tf.train.Example`.
+    """
+    example = example_of(record)
+    if example is None:
+        raise SourceError(
+            f"`{uri}`: record {number} is not a `tf.train.Example`",
+            hint="an image must have one Example per patch, with one feature per band",
+        )
+    return dict(example.features.feature.items())

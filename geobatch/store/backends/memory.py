@@ -1,0 +1,70 @@
+"""A backend that forgets: for tests and for trying things out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from geobatch.errors import NotFoundError
+from geobatch.store.backends.protocol import RUNS, Data, parse_name
+
+
+class MemoryBackend:
+    """Names in a dictionary."""
+
+    def __init__(self) -> None:
+        self._data: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> bytes:
+        """Return the bytes of a name; see `Backend.get`."""
+        try:
+            return self._data[parse_name(name)]
+        except KeyError:
+            raise NotFoundError(f"`{name}` is not in the store") from None
+
+    def put(self, name: str, data: Data) -> bool:
+        """Keep bytes under a name for good; see `Backend.put`."""
+        kept = bytes(data)
+        with self._lock:
+            if self._data.get(parse_name(name)) == kept:
+                return False
+            self._data[name] = kept
+            return True
+
+    def create(self, name: str, data: Data) -> bool:
+        """Keep bytes under a free name; see `Backend.create`."""
+        kept = bytes(data)
+        with self._lock:
+            if parse_name(name) in self._data:
+                return False
+            self._data[name] = kept
+            return True
+
+    def replace(self, name: str, data: Data) -> None:
+        """Keep bytes under any name; see `Backend.replace`."""
+        self._data[parse_name(name)] = bytes(data)
+
+    def size(self, name: str) -> int | None:
+        """Return the length of a name's bytes; see `Backend.size`."""
+        data = self._data.get(parse_name(name))
+        return None if data is None else len(data)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield names in order; see `Backend.list`."""
+        with self._lock:
+            names = sorted(name for name in self._data if name.startswith(prefix))
+        for name in names:
+            if prefix.startswith(RUNS) or not name.startswith(RUNS):
+                yield name
+
+    def delete(self, name: str) -> None:
+        """Forget a name; see `Backend.delete`."""
+        with self._lock:
+            self._data.pop(parse_name(name), None)
+
+    def sync(self) -> None:
+        """Do nothing: memory is as durable as it gets."""
+
+    def close(self) -> None:
+        """Do nothing."""

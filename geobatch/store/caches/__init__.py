@@ -1,0 +1,1 @@
+"""What a store can compute again: cached facts, never trusted."""

@@ -1,0 +1,46 @@
+"""Small values that a store keeps until they are deleted: rebuildable, never trusted."""
+
+from __future__ import annotations
+
+from geobatch.errors import StoreError
+from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
+from geobatch.store.backends.protocol import Backend
+
+REGIONS = "cache/regions/"
+
+
+class Remembered:
+    """Values by digest, below a folder of a store's cache."""
+
+    def __init__(self, backend: Backend, folder: str = REGIONS) -> None:
+        self._backend = backend
+        self._folder = folder
+
+    def get(self, name: Digest) -> bytes | None:
+        """Return a value; None if there is none, or it is damaged."""
+        try:
+            data = self._backend.get(self._folder + name)
+        except StoreError:
+            return None
+        value = data[:-DIGEST_BYTES]
+        return value if data == _sealed(self._folder + name, value) else None
+
+    def put(self, name: Digest, value: bytes) -> None:
+        """Keep a value; where that fails, nothing is kept."""
+        try:
+            self._backend.replace(self._folder + name, _sealed(self._folder + name, value))
+        except StoreError:
+            return
+
+    def forget(self) -> None:
+        """Forget all values."""
+        try:
+            for name in list(self._backend.list(self._folder)):
+                self._backend.delete(name)
+        except StoreError:
+            return
+
+
+def _sealed(name: str, value: bytes) -> bytes:
+    """Return a value with a digest behind it that also depends on what it is the value of."""
+    return value + bytes.fromhex(digest_bytes(name.encode() + b"\0" + value))

@@ -1,0 +1,286 @@
+"""Whether all that an asset needs exists and is whole: its document, index pages, tiles, rows.
+
+Documents and pages are read and compared with their digests. Of a tile, existence and length are
+compared; its bytes are read where its file was modified after a given time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from shlex import quote
+
+import msgspec
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, GeobatchError
+from geobatch.format.documents import decode_asset
+from geobatch.format.page import child_place, references
+from geobatch.model.digest import Digest
+from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.objects import Objects
+from geobatch.store.origins import place_of
+from geobatch.store.refs import Refs
+from geobatch.store.tilestore import TileStore
+
+READ_ALL = 0
+"""Time of modification from which every tile is read."""
+READ_NONE = 1 << 63
+"""Time of modification from which no tile is read."""
+
+_SHOWN = 20
+"""How many damaged objects a message names."""
+_TIMES = "cache/checked/"
+"""Where the times of checks are noted, by the digest of the commit."""
+_MARGIN_NS = 2_000_000_000
+"""The coarsest clock that a file system may have."""
+_NAMED = 8
+"""How many assets a hint names."""
+_PAGES_KNOWN = 1 << 17
+"""How many pages that are whole are remembered by a check."""
+
+
+class Damage(Struct, frozen=True, kw_only=True):
+    """One object that is not what the digest says that names it."""
+
+    asset: str
+    """Id of an asset that needs it; empty for what the whole commit needs."""
+    array: ArrayKey | None = None
+    """The array whose page or tile it is; None for what is of the whole asset."""
+    tile: tuple[int, int] | None = None
+    """(row, column) of the tile that it is."""
+    message: str
+    """Which object it is, and what is wrong."""
+
+    def __str__(self) -> str:
+        parts = [f"`{self.asset}`"] if self.asset else ["where assets are declared"]
+        if self.array is not None:
+            mask = ".mask" if self.array.is_mask else ""
+            parts += [f"level {self.array.level}", f"band `{self.array.band}{mask}`"]
+        if self.tile is not None:
+            parts.append(f"tile {self.tile[0]}/{self.tile[1]}")
+        return f"{', '.join(parts)}: {self.message}"
+
+
+class _Root(Struct, frozen=True):
+    stored: str
+    size: int
+
+
+class _Recorded(Struct, frozen=True):
+    pages: tuple[_Root | None, ...] = ()
+    rows: _Root | None = None
+
+
+class _Document(Struct, frozen=True):
+    """What a document refers to; the rest of it need not be decoded."""
+
+    recorded: _Recorded
+
+
+_decode = msgspec.json.Decoder(_Document).decode
+
+
+class Checker:
+    """Checks assets of one store; pages that many of them share are read once."""
+
+    def __init__(self, store: TileStore, *, read_from: int) -> None:
+        """Check nothing yet.
+
+        Args:
+            store: The store.
+            read_from: Time, in nanoseconds, of a modification from which on a tile is read.
+        """
+        self._objects = store.objects
+        self._backend = store.backend
+        self._read_from = read_from
+        self._whole: set[Digest] = set()
+        self.read = 0
+        """Tiles that were read."""
+
+    def asset(self, entry: TreeEntry) -> Iterator[Damage]:
+        """Yield the damaged objects of a published asset."""
+        try:
+            data = self._objects.get(entry.stored)
+        except GeobatchError as error:
+            yield Damage(asset=entry.id, message=f"its document, {error.message}")
+            return
+        try:
+            recorded = _decode(data).recorded
+            keys: Sequence[ArrayKey | None] = [None] * len(recorded.pages)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield Damage(
+                asset=entry.id, message=f"its document `{entry.stored}` is not an asset document"
+            )
+            return
+        if recorded.rows is not None:
+            message = self._object(recorded.rows.stored, recorded.rows.size)
+            if message is not None:
+                yield Damage(asset=entry.id, message=f"its rows, {message}")
+        for number, root in enumerate(recorded.pages):
+            if root is None:
+                continue
+            for place, message in self.array(root.stored):
+                if keys[number] is None:
+                    keys = [key for key, _ in decode_asset(data).arrays]
+                yield Damage(asset=entry.id, array=keys[number], tile=place, message=message)
+
+    def array(self, root: Digest) -> Iterator[tuple[tuple[int, int] | None, str]]:
+        """Yield what is damaged below the root of an index, and the (row, column) of a tile."""
+        yield from self._below(root, 0, 0)
+
+    def _below(
+        self, digest: Digest, row: int, col: int
+    ) -> Iterator[tuple[tuple[int, int] | None, str]]:
+        if digest in self._whole:
+            return
+        try:
+            data = self._objects.get(digest)
+            height, names, sizes = references(data, digest=digest)
+        except GeobatchError as error:
+            yield None, f"its index page, {error.message}"
+            return
+        is_whole = True
+        for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            if height > 1:
+                for found in self._below(name, *child_place(data, number, row, col)):
+                    is_whole = False
+                    yield found
+            elif (message := self._object(name, size)) is not None:
+                is_whole = False
+                yield child_place(data, number, row, col), message
+        if is_whole and len(self._whole) < _PAGES_KNOWN:
+            self._whole.add(digest)
+
+    def _object(self, digest: Digest, size: int) -> str | None:
+        """Return what is wrong with an object that is not read but for a reason."""
+        name = Objects.path(digest)
+        if isinstance(self._backend, LocalBackend):
+            state = self._backend.state(name)
+        else:
+            length = self._backend.size(name)
+            state = None if length is None else (length, -1)
+        if state is None:
+            return f"object `{name}` is missing"
+        if state[0] != size:
+            return f"object `{name}` is damaged: it has {state[0]} bytes, expected {size}"
+        if state[1] >= self._read_from or self._read_from == READ_ALL:
+            self.read += 1
+            try:
+                self._objects.get(digest)
+            except GeobatchError as error:
+                return error.message
+        return None
+
+
+def whole_record(store: TileStore, entry: TreeEntry) -> AssetRecord | None:
+    """Return a published asset, or None where its document is damaged."""
+    try:
+        return store.record(entry)
+    except CorruptObjectError:
+        return None
+
+
+def modified_since(store: TileStore, head: Head) -> int:
+    """Return the time from which on a modified tile of a head is read when it is checked.
+
+    It is that of the head's ref, before which all was put that it reaches; or that of a later check
+    of it, which `keep_time` has noted.
+    """
+    if not isinstance(store.backend, LocalBackend) or head.digest is None:
+        return READ_NONE
+    state = store.backend.state(Refs.path(head.number))
+    published = READ_ALL if state is None else state[1]
+    noted = Remembered(store.backend, _TIMES).get(head.digest)
+    return max(published, int.from_bytes(noted, "little") if noted else 0)
+
+
+def keep_time(store: TileStore, head: Head, began_ns: int) -> None:
+    """Note when a check of a whole head began that found no damage."""
+    if head.digest is not None:
+        times = Remembered(store.backend, _TIMES)
+        times.put(head.digest, max(0, began_ns - _MARGIN_NS).to_bytes(8, "little"))
+
+
+def check(
+    store: TileStore,
+    head: Head,
+    *,
+    only: str | None = None,
+    spared: Collection[str] = (),
+    is_noted: bool = False,
+    place: Path | None = None,
+) -> None:
+    """Raise if something that a published state needs is damaged or missing; name all of it.
+
+    Args:
+        store: The store.
+        head: The published state.
+        only: Id of the one asset to check; None for all of them.
+        spared: Ids of assets that may be damaged: they are computed again, or deleted.
+        is_noted: Whether to note the time of the check in the cache.
+        place: Folder of the store, for the hint.
+
+    Raises:
+        CorruptObjectError: Something is.
+    """
+    began = time.time_ns()
+    since = modified_since(store, head)
+    checker = Checker(store, read_from=since)
+    entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
+    damages = [damage for entry in entries for damage in checker.asset(entry)]
+    if only is None and not spared:
+        damages += _origins(store, head)
+    if damages:
+        raise _error(store, head, damages, place)
+    if is_noted and checker.read and only is None and not spared:
+        keep_time(store, head, began)
+
+
+def _origins(store: TileStore, head: Head) -> Iterator[Damage]:
+    try:
+        store.origins(head)
+    except CorruptObjectError as error:
+        yield Damage(asset="", message=error.message)
+
+
+def _error(
+    store: TileStore, head: Head, damages: Sequence[Damage], place: Path | None
+) -> CorruptObjectError:
+    texts = tuple(map(str, damages))
+    shown = [f"  {text}" for text in texts[:_SHOWN]]
+    if len(texts) > _SHOWN:
+        shown.append(f"  and {len(texts) - _SHOWN:,} more")
+    what = f"{len(texts):,} objects that are" if len(texts) > 1 else "an object that is"
+    return CorruptObjectError(
+        "\n".join([f"commit {head.number} needs {what} damaged or missing:", *shown]),
+        hint=_hint(store, head, sorted({damage.asset for damage in damages}), place),
+    )
+
+
+def _hint(store: TileStore, head: Head, ids: Sequence[str], place: Path | None) -> str:
+    """Return the command that computes damaged assets again, where their specs are known."""
+    try:
+        origins = store.origins(head)
+    except CorruptObjectError:
+        origins = {}
+    folder = place or (store.backend.root if isinstance(store.backend, LocalBackend) else Path())
+    files = sorted({place_of(origins[one], store=folder) for one in ids if one in origins})
+    files = [_from_here(file) for file in files if Path(file).exists()]
+    named = ids if len(ids) <= _NAMED and "" not in ids else ["*"]
+    options = [f"--{option} {quote(one)}" for one in named for option in ("select", "replace")]
+    store_option = f" --store {quote(_from_here(str(folder.absolute())))}"
+    command = " ".join(["geobatch apply", *(map(quote, files) if files else ["SPECS"]), *options])
+    return (
+        f"`{command}{store_option}` computes the damaged parts again from their sources;"
+        " or restore the objects from a copy of the store"
+    )
+
+
+def _from_here(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative

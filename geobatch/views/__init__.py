@@ -1,0 +1,1 @@
+"""How published assets appear to other tools."""

@@ -1,0 +1,259 @@
+"""Attributes of Zarr groups and arrays: conventions multiscales, proj and spatial, and CF."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import struct
+from typing import Any, TypeAlias
+
+from geobatch.model.assets.asset import Asset, Band, Grid, Kind, Policy
+from geobatch.model.digest import number_to_json
+from geobatch.model.geobox import Crs, GeoBox, Transform
+from geobatch.views.zarr.cf import numeric_unit
+
+Attributes: TypeAlias = dict[str, Any]
+"""The value of `attributes` in a `zarr.json`."""
+
+GRID_MAPPING = "spatial_ref"
+"""Name of the array that carries the CRS for CF readers."""
+
+MASK_SUFFIX = ".mask"
+"""What follows a band's id in the name of its mask array."""
+
+CF_VERSION = "CF-1.11"
+
+RESAMPLING = {
+    Policy.MEAN: "average",
+    Policy.SAMPLE: "nearest",
+    Policy.MIN: "min",
+    Policy.MAX: "max",
+    Policy.MODE: "mode",
+    Policy.MEDIAN: "med",
+}
+"""The word of GDAL and of the multiscales convention for each policy."""
+
+
+def _convention(name: str, uuid: str, description: str) -> Attributes:
+    return {
+        "uuid": uuid,
+        "schema_url": (
+            f"https://raw.githubusercontent.com/zarr-conventions/{name}/refs/tags/v0.1/schema.json"
+        ),
+        "spec_url": f"https://github.com/zarr-conventions/{name}/blob/v0.1/README.md",
+        "name": name,
+        "description": description,
+    }
+
+
+MULTISCALES = _convention(
+    "multiscales", "d35379db-88df-4056-af3a-620245f8e347", "Multiscale layout of zarr datasets"
+)
+PROJ = _convention(
+    "proj",
+    "f17cb550-5864-4468-aeb7-f3180cfb622f",
+    "Coordinate reference system information for geospatial data",
+)
+SPATIAL = _convention(
+    "spatial", "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4", "Spatial coordinate information"
+)
+
+
+def product(asset: Asset) -> Attributes:
+    """Return what a reader can know of the asset as a whole, for its own group.
+
+    Where its pixels are makes no other asset of it: an external image is an image here.
+
+    The times appear twice: as geobatch and Earth Engine call them, and by their names in the
+    Attribute Convention for Data Discovery (ACDD 1.3), which catalogues harvest.
+    """
+    facts: Attributes = {
+        "id": asset.id,
+        "kind": (Kind.IMAGE if asset.is_external else asset.kind).value,
+        "tile": asset.tile,
+        "properties": {key: number_to_json(value) for key, value in asset.properties},  # type: ignore[arg-type]
+    }
+    if asset.array_bands:
+        facts["array_bands"] = {name: list(members) for name, members in asset.array_bands}
+    coverage: Attributes = {}
+    if asset.start_time is not None:
+        facts["start_time"] = coverage["time_coverage_start"] = asset.start_time
+    if asset.end_time is not None:
+        facts["end_time"] = coverage["time_coverage_end"] = asset.end_time
+    return {"Conventions": CF_VERSION, **coverage, "geobatch": facts}
+
+
+def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
+    """Return the attributes of a multiscale group: its layout, and the placement of level 0."""
+    levels = [grid.level(level) for level in range(grid.level_count)]
+    policies = {band.policy for band in bands}
+    # The convention has one method per level; bands that differ say theirs on their own arrays.
+    method = {"resampling_method": RESAMPLING[policies.pop()]} if len(policies) == 1 else {}
+    layout = [
+        {
+            "asset": str(level),
+            **({"derived_from": str(level - 1)} if level else {}),
+            "transform": {
+                "scale": list(grid.scale(level)),
+                "translation": [0.0, 0.0],
+            },
+            "spatial:shape": list(geobox.shape),
+            "spatial:transform": [float(number) for number in geobox.transform],
+            **(method if level else {}),
+        }
+        for level, geobox in enumerate(levels)
+    ]
+    return {
+        "zarr_conventions": [MULTISCALES, PROJ, SPATIAL],
+        "multiscales": {"layout": layout, **method},
+        **_proj(levels[0].crs, is_group=True),
+        "spatial:dimensions": ["y", "x"],
+        **_spatial(levels[0]),
+        "spatial:bbox": list(levels[0].bounds),
+        "Conventions": CF_VERSION,
+    }
+
+
+def level_group(geobox: GeoBox) -> Attributes:
+    """Return the attributes of one level's group: its own placement.
+
+    They and those of arrays are what xarray carries along, into netCDF too, where an attribute is
+    a text, a number, or a flat list. Only the multiscale group has objects.
+    """
+    return {
+        **_proj(geobox.crs, is_group=True),
+        **_spatial(geobox),
+        "spatial:bbox": list(geobox.bounds),
+        "Conventions": CF_VERSION,
+    }
+
+
+def band_values(
+    band: Band,
+    geobox: GeoBox,
+    *,
+    level: int,
+    has_mask: bool,
+    classes: tuple[list[int], str] | None = None,
+) -> Attributes:
+    """Return the attributes of a band's values at one level.
+
+    Args:
+        band: The band.
+        geobox: Placement of the level.
+        level: Its number.
+        has_mask: Whether the values have a mask array.
+        classes: Values and meanings of its classes, if they are named.
+    """
+    fill = fill_attribute(band)
+    return {
+        **({} if fill is None else {"_FillValue": fill}),
+        **_placed(geobox),
+        "long_name": band.description or band.id,
+        **_unit(band),
+        **({} if band.scale is None else {"scale_factor": band.scale}),
+        **({} if band.offset is None else {"add_offset": band.offset}),
+        **({"resampling_method": RESAMPLING[band.policy]} if level else {}),
+        **({"ancillary_variables": band.id + MASK_SUFFIX} if has_mask else {}),
+        **({} if classes is None else {"flag_values": classes[0], "flag_meanings": classes[1]}),
+        **({} if band.palette is None else {"color_table": [n for c in band.palette for n in c]}),
+    }
+
+
+def band_mask(band: Band, geobox: GeoBox, *, level: int) -> Attributes:
+    """Return the attributes of a band's mask at one level: 0 masked to 255 valid."""
+    method = "nearest" if band.policy is Policy.SAMPLE else "average"
+    return {
+        **_placed(geobox),
+        "standard_name": "status_flag",
+        "long_name": f"mask of {band.description or band.id}",
+        "flag_values": [0, 255],
+        "flag_meanings": "masked valid",
+        **({"resampling_method": method} if level else {}),
+    }
+
+
+def fill_attribute(band: Band) -> int | str | None:
+    """Return the `_FillValue` by which CF readers mask, or None where masking would be wrong.
+
+    It is written where a pixel that equals the fill value is masked. Under MEAN and MEDIAN a
+    valid pixel of a level above 0 may come to equal an integer fill that lies between valid
+    values; the mask array beside it then tells the truth.
+
+    Source:
+        CF 1.11 section 2.5.1; xarray's Zarr v3 spelling of floats, base64 of a little-endian
+        float64.
+    """
+    if not band.can_be_masked:
+        return None
+    is_nan = isinstance(band.fill, float) and math.isnan(band.fill)
+    if not (band.masking.is_fill_free or is_nan):
+        return None
+    if band.is_float:
+        return base64.b64encode(struct.pack("<d", band.fill)).decode()
+    return int(band.fill)
+
+
+def coordinate(geobox: GeoBox, axis: str) -> Attributes:
+    """Return the attributes of the coordinate variable `x` or `y`."""
+    return {"axis": axis.upper(), **_cf(geobox.crs, axis)}
+
+
+def grid_mapping(geobox: GeoBox) -> Attributes:
+    """Return the attributes of the grid mapping variable: CRS and placement, as GDAL spells it."""
+    return {
+        "crs_wkt": geobox.crs.wkt,
+        **_cf(geobox.crs, "grid_mapping"),
+        "spatial_ref": geobox.crs.wkt,
+        "GeoTransform": " ".join(map(repr, _gdal_order(geobox))),
+    }
+
+
+def _placed(geobox: GeoBox) -> Attributes:
+    """Return what says where an array of pixels lies."""
+    return {
+        # Without `coordinates`, rioxarray does not find the CRS unless told to decode it.
+        "grid_mapping": GRID_MAPPING,
+        "coordinates": GRID_MAPPING,
+        **_proj(geobox.crs, is_group=False),
+        **_spatial(geobox),
+        # By this alone GDAL 3.13 places what has no coordinates.
+        **({} if geobox.is_axis_aligned else {"gdal:geotransform": _gdal_order(geobox)}),
+    }
+
+
+def _proj(crs: Crs, *, is_group: bool) -> Attributes:
+    """Return the proj convention; an array with a code leaves the long WKT to its group."""
+    code = {"proj:code": crs.code} if crs.code else {}
+    return code if code and not is_group else {**code, "proj:wkt2": crs.wkt}
+
+
+def _spatial(geobox: GeoBox) -> Attributes:
+    transform: Transform = geobox.transform
+    return {
+        "spatial:registration": "pixel",
+        "spatial:transform": [float(number) for number in transform],
+        "spatial:shape": list(geobox.shape),
+    }
+
+
+def _gdal_order(geobox: GeoBox) -> list[float]:
+    a, b, c, d, e, f = geobox.transform
+    return [float(number) for number in (c, a, b, f, d, e)]
+
+
+def _unit(band: Band) -> Attributes:
+    """Return the unit; as declared in `unit` too, where `units` cannot say it so."""
+    if band.unit is None:
+        return {}
+    spelled = numeric_unit(band.unit)
+    return {
+        **({} if spelled is None else {"units": spelled}),
+        **({} if spelled == band.unit else {"unit": band.unit}),
+    }
+
+
+def _cf(crs: Crs, part: str) -> Attributes:
+    attributes: Attributes = json.loads(crs.cf).get(part, {})
+    return attributes

@@ -1,0 +1,236 @@
+"""Checks that the folder of an asset in the Zarr tree holds what it must, and nothing else.
+
+A close look reads the index of the asset. What it found well is remembered by what the file system
+says of its files, so that the next look need not be close.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import itemgetter
+from pathlib import Path
+
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError
+from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
+from geobatch.model.published import AssetRecord
+from geobatch.model.sources.look import MARGIN_NS
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+from geobatch.views.zarr.asset_folder import Chunk, check_size, chunks
+from geobatch.views.zarr.metadata import documents
+
+MOST_REMEMBERED = 1 << 17
+"""Files and folders of an asset that are remembered; of one with more, nothing is."""
+
+_GUEST = ".aux.xml"
+"""Suffix of what GDAL and QGIS write beside an array: left there until the asset changes."""
+_SECOND_NS = 1_000_000_000
+
+
+class Part(Struct, frozen=True, kw_only=True, order=True):
+    """A file or folder of the tree that is not as it must be."""
+
+    path: str
+    """Its path within the tree."""
+    problem: str
+    """What is wrong with it."""
+
+
+class Comparison(Struct, kw_only=True):
+    """How the folder of an asset differs from what it must be."""
+
+    chunks: list[Chunk] = []
+    """Chunks that are missing or wrong."""
+    texts: dict[str, bytes] = {}
+    """Documents and coordinates that are missing or wrong, in the order of writing."""
+    foreign: list[str] = []
+    """Files, and folders with a slash behind, that do not belong there."""
+    parts: list[Part] = []
+    """All of these."""
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing differs."""
+        return not self.parts
+
+
+def compare(
+    store: str,
+    tree: str,
+    index: Index,
+    record: AssetRecord,
+    *,
+    spared: Collection[str] = (),
+    others: Mapping[str, bytes] | None = None,
+    folder: str = "",
+) -> Comparison:
+    """Look closely at the folder of an asset.
+
+    Args:
+        store: Folder of the store, a slash behind.
+        tree: Folder of the tree, a slash behind.
+        index: Tiles of arrays by place.
+        record: The asset.
+        spared: Folders of other assets within, by path within this one's.
+        others: Documents within that are not the asset's own, by path.
+        folder: The folder of the asset where it is not in the tree, a slash behind.
+
+    Raises:
+        CorruptObjectError: An index page is damaged, or an object missing or cut.
+        OSError: The disk refused.
+    """
+    top = folder or f"{tree}{record.asset.id}/"
+    found = {name: stat for name, stat in walk(top, spared) if name}
+    made = Comparison()
+
+    def note(path: str, problem: str) -> None:
+        made.parts.append(Part(path=f"{record.asset.id}/{path}", problem=problem))
+
+    texts = dict(others or {}) | documents(record)
+    for path, text in texts.items():
+        problem = _text_problem(top + path, found.pop(path, None), text)
+        if problem:
+            made.texts[path] = text
+            note(path, problem)
+    folders = {f"{above}/" for path in (*texts, *spared) for above in _above(path)}
+    for chunk in chunks(index, record):
+        problem = _chunk_problem(store, top, found.pop(chunk.path, None), chunk)
+        if problem:
+            made.chunks.append(chunk)
+            note(chunk.path, problem)
+        row = chunk.path.rpartition("/")[0]
+        if f"{row}/" not in folders:
+            folders.update(f"{above}/" for above in _above(chunk.path))
+    for path in sorted(found.keys() - folders):
+        made.foreign.append(path)
+        note(path, "does not belong here")
+    return made
+
+
+def walk(top: str, spared: Collection[str] = ()) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield files and folders below a folder, these with a slash behind; itself is the first."""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(top + folder) as entries:
+                inside = list(entries)
+            state = os.lstat(top + folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield folder, state
+        for entry in inside:
+            name = folder + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if name not in spared:
+                    waiting.append(f"{name}/")
+            elif not is_guest(name):
+                yield name, entry.stat(follow_symlinks=False)
+
+
+def check_object(store: str | Path, stored: Digest, size: int, path: str | Path) -> os.stat_result:
+    """Return what the file system says of an object that a file of the store shows.
+
+    Raises:
+        CorruptObjectError: It is missing, or has another length than is recorded.
+    """
+    name = Objects.path(stored)
+    try:
+        origin = Path(store, name).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorruptObjectError(f"object `{name}` is missing, `{path}` shows it") from None
+    check_size(stored, origin.st_size, size, path)
+    return origin
+
+
+def is_guest(name: str) -> bool:
+    """Return whether a file is one that other programs leave beside what they read."""
+    return name.endswith(_GUEST)
+
+
+def worth_remembering(
+    tree: str, asset_id: str, stored: Digest, spared: Collection[str] = ()
+) -> bytes:
+    """Return what to remember of a folder that is well; empty where nothing can be."""
+    top = f"{tree}{asset_id}/"
+    found = sorted(walk(top, spared), key=itemgetter(0))
+    if not found or len(found) > MOST_REMEMBERED:
+        return b""
+    stamp = _stamp(found)
+    names = "\n".join(name for name, _ in found)
+    return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
+
+
+def is_remembered(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool:
+    """Return whether a folder is still the one of which something is remembered."""
+    if value[:DIGEST_BYTES] != bytes.fromhex(stored):
+        return False
+    try:
+        names = value[2 * DIGEST_BYTES :].decode().split("\n")
+    except UnicodeDecodeError:
+        return False
+    top = f"{tree}{asset_id}/"
+    try:
+        return value[DIGEST_BYTES : 2 * DIGEST_BYTES] == _stamp(
+            (name, os.lstat(top + name)) for name in names
+        )
+    except (OSError, ValueError):  # one is missing, or is no name
+        return False
+
+
+def _stamp(found: Iterable[tuple[str, os.stat_result]]) -> bytes | None:
+    """Return a hash of times and sizes of files and folders; None where they say little.
+
+    The time of a folder tells of names that came and went; but not of those that did so within the
+    same tick of the clock, nor where a clock counts seconds.
+    """
+    values = array("q")
+    newest = 0
+    for name, stat in found:
+        values.append(stat.st_mtime_ns)
+        if name and name[-1] != "/":
+            values.append(stat.st_size)
+        newest = max(newest, stat.st_mtime_ns)
+    is_coarse = newest % _SECOND_NS == 0
+    is_young = newest > time.time_ns() - MARGIN_NS
+    return None if is_coarse or is_young else bytes.fromhex(digest_bytes(values.tobytes()))
+
+
+def _text_problem(path: str, stat: os.stat_result | None, text: bytes) -> str:
+    if stat is None:
+        return "missing"
+    if stat.st_size != len(text):
+        return f"{stat.st_size:,} bytes, expected {len(text):,}"
+    return "" if _read(path) == text else "other content"
+
+
+def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chunk) -> str:
+    """Return what is wrong with a chunk; its object must be there, and of the right size."""
+    origin = check_object(store, chunk.stored, chunk.size, top + chunk.path)
+    if stat is None:
+        return "missing"
+    if stat.st_size != chunk.size:
+        return f"{stat.st_size:,} bytes, expected {chunk.size:,}"
+    is_same = os.path.samestat(stat, origin)
+    is_well = is_same or digest_bytes(_read(top + chunk.path)) == chunk.stored
+    return "" if is_well else "other content"
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError):  # a link that leads nowhere, or to a folder
+        return b""
+
+
+def _above(path: str) -> Iterator[str]:
+    folder = path.rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]

@@ -1,0 +1,184 @@
+"""Folders of new assets for the Zarr tree, filled while their tiles are put.
+
+Such a folder is in the folder of the run, and is moved into the tree by one rename once its
+commit is published: readers of the tree see a new asset complete or not at all, and no reader
+waits for its links to be made. Nothing relies on it: the sync builds what is not there. It also
+builds folders of many files, which the run after a killed one would have to remove. That run uses
+the other folders, if it reuses the assets.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from msgspec import Struct
+
+from geobatch.errors import GeobatchError
+from geobatch.model.assets.asset import Asset
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry, array_keys
+from geobatch.model.tile import StoredTile
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import Backend
+from geobatch.store.backends.run_folder import AHEAD
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+from geobatch.views.zarr.asset_folder import check_size, chunks, tile_count
+from geobatch.views.zarr.check import compare
+from geobatch.views.zarr.files import FOLDER, Files
+from geobatch.views.zarr.metadata import array_path, documents, tile_plane
+
+MOST_FILES = 1 << 16
+"""Files that a run may make ahead."""
+
+Tiles = Mapping[ArrayKey, Iterable[StoredTile]]
+"""Per array its tiles: row, column, content digest, digest and length of the object."""
+
+Handed = tuple[str, int, int]
+"""A folder, and how many links and copies are in it."""
+
+
+class _Made(Struct, kw_only=True, eq=False):
+    """The folder of one asset."""
+
+    folder: Path
+    files: Files
+    stored: Digest | None = None
+    """Digest of the asset's document, once all its tiles are placed."""
+
+
+class Ahead:
+    """The folders that one run makes ahead of its commit; for one thread."""
+
+    def __init__(self, backend: Backend, *, room: int = MOST_FILES) -> None:
+        """Make nothing yet.
+
+        Args:
+            backend: Where the store is; without a local disk there is no tree.
+            room: How many files may be made.
+        """
+        self.backend = backend if isinstance(backend, LocalBackend) else None
+        """The local disk, if it is one."""
+        self.room = room
+        """How many files may still be made."""
+        self._count = itertools.count()
+        self._made: dict[str, _Made | None] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave to the next run what was made, where this one fails or is interrupted."""
+        if kind is not None and self.backend is not None:
+            self.backend.leave()
+
+    def place(self, asset: Asset, tiles: Tiles) -> None:
+        """Show tiles that were put of an asset that has none but those that are so placed."""
+        try:
+            made = self._made[asset.id] if asset.id in self._made else self._begin(asset)
+            if made is None:
+                return
+            for key, rows in tiles.items():
+                path = array_path(asset, key)
+                for tile in rows:
+                    name = f"{path}/c/{tile.row}/{tile.col}"
+                    made.files.place(Objects.path(tile.stored.hex()), name)
+        except (OSError, GeobatchError):
+            self._made[asset.id] = None
+
+    def build(self, record: AssetRecord, index: Index) -> None:
+        """Show an asset whose tiles were all put before, by a run that was killed.
+
+        The folder that this run made is taken where it holds what it must, to the last file.
+        """
+        try:
+            if self._take_left(record, index) or (made := self._begin(record.asset)) is None:
+                return
+            for chunk in chunks(index, record):
+                made.files.place(Objects.path(chunk.stored), chunk.path)
+                check_size(chunk.stored, made.files.size(chunk.path), chunk.size, chunk.path)
+        except (OSError, GeobatchError):
+            self._made[record.asset.id] = None
+
+    def handed(self, asset_id: str) -> Handed | None:
+        """Return the folder of an asset and forget it; None where there is none."""
+        made = self._made.pop(asset_id, None)
+        return None if made is None else (str(made.folder), made.files.linked, made.files.copied)
+
+    def take_over(self, asset_id: str, handed: Handed | None) -> None:
+        """Take what another process handed out, as if it had been placed here."""
+        if handed is not None and self.backend is not None:
+            folder, linked, copied = handed
+            files = Files(sources=self.backend.root, folder=Path(folder))
+            files.linked, files.copied = linked, copied
+            self._made[asset_id] = _Made(folder=Path(folder), files=files)
+
+    def finish(self, entry: TreeEntry) -> None:
+        """Note what asset it is whose tiles are all placed."""
+        made = self._made.get(entry.id)
+        if made is not None:
+            made.stored = entry.stored
+
+    def move(self, entry: TreeEntry, tree: Files) -> bool:
+        """Move the folder of an asset into the tree; return whether there was one, and a way.
+
+        Afterwards, what had that name in the tree has the folder's former path.
+        """
+        made = self._made.get(entry.id)
+        if made is None or made.stored != entry.stored:
+            return False
+        self._made[entry.id] = None
+        return tree.put(made.folder, entry.id, made_by=made.files)
+
+    def _folder(self, asset_id: str) -> Path | None:
+        """Return where the folder of an asset is made, the same in each run; None for nowhere."""
+        # A folder in the tree is brought up to date where it stands.
+        if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset_id):
+            return None
+        return self.backend.aside(f"{AHEAD}/{digest_bytes(asset_id.encode())}")
+
+    def _take_left(self, record: AssetRecord, index: Index) -> bool:
+        """Take the folder that a killed run has made; return whether it is there and whole."""
+        folder = self._folder(record.asset.id)
+        if self.backend is None or folder is None or not os.path.lexists(folder):
+            return False
+        root = f"{self.backend.root}/"
+        if not compare(root, "", index, record, folder=f"{folder}/").is_intact:
+            return False
+        files = Files(sources=self.backend.root, folder=folder)
+        files.linked = tile_count(record)
+        self._made[record.asset.id] = _Made(folder=folder, files=files)
+        return True
+
+    def _begin(self, asset: Asset) -> _Made | None:
+        """Make the folder of an asset, with all that describes it; None for one that gets none."""
+        self._made[asset.id] = None
+        folder = self._folder(asset.id)
+        if self.backend is None or folder is None:
+            return None
+        keys = tuple(array_keys(asset))
+        tiles = sum(math.prod(tile_plane(asset, key)) for key in keys)
+        if tiles > self.room:
+            return None
+        # The documents of an asset follow from its resolved form.
+        record = AssetRecord(asset=asset, arrays=tuple((k, None) for k in keys), fingerprints=())
+        texts = documents(record)
+        self.room -= tiles + len(texts)
+        if os.path.lexists(folder):  # what a killed run has begun, or made of another state
+            os.rename(folder, f"{folder}-{os.getpid()}-{next(self._count)}")  # noqa: PTH104
+        made = _Made(folder=folder, files=Files(sources=self.backend.root, folder=folder))
+        for path, text in texts.items():
+            made.files.write(path, text)
+        self._made[asset.id] = made
+        return made

@@ -1,0 +1,1 @@
+"""The stages in a row: load, resolve, plan, execute, publish, show."""

@@ -1,0 +1,121 @@
+"""Tiles come back as they were, in the same bytes everywhere, and zarr-python reads them."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numcodecs.blosc
+import numpy as np
+import numpy.typing as npt
+import pytest
+import zarr
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.format.codec import content_digest, decode, encode, zarr_codecs
+from geobatch.model.assets.asset import DTYPES, Codec
+from geobatch.testing.assets import codecs
+
+CODECS = [
+    Codec(),
+    Codec(shuffle="shuffle", compressor="lz4", level=5),
+    Codec(shuffle="noshuffle", compressor="zlib", level=1),
+    Codec(name="zstd", compressor="", shuffle="", level=3),
+    Codec(name="gzip", compressor="", shuffle="", level=6),
+    Codec(name="none", compressor="", shuffle="", level=0),
+]
+
+
+def pixels_of(dtype: str, tile: int, seed: int) -> npt.NDArray[Any]:
+    """Return any bit patterns at all, smooth on the left so that codecs find something."""
+    random = np.random.default_rng(seed)
+    kind = np.dtype(dtype).newbyteorder("<")
+    noise = random.integers(0, 256, tile * tile * kind.itemsize, dtype=np.uint8)
+    pixels = noise.view(kind).reshape(tile, tile).copy()
+    pixels[:, : tile // 2] = 7
+    return pixels
+
+
+@given(
+    codecs(),
+    st.sampled_from(DTYPES),
+    st.sampled_from([1, 3, 16, 64]),
+    st.integers(0, 2**32),
+)
+def test_pixels_come_back_bit_for_bit(codec: Codec, dtype: str, tile: int, seed: int) -> None:
+    pixels = pixels_of(dtype, tile, seed)
+    data = encode(codec, pixels)
+    again = decode(codec, data, dtype, tile)
+    assert again.dtype == pixels.dtype
+    assert again.shape == (tile, tile)
+    assert again.tobytes() == pixels.tobytes()
+    assert content_digest(pixels) == content_digest(again) == blake3(pixels.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: f"{codec.name}-{codec.compressor}")
+def test_zarr_reads_what_is_encoded(tmp_path: Path, codec: Codec, dtype: str) -> None:
+    tile = 32
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [tile, 2 * tile],
+        "data_type": dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [tile, tile]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+        "codecs": zarr_codecs(codec, dtype),
+        "attributes": {},
+    }
+    (tmp_path / "c" / "0").mkdir(parents=True)
+    (tmp_path / "zarr.json").write_text(json.dumps(metadata))
+    tiles = [pixels_of(dtype, tile, seed) for seed in (1, 2)]
+    for at, pixels in enumerate(tiles):
+        (tmp_path / "c" / "0" / str(at)).write_bytes(encode(codec, pixels))
+    array = zarr.open_array(tmp_path, mode="r")
+    read = np.asarray(array[:])
+    assert read.dtype == np.dtype(dtype)
+    assert read.tobytes() == np.concatenate(tiles, axis=1).tobytes()
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: f"{codec.name}-{codec.compressor}")
+def test_equal_pixels_give_equal_bytes_in_any_thread(codec: Codec) -> None:
+    pixels = pixels_of("uint16", 512, 3)
+    expected = encode(codec, pixels)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: encode(codec, pixels), range(16))) == {expected}
+
+
+def test_blosc_keeps_to_one_thread() -> None:
+    assert numcodecs.blosc.use_threads is False
+    assert numcodecs.blosc.get_nthreads() == 1
+
+
+def test_gzip_has_no_time_and_no_name() -> None:
+    data = encode(Codec(name="gzip", compressor="", shuffle=""), pixels_of("uint8", 16, 1))
+    assert data[:8] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("codec", CODECS[:1] + CODECS[3:], ids=lambda codec: codec.name)
+def test_what_is_no_tile_is_refused(codec: Codec) -> None:
+    good = encode(codec, pixels_of("uint16", 16, 1))
+    for damaged in (b"", b"x", good[:-1], encode(codec, pixels_of("uint16", 8, 1))):
+        with pytest.raises(CorruptObjectError, match="tile"):
+            decode(codec, damaged, "uint16", 16)
+
+
+def test_an_unknown_codec_is_named() -> None:
+    pixels = pixels_of("uint8", 8, 1)
+    for codec in (Codec(name="lzma"), Codec(shuffle="sideways")):
+        with pytest.raises(StoreError, match=f"{codec.name}.*{codec.shuffle}"):
+            encode(codec, pixels)
+        with pytest.raises(StoreError, match=codec.shuffle):
+            zarr_codecs(codec, "uint8")
+    with pytest.raises(StoreError, match="lzma"):
+        decode(Codec(name="lzma"), zlib.compress(b""), "uint8", 8)
