@@ -147,7 +147,7 @@ def test_no_store_is_10(bench: Workbench, argv: list[str]) -> None:
     done = call(bench, *argv)
     assert done.code == 10
     assert str(bench.store) in done.err
-    assert "`geobatch init`" in done.err
+    assert "`geobatch init --store " in done.err
     assert not bench.store.exists()
 
 

@@ -83,11 +83,11 @@ def test_a_single_asset_has_the_only_line(bench: Workbench, drawn: Drawn) -> Non
     assert rest == []
 
 
-def test_without_keep_going_a_failure_ends_the_drawing(bench: Workbench, drawn: Drawn) -> None:
+def test_without_keep_going_the_other_assets_are_drawn_too(bench: Workbench, drawn: Drawn) -> None:
     spec = bench.write_spec([image(f"i{n}", f"{n}.tif", tile=32) for n in range(3)])
     with pytest.raises(SourceError):
         apply(
             [spec], store=bench.store, workers=1, observer=drawn,
             approve=lambda _: (bench.folder / "1.tif").unlink(),
         )  # fmt: skip
-    assert drawn.lines[-1][0] == "1 of 3 assets"
+    assert drawn.lines[-1][0] == "3 of 3 assets"

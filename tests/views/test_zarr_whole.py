@@ -235,7 +235,7 @@ def test_a_full_disk_is_said_and_the_next_sync_completes(
                 sync(store, most_swapped=most_swapped)
             except StoreError as error:
                 assert os.strerror(code) in error.message  # noqa: PT017
-                assert "commit 2 is published" in str(error.hint)  # noqa: PT017
+                assert "`geobatch apply` again" in str(error.hint)  # noqa: PT017
     sync(store)
     assert_shows(store, head)
 
