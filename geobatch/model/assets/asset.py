@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 from msgspec import Struct
 
 from geobatch.errors import Problem
+from geobatch.model.assets.policy import Policy
 from geobatch.model.assets.table import Table
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
@@ -32,17 +33,6 @@ class Kind(StrEnum):
     TABLE = "table"
     IMAGE_COLLECTION = "image_collection"
     FOLDER = "folder"
-
-
-class Policy(StrEnum):
-    """How a 2x2 group of pixels becomes one pixel of the level above (Earth Engine's policies)."""
-
-    MEAN = "MEAN"
-    SAMPLE = "SAMPLE"
-    MIN = "MIN"
-    MAX = "MAX"
-    MODE = "MODE"
-    MEDIAN = "MEDIAN"
 
 
 class MaskSource(StrEnum):
