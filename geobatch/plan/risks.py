@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.model.assets.asset import Asset, Band, Policy
+from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.assets.class_names import is_class_like
 from geobatch.model.plans.plan import AssetChange, Op, Reason, Risk
+from geobatch.pyramid.reducers import REDUCERS
 
 _BREAKING = {
     Reason.BAND_REMOVED: Risk.BAND_REMOVED,
@@ -44,10 +45,10 @@ def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str
         yield Risk.ALL_RECOMPUTED, change.id
     old = {} if before is None else {band.id: band for band in before.bands}
     for band in asset.bands:
-        if _averages_classes(band) and not (band.id in old and _averages_classes(old[band.id])):
+        if _mixes_classes(band) and not (band.id in old and _mixes_classes(old[band.id])):
             yield Risk.CLASSES_AVERAGED, f"bands.{band.id}"
 
 
-def _averages_classes(band: Band) -> bool:
+def _mixes_classes(band: Band) -> bool:
     has_classes = band.palette is not None or is_class_like(band.id)
-    return band.policy is Policy.MEAN and not band.is_float and has_classes
+    return REDUCERS[band.policy].mixes_classes and not band.is_float and has_classes

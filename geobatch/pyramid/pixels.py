@@ -18,3 +18,13 @@ class Plane(NamedTuple):
     """(height, width) pixels."""
     mask: Mask | None
     """(height, width) weights, 0 masked to 255 valid; None where all are valid."""
+
+
+def members_of(pixels: Values) -> list[Values]:
+    """Return the groups of a plane, one plane per member, in row-major order of the group.
+
+    Args:
+        pixels: (rows, columns); of each there is an even number, or one beyond an odd edge.
+    """
+    rows, cols = (range(min(size, 2)) for size in pixels.shape)
+    return [pixels[row::2, col::2] for row in rows for col in cols]

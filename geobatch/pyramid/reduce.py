@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from geobatch.model.assets.asset import Number, Policy
-from geobatch.pyramid.pixels import Mask, Plane, Values
-from geobatch.pyramid.unweighted import members_of, plain_reduce
-from geobatch.pyramid.weighted import WEIGHTED
+from geobatch.model.assets.asset import Number
+from geobatch.model.assets.policy import Policy
+from geobatch.pyramid.pixels import Mask, Plane, Values, members_of
+from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 
 _FEW = 1 / 8
 """Share of groups whose masks differ up to which these are picked out and reduced by themselves."""
@@ -77,25 +77,26 @@ def _reduce_groups(
     values: Values, mask: Mask | None, *, policy: Policy, fill: Number, out: Values
 ) -> Mask | None:
     """Reduce a plane of an even number of rows and columns, or one of them; return the weights."""
-    plain_reduce(values, policy, out=out)
+    reducer = REDUCERS[policy]
+    reducer.unweighted(values, out)
     weights: Mask | None = None
-    if mask is not None and policy is Policy.SAMPLE:
+    if mask is not None:
         weights = np.empty(out.shape, dtype=np.uint8)
-        plain_reduce(mask, policy, out=weights)
-    elif mask is not None:
-        weights = _mean_mask(mask, out.shape)
+        mask_reducer(policy).unweighted(mask, weights)
+    if mask is not None and weights is not None and reducer.weighted is not None:
+        _keep_visible(weights, mask)
         members, masks = members_of(values), members_of(mask)
         uneven = np.zeros(out.shape, dtype=np.bool_)
         for other in masks[1:]:
             uneven |= other != masks[0]
         count = np.count_nonzero(uneven)
         if count > _FEW * uneven.size:
-            np.copyto(out, WEIGHTED[policy](members, masks), where=uneven)
+            np.copyto(out, reducer.weighted(members, masks), where=uneven)
         elif count:
             places = uneven.nonzero()
             picked = [member[places] for member in members], [member[places] for member in masks]
-            out[places] = WEIGHTED[policy](*picked)
-    if out.dtype.kind == "f" and policy in {Policy.MEAN, Policy.MEDIAN}:
+            out[places] = reducer.weighted(*picked)
+    if out.dtype.kind == "f" and reducer.makes_values:
         weights = _mask_nan(out, weights)
     if weights is not None:
         np.copyto(out, out.dtype.type(fill), where=weights == 0)
@@ -111,11 +112,8 @@ def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
     return masked
 
 
-def _mean_mask(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    """Return the mean of the masks, rounded half up, at least 1 where any of them is above 0."""
-    mean = np.empty(shape, dtype=np.uint8)
-    plain_reduce(mask, Policy.MEAN, out=mean)
-    if not mean.all():
+def _keep_visible(weights: Mask, mask: Mask) -> None:
+    """Raise the mean of masks to at least 1 where any of them is above 0."""
+    if not weights.all():
         for member in members_of(mask):
-            np.maximum(mean, member > 0, out=mean)
-    return mean
+            np.maximum(weights, member > 0, out=weights)

@@ -8,9 +8,11 @@ import math
 import struct
 from typing import Any, TypeAlias
 
-from geobatch.model.assets.asset import Asset, Band, Grid, Kind, Policy
+from geobatch.model.assets.asset import Asset, Band, Grid, Kind
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
+from geobatch.pyramid.reducer import Reducer
+from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 from geobatch.views.zarr.cf import numeric_unit
 
 Attributes: TypeAlias = dict[str, Any]
@@ -23,16 +25,6 @@ MASK_SUFFIX = ".mask"
 """What follows a band's id in the name of its mask array."""
 
 CF_VERSION = "CF-1.11"
-
-RESAMPLING = {
-    Policy.MEAN: "average",
-    Policy.SAMPLE: "nearest",
-    Policy.MIN: "min",
-    Policy.MAX: "max",
-    Policy.MODE: "mode",
-    Policy.MEDIAN: "med",
-}
-"""The word of GDAL and of the multiscales convention for each policy."""
 
 
 def _convention(name: str, uuid: str, description: str) -> Attributes:
@@ -89,7 +81,7 @@ def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
     levels = [grid.level(level) for level in range(grid.level_count)]
     policies = {band.policy for band in bands}
     # The convention has one method per level; bands that differ say theirs on their own arrays.
-    method = {"resampling_method": RESAMPLING[policies.pop()]} if len(policies) == 1 else {}
+    method = _method(REDUCERS[policies.pop()]) if len(policies) == 1 else {}
     layout = [
         {
             "asset": str(level),
@@ -154,7 +146,7 @@ def band_values(
         **_unit(band),
         **({} if band.scale is None else {"scale_factor": band.scale}),
         **({} if band.offset is None else {"add_offset": band.offset}),
-        **({"resampling_method": RESAMPLING[band.policy]} if level else {}),
+        **(_method(REDUCERS[band.policy]) if level else {}),
         **({"ancillary_variables": band.id + MASK_SUFFIX} if has_mask else {}),
         **({} if classes is None else {"flag_values": classes[0], "flag_meanings": classes[1]}),
         **({} if band.palette is None else {"color_table": [n for c in band.palette for n in c]}),
@@ -163,23 +155,22 @@ def band_values(
 
 def band_mask(band: Band, geobox: GeoBox, *, level: int) -> Attributes:
     """Return the attributes of a band's mask at one level: 0 masked to 255 valid."""
-    method = "nearest" if band.policy is Policy.SAMPLE else "average"
     return {
         **_placed(geobox),
         "standard_name": "status_flag",
         "long_name": f"mask of {band.description or band.id}",
         "flag_values": [0, 255],
         "flag_meanings": "masked valid",
-        **({"resampling_method": method} if level else {}),
+        **(_method(mask_reducer(band.policy)) if level else {}),
     }
 
 
 def fill_attribute(band: Band) -> int | str | None:
     """Return the `_FillValue` by which CF readers mask, or None where masking would be wrong.
 
-    It is written where a pixel that equals the fill value is masked. Under MEAN and MEDIAN a
-    valid pixel of a level above 0 may come to equal an integer fill that lies between valid
-    values; the mask array beside it then tells the truth.
+    It is written where a pixel that equals the fill value is masked. Under a policy that makes
+    values (`Reducer.makes_values`), a valid pixel of a level above 0 may come to equal an integer
+    fill that lies between valid values; the mask array beside it then tells the truth.
 
     Source:
         CF 1.11 section 2.5.1; xarray's Zarr v3 spelling of floats, base64 of a little-endian
@@ -208,6 +199,10 @@ def grid_mapping(geobox: GeoBox) -> Attributes:
         "spatial_ref": geobox.crs.wkt,
         "GeoTransform": " ".join(map(repr, _gdal_order(geobox))),
     }
+
+
+def _method(reducer: Reducer) -> Attributes:
+    return {"resampling_method": reducer.resampling}
 
 
 def _placed(geobox: GeoBox) -> Attributes:

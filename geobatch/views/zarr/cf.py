@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from geobatch.model.assets.asset import Asset, Band, Policy
+from geobatch.model.assets.asset import Asset, Band
+from geobatch.pyramid.reducers import REDUCERS
 
 DURATIONS = frozenset(
     {"days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"}
@@ -38,7 +39,7 @@ def classes(asset: Asset) -> dict[str, tuple[list[int], str]]:
     """Return values and meanings of the classes of bands, as CF's flags, by band.
 
     Properties `class_N` name them. They belong to the one band of integers; of several, to the one
-    whose policy is MODE.
+    whose policy is for classes (MODE).
 
     Source: CF 1.11 section 3.5: meanings are words of letters, digits and `_-.+@`, blanks between.
     """
@@ -59,7 +60,8 @@ def classes(asset: Asset) -> dict[str, tuple[list[int], str]]:
 def _classified(asset: Asset) -> Band | None:
     """Return the band whose classes the properties name; None where that is not clear."""
     whole = [band for band in asset.bands if not band.is_float]
-    found = whole if len(whole) == 1 else [band for band in whole if band.policy is Policy.MODE]
+    of_classes = [band for band in whole if REDUCERS[band.policy].is_for_classes]
+    found = whole if len(whole) == 1 else of_classes
     return found[0] if len(found) == 1 else None
 
 
