@@ -22,6 +22,7 @@ from geobatch.model.assets.asset import (
 )
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Feature
 from geobatch.resolve.bands.array_bands import array_bands
 from geobatch.resolve.bands.decide import decide_band, decide_dtype, in_dtype, own_nodata
@@ -45,7 +46,6 @@ from geobatch.resolve.lint import band_warnings, missing_warning, source_warning
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.sidecars import bare, complete
 from geobatch.resolve.tfrecord.features import feature_index, free_name
-from geobatch.sources.geotiff.probing import Inspected
 
 
 class ImageResolver:
@@ -55,7 +55,7 @@ class ImageResolver:
         self,
         spec: ImageSpec,
         files: Sequence[Sequence[SourceFile]],
-        found: Sequence[Sequence[Inspected]],
+        found: Sequence[Sequence[Probe]],
         read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
@@ -366,9 +366,9 @@ class ImageResolver:
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         self.warnings += unlike_warnings(self.spec, number, self.files[number], headers)
         declared = self._transforms(tileset)
-        looks = self.found[number]
+        probes = self.found[number]
         sources = []
-        rows = zip(self.files[number], placed, looks, declared, strict=True)
+        rows = zip(self.files[number], placed, probes, declared, strict=True)
         for file, spot, known, transform in rows:
             header = spot.header
             check_block(header)
@@ -395,6 +395,6 @@ class ImageResolver:
             grid=grid,
             dtypes=headers[0].dtypes,
             sources=tuple(sources),
-            has_own_crs=self.crs[tileset] is not None or looks[0].header.crs is None,
+            has_own_crs=self.crs[tileset] is not None or probes[0].header.crs is None,
             features=self._features(tileset),
         )

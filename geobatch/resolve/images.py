@@ -7,13 +7,13 @@ from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.assets.asset import Kind, Resolution
 from geobatch.resolve.external.image import pinned
-from geobatch.resolve.external.pins import inspect_cogs
+from geobatch.resolve.external.pins import probe_cogs
 from geobatch.resolve.image import ImageResolver
-from geobatch.resolve.tfrecord.exports import look_up
-from geobatch.resolve.tfrecord.shards import inspect_shards
+from geobatch.resolve.tfrecord.exports import probes_of
+from geobatch.resolve.tfrecord.shards import probe_exports
 from geobatch.resolve.unread_files import Beside
-from geobatch.sources.geotiff.probing import LookCache, crs_reader
-from geobatch.sources.probe import inspect
+from geobatch.sources.geotiff.probes import probe_rasters
+from geobatch.sources.probe_cache import ProbeCache, crs_reader
 from geobatch.sources.threads import Meanwhile, nothing
 
 
@@ -21,7 +21,7 @@ def resolve_images(
     specs: SpecSet,
     *,
     workers: int = 1,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Resolution:
@@ -50,11 +50,13 @@ def resolve_images(
         for file in found
     ]
     rasters = {file.path: file.uri for stays, file in named if not stays and not file.shards}
-    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash, meanwhile=meanwhile)
+    inspection = probe_rasters(
+        rasters, cache=cache, workers=workers, rehash=rehash, meanwhile=meanwhile
+    )
     mixers = [file for _, file in named if file.shards]
-    exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
+    exports = probe_exports(mixers, cache=cache, workers=workers, rehash=rehash)
     cogs = [file for stays, file in named if stays]
-    pins = inspect_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
+    pins = probe_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
@@ -62,7 +64,7 @@ def resolve_images(
     for spec in specs.specs:
         known = (pins if spec.id in external else inspection).sources
         try:
-            found = look_up(spec, files[spec.id], known, exports.exports, read_crs)
+            found = probes_of(spec, files[spec.id], known, exports.exports, read_crs)
             resolver = ImageResolver(spec, files[spec.id], found, read_crs)
             assets.append(resolver.asset())
             warnings += order_warnings(spec, expansions[spec.id])

@@ -16,8 +16,8 @@ from geobatch.declare.files.sidecars import PROJECTION, WORLD
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 from geobatch.resolve.lint import is_decided
-from geobatch.sources.geotiff.probing import Inspected
 
 _MASK, _OVERVIEWS, _METADATA, _PAGES = "mask", "overviews", "metadata", "pages"
 _SUFFIXES = {".msk": _MASK, ".ovr": _OVERVIEWS, ".aux.xml": _METADATA}
@@ -75,17 +75,17 @@ class Beside:
         self,
         spec: ImageSpec,
         files: Sequence[Sequence[SourceFile]],
-        found: Sequence[Sequence[Inspected]],
+        found: Sequence[Sequence[Probe]],
     ) -> None:
         """Check the neighbours of an image's files, and their headers."""
-        for number, (named, looks) in enumerate(zip(files, found, strict=True)):
-            for file, look in zip(named, looks, strict=True):
+        for number, (named, probes) in enumerate(zip(files, found, strict=True)):
+            for file, probe in zip(named, probes, strict=True):
                 if file.shards:
                     continue
-                if look.header.pages:
-                    self._note_pages(spec, number, file, look.header)
+                if probe.header.pages:
+                    self._note_pages(spec, number, file, probe.header)
                 if not file.url:
-                    self._note_files(spec, number, file, look.header, files)
+                    self._note_files(spec, number, file, probe.header, files)
 
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each kind of thing and each document."""

@@ -12,7 +12,7 @@ from geobatch.model.assets.table import Table
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox, Transform
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Pin
 from geobatch.model.sources.tfrecord import Feature, Records
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from geobatch.errors import PlanError
 from geobatch.model.geobox import Bounds
+from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Records
 from geobatch.resolve.canvas.canvas import Canvas, covered_pixels
-from geobatch.sources.geotiff.probing import Inspected
 
 MOST_EMPTY_TILES = 1 << 20
 """Level-0 tiles that any canvas may have, unless a spec allows more."""
@@ -21,7 +21,7 @@ _RECORDS_PER_BYTE = 64
 
 def check_fullness(
     canvas: Canvas,
-    found: Iterable[Inspected],
+    found: Iterable[Probe],
     *,
     tile: int,
     limit: int | None,
@@ -63,7 +63,7 @@ def check_fullness(
     )
 
 
-def _stored(source: Inspected) -> int:
+def _stored(source: Probe) -> int:
     """Return how many pixels a source stores at most."""
     header = source.header
     if source.records is not None:

@@ -9,20 +9,20 @@ from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.resolve.tfrecord.features import decide_features, feature_error
 from geobatch.resolve.tfrecord.shards import Found
-from geobatch.sources.geotiff.probing import Inspected
 from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
 
 
-def look_up(
+def probes_of(
     spec: ImageSpec,
     files: Sequence[Sequence[SourceFile]],
-    sources: Mapping[Path, Inspected],
+    sources: Mapping[Path, Probe],
     exports: Mapping[SourceFile, Found],
     read_crs: Callable[[str], Crs],
-) -> list[list[Inspected]]:
+) -> list[list[Probe]]:
     """Return the state of each source of an image, tileset by tileset.
 
     Args:
@@ -52,7 +52,7 @@ def look_up(
 
 
 def _check_alike(
-    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Inspected]
+    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Probe]
 ) -> None:
     """Check that the sources of a tileset are all TIFFs, or have the same features."""
     first = found[0]
@@ -108,7 +108,7 @@ def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
 
 def _decided(
     found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
-) -> Inspected:
+) -> Probe:
     """Return an export as a source, before its pixels are read.
 
     Placement in the spec overrides that in the mixer.
@@ -152,6 +152,4 @@ def _decided(
         overviews=0,
     )
     records = Records(shards=found.shards, mixer=mixer, features=features)
-    return Inspected(
-        header=header, digest=found.digest, stat=found.mixer_file.stat, records=records
-    )
+    return Probe(header=header, digest=found.digest, stat=found.mixer_file.stat, records=records)

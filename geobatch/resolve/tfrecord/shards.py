@@ -14,18 +14,17 @@ from msgspec.structs import replace
 from geobatch.declare import SourceFile
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, Json, digest_bytes
-from geobatch.model.sources.look import Look
+from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.tfrecord import Mixer, Shard, records_digest
 from geobatch.sources.files import changed, check_unchanged, explain, regular_file
-from geobatch.sources.geotiff.probing import LookCache
-from geobatch.sources.probe import trusted_looks
+from geobatch.sources.probe_cache import ProbeCache, trusted_probes
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
 from geobatch.sources.tfrecord.shard import identify_shard
 from geobatch.sources.threads import on_threads
 
-LOOK_EPOCH = 1
+PROBE_EPOCH = 1
 """Increased whenever equal files would get another cached state than before."""
-_MAKER = f"tfrecord {LOOK_EPOCH}"
+_MAKER = f"tfrecord {PROBE_EPOCH}"
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -50,7 +49,7 @@ class Found(Struct, frozen=True, kw_only=True):
         return records_digest(self.shards, self.mixer)
 
 
-class ShardInspection(Struct, frozen=True, kw_only=True):
+class ExportProbes(Struct, frozen=True, kw_only=True):
     """The state of all exports of a run."""
 
     exports: Mapping[SourceFile, Found]
@@ -61,52 +60,52 @@ class ShardInspection(Struct, frozen=True, kw_only=True):
     """How many have files with an unchanged stat."""
 
 
-def inspect_shards(
+def probe_exports(
     files: Sequence[SourceFile],
     *,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     workers: int = 1,
     rehash: bool = False,
-) -> ShardInspection:
+) -> ExportProbes:
     """Read exports: mixers with their shards.
 
     A shard is digested as it is; nothing is decoded but the first record of the first one.
 
     Args:
         files: The mixers.
-        cache: What is known from earlier runs, and is told of this one.
+        cache: State of files from earlier runs; receives that of this run.
         workers: Threads that digest files.
-        rehash: Whether to believe no earlier look.
+        rehash: Whether to read every file, without the cache.
 
     Raises:
         SourceError: A file is missing, cannot be read, changed meanwhile, or is no mixer or shard.
     """
     mixers = {os.fspath(file.path): file for file in files}
     parts = {os.fspath(part.path): part for file in files for part in (file, *file.shards)}
-    before = {} if cache is None else cache.get_looks(parts)
-    before = {name: look for name, look in before.items() if look.maker == _MAKER}
-    looks = {} if rehash else trusted_looks(before)
-    others = [part for name, part in parts.items() if name not in looks]
+    before = {} if cache is None else cache.get_probes(parts)
+    before = {name: cached for name, cached in before.items() if cached.maker == _MAKER}
+    probes = {} if rehash else trusted_probes(before)
+    others = [part for name, part in parts.items() if name not in probes]
     is_mixer = [os.fspath(part.path) in mixers for part in others]
-    found = on_threads(_look, others, is_mixer, workers=workers, name="shard")
-    for part, look in zip(others, found, strict=True):
+    found = on_threads(_probe, others, is_mixer, workers=workers, name="shard")
+    for part, cached in zip(others, found, strict=True):
         name = os.fspath(part.path)
         old = before.get(name)
         # Equal bytes have equal content.
-        is_same = old is not None and old.digest == look.digest
-        looks[name] = replace(look, header=old.header) if old and is_same else look
+        is_same = old is not None and old.digest == cached.digest
+        probes[name] = replace(cached, header=old.header) if old and is_same else cached
         if cache is not None:
-            cache.put_looks({name: looks[name]})
-    exports = {file: _found(file, looks, cache) for file in dict.fromkeys(files)}
+            cache.put_probes({name: probes[name]})
+    exports = {file: _found(file, probes, cache) for file in dict.fromkeys(files)}
     fresh = set(others)
     hashed = sum(not fresh.isdisjoint((file, *file.shards)) for file in exports)
-    return ShardInspection(exports=exports, hashed=hashed, by_stat=len(exports) - hashed)
+    return ExportProbes(exports=exports, hashed=hashed, by_stat=len(exports) - hashed)
 
 
-def _look(part: SourceFile, is_mixer: bool) -> Look:
+def _probe(part: SourceFile, is_mixer: bool) -> CachedProbe:
     time_ns = time.time_ns()
     digest, stat = identify_shard(part.path, part.uri)
-    return Look(
+    return CachedProbe(
         stat=stat,
         time_ns=time_ns,
         digest=digest,
@@ -134,16 +133,16 @@ def _text(mixer: SourceFile, digest: Digest) -> str:
         raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
 
 
-def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) -> Found:
-    mixer_file = _shard(file, looks[os.fspath(file.path)])
-    mixer = parse_mixer(looks[os.fspath(file.path)].header, file.uri)
-    shards = tuple(_shard(part, looks[os.fspath(part.path)]) for part in file.shards)
+def _found(file: SourceFile, probes: dict[str, CachedProbe], cache: ProbeCache | None) -> Found:
+    mixer_file = _shard(file, probes[os.fspath(file.path)])
+    mixer = parse_mixer(probes[os.fspath(file.path)].header, file.uri)
+    shards = tuple(_shard(part, probes[os.fspath(part.path)]) for part in file.shards)
     for part, shard in zip(file.shards, shards, strict=True):
-        described: Json = json.loads(_described(part, shard, looks, cache))
+        described: Json = json.loads(_described(part, shard, probes, cache))
         if described:
             return Found(
                 mixer=mixer,
-                mixer_text=looks[os.fspath(file.path)].header,
+                mixer_text=probes[os.fspath(file.path)].header,
                 mixer_file=mixer_file,
                 shards=shards,
                 features={name: (kind, n) for name, (kind, n) in described["features"].items()},
@@ -155,22 +154,22 @@ def _found(file: SourceFile, looks: dict[str, Look], cache: LookCache | None) ->
     )
 
 
-def _shard(part: SourceFile, look: Look) -> Shard:
-    path = os.path.realpath(part.path) if look.is_linked else os.fspath(part.path)
-    return Shard(uri=part.uri, path=path, stat=look.stat, digest=look.digest)
+def _shard(part: SourceFile, cached: CachedProbe) -> Shard:
+    path = os.path.realpath(part.path) if cached.is_linked else os.fspath(part.path)
+    return Shard(uri=part.uri, path=path, stat=cached.stat, digest=cached.digest)
 
 
 def _described(
-    part: SourceFile, shard: Shard, looks: dict[str, Look], cache: LookCache | None
+    part: SourceFile, shard: Shard, probes: dict[str, CachedProbe], cache: ProbeCache | None
 ) -> str:
     """Return the features of the first record of a shard, from the cache if possible."""
     name = os.fspath(part.path)
-    if not looks[name].header:
+    if not probes[name].header:
         from geobatch.sources.tfrecord.records import describe  # noqa: PLC0415 - imports tensorflow
 
         text = describe(Path(shard.path), shard.uri)
         check_unchanged(shard.path, shard.uri, shard.stat)
-        looks[name] = replace(looks[name], header=text)
+        probes[name] = replace(probes[name], header=text)
         if cache is not None:
-            cache.put_looks({name: looks[name]})
-    return looks[name].header
+            cache.put_probes({name: probes[name]})
+    return probes[name].header

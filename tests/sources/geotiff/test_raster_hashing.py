@@ -27,7 +27,7 @@ _SIZE = 9_000_001
 def _always_apart() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashing, "_APART_FROM", 1)
-        patch.setattr(hashing, "_processors", lambda: 4)
+        patch.setattr(hashing, "processor_count", lambda: 4)
         yield
 
 

@@ -1,0 +1,30 @@
+"""The state of a source: what it is identified by, and its header."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from geobatch.model.digest import Digest
+from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.header import Header
+from geobatch.model.sources.pin import CogLayout, Remote
+from geobatch.model.sources.tfrecord import Records
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """The state of a source, before pixels are read."""
+
+    header: Header
+    """Its header."""
+    digest: Digest
+    """What identifies its pixels."""
+    stat: FileStat
+    """The file as it was then."""
+    records: Records | None = None
+    """The shards, if it is the mixer of some."""
+    layout: CogLayout | None = None
+    """Layout of the COG of an external image."""
+    remote: Remote | None = None
+    """Answer of its server, if it is on one."""
+    is_proven: bool = True
+    """Whether an equal stat proves the bytes that were digested: see `CachedProbe.is_proven`."""
