@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.errors import PlanError, Problem
 from geobatch.model.assets.asset import (
@@ -21,6 +21,7 @@ from geobatch.model.assets.asset import (
     Tileset,
 )
 from geobatch.model.geobox import Crs, Transform
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Feature
@@ -54,7 +55,7 @@ class ImageResolver:
     def __init__(
         self,
         spec: ImageSpec,
-        files: Sequence[Sequence[SourceFile]],
+        files: Sequence[Sequence[DeclaredSource]],
         found: Sequence[Sequence[Probe]],
         read_crs: Callable[[str], Crs],
     ) -> None:
@@ -111,7 +112,7 @@ class ImageResolver:
             self.headers[number] = with_declared_alpha(headers, self.spec, tileset)
         return self.headers[number]
 
-    def _header(self, number: int, file: SourceFile, header: Header) -> Header:
+    def _header(self, number: int, file: DeclaredSource, header: Header) -> Header:
         if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
         return complete(header, file, self.read_crs, self.spec.tilesets[number])

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, SourceFile, TableSpec, expand, problem
+from geobatch.declare import ImageSpec, TableSpec, expand, problem
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import Table, TableSource
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.sources.probe_cache import ProbeCache, crs_reader, trusted_probes
 from geobatch.sources.tfrecord.shard import identify_shard
 from geobatch.sources.threads import on_threads
@@ -82,7 +83,7 @@ def resolve_tables(
     )
 
 
-def _probe(file: SourceFile) -> CachedProbe:
+def _probe(file: DeclaredSource) -> CachedProbe:
     time_ns = time.time_ns()
     digest, stat = identify_shard(file.path, file.uri)
     return CachedProbe(
@@ -99,7 +100,7 @@ def _probe(file: SourceFile) -> CachedProbe:
 def _asset(
     spec: ImageSpec,
     table: TableSpec,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
 ) -> Asset:
@@ -123,7 +124,7 @@ def _asset(
 def _table(
     spec: ImageSpec,
     table: TableSpec,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
 ) -> Table:
@@ -150,6 +151,6 @@ def _table(
     )
 
 
-def _source(file: SourceFile, cached: CachedProbe) -> TableSource:
+def _source(file: DeclaredSource, cached: CachedProbe) -> TableSource:
     path = os.path.realpath(file.path) if cached.is_linked else os.fspath(file.path)
     return TableSource(uri=file.uri, digest=cached.digest, path=path, stat=cached.stat)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, Loc, SourceFile, problem
+from geobatch.declare import ImageSpec, Loc, problem
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.fields.names import is_band_id
 from geobatch.errors import PlanError, Problem, SpecError
 from geobatch.model.assets.asset import Asset, Codec, Grid, Kind, Tileset
 from geobatch.model.geobox import ceil_div
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Pin, Plane
 from geobatch.model.sources.probe import Probe
@@ -30,7 +31,7 @@ HEADER_LIMIT = 10_000_000
 def pinned(
     asset: Asset,
     spec: ImageSpec,
-    files: Sequence[Sequence[SourceFile]],
+    files: Sequence[Sequence[DeclaredSource]],
     inspected: Mapping[Path, Probe],
 ) -> tuple[Asset, list[Problem]]:
     """Return an image whose pixels stay in its COGs, and warnings about these COGs.
@@ -111,7 +112,7 @@ def _check_place(tileset: Tileset, grid: Grid) -> None:
         )
 
 
-def pin_of(file: SourceFile, found: Probe, *, levels: int) -> Pin:
+def pin_of(file: DeclaredSource, found: Probe, *, levels: int) -> Pin:
     """Return the state of a COG that an asset shows, as levels 0 to `levels` - 1."""
     layout = layout_of(found)
     return Pin(

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from geobatch.declare import SourceFile
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.file_stat import FileStat, file_stat
 from geobatch.model.sources.header import (
     crs_from_text,
@@ -37,7 +37,7 @@ _MANY = 16
 
 
 def probe_cogs(
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     *,
     cache: ProbeCache | None = None,
     workers: int = 1,
@@ -108,11 +108,11 @@ def digest_of(path: Path, uri: str, *, cache: ProbeCache) -> tuple[Digest, FileS
     return digest, found, cached.is_trusted(found)
 
 
-def _name(file: SourceFile) -> str:
+def _name(file: DeclaredSource) -> str:
     return _PREFIX + (file.url or os.fspath(file.path))
 
 
-def _unchanged(file: SourceFile, known: CachedProbe | None) -> Probe | None:
+def _unchanged(file: DeclaredSource, known: CachedProbe | None) -> Probe | None:
     """Return the cached state of an unchanged local file; None for any other."""
     now = None if known is None else _stat(file.path)
     if known is None or now is None or not known.is_trusted(now):
@@ -120,7 +120,7 @@ def _unchanged(file: SourceFile, known: CachedProbe | None) -> Probe | None:
     return _cached(file, known, None)
 
 
-def _probe(file: SourceFile, known: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
+def _probe(file: DeclaredSource, known: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
     """Return the state of a COG, and the state to cache if it is new."""
     if file.url and known is not None:
         from geobatch.sources.cog.layout import ask_server  # noqa: PLC0415 - slow to import
@@ -154,7 +154,7 @@ def _probe(file: SourceFile, known: CachedProbe | None) -> tuple[Probe, CachedPr
     return probe, cached
 
 
-def _cached(file: SourceFile, cached: CachedProbe, remote: Remote | None) -> Probe | None:
+def _cached(file: DeclaredSource, cached: CachedProbe, remote: Remote | None) -> Probe | None:
     if cached.maker != _maker():
         return None
     layout, _, header = cached.header.partition("\n")
@@ -189,7 +189,7 @@ def _stat(path: Path) -> FileStat | None:
         return None  # opening it later reports what is wrong
 
 
-def _check_generation(file: SourceFile, found: Probe) -> None:
+def _check_generation(file: DeclaredSource, found: Probe) -> None:
     """Check that a COG is in the state that its uri names.
 
     Of a local file only a digest can be compared; another generation is that of the bucket of

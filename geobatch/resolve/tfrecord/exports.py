@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
@@ -18,9 +19,9 @@ from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
 
 def probes_of(
     spec: ImageSpec,
-    files: Sequence[Sequence[SourceFile]],
+    files: Sequence[Sequence[DeclaredSource]],
     sources: Mapping[Path, Probe],
-    exports: Mapping[SourceFile, Found],
+    exports: Mapping[DeclaredSource, Found],
     read_crs: Callable[[str], Crs],
 ) -> list[list[Probe]]:
     """Return the state of each source of an image, tileset by tileset.
@@ -52,7 +53,7 @@ def probes_of(
 
 
 def _check_alike(
-    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Probe]
+    spec: ImageSpec, number: int, files: Sequence[DeclaredSource], found: Sequence[Probe]
 ) -> None:
     """Check that the sources of a tileset are all TIFFs, or have the same features."""
     first = found[0]

@@ -11,10 +11,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.declare import SourceFile
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.tfrecord import Mixer, Shard, records_digest
 from geobatch.sources.files import changed, check_unchanged, explain, regular_file
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
@@ -52,7 +52,7 @@ class Found(Struct, frozen=True, kw_only=True):
 class ExportProbes(Struct, frozen=True, kw_only=True):
     """The state of all exports of a run."""
 
-    exports: Mapping[SourceFile, Found]
+    exports: Mapping[DeclaredSource, Found]
     """By mixer and shards."""
     hashed: int
     """How many had files that were read to be identified."""
@@ -61,7 +61,7 @@ class ExportProbes(Struct, frozen=True, kw_only=True):
 
 
 def probe_exports(
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     *,
     cache: ProbeCache | None = None,
     workers: int = 1,
@@ -102,7 +102,7 @@ def probe_exports(
     return ExportProbes(exports=exports, hashed=hashed, by_stat=len(exports) - hashed)
 
 
-def _probe(part: SourceFile, is_mixer: bool) -> CachedProbe:
+def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
     time_ns = time.time_ns()
     digest, stat = identify_shard(part.path, part.uri)
     return CachedProbe(
@@ -116,7 +116,7 @@ def _probe(part: SourceFile, is_mixer: bool) -> CachedProbe:
     )
 
 
-def _text(mixer: SourceFile, digest: Digest) -> str:
+def _text(mixer: DeclaredSource, digest: Digest) -> str:
     """Return the text of a mixer, whose bytes have a digest."""
     real = regular_file(mixer.path, mixer.uri)
     try:
@@ -133,7 +133,7 @@ def _text(mixer: SourceFile, digest: Digest) -> str:
         raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
 
 
-def _found(file: SourceFile, probes: dict[str, CachedProbe], cache: ProbeCache | None) -> Found:
+def _found(file: DeclaredSource, probes: dict[str, CachedProbe], cache: ProbeCache | None) -> Found:
     mixer_file = _shard(file, probes[os.fspath(file.path)])
     mixer = parse_mixer(probes[os.fspath(file.path)].header, file.uri)
     shards = tuple(_shard(part, probes[os.fspath(part.path)]) for part in file.shards)
@@ -154,13 +154,13 @@ def _found(file: SourceFile, probes: dict[str, CachedProbe], cache: ProbeCache |
     )
 
 
-def _shard(part: SourceFile, cached: CachedProbe) -> Shard:
+def _shard(part: DeclaredSource, cached: CachedProbe) -> Shard:
     path = os.path.realpath(part.path) if cached.is_linked else os.fspath(part.path)
     return Shard(uri=part.uri, path=path, stat=cached.stat, digest=cached.digest)
 
 
 def _described(
-    part: SourceFile, shard: Shard, probes: dict[str, CachedProbe], cache: ProbeCache | None
+    part: DeclaredSource, shard: Shard, probes: dict[str, CachedProbe], cache: ProbeCache | None
 ) -> str:
     """Return the features of the first record of a shard, from the cache if possible."""
     name = os.fspath(part.path)
