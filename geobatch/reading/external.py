@@ -22,7 +22,7 @@ from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.pin import Pin
 from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
-from geobatch.resolve.external.pins import digest_of
+from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
 from geobatch.sources.geotiff.gdal import stay_in_environment
 from geobatch.sources.remote.answers import failed

@@ -118,8 +118,7 @@ class ImageResolver:
         return complete(header, file, self.read_crs, self.spec.tilesets[number])
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
-        records = self.found[self.numbers[tileset]][0].records
-        return () if records is None else records.features
+        return self.found[self.numbers[tileset]][0].features
 
     def _declared_crs(self, tileset: str) -> Crs | None:
         number = self.numbers[tileset]
@@ -366,17 +365,16 @@ class ImageResolver:
         headers = [spot.header for spot in placed]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         self.warnings += unlike_warnings(self.spec, number, self.files[number], headers)
-        declared = self._transforms(tileset)
-        probes = self.found[number]
+        probes, declared = self.found[number], self._transforms(tileset)
         sources = []
         rows = zip(self.files[number], placed, probes, declared, strict=True)
-        for file, spot, known, transform in rows:
+        for file, spot, probe, transform in rows:
             header = spot.header
             check_block(header)
             sources.append(
                 Source(
                     uri=file.uri,
-                    digest=known.digest,
+                    digest=probe.digest,
                     row=spot.row,
                     col=spot.col,
                     height=header.height,
@@ -384,11 +382,12 @@ class ImageResolver:
                     mask=header.mask,
                     block=header.block,
                     is_pixel_interleaved=header.is_pixel_interleaved,
-                    is_placed=transform is not None or known.header.transform is None,
+                    is_placed=transform is not None or probe.header.transform is None,
                     path=header.path,
-                    stat=known.stat,
-                    is_proven=known.is_proven,
-                    records=known.records,
+                    stat=probe.stat,
+                    is_proven=probe.is_proven,
+                    driver=probe.driver,
+                    records=probe.records,
                 )
             )
         return Tileset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
@@ -16,15 +15,12 @@ from geobatch.model.assets.table import Table, TableSource
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.sources.probe_cache import ProbeCache, crs_reader, trusted_probes
-from geobatch.sources.tfrecord.shard import identify_shard
-from geobatch.sources.threads import on_threads
+from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.probe_cache import ProbeCache, crs_reader
+from geobatch.sources.tfrecord.probes import probe_files
 
 X_COLUMN, Y_COLUMN, CRS = "longitude", "latitude", "EPSG:4326"
 """Earth Engine's defaults; the columns hold where the CRS is not projected."""
-PROBE_EPOCH = 1
-"""Increased whenever equal files would get another cached state than before."""
-_MAKER = f"tfrecord {PROBE_EPOCH}"
 
 
 class ResolvedTables(Struct, frozen=True, kw_only=True):
@@ -61,15 +57,10 @@ def resolve_tables(
     """
     expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.table for spec_id, expansion in expansions.items()}
-    every = {os.fspath(file.path): file for found in files.values() for file in found}
-    known = {} if cache is None or rehash else trusted_probes(cache.get_probes(every))
-    probes = {name: cached for name, cached in known.items() if cached.maker == _MAKER}
-    by_stat = len(probes)
-    others = [name for name in every if name not in probes]
-    found = on_threads(_probe, [every[name] for name in others], workers=workers, name="shard")
-    for name, probes[name] in zip(others, found, strict=True):
-        if cache is not None:
-            cache.put_probes({name: probes[name]})
+    probes, read = probe_files(
+        (file for found in files.values() for file in found),
+        ProbeOptions(cache=cache, workers=workers, rehash=rehash),
+    )
     read_crs = crs_reader(cache)
     return ResolvedTables(
         assets=tuple(
@@ -77,23 +68,9 @@ def resolve_tables(
             for spec in specs
             if spec.table is not None
         ),
-        hashed=len(others),
-        by_stat=by_stat,
+        hashed=len(read),
+        by_stat=len(probes) - len(read),
         warnings=tuple(one for spec in specs for one in order_warnings(spec, expansions[spec.id])),
-    )
-
-
-def _probe(file: DeclaredSource) -> CachedProbe:
-    time_ns = time.time_ns()
-    digest, stat = identify_shard(file.path, file.uri)
-    return CachedProbe(
-        stat=stat,
-        time_ns=time_ns,
-        digest=digest,
-        header="",
-        crs="",
-        is_linked=os.path.realpath(file.path) != os.fspath(file.path),
-        maker=_MAKER,
     )
 
 

@@ -237,6 +237,7 @@ class Source(Compared, frozen=True, kw_only=True):
             "is_proven",
             "overview",
             "records",
+            "driver",
         }
     )
 
@@ -270,6 +271,8 @@ class Source(Compared, frozen=True, kw_only=True):
     """The state of the COG that the pixels stay in; None where they are ingested."""
     overview: int = 0
     """Which reduced image is read instead of the full one; 0 for none."""
+    driver: str = "geotiff"
+    """Name of the driver that reads it; the default when read back from a store."""
     records: Records | None = None
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
 

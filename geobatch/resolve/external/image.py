@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -32,7 +31,7 @@ def pinned(
     asset: Asset,
     spec: ImageSpec,
     files: Sequence[Sequence[DeclaredSource]],
-    inspected: Mapping[Path, Probe],
+    probes: Sequence[Sequence[Probe]],
 ) -> tuple[Asset, list[Problem]]:
     """Return an image whose pixels stay in its COGs, and warnings about these COGs.
 
@@ -40,13 +39,13 @@ def pinned(
         asset: The image as it would be ingested.
         spec: What declares it.
         files: Its one file per tileset.
-        inspected: Their state, by path.
+        probes: Their states, likewise.
 
     Raises:
         PlanError: A file is no COG, or a mask covers another plane than its bands.
     """
     file_of = {t.id: file for t, (file,) in zip(spec.tilesets, files, strict=True)}
-    cogs = {name: inspected[file.path] for name, file in file_of.items()}
+    cogs = {t.id: probe for t, (probe,) in zip(spec.tilesets, probes, strict=True)}
     warnings: list[Problem] = []
     for number, cog in enumerate(cogs.values()):
         check_cog(cog)

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
-from geobatch.model.sources.probe import Probe
+from geobatch.model.sources.probe import ExportProbe, Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.resolve.tfrecord.features import decide_features, feature_error
-from geobatch.resolve.tfrecord.shards import Found
+from geobatch.sources.driver import AnyProbe
+from geobatch.sources.tfrecord.driver import TFRecord
 from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
 
 
-def probes_of(
+def with_features(
     spec: ImageSpec,
     files: Sequence[Sequence[DeclaredSource]],
-    sources: Mapping[Path, Probe],
-    exports: Mapping[DeclaredSource, Found],
+    probes: Sequence[Sequence[AnyProbe]],
     read_crs: Callable[[str], Crs],
 ) -> list[list[Probe]]:
-    """Return the state of each source of an image, tileset by tileset.
+    """Return the probes of an image, those of exports with the features that its spec selects.
 
     Args:
         spec: The image.
         files: Its files, per tileset.
-        sources: What was found of TIFFs, by path.
-        exports: What was found of TFRecord exports, by mixer and shards.
+        probes: Their states, likewise.
         read_crs: Returns the CRS that a text names.
 
     Raises:
@@ -39,13 +37,13 @@ def probes_of(
         PlanError: Sources of one tileset are of two kinds, or have other features.
     """
     found = []
-    for number, named in enumerate(files):
+    for number, (named, states) in enumerate(zip(files, probes, strict=True)):
         found.append(
             [
-                _decided(exports[file], spec, (number, file.source), read_crs)
-                if file.shards
-                else sources[file.path]
-                for file in named
+                _decided(probe, spec, (number, file.source), read_crs)
+                if isinstance(probe, ExportProbe)
+                else probe
+                for file, probe in zip(named, states, strict=True)
             ]
         )
         _check_alike(spec, number, named, found[-1])
@@ -60,12 +58,10 @@ def _check_alike(
     if first.records is None:
         _check_plain(spec, number)
     for file, other in zip(files, found, strict=True):
-        one = [] if first.records is None else list(first.records.features)
-        two = [] if other.records is None else list(other.records.features)
-        if one != two:
+        if first.features != other.features:
             raise PlanError(
                 f"sources of one tileset differ in their features: `{files[0].uri}` has"
-                f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
+                f" {_shown(first.features)}, `{file.uri}` has {_shown(other.features)}",
                 hint="put them into separate tilesets",
             )
 
@@ -97,7 +93,7 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         raise feature_error(spec, locs[0], message, "remove the key")
 
 
-def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
+def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
     """Return the CRS that a mixer names."""
     uri = found.mixer_file.uri
     try:
@@ -108,7 +104,7 @@ def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
 
 
 def _decided(
-    found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+    found: ExportProbe, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Probe:
     """Return an export as a source, before its pixels are read.
 
@@ -153,4 +149,10 @@ def _decided(
         overviews=0,
     )
     records = Records(shards=found.shards, mixer=mixer, features=features)
-    return Probe(header=header, digest=found.digest, stat=found.mixer_file.stat, records=records)
+    return Probe(
+        header=header,
+        digest=found.digest,
+        stat=found.mixer_file.stat,
+        records=records,
+        driver=TFRecord.name,
+    )

@@ -21,8 +21,8 @@ _PROCESSES_FROM = 1000
 """New files from which processes are worth starting: each takes 0.3 s, as long as 300 files."""
 
 
-class Probes(Struct, frozen=True, kw_only=True):
-    """The state of all sources of a run."""
+class RasterProbes(Struct, frozen=True, kw_only=True):
+    """The state of some rasters."""
 
     sources: Mapping[Path, Probe]
     """By path."""
@@ -39,7 +39,7 @@ def probe_rasters(
     workers: int = 1,
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
-) -> Probes:
+) -> RasterProbes:
     """Return the state of source files; files that did not change are not opened.
 
     Args:
@@ -94,7 +94,7 @@ def probe_rasters(
     )
     for path, (sources[path], cached, table) in zip(others, found, strict=True):
         _keep(os.fspath(path), cached, table, cache)
-    return Probes(sources=sources, hashed=len(names) - len(known), by_stat=len(known))
+    return RasterProbes(sources=sources, hashed=len(names) - len(known), by_stat=len(known))
 
 
 def _keep(

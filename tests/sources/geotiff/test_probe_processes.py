@@ -20,7 +20,7 @@ from geobatch.errors import SourceError
 from geobatch.processes import Crew
 from geobatch.sources.geotiff import probe_processes, probes
 from geobatch.sources.geotiff.gdal import _ENTERED
-from geobatch.sources.geotiff.probes import Probes, probe_rasters
+from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.threads import on_threads
 from geobatch.store.caches.cache import SourceCache
 
@@ -44,14 +44,14 @@ def paths(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
 
 def probe(
     paths: list[Path], *, workers: int, cache: SourceCache | None = None, most: int = 1
-) -> Probes:
+) -> RasterProbes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probes, "_PROCESSES_FROM", most)
         patch.setattr(probe_processes, "_WORTH", 1)
         return probe_rasters({path: path.name for path in paths}, cache=cache, workers=workers)
 
 
-def at_once(paths: list[Path]) -> Probes:
+def at_once(paths: list[Path]) -> RasterProbes:
     return probe(paths, workers=1, most=1 << 60)
 
 

@@ -33,7 +33,7 @@ from geobatch.resolve import resolve
 from geobatch.sources import probe_cache
 from geobatch.sources.crs import parse_crs
 from geobatch.sources.geotiff import identify, read_header
-from geobatch.sources.geotiff.probes import Probes, probe_rasters
+from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.probe_cache import crs_reader
 from geobatch.store.caches.cache import SourceCache
 from geobatch.workflow.apply import apply, plan
@@ -51,11 +51,11 @@ def settle(*paths: Path) -> None:
         time.sleep(0.005)
 
 
-def probe(*paths: Path, cache: SourceCache | None = None, **options: Any) -> Probes:
+def probe(*paths: Path, cache: SourceCache | None = None, **options: Any) -> RasterProbes:
     return probe_rasters({path: path.name for path in paths}, cache=cache, **options)
 
 
-def counts(found: Probes) -> tuple[int, int]:
+def counts(found: RasterProbes) -> tuple[int, int]:
     return found.hashed, found.by_stat
 
 
@@ -329,7 +329,7 @@ def plant(path: Path, cache: SourceCache, **changed: Any) -> None:
     cache.put_probes({str(path): replace(known, header=header, **changed)})
 
 
-def described(found: Probes) -> set[str | None]:
+def described(found: RasterProbes) -> set[str | None]:
     return {text for one in found.sources.values() for text in one.header.descriptions}
 
 

@@ -23,10 +23,12 @@ from geobatch.model.sources.header import (
 )
 from geobatch.model.sources.pin import CogLayout, Remote
 from geobatch.model.sources.probe import Probe
-from geobatch.sources.geotiff.probes import Probes
+from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.probe_cache import ProbeCache, maker
 from geobatch.sources.threads import on_threads
 
+DRIVER = "cog"
+"""Name of the driver."""
 LAYOUT_EPOCH = 1
 """Increased whenever equal COGs would get another layout than before."""
 _PREFIX = "cog:"
@@ -36,23 +38,11 @@ _MANY = 16
 """Fewest threads that ask servers; they only wait."""
 
 
-def probe_cogs(
-    files: Sequence[DeclaredSource],
-    *,
-    cache: ProbeCache | None = None,
-    workers: int = 1,
-    rehash: bool = False,
-) -> Probes:
-    """Read COGs: the header and the digest of files, the header and the state of objects.
+def probe_cogs(files: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+    """Return the state of COGs: header and digest of files, header and state of objects.
 
     An unchanged file is not opened. A server is asked for the state of its object each time, and
     for the header only if that state is new.
-
-    Args:
-        files: The COGs.
-        cache: State of COGs from earlier runs; receives that of this run.
-        workers: Threads that open and digest files.
-        rehash: Whether to read every COG, without the cache.
 
     Raises:
         SourceError: A COG is missing, cannot be read, changed while it was probed, or is not in
@@ -60,7 +50,8 @@ def probe_cogs(
     """
     every = {file.path: file for file in files}
     known: Mapping[str, CachedProbe] = {}
-    if cache is not None and not rehash:
+    cache, workers = options.cache, options.workers
+    if cache is not None and not options.rehash:
         known = cache.get_probes([_name(file) for file in every.values()])
     found: dict[Path, Probe] = {}
     for file in every.values():
@@ -79,7 +70,11 @@ def probe_cogs(
                 cache.put_probes({_name(file): new})
     for file in files:
         _check_generation(file, found[file.path])
-    return Probes(sources=found, hashed=hashed, by_stat=len(every) - hashed)
+    return Probes(
+        probes=[found[file.path] for file in files],
+        hashed=hashed,
+        by_stat=len(every) - hashed,
+    )
 
 
 def digest_of(path: Path, uri: str, *, cache: ProbeCache) -> tuple[Digest, FileStat, bool]:
@@ -149,7 +144,12 @@ def _probe(file: DeclaredSource, known: CachedProbe | None) -> tuple[Probe, Cach
         maker=_maker(),
     )
     probe = Probe(
-        header=header, digest=cog.digest, stat=cog.stat, layout=cog.layout, remote=cog.remote
+        header=header,
+        digest=cog.digest,
+        stat=cog.stat,
+        layout=cog.layout,
+        remote=cog.remote,
+        driver=DRIVER,
     )
     return probe, cached
 
@@ -172,6 +172,7 @@ def _cached(file: DeclaredSource, cached: CachedProbe, remote: Remote | None) ->
             stat=cached.stat,
             layout=CogLayout.from_json(json.loads(layout)),
             remote=remote,
+            driver=DRIVER,
         )
     except (ValueError, KeyError, TypeError):
         return None

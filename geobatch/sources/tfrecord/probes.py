@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.tfrecord import Mixer, Shard, records_digest
+from geobatch.model.sources.probe import ExportProbe
+from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import changed, check_unchanged, explain, regular_file
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
@@ -27,79 +28,55 @@ PROBE_EPOCH = 1
 _MAKER = f"tfrecord {PROBE_EPOCH}"
 
 
-class Found(Struct, frozen=True, kw_only=True):
-    """The state of an export, before its features are selected."""
-
-    mixer: Mixer
-    """The arrangement of its patches."""
-    mixer_text: str
-    """Text of the mixer."""
-    mixer_file: Shard
-    """The mixer's own file."""
-    shards: tuple[Shard, ...]
-    """In the order of the records."""
-    features: Mapping[str, tuple[str, int]]
-    """(kind, number of values) of each feature of the first record; bytes for `bytes_list`."""
-    first: str
-    """Uri of the shard that has the first record."""
-
-    @property
-    def digest(self) -> str:
-        """What identifies its pixels."""
-        return records_digest(self.shards, self.mixer)
-
-
-class ExportProbes(Struct, frozen=True, kw_only=True):
-    """The state of all exports of a run."""
-
-    exports: Mapping[DeclaredSource, Found]
-    """By mixer and shards."""
-    hashed: int
-    """How many had files that were read to be identified."""
-    by_stat: int
-    """How many have files with an unchanged stat."""
-
-
-def probe_exports(
-    files: Sequence[DeclaredSource],
-    *,
-    cache: ProbeCache | None = None,
-    workers: int = 1,
-    rehash: bool = False,
-) -> ExportProbes:
-    """Read exports: mixers with their shards.
+def probe_exports(sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+    """Return the state of exports: mixers with their shards.
 
     A shard is digested as it is; nothing is decoded but the first record of the first one.
-
-    Args:
-        files: The mixers.
-        cache: State of files from earlier runs; receives that of this run.
-        workers: Threads that digest files.
-        rehash: Whether to read every file, without the cache.
 
     Raises:
         SourceError: A file is missing, cannot be read, changed meanwhile, or is no mixer or shard.
     """
-    mixers = {os.fspath(file.path): file for file in files}
-    parts = {os.fspath(part.path): part for file in files for part in (file, *file.shards)}
-    before = {} if cache is None else cache.get_probes(parts)
+    parts = [part for source in sources for part in (source, *source.shards)]
+    mixers = {os.fspath(source.path) for source in sources}
+    states, read = probe_files(parts, options, mixers=mixers)
+    exports = {source: _export(source, states, options.cache) for source in dict.fromkeys(sources)}
+    hashed = sum(not read.isdisjoint((source, *source.shards)) for source in exports)
+    return Probes(
+        probes=[exports[source] for source in sources],
+        hashed=hashed,
+        by_stat=len(exports) - hashed,
+    )
+
+
+def probe_files(
+    parts: Iterable[DeclaredSource], options: ProbeOptions, *, mixers: Collection[str] = ()
+) -> tuple[dict[str, CachedProbe], set[DeclaredSource]]:
+    """Return the state of files by path, and those files that were read to be identified.
+
+    Args:
+        parts: The files, each once or several times.
+        options: How to probe.
+        mixers: Paths of mixers, whose text is kept.
+
+    Raises:
+        SourceError: A file is missing, cannot be read, or changed meanwhile.
+    """
+    cache, by_name = options.cache, {os.fspath(part.path): part for part in parts}
+    before = {} if cache is None else cache.get_probes(by_name)
     before = {name: cached for name, cached in before.items() if cached.maker == _MAKER}
-    probes = {} if rehash else trusted_probes(before)
-    others = [part for name, part in parts.items() if name not in probes]
+    states = {} if options.rehash else trusted_probes(before)
+    others = [part for name, part in by_name.items() if name not in states]
     is_mixer = [os.fspath(part.path) in mixers for part in others]
-    found = on_threads(_probe, others, is_mixer, workers=workers, name="shard")
+    found = on_threads(_probe, others, is_mixer, workers=options.workers, name="shard")
     for part, cached in zip(others, found, strict=True):
         name = os.fspath(part.path)
         old = before.get(name)
         # Equal bytes have equal content.
         is_same = old is not None and old.digest == cached.digest
-        probes[name] = replace(cached, header=old.header) if old and is_same else cached
+        states[name] = replace(cached, header=old.header) if old and is_same else cached
         if cache is not None:
-            cache.put_probes({name: probes[name]})
-    exports = {file: _found(file, probes, cache) for file in dict.fromkeys(files)}
-    fresh = set(others)
-    hashed = sum(not fresh.isdisjoint((file, *file.shards)) for file in exports)
-    return ExportProbes(exports=exports, hashed=hashed, by_stat=len(exports) - hashed)
+            cache.put_probes({name: states[name]})
+    return states, set(others)
 
 
 def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
@@ -133,14 +110,16 @@ def _text(mixer: DeclaredSource, digest: Digest) -> str:
         raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
 
 
-def _found(file: DeclaredSource, probes: dict[str, CachedProbe], cache: ProbeCache | None) -> Found:
+def _export(
+    file: DeclaredSource, probes: dict[str, CachedProbe], cache: ProbeCache | None
+) -> ExportProbe:
     mixer_file = _shard(file, probes[os.fspath(file.path)])
     mixer = parse_mixer(probes[os.fspath(file.path)].header, file.uri)
     shards = tuple(_shard(part, probes[os.fspath(part.path)]) for part in file.shards)
     for part, shard in zip(file.shards, shards, strict=True):
         described: Json = json.loads(_described(part, shard, probes, cache))
         if described:
-            return Found(
+            return ExportProbe(
                 mixer=mixer,
                 mixer_text=probes[os.fspath(file.path)].header,
                 mixer_file=mixer_file,
