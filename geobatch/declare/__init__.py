@@ -1,7 +1,7 @@
 """Specs as written: load with positions, validate; see also `format` and `schema`."""
 
 from geobatch.declare.checks.lint import lint
-from geobatch.declare.files.uris import Expansion, SourceFile, expand, validate
+from geobatch.declare.files.uris import Expansion, expand, validate
 from geobatch.declare.loading.load import load, problem, spec_files
 from geobatch.declare.specs import (
     BandSpec,
@@ -21,6 +21,6 @@ from geobatch.declare.specs import (
 
 __all__ = [
     "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
-    "Positions", "Seen", "SourceFile", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec",
+    "Positions", "Seen", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec",
     "TilesetSpec", "expand", "lint", "load", "problem", "spec_files", "validate",
 ]  # fmt: skip

@@ -3,10 +3,9 @@
 from geobatch.execute.counts import Counts
 from geobatch.execute.executor import execute
 from geobatch.execute.region_cache import Memory
-from geobatch.execute.sources import Sources
 from geobatch.execute.tables import execute_tables
 from geobatch.model.observer import Observer, SilentObserver
 
 __all__ = [
-    "Counts", "Memory", "Observer", "SilentObserver", "Sources", "execute", "execute_tables",
+    "Counts", "Memory", "Observer", "SilentObserver", "execute", "execute_tables",
 ]  # fmt: skip

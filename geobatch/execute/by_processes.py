@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
@@ -25,8 +26,13 @@ from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Start
 from geobatch.model.published import ArrayKey, AssetRecord, BandFingerprint, BandTiles, PageRef
 from geobatch.processes import Crew, Item, alone, can_start, serve
-from geobatch.sources.geotiff import Reader, gdal_environment, stay_in_environment
+from geobatch.sources.driver import Reader
+from geobatch.sources.geotiff import gdal_environment, stay_in_environment
+from geobatch.sources.reader import Sources
+from geobatch.sources.registry import driver_named
 from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import RUNS
+from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.kept_values import Remembered
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -112,7 +118,7 @@ def execute_apart(
 
 
 def _is_small(change: AssetChange) -> bool:
-    """Return whether a change is a new image of few tiles, from GeoTIFFs or a killed run alone."""
+    """Return whether a change is a new image of few tiles, from sources that a worker can read."""
     asset = change.asset
     return (
         asset is not None
@@ -120,7 +126,11 @@ def _is_small(change: AssetChange) -> bool:
         and change.tiles.total <= _MOST_TILES
         and (change.is_taken_over or not change.carried)
         and all(work.base is None and work.start is Start.SOURCES for work in change.work)
-        and all(source.records is None for tileset in asset.tilesets for source in tileset.sources)
+        and all(
+            driver_named(source.driver).is_portable
+            for tileset in asset.tilesets
+            for source in tileset.sources
+        )
     )
 
 
@@ -211,7 +221,10 @@ def main() -> None:
     root, folder, room = sys.argv[_FIRST_ARGUMENT:]
     stay_in_environment()
     keep_freed_memory()
-    with closing(LocalBackend(root, within=folder)) as backend, Reader() as reader:
+    with (
+        closing(LocalBackend(root, within=folder)) as backend,
+        Sources(folder=Path(root) / RUNS, cache=SourceCache.memory()) as reader,
+    ):
         objects, ahead = Objects(backend), Ahead(backend, room=int(room))
         shared = Shared(
             records={},

@@ -16,11 +16,11 @@ from geobatch.execute.counts import Counts
 from geobatch.execute.levels import AssetRun, Shared, Task
 from geobatch.execute.region import RegionResult
 from geobatch.execute.region_cache import Memory
-from geobatch.execute.sources import Reader
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord, BandTiles
+from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import stay_in_environment
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from geobatch.errors import SourceError, SourceErrors
-from geobatch.execute.sources import Reader
 from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
+from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import footprint_mask, is_near, weights
 
 Peaks = dict[str, int]

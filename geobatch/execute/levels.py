@@ -20,7 +20,6 @@ from geobatch.errors import InternalError
 from geobatch.execute.recode import recode_tiles
 from geobatch.execute.region import BandTask, Region, RegionResult, compute_region
 from geobatch.execute.region_cache import Memory, from_bytes, region_fingerprint, to_bytes
-from geobatch.execute.sources import Reader
 from geobatch.execute.stored_pixels import StoredLevels
 from geobatch.model.assets.asset import Asset, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
@@ -37,6 +36,8 @@ from geobatch.model.published import (
 )
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet, parents_of
+from geobatch.sources.driver import Reader
+from geobatch.sources.registry import driver_named
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.views.zarr.staging import Ahead
@@ -107,7 +108,11 @@ class AssetRun:
         self._ahead = shared.ahead if is_fresh and not change.carried else None
         self._taken = shared.ahead if is_fresh and change.is_taken_over else None
         # That its records are those that were digested is sure only when all of them are read.
-        self._is_streamed = any(tileset.features for tileset in asset.tilesets)
+        self._is_streamed = any(
+            driver_named(source.driver).is_streamed
+            for tileset in asset.tilesets
+            for source in tileset.sources
+        )
         self._results: list[RegionResult] = []
         self._stage = 0
         self._roots: Roots = {}

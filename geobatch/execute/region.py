@@ -13,7 +13,6 @@ from msgspec import Struct, field
 from geobatch.errors import SourceErrors
 from geobatch.execute.batches import pieces
 from geobatch.execute.ingest import Peaks, ingest
-from geobatch.execute.sources import Reader
 from geobatch.execute.stored_pixels import StoredLevels
 from geobatch.format.codec import content_digest, encode
 from geobatch.model.assets.asset import Asset, Band, Codec
@@ -25,6 +24,7 @@ from geobatch.model.tiles import parents_of
 from geobatch.model.window import Box
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.pyramid.reduce import reduce_plane
+from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import gdal_environment
 from geobatch.store.objects import Objects
 

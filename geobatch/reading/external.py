@@ -18,11 +18,11 @@ from geobatch.errors import InternalError, SourceError
 from geobatch.execute.ingest import ingest
 from geobatch.model.assets.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
 from geobatch.model.published import ArrayKey, AssetRecord
-from geobatch.model.sources.look import file_stat
+from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.pin import Pin
 from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
-from geobatch.resolve.external.pins import digest_of
+from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
 from geobatch.sources.geotiff.gdal import stay_in_environment
 from geobatch.sources.remote.answers import failed

@@ -8,7 +8,7 @@ from geobatch.declare import SpecSet
 from geobatch.model.assets.asset import Resolution
 from geobatch.resolve.images import resolve_images
 from geobatch.resolve.table import resolve_tables
-from geobatch.sources.geotiff.probing import LookCache
+from geobatch.sources.probe_cache import ProbeCache
 from geobatch.sources.threads import Meanwhile, nothing
 
 
@@ -16,7 +16,7 @@ def resolve(
     specs: SpecSet,
     *,
     workers: int = 1,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Resolution:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.errors import PlanError, Problem
 from geobatch.model.assets.asset import (
@@ -21,7 +21,9 @@ from geobatch.model.assets.asset import (
     Tileset,
 )
 from geobatch.model.geobox import Crs, Transform
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.tfrecord import Feature
 from geobatch.resolve.bands.array_bands import array_bands
 from geobatch.resolve.bands.decide import decide_band, decide_dtype, in_dtype, own_nodata
@@ -45,7 +47,6 @@ from geobatch.resolve.lint import band_warnings, missing_warning, source_warning
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.sidecars import bare, complete
 from geobatch.resolve.tfrecord.features import feature_index, free_name
-from geobatch.sources.geotiff.probing import Inspected
 
 
 class ImageResolver:
@@ -54,8 +55,8 @@ class ImageResolver:
     def __init__(
         self,
         spec: ImageSpec,
-        files: Sequence[Sequence[SourceFile]],
-        found: Sequence[Sequence[Inspected]],
+        files: Sequence[Sequence[DeclaredSource]],
+        found: Sequence[Sequence[Probe]],
         read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
@@ -111,14 +112,13 @@ class ImageResolver:
             self.headers[number] = with_declared_alpha(headers, self.spec, tileset)
         return self.headers[number]
 
-    def _header(self, number: int, file: SourceFile, header: Header) -> Header:
+    def _header(self, number: int, file: DeclaredSource, header: Header) -> Header:
         if self.spec.skip_metadata_read and not file.shards:
             return bare(header)
         return complete(header, file, self.read_crs, self.spec.tilesets[number])
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
-        records = self.found[self.numbers[tileset]][0].records
-        return () if records is None else records.features
+        return self.found[self.numbers[tileset]][0].features
 
     def _declared_crs(self, tileset: str) -> Crs | None:
         number = self.numbers[tileset]
@@ -365,17 +365,16 @@ class ImageResolver:
         headers = [spot.header for spot in placed]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         self.warnings += unlike_warnings(self.spec, number, self.files[number], headers)
-        declared = self._transforms(tileset)
-        looks = self.found[number]
+        probes, declared = self.found[number], self._transforms(tileset)
         sources = []
-        rows = zip(self.files[number], placed, looks, declared, strict=True)
-        for file, spot, known, transform in rows:
+        rows = zip(self.files[number], placed, probes, declared, strict=True)
+        for file, spot, probe, transform in rows:
             header = spot.header
             check_block(header)
             sources.append(
                 Source(
                     uri=file.uri,
-                    digest=known.digest,
+                    digest=probe.digest,
                     row=spot.row,
                     col=spot.col,
                     height=header.height,
@@ -383,11 +382,12 @@ class ImageResolver:
                     mask=header.mask,
                     block=header.block,
                     is_pixel_interleaved=header.is_pixel_interleaved,
-                    is_placed=transform is not None or known.header.transform is None,
+                    is_placed=transform is not None or probe.header.transform is None,
                     path=header.path,
-                    stat=known.stat,
-                    is_proven=known.is_proven,
-                    records=known.records,
+                    stat=probe.stat,
+                    is_proven=probe.is_proven,
+                    driver=probe.driver,
+                    records=probe.records,
                 )
             )
         return Tileset(
@@ -395,6 +395,6 @@ class ImageResolver:
             grid=grid,
             dtypes=headers[0].dtypes,
             sources=tuple(sources),
-            has_own_crs=self.crs[tileset] is not None or looks[0].header.crs is None,
+            has_own_crs=self.crs[tileset] is not None or probes[0].header.crs is None,
             features=self._features(tileset),
         )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from geobatch.declare import SpecSet, expand
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.assets.asset import Kind, Resolution
 from geobatch.resolve.external.image import pinned
-from geobatch.resolve.external.pins import inspect_cogs
 from geobatch.resolve.image import ImageResolver
-from geobatch.resolve.tfrecord.exports import look_up
-from geobatch.resolve.tfrecord.shards import inspect_shards
+from geobatch.resolve.tfrecord.exports import with_features
 from geobatch.resolve.unread_files import Beside
-from geobatch.sources.geotiff.probing import LookCache, crs_reader
-from geobatch.sources.probe import inspect
+from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.probe_cache import ProbeCache, crs_reader
+from geobatch.sources.registry import probe_sources
 from geobatch.sources.threads import Meanwhile, nothing
 
 
@@ -21,7 +22,7 @@ def resolve_images(
     specs: SpecSet,
     *,
     workers: int = 1,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     rehash: bool = False,
     meanwhile: Meanwhile = nothing,
 ) -> Resolution:
@@ -41,34 +42,28 @@ def resolve_images(
     """
     expansions = {spec.id: expand(spec) for spec in specs.specs}
     files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
-    # A file may be ingested by one asset and be external for another: two cached states.
-    external = {spec.id for spec in specs.specs if spec.kind is Kind.EXTERNAL_IMAGE}
-    named = [
-        (spec_id in external, file)
+    found = probe_sources(
+        [file for tilesets in files.values() for named in tilesets for file in named],
+        ProbeOptions(cache=cache, workers=workers, rehash=rehash, meanwhile=meanwhile),
+    )
+    states = iter(found.probes)
+    probes = {
+        spec_id: [list(islice(states, len(named))) for named in tilesets]
         for spec_id, tilesets in files.items()
-        for found in tilesets
-        for file in found
-    ]
-    rasters = {file.path: file.uri for stays, file in named if not stays and not file.shards}
-    inspection = inspect(rasters, cache=cache, workers=workers, rehash=rehash, meanwhile=meanwhile)
-    mixers = [file for _, file in named if file.shards]
-    exports = inspect_shards(mixers, cache=cache, workers=workers, rehash=rehash)
-    cogs = [file for stays, file in named if stays]
-    pins = inspect_cogs(cogs, cache=cache, workers=workers, rehash=rehash)
+    }
     read_crs = crs_reader(cache)
     assets = []
     warnings: list[Problem] = []
     beside = Beside()
     for spec in specs.specs:
-        known = (pins if spec.id in external else inspection).sources
         try:
-            found = look_up(spec, files[spec.id], known, exports.exports, read_crs)
-            resolver = ImageResolver(spec, files[spec.id], found, read_crs)
+            known = with_features(spec, files[spec.id], probes[spec.id], read_crs)
+            resolver = ImageResolver(spec, files[spec.id], known, read_crs)
             assets.append(resolver.asset())
             warnings += order_warnings(spec, expansions[spec.id])
             warnings += resolver.warnings
-            beside.note(spec, files[spec.id], found)
-            if spec.id in external:
+            beside.note(spec, files[spec.id], known)
+            if spec.kind is Kind.EXTERNAL_IMAGE:
                 assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)
                 warnings += more
         except (PlanError, SourceError) as error:
@@ -77,7 +72,7 @@ def resolve_images(
     warnings += beside.warnings()
     return Resolution(
         assets=tuple(assets),
-        sources_hashed=inspection.hashed + exports.hashed + pins.hashed,
-        sources_by_stat=inspection.by_stat + exports.by_stat + pins.by_stat,
+        sources_hashed=found.hashed,
+        sources_by_stat=found.by_stat,
         warnings=tuple(dict.fromkeys(warnings)),
     )

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, SourceFile
+from geobatch.declare import BandSpec, ImageSpec, Loc
 from geobatch.declare.checks.lint import categorical_warning, warning
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Band, Number
 from geobatch.model.assets.class_names import is_class_like
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.resolve.bands.decide import own_nodata
 
@@ -38,7 +39,7 @@ def band_warnings(
 
 
 def source_warnings(
-    spec: ImageSpec, tileset: int, files: Sequence[SourceFile], headers: Sequence[Header]
+    spec: ImageSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
 ) -> Iterator[Problem]:
     """Yield warnings about the first file of each source: lossy pixels, and nodata that is none."""
     told: set[int] = set()
@@ -65,7 +66,7 @@ def source_warnings(
 
 
 def _nodata_warning(
-    spec: ImageSpec, loc: Loc, tileset: int, file: SourceFile, header: Header
+    spec: ImageSpec, loc: Loc, tileset: int, file: DeclaredSource, header: Header
 ) -> Iterator[Problem]:
     """Yield a warning if the nodata of a file differs from its tag."""
     text, dtype = header.nodata_text or "", header.dtypes[0]

@@ -19,7 +19,7 @@ def salvage(
     """Return the resolution of the specs with good sources, and the errors of the others.
 
     Specs among which one fails are resolved again in two halves, so that few failures among many
-    specs cost little; what was looked at is known to the cache by then.
+    specs cost little; what was probed is in the cache by then.
 
     Args:
         specs: Loaded specs; their sources need not exist.

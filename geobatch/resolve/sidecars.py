@@ -8,9 +8,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.declare import SourceFile, TilesetSpec
+from geobatch.declare import TilesetSpec
 from geobatch.errors import SourceError
 from geobatch.model.geobox import Crs, Transform
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 
 MAX_SIDECAR_BYTES = 1 << 20
@@ -19,7 +20,7 @@ MAX_SIDECAR_BYTES = 1 << 20
 
 def complete(
     header: Header,
-    file: SourceFile,
+    file: DeclaredSource,
     read_crs: Callable[[str], Crs],
     tileset: TilesetSpec,
 ) -> Header:
@@ -101,7 +102,7 @@ def parse_world_file(text: str, *, name: str) -> Transform:
     return transform
 
 
-def _text(file: SourceFile, path: Path) -> str:
+def _text(file: DeclaredSource, path: Path) -> str:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_SIDECAR_BYTES + 1)

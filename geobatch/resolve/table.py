@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, SourceFile, TableSpec, expand, problem
+from geobatch.declare import ImageSpec, TableSpec, expand, problem
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import Table, TableSource
 from geobatch.model.geobox import Crs
-from geobatch.model.sources.look import Look
-from geobatch.sources.geotiff.probing import LookCache, crs_reader
-from geobatch.sources.probe import trusted_looks
-from geobatch.sources.tfrecord.shard import identify_shard
-from geobatch.sources.threads import on_threads
+from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.probe_cache import ProbeCache, crs_reader
+from geobatch.sources.tfrecord.probes import probe_files
 
 X_COLUMN, Y_COLUMN, CRS = "longitude", "latitude", "EPSG:4326"
 """Earth Engine's defaults; the columns hold where the CRS is not projected."""
-LOOK_EPOCH = 1
-"""Increased whenever equal files would get another cached state than before."""
-_MAKER = f"tfrecord {LOOK_EPOCH}"
 
 
 class ResolvedTables(Struct, frozen=True, kw_only=True):
@@ -44,7 +40,7 @@ def resolve_tables(
     specs: Sequence[ImageSpec],
     *,
     workers: int = 1,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     rehash: bool = False,
 ) -> ResolvedTables:
     """Resolve everything that the specs of tables leave open.
@@ -61,47 +57,28 @@ def resolve_tables(
     """
     expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.table for spec_id, expansion in expansions.items()}
-    every = {os.fspath(file.path): file for found in files.values() for file in found}
-    known = {} if cache is None or rehash else trusted_looks(cache.get_looks(every))
-    looks = {name: look for name, look in known.items() if look.maker == _MAKER}
-    by_stat = len(looks)
-    others = [name for name in every if name not in looks]
-    found = on_threads(_look, [every[name] for name in others], workers=workers, name="shard")
-    for name, looks[name] in zip(others, found, strict=True):
-        if cache is not None:
-            cache.put_looks({name: looks[name]})
+    probes, read = probe_files(
+        (file for found in files.values() for file in found),
+        ProbeOptions(cache=cache, workers=workers, rehash=rehash),
+    )
     read_crs = crs_reader(cache)
     return ResolvedTables(
         assets=tuple(
-            _asset(spec, spec.table, files[spec.id], looks, read_crs)
+            _asset(spec, spec.table, files[spec.id], probes, read_crs)
             for spec in specs
             if spec.table is not None
         ),
-        hashed=len(others),
-        by_stat=by_stat,
+        hashed=len(read),
+        by_stat=len(probes) - len(read),
         warnings=tuple(one for spec in specs for one in order_warnings(spec, expansions[spec.id])),
-    )
-
-
-def _look(file: SourceFile) -> Look:
-    time_ns = time.time_ns()
-    digest, stat = identify_shard(file.path, file.uri)
-    return Look(
-        stat=stat,
-        time_ns=time_ns,
-        digest=digest,
-        header="",
-        crs="",
-        is_linked=os.path.realpath(file.path) != os.fspath(file.path),
-        maker=_MAKER,
     )
 
 
 def _asset(
     spec: ImageSpec,
     table: TableSpec,
-    files: Sequence[SourceFile],
-    looks: Mapping[str, Look],
+    files: Sequence[DeclaredSource],
+    probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
 ) -> Asset:
     path, line, _ = spec.where()
@@ -114,7 +91,7 @@ def _asset(
         properties=spec.properties,
         start_time=spec.start_time,
         end_time=spec.end_time if spec.end_time is not None else spec.start_time,
-        table=_table(spec, table, files, looks, read_crs),
+        table=_table(spec, table, files, probes, read_crs),
         memo=spec.memo,
         is_protected=spec.is_protected,
         origin=f"{path}:{line}",
@@ -124,8 +101,8 @@ def _asset(
 def _table(
     spec: ImageSpec,
     table: TableSpec,
-    files: Sequence[SourceFile],
-    looks: Mapping[str, Look],
+    files: Sequence[DeclaredSource],
+    probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
 ) -> Table:
     try:
@@ -141,7 +118,7 @@ def _table(
         message = f"`{missing}` is missing; it has no default because `{crs}` is projected"
         raise SpecError((problem(spec, ("sources", 0), "points", message, "points need both"),))
     return Table(
-        sources=tuple(_source(file, looks[os.fspath(file.path)]) for file in files),
+        sources=tuple(_source(file, probes[os.fspath(file.path)]) for file in files),
         x_column=x,
         y_column=y,
         crs=crs,
@@ -151,6 +128,6 @@ def _table(
     )
 
 
-def _source(file: SourceFile, look: Look) -> TableSource:
-    path = os.path.realpath(file.path) if look.is_linked else os.fspath(file.path)
-    return TableSource(uri=file.uri, digest=look.digest, path=path, stat=look.stat)
+def _source(file: DeclaredSource, cached: CachedProbe) -> TableSource:
+    path = os.path.realpath(file.path) if cached.is_linked else os.fspath(file.path)
+    return TableSource(uri=file.uri, digest=cached.digest, path=path, stat=cached.stat)

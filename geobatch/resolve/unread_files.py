@@ -10,14 +10,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, Loc, SourceFile
+from geobatch.declare import ImageSpec, Loc
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.files.sidecars import PROJECTION, WORLD
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 from geobatch.resolve.lint import is_decided
-from geobatch.sources.geotiff.probing import Inspected
 
 _MASK, _OVERVIEWS, _METADATA, _PAGES = "mask", "overviews", "metadata", "pages"
 _SUFFIXES = {".msk": _MASK, ".ovr": _OVERVIEWS, ".aux.xml": _METADATA}
@@ -74,18 +75,18 @@ class Beside:
     def note(
         self,
         spec: ImageSpec,
-        files: Sequence[Sequence[SourceFile]],
-        found: Sequence[Sequence[Inspected]],
+        files: Sequence[Sequence[DeclaredSource]],
+        found: Sequence[Sequence[Probe]],
     ) -> None:
         """Check the neighbours of an image's files, and their headers."""
-        for number, (named, looks) in enumerate(zip(files, found, strict=True)):
-            for file, look in zip(named, looks, strict=True):
+        for number, (named, probes) in enumerate(zip(files, found, strict=True)):
+            for file, probe in zip(named, probes, strict=True):
                 if file.shards:
                     continue
-                if look.header.pages:
-                    self._note_pages(spec, number, file, look.header)
+                if probe.header.pages:
+                    self._note_pages(spec, number, file, probe.header)
                 if not file.url:
-                    self._note_files(spec, number, file, look.header, files)
+                    self._note_files(spec, number, file, probe.header, files)
 
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each kind of thing and each document."""
@@ -93,7 +94,9 @@ class Beside:
             alike = f" (the same holds for {one.count:,} files)" if one.count > 1 else ""
             yield from warning(one.spec, one.loc, f"unread-{kind}", one.message + alike, one.hint)
 
-    def _note_pages(self, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> None:
+    def _note_pages(
+        self, spec: ImageSpec, number: int, file: DeclaredSource, header: Header
+    ) -> None:
         images = "another image" if header.pages == 1 else f"{header.pages} other images"
         message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
         hint = (
@@ -106,9 +109,9 @@ class Beside:
         self,
         spec: ImageSpec,
         number: int,
-        file: SourceFile,
+        file: DeclaredSource,
         header: Header,
-        files: Sequence[Sequence[SourceFile]],
+        files: Sequence[Sequence[DeclaredSource]],
     ) -> None:
         folder, name = os.path.split(file.path)
         sidecars = self._sidecars(folder)
@@ -134,7 +137,13 @@ class Beside:
             self._add(kind, spec, number, file, words=(message, hint))
 
     def _add(
-        self, kind: str, spec: ImageSpec, number: int, file: SourceFile, *, words: tuple[str, str]
+        self,
+        kind: str,
+        spec: ImageSpec,
+        number: int,
+        file: DeclaredSource,
+        *,
+        words: tuple[str, str],
     ) -> None:
         path, line, _ = spec.where()
         loc = ("tilesets", number, "sources", file.source, "uris", file.uri_index)
@@ -153,7 +162,7 @@ class Beside:
         return known
 
 
-def _says(path: Path, spec: ImageSpec, number: int, file: SourceFile, header: Header) -> str:
+def _says(path: Path, spec: ImageSpec, number: int, file: DeclaredSource, header: Header) -> str:
     """Return what only GDAL's metadata declares, not the spec or the file; empty for nothing."""
     try:
         with path.open("rb") as stream:

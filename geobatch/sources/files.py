@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
-from geobatch.model.sources.look import FileStat, file_stat
+from geobatch.model.sources.file_stat import FileStat, file_stat
 
 _CHUNK = 8 << 20
 _PARALLEL_FROM = 64 << 20

@@ -23,6 +23,7 @@ from geobatch.model.plans.plan import AssetChange, BandWork, Failure, Op, Plan, 
 from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.published import Head, TreeEntry
 from geobatch.sources.files import check_unchanged
+from geobatch.sources.registry import driver_named
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.band_cache import bands_of, peaks_of, remember_bands
@@ -35,7 +36,7 @@ from geobatch.workflow.planning import Ready
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Sources
+    from geobatch.sources.reader import Sources
     from geobatch.views.zarr.staging import Ahead
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
@@ -97,7 +98,8 @@ def carry_out(
         InterruptedRunError: The user stopped the run; nothing is published.
         StoreError: The store cannot be used.
     """
-    from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
+    from geobatch.execute import Counts, execute, execute_tables  # noqa: PLC0415
+    from geobatch.sources.reader import Sources  # noqa: PLC0415
     from geobatch.views.zarr.staging import Ahead  # noqa: PLC0415
 
     made = ready.preview.plan
@@ -219,8 +221,9 @@ def _tools(made: Plan) -> Iterator[str]:
     assets = (change.asset for change in made.changes if change.asset is not None)
     if any(change.table is not None and change.table.is_read for change in made.changes):
         yield from _TABLE_TOOLS
-    elif any(tileset.features for asset in assets for tileset in asset.tilesets):
-        yield "tensorflow"
+    tilesets = (tileset for asset in assets for tileset in asset.tilesets)
+    for name in sorted({source.driver for tileset in tilesets for source in tileset.sources}):
+        yield from driver_named(name).libraries
 
 
 def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:

@@ -40,7 +40,7 @@ from geobatch.plan import (
     wanted_bands,
 )
 from geobatch.resolve.partial import refuse_all, salvage
-from geobatch.sources.tfrecord.block_tables import table_reader
+from geobatch.sources.registry import table_reader
 from geobatch.store.caches.band_cache import damage_of, known_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.check import check, whole_record

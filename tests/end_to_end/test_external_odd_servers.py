@@ -16,7 +16,7 @@ import geobatch
 from geobatch.cli.main import run
 from geobatch.errors import SourceError
 from geobatch.model.plans.plan import Op
-from geobatch.sources.cog.layout import ask_server, look_at_url
+from geobatch.sources.cog.layout import ask_server, probe_url
 from geobatch.sources.remote import ranges
 from geobatch.sources.remote.answers import WHOLE_BYTES
 from geobatch.sources.remote.ranges import RemoteObject
@@ -192,7 +192,7 @@ def assert_clear(caught: pytest.ExceptionInfo[SourceError], served: OddServer) -
 def test_an_odd_answer_is_an_error_that_says_what_is_odd(served: OddServer, kind: str) -> None:
     served.change, words = RANGES[kind]
     with pytest.raises(SourceError, match=words) as caught:
-        look_at_url(served.url, served.url)
+        probe_url(served.url, served.url)
     assert_clear(caught, served)
 
 
@@ -291,7 +291,7 @@ def test_a_part_that_is_sent_as_the_whole_is_refused(served: OddServer) -> None:
 
     served.change = partly
     with pytest.raises(SourceError, match="status 200 with a `Content-Range`"):
-        look_at_url(served.url, served.url)
+        probe_url(served.url, served.url)
 
 
 def test_a_total_that_changes_between_requests(served: OddServer) -> None:
@@ -371,11 +371,11 @@ def test_what_cannot_be_pinned_is_refused_unless_the_spec_says_so(
     served: OddServer, kind: str
 ) -> None:
     served.change, words = UNPINNED[kind]
-    for look in (ask_server, look_at_url):
+    for ask in (ask_server, probe_url):
         with pytest.raises(SourceError, match=words) as caught:
-            look(served.url, served.url)
+            ask(served.url, served.url)
         assert_clear(caught, served)
-        look(served.url, served.url, allow_unpinned=True)
+        ask(served.url, served.url, allow_unpinned=True)
 
 
 @pytest.mark.parametrize("tag", ['W/"a"', None])

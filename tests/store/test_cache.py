@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import digest_bytes
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.model.sources.look import Look
+from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.store.caches import cache_file
 from geobatch.store.caches.cache import CACHE_NAME, SourceCache
 from geobatch.store.tilestore import TileStore
@@ -28,8 +28,8 @@ STATS = st.builds(
     FileStat, device=UNSIGNED, inode=UNSIGNED, size=UNSIGNED, mtime_ns=SIGNED, ctime_ns=SIGNED
 )
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
-LOOKS = st.builds(
-    Look,
+PROBES = st.builds(
+    CachedProbe,
     stat=STATS,
     time_ns=SIGNED,
     digest=st.binary(min_size=32, max_size=32).map(bytes.hex),
@@ -46,10 +46,10 @@ TABLE = BlockTable(
 )
 
 
-def look(number: int = 0) -> Look:
+def probe(number: int = 0) -> CachedProbe:
     stat = FileStat(device=1, inode=number, size=2, mtime_ns=3, ctime_ns=4)
     digest = digest_bytes(b"%d" % number)
-    return Look(
+    return CachedProbe(
         stat=stat, time_ns=5, digest=digest, header="{}", crs="C", is_linked=False, maker="m"
     )
 
@@ -62,7 +62,7 @@ def store(tmp_path: Path) -> Path:
 
 def fill(store: Path) -> None:
     with SourceCache(store) as cache:
-        cache.put_looks({"/a": look(1), "/b": look(2)})
+        cache.put_probes({"/a": probe(1), "/b": probe(2)})
         cache.put_table(TABLE.identity, TABLE)
         cache.put_crs("EPSG:1", "one")
         cache.put_bands({"ee" * 32: "[1]"})
@@ -72,13 +72,13 @@ def is_full(store: Path) -> bool:
     """Return whether a new cache knows all; it must know all or nothing."""
     with SourceCache(store) as cache:
         known = [
-            cache.get_looks(["/a", "/b", "/c"]) == {"/a": look(1), "/b": look(2)},
+            cache.get_probes(["/a", "/b", "/c"]) == {"/a": probe(1), "/b": probe(2)},
             cache.get_table(TABLE.identity) == TABLE,
             cache.get_crs("EPSG:1") == "one",
             cache.get_bands(["ee" * 32, "dd" * 32]) == {"ee" * 32: "[1]"},
         ]
         empty = [
-            cache.get_looks(["/a", "/b", "/c"]) == {},
+            cache.get_probes(["/a", "/b", "/c"]) == {},
             cache.get_table(TABLE.identity) is None,
             cache.get_crs("EPSG:1") is None,
             cache.get_bands(["ee" * 32]) == {},
@@ -96,29 +96,29 @@ def test_what_was_put_is_there_in_the_next_run(store: Path) -> None:
 @settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.dictionaries(PATHS, LOOKS, max_size=5), st.dictionaries(PATHS, LOOKS, max_size=5))
-def test_any_look_comes_back_as_it_was(
-    store: Path, first: dict[str, Look], second: dict[str, Look]
+@given(st.dictionaries(PATHS, PROBES, max_size=5), st.dictionaries(PATHS, PROBES, max_size=5))
+def test_any_probe_comes_back_as_it_was(
+    store: Path, first: dict[str, CachedProbe], second: dict[str, CachedProbe]
 ) -> None:
     (store / CACHE_NAME).unlink(missing_ok=True)
-    for looks in (first, second):
+    for probes in (first, second):
         with SourceCache(store) as cache:
-            cache.put_looks(looks)
-            assert cache.get_looks(looks) == looks
+            cache.put_probes(probes)
+            assert cache.get_probes(probes) == probes
     with SourceCache(store) as cache:
-        assert cache.get_looks([*first, *second, "/none"]) == first | second
+        assert cache.get_probes([*first, *second, "/none"]) == first | second
 
 
 def test_without_a_store_all_is_kept_in_memory(tmp_path: Path) -> None:
     cache = SourceCache(tmp_path / "none")
-    cache.put_looks({"/a": look(1)})
+    cache.put_probes({"/a": probe(1)})
     cache.save()
     assert not (tmp_path / "none").exists()
-    assert cache.get_looks(["/a"]) == {"/a": look(1)}
+    assert cache.get_probes(["/a"]) == {"/a": probe(1)}
     TileStore.create(tmp_path / "none").close()
     cache.close()
     with SourceCache(tmp_path / "none") as again:
-        assert again.get_looks(["/a"]) == {"/a": look(1)}
+        assert again.get_probes(["/a"]) == {"/a": probe(1)}
     memory = SourceCache.memory()
     memory.put_table(TABLE.identity, TABLE)
     memory.save()
@@ -161,14 +161,14 @@ def test_any_byte_that_is_flipped_loses_entries_and_changes_none(store: Path) ->
     fill(store)
     path = store / CACHE_NAME
     content = path.read_bytes()
-    wanted = {"/a": look(1), "/b": look(2)}
+    wanted = {"/a": probe(1), "/b": probe(2)}
     lost = 0
     for place in range(0, len(content), 11):
         damaged = bytearray(content)
         damaged[place] ^= 0x11
         path.write_bytes(damaged)
         with SourceCache(store) as cache:
-            found = cache.get_looks(wanted)
+            found = cache.get_probes(wanted)
             lost += found != wanted
             assert found.items() <= wanted.items()
             assert cache.get_table(TABLE.identity) in (None, TABLE)
@@ -197,8 +197,8 @@ def test_a_file_that_holds_other_things_is_an_empty_one(store: Path, name: str) 
     connection.commit()
     connection.close()
     with SourceCache(store) as cache:
-        found = cache.get_looks(["/a", "/b"])
-        assert found.items() <= {"/a": look(1), "/b": look(2)}.items()
+        found = cache.get_probes(["/a", "/b"])
+        assert found.items() <= {"/a": probe(1), "/b": probe(2)}.items()
         assert name == "swapped" or not found
     fill(store)
     assert is_full(store)
@@ -226,15 +226,15 @@ def test_another_process_that_holds_the_lock_is_not_waited_for_long(
     other.execute("BEGIN EXCLUSIVE")
     assert not is_full(store)
     cache = SourceCache(store)
-    cache.put_looks({"/c": look(3)})
+    cache.put_probes({"/c": probe(3)})
     cache.save()
-    assert cache.get_looks(["/c"]) == {"/c": look(3)}
+    assert cache.get_probes(["/c"]) == {"/c": probe(3)}
     other.execute("ROLLBACK")
     other.close()
     assert is_full(store)
     cache.close()
     with SourceCache(store) as again:
-        assert again.get_looks(["/c"]) == {"/c": look(3)}
+        assert again.get_probes(["/c"]) == {"/c": probe(3)}
 
 
 def test_a_store_that_cannot_be_written_is_read(
@@ -251,9 +251,9 @@ def test_a_store_that_cannot_be_written_is_read(
     connect = cache_file._connect
     monkeypatch.setattr(cache_file, "_connect", refused)
     with SourceCache(store) as cache:
-        cache.put_looks({"/c": look(3)})
+        cache.put_probes({"/c": probe(3)})
         cache.save()
-        assert len(cache.get_looks(["/a", "/b", "/c"])) == 3
+        assert len(cache.get_probes(["/a", "/b", "/c"])) == 3
     assert is_full(store)
 
 
@@ -262,8 +262,8 @@ def test_threads_may_share_one(store: Path) -> None:
 
         def work(first: int) -> None:
             for number in range(first, first + 50):
-                cache.put_looks({f"/{number}": look(number)})
-                assert cache.get_looks([f"/{number}"]) == {f"/{number}": look(number)}
+                cache.put_probes({f"/{number}": probe(number)})
+                assert cache.get_probes([f"/{number}"]) == {f"/{number}": probe(number)}
                 cache.save()
 
         threads = [threading.Thread(target=work, args=(50 * n,)) for n in range(4)]
@@ -271,9 +271,9 @@ def test_threads_may_share_one(store: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(cache.get_looks([f"/{number}" for number in range(200)])) == 200
+        assert len(cache.get_probes([f"/{number}" for number in range(200)])) == 200
     with SourceCache(store) as cache:
-        assert len(cache.get_looks([f"/{number}" for number in range(200)])) == 200
+        assert len(cache.get_probes([f"/{number}" for number in range(200)])) == 200
 
 
 def test_processes_may_share_one(store: Path) -> None:
@@ -295,13 +295,13 @@ def test_processes_may_share_one(store: Path) -> None:
 def test_much_is_saved_before_the_end(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_file, "_SAVE_BYTES", 1000)
     cache = SourceCache(store)
-    cache.put_looks({f"/{number}": look(number) for number in range(100)})
+    cache.put_probes({f"/{number}": probe(number) for number in range(100)})
     with SourceCache(store) as other:
-        assert len(other.get_looks([f"/{number}" for number in range(100)])) > 50
+        assert len(other.get_probes([f"/{number}" for number in range(100)])) > 50
     cache.close()
 
 
 def test_a_cache_is_no_file_until_there_is_something_to_keep(store: Path) -> None:
     with SourceCache(store) as cache:
-        assert cache.get_looks(["/a"]) == {}
+        assert cache.get_probes(["/a"]) == {}
     assert not (store / CACHE_NAME).exists()

@@ -221,7 +221,7 @@ def test_what_should_be_is_a_warning(tmp_path: Path) -> None:
     messages = [line["message"] for line in done.lines if line["type"] == "warning"]
     assert any("`small.tif`: it has tiles of 256" in message for message in messages)
     assert any("interleaves its bands by pixel" in message for message in messages)
-    assert any("not half of the one before: 334 x 234" in message for message in messages)
+    assert any("are not half of the one before: 334 x 234" in message for message in messages)
     assert len(messages) == 2  # one per file
     bench.apply_spec()
     group = geobatch.open_store(bench.store).open("b")

@@ -9,12 +9,13 @@ from operator import attrgetter
 
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.files.order import in_order, shown_order
-from geobatch.declare.files.uris import Expansion, SourceFile, found_files
+from geobatch.declare.files.uris import Expansion, found_files
 from geobatch.declare.hints import show
 from geobatch.declare.loading.load import problem
 from geobatch.declare.specs import ImageSpec, Loc
 from geobatch.errors import Problem
 from geobatch.model.assets.class_names import is_class_like
+from geobatch.model.sources.declared import DeclaredSource
 
 
 def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
@@ -84,7 +85,7 @@ def order_warnings(spec: ImageSpec, files: Expansion) -> Iterator[Problem]:
         yield from warning(spec, loc, "file-order", message + more, hint)
 
 
-def _sources(files: Expansion) -> Iterator[tuple[Loc, list[SourceFile], bool]]:
+def _sources(files: Expansion) -> Iterator[tuple[Loc, list[DeclaredSource], bool]]:
     """Yield, for each source of several files: its loc, its files, and whether they are records."""
     for number, tileset in enumerate(files.tilesets):
         if len(tileset) == 1 and not tileset[0].shards:

@@ -31,6 +31,7 @@ from geobatch.declare.projects.project import Place
 from geobatch.declare.specs import ImageSpec, Loc, SourceSpec, SpecSet
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Kind
+from geobatch.model.sources.declared import DeclaredSource
 
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 """Endings of TFRecord files; next to a mixer, shards may have any name."""
@@ -43,37 +44,12 @@ NO_TABLES = (
 """Endings of files that are certainly not TFRecord."""
 
 
-class SourceFile(Struct, frozen=True, kw_only=True):
-    """One file that a source of a spec names, or the mixer of TFRecord shards."""
-
-    uri: str
-    """As the spec spells it, with prefix and expanded glob."""
-    path: Path
-    """Absolute."""
-    source: int
-    """Index of the source in its tileset."""
-    uri_index: int = 0
-    """Index of the uri in its source."""
-    world: Path | None = None
-    """World file with its transform, if one is declared."""
-    projection: Path | None = None
-    """File with the WKT of its CRS, if one is declared."""
-    shards: tuple[SourceFile, ...] = ()
-    """Shards that a mixer places, in the order of their records; empty for a TIFF."""
-    url: str = ""
-    """Url of an external image's file on a server; the path is then only a unique key."""
-    generation: str = ""
-    """What follows `#` in the uri of an external image."""
-    allow_unpinned: bool = False
-    """Whether its server may omit what distinguishes one state of it from the next."""
-
-
 class Expansion(Struct, frozen=True, kw_only=True):
     """The files of a spec."""
 
-    tilesets: tuple[tuple[SourceFile, ...], ...]
+    tilesets: tuple[tuple[DeclaredSource, ...], ...]
     """Per tileset, in the order of the spec; for a glob see `geobatch.declare.files.order`."""
-    table: tuple[SourceFile, ...] = ()
+    table: tuple[DeclaredSource, ...] = ()
     """The files of a table, likewise."""
 
 
@@ -142,7 +118,7 @@ def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
     return Expansion(tilesets=tilesets, table=tuple(_rows(spec, folder, problems))), problems
 
 
-def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[SourceFile]:
+def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[DeclaredSource]:
     """Yield the files of a table."""
     for number, source in enumerate(() if spec.table is None else spec.table.sources):
         for index, written in enumerate(source.uris):
@@ -155,7 +131,7 @@ def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[So
                 hint = "convert the table to a `.tfrecord` file with one Example per row"
                 problems.append(problem(spec, here, "table-format", message, hint))
             for uri, path in found:
-                yield SourceFile(uri=uri, path=path, source=number, uri_index=index)
+                yield DeclaredSource(uri=uri, path=path, source=number, uri_index=index)
 
 
 def _pinned(
@@ -164,7 +140,7 @@ def _pinned(
     place: tuple[int, int],
     source: SourceSpec,
     problems: list[Problem],
-) -> Iterator[SourceFile]:
+) -> Iterator[DeclaredSource]:
     """Yield the one COG of a source."""
     here = ("tilesets", place[0], "sources", place[1], "uris")
     if len(source.uris) > 1:
@@ -180,16 +156,23 @@ def _pinned(
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
     elif is_remote(spot.name):
         path = Path(quote(spot.name, safe=""))
-        yield SourceFile(
+        yield DeclaredSource(
             uri=spot.uri,
             path=path,
             url=spot.name,
             source=place[1],
             generation=generation,
             allow_unpinned=spec.allow_unpinned,
+            is_external=True,
         )
     elif is_file(spot.name, spot.folder):
-        yield SourceFile(uri=spot.uri, path=spot.path, source=place[1], generation=generation)
+        yield DeclaredSource(
+            uri=spot.uri,
+            path=spot.path,
+            source=place[1],
+            generation=generation,
+            is_external=True,
+        )
     elif is_literal(spot.name, spot.folder):
         problems.append(problem(spec, (*here, 0), "missing-file", *missing(spot)))
     else:
@@ -204,13 +187,13 @@ def _source(
     place: tuple[int, int],
     source: SourceSpec,
     problems: list[Problem],
-) -> list[SourceFile]:
+) -> list[DeclaredSource]:
     """Return the files of a source: each a raster, or one mixer with its shards."""
     loc = ("tilesets", place[0], "sources", place[1])
     spots = [spec.project.place(spec.uri_prefix + uri, folder) for uri in source.uris]
     count = len(problems)
     found = [
-        SourceFile(uri=uri, path=path, source=place[1], uri_index=index)
+        DeclaredSource(uri=uri, path=path, source=place[1], uri_index=index)
         for index, spot in enumerate(spots)
         for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
     ]
@@ -267,7 +250,7 @@ def _check_beside(
             return
 
 
-def _with_sidecars(spots: Sequence[Place], found: Sequence[SourceFile]) -> list[SourceFile]:
+def _with_sidecars(spots: Sequence[Place], found: Sequence[DeclaredSource]) -> list[DeclaredSource]:
     """Return the rasters among some files, with the sidecars that place them."""
     world = next((s.path for s in spots[1:] if suffix_of(s.name) in WORLD), None)
     projection = next((s.path for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
@@ -285,8 +268,8 @@ def _is_of_records(uri: str) -> bool:
 
 
 def _records(
-    spec: ImageSpec, loc: Loc, found: list[SourceFile], problems: list[Problem]
-) -> list[SourceFile]:
+    spec: ImageSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
+) -> list[DeclaredSource]:
     """Return the mixer among some files, with the others as its shards."""
     mixers = [file for file in found if file.uri.lower().endswith(MIXER)]
     shards = tuple(file for file in found if file not in mixers)

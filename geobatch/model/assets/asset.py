@@ -16,7 +16,7 @@ from geobatch.model.assets.table import Table
 from geobatch.model.assets.tileset import Source, Tileset
 from geobatch.model.compared import Compared
 from geobatch.model.geobox import Transform
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 
 
 class Kind(StrEnum):

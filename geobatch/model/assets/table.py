@@ -10,7 +10,7 @@ from msgspec import Struct
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds, Crs
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 
 MAX_ROWS = 100_000_000
 """Features that a table may hold; this and the next two are Earth Engine's limits."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Pin
 from geobatch.model.sources.tfrecord import Feature, Records
 
@@ -24,6 +24,7 @@ class Source(Compared, frozen=True, kw_only=True):
             "is_proven",
             "overview",
             "records",
+            "driver",
         }
     )
 
@@ -57,6 +58,8 @@ class Source(Compared, frozen=True, kw_only=True):
     """The state of the COG that the pixels stay in; None where they are ingested."""
     overview: int = 0
     """Which reduced image is read instead of the full one; 0 for none."""
+    driver: str = "geotiff"
+    """Name of the driver that reads it; the default when read back from a store."""
     records: Records | None = None
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
 

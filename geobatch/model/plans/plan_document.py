@@ -71,7 +71,7 @@ class ChangeDocument(Struct):
     reused_bands: list[str] = []
 
 
-class LookedDocument(Struct):
+class ProbedDocument(Struct):
     """How many sources were read."""
 
     hashed: Count
@@ -158,7 +158,7 @@ class PlanDocument(Struct):
     store_id: str | None
     base_commit: str | None
     changes: bool
-    looked_at: LookedDocument
+    looked_at: ProbedDocument
     asset_changes: list[ChangeDocument]
     refusals: list[str]
     summary: SummaryDocument

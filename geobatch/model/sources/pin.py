@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 
 
 class Remote(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from geobatch.model.compared import Compared
 from geobatch.model.digest import DIGEST_BYTES, Digest, Json, digest_json
-from geobatch.model.sources.look import FileStat
+from geobatch.model.sources.file_stat import FileStat
 
 RECORDS_EPOCH = 1
 """Increased whenever equal records would get another identity than before."""

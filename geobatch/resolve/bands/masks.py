@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, MaskBandSpec, SourceFile
+from geobatch.declare import ImageSpec, MaskBandSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError, Problem
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.resolve.bands.decide import own_nodata
 
@@ -73,7 +74,7 @@ def as_data(header: Header, declared: frozenset[int]) -> Header:
 def alpha_warnings(
     spec: ImageSpec,
     tileset: int,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     headers: Sequence[Header],
     mask_of: Mapping[str, MaskBandSpec],
 ) -> Iterator[Problem]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.declare import ImageSpec, Loc, SourceFile
+from geobatch.declare import ImageSpec, Loc
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header, Palette
 
 _KINDS = {
@@ -22,7 +23,7 @@ _HINT = "put them into separate tilesets, or rewrite one; bands are matched by t
 
 
 def unlike_warnings(
-    spec: ImageSpec, tileset: int, files: Sequence[SourceFile], headers: Sequence[Header]
+    spec: ImageSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
 ) -> Iterator[Problem]:
     """Yield a warning for each kind of metadata in which the sources of a mosaic differ.
 
@@ -45,7 +46,7 @@ def unlike_warnings(
 def _warning(
     spec: ImageSpec,
     tileset: int,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     headers: Sequence[Header],
     unlike: Sequence[int],
     *,

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, SourceFile
+from geobatch.declare import ImageSpec
 from geobatch.model.geobox import GeoBox, Transform
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.resolve.canvas.canvas import Canvas, Placed
 
 _WHOLE = 0.005
@@ -60,7 +61,7 @@ def turns_apart(spans: Sequence[tuple[int, int]], turn: int) -> tuple[list[int],
 def find_wrap(
     spec: ImageSpec,
     number: int,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     canvas: Canvas,
     *,
     is_union: bool,
@@ -172,7 +173,7 @@ def _moved(spot: Placed, stated: Transform | None, shift: float) -> Transform:
 def _hint(
     spec: ImageSpec,
     number: int,
-    files: Sequence[SourceFile],
+    files: Sequence[DeclaredSource],
     moves: Sequence[int],
     transforms: Sequence[Transform],
 ) -> str:
@@ -190,7 +191,7 @@ def _hint(
 def _entries(
     spec: ImageSpec,
     number: int,
-    rows: Sequence[tuple[SourceFile, int, Transform]],
+    rows: Sequence[tuple[DeclaredSource, int, Transform]],
     *,
     is_whole: bool,
 ) -> Iterator[str]:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from geobatch.errors import PlanError
 from geobatch.model.geobox import Bounds
-from geobatch.model.sources.tfrecord import Records
+from geobatch.model.sources.probe import Probe
 from geobatch.resolve.canvas.canvas import Canvas, covered_pixels
-from geobatch.sources.geotiff.probing import Inspected
+from geobatch.sources.registry import driver_named
 
 MOST_EMPTY_TILES = 1 << 20
 """Level-0 tiles that any canvas may have, unless a spec allows more."""
 _SHARE = 100
 """A larger canvas must have one stored pixel per this many."""
-_RECORDS_PER_BYTE = 64
-"""Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
 
 
 def check_fullness(
     canvas: Canvas,
-    found: Iterable[Inspected],
+    found: Iterable[Probe],
     *,
     tile: int,
     limit: int | None,
@@ -50,7 +47,7 @@ def check_fullness(
     area, stored = plane.height * plane.width, 0
     covered = covered_pixels(canvas)
     for one in found:
-        stored = min(covered, stored + _stored(one))
+        stored = min(covered, stored + driver_named(one.driver).stored_pixels(one))
         if stored * _SHARE >= area:
             return
     edges = f"bounds: [{', '.join(f'{edge!r}' for edge in bounds)}], " if bounds else ""
@@ -61,20 +58,3 @@ def check_fullness(
         hint="declare `grid.bounds` around the data; or, if you mean it, write"
         f" `grid: {{{edges}max_tiles: {tiles}}}`",
     )
-
-
-def _stored(source: Inspected) -> int:
-    """Return how many pixels a source stores at most."""
-    header = source.header
-    if source.records is not None:
-        return _recorded(source.records)
-    from geobatch.sources.geotiff.tiff import stored_pixels  # noqa: PLC0415 - needed seldom
-
-    pixels = stored_pixels(Path(header.path))
-    return header.height * header.width if pixels is None else pixels
-
-
-def _recorded(records: Records) -> int:
-    rows, cols = records.mixer.patch
-    most = _RECORDS_PER_BYTE * sum(shard.stat.size for shard in records.shards)
-    return min(records.mixer.total, most) * rows * cols

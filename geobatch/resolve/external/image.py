@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, Loc, SourceFile, problem
+from geobatch.declare import ImageSpec, Loc, problem
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.fields.names import is_band_id
 from geobatch.errors import PlanError, Problem, SpecError
 from geobatch.model.assets.asset import Asset, Codec, Grid, Kind, Tileset
 from geobatch.model.geobox import ceil_div
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Pin, Plane
+from geobatch.model.sources.probe import Probe
 from geobatch.resolve.gdal_commands import quoted_input, quoted_output
-from geobatch.sources.geotiff.probing import Inspected
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
 """Codec of a reader's pixels: none, they are decoded already."""
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""
 HEADER_LIMIT = 10_000_000
-"""Bytes within which Earth Engine looks for the metadata of a COG."""
+"""Bytes within which Earth Engine searches for the metadata of a COG."""
 
 
 def pinned(
     asset: Asset,
     spec: ImageSpec,
-    files: Sequence[Sequence[SourceFile]],
-    inspected: Mapping[Path, Inspected],
+    files: Sequence[Sequence[DeclaredSource]],
+    probes: Sequence[Sequence[Probe]],
 ) -> tuple[Asset, list[Problem]]:
     """Return an image whose pixels stay in its COGs, and warnings about these COGs.
 
@@ -39,19 +39,19 @@ def pinned(
         asset: The image as it would be ingested.
         spec: What declares it.
         files: Its one file per tileset.
-        inspected: Their state, by path.
+        probes: Their states, likewise.
 
     Raises:
         PlanError: A file is no COG, or a mask covers another plane than its bands.
     """
     file_of = {t.id: file for t, (file,) in zip(spec.tilesets, files, strict=True)}
-    cogs = {name: inspected[file.path] for name, file in file_of.items()}
+    cogs = {t.id: probe for t, (probe,) in zip(spec.tilesets, probes, strict=True)}
     warnings: list[Problem] = []
     for number, cog in enumerate(cogs.values()):
         check_cog(cog)
         loc = ("tilesets", number, "sources", 0, "uris", 0)
         warnings += _cog_warning(spec, loc, cog)
-    by_grid: dict[str, list[Inspected]] = {}
+    by_grid: dict[str, list[Probe]] = {}
     for tileset in asset.tilesets:
         _check_place(tileset, asset.grid(tileset.grid))
         by_grid.setdefault(tileset.grid, []).append(cogs[tileset.id])
@@ -111,7 +111,7 @@ def _check_place(tileset: Tileset, grid: Grid) -> None:
         )
 
 
-def pin_of(file: SourceFile, found: Inspected, *, levels: int) -> Pin:
+def pin_of(file: DeclaredSource, found: Probe, *, levels: int) -> Pin:
     """Return the state of a COG that an asset shows, as levels 0 to `levels` - 1."""
     layout = layout_of(found)
     return Pin(
@@ -124,18 +124,18 @@ def pin_of(file: SourceFile, found: Inspected, *, levels: int) -> Pin:
     )
 
 
-def generation_of(found: Inspected) -> str:
+def generation_of(found: Probe) -> str:
     """Return what identifies the state in which a COG was found."""
     return found.digest if found.remote is None else found.remote.generation
 
 
-def planes_of(found: Inspected) -> tuple[Plane, ...]:
+def planes_of(found: Probe) -> tuple[Plane, ...]:
     """Return the images of a COG that are its levels."""
     layout = layout_of(found)
     return tuple(layout.planes[number] for number in _numbers(found))
 
 
-def common_levels(cogs: Sequence[Inspected]) -> tuple[tuple[int, int], ...]:
+def common_levels(cogs: Sequence[Probe]) -> tuple[tuple[int, int], ...]:
     """Return (rows, columns) of each level that all COGs of one grid have, from level 0."""
     planes = [[(p.height, p.width) for p in planes_of(cog)] for cog in cogs]
     return tuple(
@@ -144,18 +144,18 @@ def common_levels(cogs: Sequence[Inspected]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _numbers(found: Inspected) -> tuple[int, ...]:
+def _numbers(found: Probe) -> tuple[int, ...]:
     return layout_of(found).levels(is_masked=found.header.mask == "internal")
 
 
-def layout_of(found: Inspected) -> CogLayout:
+def layout_of(found: Probe) -> CogLayout:
     """Return the layout of a COG, which every source of an external image has."""
     if found.layout is None:
         raise PlanError(f"`{found.header.uri}`: was not read as a COG")
     return found.layout
 
 
-def check_cog(found: Inspected) -> None:
+def check_cog(found: Probe) -> None:
     """Check what a COG must be.
 
     Source: Earth Engine's guide to COG-backed assets.
@@ -191,7 +191,7 @@ def check_cog(found: Inspected) -> None:
         )
 
 
-def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Problem]:
+def _cog_warning(spec: ImageSpec, loc: Loc, found: Probe) -> Iterator[Problem]:
     """Yield one warning with everything that a COG should have and lacks, and one command."""
     weak = list(weaknesses(found))
     if weak:
@@ -201,7 +201,7 @@ def _cog_warning(spec: ImageSpec, loc: Loc, found: Inspected) -> Iterator[Proble
         yield from warning(spec, loc, "cog", message, hint)
 
 
-def weaknesses(found: Inspected) -> Iterator[tuple[str, bool]]:
+def weaknesses(found: Probe) -> Iterator[tuple[str, bool]]:
     """Yield what a COG should have and lacks, each with whether `remedy` fixes it."""
     header, layout = found.header, layout_of(found)
     full = layout.planes[0]

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, SourceFile
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import ExportProbe, Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.resolve.tfrecord.features import decide_features, feature_error
-from geobatch.resolve.tfrecord.shards import Found
-from geobatch.sources.geotiff.probing import Inspected
+from geobatch.sources.driver import AnyProbe
+from geobatch.sources.tfrecord.driver import TFRecord
 from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
 
 
-def look_up(
+def with_features(
     spec: ImageSpec,
-    files: Sequence[Sequence[SourceFile]],
-    sources: Mapping[Path, Inspected],
-    exports: Mapping[SourceFile, Found],
+    files: Sequence[Sequence[DeclaredSource]],
+    probes: Sequence[Sequence[AnyProbe]],
     read_crs: Callable[[str], Crs],
-) -> list[list[Inspected]]:
-    """Return the state of each source of an image, tileset by tileset.
+) -> list[list[Probe]]:
+    """Return the probes of an image, those of exports with the features that its spec selects.
 
     Args:
         spec: The image.
         files: Its files, per tileset.
-        sources: What was found of TIFFs, by path.
-        exports: What was found of TFRecord exports, by mixer and shards.
+        probes: Their states, likewise.
         read_crs: Returns the CRS that a text names.
 
     Raises:
@@ -38,13 +37,13 @@ def look_up(
         PlanError: Sources of one tileset are of two kinds, or have other features.
     """
     found = []
-    for number, named in enumerate(files):
+    for number, (named, states) in enumerate(zip(files, probes, strict=True)):
         found.append(
             [
-                _decided(exports[file], spec, (number, file.source), read_crs)
-                if file.shards
-                else sources[file.path]
-                for file in named
+                _decided(probe, spec, (number, file.source), read_crs)
+                if isinstance(probe, ExportProbe)
+                else probe
+                for file, probe in zip(named, states, strict=True)
             ]
         )
         _check_alike(spec, number, named, found[-1])
@@ -52,19 +51,17 @@ def look_up(
 
 
 def _check_alike(
-    spec: ImageSpec, number: int, files: Sequence[SourceFile], found: Sequence[Inspected]
+    spec: ImageSpec, number: int, files: Sequence[DeclaredSource], found: Sequence[Probe]
 ) -> None:
     """Check that the sources of a tileset are all TIFFs, or have the same features."""
     first = found[0]
     if first.records is None:
         _check_plain(spec, number)
     for file, other in zip(files, found, strict=True):
-        one = [] if first.records is None else list(first.records.features)
-        two = [] if other.records is None else list(other.records.features)
-        if one != two:
+        if first.features != other.features:
             raise PlanError(
                 f"sources of one tileset differ in their features: `{files[0].uri}` has"
-                f" {_shown(one)}, `{file.uri}` has {_shown(two)}",
+                f" {_shown(first.features)}, `{file.uri}` has {_shown(other.features)}",
                 hint="put them into separate tilesets",
             )
 
@@ -96,7 +93,7 @@ def _check_plain(spec: ImageSpec, number: int) -> None:
         raise feature_error(spec, locs[0], message, "remove the key")
 
 
-def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
+def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
     """Return the CRS that a mixer names."""
     uri = found.mixer_file.uri
     try:
@@ -107,8 +104,8 @@ def _crs(found: Found, read_crs: Callable[[str], Crs]) -> Crs:
 
 
 def _decided(
-    found: Found, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
-) -> Inspected:
+    found: ExportProbe, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+) -> Probe:
     """Return an export as a source, before its pixels are read.
 
     Placement in the spec overrides that in the mixer.
@@ -152,6 +149,10 @@ def _decided(
         overviews=0,
     )
     records = Records(shards=found.shards, mixer=mixer, features=features)
-    return Inspected(
-        header=header, digest=found.digest, stat=found.mixer_file.stat, records=records
+    return Probe(
+        header=header,
+        digest=found.digest,
+        stat=found.mixer_file.stat,
+        records=records,
+        driver=TFRecord.name,
     )

@@ -21,9 +21,9 @@ from geobatch.declare import (
 )
 from geobatch.declare.fields.names import is_band_id
 from geobatch.errors import SourceError, SpecError
+from geobatch.model.sources.probe import ExportProbe
 from geobatch.model.sources.tfrecord import Feature, Mixer, channels_of
 from geobatch.resolve.tfrecord.readings import Reading, guessed_kernel, reaching, readings
-from geobatch.resolve.tfrecord.shards import Found
 from geobatch.sources.tfrecord.features import missing_feature
 
 KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}
@@ -47,7 +47,7 @@ class _Candidate(Struct, frozen=True, kw_only=True):
     """At least one."""
 
 
-def decide_features(found: Found, spec: ImageSpec, number: int) -> tuple[Feature, ...]:
+def decide_features(found: ExportProbe, spec: ImageSpec, number: int) -> tuple[Feature, ...]:
     """Return the features of an export that are read, in the order of the bands, the mask last.
 
     Args:
@@ -99,7 +99,7 @@ def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> 
     return indexes[0]
 
 
-def _wanted(found: Found, spec: ImageSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
+def _wanted(found: ExportProbe, spec: ImageSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
     """Return the features to read, the mask last, with their positions in the spec."""
     tileset = spec.tilesets[number]
     here: Loc = ("tilesets", number)
@@ -152,7 +152,7 @@ def _channels(spec: ImageSpec, number: int) -> int:
 
 
 def _candidate(
-    wanted: FeatureSpec, loc: Loc, found: Found, spec: ImageSpec, number: int
+    wanted: FeatureSpec, loc: Loc, found: ExportProbe, spec: ImageSpec, number: int
 ) -> _Candidate:
     """Return a feature with every reading of it that the spec allows."""
     tileset = spec.tilesets[number]

@@ -18,7 +18,7 @@ from geobatch.model.sources.pin import CogLayout, Plane, Remote
 from geobatch.sources.files import changed, regular_file, stat
 from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.header import check_tiff, describe, probe, refused
+from geobatch.sources.geotiff.header import check_tiff, describe, read_header, refused
 from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
 from geobatch.sources.remote.ranges import RemoteObject
 
@@ -40,14 +40,14 @@ class Cog(Struct, frozen=True, kw_only=True):
     """The server's answer; None for a local file."""
 
 
-def look_at_file(path: Path, uri: str) -> Cog:
+def probe_file(path: Path, uri: str) -> Cog:
     """Read a local COG, and digest its bytes.
 
     Raises:
         SourceError: The file is missing, unreadable, not a TIFF, or changed meanwhile.
     """
     digest, found = digest_file(path, uri)
-    header = probe(path, uri)
+    header = read_header(path, uri)
     try:
         with path.open("rb") as file:
             layout = read_layout(file)
@@ -106,7 +106,7 @@ def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
     return _known(source, allow_unpinned=allow_unpinned)
 
 
-def look_at_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
+def probe_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
     """Read a COG on a server: only its header is fetched.
 
     Args:

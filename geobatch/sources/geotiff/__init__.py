@@ -10,7 +10,7 @@ from geobatch.sources.geotiff.identity import identify
 if TYPE_CHECKING:
     from geobatch.sources.geotiff.footprint import footprint_mask
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
-    from geobatch.sources.geotiff.header import probe
+    from geobatch.sources.geotiff.header import read_header
     from geobatch.sources.geotiff.masking import is_near, weights
     from geobatch.sources.geotiff.reader import Reader
 
@@ -19,7 +19,7 @@ _HOMES = {
     "footprint_mask": "footprint",
     "gdal_environment": "gdal",
     "is_near": "masking",
-    "probe": "header",
+    "read_header": "header",
     "stay_in_environment": "gdal",
     "weights": "masking",
 }
@@ -39,7 +39,7 @@ __all__ = [
     "gdal_environment",
     "identify",
     "is_near",
-    "probe",
+    "read_header",
     "stat",
     "stay_in_environment",
     "weights",

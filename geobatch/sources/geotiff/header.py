@@ -31,7 +31,7 @@ _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,40})")
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
 
 
-def probe(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
+def read_header(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Header:
     """Read a GeoTIFF's header.
 
     Args:
@@ -108,7 +108,7 @@ def _name(compression: int) -> str:
 
 
 def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
-    """Return the CRS of a rasterio dataset, or None where it has none; for `read_crs` see `probe`.
+    """Return the CRS of a rasterio dataset, or None; for `read_crs` see `read_header`.
 
     Raises:
         ValueError: GDAL or PROJ cannot read it.
@@ -125,7 +125,7 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
 def describe(
     dataset: Any, uri: str, path: str, tags: tiff.Tags, *, read_crs: ReadCrs | None = None
 ) -> Header:
-    """Return the header of an open dataset; for `read_crs` see `probe`.
+    """Return the header of an open dataset; for `read_crs` see `read_header`.
 
     Raises:
         SourceError: It has complex pixels, or has only ground control points.

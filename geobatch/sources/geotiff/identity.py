@@ -12,7 +12,7 @@ from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.model.sources.look import file_stat
+from geobatch.model.sources.file_stat import file_stat
 from geobatch.sources.files import changed, digest_file, explain, is_written, regular_file
 from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.blocks import tabulate

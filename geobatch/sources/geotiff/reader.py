@@ -152,6 +152,9 @@ class Reader:
     def cancel(self) -> None:
         """Cancel reads that wait: there are none."""
 
+    def finish(self, source: Source) -> None:
+        """Do nothing: a block that no window needed is not read."""
+
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified.
 

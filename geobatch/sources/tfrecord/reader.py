@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
@@ -16,8 +17,9 @@ from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.tfrecord import Feature, Records
+from geobatch.sources.driver import ReaderCache
 from geobatch.sources.files import check_unchanged
-from geobatch.sources.tfrecord.stream import RecordCache, Stream
+from geobatch.sources.tfrecord.stream import Stream
 
 STREAMS = 2
 """Sources that are read at a time."""
@@ -38,7 +40,7 @@ class Reader:
     records per stream; decoded patches wait on disk.
     """
 
-    def __init__(self, *, folder: Path, cache: RecordCache) -> None:
+    def __init__(self, *, folder: Path, cache: ReaderCache) -> None:
         """Make a reader without opening files.
 
         Args:
@@ -86,6 +88,19 @@ class Reader:
         with self._using(source) as stream:
             return [stream.read(index, **place) for index in indexes]
 
+    def read_mask(
+        self,
+        source: Source,  # noqa: ARG002 - of the protocol, and so are those below
+        *,
+        row: int,  # noqa: ARG002
+        col: int,  # noqa: ARG002
+        height: int,
+        width: int,
+        index: int | None = None,  # noqa: ARG002
+    ) -> npt.NDArray[np.uint8]:
+        """Return a window that is valid everywhere: records have no masks of their own."""
+        return np.full((height, width), 255, dtype=np.uint8)
+
     def check(self, source: Source) -> None:
         """Check that the files of a source have not changed since they were identified.
 
@@ -98,15 +113,18 @@ class Reader:
             check_unchanged(shard.path, shard.uri, shard.stat)
 
     def finish(self, source: Source) -> None:
-        """Check the records that no window needed, unless they were checked before.
+        """Check the records that no window needed, unless they were checked before, and release.
 
         Raises:
             SourceError: As `read`.
         """
         is_read = _key(source) in self._streams
-        if is_read or self._cache.get_table(source.digest) is None:
-            with self._using(source) as stream:
-                stream.finish()
+        try:
+            if is_read or self._cache.get_table(source.digest) is None:
+                with self._using(source) as stream:
+                    stream.finish()
+        finally:
+            self.release(source)
 
     def release(self, source: Source) -> None:
         """Remove the temporary patches of a source when no thread reads them.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
-from geobatch.model.sources.look import FileStat, file_stat
+from geobatch.model.sources.file_stat import FileStat, file_stat
 from geobatch.sources.files import changed, digest_file, explain, regular_file
 
 

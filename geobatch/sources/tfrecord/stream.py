@@ -6,36 +6,19 @@ import threading
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import GeobatchError, InterruptedRunError, SourceError
 from geobatch.model.assets.asset import Source
-from geobatch.model.digest import Digest
-from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.tfrecord import Records, Shard, count_records
-from geobatch.sources.tfrecord.blocks import table_of
+from geobatch.sources.driver import ReaderCache
+from geobatch.sources.tfrecord.block_table import table_of
 from geobatch.sources.tfrecord.features import Decoder
 from geobatch.sources.tfrecord.records import batches, record_digests
 from geobatch.sources.tfrecord.spill import Spill
-
-
-class RecordCache(Protocol):
-    """What is kept of shards; `geobatch.store.caches.cache.SourceCache` is one."""
-
-    def get_records(self, digest: Digest) -> bytes | None:
-        """Return the digests of a shard's records, one after another, or None."""
-
-    def put_records(self, digest: Digest, records: bytes) -> None:
-        """Keep the digests of a shard's records."""
-
-    def get_table(self, digest: Digest) -> BlockTable | None:
-        """Return the block table of a source, or None."""
-
-    def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Keep the block table of a source."""
 
 
 class Stream:
@@ -51,7 +34,7 @@ class Stream:
         records: Records,
         *,
         folder: Path,
-        cache: RecordCache,
+        cache: ReaderCache,
         turn: threading.Semaphore,
         on_read: Callable[[int], None],
     ) -> None:

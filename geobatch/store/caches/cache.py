@@ -1,4 +1,4 @@
-"""What geobatch remembers between runs: specs, looks at sources, block tables, finished bands."""
+"""What geobatch remembers between runs: specs, probes of sources, block tables, finished bands."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from geobatch.format.documents import FORMAT
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.model.sources.look import Look
+from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.store.caches.cache_file import CacheFile
 from geobatch.store.identity import IDENTITY
 
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
 
-_LOOK, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC, _FOLDER = range(8)
+_PROBE, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC, _FOLDER = range(8)
 _START = struct.Struct("<QQQqqq32s32sBH")
 
 
@@ -62,28 +62,28 @@ class SourceCache:
     ) -> None:
         self.close()
 
-    def get_looks(self, paths: Iterable[str]) -> dict[str, Look]:
-        """Return the last look at each file that was looked at; see `Look.is_trusted`."""
+    def get_probes(self, paths: Iterable[str]) -> dict[str, CachedProbe]:
+        """Return the last probe of each file; see `CachedProbe.is_trusted`."""
         names = {os.fsencode(path): path for path in paths}
-        found = self._file.get(_LOOK, list(names))
+        found = self._file.get(_PROBE, list(names))
         crs_keys = {value[_CRS_PLACE] for value in found.values()} - {bytes(DIGEST_BYTES)}
         crs = {key: value.decode() for key, value in self._file.get(_CRS, list(crs_keys)).items()}
         crs[bytes(DIGEST_BYTES)] = ""
         return {
-            names[name]: _decode_look(value, crs[value[_CRS_PLACE]])
+            names[name]: _decode_probe(value, crs[value[_CRS_PLACE]])
             for name, value in found.items()
             if value[_CRS_PLACE] in crs
         }
 
-    def put_looks(self, looks: Mapping[str, Look]) -> None:
-        """Remember looks at files, by path."""
-        for path, look in looks.items():
+    def put_probes(self, probes: Mapping[str, CachedProbe]) -> None:
+        """Keep probes of files, by path."""
+        for path, probe in probes.items():
             crs_key = bytes(DIGEST_BYTES)
-            if look.crs:
-                crs = look.crs.encode()
+            if probe.crs:
+                crs = probe.crs.encode()
                 crs_key = bytes.fromhex(digest_bytes(crs))
                 self._file.put(_CRS, crs_key, crs)
-            self._file.put(_LOOK, os.fsencode(path), _encode_look(look, crs_key))
+            self._file.put(_PROBE, os.fsencode(path), _encode_probe(probe, crs_key))
 
     def get_table(self, digest: Digest) -> BlockTable | None:
         """Return the block table that a source's digest was taken from, or None."""
@@ -169,38 +169,38 @@ def _is_ours(identity: Path) -> bool:
 
 
 _CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
-"""Position of the CRS's key in an encoded look."""
+"""Position of the CRS's key in an encoded probe."""
 _IS_LINKED, _HAS_TAGS, _IS_STILL = 1, 2, 4
-"""Flags of an encoded look."""
+"""Flags of an encoded probe."""
 _TAGS_SIZE = 2 * DIGEST_BYTES
 
 
-def _encode_look(look: Look, crs_key: bytes) -> bytes:
-    stat, maker = look.stat, look.maker.encode()
+def _encode_probe(probe: CachedProbe, crs_key: bytes) -> bytes:
+    stat, maker = probe.stat, probe.maker.encode()
     start = _START.pack(
         stat.device,
         stat.inode,
         stat.size,
         stat.mtime_ns,
         stat.ctime_ns,
-        look.time_ns,
-        bytes.fromhex(look.digest),
+        probe.time_ns,
+        bytes.fromhex(probe.digest),
         crs_key,
-        (_IS_LINKED if look.is_linked else 0)
-        | (_HAS_TAGS if look.tags else 0)
-        | (_IS_STILL if look.is_still else 0),
+        (_IS_LINKED if probe.is_linked else 0)
+        | (_HAS_TAGS if probe.tags else 0)
+        | (_IS_STILL if probe.is_still else 0),
         len(maker),
     )
-    return start + maker + (look.tags or "").encode() + look.header.encode()
+    return start + maker + (probe.tags or "").encode() + probe.header.encode()
 
 
-def _decode_look(value: bytes, crs: str) -> Look:
+def _decode_probe(value: bytes, crs: str) -> CachedProbe:
     device, inode, size, mtime_ns, ctime_ns, time_ns, digest, _, flags, length = _START.unpack_from(
         value
     )
     end = _START.size + length
     header = end + (_TAGS_SIZE if flags & _HAS_TAGS else 0)
-    return Look(
+    return CachedProbe(
         stat=FileStat(device=device, inode=inode, size=size, mtime_ns=mtime_ns, ctime_ns=ctime_ns),
         time_ns=time_ns,
         digest=digest.hex(),

@@ -18,7 +18,7 @@ from msgspec import Struct
 from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.published import AssetRecord
-from geobatch.model.sources.look import MARGIN_NS
+from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.views.zarr.asset_folder import Chunk, check_size, chunks

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.published import AssetRecord, Head
-from geobatch.model.sources.look import MARGIN_NS
+from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.caches.cache import SourceCache

@@ -22,7 +22,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from geobatch.model.sources.blocks import BlockTable, compare
-from geobatch.sources.geotiff import gdal_environment, hashing, identify, probe
+from geobatch.sources.geotiff import gdal_environment, hashing, identify, read_header
 from geobatch.sources.geotiff.gdal import FAILURES, open_dataset
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
@@ -260,7 +260,7 @@ def test_other_colours_of_the_same_values_change_nothing(tmp_path: Path) -> None
     before = table_of(path)
     with rasterio.open(path, "r+") as dataset:
         dataset.write_colormap(1, {value: (0, value, 9, 255) for value in range(256)})
-    assert probe(path, "a.tif").palettes[0] is not None
+    assert read_header(path, "a.tif").palettes[0] is not None
     assert table_of(path) == before
 
 

@@ -23,7 +23,7 @@ from rasterio.transform import Affine
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import Source
-from geobatch.sources.geotiff import Reader, identify, probe, stat, tiff
+from geobatch.sources.geotiff import Reader, identify, read_header, stat, tiff
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -63,7 +63,7 @@ def write(path: Path, pixels: Any, *, has_mask: bool = False, **options: Any) ->
 
 
 def source(path: Path) -> tuple[Source, int]:
-    header = probe(path, path.name)
+    header = read_header(path, path.name)
     identity = identify(path, path.name)
     of = Source(
         uri=path.name,
@@ -106,14 +106,14 @@ def test_cut_anywhere(
     content = intact(layout)
     path = tmp_path_factory.mktemp("cut") / "a.tif"
     path.write_bytes(content)
-    expected, whole = read(path), probe(path, "a.tif")
+    expected, whole = read(path), read_header(path, "a.tif")
     path.write_bytes(content[: place % (min(len(content), 1000) if near else len(content))])
     try:
         found = read(path)
     except SourceError as error:
         assert "`a.tif`" in str(error)  # noqa: PT017  (most cuts raise; the last bytes may be unused)
         return
-    assert probe(path, "a.tif") == whole
+    assert read_header(path, "a.tif") == whole
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
 
@@ -205,7 +205,7 @@ def test_every_compression_of_the_wheels_is_read(tmp_path: Path, name: str, is_t
     pixels = pixels_of((3, 64, 64))
     options = COMPRESSION_OPTIONS[name] | {"tiled": is_tiled}
     path = write(tmp_path / "a.tif", pixels, compress=name, **options)
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert header.compression == name.split("_", maxsplit=1)[0]
     assert header.is_lossy is {"JPEG": True, "WEBP": False}.get(
         name, None if name.startswith("LERC") else False
@@ -225,9 +225,9 @@ def test_jpeg_xl_is_read_or_named(tmp_path: Path) -> None:
         path = write(tmp_path / "a.tif", pixels, compress="ZSTD")
         retag(path, 259, 50002)
         with pytest.raises(SourceError, match="compression `JXL` cannot be read by this GDAL"):
-            probe(path, "a.tif")
+            read_header(path, "a.tif")
         return
-    assert probe(path, "a.tif").compression == "JXL"
+    assert read_header(path, "a.tif").compression == "JXL"
     np.testing.assert_array_equal(read(path)[0], pixels)
 
 
@@ -249,7 +249,7 @@ def test_a_compression_that_gdal_lacks_is_named(
     path = write(tmp_path / "a.tif", pixels_of((1, 64, 64)), compress="DEFLATE")
     retag(path, 259, value)
     with pytest.raises(SourceError, match=f"`a.tif`: compression `{name}` cannot be read") as info:
-        probe(path, "a.tif")
+        read_header(path, "a.tif")
     assert "COMPRESS" in (info.value.hint or "")
     assert capfd.readouterr() == ("", "")
 
@@ -347,6 +347,6 @@ def test_errors_leave_nothing_on_stderr_nor_a_logger_changed(
     path = tmp_path / "a.tif"
     path.write_bytes(b"II*\0\x08\0\0\0" + b"\xff" * 64)
     with pytest.raises(SourceError):
-        probe(path, "a.tif")
+        read_header(path, "a.tif")
     assert capfd.readouterr() == ("", "")
     assert logging.getLogger("rasterio").level == logging.NOTSET

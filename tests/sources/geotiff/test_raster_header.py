@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES
-from geobatch.sources.geotiff import Header, probe
+from geobatch.sources.geotiff import Header, read_header
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 
@@ -64,7 +64,7 @@ def test_everything_that_a_file_says(tmp_path: Path) -> None:
         compress="zstd",
         interleave="pixel",
     )
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert header.crs is not None
     assert header.crs.code == "EPSG:32618"
     assert header == Header(
@@ -100,7 +100,7 @@ def test_dtypes_and_byte_orders(tmp_path: Path, dtype: str, big: str, order: str
     options = PLACE | {"bigtiff": big, "endianness": order, "interleave": "band"}
     path = write(tmp_path / "a.tif", np.ones((2, 5, 7), dtype), **options)
     assert path.read_bytes()[:2] == (b"II" if order == "LITTLE" else b"MM")
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert header.dtypes == (dtype, dtype)
     assert not header.is_pixel_interleaved
     assert header.compression == "NONE"
@@ -114,7 +114,7 @@ def test_complex_is_refused(tmp_path: Path, dtype: str) -> None:
         **PLACE | {"dtype": dtype},
     )
     with pytest.raises(SourceError, match=r"`c\.tif`: band index 0: expected .*int8.*complex"):
-        probe(path, "c.tif")
+        read_header(path, "c.tif")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_nodata_is_in_the_bands_dtype(
     tmp_path: Path, dtype: str, nodata: float, expected: float | None
 ) -> None:
     path = write(tmp_path / "a.tif", np.zeros((2, 3, 3), dtype), nodata=nodata, **PLACE)
-    found = probe(path, "a.tif").nodata
+    found = read_header(path, "a.tif").nodata
     assert found == (expected, expected)
     assert {type(value) for value in found} == {type(expected)}
 
@@ -143,7 +143,7 @@ def test_nodata_is_in_the_bands_dtype(
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_nan_nodata(tmp_path: Path, dtype: str) -> None:
     path = write(tmp_path / "a.tif", np.zeros((1, 3, 3), dtype), nodata=math.nan, **PLACE)
-    (value,) = probe(path, "a.tif").nodata
+    (value,) = read_header(path, "a.tif").nodata
     assert isinstance(value, float)
     assert math.isnan(value)
 
@@ -183,7 +183,7 @@ def test_nodata_as_other_programs_write_it(
     patched = data[:at] + text.encode().ljust(room, b"\0") + data[end:]
     path.write_bytes(patched)
     retype(path, dtype)
-    assert probe(path, "a.tif").nodata == (expected,)
+    assert read_header(path, "a.tif").nodata == (expected,)
 
 
 def retype(path: Path, dtype: str) -> None:
@@ -210,7 +210,7 @@ def test_mask_directory_wins_over_alpha(tmp_path: Path) -> None:
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"):
         path = write(tmp_path / "a.tif", np.zeros((2, 8, 8), np.uint8), after=mask, **PLACE)
     assert not list(tmp_path.glob("*.msk"))
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert (header.mask, header.alpha_index) == ("internal", 1)
 
 
@@ -232,13 +232,13 @@ def test_alpha_is_the_last_band_by_colour(
 
     pixels = np.zeros((count, 4, 4), dtype)
     path = write(tmp_path / "a.tif", pixels, after=alpha, photometric="minisblack", **PLACE)
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert (header.mask, header.alpha_index) == (mask, count - 1)
 
 
 def test_nodata_alone_is_no_mask(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.zeros((3, 4, 4), np.uint8), nodata=0, **PLACE)
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert (header.mask, header.alpha_index) == (None, None)
 
 
@@ -252,14 +252,14 @@ def test_palette(tmp_path: Path, dtype: str) -> None:
         photometric="palette",
         **PLACE,
     )
-    (palette,) = probe(path, "a.tif").palettes
+    (palette,) = read_header(path, "a.tif").palettes
     assert palette is not None
     assert len(palette) == (256 if dtype == "uint8" else 65536)
     assert {value: palette[value] for value in colours} == colours
 
 
 def test_no_place_is_said_not_guessed(tmp_path: Path) -> None:
-    header = probe(write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8)), "a.tif")
+    header = read_header(write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8)), "a.tif")
     assert (header.crs, header.transform) == (None, None)
 
 
@@ -273,7 +273,7 @@ def test_the_identity_as_a_transform_is_not_its_absence(tmp_path: Path) -> None:
     assert data.count(matrix) == 1
     path.write_bytes(data.replace(matrix, np.eye(4).tobytes()))
     # GDAL writes zero for z; any z is ignored.
-    assert probe(path, "a.tif").transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    assert read_header(path, "a.tif").transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("row", [(0.0, 0.0), (math.nan, 1.0), (math.inf, 1.0)])
@@ -286,7 +286,7 @@ def test_a_transform_without_area_is_refused(tmp_path: Path, row: tuple[float, f
     data = path.read_bytes()
     assert data.count(old) == 1
     path.write_bytes(data.replace(old, struct.pack("<2d", *row)))
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert header.transform is None
     assert re.match(r"the transform .* is not valid", header.transform_fault or "")
 
@@ -294,7 +294,7 @@ def test_a_transform_without_area_is_refused(tmp_path: Path, row: tuple[float, f
 def test_ground_control_points_alone_are_refused(tmp_path: Path) -> None:
     points = [GroundControlPoint(r, c, 10.0 * c, 5.0 * r) for r, c in ((0, 0), (0, 4), (4, 0))]
     path = write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8), gcps=points, crs="EPSG:32618")
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert header.transform is None
     assert re.match(r"has 3 ground control points.*gdalwarp", header.transform_fault or "")
 
@@ -304,11 +304,11 @@ def test_labels_that_are_no_text_are_left_out(tmp_path: Path) -> None:
         dataset.set_band_description(1, "xé band")
 
     path = write(tmp_path / "a.tif", np.zeros((2, 4, 4), np.uint8), after=name, **PLACE)
-    assert probe(path, "a.tif").descriptions == ("xé band", None)
+    assert read_header(path, "a.tif").descriptions == ("xé band", None)
     data = path.read_bytes()
     path.write_bytes(data.replace("é".encode(), b"\xe9\xff"))
     assert path.read_bytes() != data
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     assert (header.descriptions, header.width) == ((None, None), 4)
 
 
@@ -316,7 +316,7 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.zeros((1, 4, 4), np.uint8), **PLACE)
     other = path.rename(tmp_path / os.fsdecode(b"bad\xff.tif"))
     with pytest.raises(SourceError, match="not UTF-8") as info:
-        probe(other, other.name)
+        read_header(other, other.name)
     assert "rename" in (info.value.hint or "")
 
 
@@ -327,7 +327,7 @@ def test_pixel_is_point_and_crs_without_code(tmp_path: Path) -> None:
         after=lambda dataset: dataset.update_tags(AREA_OR_POINT="Point"),
         **PLACE | {"crs": "+proj=laea +lat_0=1 +lon_0=2 +a=6371000 +b=6370000"},
     )
-    header = probe(path, "a.tif")
+    header = read_header(path, "a.tif")
     with rasterio.open(path) as dataset:
         assert header.transform == tuple(dataset.transform)[:6] == tuple(PLACE["transform"])[:6]
     assert header.crs is not None
@@ -338,7 +338,7 @@ def test_pixel_is_point_and_crs_without_code(tmp_path: Path) -> None:
 def test_sidecars_change_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", np.ones((1, 8, 8), np.uint8), nodata=7, **PLACE)
     bare = write(tmp_path / "b.tif", np.ones((1, 8, 8), np.uint8))
-    before = probe(path, "a.tif"), probe(bare, "b.tif")
+    before = read_header(path, "a.tif"), read_header(bare, "b.tif")
     for name in ("a", "b"):
         (tmp_path / f"{name}.tif.aux.xml").write_text(
             "<PAMDataset><SRS>EPSG:4326</SRS><GeoTransform>1,2,0,3,0,-4</GeoTransform>"
@@ -351,7 +351,7 @@ def test_sidecars_change_nothing(tmp_path: Path) -> None:
         copy_raster(bare, tmp_path / f"{name}.tif.ovr", driver="GTiff")
     with rasterio.open(bare) as dataset:  # the sidecars are good ones: GDAL left alone heeds them
         assert dataset.nodata == 1
-    assert (probe(path, "a.tif"), probe(bare, "b.tif")) == before
+    assert (read_header(path, "a.tif"), read_header(bare, "b.tif")) == before
 
 
 def test_the_users_environment_changes_nothing(
@@ -363,9 +363,9 @@ def test_the_users_environment_changes_nothing(
         after=lambda dataset: dataset.update_tags(AREA_OR_POINT="Point"),
         **PLACE,
     )
-    before = probe(path, "a.tif")
+    before = read_header(path, "a.tif")
     monkeypatch.setenv("GTIFF_POINT_GEO_IGNORE", "YES")
-    assert probe(path, "a.tif") == before
+    assert read_header(path, "a.tif") == before
 
 
 def test_not_a_geotiff(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_not_a_geotiff(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(content)
         with pytest.raises(SourceError, match=f"`{name}`: "):
-            probe(path, name)
+            read_header(path, name)
 
 
 def test_no_other_way_into_gdal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,18 +417,18 @@ def test_no_other_way_into_gdal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "x" * 300: "cannot be reached",
     }.items():
         with pytest.raises(SourceError, match=message) as info:
-            probe(Path(name), name)
+            read_header(Path(name), name)
         assert f"`{name}`" in str(info.value)
     odd = tmp_path / "GTIFF_DIR:2:a.tif"
     odd.write_bytes(source.read_bytes())
-    assert probe(Path(odd.name), odd.name).width == 8
+    assert read_header(Path(odd.name), odd.name).width == 8
     link = tmp_path / "link.tif"
     link.symlink_to("a.tif")
-    assert probe(link, "link.tif").path == str(source.resolve())
+    assert read_header(link, "link.tif").path == str(source.resolve())
 
 
 def test_real_files_as_rasterio_sees_them(raster: Path) -> None:
-    header = probe(raster, raster.name)
+    header = read_header(raster, raster.name)
     with rasterio.open(raster) as dataset:
         assert (header.count, header.height, header.width) == (dataset.count, *dataset.shape)
         assert header.dtypes == dataset.dtypes

@@ -21,7 +21,7 @@ from rasterio.transform import Affine
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import DTYPES, Source
-from geobatch.sources.geotiff import Reader, gdal_environment, identify, probe
+from geobatch.sources.geotiff import Reader, gdal_environment, identify, read_header
 from geobatch.sources.geotiff.gdal import CACHE_BYTES, OPTIONS
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
@@ -58,7 +58,7 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:
 
 
 def source(path: Path) -> Source:
-    header = probe(path, path.name)
+    header = read_header(path, path.name)
     identity = identify(path, path.name)
     return Source(
         uri=path.name,

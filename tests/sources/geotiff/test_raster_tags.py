@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from geobatch.model.digest import Digest
-from geobatch.sources.geotiff import identify, probe
+from geobatch.sources.geotiff import identify, read_header
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 SIZE: dict[str, Any] = {"height": 40, "width": 36, "count": 2, "dtype": "uint8"}
@@ -60,7 +60,7 @@ def tags_of(path: Path) -> Digest | None:
 
 
 def header_of(path: Path) -> str:
-    return repr(probe(path, path.name))
+    return repr(read_header(path, path.name))
 
 
 @settings(

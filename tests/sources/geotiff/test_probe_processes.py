@@ -1,4 +1,4 @@
-"""Looks by several processes find what one finds, and whatever befalls them is made up for."""
+"""Probes by several processes find what one finds, also if processes fail."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from workbench import write_tiff
 
 from geobatch.errors import SourceError
 from geobatch.processes import Crew
-from geobatch.sources import probe as room
-from geobatch.sources.geotiff import probing_by_processes
+from geobatch.sources.geotiff import probe_processes, probes
 from geobatch.sources.geotiff.gdal import _ENTERED
-from geobatch.sources.probe import Inspection, inspect
+from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.threads import on_threads
 from geobatch.store.caches.cache import SourceCache
 
@@ -43,17 +42,17 @@ def paths(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     return made
 
 
-def look(
+def probe(
     paths: list[Path], *, workers: int, cache: SourceCache | None = None, most: int = 1
-) -> Inspection:
+) -> RasterProbes:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "_APART_FROM", most)
-        patch.setattr(probing_by_processes, "_WORTH", 1)
-        return inspect({path: path.name for path in paths}, cache=cache, workers=workers)
+        patch.setattr(probes, "_PROCESSES_FROM", most)
+        patch.setattr(probe_processes, "_WORTH", 1)
+        return probe_rasters({path: path.name for path in paths}, cache=cache, workers=workers)
 
 
-def at_once(paths: list[Path]) -> Inspection:
-    return look(paths, workers=1, most=1 << 60)
+def at_once(paths: list[Path]) -> RasterProbes:
+    return probe(paths, workers=1, most=1 << 60)
 
 
 @pytest.mark.parametrize("workers", [2, 4])
@@ -61,21 +60,21 @@ def test_several_processes_find_what_one_finds(
     paths: list[Path], workers: int, started: list[subprocess.Popen[bytes]]
 ) -> None:
     cache, other = SourceCache.memory(), SourceCache.memory()
-    found = look(paths, workers=workers, cache=cache)
+    found = probe(paths, workers=workers, cache=cache)
     assert len(started) == workers - 1
     assert {process.returncode for process in started} <= {0, -signal.SIGKILL}
     assert found == at_once(paths)
 
-    look(paths, workers=1, cache=other)
+    probe(paths, workers=1, cache=other)
     names = [str(path) for path in paths]
-    for name, one in cache.get_looks(names).items():
-        beside = other.get_looks([name])[name]
+    for name, one in cache.get_probes(names).items():
+        beside = other.get_probes([name])[name]
         assert one.digest == beside.digest
         assert (one.stat, one.header, one.crs, one.tags) == (
             beside.stat, beside.header, beside.crs, beside.tags,
         )  # fmt: skip
         assert cache.get_table(one.digest) == other.get_table(one.digest)
-    assert look(paths, workers=workers, cache=cache).by_stat == len(paths)
+    assert probe(paths, workers=workers, cache=cache).by_stat == len(paths)
     assert len(started) == workers - 1
 
 
@@ -84,8 +83,8 @@ def test_other_processes_do_it_alone(
 ) -> None:
     """This process takes nothing, and what it asks for is there: by the others."""
     monkeypatch.setattr(Crew, "take", lambda _: [])
-    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
-    results = list(probing_by_processes.looks_at([str(path) for path in paths], workers=3))
+    monkeypatch.setattr(probe_processes, "_WORTH", 1)
+    results = list(probe_processes.probe_by_processes([str(path) for path in paths], workers=3))
     assert sorted(number for number, *_ in results) == list(range(len(paths)))
     assert len(started) == 2
 
@@ -99,10 +98,10 @@ def test_processes_load_nothing_from_where_the_user_stands(
     for name in ("msgspec", "json", "geobatch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
+    monkeypatch.setattr(probe_processes, "_WORTH", 1)
     monkeypatch.setattr(Crew, "take", lambda _: [])
     names = [str(path) for path in paths]
-    assert len(list(probing_by_processes.looks_at(names, workers=2))) == len(paths)
+    assert len(list(probe_processes.probe_by_processes(names, workers=2))) == len(paths)
     assert len(started) == 1
 
 
@@ -112,7 +111,7 @@ def test_without_other_processes_it_is_done_all_the_same(
 ) -> None:
     expected = at_once(paths)
     monkeypatch.setattr(sys, "executable", python)
-    assert look(paths, workers=3) == expected
+    assert probe(paths, workers=3) == expected
 
 
 def test_what_a_process_had_taken_that_failed_is_done_again(
@@ -120,7 +119,7 @@ def test_what_a_process_had_taken_that_failed_is_done_again(
 ) -> None:
     expected = at_once(paths)
     monkeypatch.setattr(Crew, "rest", lambda _: iter(()))
-    assert look(paths, workers=3) == expected
+    assert probe(paths, workers=3) == expected
 
 
 def test_without_room_for_a_queue_it_is_done_here(
@@ -131,16 +130,16 @@ def test_without_room_for_a_queue_it_is_done_here(
 
     expected = at_once(paths)
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    assert look(paths, workers=3) == expected
+    assert probe(paths, workers=3) == expected
 
 
-def test_a_file_that_cannot_be_looked_at_is_named(paths: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_probed_is_named(paths: list[Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.tif"
     broken.write_bytes(b"II*\0nothing")
     with pytest.raises(SourceError, match=r"broken\.tif"):
-        look([*paths[:40], broken, *paths[40:]], workers=3)
+        probe([*paths[:40], broken, *paths[40:]], workers=3)
     with pytest.raises(SourceError, match=r"gone\.tif.*no such file"):
-        look([*paths, tmp_path / "gone.tif"], workers=3)
+        probe([*paths, tmp_path / "gone.tif"], workers=3)
 
 
 def test_an_interrupt_ends_the_processes(
@@ -150,9 +149,9 @@ def test_an_interrupt_ends_the_processes(
         raise KeyboardInterrupt
 
     names = [str(path) for path in paths]
-    monkeypatch.setattr(probing_by_processes, "_WORTH", 1)
+    monkeypatch.setattr(probe_processes, "_WORTH", 1)
     with pytest.raises(KeyboardInterrupt):
-        list(probing_by_processes.looks_at(names, workers=3, meanwhile=interrupt))
+        list(probe_processes.probe_by_processes(names, workers=3, meanwhile=interrupt))
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
 
@@ -160,14 +159,14 @@ def test_an_interrupt_ends_the_processes(
 def test_few_files_are_worth_few_processes(
     paths: list[Path], started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing_by_processes, "_WORTH", len(paths) // 2)
-    list(probing_by_processes.looks_at([str(path) for path in paths], workers=64))
+    monkeypatch.setattr(probe_processes, "_WORTH", len(paths) // 2)
+    list(probe_processes.probe_by_processes([str(path) for path in paths], workers=64))
     assert len(started) == 2
 
 
 def test_the_calling_thread_is_as_it_was(paths: list[Path]) -> None:
     """rasterio's options would be those of the whole process, were it the main thread."""
-    look(paths, workers=2)
+    probe(paths, workers=2)
     assert not rasterio.env.hasenv()
     assert not hasattr(_ENTERED, "environment")
 
@@ -181,7 +180,7 @@ def test_crs_are_remembered(paths: list[Path]) -> None:
             super().put_crs(name, crs)
 
     cache = Cache.memory()
-    look(paths, workers=2, cache=cache)
+    probe(paths, workers=2, cache=cache)
     assert known
 
 

@@ -1,4 +1,4 @@
-"""Looks at sources: what stood still is not opened, and what changed is never taken for it."""
+"""Probes of sources: an unchanged file is not opened, and a changed one is always noticed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ from geobatch.declare import validate
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import digest_bytes
+from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.header import Header, crs_from_text, crs_to_text
 from geobatch.model.sources.header import header_from_text as from_text
 from geobatch.model.sources.header import header_to_text as to_text
-from geobatch.model.sources.look import Look, file_stat
 from geobatch.resolve import resolve
+from geobatch.sources import probe_cache
 from geobatch.sources.crs import parse_crs
-from geobatch.sources.geotiff import identify, probe, probing
-from geobatch.sources.geotiff.probing import crs_reader
-from geobatch.sources.probe import Inspection, inspect
+from geobatch.sources.geotiff import identify, read_header
+from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
+from geobatch.sources.probe_cache import crs_reader
 from geobatch.store.caches.cache import SourceCache
 from geobatch.workflow.apply import apply, plan
 
@@ -49,11 +51,11 @@ def settle(*paths: Path) -> None:
         time.sleep(0.005)
 
 
-def look_at(*paths: Path, cache: SourceCache | None = None, **options: Any) -> Inspection:
-    return inspect({path: path.name for path in paths}, cache=cache, **options)
+def probe(*paths: Path, cache: SourceCache | None = None, **options: Any) -> RasterProbes:
+    return probe_rasters({path: path.name for path in paths}, cache=cache, **options)
 
 
-def counts(found: Inspection) -> tuple[int, int]:
+def counts(found: RasterProbes) -> tuple[int, int]:
     return found.hashed, found.by_stat
 
 
@@ -65,24 +67,24 @@ def test_what_stood_still_is_known_by_its_stat(tmp_path: Path, workers: int) -> 
     paths = [write_tiff(tmp_path / f"{n}.tif", [pixels(n)], nodata=n) for n in range(5)]
     settle(*paths)
     cache = SourceCache.memory()
-    first = look_at(*paths, cache=cache, workers=workers)
+    first = probe(*paths, cache=cache, workers=workers)
     assert counts(first) == (5, 0)
-    second = look_at(*paths, cache=cache, workers=workers)
+    second = probe(*paths, cache=cache, workers=workers)
     assert counts(second) == (0, 5)
     assert first.sources == second.sources
     for path in paths:
-        assert first.sources[path].header == probe(path, path.name)
+        assert first.sources[path].header == read_header(path, path.name)
         known = identify(path, "")
         assert (first.sources[path].digest, first.sources[path].stat) == (known.digest, known.stat)
         table = cache.get_table(first.sources[path].digest)
         assert table is not None
         assert table.identity == first.sources[path].digest
-    assert counts(look_at(*paths, cache=cache, rehash=True)) == (5, 0)
-    assert counts(look_at(*paths)) == (5, 0)
+    assert counts(probe(*paths, cache=cache, rehash=True)) == (5, 0)
+    assert counts(probe(*paths)) == (5, 0)
 
 
 def test_real_headers_come_back_as_they_were(raster: Path) -> None:
-    check_round_trip(probe(raster, raster.name))
+    check_round_trip(read_header(raster, raster.name))
 
 
 def test_headers_with_everything_come_back_as_they_were(tmp_path: Path) -> None:
@@ -94,13 +96,13 @@ def test_headers_with_everything_come_back_as_they_were(tmp_path: Path) -> None:
         dataset.descriptions = ("Größe", "日本")
         dataset.units = ("m", None)
         dataset.scales, dataset.offsets = (0.1, 1.0), (0.0, -273.15)
-    check_round_trip(probe(path, "a.tif"))
+    check_round_trip(read_header(path, "a.tif"))
 
 
 @pytest.mark.parametrize("nodata", [float("nan"), float("inf"), -0.0, 1e-300, 5])
 def test_any_nodata_comes_back_as_it_was(tmp_path: Path, nodata: float) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels().astype(np.float64)], nodata=nodata)
-    check_round_trip(probe(path, "a.tif"))
+    check_round_trip(read_header(path, "a.tif"))
 
 
 def check_round_trip(header: Header) -> None:
@@ -116,7 +118,7 @@ def test_the_uri_is_that_of_the_asking_spec(tmp_path: Path) -> None:
     settle(path)
     cache = SourceCache.memory()
     for uri in ("one", "two"):
-        assert inspect({path: uri}, cache=cache).sources[path].header.uri == uri
+        assert probe_rasters({path: uri}, cache=cache).sources[path].header.uri == uri
 
 
 def test_a_link_leads_to_where_it_leads_now(tmp_path: Path) -> None:
@@ -128,11 +130,11 @@ def test_a_link_leads_to_where_it_leads_now(tmp_path: Path) -> None:
     path = link / "a.tif"
     settle(path)
     cache = SourceCache.memory()
-    assert look_at(path, cache=cache).sources[path].header.path == str(tmp_path / "old" / "a.tif")
+    assert probe(path, cache=cache).sources[path].header.path == str(tmp_path / "old" / "a.tif")
     (tmp_path / "old").rename(tmp_path / "new")
     link.unlink()
     link.symlink_to("new")
-    found = look_at(path, cache=cache)
+    found = probe(path, cache=cache)
     assert counts(found) == (0, 1)
     assert found.sources[path].header.path == str(tmp_path / "new" / "a.tif")
 
@@ -140,17 +142,17 @@ def test_a_link_leads_to_where_it_leads_now(tmp_path: Path) -> None:
 # --- What is not believed
 
 
-def test_touch_is_looked_at_and_finds_the_same(tmp_path: Path) -> None:
+def test_touch_is_probed_and_finds_the_same(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache)
+    first = probe(path, cache=cache)
     os.utime(path)
     settle(path)
-    second = look_at(path, cache=cache)
+    second = probe(path, cache=cache)
     assert counts(second) == (1, 0)
     assert second.sources[path].digest == first.sources[path].digest
-    assert counts(look_at(path, cache=cache)) == (0, 1)
+    assert counts(probe(path, cache=cache)) == (0, 1)
 
 
 def rewrite_unseen(path: Path) -> None:
@@ -169,9 +171,9 @@ def test_a_rewrite_with_the_old_size_and_time_is_seen(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache)
+    first = probe(path, cache=cache)
     rewrite_unseen(path)
-    second = look_at(path, cache=cache)
+    second = probe(path, cache=cache)
     assert counts(second) == (1, 0)
     assert second.sources[path].digest != first.sources[path].digest
 
@@ -182,9 +184,9 @@ def test_another_file_moved_into_its_place_is_seen(tmp_path: Path) -> None:
     shutil.copystat(path, other)
     settle(path, other)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache)
+    first = probe(path, cache=cache)
     other.rename(path)
-    second = look_at(path, cache=cache)
+    second = probe(path, cache=cache)
     assert counts(second) == (1, 0)
     assert second.sources[path].digest != first.sources[path].digest
 
@@ -193,30 +195,30 @@ def test_rehash_sees_what_the_stat_hides(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache).sources[path]
+    first = probe(path, cache=cache).sources[path]
     rewrite_unseen(path)
     settle(path)
     faked = replace(
-        cache.get_looks([str(path)])[str(path)],
+        cache.get_probes([str(path)])[str(path)],
         stat=file_stat(path.stat()),
         time_ns=time.time_ns(),
     )
-    cache.put_looks({str(path): faked})
-    assert look_at(path, cache=cache).sources[path].digest == first.digest, "not faked"
-    found = look_at(path, cache=cache, rehash=True)
+    cache.put_probes({str(path): faked})
+    assert probe(path, cache=cache).sources[path].digest == first.digest, "not faked"
+    found = probe(path, cache=cache, rehash=True)
     assert counts(found) == (1, 0)
     assert found.sources[path].digest == identify(path, "a.tif").digest != first.digest
-    assert look_at(path, cache=cache).sources[path].digest == found.sources[path].digest
+    assert probe(path, cache=cache).sources[path].digest == found.sources[path].digest
 
 
 def test_a_file_too_young_to_tell_is_read_again(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     cache = SourceCache.memory()
-    look_at(path, cache=cache)
-    known = cache.get_looks([str(path)])[str(path)]
-    # As if it had been looked at within the tick of the clock in which it was written.
-    cache.put_looks({str(path): replace(known, time_ns=known.stat.ctime_ns + 5_000_000)})
-    assert counts(look_at(path, cache=cache)) == (1, 0)
+    probe(path, cache=cache)
+    known = cache.get_probes([str(path)])[str(path)]
+    # As if it had been probed within the tick of the clock in which it was written.
+    cache.put_probes({str(path): replace(known, time_ns=known.stat.ctime_ns + 5_000_000)})
+    assert counts(probe(path, cache=cache)) == (1, 0)
 
 
 @given(
@@ -225,13 +227,13 @@ def test_a_file_too_young_to_tell_is_read_again(tmp_path: Path) -> None:
 )
 def test_the_racy_rule(ctime: int, later: int) -> None:
     stat = FileStat(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=ctime)
-    look = Look(
+    cached = CachedProbe(
         stat=stat, time_ns=ctime + later, digest="", header="", crs="", is_linked=False, maker=""
     )
     margin = 2_000_000_000 if ctime % SECOND == 0 else 20_000_000
-    assert look.is_trusted(stat) == (later > margin)
+    assert cached.is_trusted(stat) == (later > margin)
     for name in ("device", "inode", "size", "mtime_ns", "ctime_ns"):
-        assert not look.is_trusted(replace(stat, **{name: getattr(stat, name) + 1}))
+        assert not cached.is_trusted(replace(stat, **{name: getattr(stat, name) + 1}))
 
 
 @pytest.mark.parametrize(
@@ -244,13 +246,13 @@ def test_a_header_that_cannot_be_used_is_read_again(tmp_path: Path, wrong: dict[
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache)
-    known = cache.get_looks([str(path)])[str(path)]
-    cache.put_looks({str(path): replace(known, **wrong)})
-    second = look_at(path, cache=cache)
+    first = probe(path, cache=cache)
+    known = cache.get_probes([str(path)])[str(path)]
+    cache.put_probes({str(path): replace(known, **wrong)})
+    second = probe(path, cache=cache)
     assert counts(second) == (0, 1), "its bytes need not be read again"
     assert second.sources == first.sources
-    assert cache.get_looks([str(path)]) == {str(path): known}
+    assert cache.get_probes([str(path)]) == {str(path): known}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -258,38 +260,38 @@ def test_a_file_that_is_gone_is_an_error_that_names_it(tmp_path: Path, workers: 
     paths = [write_tiff(tmp_path / f"{n}.tif", [pixels(n)]) for n in range(4)]
     settle(*paths)
     cache = SourceCache.memory()
-    look_at(*paths[:3], cache=cache)
+    probe(*paths[:3], cache=cache)
     for number in (1, 2):
         paths[number].unlink()
     with pytest.raises(SourceError, match=r"`1\.tif`: no such file"):
-        look_at(*paths, cache=cache, workers=workers)
+        probe(*paths, cache=cache, workers=workers)
 
 
-def test_what_was_looked_at_before_an_error_is_remembered(tmp_path: Path) -> None:
+def test_what_was_probed_before_an_error_is_remembered(tmp_path: Path) -> None:
     paths = [write_tiff(tmp_path / f"{n}.tif", [pixels(n)]) for n in range(3)]
     settle(*paths)
     paths[2].write_text("no raster")
     cache = SourceCache.memory()
     with pytest.raises(SourceError, match=r"`2\.tif`"):
-        look_at(*paths, cache=cache)
-    assert counts(look_at(*paths[:2], cache=cache)) == (0, 2)
+        probe(*paths, cache=cache)
+    assert counts(probe(*paths[:2], cache=cache)) == (0, 2)
 
 
-def test_a_file_that_changes_during_the_look_is_an_error(
+def test_a_file_that_changes_during_the_probe_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
 
     def probe_late(name: Path, uri: str, **more: Any) -> Header:
-        header = probe(name, uri, **more)
+        header = read_header(name, uri, **more)
         rewrite_unseen(path)
         return header
 
-    monkeypatch.setattr("geobatch.sources.geotiff.probe", probe_late)
+    monkeypatch.setattr("geobatch.sources.geotiff.read_header", probe_late)
     cache = SourceCache.memory()
     with pytest.raises(SourceError, match=r"`a\.tif`: changed while geobatch read it"):
-        look_at(path, cache=cache)
-    assert cache.get_looks([str(path)]) == {}
+        probe(path, cache=cache)
+    assert cache.get_probes([str(path)]) == {}
 
 
 def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +302,7 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         crs_reader(cache)("EPSG:nonsense")
     monkeypatch.setattr("geobatch.sources.crs.parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
-    monkeypatch.setattr(probing, "maker", lambda: "another library")
+    monkeypatch.setattr(probe_cache, "maker", lambda: "another library")
     with pytest.raises(TypeError):
         crs_reader(cache)("EPSG:32633")
 
@@ -321,13 +323,13 @@ def rewrite(path: Path, value: int = 9, **tags: Any) -> None:
 
 def plant(path: Path, cache: SourceCache, **changed: Any) -> None:
     """Have the cache say that the bands of a file are described as `planted`."""
-    known = cache.get_looks([str(path)])[str(path)]
+    known = cache.get_probes([str(path)])[str(path)]
     header = known.header.replace('"descriptions":[null]', '"descriptions":["planted"]')
     assert header != known.header
-    cache.put_looks({str(path): replace(known, header=header, **changed)})
+    cache.put_probes({str(path): replace(known, header=header, **changed)})
 
 
-def described(found: Inspection) -> set[str | None]:
+def described(found: RasterProbes) -> set[str | None]:
     return {text for one in found.sources.values() for text in one.header.descriptions}
 
 
@@ -335,16 +337,16 @@ def test_rewritten_pixels_leave_the_header_as_it_was_read(tmp_path: Path) -> Non
     path = write_tiff(tmp_path / "a.tif", [pixels()], nodata=5)
     settle(path)
     cache = SourceCache.memory()
-    first = look_at(path, cache=cache)
+    first = probe(path, cache=cache)
     rewrite(path)
-    second = look_at(path, cache=cache)
+    second = probe(path, cache=cache)
     assert counts(second) == (1, 0)
     assert second.sources[path].digest != first.sources[path].digest
-    assert second.sources[path].header == probe(path, "a.tif")
+    assert second.sources[path].header == read_header(path, "a.tif")
     plant(path, cache)
     rewrite(path, 10)
-    assert described(look_at(path, cache=cache)) == {"planted"}, "it was read again"
-    assert described(look_at(path, cache=cache, rehash=True)) == {None}
+    assert described(probe(path, cache=cache)) == {"planted"}, "it was read again"
+    assert described(probe(path, cache=cache, rehash=True)) == {None}
 
 
 @pytest.mark.parametrize(
@@ -357,39 +359,39 @@ def test_a_header_is_read_again_when_a_tag_changed(tmp_path: Path, tags: dict[st
     path = write_tiff(tmp_path / "a.tif", [pixels()], nodata=5)
     settle(path)
     cache = SourceCache.memory()
-    look_at(path, cache=cache)
-    before = probe(path, "a.tif")
+    probe(path, cache=cache)
+    before = read_header(path, "a.tif")
     rewrite(path, **tags)
-    header = look_at(path, cache=cache).sources[path].header
-    assert header == probe(path, "a.tif") != before
+    header = probe(path, cache=cache).sources[path].header
+    assert header == read_header(path, "a.tif") != before
 
 
 def test_a_header_is_not_believed_that_may_be_of_another_state(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    look_at(path, cache=cache)
-    known = cache.get_looks([str(path)])[str(path)]
+    probe(path, cache=cache)
+    known = cache.get_probes([str(path)])[str(path)]
     for doubt in (
-        # As if the file had been written within the tick of the clock in which it was looked at.
+        # As if the file had been written within the tick of the clock in which it was probed.
         {"time_ns": known.stat.ctime_ns + 5_000_000},
         {"maker": "another library"},
         {"tags": None},
     ):
         plant(path, cache, **doubt)
         rewrite(path)
-        assert described(look_at(path, cache=cache)) == {None}, doubt
+        assert described(probe(path, cache=cache)) == {None}, doubt
 
 
 def test_the_way_to_a_rewritten_file_is_that_of_now(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [pixels()])
     settle(path)
     cache = SourceCache.memory()
-    look_at(path, cache=cache)
+    probe(path, cache=cache)
     path.rename(tmp_path / "b.tif")
     path.symlink_to("b.tif")
     rewrite(path)
-    assert look_at(path, cache=cache).sources[path].header.path == str(tmp_path / "b.tif")
+    assert probe(path, cache=cache).sources[path].header.path == str(tmp_path / "b.tif")
 
 
 # --- From specs to plans
@@ -531,5 +533,5 @@ def test_equal_files_share_a_table_and_an_identity(tmp_path: Path) -> None:
     one = write_tiff(tmp_path / "a.tif", [pixels()])
     two = tmp_path / "b.tif"
     shutil.copyfile(one, two)
-    found = look_at(one, two).sources
+    found = probe(one, two).sources
     assert found[one].digest == found[two].digest != digest_bytes(one.read_bytes())

@@ -1,4 +1,4 @@
-"""Reads many new rasters in several processes: threads would wait for Python's lock."""
+"""Probes many new rasters in several processes: threads would wait for Python's lock."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from msgspec.structs import replace
 from geobatch.errors import GeobatchError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.model.sources.look import Look
+from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.processes import Crew, Item, alone, can_start, serve
 from geobatch.sources.geotiff import gdal_environment
-from geobatch.sources.geotiff.probing import LookCache, crs_reader, look_at
+from geobatch.sources.geotiff.probe import probe_file
+from geobatch.sources.probe_cache import ProbeCache, crs_reader
 from geobatch.sources.threads import Meanwhile, nothing
 
 _AT_A_TIME = 32
 _WORTH = 300
 """Number of files from which another process is worth starting."""
-_PROGRAM = "from geobatch.sources.geotiff.probing_by_processes import main; main()"
+_PROGRAM = "from geobatch.sources.geotiff.probe_processes import main; main()"
 
 
 class _Found(Struct, frozen=True, kw_only=True, array_like=True):
     """The state of some files; a CRS, which is long, is stored once."""
 
     numbers: list[int]
-    looks: list[Look]
+    probes: list[CachedProbe]
     tables: list[BlockTable | None]
     texts: list[str]
     crs: list[int]
 
 
-Result = tuple[int, Look, BlockTable | None]
+Result = tuple[int, CachedProbe, BlockTable | None]
 """Number of a file, its state and its block table."""
 
 
-def looks_at(
+def probe_by_processes(
     paths: Sequence[str],
     *,
     workers: int,
-    cache: LookCache | None = None,
+    cache: ProbeCache | None = None,
     meanwhile: Meanwhile = nothing,
 ) -> Iterator[Result]:
     """Yield the state of rasters that are not cached, in any order.
 
-    Left out are those that fail, all that a process had taken that failed, and all of them where
-    none can be started: reading them again reports what is wrong.
+    Files that fail are omitted, and so are those of a process that failed, and all if no process
+    can be started: probing them again reports what is wrong.
 
     Args:
         paths: The files.
@@ -70,37 +71,37 @@ def looks_at(
         read_crs = crs_reader(cache)
         while taken := crew.take():
             with alone(), gdal_environment():  # not across a yield
-                found = _look_at(taken, read_crs)
+                found = _probe_files(taken, read_crs)
             yield from _results(found)
         decoder = msgspec.msgpack.Decoder(_Found)
         for answer in crew.rest():
             yield from _results(decoder.decode(answer))
 
 
-def _look_at(taken: Sequence[Item], read_crs: Callable[[str], Crs]) -> _Found:
-    found = _Found(numbers=[], looks=[], tables=[], texts=[], crs=[])
-    places: dict[str, int] = {}
+def _probe_files(taken: Sequence[Item], read_crs: Callable[[str], Crs]) -> _Found:
+    found = _Found(numbers=[], probes=[], tables=[], texts=[], crs=[])
+    positions: dict[str, int] = {}
     for number, path in taken:
         with suppress(GeobatchError):
-            _, look, table = look_at(
+            _, cached, table = probe_file(
                 Path(os.fsdecode(path)), "", None, None, known_crs={}, read_crs=read_crs
             )
             found.numbers.append(number)
-            found.looks.append(replace(look, crs=""))
+            found.probes.append(replace(cached, crs=""))
             found.tables.append(table)
-            found.crs.append(places.setdefault(look.crs, len(places)))
-    found.texts.extend(places)
+            found.crs.append(positions.setdefault(cached.crs, len(positions)))
+    found.texts.extend(positions)
     return found
 
 
 def _results(found: _Found) -> Iterator[Result]:
-    rows = zip(found.numbers, found.looks, found.tables, found.crs, strict=True)
-    for number, look, table, crs in rows:
-        yield number, replace(look, crs=found.texts[crs]), table
+    rows = zip(found.numbers, found.probes, found.tables, found.crs, strict=True)
+    for number, cached, table, crs in rows:
+        yield number, replace(cached, crs=found.texts[crs]), table
 
 
 def main() -> None:
     """Run as one of the processes: the worker's entry point."""
     encode = msgspec.msgpack.Encoder().encode
     read_crs = crs_reader()
-    serve(lambda taken: encode(_look_at(taken, read_crs)))
+    serve(lambda taken: encode(_probe_files(taken, read_crs)))

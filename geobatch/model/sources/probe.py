@@ -1,0 +1,61 @@
+"""The state of a source: what it is identified by, and its header."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from geobatch.model.digest import Digest
+from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.header import Header
+from geobatch.model.sources.pin import CogLayout, Remote
+from geobatch.model.sources.tfrecord import Feature, Mixer, Records, Shard, records_digest
+
+
+class ExportProbe(Struct, frozen=True, kw_only=True):
+    """The state of a TFRecord export, before a spec selects features of it."""
+
+    mixer: Mixer
+    """The arrangement of its patches."""
+    mixer_text: str
+    """Text of the mixer."""
+    mixer_file: Shard
+    """The mixer's own file."""
+    shards: tuple[Shard, ...]
+    """In the order of the records."""
+    features: Mapping[str, tuple[str, int]]
+    """(kind, number of values) of each feature of the first record; bytes for `bytes_list`."""
+    first: str
+    """Uri of the shard that has the first record."""
+
+    @property
+    def digest(self) -> Digest:
+        """What identifies its pixels."""
+        return records_digest(self.shards, self.mixer)
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """The state of a source, before pixels are read."""
+
+    header: Header
+    """Its header."""
+    digest: Digest
+    """What identifies its pixels."""
+    stat: FileStat
+    """The file as it was then."""
+    records: Records | None = None
+    """The shards, if it is the mixer of some."""
+    layout: CogLayout | None = None
+    """Layout of the COG of an external image."""
+    remote: Remote | None = None
+    """Answer of its server, if it is on one."""
+    driver: str = "geotiff"
+    """Name of the driver that reads it."""
+    is_proven: bool = True
+    """Whether an equal stat proves the bytes that were digested: see `CachedProbe.is_proven`."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features that are read, if it is an export; each makes a band or several."""
+        return () if self.records is None else self.records.features

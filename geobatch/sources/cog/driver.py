@@ -1,0 +1,35 @@
+"""The driver of COGs whose pixels stay where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.sources.cog.probes import DRIVER, probe_cogs
+from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+
+if TYPE_CHECKING:
+    from geobatch.sources.cog.reader import PinnedReader
+
+
+class Cog(Driver):
+    """COGs of external images, on a disk or on a server."""
+
+    name: ClassVar[str] = DRIVER
+    libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
+
+    def matches(self, source: DeclaredSource) -> bool:
+        """Return whether the pixels of a source stay where they are."""
+        return source.is_external
+
+    def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+        """Return the state of COGs; see `Driver.probe`."""
+        return probe_cogs(sources, options)
+
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> PinnedReader:  # noqa: ARG002 - of the protocol
+        """Return a reader of pinned states; see `Driver.open_reader`."""
+        from geobatch.sources.cog.reader import PinnedReader  # noqa: PLC0415 - imports rasterio
+
+        return PinnedReader()

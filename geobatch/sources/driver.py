@@ -1,0 +1,158 @@
+"""What a kind of source is to the rest of geobatch: how it is recognised, probed and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from geobatch.model.assets.asset import Source
+from geobatch.model.digest import Digest
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import ExportProbe, Probe
+from geobatch.sources.probe_cache import ProbeCache
+from geobatch.sources.threads import Meanwhile, nothing
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+AnyProbe: TypeAlias = Probe | ExportProbe
+"""The state of a source; that of an export lacks what a spec selects."""
+
+
+class ReaderCache(Protocol):
+    """What readers keep from run to run; `geobatch.store.caches.cache.SourceCache` is one."""
+
+    def get_table(self, digest: Digest) -> BlockTable | None:
+        """Return the block table of a source, or None."""
+
+    def put_table(self, digest: Digest, table: BlockTable) -> None:
+        """Keep the block table of a source."""
+
+    def get_records(self, digest: Digest) -> bytes | None:
+        """Return the digests of a shard's records, one after another, or None."""
+
+    def put_records(self, digest: Digest, records: bytes) -> None:
+        """Keep the digests of a shard's records."""
+
+
+class ProbeOptions(Struct, frozen=True, kw_only=True):
+    """How sources are probed."""
+
+    cache: ProbeCache | None = None
+    """State of sources from earlier runs; receives that of this run."""
+    workers: int = 1
+    """Threads that open and digest files."""
+    rehash: bool = False
+    """Whether to read every source, without the cache."""
+    meanwhile: Meanwhile = nothing
+    """May be called once, by this thread, while others probe."""
+
+
+class Probes(Struct, frozen=True, kw_only=True):
+    """The state of some sources."""
+
+    probes: Sequence[AnyProbe]
+    """In the order of the sources."""
+    hashed: int
+    """How many different sources were read to be identified."""
+    by_stat: int
+    """How many have an unchanged stat."""
+
+
+class Reader(Protocol):
+    """Reads windows of sources, from any thread."""
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes that were read."""
+
+    def read(
+        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
+    ) -> Any:
+        """Read a window of some bands; see `geobatch.sources.geotiff.Reader.read`.
+
+        Returns:
+            What gives, by its index, each band as (row, col) in its own pixel type.
+        """
+
+    def read_mask(
+        self,
+        source: Source,
+        *,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+        index: int | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Read a window of a file's own mask; see `geobatch.sources.geotiff.Reader.read_mask`."""
+
+    def cancel(self) -> None:
+        """Cancel reads that wait; they raise `InterruptedRunError`."""
+
+
+class SourceReader(Reader, Protocol):
+    """Reads sources of one kind, from the first window to the last check."""
+
+    def check(self, source: Source) -> None:
+        """Check that a source is still as it was identified.
+
+        Raises:
+            SourceError: It is missing, or it changed.
+        """
+
+    def finish(self, source: Source) -> None:
+        """Check what no window needed, if a source must be whole, and release it.
+
+        Raises:
+            SourceError: It is not what it should be.
+        """
+
+    def close(self) -> None:
+        """Close all files; must not run while another thread reads."""
+
+
+class Driver(Protocol):
+    """One kind of source. Everything that is particular to it is in its folder of `sources/`."""
+
+    name: ClassVar[str]
+    """What probes and sources of this kind name it."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Packages that shape the pixels; commits record their versions."""
+    is_portable: ClassVar[bool] = False
+    """Whether a worker process of another interpreter can read these sources too."""
+    is_streamed: ClassVar[bool] = False
+    """Whether a source is read from its start: caching some of its windows then saves nothing."""
+    has_late_tables: ClassVar[bool] = False
+    """Whether block tables are made when a plan needs them, not when a source is probed."""
+
+    def matches(self, source: DeclaredSource) -> bool:
+        """Return whether a source is of this kind; no file is read."""
+
+    def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+        """Return the state of sources of this kind; unchanged ones are not opened.
+
+        Raises:
+            SourceError: A source is missing, cannot be read, or changed while it was probed.
+        """
+
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> SourceReader:
+        """Return a reader of sources of this kind; it opens nothing yet.
+
+        Args:
+            folder: Folder for temporary files; it may not exist yet.
+            cache: What was cached of the sources.
+        """
+
+    def stored_pixels(self, probe: Probe) -> int:
+        """Return how many pixels a source stores at most, of its rows times columns."""
+        return probe.header.height * probe.header.width
+
+    def make_table(self, source: Source, cache: ReaderCache) -> BlockTable | None:  # noqa: ARG002 - for drivers
+        """Return the block table of a source with late tables; None if it cannot be made."""
+        return None

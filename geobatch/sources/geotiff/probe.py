@@ -1,0 +1,100 @@
+"""The state of one raster: its identity and its header."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from functools import cache as once
+from pathlib import Path
+
+from geobatch.errors import SourceError
+from geobatch.model.geobox import Crs
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.header import (
+    Header,
+    crs_from_text,
+    crs_to_text,
+    header_from_text,
+    header_to_text,
+)
+from geobatch.model.sources.probe import Probe
+from geobatch.sources.probe_cache import maker
+from geobatch.sources.threads import nothing
+
+
+def probe_file(
+    path: Path,
+    uri: str,
+    before: CachedProbe | None,
+    trusted: CachedProbe | None,
+    *,
+    known_crs: dict[str, Crs | None],
+    read_crs: Callable[[str], Crs],
+) -> tuple[Probe, CachedProbe, BlockTable | None]:
+    """Read a file; if its earlier state is trusted, only its header is read again.
+
+    Where a file changed and its tags did not, the header is the earlier one. The thread stays in
+    GDAL's environment.
+    """
+    from geobatch.sources.geotiff import identify, stat  # noqa: PLC0415 - needed seldom
+
+    @once
+    def read_header() -> Header:
+        from geobatch.sources import geotiff  # noqa: PLC0415 - slow to import
+
+        geotiff.stay_in_environment()
+        return geotiff.read_header(path, uri, read_crs=read_crs)
+
+    table, header = None, None
+    if trusted is None:
+        time_ns = time.time_ns()
+        may_serve = before is not None and _may_serve(before)
+        identity = identify(path, uri, meanwhile=nothing if may_serve else read_header)
+        digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
+        is_still = identity.is_still
+        if before is not None and may_serve and before.tags == tags:
+            header = cached_header(before, uri, os.path.realpath(path), known_crs)
+    else:
+        time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
+        tags, is_still = trusted.tags, trusted.is_still
+    if header is None:
+        header = read_header()
+    if stat(path, uri) != found:
+        raise SourceError(
+            f"`{uri}`: changed while geobatch read it",
+            hint="wait until the file is complete, then run again",
+        )
+    cached = CachedProbe(
+        stat=found,
+        time_ns=time_ns,
+        digest=digest,
+        header=header_to_text(header),
+        crs=crs_to_text(header.crs) if header.crs is not None else "",
+        is_linked=header.path != os.fspath(path),
+        maker=maker(),
+        tags=tags,
+        is_still=is_still,
+    )
+    probe = Probe(header=header, digest=digest, stat=found, is_proven=cached.is_proven)
+    return probe, cached, table
+
+
+def cached_header(
+    cached: CachedProbe, uri: str, path: str, known: dict[str, Crs | None]
+) -> Header | None:
+    """Return the header of a cached state, or None if it must be read again."""
+    if cached.maker != maker():
+        return None
+    try:
+        if cached.crs not in known:
+            known[cached.crs] = crs_from_text(cached.crs)
+        return header_from_text(cached.header, uri=uri, path=path, crs=known[cached.crs])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _may_serve(before: CachedProbe) -> bool:
+    """Return whether a cached header may still be true after a file changed."""
+    return before.tags is not None and before.is_settled and before.maker == maker()

@@ -1,0 +1,111 @@
+"""Windows of sources of every kind, behind one interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from geobatch.model.assets.asset import Source
+from geobatch.sources.driver import ReaderCache, SourceReader
+from geobatch.sources.registry import driver_named
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+class Sources:
+    """Reads windows of sources, each by the reader of its driver; threads may share it."""
+
+    def __init__(self, *, folder: Path, cache: ReaderCache) -> None:
+        """Open nothing yet.
+
+        Args:
+            folder: Folder for temporary files.
+            cache: What was cached of the sources.
+        """
+        self._folder, self._cache = folder, cache
+        self._readers: dict[str, SourceReader] = {}
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for reader in self._readers.values():
+            reader.close()
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes that were read."""
+        return sum(reader.bytes_read for reader in list(self._readers.values()))
+
+    def read(
+        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
+    ) -> Any:
+        """Read a window of some bands, each (row, col)."""
+        return self._reader(source).read(
+            source, indexes=indexes, row=row, col=col, height=height, width=width
+        )
+
+    def read_mask(
+        self,
+        source: Source,
+        *,
+        row: int,
+        col: int,
+        height: int,
+        width: int,
+        index: int | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Read a window of a source's own mask."""
+        return self._reader(source).read_mask(
+            source, row=row, col=col, height=height, width=width, index=index
+        )
+
+    def check(self, source: Source) -> None:
+        """Check that a source is still as it was identified.
+
+        Raises:
+            SourceError: It is missing, or it changed.
+        """
+        self._reader(source).check(source)
+
+    def finish(self, source: Source) -> None:
+        """Check what no window needed, if a source must be whole, and release it.
+
+        Raises:
+            SourceError: It is not what it should be.
+        """
+        self._reader(source).finish(source)
+
+    def cancel(self) -> None:
+        """Cancel reads that wait; they raise `InterruptedRunError`."""
+        with self._lock:
+            self._is_cancelled = True
+            readers = list(self._readers.values())
+        for reader in readers:
+            reader.cancel()
+
+    def _reader(self, source: Source) -> SourceReader:
+        found = self._readers.get(source.driver)
+        return self._opened(source.driver) if found is None else found
+
+    def _opened(self, name: str) -> SourceReader:
+        with self._lock:
+            if name not in self._readers:
+                driver = driver_named(name)
+                made = driver.open_reader(folder=self._folder, cache=self._cache)
+                if self._is_cancelled:
+                    made.cancel()
+                self._readers[name] = made
+            return self._readers[name]

@@ -1,0 +1,106 @@
+"""The drivers: which one is for a declared source, and which one a source names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from geobatch.errors import InternalError, SourceError
+from geobatch.model.assets.asset import Resolution
+from geobatch.model.digest import Digest
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.sources.cog.driver import Cog
+from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.geotiff.driver import GeoTiff
+from geobatch.sources.tfrecord.driver import TFRecord
+
+_OWN: tuple[Driver, ...] = (GeoTiff(), TFRecord(), Cog())
+_drivers: dict[str, Driver] = {driver.name: driver for driver in _OWN}
+"""By name, the first that matches last; sources are probed in this order too."""
+
+
+def driver_named(name: str) -> Driver:
+    """Return the driver that probes and sources name."""
+    if name not in _drivers:
+        raise InternalError(f"no driver is named `{name}`")
+    return _drivers[name]
+
+
+def driver_of(source: DeclaredSource) -> Driver:
+    """Return the driver for a declared source: of those that match, the one registered last.
+
+    Raises:
+        SourceError: No driver matches.
+    """
+    found = next((one for one in reversed(_drivers.values()) if one.matches(source)), None)
+    if found is None:
+        raise SourceError(f"`{source.uri}`: no driver reads such a source")
+    return found
+
+
+@contextmanager
+def registered(driver: Driver) -> Iterator[None]:
+    """Add a driver for a while; it is asked before all others whether it matches.
+
+    Worker processes do not have it, so such a driver is not portable.
+    """
+    if driver.name in _drivers:
+        raise ValueError(f"a driver is named `{driver.name}` already")
+    _drivers[driver.name] = driver
+    try:
+        yield
+    finally:
+        del _drivers[driver.name]
+
+
+def probe_sources(sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+    """Return the state of sources of every kind.
+
+    Raises:
+        SourceError: A source is missing, cannot be read, or changed while it was probed.
+    """
+    positions: dict[str, list[int]] = {}
+    for position, source in enumerate(sources):
+        positions.setdefault(driver_of(source).name, []).append(position)
+    probes: dict[int, AnyProbe] = {}
+    hashed, by_stat = 0, 0
+    for name, driver in list(_drivers.items()):
+        if name in positions:
+            found = driver.probe([sources[position] for position in positions[name]], options)
+            probes.update(zip(positions[name], found.probes, strict=True))
+            hashed, by_stat = hashed + found.hashed, by_stat + found.by_stat
+    return Probes(
+        probes=[probes[position] for position in range(len(sources))],
+        hashed=hashed,
+        by_stat=by_stat,
+    )
+
+
+def table_reader(
+    resolution: Resolution, cache: ReaderCache
+) -> Callable[[Digest], BlockTable | None]:
+    """Return a function that returns the block table of a source, by its digest, or None.
+
+    The function makes the late tables of drivers that have some.
+    """
+    late = {name for name, driver in _drivers.items() if driver.has_late_tables}
+    sources = {
+        source.digest: source
+        for asset in resolution.assets
+        for tileset in asset.tilesets
+        for source in tileset.sources
+        if source.driver in late
+    }
+
+    def table(digest: Digest) -> BlockTable | None:
+        known = cache.get_table(digest)
+        if known is not None or digest not in sources:
+            return known
+        source = sources[digest]
+        made = driver_named(source.driver).make_table(source, cache)
+        if made is not None:
+            cache.put_table(digest, made)
+        return made
+
+    return table

@@ -1,0 +1,57 @@
+"""The driver of TFRecord exports: shards, and the mixer that places their patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from geobatch.model.assets.asset import Source
+from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import Probe
+from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.tfrecord.block_table import make_table
+from geobatch.sources.tfrecord.probes import probe_exports
+
+if TYPE_CHECKING:
+    from geobatch.sources.tfrecord.reader import Reader
+
+_RECORDS_PER_BYTE = 64
+"""Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
+
+
+class TFRecord(Driver):
+    """Exports in TFRecord files."""
+
+    name: ClassVar[str] = "tfrecord"
+    libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    is_streamed: ClassVar[bool] = True
+    has_late_tables: ClassVar[bool] = True
+
+    def matches(self, source: DeclaredSource) -> bool:
+        """Return whether a source is a mixer with shards."""
+        return bool(source.shards)
+
+    def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+        """Return the state of exports; see `Driver.probe`."""
+        return probe_exports(sources, options)
+
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> Reader:
+        """Return a reader of exports; see `Driver.open_reader`."""
+        from geobatch.sources.tfrecord.reader import Reader  # noqa: PLC0415 - rare
+
+        return Reader(folder=folder, cache=cache)
+
+    def stored_pixels(self, probe: Probe) -> int:
+        """Return the pixels of as many records as the shards can hold."""
+        if probe.records is None:
+            return 0
+        mixer, shards = probe.records.mixer, probe.records.shards
+        rows, cols = mixer.patch
+        most = _RECORDS_PER_BYTE * sum(shard.stat.size for shard in shards)
+        return min(mixer.total, most) * rows * cols
+
+    def make_table(self, source: Source, cache: ReaderCache) -> BlockTable | None:
+        """Return the block table of an export; shards that were not read before are read."""
+        return None if source.records is None else make_table(source.records, cache)
