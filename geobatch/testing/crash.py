@@ -68,13 +68,13 @@ class CrashBackend:
                     pass
         return self.disk
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
         self._check_alive()
         try:
-            return self._cache.get(name)
+            return self._cache.get(name, start=start, length=length)
         except NotFoundError:
-            return self.disk.get(name)
+            return self.disk.get(name, start=start, length=length)
 
     def _cache_holds(self, name: str, data: Data) -> bool:
         return self.size(name) == len(data) and self.get(name) == data

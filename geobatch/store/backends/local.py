@@ -9,12 +9,13 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durable import Durability, start_writing_out, sync_folder
-from geobatch.store.backends.protocol import RUNS, Data, parse_name
+from geobatch.store.backends.protocol import RUNS, Data, check_range, parse_name
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -75,11 +76,14 @@ class LocalBackend:
         if not self._durability.is_for_all:
             self.sync()
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
+        check_range(start, length)
         try:
             with open(self._prefix + parse_name(name), "rb", buffering=0) as file:
-                return file.read()
+                if not start and length is None:
+                    return file.read()
+                return _read_range(file, start, length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
         except OSError as error:
@@ -359,3 +363,18 @@ class LocalBackend:
 
     def _failure(self, verb: str, name: str, error: OSError) -> StoreError:
         return StoreError(f"cannot {verb} `{name}` in `{self.root}`: {error.strerror or error}")
+
+
+def _read_range(file: FileIO, start: int, length: int | None) -> bytes:
+    """Return the bytes of a range; of a file that is as long, all of them."""
+    end = os.fstat(file.fileno()).st_size
+    left = max(0, end - start if length is None else min(length, end - start))
+    parts: list[bytes] = []
+    while left:
+        part = os.pread(file.fileno(), left, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 
 from geobatch.errors import NotFoundError
-from geobatch.store.backends.protocol import RUNS, Data, parse_name
+from geobatch.store.backends.protocol import RUNS, Data, check_range, parse_name
 
 
 class MemoryBackend:
@@ -16,12 +16,14 @@ class MemoryBackend:
         self._data: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
+        check_range(start, length)
         try:
-            return self._data[parse_name(name)]
+            data = self._data[parse_name(name)]
         except KeyError:
             raise NotFoundError(f"`{name}` is not in the store") from None
+        return data[start:] if length is None else data[start : start + length]
 
     def put(self, name: str, data: Data) -> bool:
         """Keep bytes under a name for good; see `Backend.put`."""

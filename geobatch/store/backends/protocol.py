@@ -25,11 +25,18 @@ class Backend(Protocol):
     thread, and raises `StoreError` where the place fails or the name is not one.
     """
 
-    def get(self, name: str) -> bytes:
-        """Return the bytes of a name.
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes of a name, or those of a range.
+
+        Args:
+            name: The name.
+            start: Offset of the first byte; not negative.
+            length: How many bytes; fewer are returned if the bytes end before. None for all that
+                follow.
 
         Raises:
             NotFoundError: There is no such name.
+            ValueError: The offset or the length is negative.
         """
 
     def put(self, name: str, data: Data) -> bool:
@@ -63,6 +70,16 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what the backend holds; it must not be used afterwards."""
+
+
+def check_range(start: int, length: int | None) -> None:
+    """Refuse a range that cannot be.
+
+    Raises:
+        ValueError: The offset or the length is negative.
+    """
+    if start < 0 or (length is not None and length < 0):
+        raise ValueError(f"a range of {length} bytes from offset {start}")
 
 
 def parse_name(name: str) -> str:
