@@ -103,6 +103,19 @@ def test_imports_only_fall(path: Path) -> None:
             assert here in LIBRARIES.get(top, ()), f"`{here}` imports `{name}`"
 
 
+def test_no_module_asks_of_which_class_a_backend_is() -> None:
+    """What only some backends can do is a capability of the protocol: `Backend.local`."""
+    asked = [
+        f"{path}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "type"})
+        or isinstance(node, ast.MatchClass)
+        if "Backend" in ast.unparse(node) or "backend" in ast.unparse(node)
+    ]
+    assert asked == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_is_small_and_says_what_it_is_for(path: Path) -> None:
     text = path.read_text()

@@ -186,7 +186,7 @@ def _answer(
         with_known = replace(shared, known=known)
         done += [_done(change, with_known, ahead, reader) for change in batch]
     # What is answered is committed.
-    backend.hand_over()
+    backend.sync_share()
     return msgspec.msgpack.encode(done)
 
 

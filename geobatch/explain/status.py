@@ -19,7 +19,6 @@ from geobatch.model.plans.plan import Because, Op, Plan, Reason
 from geobatch.model.published import Head
 from geobatch.plan import moves, renamed_head
 from geobatch.processors import processor_count
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
 from geobatch.store.caches.cache import SourceCache
@@ -156,8 +155,8 @@ def status(
 def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:
     live: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
-    if isinstance(store.backend, LocalBackend):
-        runs = store.backend.root / RUNS
+    if (local := store.backend.local) is not None:
+        runs = local.root / RUNS
         try:
             live, dead = run_names(runs)
         except OSError as error:

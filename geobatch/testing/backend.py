@@ -36,6 +36,30 @@ class BackendContract:
             backend.delete(name)
         assert backend.get("folder/name") == b"x"
 
+    def test_a_state_is_size_and_age(self, backend: Backend) -> None:
+        """What is written later is not older, and a missing name has no state."""
+        assert backend.state("objects/a") is None
+        ages = []
+        for name, data in (("objects/a", b"one"), ("refs/a", b"three"), ("cache/a", b"")):
+            write = {"o": backend.put, "r": backend.create, "c": backend.replace}[name[0]]
+            write(name, data)
+            state = backend.state(name)
+            assert state is not None
+            assert state.size == len(data) == backend.size(name)
+            ages.append(state.modified_ns)
+        assert ages == sorted(ages)
+        backend.delete("objects/a")
+        assert backend.state("objects/a") is None
+
+    def test_it_says_where_it_is(self, backend: Backend) -> None:
+        """A message can name it, and only what is on a local disk has paths."""
+        assert backend.location
+        backend.put("objects/a", b"x")
+        if backend.local is not None:
+            assert backend.local.path("objects/a").read_bytes() == b"x"
+            assert backend.local.path("objects/a").is_relative_to(backend.local.root)
+            assert not backend.local.is_unsynced
+
     def test_a_range_is_a_slice(self, backend: Backend) -> None:
         """Any range gives the bytes that a slice gives, also at and behind the end."""
         data = bytes(range(256)) * 400
@@ -191,6 +215,8 @@ class BackendContract:
             backend.get(name)
         with pytest.raises(StoreError, match="not a valid name"):
             backend.size(name)
+        with pytest.raises(StoreError, match="not a valid name"):
+            backend.state(name)
         with pytest.raises(StoreError, match="not a valid name"):
             backend.delete(name)
         assert list(backend.list("")) == []

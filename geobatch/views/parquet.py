@@ -14,7 +14,7 @@ from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import Head
-from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.check import Part, check_object
@@ -45,7 +45,7 @@ class ViewChange(Struct, frozen=True, kw_only=True):
 class ParquetView:
     """The files of a store on a local disk; only one process may sync them at a time."""
 
-    def __init__(self, store: TileStore, backend: LocalBackend, head: Head) -> None:
+    def __init__(self, store: TileStore, backend: LocalDisk, head: Head) -> None:
         self._root = backend.root
         self._files = Files(sources=backend.root, folder=backend.root / FOLDER)
         self._wanted: dict[str, StoredTable] = {}

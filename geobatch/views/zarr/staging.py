@@ -24,7 +24,6 @@ from geobatch.model.assets.asset import Asset
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry, array_keys
 from geobatch.model.tile import StoredTile
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.backends.run_folder import AHEAD
 from geobatch.store.index import Index
@@ -63,7 +62,7 @@ class Ahead:
             backend: Where the store is; without a local disk there is no tree.
             room: How many files may be made.
         """
-        self.backend = backend if isinstance(backend, LocalBackend) else None
+        self.backend = backend.local
         """The local disk, if it is one."""
         self.room = room
         """How many files may still be made."""
@@ -146,7 +145,7 @@ class Ahead:
         # A folder in the tree is brought up to date where it stands.
         if self.backend is None or os.path.lexists(self.backend.root / FOLDER / asset_id):
             return None
-        return self.backend.aside(f"{AHEAD}/{digest_bytes(asset_id.encode())}")
+        return self.backend.scratch(f"{AHEAD}/{digest_bytes(asset_id.encode())}")
 
     def _take_left(self, record: AssetRecord, index: Index) -> bool:
         """Take the folder that a killed run has made; return whether it is there and whole."""

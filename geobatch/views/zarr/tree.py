@@ -21,7 +21,7 @@ from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.published import AssetRecord, Head
 from geobatch.model.sources.look import MARGIN_NS
 from geobatch.store.backends.file_lock import locked
-from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 from geobatch.views.parquet import ParquetView
@@ -87,8 +87,8 @@ def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> T
         CorruptObjectError: A document of the head is damaged, or an object that should be shown.
         StoreError: The disk refused.
     """
-    backend = store.backend
-    if not isinstance(backend, LocalBackend):
+    backend = store.backend.local
+    if backend is None:
         return None
     root = backend.root / FOLDER
     check_is_folder(root)
@@ -143,8 +143,8 @@ def sync(
         CorruptObjectError: What the head is made of is damaged; all else is shown.
         StoreError: The disk refused.
     """
-    backend = store.backend
-    if not isinstance(backend, LocalBackend):
+    backend = store.backend.local
+    if backend is None:
         return TreeChange()
     root, wanted = backend.root / FOLDER, head
     check_is_folder(root)
@@ -178,7 +178,7 @@ class _Sync:
     def __init__(
         self,
         store: TileStore,
-        backend: LocalBackend,
+        backend: LocalDisk,
         surveyor: Surveyor,
         head: Head,
         *,
@@ -220,7 +220,7 @@ class _Sync:
                 self._remove(asset_id)
         self._tidy()
         changed = time.monotonic()
-        self._backend.sync()
+        self._store.backend.sync()
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
         if shown_again and self._surveyor.is_remembering:
@@ -330,7 +330,7 @@ class _Sync:
 
     def _aside(self) -> Path:
         """Return a path in the folder of the run, for what comes to the tree or left it."""
-        self._left.append(self._backend.aside(f"{FOLDER}/aside-{next(_COUNT)}"))
+        self._left.append(self._backend.scratch(f"{FOLDER}/aside-{next(_COUNT)}"))
         return self._left[-1]
 
     def _remove_what_left(self) -> int:
