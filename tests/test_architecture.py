@@ -28,7 +28,7 @@ BELOW = {
     "views": NOUNS | {"format", "store"},
     "plan": NOUNS,
     "resolve": NOUNS | {"declare", "sources"},
-    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store", "views"},
+    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
     "export": NOUNS | {"sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "plan"}

@@ -29,7 +29,7 @@ from geobatch.workflow.carry_out import Done, carry_out
 from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon
 
 if TYPE_CHECKING:
-    from geobatch.views.zarr.staging import Ahead
+    from geobatch.views.zarr.staging import Staging
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -190,7 +190,7 @@ def apply(
             if not ready.plan.is_empty:
                 again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
                 again -= failed
-                _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
+                _show(opened, base, head, cache=cache, staging=done.staging, again=again)
             # Not before: this run has taken what they had made, and deleting their files is slow.
             with suppress(OSError):  # the next apply removes them
                 remove_dead_runs(Path(store) / RUNS)
@@ -219,7 +219,7 @@ def _show(
     head: Head,
     *,
     cache: SourceCache,
-    ahead: Ahead | None = None,
+    staging: Staging | None = None,
     again: Collection[str] = (),
     is_lenient: bool = False,
 ) -> None:
@@ -235,7 +235,7 @@ def _show(
         sync(
             opened,
             head=head,
-            ahead=ahead,
+            staging=staging,
             cache=cache,
             again=again,
             is_thorough=not is_new,

@@ -36,7 +36,7 @@ from geobatch.workflow.planning import Ready
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
     from geobatch.execute import Sources
-    from geobatch.views.zarr.staging import Ahead
+    from geobatch.views.zarr.staging import Staging
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
@@ -59,7 +59,7 @@ class Done(Struct, frozen=True, kw_only=True):
     """Source bytes that were read for pixels and rows."""
     bytes_written: int = 0
     """Bytes of tile and table objects that were put."""
-    ahead: Ahead | None = None
+    staging: Staging | None = None
     """Folders of new assets that wait to be moved into the Zarr tree."""
     failures: tuple[Failure, ...] = ()
     """Assets whose sources failed, where the others are published."""
@@ -98,11 +98,11 @@ def carry_out(
         StoreError: The store cannot be used.
     """
     from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
-    from geobatch.views.zarr.staging import Ahead  # noqa: PLC0415
+    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
-    ahead = Ahead(store.backend)
+    staging = Staging(store.backend.local)
     counts = Counts()
     failures: dict[str, SourceError] = {}
     changes: dict[str, TreeEntry | None] = {}
@@ -115,7 +115,7 @@ def carry_out(
     }
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
-    with ahead, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
+    with staging, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
             records=ready.records,
@@ -127,7 +127,7 @@ def carry_out(
             observer=observer,
             counts=counts,
             memory=memory,
-            ahead=ahead,
+            sink=staging,
             failures=failures,
         )
         made_tables = execute_tables(
@@ -152,7 +152,7 @@ def carry_out(
                 counts.add(Counts(peaks={record.asset.id: dict(peaks)}))
             entry = store.put_record(record)
             changes[record.asset.id] = entry
-            ahead.finish(entry)
+            staging.asset_finished(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
             if _is_still(record.asset, reader):
@@ -192,7 +192,7 @@ def carry_out(
         rows=counts.rows,
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
-        ahead=ahead,
+        staging=staging,
         failures=failed,
         warnings=tuple(_warnings(ready.preview.specs, counts.peaks)),
     )

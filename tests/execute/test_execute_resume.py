@@ -131,12 +131,12 @@ import os, signal, sys
 # Ctrl-C may be switched off where tests run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from geobatch.execute import apart, executor
+from geobatch.execute import by_processes, executor
 from geobatch.model.observer import SilentObserver
-from geobatch.store import band_cache, cache_file
+from geobatch.store.caches import band_cache, cache_file
 from geobatch.workflow.apply import apply
 
-executor._MANY, apart._WORTH, apart._AT_A_TIME = int(sys.argv[3]), 1, 1
+executor._MANY, by_processes._WORTH, by_processes._AT_A_TIME = int(sys.argv[3]), 1, 1
 band_cache._SAVE_SECONDS, cache_file._SAVE_SHARE = 1e-9, 0
 
 class Kill(SilentObserver):

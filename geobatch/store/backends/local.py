@@ -9,6 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class LocalBackend:
 
         Args:
             root: The folder.
-            within: Folder of a run of another process, on whose behalf this one works: its `share`.
+            within: Folder of the run of another process, on whose behalf this one works.
         """
         self.root = Path(root).absolute()
         self._prefix = f"{self.root}/"
@@ -52,7 +53,7 @@ class LocalBackend:
         self._durability = Durability(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (LocalBackend, (self.root,))
+        return (partial(LocalBackend, within=self._within), (self.root,))
 
     @property
     def location(self) -> str:
@@ -72,13 +73,13 @@ class LocalBackend:
         """Return a path in the folder of this run; see `LocalDisk.scratch`."""
         return Path(self._folder(), name)
 
-    def share(self) -> tuple[str, int]:
-        """Return the folder of this run, and what keeps it alive; see `LocalDisk.share`."""
-        folder = self._folder()
-        return folder, -1 if self._run is None else self._run.lock
+    def share(self) -> tuple[LocalDisk, int]:
+        """Return what another process works with; see `LocalDisk.share`."""
+        shared = LocalBackend(self.root, within=self._folder())
+        return shared, -1 if self._run is None else self._run.lock
 
     def sync_share(self) -> None:
-        """Make durable what the sync of the run's own process would not know of."""
+        """Make durable what another sync would not know of; see `LocalDisk.sync_share`."""
         if not self._durability.is_for_all:
             self.sync()
 

@@ -93,7 +93,7 @@ class Backend(Protocol):
         """Release what the backend holds; it must not be used afterwards."""
 
 
-class LocalDisk(Protocol):
+class LocalDisk(Backend, Protocol):
     """What a backend can do only on a local disk: paths, the files of a run, a sync that failed."""
 
     @property
@@ -109,12 +109,15 @@ class LocalDisk(Protocol):
     def leave(self) -> None:
         """End the run, and leave to the next one what was made ahead."""
 
-    def share(self) -> tuple[str, int]:
-        """Return the folder of this run, and the descriptor that keeps it alive.
+    def share(self) -> tuple[LocalDisk, int]:
+        """Return what another process works with on behalf of this run, and a descriptor.
 
-        A process that works on behalf of this run must hold the descriptor, and makes its files in
-        that folder: they are removed with it, and not before.
+        The first pickles; its files are made in the folder of this run. The process must hold the
+        descriptor: the folder is not removed before.
         """
+
+    def sync_share(self) -> None:
+        """Make durable, in such a process, what the sync of this one would not know of."""
 
     @property
     def is_unsynced(self) -> bool:

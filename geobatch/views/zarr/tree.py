@@ -29,7 +29,7 @@ from geobatch.views.zarr import asset_folder
 from geobatch.views.zarr.check import Part
 from geobatch.views.zarr.files import FOLDER, Files, check_is_folder
 from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, plain_group
-from geobatch.views.zarr.staging import Ahead
+from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.survey import Survey, Surveyor
 
 _COUNT = itertools.count()
@@ -116,7 +116,7 @@ def sync(
     store: TileStore,
     *,
     head: Head | None = None,
-    ahead: Ahead | None = None,
+    staging: Staging | None = None,
     cache: SourceCache | None = None,
     is_thorough: bool = True,
     is_lenient: bool = False,
@@ -132,7 +132,7 @@ def sync(
     Args:
         store: The store; one that is not on a local disk has no tree, and nothing is done.
         head: What to show; a newer commit, where there is one, is shown instead.
-        ahead: Folders of new assets that were made ahead.
+        staging: Folders of new assets that were made ahead.
         cache: What is remembered of folders.
         is_thorough: Whether files that should be there already are compared.
         is_lenient: Whether damage is returned, not raised.
@@ -156,7 +156,7 @@ def sync(
             surveyor = Surveyor(store, root, wanted, cache)
             syncing = _Sync(store, backend, surveyor, wanted, most_swapped=most_swapped)
             found = surveyor.survey(is_thorough=is_thorough, again=again)
-            change = syncing.run(found, ahead)
+            change = syncing.run(found, staging)
             tables = ParquetView(store, backend, wanted).sync()
     except OSError as error:
         raise _failure(root, error) from error
@@ -194,7 +194,7 @@ class _Sync:
         self._files = Files(sources=backend.root, folder=self._root)
         self._left: list[Path] = []
 
-    def run(self, found: Survey, ahead: Ahead | None) -> TreeChange:
+    def run(self, found: Survey, staging: Staging | None) -> TreeChange:
         shown, folders = found.shown, found.folders
         if self._head.commit is None and not os.path.lexists(self._root):
             return TreeChange()
@@ -211,7 +211,7 @@ class _Sync:
         shown_again: list[str] = []
         for asset_id in sorted(found.touched & self._wanted.keys()):
             try:
-                self._show(asset_id, found, ahead)
+                self._show(asset_id, found, staging)
                 shown_again.append(asset_id)
             except CorruptObjectError as error:
                 damaged[asset_id] = error
@@ -235,11 +235,11 @@ class _Sync:
             damaged=damaged,
         )
 
-    def _show(self, asset_id: str, found: Survey, ahead: Ahead | None) -> None:
+    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> None:
         """Make the folder of an asset show what it must."""
         entry = self._wanted[asset_id]
         is_shared = self._holds_others(asset_id)
-        if is_shared or ahead is None or not ahead.move(entry, self._files):
+        if is_shared or staging is None or not staging.move(entry, self._files):
             record = self._store.record(entry)
             if is_shared or not self._swap(record):
                 self._change(record, found)
