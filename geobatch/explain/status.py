@@ -25,7 +25,8 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.check import check
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.tree import TreeState, look
+from geobatch.views.protocol import ViewState
+from geobatch.views.store_views import StoreViews
 from geobatch.workflow.planning import NO_COMMIT
 
 
@@ -74,7 +75,7 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
     """Uuid."""
     head: Head
     """The newest commit."""
-    tree: TreeState | None
+    tree: ViewState | None
     """Whether `zarr/` and `parquet/` show it; None where a store has no such tree."""
     live_runs: tuple[str, ...] = ()
     """Names of runs whose process lives."""
@@ -161,7 +162,7 @@ def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStat
             live, dead = run_names(runs)
         except OSError as error:
             raise StoreError(f"cannot list `{runs}`: {error.strerror or error}") from error
-    tree = look(store, head=head, cache=cache)
+    tree = StoreViews(store, cache=cache).compare(head)
     return StoreStatus(id=store.id, head=head, tree=tree, live_runs=live, dead_runs=dead)
 
 

@@ -36,7 +36,7 @@ from geobatch.workflow.planning import Ready
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
     from geobatch.execute import Sources
-    from geobatch.views.zarr.staging import Staging
+    from geobatch.views.store_views import StoreViews
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
@@ -59,8 +59,6 @@ class Done(Struct, frozen=True, kw_only=True):
     """Source bytes that were read for pixels and rows."""
     bytes_written: int = 0
     """Bytes of tile and table objects that were put."""
-    staging: Staging | None = None
-    """Folders of new assets that wait to be moved into the Zarr tree."""
     failures: tuple[Failure, ...] = ()
     """Assets whose sources failed, where the others are published."""
     warnings: tuple[Problem, ...] = ()
@@ -74,6 +72,7 @@ def carry_out(
     cache: SourceCache,
     place: Path,
     base: Head,
+    views: StoreViews,
     workers: int,
     observer: Observer,
     keep_going: bool,
@@ -86,6 +85,7 @@ def carry_out(
         cache: Receives the bands of each asset as soon as it is finished.
         place: Folder of the store.
         base: Head that the plan was made against.
+        views: Views of the store; they receive the tiles of new assets.
         workers: Threads that compute regions.
         observer: Receives the progress.
         keep_going: Whether to publish the other assets where the sources of some fail. All are
@@ -98,11 +98,9 @@ def carry_out(
         StoreError: The store cannot be used.
     """
     from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
-    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
-    staging = Staging(store.backend.local)
     counts = Counts()
     failures: dict[str, SourceError] = {}
     changes: dict[str, TreeEntry | None] = {}
@@ -115,7 +113,7 @@ def carry_out(
     }
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
-    with staging, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
+    with views.staging, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
             records=ready.records,
@@ -127,7 +125,7 @@ def carry_out(
             observer=observer,
             counts=counts,
             memory=memory,
-            sink=staging,
+            sink=views.staging,
             failures=failures,
         )
         made_tables = execute_tables(
@@ -152,7 +150,7 @@ def carry_out(
                 counts.add(Counts(peaks={record.asset.id: dict(peaks)}))
             entry = store.put_record(record)
             changes[record.asset.id] = entry
-            staging.asset_finished(entry)
+            views.staging.asset_finished(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
             if _is_still(record.asset, reader):
@@ -192,7 +190,6 @@ def carry_out(
         rows=counts.rows,
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
-        staging=staging,
         failures=failed,
         warnings=tuple(_warnings(ready.preview.specs, counts.peaks)),
     )

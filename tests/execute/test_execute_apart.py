@@ -263,10 +263,10 @@ def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from geobatch.execute import apart, executor
+from geobatch.execute import by_processes, executor
 from geobatch.workflow.apply import apply
 
-executor._MANY = apart._WORTH = apart._AT_A_TIME = 1
+executor._MANY = by_processes._WORTH = by_processes._AT_A_TIME = 1
 
 class Kill:
     count = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import zarr_workbench as bench
+from zarr_workbench import sync
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import Asset
@@ -17,8 +18,8 @@ from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.model.tile import StoredTile
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
+from geobatch.views.protocol import ViewChange
 from geobatch.views.zarr.staging import Staging
-from geobatch.views.zarr.tree import TreeChange, sync
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[As
         # Moved as it stood; but where assets lie within others, the folder is there already.
         if not asset.id.startswith("a") or len(chosen) == 1:
             assert (root_of(store) / "zarr" / asset.id).stat().st_ino in inodes
-    assert sync(store) == TreeChange()
+    assert sync(store) == ViewChange()
     assert made_anew(store) == found
 
 
@@ -303,4 +304,4 @@ def test_without_a_disk_there_is_no_tree() -> None:
     store = TileStore.create(MemoryBackend())
     staging = Staging(store.backend.local)
     staging.tiles_put(ASSETS[0], {ArrayKey(band="b1", level=0): [StoredTile(0, 0, b"", b"", 0)]})
-    assert sync(store, staging=staging) == TreeChange()
+    assert sync(store, staging=staging) == ViewChange()

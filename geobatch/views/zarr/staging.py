@@ -29,10 +29,11 @@ from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.backends.run_folder import AHEAD
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-from geobatch.views.zarr.asset_folder import check_size, chunks, tile_count
+from geobatch.views.files import Files
+from geobatch.views.objects import check_size
+from geobatch.views.zarr.asset_folder import chunks, tile_count
 from geobatch.views.zarr.check import compare
-from geobatch.views.zarr.files import FOLDER, Files
-from geobatch.views.zarr.metadata import array_path, documents, tile_plane
+from geobatch.views.zarr.metadata import FOLDER, array_path, documents, tile_plane
 
 MOST_FILES = 1 << 16
 """Files that a run may make ahead."""
@@ -93,7 +94,7 @@ class Staging:
                 path = array_path(asset, key)
                 for tile in rows:
                     name = f"{path}/c/{tile.row}/{tile.col}"
-                    made.files.place(Objects.path(tile.stored.hex()), name)
+                    made.files.link(Objects.path(tile.stored.hex()), name)
         except (OSError, GeobatchError):
             self._made[asset.id] = None
 
@@ -106,7 +107,7 @@ class Staging:
             if self._take_left(record, index) or (made := self._begin(record.asset)) is None:
                 return
             for chunk in chunks(index, record):
-                made.files.place(Objects.path(chunk.stored), chunk.path)
+                made.files.link(Objects.path(chunk.stored), chunk.path)
                 check_size(chunk.stored, made.files.size(chunk.path), chunk.size, chunk.path)
         except (OSError, GeobatchError):
             self._made[record.asset.id] = None
