@@ -29,7 +29,7 @@ BELOW = {
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "plan": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
-    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store", "views"},
+    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
     "export": NOUNS | {"sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "plan"}
@@ -102,6 +102,19 @@ def test_imports_only_fall(path: Path) -> None:
             assert there == here or there in BELOW[here], f"`{here}` imports `{name}`"
         elif top not in sys.stdlib_module_names:
             assert here in LIBRARIES.get(top, ()), f"`{here}` imports `{name}`"
+
+
+def test_no_module_asks_of_which_class_a_backend_is() -> None:
+    """What only some backends can do is a capability of the protocol: `Backend.local`."""
+    asked = [
+        f"{path}:{node.lineno}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "type"})
+        or isinstance(node, ast.MatchClass)
+        if "Backend" in ast.unparse(node) or "backend" in ast.unparse(node)
+    ]
+    assert asked == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

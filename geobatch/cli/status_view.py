@@ -9,7 +9,7 @@ from geobatch.cli.plan_view import because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
 from geobatch.model.plans.plan import Reason
-from geobatch.views.zarr.tree import TreeState
+from geobatch.views.protocol import ViewState
 
 _REASONS_SHOWN = 2
 _PARTS_SHOWN = 10
@@ -73,7 +73,7 @@ _STATE_MARKS = {
 }
 
 
-def _tree_text(tree: TreeState) -> str:
+def _tree_text(tree: ViewState) -> str:
     if tree.is_current:
         return "current"
     shows = "shows no commit" if tree.number is None else f"shows commit {tree.number}"
@@ -81,7 +81,7 @@ def _tree_text(tree: TreeState) -> str:
     return f"{shows}{behind}: the next apply updates it"
 
 
-def _part_lines(tree: TreeState) -> Iterator[str]:
+def _part_lines(tree: ViewState) -> Iterator[str]:
     for part in tree.parts[:_PARTS_SHOWN]:
         yield f"              {part.path}: {part.problem}"
     if len(tree.parts) > _PARTS_SHOWN:

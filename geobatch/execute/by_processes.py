@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
@@ -30,13 +29,11 @@ from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import gdal_environment, stay_in_environment
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import driver_named
-from geobatch.store.backends.local import LocalBackend
-from geobatch.store.backends.protocol import RUNS
+from geobatch.store.backends.protocol import RUNS, LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.kept_values import Remembered
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-from geobatch.views.zarr.staging import Ahead, Handed
 
 _WORTH = 300
 """Images that another process should have to compute."""
@@ -55,8 +52,8 @@ class Done(Struct, frozen=True, kw_only=True, array_like=True):
     fingerprints: tuple[tuple[str, BandFingerprint], ...] = ()
     counts: Counts = field(default_factory=Counts)
     """How much was done, with the source bytes read for pixels."""
-    folder: Handed | None = None
-    """What was made for the Zarr tree."""
+    sunk: bytes = b""
+    """What the sink made of it."""
     is_failed: bool = False
     """Whether it came to nothing, for whatever reason."""
 
@@ -88,23 +85,22 @@ def execute_apart(
     """
     changes = [change for change in changes if _is_small(change)]
     others = min(workers - 1, len(changes) // _WORTH)
-    ahead = shared.ahead
-    if others < 1 or ahead is None or ahead.backend is None or not can_start():
+    local = shared.objects.backend.local
+    if others < 1 or local is None or not can_start():
         return
     batches = [changes[at : at + _AT_A_TIME] for at in range(0, len(changes), _AT_A_TIME)]
-    folder, lock = ahead.backend.share()
-    room = ahead.room // (others + 1)
+    disk, lock = local.share()
+    sink = None if shared.sink is None else shared.sink.for_processes(others, disk)
     try:
         crew = Crew(
             _PROGRAM,
             (pickle.dumps((batch, _known(batch, shared)), protocol=5) for batch in batches),
             others=others,
-            arguments=[str(ahead.backend.root), folder, str(room)],
+            arguments=[pickle.dumps((disk, sink)).hex()],
             shared=[lock],
         )
     except OSError:
         return
-    ahead.room = room
     by_id = {change.id: change for change in changes}
     with crew:
         decode = msgspec.msgpack.Decoder(list[Done]).decode
@@ -164,8 +160,8 @@ def _hear(
             # To say what is wrong with it, at once.
             yield from _compute_here([change], shared, keep_going=keep_going)
             continue
-        if shared.ahead is not None:
-            shared.ahead.take_over(done.id, done.folder)
+        if shared.sink is not None:
+            shared.sink.unpack(done.id, done.sunk)
         yield Finished(
             record=AssetRecord(
                 asset=change.asset, arrays=done.arrays, fingerprints=done.fingerprints
@@ -187,20 +183,18 @@ def _compute(change: AssetChange, shared: Shared) -> tuple[AssetRecord, Counts]:
     return run.record(), counts
 
 
-def _answer(
-    taken: Sequence[Item], shared: Shared, ahead: Ahead, reader: Reader, backend: LocalBackend
-) -> bytes:
+def _answer(taken: Sequence[Item], shared: Shared, reader: Reader, disk: LocalDisk) -> bytes:
     done = []
     for _, item in taken:
         batch, known = pickle.loads(item)  # noqa: S301 - the parent's own
         with_known = replace(shared, known=known)
-        done += [_done(change, with_known, ahead, reader) for change in batch]
+        done += [_done(change, with_known, reader) for change in batch]
     # What is answered is committed.
-    backend.hand_over()
+    disk.sync_share()
     return msgspec.msgpack.encode(done)
 
 
-def _done(change: AssetChange, shared: Shared, ahead: Ahead, reader: Reader) -> Done:
+def _done(change: AssetChange, shared: Shared, reader: Reader) -> Done:
     before = reader.bytes_read
     try:
         record, counts = _compute(change, shared)
@@ -212,28 +206,29 @@ def _done(change: AssetChange, shared: Shared, ahead: Ahead, reader: Reader) -> 
         arrays=record.arrays,
         fingerprints=record.fingerprints,
         counts=counts,
-        folder=ahead.handed(change.id),
+        sunk=b"" if shared.sink is None else shared.sink.pack(change.id),
     )
 
 
 def main() -> None:
     """Be one of the processes."""
-    root, folder, room = sys.argv[_FIRST_ARGUMENT:]
+    disk: LocalDisk
+    disk, sink = pickle.loads(bytes.fromhex(sys.argv[_FIRST_ARGUMENT]))  # noqa: S301 - the parent's own
     stay_in_environment()
     keep_freed_memory()
     with (
-        closing(LocalBackend(root, within=folder)) as backend,
-        Sources(folder=Path(root) / RUNS, cache=SourceCache.memory()) as reader,
+        closing(disk),
+        Sources(folder=disk.root / RUNS, cache=SourceCache.memory()) as reader,
     ):
-        objects, ahead = Objects(backend), Ahead(backend, room=int(room))
+        objects = Objects(disk)
         shared = Shared(
             records={},
             known={},
             objects=objects,
             index=Index(objects),
             reader=reader,
-            memory=Remembered(backend),
-            ahead=ahead,
+            memory=Remembered(disk),
+            sink=sink,
             base_commit=None,
         )
-        serve(partial(_answer, shared=shared, ahead=ahead, reader=reader, backend=backend))
+        serve(partial(_answer, shared=shared, reader=reader, disk=disk))

@@ -16,6 +16,7 @@ from geobatch.execute.counts import Counts
 from geobatch.execute.levels import AssetRun, Shared, Task
 from geobatch.execute.region import RegionResult
 from geobatch.execute.region_cache import Memory
+from geobatch.execute.tile_sink import TileSink
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
@@ -24,7 +25,6 @@ from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import stay_in_environment
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-from geobatch.views.zarr.staging import Ahead
 
 _AHEAD = 2
 """Tasks waiting per worker, so that none idles while the coordinator indexes."""
@@ -44,7 +44,7 @@ def execute(
     observer: Observer,
     counts: Counts,
     memory: Memory | None = None,
-    ahead: Ahead | None = None,
+    sink: TileSink | None = None,
     known: Mapping[Digest, BandTiles] = MappingProxyType({}),
     failures: dict[str, SourceError] | None = None,
 ) -> Generator[AssetRecord, None, None]:
@@ -63,7 +63,7 @@ def execute(
         observer: Told of the progress, from this thread.
         counts: Added to as regions finish.
         memory: Where finished regions are remembered, for the case that this run is killed.
-        ahead: Where tiles of new assets are shown as they are put.
+        sink: What receives the tiles of new assets as they are put.
         known: Tiles of finished bands that the plan takes over, by pyramid fingerprint.
         failures: Where errors of sources are put, by asset id, while the other assets go on.
 
@@ -79,7 +79,7 @@ def execute(
         index=index,
         reader=reader,
         memory=memory,
-        ahead=ahead,
+        sink=sink,
         base_commit=plan.base_commit,
     )
     run = _Run(shared=shared, workers=workers, observer=observer, counts=counts, failures=failures)

@@ -21,6 +21,7 @@ from geobatch.execute.recode import recode_tiles
 from geobatch.execute.region import BandTask, Region, RegionResult, compute_region
 from geobatch.execute.region_cache import Memory, from_bytes, region_fingerprint, to_bytes
 from geobatch.execute.stored_pixels import StoredLevels
+from geobatch.execute.tile_sink import TileSink
 from geobatch.model.assets.asset import Asset, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.digest import Digest
@@ -40,7 +41,6 @@ from geobatch.sources.driver import Reader
 from geobatch.sources.registry import driver_named
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
-from geobatch.views.zarr.staging import Ahead
 
 REGION_PIXELS = 2048
 """Longest side of a region."""
@@ -74,8 +74,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     """Where source pixels come from."""
     memory: Memory | None
     """Where finished regions are remembered; None for nowhere."""
-    ahead: Ahead | None
-    """Where tiles of new assets are shown as they are put; None for nowhere."""
+    sink: TileSink | None
+    """What receives the tiles of new assets as they are put."""
     base_commit: Digest | None
     """Commit that the plan was made against."""
 
@@ -105,8 +105,8 @@ class AssetRun:
         self._memory = shared.memory
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
-        self._ahead = shared.ahead if is_fresh and not change.carried else None
-        self._taken = shared.ahead if is_fresh and change.is_taken_over else None
+        self._sink = shared.sink if is_fresh and not change.carried else None
+        self._taken = shared.sink if is_fresh and change.is_taken_over else None
         # That its records are those that were digested is sure only when all of them are read.
         self._is_streamed = any(
             driver_named(source.driver).is_streamed
@@ -193,8 +193,8 @@ class AssetRun:
     def absorb(self, result: RegionResult) -> None:
         """Take in what a task of the current stage has put."""
         self._results.append(result)
-        if self._ahead is not None:
-            self._ahead.place(self.asset, result.entries)
+        if self._sink is not None:
+            self._sink.tiles_put(self.asset, result.entries)
 
     def finish_stage(self) -> None:
         """Index the tiles of the current stage, so that the next one can read them."""
@@ -250,7 +250,7 @@ class AssetRun:
             fingerprints=self._fingerprints,
         )
         if self._taken is not None:
-            self._taken.build(record, self._index)
+            self._taken.asset_reused(record, self._index)
         return record
 
     def _plane(self, key: ArrayKey) -> tuple[int, int]:

@@ -19,14 +19,14 @@ from geobatch.model.plans.plan import Because, Op, Plan, Reason
 from geobatch.model.published import Head
 from geobatch.plan import moves, renamed_head
 from geobatch.processors import processor_count
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.check import check
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.tree import TreeState, look
+from geobatch.views.protocol import ViewState
+from geobatch.views.store_views import StoreViews
 from geobatch.workflow.planning import NO_COMMIT
 
 
@@ -75,7 +75,7 @@ class StoreStatus(Struct, frozen=True, kw_only=True):
     """Uuid."""
     head: Head
     """The newest commit."""
-    tree: TreeState | None
+    tree: ViewState | None
     """Whether `zarr/` and `parquet/` show it; None where a store has no such tree."""
     live_runs: tuple[str, ...] = ()
     """Names of runs whose process lives."""
@@ -156,13 +156,13 @@ def status(
 def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:
     live: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
-    if isinstance(store.backend, LocalBackend):
-        runs = store.backend.root / RUNS
+    if (local := store.backend.local) is not None:
+        runs = local.root / RUNS
         try:
             live, dead = run_names(runs)
         except OSError as error:
             raise StoreError(f"cannot list `{runs}`: {error.strerror or error}") from error
-    tree = look(store, head=head, cache=cache)
+    tree = StoreViews(store, cache=cache).compare(head)
     return StoreStatus(id=store.id, head=head, tree=tree, live_runs=live, dead_runs=dead)
 
 

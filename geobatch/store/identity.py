@@ -10,7 +10,6 @@ from shlex import quote
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, canonical_json
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.refs import REFS
 
@@ -30,7 +29,7 @@ def read_identity(backend: Backend) -> str:
         FormatError: It was written by a newer geobatch.
         CorruptObjectError: What should say which store it is does not.
     """
-    place = f"`{backend.root}`" if isinstance(backend, LocalBackend) else "the backend"
+    place = f"`{backend.location}`"
     try:
         data = backend.get(IDENTITY)
     except NotFoundError:
@@ -62,9 +61,9 @@ def read_identity(backend: Backend) -> str:
 def _remedy(backend: Backend) -> str:
     """Return the hint that gives a store an identity again."""
     hint = "restore the file from a copy of the store"
-    if not isinstance(backend, LocalBackend):
+    if backend.local is None:
         return hint
-    place, text = quote(str(backend.path(IDENTITY))), new_identity().decode()
+    place, text = quote(str(backend.local.path(IDENTITY))), new_identity().decode()
     return f"{hint}, or give the store a new id: `rm -f {place} && printf '%s' '{text}' > {place}`"
 
 

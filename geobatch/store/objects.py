@@ -16,7 +16,8 @@ class Objects:
     """The objects of a store."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
+        """Where the bytes are."""
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -30,7 +31,7 @@ class Objects:
             Their digest, and whether they were not there before.
         """
         digest = digest_bytes(data)
-        return digest, self._backend.put(self.path(digest), data)
+        return digest, self.backend.put(self.path(digest), data)
 
     def get(self, digest: Digest) -> bytes:
         """Return the bytes of a digest, verified.
@@ -40,7 +41,7 @@ class Objects:
         """
         name = self.path(digest)
         try:
-            data = self._backend.get(name)
+            data = self.backend.get(name)
         except NotFoundError:
             raise CorruptObjectError(f"object `{name}` is missing", hint=_HINT) from None
         got = digest_bytes(data)
@@ -53,8 +54,8 @@ class Objects:
 
     def size(self, digest: Digest) -> int | None:
         """Return the length of an object, or None without one; its bytes are not read."""
-        return self._backend.size(self.path(digest))
+        return self.backend.size(self.path(digest))
 
     def has(self, digest: Digest) -> bool:
         """Return whether there is an object of that name; its bytes are not read."""
-        return self._backend.size(self.path(digest)) is not None
+        return self.backend.size(self.path(digest)) is not None

@@ -8,7 +8,6 @@ from shlex import quote
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import Backend
 
 REFS = "refs/main/"
@@ -79,7 +78,8 @@ class Refs:
 
     def restoring(self, digests: dict[int, Digest]) -> str:
         """Return the shell command that writes refs again."""
-        root = self._backend.root if isinstance(self._backend, LocalBackend) else "."
+        local = self._backend.local
+        root = "." if local is None else local.root
         return " && ".join(
             f"rm -f {place} && printf '%s\\n' {digest} > {place}"
             for number, digest in sorted(digests.items())

@@ -36,6 +36,53 @@ class BackendContract:
             backend.delete(name)
         assert backend.get("folder/name") == b"x"
 
+    def test_a_state_is_size_and_age(self, backend: Backend) -> None:
+        """What is written later is not older, and a missing name has no state."""
+        assert backend.state("objects/a") is None
+        ages = []
+        for name, data in (("objects/a", b"one"), ("refs/a", b"three"), ("cache/a", b"")):
+            write = {"o": backend.put, "r": backend.create, "c": backend.replace}[name[0]]
+            write(name, data)
+            state = backend.state(name)
+            assert state is not None
+            assert state.size == len(data) == backend.size(name)
+            ages.append(state.modified_ns)
+        assert ages == sorted(ages)
+        backend.delete("objects/a")
+        assert backend.state("objects/a") is None
+
+    def test_it_says_where_it_is(self, backend: Backend) -> None:
+        """A message can name it, and only what is on a local disk has paths."""
+        assert backend.location
+        backend.put("objects/a", b"x")
+        if backend.local is not None:
+            assert backend.local.path("objects/a").read_bytes() == b"x"
+            assert backend.local.path("objects/a").is_relative_to(backend.local.root)
+            assert not backend.local.is_unsynced
+
+    def test_a_range_is_a_slice(self, backend: Backend) -> None:
+        """Any range gives the bytes that a slice gives, also at and behind the end."""
+        data = bytes(range(256)) * 400
+        backend.put("objects/a", data)
+        backend.put("objects/empty", b"")
+        ends = [0, 1, 255, 4096, len(data) - 1, len(data), len(data) + 1, 10 * len(data)]
+        for start in ends:
+            assert backend.get("objects/a", start=start) == data[start:]
+            assert backend.get("objects/empty", start=start, length=1) == b""
+            for length in ends:
+                found = backend.get("objects/a", start=start, length=length)
+                assert found == data[start : start + length]
+
+    def test_a_range_that_cannot_be_is_refused(self, backend: Backend) -> None:
+        """A negative offset does not count from the end; a missing name has no range."""
+        backend.put("objects/a", b"abc")
+        for start, length in ((-1, None), (-1, 1), (0, -1), (1, -1)):
+            with pytest.raises(ValueError, match="range"):
+                backend.get("objects/a", start=start, length=length)
+        for start, length in ((0, 0), (5, 1)):
+            with pytest.raises(NotFoundError, match="objects/b"):
+                backend.get("objects/b", start=start, length=length)
+
     def test_put_keeps_what_is_there(self, backend: Backend) -> None:
         """A second put of as many bytes changes nothing, and says so."""
         assert backend.put("objects/a", b"one")
@@ -168,6 +215,8 @@ class BackendContract:
             backend.get(name)
         with pytest.raises(StoreError, match="not a valid name"):
             backend.size(name)
+        with pytest.raises(StoreError, match="not a valid name"):
+            backend.state(name)
         with pytest.raises(StoreError, match="not a valid name"):
             backend.delete(name)
         assert list(backend.list("")) == []

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from geobatch.errors import NotFoundError
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backends.protocol import Data
+from geobatch.store.backends.protocol import Data, State
 
 Result = TypeVar("Result")
 
@@ -68,13 +68,23 @@ class CrashBackend:
                     pass
         return self.disk
 
-    def get(self, name: str) -> bytes:
+    @property
+    def location(self) -> str:
+        """That it is in memory."""
+        return self.disk.location
+
+    @property
+    def local(self) -> None:
+        """Nothing: the disk is in memory."""
+        return
+
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
         self._check_alive()
         try:
-            return self._cache.get(name)
+            return self._cache.get(name, start=start, length=length)
         except NotFoundError:
-            return self.disk.get(name)
+            return self.disk.get(name, start=start, length=length)
 
     def _cache_holds(self, name: str, data: Data) -> bool:
         return self.size(name) == len(data) and self.get(name) == data
@@ -103,6 +113,11 @@ class CrashBackend:
         self._check_alive()
         cached = self._cache.size(name)
         return self.disk.size(name) if cached is None else cached
+
+    def state(self, name: str) -> State | None:
+        """Return the size and age of a name; see `Backend.state`."""
+        self._check_alive()
+        return self._cache.state(name) or self.disk.state(name)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""

@@ -6,7 +6,7 @@ Each file is compared itself: nothing is remembered, so nothing can be stale.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -14,100 +14,78 @@ from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import Head
-from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.check import Part, check_object
-from geobatch.views.zarr.files import ASIDE, Files, check_is_folder
+from geobatch.views.files import ASIDE, Files, check_is_folder
+from geobatch.views.objects import check_object
+from geobatch.views.protocol import Part, ViewChange, ViewState
 
 FOLDER = "parquet"
 """Folder of the files in a store."""
 SUFFIX = ".parquet"
 
 
-class ViewChange(Struct, frozen=True, kw_only=True):
-    """How the files differ from a head, or what a sync did with them."""
+class ParquetFiles:
+    """The files of a store on a local disk; a view."""
 
-    tables: tuple[str, ...]
-    """Tables whose file is not theirs, or that are gone; sorted."""
-    parts: tuple[Part, ...] = ()
-    """Files that are not as they must be, by path in the store."""
-    damaged: Mapping[str, CorruptObjectError] = {}
-    """Tables that cannot be shown, for what they are made of is damaged."""
-    linked: int = 0
-    """Files that became hard links of objects."""
-    copied: int = 0
-    """Files that became copies of objects."""
-    removed: int = 0
-    """Files that were removed."""
+    def __init__(self, store: TileStore, disk: LocalDisk) -> None:
+        self._store = store
+        self._root = disk.root
 
+    @property
+    def name(self) -> str:
+        """What they are and where; see `View.name`."""
+        return f"the files of tables in `{self._root / FOLDER}`"
 
-class ParquetView:
-    """The files of a store on a local disk; only one process may sync them at a time."""
+    def compare(self, head: Head) -> ViewState:
+        """Return how the files differ from a head; see `View.compare`."""
+        return self._compare(_Wanted.of(self._store, head))
 
-    def __init__(self, store: TileStore, backend: LocalBackend, head: Head) -> None:
-        self._root = backend.root
-        self._files = Files(sources=backend.root, folder=backend.root / FOLDER)
-        self._wanted: dict[str, StoredTable] = {}
-        self._damaged: dict[str, CorruptObjectError] = {}
-        for entry in head.tree.entries:
-            if entry.is_table:
-                try:
-                    record = store.record(entry)
-                except CorruptObjectError as error:
-                    self._damaged[entry.id] = error
-                else:
-                    self._wanted |= {} if record.table is None else {entry.id: record.table}
+    def update(
+        self, head: Head, *, is_thorough: bool = True, again: Collection[str] = ()
+    ) -> ViewChange:
+        """Make the files show a head; each appears complete; see `View.update`."""
+        del is_thorough, again  # every file is compared, since that is fast
+        wanted = _Wanted.of(self._store, head)
+        found = self._compare(wanted)
+        files = Files(sources=self._root, folder=self._root / FOLDER)
+        if found.behind:
+            check_is_folder(self._root / FOLDER)
+        for name in found.behind:
+            if name not in wanted.tables:
+                is_aside = name.endswith(ASIDE)
+                files.remove(name if is_aside else name + SUFFIX)
+        for name in found.behind:
+            if name in wanted.tables:
+                files.link(Objects.path(wanted.tables[name].stored), name + SUFFIX)
+        return ViewChange(
+            assets=found.behind,
+            damaged=found.damaged,
+            linked=files.linked,
+            copied=files.copied,
+            removed=files.removed,
+        )
 
-    def look(self) -> ViewChange:
-        """Return how the files differ; nothing is changed.
-
-        Raises:
-            OSError: The disk refused.
-        """
+    def _compare(self, wanted: _Wanted) -> ViewState:
         stale: dict[str, str] = {}
-        for name, table in self._wanted.items():
+        damaged = dict(wanted.damaged)
+        for name, table in wanted.tables.items():
             try:
                 problem = self._problem(name, table)
             except CorruptObjectError as error:
-                self._damaged[name] = error
+                damaged[name] = error
             else:
                 stale |= {name: problem} if problem else {}
-        others = {name.removesuffix(SUFFIX): name for name in self._others()}
+        others = {name.removesuffix(SUFFIX): name for name in self._others(wanted)}
         parts = [Part(path=f"{FOLDER}/{name}{SUFFIX}", problem=stale[name]) for name in stale]
         parts += [
             Part(path=f"{FOLDER}/{name}", problem="does not belong here")
             for name in others.values()
         ]
-        return ViewChange(
-            tables=tuple(sorted({*stale, *others})),
-            parts=tuple(sorted(parts)),
-            damaged=self._damaged,
-        )
-
-    def sync(self) -> ViewChange:
-        """Make the files show the head; each appears complete.
-
-        Raises:
-            StoreError: There is something else where the folder must be.
-            OSError: The disk refused.
-        """
-        found = self.look()
-        if found.tables:
-            check_is_folder(self._root / FOLDER)
-        for name in found.tables:
-            if name not in self._wanted:
-                is_aside = name.endswith(ASIDE)
-                self._files.remove(name if is_aside else name + SUFFIX)
-        for name in found.tables:
-            if name in self._wanted:
-                self._files.place(Objects.path(self._wanted[name].stored), name + SUFFIX)
-        return ViewChange(
-            tables=found.tables,
-            damaged=found.damaged,
-            linked=self._files.linked,
-            copied=self._files.copied,
-            removed=self._files.removed,
+        behind = tuple(sorted({*stale, *others}))
+        return ViewState(
+            behind=behind, parts=tuple(sorted(parts)), is_current=not behind, damaged=damaged
         )
 
     def _problem(self, name: str, table: StoredTable) -> str:
@@ -126,14 +104,37 @@ class ParquetView:
             return "missing"
         return "" if is_well else "other content"
 
-    def _others(self) -> Iterator[str]:
+    def _others(self, wanted: _Wanted) -> Iterator[str]:
         """Yield the names of files that belong to no table of the head, or are unfinished."""
         top = self._root / FOLDER
         for folder, _, names in os.walk(top):
             for found in names:
                 name = os.path.relpath(os.path.join(folder, found), top)  # noqa: PTH118
                 table = name.removesuffix(SUFFIX)
-                is_known = table in self._wanted or table in self._damaged
+                is_known = table in wanted.tables or table in wanted.damaged
                 is_strange = name.endswith(SUFFIX) and not is_known
                 if is_strange or name.endswith(SUFFIX + ASIDE):
                     yield name
+
+
+class _Wanted(Struct, frozen=True, kw_only=True):
+    """The tables of a head."""
+
+    tables: Mapping[str, StoredTable]
+    """What is published of each, by id."""
+    damaged: Mapping[str, CorruptObjectError]
+    """Those whose document is damaged."""
+
+    @classmethod
+    def of(cls, store: TileStore, head: Head) -> _Wanted:
+        tables: dict[str, StoredTable] = {}
+        damaged: dict[str, CorruptObjectError] = {}
+        for entry in head.tree.entries:
+            if entry.is_table:
+                try:
+                    record = store.record(entry)
+                except CorruptObjectError as error:
+                    damaged[entry.id] = error
+                else:
+                    tables |= {} if record.table is None else {entry.id: record.table}
+        return cls(tables=tables, damaged=damaged)

@@ -29,7 +29,7 @@ from geobatch.workflow.carry_out import Done, carry_out
 from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon
 
 if TYPE_CHECKING:
-    from geobatch.views.zarr.staging import Ahead
+    from geobatch.views.store_views import StoreViews
 
 DEFAULT_STORE = Path("store")
 __all__ = [
@@ -162,9 +162,10 @@ def apply(
             cache.save()
             base = opened.head()
             # What a killed run left is completed first; planning names what is damaged.
+            views = _views(opened, cache)
             trouble: StoreError | None = None
             try:
-                _show(opened, base, base, cache=cache, is_lenient=True)
+                _show(views, base, base, is_lenient=True)
             except StoreError as error:
                 trouble = error  # raised below, when it is known whether anything was to be done
             if shown is None or base.number:
@@ -181,6 +182,7 @@ def apply(
                     cache=cache,
                     place=store,
                     base=base,
+                    views=views,
                     workers=count,
                     observer=observer,
                     keep_going=keep_going,
@@ -190,7 +192,7 @@ def apply(
             if not ready.plan.is_empty:
                 again = {one.id for one in ready.plan.changes if one.op is not Op.KEEP}
                 again -= failed
-                _show(opened, base, head, cache=cache, ahead=done.ahead, again=again)
+                _show(views, base, head, again=again)
             # Not before: this run has taken what they had made, and deleting their files is slow.
             with suppress(OSError):  # the next apply removes them
                 remove_dead_runs(Path(store) / RUNS)
@@ -213,34 +215,28 @@ def apply(
             )
 
 
+def _views(opened: TileStore, cache: SourceCache) -> StoreViews:
+    from geobatch.views.store_views import StoreViews  # noqa: PLC0415 - loads codecs
+
+    return StoreViews(opened, cache=cache)
+
+
 def _show(
-    opened: TileStore,
+    views: StoreViews,
     base: Head,
     head: Head,
     *,
-    cache: SourceCache,
-    ahead: Ahead | None = None,
     again: Collection[str] = (),
     is_lenient: bool = False,
 ) -> None:
-    """Make `zarr/` and `parquet/` show a head: before the run its base, then what it published.
+    """Make the views show a head: before the run its base, then what it published.
 
     What goes wrong says whether a commit is published.
     """
-    from geobatch.views.zarr.tree import sync  # noqa: PLC0415 - loads codecs
-
     is_new = head.number != base.number
     hint = "run the same command again: it completes the tree"
     try:
-        sync(
-            opened,
-            head=head,
-            ahead=ahead,
-            cache=cache,
-            again=again,
-            is_thorough=not is_new,
-            is_lenient=is_lenient,
-        )
+        views.update(head, again=again, is_thorough=not is_new, is_lenient=is_lenient)
     except KeyboardInterrupt:
         published = f"commit {head.number} is published" if is_new else "nothing was published"
         raise InterruptedRunError(
@@ -270,7 +266,7 @@ def _undone(error: StoreError, planned: Plan) -> StoreError:
 def _load_what_executes() -> None:
     """Load what new sources will need, while other threads probe them."""
     import_module("geobatch.execute")
-    import_module("geobatch.views.zarr.tree")
+    import_module("geobatch.views.store_views")
 
 
 @contextmanager

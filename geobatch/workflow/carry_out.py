@@ -37,7 +37,7 @@ from geobatch.workflow.planning import Ready
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
     from geobatch.sources.reader import Sources
-    from geobatch.views.zarr.staging import Ahead
+    from geobatch.views.store_views import StoreViews
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
@@ -60,8 +60,6 @@ class Done(Struct, frozen=True, kw_only=True):
     """Source bytes that were read for pixels and rows."""
     bytes_written: int = 0
     """Bytes of tile and table objects that were put."""
-    ahead: Ahead | None = None
-    """Folders of new assets that wait to be moved into the Zarr tree."""
     failures: tuple[Failure, ...] = ()
     """Assets whose sources failed, where the others are published."""
     warnings: tuple[Problem, ...] = ()
@@ -75,6 +73,7 @@ def carry_out(
     cache: SourceCache,
     place: Path,
     base: Head,
+    views: StoreViews,
     workers: int,
     observer: Observer,
     keep_going: bool,
@@ -87,6 +86,7 @@ def carry_out(
         cache: Receives the bands of each asset as soon as it is finished.
         place: Folder of the store.
         base: Head that the plan was made against.
+        views: Views of the store; they receive the tiles of new assets.
         workers: Threads that compute regions.
         observer: Receives the progress.
         keep_going: Whether to publish the other assets where the sources of some fail. All are
@@ -100,11 +100,9 @@ def carry_out(
     """
     from geobatch.execute import Counts, execute, execute_tables  # noqa: PLC0415
     from geobatch.sources.reader import Sources  # noqa: PLC0415
-    from geobatch.views.zarr.staging import Ahead  # noqa: PLC0415
 
     made = ready.preview.plan
     memory = Remembered(store.backend)
-    ahead = Ahead(store.backend)
     counts = Counts()
     failures: dict[str, SourceError] = {}
     changes: dict[str, TreeEntry | None] = {}
@@ -117,7 +115,7 @@ def carry_out(
     }
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
-    with ahead, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
+    with views.staging, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
         finished = execute(
             made,
             records=ready.records,
@@ -129,7 +127,7 @@ def carry_out(
             observer=observer,
             counts=counts,
             memory=memory,
-            ahead=ahead,
+            sink=views.staging,
             failures=failures,
         )
         made_tables = execute_tables(
@@ -154,7 +152,7 @@ def carry_out(
                 counts.add(Counts(peaks={record.asset.id: dict(peaks)}))
             entry = store.put_record(record)
             changes[record.asset.id] = entry
-            ahead.finish(entry)
+            views.staging.asset_finished(entry)
             if record.table is not None:
                 tables[record.asset.id] = record.table
             if _is_still(record.asset, reader):
@@ -194,7 +192,6 @@ def carry_out(
         rows=counts.rows,
         bytes_read=reader.bytes_read + counts.bytes_read,
         bytes_written=counts.bytes_written,
-        ahead=ahead,
         failures=failed,
         warnings=tuple(_warnings(ready.preview.specs, counts.peaks)),
     )

@@ -23,7 +23,7 @@ from geobatch.execute import by_processes, executor
 from geobatch.processes import Crew
 from geobatch.store.backends.run_folder import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.staging import Ahead
+from geobatch.views.zarr.staging import Staging
 from geobatch.workflow.apply import ApplySummary, apply, plan
 
 COUNT = 45
@@ -128,14 +128,14 @@ def test_others_do_it_alone(
 ) -> None:
     """This process takes nothing, and their folders of the Zarr tree are moved into place."""
     moved: list[str] = []
-    move = Ahead.move
+    move = Staging.move
 
-    def _move(self: Ahead, entry: Any, files: Any) -> bool:
+    def _move(self: Staging, entry: Any, files: Any) -> bool:
         is_moved = move(self, entry, files)
         moved.extend([entry.id] if is_moved else [])
         return is_moved
 
-    monkeypatch.setattr(Ahead, "move", _move)
+    monkeypatch.setattr(Staging, "move", _move)
     listener = Listener(-1, lambda: None)
     found = applied(bench, observer=listener)
     assert len(started) == 2

@@ -452,7 +452,7 @@ def test_a_plan_counts_the_very_tiles_of_every_level(
                     objects=executor.objects,
                     index=executor.index,
                     reader=reader,
-                    ahead=None,
+                    sink=None,
                     memory=None,
                     base_commit=None,
                 ),
@@ -496,7 +496,7 @@ def test_a_damaged_tile_in_the_store_is_not_built_upon(tmp_path: Path) -> None:
         shape = tile_shape(before.asset, "grey")
         entry = executor.index.entries(shape, before.root(ArrayKey(band="grey", level=0)))[0]
         name = executor.objects.path(bytes(entry["stored"]).hex())
-        backend = executor.objects._backend
+        backend = executor.objects.backend
         backend.replace(name, backend.get(name)[:-1] + b"?")
         after = resolved(tmp_path, policies("MEAN", "MODE", "MAX"))
         work = BandWork(

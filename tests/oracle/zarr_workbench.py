@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,7 +26,12 @@ from geobatch.model.assets.asset import (
 )
 from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, Head
+from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
+from geobatch.views.protocol import ViewChange, ViewState
+from geobatch.views.store_views import StoreViews
+from geobatch.views.zarr.staging import Staging
+from geobatch.views.zarr.tree import MOST_SWAPPED
 
 Pixels: TypeAlias = dict[ArrayKey, npt.NDArray[Any]]
 """Full planes by array, edges not padded."""
@@ -155,3 +160,24 @@ def publish(store: TileStore, wanted: Mapping[str, tuple[Asset, Pixels]]) -> Hea
 
 
 GZIP = Codec(name="gzip", level=1, compressor="", shuffle="")
+
+
+def sync(
+    store: TileStore,
+    *,
+    head: Head | None = None,
+    staging: Staging | None = None,
+    cache: SourceCache | None = None,
+    most_swapped: int = MOST_SWAPPED,
+    is_thorough: bool = True,
+    is_lenient: bool = False,
+    again: Collection[str] = (),
+) -> ViewChange:
+    """Make the views of a store show a head, by default the newest."""
+    views = StoreViews(store, cache=cache, staging=staging, most_swapped=most_swapped)
+    return views.update(head, is_thorough=is_thorough, is_lenient=is_lenient, again=again)
+
+
+def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> ViewState | None:
+    """Return how the views of a store differ from a head."""
+    return StoreViews(store, cache=cache).compare(head)

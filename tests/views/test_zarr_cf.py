@@ -15,6 +15,7 @@ import zarr_workbench as bench
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from xarray.coding.times import CFDatetimeCoder, CFTimedeltaCoder
+from zarr_workbench import sync
 
 from geobatch.model.assets.asset import Asset, Masking, MaskSource, Policy
 from geobatch.model.published import ArrayKey, AssetRecord
@@ -22,7 +23,6 @@ from geobatch.reading import open_store
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.cf import DURATIONS, numeric_unit
 from geobatch.views.zarr.metadata import documents
-from geobatch.views.zarr.tree import sync
 
 WORDS = sorted(
     DURATIONS

@@ -19,14 +19,13 @@ import xarray as xr
 import zarr
 import zarr_cm
 import zarr_workbench as bench
-from zarr_workbench import Pixels
+from zarr_workbench import Pixels, sync
 
 from geobatch.model.assets.asset import DTYPES, Asset, Band, Masking, MaskSource, Number, Policy
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import documents
-from geobatch.views.zarr.tree import sync
 
 GDAL = tuple(int(part) for part in rasterio.__gdal_version__.split(".")[:2])
 # rioxarray multiplies transforms in a way that newer releases of affine frown on.

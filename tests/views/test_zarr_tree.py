@@ -22,7 +22,7 @@ from depth import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from zarr_workbench import Pixels
+from zarr_workbench import Pixels, look, sync
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import Asset
@@ -31,8 +31,8 @@ from geobatch.model.published import ArrayKey, Head
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
+from geobatch.views.protocol import ViewChange
 from geobatch.views.zarr.keys import Keys
-from geobatch.views.zarr.tree import TreeChange, look, sync
 
 State: TypeAlias = dict[str, tuple[Asset, Pixels]]
 
@@ -110,7 +110,7 @@ def test_a_chunk_is_its_object(store: TileStore) -> None:
     chunk = folder(store) / "a/0/b1/c/4/4"
     digest = digest_bytes(chunk.read_bytes())
     assert chunk.samefile(folder(store).parent / Objects.path(digest))
-    assert change == TreeChange(assets=("a",), linked=len(list(chunks(store))), copied=0, removed=0)
+    assert change == ViewChange(assets=("a",), linked=len(list(chunks(store))), copied=0, removed=0)
 
 
 def chunks(store: TileStore) -> Iterator[str]:
@@ -119,12 +119,12 @@ def chunks(store: TileStore) -> Iterator[str]:
 
 
 def test_nothing_to_do_does_nothing(store: TileStore) -> None:
-    assert sync(store) == TreeChange()
+    assert sync(store) == ViewChange()
     assert not folder(store).exists()
     bench.publish(store, state(bench.asset("a")))
     sync(store)
     before = {path: path.stat() for path in folder(store).rglob("*")}
-    assert sync(store) == TreeChange()
+    assert sync(store) == ViewChange()
     assert {path: path.stat() for path in folder(store).rglob("*")} == before
 
 
@@ -141,7 +141,7 @@ def test_one_changed_tile_of_a_large_asset_costs_one_link_and_no_metadata(
     changed[KEY][200, 200] += 1
     head = bench.publish(store, first | {"a": (made, changed)})
     change = sync(store, is_thorough=is_thorough, most_swapped=0)
-    assert change == TreeChange(assets=("a",), linked=1, copied=0, removed=0)
+    assert change == ViewChange(assets=("a",), linked=1, copied=0, removed=0)
     after = {path: path.stat().st_ino for path in folder(store).rglob("*") if path.is_file()}
     moved = {path for path in after if after[path] != before[path]}
     # The inode of the tree's own document, written twice, may come back.
@@ -280,7 +280,7 @@ def test_a_missing_object_is_named(store: TileStore) -> None:
 def test_a_store_in_memory_has_no_tree() -> None:
     store = TileStore.create(MemoryBackend())
     bench.publish(store, state(bench.asset("a")))
-    assert sync(store) == TreeChange()
+    assert sync(store) == ViewChange()
 
 
 def test_across_file_systems_chunks_are_copies(store: TileStore, tmp_path: Path) -> None:
@@ -429,4 +429,4 @@ def test_a_tree_of_another_derivation_is_made_current(store: TileStore) -> None:
         assert sync(store).assets == ("a/b",)
         assert place.read_bytes() == current
         assert (folder(store) / "a/b/0/b1/c/1/1").stat().st_ino == chunk.st_ino
-        assert sync(store) == TreeChange()
+        assert sync(store) == ViewChange()

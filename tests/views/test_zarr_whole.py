@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import zarr_workbench as bench
 from msgspec.structs import replace
+from zarr_workbench import look, sync
 
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.assets.asset import Asset
@@ -27,8 +28,8 @@ from geobatch.store.backends.file_lock import locked
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
+from geobatch.views.protocol import ViewChange
 from geobatch.views.zarr.keys import Keys
-from geobatch.views.zarr.tree import TreeChange, look, sync
 
 SMALL = bench.asset("f/a", bench.band(), bench.band("b2"), shape=(40, 30), tile=16)
 
@@ -113,7 +114,7 @@ def test_every_file_comes_back(
             state = look(store, head=head, cache=cache)
             assert state is not None
             assert state.is_current, name
-        assert sync(store, cache=cache) == TreeChange()
+        assert sync(store, cache=cache) == ViewChange()
 
 
 @pytest.mark.parametrize("most_swapped", [0, 10_000])
@@ -144,7 +145,7 @@ def test_statistics_of_other_programs_stay_until_the_asset_changes(store: TileSt
         sync(store, cache=cache)
         guest = tree(store) / "f/a/0/b1/zarr.json.aux.xml"
         guest.write_text("<PAMDataset/>")
-        assert sync(store, cache=cache) == TreeChange()
+        assert sync(store, cache=cache) == ViewChange()
         assert guest.exists()
         head = publish(store, SMALL, seed=1)
         sync(store, cache=cache, is_thorough=False)
@@ -159,7 +160,7 @@ def test_what_is_remembered_costs_no_look_into_the_index(store: TileStore) -> No
         page = store.record(head.tree.entries[0]).arrays[0][1]
         assert page is not None
         store.backend.delete(Objects.path(page.stored))
-        assert sync(store, cache=cache) == TreeChange()
+        assert sync(store, cache=cache) == ViewChange()
         (tree(store) / "f/a/0/x/c/0").unlink()
         with pytest.raises(CorruptObjectError, match="missing"):
             sync(TileStore.open(tree(store).parent), cache=cache)
@@ -235,7 +236,7 @@ def test_a_full_disk_is_said_and_the_next_sync_completes(
                 sync(store, most_swapped=most_swapped)
             except StoreError as error:
                 assert os.strerror(code) in error.message  # noqa: PT017
-                assert "`geobatch apply` again" in str(error.hint)  # noqa: PT017
+                assert "run `geobatch apply` again" in str(error.hint)  # noqa: PT017
     sync(store)
     assert_shows(store, head)
 

@@ -9,12 +9,14 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durable import Durability, start_writing_out, sync_folder
-from geobatch.store.backends.protocol import RUNS, Data, parse_name
+from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -39,7 +41,7 @@ class LocalBackend:
 
         Args:
             root: The folder.
-            within: Folder of a run of another process, on whose behalf this one works: its `share`.
+            within: Folder of the run of another process, on whose behalf this one works.
         """
         self.root = Path(root).absolute()
         self._prefix = f"{self.root}/"
@@ -51,35 +53,44 @@ class LocalBackend:
         self._durability = Durability(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (LocalBackend, (self.root,))
+        return (partial(LocalBackend, within=self._within), (self.root,))
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    @property
+    def local(self) -> LocalDisk:
+        """This backend."""
+        return self
 
     def path(self, name: str) -> Path:
-        """Return the file of a name, whether it is there or not."""
+        """Return the file of a name; see `LocalDisk.path`."""
         return self.root / parse_name(name)
 
-    def aside(self, name: str) -> Path:
-        """Return a path in the folder of this run, which is removed when the run ends."""
+    def scratch(self, name: str) -> Path:
+        """Return a path in the folder of this run; see `LocalDisk.scratch`."""
         return Path(self._folder(), name)
 
-    def share(self) -> tuple[str, int]:
-        """Return the folder of this run, and the descriptor that keeps it alive.
+    def share(self) -> tuple[LocalDisk, int]:
+        """Return what another process works with; see `LocalDisk.share`."""
+        shared = LocalBackend(self.root, within=self._folder())
+        return shared, -1 if self._run is None else self._run.lock
 
-        A process that works on behalf of this run must hold the descriptor, and makes its files in
-        that folder: they are removed with it, and not before.
-        """
-        folder = self._folder()
-        return folder, -1 if self._run is None else self._run.lock
-
-    def hand_over(self) -> None:
-        """Make durable what the sync of the process that is worked for would not know of."""
+    def sync_share(self) -> None:
+        """Make durable what another sync would not know of; see `LocalDisk.sync_share`."""
         if not self._durability.is_for_all:
             self.sync()
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
+        check_range(start, length)
         try:
             with open(self._prefix + parse_name(name), "rb", buffering=0) as file:
-                return file.read()
+                if not start and length is None:
+                    return file.read()
+                return _read_range(file, start, length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
         except OSError as error:
@@ -142,19 +153,22 @@ class LocalBackend:
         """Return the length of a name's bytes; see `Backend.size`."""
         return self._size(parse_name(name))
 
-    def _size(self, name: str) -> int | None:
-        found = self.state(name)
-        return None if found is None else found[0]
+    def state(self, name: str) -> State | None:
+        """Return the size and age of a name; see `Backend.state`."""
+        return self._state(parse_name(name))
 
-    def state(self, name: str) -> tuple[int, int] | None:
-        """Return the length of a name's bytes and when they were modified, in nanoseconds."""
+    def _size(self, name: str) -> int | None:
+        found = self._state(name)
+        return None if found is None else found.size
+
+    def _state(self, name: str) -> State | None:
         try:
             found = os.stat(self._prefix + name)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise self._failure("read the state of", name, error) from error
-        return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        return State(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
@@ -176,24 +190,19 @@ class LocalBackend:
     def sync(self) -> None:
         """Make every put durable; see `Backend.sync`."""
         self._sync()
-        if os.path.lexists(self._prefix + UNSYNCED):
+        if self.is_unsynced:
             raise StoreError(
                 f"a sync of `{self.root}` failed, so what was written before it may be lost",
                 hint=_AGAIN,
             )
 
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether something may be lost; see `LocalDisk.is_unsynced`."""
+        return os.path.lexists(self._prefix + UNSYNCED)
+
     def settle(self, names: Iterable[str]) -> None:
-        """Write names again that a failed sync may have lost, and make them durable.
-
-        The system may have dropped their bytes from what it is to write, although it still shows
-        them to who reads. Each is there whole all the time, with its time of modification.
-
-        Args:
-            names: Those that were put since the last sync that did not fail.
-
-        Raises:
-            StoreError: The disk fails still.
-        """
+        """Write names again and make them durable; see `LocalDisk.settle`."""
         mark = self._prefix + UNSYNCED
         try:
             before = os.stat(mark)
@@ -359,3 +368,18 @@ class LocalBackend:
 
     def _failure(self, verb: str, name: str, error: OSError) -> StoreError:
         return StoreError(f"cannot {verb} `{name}` in `{self.root}`: {error.strerror or error}")
+
+
+def _read_range(file: FileIO, start: int, length: int | None) -> bytes:
+    """Return the bytes of a range; of a file that is as long, all of them."""
+    end = os.fstat(file.fileno()).st_size
+    left = max(0, end - start if length is None else min(length, end - start))
+    parts: list[bytes] = []
+    while left:
+        part = os.pread(file.fileno(), left, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+        left -= len(part)
+    return b"".join(parts)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 from geobatch.errors import NotFoundError
-from geobatch.store.backends.protocol import RUNS, Data, parse_name
+from geobatch.store.backends.protocol import RUNS, Data, State, check_range, parse_name
 
 
 class MemoryBackend:
@@ -14,14 +15,27 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
+        self._times: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def get(self, name: str) -> bytes:
+    @property
+    def location(self) -> str:
+        """That it is in memory."""
+        return "memory"
+
+    @property
+    def local(self) -> None:
+        """Nothing: this is no disk."""
+        return
+
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
+        check_range(start, length)
         try:
-            return self._data[parse_name(name)]
+            data = self._data[parse_name(name)]
         except KeyError:
             raise NotFoundError(f"`{name}` is not in the store") from None
+        return data[start:] if length is None else data[start : start + length]
 
     def put(self, name: str, data: Data) -> bool:
         """Keep bytes under a name for good; see `Backend.put`."""
@@ -29,7 +43,7 @@ class MemoryBackend:
         with self._lock:
             if self._data.get(parse_name(name)) == kept:
                 return False
-            self._data[name] = kept
+            self._keep(name, kept)
             return True
 
     def create(self, name: str, data: Data) -> bool:
@@ -38,17 +52,25 @@ class MemoryBackend:
         with self._lock:
             if parse_name(name) in self._data:
                 return False
-            self._data[name] = kept
+            self._keep(name, kept)
             return True
 
     def replace(self, name: str, data: Data) -> None:
         """Keep bytes under any name; see `Backend.replace`."""
-        self._data[parse_name(name)] = bytes(data)
+        kept = bytes(data)
+        with self._lock:
+            self._keep(parse_name(name), kept)
 
     def size(self, name: str) -> int | None:
         """Return the length of a name's bytes; see `Backend.size`."""
-        data = self._data.get(parse_name(name))
-        return None if data is None else len(data)
+        found = self.state(name)
+        return None if found is None else found.size
+
+    def state(self, name: str) -> State | None:
+        """Return the size and age of a name; see `Backend.state`."""
+        with self._lock:
+            data = self._data.get(parse_name(name))
+            return None if data is None else State(len(data), self._times[name])
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
@@ -68,3 +90,7 @@ class MemoryBackend:
 
     def close(self) -> None:
         """Do nothing."""
+
+    def _keep(self, name: str, data: bytes) -> None:
+        self._times[name] = time.time_ns()
+        self._data[name] = data

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Protocol, TypeAlias
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeAlias
 
 from geobatch.errors import StoreError
 
@@ -18,18 +19,42 @@ _PART = r"(?!\.{1,2}(?:/|\Z))[^/\\\x00-\x1f\x7f]+"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
 
 
+class State(NamedTuple):
+    """What is known of a name without reading its bytes."""
+
+    size: int
+    """How many bytes it has."""
+    modified_ns: int
+    """When they were written, in nanoseconds of the backend's own clock."""
+
+
 class Backend(Protocol):
     """A flat space of names, each with bytes that appear complete or not at all.
 
     Names are `/`-separated; no part is empty, `.` or `..`. Every method may be called from any
-    thread, and raises `StoreError` where the place fails or the name is not one.
+    thread, and raises `StoreError` where the backend fails or the name is not one.
     """
 
-    def get(self, name: str) -> bytes:
-        """Return the bytes of a name.
+    @property
+    def location(self) -> str:
+        """Where the bytes are, for messages: a folder or a URL."""
+
+    @property
+    def local(self) -> LocalDisk | None:
+        """What only a local disk can do; None elsewhere."""
+
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes of a name, or those of a range.
+
+        Args:
+            name: The name.
+            start: Offset of the first byte; not negative.
+            length: How many bytes; fewer are returned if the bytes end before. None for all that
+                follow.
 
         Raises:
             NotFoundError: There is no such name.
+            ValueError: The offset or the length is negative.
         """
 
     def put(self, name: str, data: Data) -> bool:
@@ -52,6 +77,9 @@ class Backend(Protocol):
     def size(self, name: str) -> int | None:
         """Return the number of bytes of a name, or None where there is no such name."""
 
+    def state(self, name: str) -> State | None:
+        """Return the size and age of a name, or None where there is no such name."""
+
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the names that start with a prefix, in the order of their code points."""
 
@@ -63,6 +91,60 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what the backend holds; it must not be used afterwards."""
+
+
+class LocalDisk(Backend, Protocol):
+    """What a backend can do only on a local disk: paths, the files of a run, a sync that failed."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that all names are files in; they can be linked to."""
+
+    def path(self, name: str) -> Path:
+        """Return the file of a name, whether it exists or not."""
+
+    def scratch(self, name: str) -> Path:
+        """Return a path in the folder of this run, which is removed when the run ends."""
+
+    def leave(self) -> None:
+        """End the run, and leave to the next one what was made ahead."""
+
+    def share(self) -> tuple[LocalDisk, int]:
+        """Return what another process works with on behalf of this run, and a descriptor.
+
+        The first pickles; its files are made in the folder of this run. The process must hold the
+        descriptor: the folder is not removed before.
+        """
+
+    def sync_share(self) -> None:
+        """Make durable, in such a process, what the sync of this one would not know of."""
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether something that was put may be lost, since a sync failed."""
+
+    def settle(self, names: Iterable[str]) -> None:
+        """Write names again that a failed sync may have lost, and make them durable.
+
+        The system may have dropped their bytes from what it is to write, although it still shows
+        them to readers. Each is there whole all the time, with its time of modification.
+
+        Args:
+            names: Those that were put since the last sync that did not fail.
+
+        Raises:
+            StoreError: The disk still fails.
+        """
+
+
+def check_range(start: int, length: int | None) -> None:
+    """Refuse a range that cannot be.
+
+    Raises:
+        ValueError: The offset or the length is negative.
+    """
+    if start < 0 or (length is not None and length < 0):
+        raise ValueError(f"a range of {length} bytes from offset {start}")
 
 
 def parse_name(name: str) -> str:

@@ -20,7 +20,6 @@ from geobatch.format.documents import decode_asset
 from geobatch.format.page import child_place, references
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.caches.kept_values import Remembered
 from geobatch.store.objects import Objects
 from geobatch.store.origins import place_of
@@ -159,16 +158,12 @@ class Checker:
     def _object(self, digest: Digest, size: int) -> str | None:
         """Return what is wrong with an object that is not read but for a reason."""
         name = Objects.path(digest)
-        if isinstance(self._backend, LocalBackend):
-            state = self._backend.state(name)
-        else:
-            length = self._backend.size(name)
-            state = None if length is None else (length, -1)
+        state = self._backend.state(name)
         if state is None:
             return f"object `{name}` is missing"
-        if state[0] != size:
-            return f"object `{name}` is damaged: it has {state[0]} bytes, expected {size}"
-        if state[1] >= self._read_from or self._read_from == READ_ALL:
+        if state.size != size:
+            return f"object `{name}` is damaged: it has {state.size} bytes, expected {size}"
+        if state.modified_ns >= self._read_from or self._read_from == READ_ALL:
             self.read += 1
             try:
                 self._objects.get(digest)
@@ -191,10 +186,10 @@ def modified_since(store: TileStore, head: Head) -> int:
     It is that of the head's ref, before which all was put that it reaches; or that of a later check
     of it, which `keep_time` has noted.
     """
-    if not isinstance(store.backend, LocalBackend) or head.digest is None:
+    if head.digest is None:
         return READ_NONE
     state = store.backend.state(Refs.path(head.number))
-    published = READ_ALL if state is None else state[1]
+    published = READ_ALL if state is None else state.modified_ns
     noted = Remembered(store.backend, _TIMES).get(head.digest)
     return max(published, int.from_bytes(noted, "little") if noted else 0)
 
@@ -268,7 +263,8 @@ def _hint(store: TileStore, head: Head, ids: Sequence[str], place: Path | None) 
         origins = store.origins(head)
     except CorruptObjectError:
         origins = {}
-    folder = place or (store.backend.root if isinstance(store.backend, LocalBackend) else Path())
+    local = store.backend.local
+    folder = place or (Path() if local is None else local.root)
     files = sorted({place_of(origins[one], store=folder) for one in ids if one in origins})
     files = [_from_here(file) for file in files if Path(file).exists()]
     named = ids if len(ids) <= _NAMED and "" not in ids else ["*"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.store.backends.local import UNSYNCED, LocalBackend
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.identity import IDENTITY
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
@@ -19,23 +19,23 @@ def settle(store: TileStore) -> None:
 
     Raises:
         CorruptObjectError: The head is damaged.
-        StoreError: The disk fails still.
+        StoreError: The disk still fails.
     """
-    backend = store.backend
-    if isinstance(backend, LocalBackend) and backend.state(UNSYNCED) is not None:
-        backend.settle(_doubtful(store, backend))
+    local = store.backend.local
+    if local is not None and local.is_unsynced:
+        local.settle(_doubtful(store, store.backend))
 
 
-def _doubtful(store: TileStore, backend: LocalBackend) -> Iterator[str]:
+def _doubtful(store: TileStore, backend: Backend) -> Iterator[str]:
     head = store.head()
     names = [IDENTITY]
     since = 0
     if head.digest is not None:
         names.append(Refs.path(head.number))
         found = [backend.state(name) for name in (names[1], Objects.path(head.digest))]
-        since = min((state[1] for state in found if state is not None), default=0)
+        since = min((state.modified_ns for state in found if state is not None), default=0)
     for name in backend.list("objects/"):
         state = backend.state(name)
-        if state is not None and state[1] >= since:
+        if state is not None and state.modified_ns >= since:
             yield name
     yield from names

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import Digest
 from geobatch.model.published import AssetRecord, PageRef
 from geobatch.model.tiles import TileSet
 from geobatch.store.index import Entries, Index
 from geobatch.store.objects import Objects
-from geobatch.views.zarr.files import ASIDE, Files
+from geobatch.views.files import ASIDE, Files
+from geobatch.views.objects import check_size
 from geobatch.views.zarr.metadata import DOCUMENT, array_path, documents, tile_plane
 
 
@@ -71,7 +70,7 @@ def build(files: Files, index: Index, record: AssetRecord) -> None:
     """
     for chunk in chunks(index, record):
         path = f"{record.asset.id}/{chunk.path}"
-        files.place(Objects.path(chunk.stored), path)
+        files.link(Objects.path(chunk.stored), path)
         check_size(chunk.stored, files.size(path), chunk.size, path)
     for path, text in documents(record).items():
         files.write(f"{record.asset.id}/{path}", text)
@@ -143,19 +142,6 @@ def change(
     files.move()
     for path in removed:
         files.remove(f"{asset_id}/{path}")
-
-
-def check_size(stored: Digest, size: int, expected: int, path: str | Path) -> None:
-    """Refuse an object that is cut, or longer than it was.
-
-    Raises:
-        CorruptObjectError: It has another length than is recorded.
-    """
-    if size != expected:
-        raise CorruptObjectError(
-            f"object `{Objects.path(stored)}` is damaged: it has {size:,} bytes, "
-            f"expected {expected:,}; `{path}` shows it"
-        )
 
 
 def _arrays(record: AssetRecord) -> dict[str, _Array]:

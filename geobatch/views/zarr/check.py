@@ -11,17 +11,16 @@ import time
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import itemgetter
-from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.index import Index
-from geobatch.store.objects import Objects
-from geobatch.views.zarr.asset_folder import Chunk, check_size, chunks
+from geobatch.views.objects import check_object
+from geobatch.views.protocol import Part
+from geobatch.views.zarr.asset_folder import Chunk, chunks
 from geobatch.views.zarr.metadata import documents
 
 MOST_REMEMBERED = 1 << 17
@@ -30,15 +29,6 @@ MOST_REMEMBERED = 1 << 17
 _GUEST = ".aux.xml"
 """Suffix of what GDAL and QGIS write beside an array: left there until the asset changes."""
 _SECOND_NS = 1_000_000_000
-
-
-class Part(Struct, frozen=True, kw_only=True, order=True):
-    """A file or folder of the tree that is not as it must be."""
-
-    path: str
-    """Its path within the tree."""
-    problem: str
-    """What is wrong with it."""
 
 
 class Comparison(Struct, kw_only=True):
@@ -131,21 +121,6 @@ def walk(top: str, spared: Collection[str] = ()) -> Iterator[tuple[str, os.stat_
                     waiting.append(f"{name}/")
             elif not is_guest(name):
                 yield name, entry.stat(follow_symlinks=False)
-
-
-def check_object(store: str | Path, stored: Digest, size: int, path: str | Path) -> os.stat_result:
-    """Return what the file system says of an object that a file of the store shows.
-
-    Raises:
-        CorruptObjectError: It is missing, or has another length than is recorded.
-    """
-    name = Objects.path(stored)
-    try:
-        origin = Path(store, name).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise CorruptObjectError(f"object `{name}` is missing, `{path}` shows it") from None
-    check_size(stored, origin.st_size, size, path)
-    return origin
 
 
 def is_guest(name: str) -> bool:

@@ -16,6 +16,8 @@ from geobatch.views.zarr import attributes as zarr_attributes
 from geobatch.views.zarr.attributes import GRID_MAPPING, MASK_SUFFIX, Attributes
 from geobatch.views.zarr.cf import classes
 
+FOLDER = "zarr"
+"""Folder of the tree in a store."""
 DOCUMENT = "zarr.json"
 """File name of the metadata document of a group or an array."""
 

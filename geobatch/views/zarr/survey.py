@@ -16,9 +16,9 @@ from geobatch.model.assets.asset import Kind
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
+from geobatch.views.protocol import Part
 from geobatch.views.zarr.check import (
     Comparison,
-    Part,
     compare,
     is_guest,
     is_remembered,

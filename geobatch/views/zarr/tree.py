@@ -1,12 +1,11 @@
 """The plain Zarr v3 tree of the head, `zarr/`: hard links to objects, for readers without geobatch.
 
 The document of the tree's own group, `zarr/zarr.json`, says which commit the tree shows, and which
-assets are unsettled: touched by a sync that has not ended, and so to be compared file by file.
+assets are unsettled: touched by an update that has not ended, and so to be compared file by file.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
 import json
 import os
@@ -15,27 +14,20 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
-
-from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.errors import CorruptObjectError
 from geobatch.model.published import AssetRecord, Head
 from geobatch.model.sources.file_stat import MARGIN_NS
-from geobatch.store.backends.file_lock import locked
-from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-from geobatch.views.parquet import ParquetView
+from geobatch.views.files import Files, check_is_folder
+from geobatch.views.protocol import Part, ViewChange, ViewState
 from geobatch.views.zarr import asset_folder
-from geobatch.views.zarr.check import Part
-from geobatch.views.zarr.files import FOLDER, Files, check_is_folder
-from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, plain_group
-from geobatch.views.zarr.staging import Ahead
+from geobatch.views.zarr.metadata import DOCUMENT, FOLDER, VIEW, folders_above, plain_group
+from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.survey import Survey, Surveyor
 
 _COUNT = itertools.count()
-
-LOCK = "runs/zarr.lock"
-"""File whose `flock` the one process holds that changes the tree; the kernel drops it."""
 
 MOST_SWAPPED = 1_000
 """Chunks of an asset whose folder is made aside and exchanged as a whole.
@@ -44,163 +36,102 @@ So many links, and to remove the former ones, take 0.07 s: an edit of one block 
 """
 
 
-class TreeChange(Struct, frozen=True, kw_only=True):
-    """What a sync did."""
-
-    assets: tuple[str, ...] = ()
-    """Assets that were built, updated or removed, sorted."""
-    linked: int = 0
-    """Chunks that became hard links of objects."""
-    copied: int = 0
-    """Chunks that became copies of objects."""
-    removed: int = 0
-    """Files that were removed."""
-    damaged: Mapping[str, CorruptObjectError] = {}
-    """Assets that could not be shown because their objects are damaged."""
-
-
-class TreeState(Struct, frozen=True, kw_only=True):
-    """How the tree, and the files of tables, differ from a head."""
-
-    number: int | None = None
-    """Number of the commit that it shows; None where that is unknown, or there is no tree."""
-    behind: tuple[str, ...] = ()
-    """Assets that the next sync would build, update or remove, sorted."""
-    parts: tuple[Part, ...] = ()
-    """Files and folders that are not as they must be, by path in the store, sorted."""
-    is_current: bool = True
-    """Whether the next sync would do nothing."""
-
-
-def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> TreeState | None:
-    """Return how the Zarr tree of a store differs from a head; nothing is changed.
-
-    Args:
-        store: The store.
-        head: What the tree should show.
-        cache: What is remembered of folders.
-
-    Returns:
-        None for a store that is not on a local disk, which has no tree.
-
-    Raises:
-        CorruptObjectError: A document of the head is damaged, or an object that should be shown.
-        StoreError: The disk refused.
-    """
-    backend = store.backend
-    if not isinstance(backend, LocalBackend):
-        return None
-    root = backend.root / FOLDER
-    check_is_folder(root)
-    try:
-        tables = ParquetView(store, backend, head).look()
-        surveyor = Surveyor(store, root, head, cache)
-        found = surveyor.survey(is_thorough=True)
-    except OSError as error:
-        raise _failure(root, error) from error
-    _raise_first({**found.damaged, **tables.damaged})
-    shown = found.shown
-    number = shown.attributes["number"]
-    behind = {*found.touched, *tables.tables}
-    is_none = head.commit is None and not os.path.lexists(root)
-    parts = [Part(path=f"{FOLDER}/{one.path}", problem=one.problem) for one in found.parts]
-    return TreeState(
-        number=number if shown.is_known and isinstance(number, int) else None,
-        behind=tuple(sorted(behind)),
-        parts=tuple(sorted((*parts, *tables.parts))),
-        is_current=not behind and not parts and (is_none or _is_said(found, head)),
-    )
-
-
-def sync(
-    store: TileStore,
-    *,
-    head: Head | None = None,
-    ahead: Ahead | None = None,
-    cache: SourceCache | None = None,
-    is_thorough: bool = True,
-    is_lenient: bool = False,
-    again: Collection[str] = (),
-    most_swapped: int = MOST_SWAPPED,
-) -> TreeChange:
-    """Make the Zarr tree of a store on a local disk show a head, touching only what differs.
+class ZarrTree:
+    """The Zarr tree of a store on a local disk; a view.
 
     The folder of an asset is made aside and exchanged as a whole; one of very many files, or with
-    another asset within, is changed in place. What changes is written down before. One
-    process syncs at a time, others wait. Killed at any instant, the next sync completes it.
-
-    Args:
-        store: The store; one that is not on a local disk has no tree, and nothing is done.
-        head: What to show; a newer commit, where there is one, is shown instead.
-        ahead: Folders of new assets that were made ahead.
-        cache: What is remembered of folders.
-        is_thorough: Whether files that should be there already are compared.
-        is_lenient: Whether damage is returned, not raised.
-        again: Assets whose folders are made again.
-        most_swapped: Files of an asset that are made aside as a whole.
-
-    Raises:
-        CorruptObjectError: What the head is made of is damaged; all else is shown.
-        StoreError: The disk refused.
+    another asset within, is changed in place. What changes is written down before.
     """
-    backend = store.backend
-    if not isinstance(backend, LocalBackend):
-        return TreeChange()
-    root, wanted = backend.root / FOLDER, head
-    check_is_folder(root)
-    try:
-        with locked(backend.root / LOCK):
-            # Another process may have published and synced while this one waited for the lock.
-            newest = store.head()
-            wanted = newest if head is None or newest.number > head.number else head
-            surveyor = Surveyor(store, root, wanted, cache)
-            syncing = _Sync(store, backend, surveyor, wanted, most_swapped=most_swapped)
-            found = surveyor.survey(is_thorough=is_thorough, again=again)
-            change = syncing.run(found, ahead)
-            tables = ParquetView(store, backend, wanted).sync()
-    except OSError as error:
-        raise _failure(root, error) from error
-    damaged = {**change.damaged, **tables.damaged}
-    if not is_lenient:
-        _raise_first(damaged)
-    return TreeChange(
-        assets=tuple(sorted({*change.assets, *tables.tables})),
-        linked=change.linked + tables.linked,
-        copied=change.copied + tables.copied,
-        removed=change.removed + tables.removed,
-        damaged=damaged,
-    )
-
-
-class _Sync:
-    """One sync, under the lock."""
 
     def __init__(
         self,
         store: TileStore,
-        backend: LocalBackend,
+        disk: LocalDisk,
+        *,
+        staging: Staging | None = None,
+        cache: SourceCache | None = None,
+        most_swapped: int = MOST_SWAPPED,
+    ) -> None:
+        """Do nothing yet.
+
+        Args:
+            store: The store.
+            disk: Where it is.
+            staging: Folders of new assets that were made ahead.
+            cache: Where the states of folders are cached.
+            most_swapped: Files of an asset that are made aside as a whole.
+        """
+        self._store = store
+        self._disk = disk
+        self._staging = staging
+        self._cache = cache
+        self._most_swapped = most_swapped
+        self._root = disk.root / FOLDER
+
+    @property
+    def name(self) -> str:
+        """What it is and where; see `View.name`."""
+        return f"the Zarr tree `{self._root}`"
+
+    def compare(self, head: Head) -> ViewState:
+        """Return how the tree differs from a head; see `View.compare`."""
+        check_is_folder(self._root)
+        found = self._surveyor(head).survey(is_thorough=True)
+        shown = found.shown
+        number = shown.attributes["number"]
+        parts = [Part(path=f"{FOLDER}/{one.path}", problem=one.problem) for one in found.parts]
+        is_none = head.commit is None and not os.path.lexists(self._root)
+        return ViewState(
+            number=number if shown.is_known and isinstance(number, int) else None,
+            behind=tuple(sorted(found.touched)),
+            parts=tuple(sorted(parts)),
+            is_current=not found.touched and not parts and (is_none or _is_said(found, head)),
+            damaged=found.damaged,
+        )
+
+    def update(
+        self, head: Head, *, is_thorough: bool = True, again: Collection[str] = ()
+    ) -> ViewChange:
+        """Make the tree show a head; see `View.update`."""
+        check_is_folder(self._root)
+        surveyor = self._surveyor(head)
+        found = surveyor.survey(is_thorough=is_thorough, again=again)
+        update = _Update(self._store, self._disk, surveyor, head, most_swapped=self._most_swapped)
+        return update.run(found, self._staging)
+
+    def _surveyor(self, head: Head) -> Surveyor:
+        return Surveyor(self._store, self._root, head, self._cache)
+
+
+class _Update:
+    """One update, which no other process makes at the same time."""
+
+    def __init__(
+        self,
+        store: TileStore,
+        disk: LocalDisk,
         surveyor: Surveyor,
         head: Head,
         *,
         most_swapped: int,
     ) -> None:
         self._store = store
-        self._backend = backend
+        self._disk = disk
         self._surveyor = surveyor
         self._wanted = surveyor.wanted
         self._head = head
         self._most_swapped = most_swapped
-        self._root = backend.root / FOLDER
-        self._files = Files(sources=backend.root, folder=self._root)
+        self._root = disk.root / FOLDER
+        self._files = Files(sources=disk.root, folder=self._root)
         self._left: list[Path] = []
 
-    def run(self, found: Survey, ahead: Ahead | None) -> TreeChange:
+    def run(self, found: Survey, staging: Staging | None) -> ViewChange:
         shown, folders = found.shown, found.folders
         if self._head.commit is None and not os.path.lexists(self._root):
-            return TreeChange()
+            return ViewChange()
         is_said = _is_said(found, self._head) and not found.damaged
         if is_said and not found.touched and not folders.strange and not folders.unlike:
-            return TreeChange()
+            return ViewChange()
         damaged = dict(found.damaged)
         self._announce(shown.attributes, unsettled=found.touched | damaged.keys())
         gone = sorted(found.touched - self._wanted.keys() - found.inside)
@@ -211,7 +142,7 @@ class _Sync:
         shown_again: list[str] = []
         for asset_id in sorted(found.touched & self._wanted.keys()):
             try:
-                self._show(asset_id, found, ahead)
+                self._show(asset_id, found, staging)
                 shown_again.append(asset_id)
             except CorruptObjectError as error:
                 damaged[asset_id] = error
@@ -220,14 +151,14 @@ class _Sync:
                 self._remove(asset_id)
         self._tidy()
         changed = time.monotonic()
-        self._backend.sync()
+        self._store.backend.sync()
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
         if shown_again and self._surveyor.is_remembering:
             # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
             self._surveyor.remember(shown_again)
-        return TreeChange(
+        return ViewChange(
             assets=tuple(sorted(found.touched)),
             linked=self._files.linked,
             copied=self._files.copied,
@@ -235,11 +166,11 @@ class _Sync:
             damaged=damaged,
         )
 
-    def _show(self, asset_id: str, found: Survey, ahead: Ahead | None) -> None:
+    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> None:
         """Make the folder of an asset show what it must."""
         entry = self._wanted[asset_id]
         is_shared = self._holds_others(asset_id)
-        if is_shared or ahead is None or not ahead.move(entry, self._files):
+        if is_shared or staging is None or not staging.move(entry, self._files):
             record = self._store.record(entry)
             if is_shared or not self._swap(record):
                 self._change(record, found)
@@ -252,7 +183,7 @@ class _Sync:
         if asset_folder.tile_count(record) > self._most_swapped or not self._is_near():
             return False
         asset_id, folder = record.asset.id, self._aside()
-        files = Files(sources=self._backend.root, folder=folder)
+        files = Files(sources=self._disk.root, folder=folder)
         asset_folder.build(files, self._store.index, record)
         return self._files.put(folder / asset_id, asset_id, made_by=files)
 
@@ -324,19 +255,19 @@ class _Sync:
     def _is_near(self) -> bool:
         """Return whether folders can be moved between the run and the tree."""
         try:
-            return self._root.stat().st_dev == self._backend.root.stat().st_dev
+            return self._root.stat().st_dev == self._disk.root.stat().st_dev
         except FileNotFoundError:
             return True
 
     def _aside(self) -> Path:
         """Return a path in the folder of the run, for what comes to the tree or left it."""
-        self._left.append(self._backend.aside(f"{FOLDER}/aside-{next(_COUNT)}"))
+        self._left.append(self._disk.scratch(f"{FOLDER}/aside-{next(_COUNT)}"))
         return self._left[-1]
 
     def _remove_what_left(self) -> int:
         removed = 0
         for folder in self._left:
-            left = Files(sources=self._backend.root, folder=folder)
+            left = Files(sources=self._disk.root, folder=folder)
             with suppress(OSError):  # the end of the run removes it, or the next one does
                 left.sweep("")
             removed += left.removed
@@ -366,22 +297,3 @@ def _is_said(found: Survey, head: Head) -> bool:
     """Return whether the tree says that it shows a head, and nothing is unsettled."""
     shown = found.shown
     return shown.is_read and shown.attributes == _attributes(head) and not shown.unsettled
-
-
-def _raise_first(damaged: Mapping[str, CorruptObjectError]) -> None:
-    """Raise the damage of the first asset, if there is any."""
-    for asset_id, error in sorted(damaged.items()):
-        raise error.with_hint(
-            error.hint
-            or f"`geobatch apply --replace {asset_id} SPECS` computes the asset again; or restore "
-            "the object from a copy of the store"
-        )
-
-
-def _failure(root: Path, error: OSError) -> StoreError:
-    is_forbidden = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
-    remedy = "make the store writable" if is_forbidden else "remove the cause"
-    return StoreError(
-        f"cannot check or complete the Zarr tree `{root}` and the tables beside it: {error}",
-        hint=f"{remedy}, then run `geobatch apply` again: it completes the tree",
-    )

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all: placed, written, swept, exchanged by the folder."""
+"""Files that appear complete or not at all: linked, written, swept, exchanged by the folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.store.backends.durable import sync_folder
 from geobatch.store.backends.exchange import exchange
 from geobatch.views.zarr.metadata import DOCUMENT
-
-FOLDER = "zarr"
-"""Folder of the tree in a store."""
 
 ASIDE = ".aside"
 """Suffix of an unfinished file; the next run removes or overwrites what a killed run left."""
@@ -60,7 +57,7 @@ class Files:
         self.copied = 0
         self.removed = 0
 
-    def place(self, source: str, path: str) -> None:
+    def link(self, source: str, path: str) -> None:
         """Make a path show a source: a hard link, or a copy where a link is impossible.
 
         Costs one system call where the path is free and its folder is there, four where it is
@@ -70,7 +67,7 @@ class Files:
             CorruptObjectError: There is no such source.
             OSError: The disk refused.
         """
-        self._place(source, path, self._folder + path)
+        self._link_or_copy(source, path, self._folder + path)
 
     def write(self, path: str, data: bytes, *, is_durable: bool = False) -> None:
         """Make a path hold some bytes; durable on return if asked for.
@@ -85,13 +82,13 @@ class Files:
             sync_folder(Path(target).parent)
 
     def prepare(self, source: str, path: str) -> None:
-        """Do all of `place` but the last step, which `move` does.
+        """Do all of `link` but the last step, which `move` does.
 
         Raises:
             CorruptObjectError: There is no such source.
             OSError: The disk refused.
         """
-        self._place(source, path, f"{self._folder}{path}{ASIDE}")
+        self._link_or_copy(source, path, f"{self._folder}{path}{ASIDE}")
         self._aside.append(path)
 
     def prepare_text(self, path: str, data: bytes) -> None:
@@ -230,7 +227,7 @@ class Files:
                 self.removed += 1
         _rmdir(folder)
 
-    def _place(self, source: str, path: str, target: str) -> None:
+    def _link_or_copy(self, source: str, path: str, target: str) -> None:
         origin = self._sources + source
         try:
             if self._can_link and self._link(origin, target, path):

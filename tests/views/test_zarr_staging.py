@@ -1,4 +1,4 @@
-"""Folders of new assets that are made ahead show what a sync would make, and are not relied on."""
+"""Folders of new assets that are staged show what a sync would make, and are not relied on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import zarr_workbench as bench
+from zarr_workbench import sync
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import Asset
@@ -17,8 +18,8 @@ from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.model.tile import StoredTile
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.staging import Ahead
-from geobatch.views.zarr.tree import TreeChange, sync
+from geobatch.views.protocol import ViewChange
+from geobatch.views.zarr.staging import Staging
 
 
 @pytest.fixture
@@ -52,23 +53,23 @@ def _plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
     return geobox.tile_shape(tile=asset.tile, level=key.level)
 
 
-def place(store: TileStore, ahead: Ahead, *assets: Asset, times: int = 3) -> list[AssetRecord]:
+def place(store: TileStore, staging: Staging, *assets: Asset, times: int = 3) -> list[AssetRecord]:
     """Put tiles of some assets, a few at a time and by turns."""
     records = [bench.write(store, asset, bench.pixels(asset)) for asset in assets]
     found = [rows_of(store, record) for record in records]
     for turn in range(times):
         for record, rows in zip(records, found, strict=True):
-            ahead.place(record.asset, {key: some[turn::times] for key, some in rows.items()})
+            staging.tiles_put(record.asset, {key: some[turn::times] for key, some in rows.items()})
     return records
 
 
-def publish(store: TileStore, ahead: Ahead | None, *records: AssetRecord) -> Head:
+def publish(store: TileStore, staging: Staging | None, *records: AssetRecord) -> Head:
     changes: dict[str, TreeEntry | None] = {}
     for record in records:
         entry = store.put_record(record)
         changes[record.asset.id] = entry
-        if ahead is not None:
-            ahead.finish(entry)
+        if staging is not None:
+            staging.asset_finished(entry)
     return store.publish(base=store.head(), changes=changes, message="", tools={})
 
 
@@ -102,14 +103,14 @@ ASSETS = [
 
 @pytest.mark.parametrize("chosen", [ASSETS[:1], ASSETS[1:2], ASSETS[2:3], ASSETS[3:], ASSETS])
 def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[Asset]) -> None:
-    ahead = Ahead(store.backend)
-    records = place(store, ahead, *chosen)
+    staging = Staging(store.backend.local)
+    records = place(store, staging, *chosen)
     inodes = {path.stat().st_ino for path in root_of(store).glob("runs/*/ahead/*")}
     assert len(inodes) == len(chosen)
     assert not (root_of(store) / "zarr").exists()
 
-    head = publish(store, ahead, *records)
-    change = sync(store, head=head, ahead=ahead)
+    head = publish(store, staging, *records)
+    change = sync(store, head=head, staging=staging)
 
     found = files(root_of(store) / "zarr")
     assert change.assets == tuple(sorted(asset.id for asset in chosen))
@@ -120,34 +121,34 @@ def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[As
         # Moved as it stood; but where assets lie within others, the folder is there already.
         if not asset.id.startswith("a") or len(chosen) == 1:
             assert (root_of(store) / "zarr" / asset.id).stat().st_ino in inodes
-    assert sync(store) == TreeChange()
+    assert sync(store) == ViewChange()
     assert made_anew(store) == found
 
 
-def test_of_what_is_in_the_tree_nothing_is_made_ahead(store: TileStore) -> None:
+def test_of_what_is_in_the_tree_nothing_is_staged(store: TileStore) -> None:
     asset = ASSETS[0]
     publish(store, None, bench.write(store, asset, bench.pixels(asset)))
     sync(store)
 
-    ahead = Ahead(store.backend)
+    staging = Staging(store.backend.local)
     record = bench.write(store, asset, bench.pixels(asset, seed=1))
-    ahead.place(asset, rows_of(store, record))
+    staging.tiles_put(asset, rows_of(store, record))
     assert not list(root_of(store).glob("runs/*/ahead/*"))
-    sync(store, head=publish(store, ahead, record), ahead=ahead)
+    sync(store, head=publish(store, staging, record), staging=staging)
 
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
 
 def test_what_took_the_place_meanwhile_goes(store: TileStore) -> None:
-    ahead = Ahead(store.backend)
-    records = place(store, ahead, ASSETS[0])
-    head = publish(store, ahead, *records)
+    staging = Staging(store.backend.local)
+    records = place(store, staging, ASSETS[0])
+    head = publish(store, staging, *records)
     strange = root_of(store) / "zarr/a/0/strange"
     strange.parent.mkdir(parents=True)
     strange.write_text("from elsewhere")
 
-    sync(store, head=head, ahead=ahead)
+    sync(store, head=head, staging=staging)
 
     found = files(root_of(store) / "zarr")
     assert "a/0/strange" not in found
@@ -156,32 +157,32 @@ def test_what_took_the_place_meanwhile_goes(store: TileStore) -> None:
 
 def test_another_asset_than_the_one_that_was_placed_is_built(store: TileStore) -> None:
     """Tiles of one state stand ready, but another one is published."""
-    asset, ahead = ASSETS[0], Ahead(store.backend)
-    publish(store, ahead, *place(store, ahead, asset))
+    asset, staging = ASSETS[0], Staging(store.backend.local)
+    publish(store, staging, *place(store, staging, asset))
     other = bench.write(store, asset, bench.pixels(asset, seed=1))
     head = publish(store, None, other)
 
-    sync(store, head=head, ahead=ahead)
+    sync(store, head=head, staging=staging)
 
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
 
 def test_an_asset_that_was_not_finished_is_built(store: TileStore) -> None:
-    ahead = Ahead(store.backend)
-    records = place(store, ahead, ASSETS[0])
-    sync(store, head=publish(store, None, *records), ahead=ahead)
+    staging = Staging(store.backend.local)
+    records = place(store, staging, ASSETS[0])
+    sync(store, head=publish(store, None, *records), staging=staging)
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
 
 def test_a_folder_that_is_gone_is_built(store: TileStore) -> None:
-    ahead = Ahead(store.backend)
-    records = place(store, ahead, ASSETS[0])
-    head = publish(store, ahead, *records)
+    staging = Staging(store.backend.local)
+    records = place(store, staging, ASSETS[0])
+    head = publish(store, staging, *records)
     for folder in root_of(store).glob("runs/*/ahead"):
         shutil.rmtree(folder)
-    sync(store, head=head, ahead=ahead)
+    sync(store, head=head, staging=staging)
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
@@ -192,45 +193,43 @@ def test_a_disk_that_refuses_is_no_failure_until_the_sync(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    ahead = Ahead(store.backend)
+    staging = Staging(store.backend.local)
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", full)
-        records = place(store, ahead, ASSETS[0])
-    sync(store, head=publish(store, ahead, *records), ahead=ahead)
+        records = place(store, staging, ASSETS[0])
+    sync(store, head=publish(store, staging, *records), staging=staging)
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
 
 def test_a_missing_object_is_said_by_the_sync(store: TileStore) -> None:
-    ahead = Ahead(store.backend)
+    staging = Staging(store.backend.local)
     record = bench.write(store, ASSETS[0], bench.pixels(ASSETS[0]))
     rows = rows_of(store, record)
     key = ArrayKey(band="b1", level=0)
     digest = rows[key][0].stored.hex()
     (root_of(store) / "objects" / digest[:2] / digest[2:]).unlink()
-    ahead.place(record.asset, rows)
+    staging.tiles_put(record.asset, rows)
     with pytest.raises(CorruptObjectError, match=digest[2:]):
-        sync(store, head=publish(store, ahead, record), ahead=ahead)
+        sync(store, head=publish(store, staging, record), staging=staging)
 
 
 @pytest.mark.parametrize("most", [0, 60, 100])
-def test_no_more_files_are_made_ahead_than_a_killed_run_may_leave(
-    store: TileStore, most: int
-) -> None:
-    ahead = Ahead(store.backend, room=most)
-    records = place(store, ahead, *ASSETS)
+def test_no_more_files_are_staged_than_a_killed_run_may_leave(store: TileStore, most: int) -> None:
+    staging = Staging(store.backend.local, room=most)
+    records = place(store, staging, *ASSETS)
     made = [path for path in root_of(store).glob("runs/*/ahead/**/*") if path.is_file()]
     most_documents = 60
     assert bool(most) == bool(made)
     assert len(made) <= most + most_documents
 
-    sync(store, head=publish(store, ahead, *records), ahead=ahead)
+    sync(store, head=publish(store, staging, *records), staging=staging)
     found = files(root_of(store) / "zarr")
     assert made_anew(store) == found
 
 
 def test_a_run_that_ends_without_a_commit_leaves_nothing(store: TileStore) -> None:
-    place(store, Ahead(store.backend), *ASSETS)
+    place(store, Staging(store.backend.local), *ASSETS)
     assert list(root_of(store).glob("runs/*/ahead/*"))
     store.close()
     assert not list(root_of(store).glob("runs/*/ahead"))
@@ -263,7 +262,7 @@ def test_the_run_after_a_killed_one_takes_a_folder_that_is_whole(
     store: TileStore, harm: str
 ) -> None:
     asset = ASSETS[0]
-    (record,) = place(store, Ahead(store.backend), asset)
+    (record,) = place(store, Staging(store.backend.local), asset)
     (left,) = root_of(store).glob("runs/*/ahead/*")
     inode = left.stat().st_ino
     damage(left, harm)
@@ -271,9 +270,9 @@ def test_the_run_after_a_killed_one_takes_a_folder_that_is_whole(
     assert list(root_of(store).glob("runs/*/ahead/*"))
 
     with closing(TileStore.open(root_of(store))) as again:
-        ahead = Ahead(again.backend)
-        ahead.build(record, again.index)
-        change = sync(again, head=publish(again, ahead, record), ahead=ahead)
+        staging = Staging(again.backend.local)
+        staging.asset_reused(record, again.index)
+        change = sync(again, head=publish(again, staging, record), staging=staging)
 
         found = files(root_of(store) / "zarr")
         assert ((root_of(store) / "zarr/a").stat().st_ino == inode) == (not harm)
@@ -287,22 +286,22 @@ def test_what_a_killed_run_made_of_another_state_is_not_shown(
     store: TileStore, is_taken_over: bool
 ) -> None:
     asset = ASSETS[0]
-    place(store, Ahead(store.backend), asset)
+    place(store, Staging(store.backend.local), asset)
     store.backend.leave()  # type: ignore[attr-defined]
     with closing(TileStore.open(root_of(store))) as again:
-        ahead = Ahead(again.backend)
+        staging = Staging(again.backend.local)
         record = bench.write(again, asset, bench.pixels(asset, seed=1))
         if is_taken_over:
-            ahead.build(record, again.index)
+            staging.asset_reused(record, again.index)
         else:
-            ahead.place(asset, rows_of(again, record))
-        sync(again, head=publish(again, ahead, record), ahead=ahead)
+            staging.tiles_put(asset, rows_of(again, record))
+        sync(again, head=publish(again, staging, record), staging=staging)
         found = files(root_of(store) / "zarr")
         assert made_anew(again) == found
 
 
 def test_without_a_disk_there_is_no_tree() -> None:
     store = TileStore.create(MemoryBackend())
-    ahead = Ahead(store.backend)
-    ahead.place(ASSETS[0], {ArrayKey(band="b1", level=0): [StoredTile(0, 0, b"", b"", 0)]})
-    assert sync(store, ahead=ahead) == TreeChange()
+    staging = Staging(store.backend.local)
+    staging.tiles_put(ASSETS[0], {ArrayKey(band="b1", level=0): [StoredTile(0, 0, b"", b"", 0)]})
+    assert sync(store, staging=staging) == ViewChange()
