@@ -26,21 +26,21 @@ BELOW = {
     "table": NOUNS | {"extras"},
     "store": NOUNS | {"format"},
     "views": NOUNS | {"format", "store"},
-    "plan": NOUNS,
+    "planner": NOUNS,
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store", "views"},
-    "export": NOUNS | {"sources", "table", "format", "store"},
+    "exports": NOUNS | {"sources", "table", "format", "store"},
     "workflow": NOUNS
-    | {"versions", "processors", "declare", "sources", "format", "store", "views", "plan"}
+    | {"versions", "processors", "declare", "sources", "format", "store", "views", "planner"}
     | {"resolve", "execute"},
     "explain": NOUNS
-    | {"processors", "declare", "format", "store", "views", "plan", "resolve", "workflow"},
+    | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
     "testing": NOUNS | {"format", "store"},
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
-    | {"workflow", "explain", "export"},
+    | {"workflow", "explain", "exports"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }
@@ -49,8 +49,8 @@ LIBRARIES = {
     "msgspec": {*BELOW}
     - {"versions", "extras", "processors", "processes", "pyramid", "__init__", "__main__"},
     "numpy": {
-        "model", "format", "sources", "pyramid", "table", "store", "views", "plan", "resolve",
-        "execute", "explain", "export", "reading",
+        "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
+        "execute", "explain", "exports", "reading",
     },
     "blake3": {"model", "format", "sources", "table", "store"},
     "pydantic": {"declare"},
@@ -111,6 +111,19 @@ def test_a_module_is_small_and_says_what_it_is_for(path: Path) -> None:
     purpose = (ast.get_docstring(ast.parse(text)) or "").partition("\n")
     assert purpose[0].endswith((".", ":")), "the docstring's first line is no sentence"
     assert not purpose[2].strip() or purpose[2].startswith("\n"), "the purpose takes one line"
+
+
+DOORS = {"planner"}
+"""Rooms that offer everything in their `__init__`: no other room imports a module inside."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_with_a_door_is_entered_by_it(path: Path) -> None:
+    for name in imports(path):
+        _, _, inside = name.partition(".")
+        there, _, module = inside.partition(".")
+        is_inside = (PACKAGE / there / f"{module}.py").is_file()
+        assert there not in DOORS or room(path) == there or not is_inside, f"it imports `{name}`"
 
 
 def test_every_room_is_known_and_used() -> None:

@@ -17,7 +17,7 @@ from geobatch.explain.declared import (
 )
 from geobatch.model.plans.plan import Because, Op, Plan, Reason
 from geobatch.model.published import Head
-from geobatch.plan import moves, renamed_head
+from geobatch.planner import moves, renamed_head
 from geobatch.processors import processor_count
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS

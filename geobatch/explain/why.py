@@ -30,8 +30,7 @@ from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, St
 from geobatch.model.published import ArrayKey, AssetRecord, Head
 from geobatch.model.suggest import suggestion
 from geobatch.model.tile import TilePosition
-from geobatch.plan import moves
-from geobatch.plan.because import because_of
+from geobatch.planner import because_of, moves
 from geobatch.processors import processor_count
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore

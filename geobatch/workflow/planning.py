@@ -22,7 +22,7 @@ from geobatch.model.plans.inputs import Inputs, inputs_of
 from geobatch.model.plans.plan import AssetChange, Failure, Options, Plan
 from geobatch.model.published import AssetRecord, BandTiles, Head
 from geobatch.model.sources.blocks import changed_blocks
-from geobatch.plan import (
+from geobatch.planner import (
     block_pairs,
     choose,
     complete,
