@@ -126,6 +126,29 @@ def test_a_room_with_a_door_is_entered_by_it(path: Path) -> None:
         assert there not in DOORS or room(path) == there or not is_inside, f"it imports `{name}`"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_function_of_the_workflow_fits_on_a_screen(path: Path) -> None:
+    if room(path) == "workflow":
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                first = min(node.lineno, *(one.lineno for one in node.decorator_list), 10**6)
+                length = (node.end_lineno or 0) - first + 1
+                assert length <= 60, f"`{node.name}` has {length} lines"
+
+
+def test_the_spine_shows_each_stage_once_and_in_order() -> None:
+    stages = ("_resolve", "_plan", "execute_plan", "publish", "show")
+    tree = ast.parse((PACKAGE / "workflow" / "apply.py").read_text())
+    (spine,) = (n for n in tree.body if getattr(n, "name", "") == "apply_specs")
+    calls = sorted(
+        (node.lineno, node.func.id)
+        for node in ast.walk(spine)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+    called = [name for _, name in calls if name in stages]
+    assert list(dict.fromkeys(called)) == list(stages)
+
+
 def test_every_room_is_known_and_used() -> None:
     rooms = {room(path) for path in MODULES}
     assert rooms == BELOW.keys()

@@ -2,6 +2,7 @@
 
 from geobatch.planner.because import because_of
 from geobatch.planner.changes import (
+    Fingerprints,
     block_pairs,
     fingerprints_of,
     needed_records,
@@ -22,7 +23,8 @@ from geobatch.planner.selection import (
 )
 
 __all__ = [
-    "Blocks", "Choice", "because_of", "block_pairs", "changed_sources", "choose", "complete",
-    "deletions", "fingerprints_of", "is_selected", "is_under", "may_be_selected", "moves",
-    "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record", "wanted_bands",
+    "Blocks", "Choice", "Fingerprints", "because_of", "block_pairs", "changed_sources", "choose",
+    "complete", "deletions", "fingerprints_of", "is_selected", "is_under", "may_be_selected",
+    "moves", "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record",
+    "wanted_bands",
 ]  # fmt: skip

@@ -34,7 +34,8 @@ from geobatch.sources.geotiff import identify, probe, probing
 from geobatch.sources.geotiff.probing import crs_reader
 from geobatch.sources.probe import Inspection, inspect
 from geobatch.store.caches.cache import SourceCache
-from geobatch.workflow.apply import apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 SECOND = 1_000_000_000
 
@@ -484,7 +485,7 @@ import sys
 opened = []
 sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
 from pathlib import Path
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert made.is_empty and made.sources_by_stat == 3, made
 assert any(name.endswith("spec.yaml") for name in opened)
@@ -505,7 +506,7 @@ def test_a_plan_of_rewritten_pixels_loads_no_library(applied: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert (made.sources_hashed, made.sources_by_stat) == (1, 2), made
 assert [because.path for change in made.changes for because in change.because] == ["1.tif"]
