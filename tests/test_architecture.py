@@ -27,21 +27,21 @@ BELOW = {
     "store": NOUNS | {"format"},
     "views": NOUNS | {"pyramid", "format", "store"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
-    "plan": NOUNS | {"pyramid"},
+    "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
-    "export": NOUNS | {"sources", "table", "format", "store"},
+    "exports": NOUNS | {"sources", "table", "format", "store"},
     "workflow": NOUNS
-    | {"versions", "processors", "declare", "sources", "format", "store", "views", "plan"}
+    | {"versions", "processors", "declare", "sources", "format", "store", "views", "planner"}
     | {"resolve", "execute"},
     "explain": NOUNS
-    | {"processors", "declare", "format", "store", "views", "plan", "resolve", "workflow"},
+    | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
     "testing": NOUNS | {"format", "store"},
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
-    | {"workflow", "explain", "export"},
+    | {"workflow", "explain", "exports"},
     "__init__": {"reading"},
     "__main__": {"cli"},
 }
@@ -50,8 +50,8 @@ LIBRARIES = {
     "msgspec": {*BELOW}
     - {"versions", "extras", "processors", "processes", "__init__", "__main__"},
     "numpy": {
-        "model", "format", "sources", "pyramid", "table", "store", "views", "plan", "resolve",
-        "execute", "explain", "export", "reading",
+        "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
+        "execute", "explain", "exports", "reading",
     },
     "blake3": {"model", "format", "sources", "table", "store"},
     "pydantic": {"declare"},
@@ -125,6 +125,42 @@ def test_a_module_is_small_and_says_what_it_is_for(path: Path) -> None:
     purpose = (ast.get_docstring(ast.parse(text)) or "").partition("\n")
     assert purpose[0].endswith((".", ":")), "the docstring's first line is no sentence"
     assert not purpose[2].strip() or purpose[2].startswith("\n"), "the purpose takes one line"
+
+
+DOORS = {"planner"}
+"""Rooms that offer everything in their `__init__`: no other room imports a module inside."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_room_with_a_door_is_entered_by_it(path: Path) -> None:
+    for name in imports(path):
+        _, _, inside = name.partition(".")
+        there, _, module = inside.partition(".")
+        is_inside = (PACKAGE / there / f"{module}.py").is_file()
+        assert there not in DOORS or room(path) == there or not is_inside, f"it imports `{name}`"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_function_of_the_workflow_fits_on_a_screen(path: Path) -> None:
+    if room(path) == "workflow":
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                first = min(node.lineno, *(one.lineno for one in node.decorator_list), 10**6)
+                length = (node.end_lineno or 0) - first + 1
+                assert length <= 60, f"`{node.name}` has {length} lines"
+
+
+def test_the_spine_shows_each_stage_once_and_in_order() -> None:
+    stages = ("_resolve", "_plan", "execute_plan", "publish", "show")
+    tree = ast.parse((PACKAGE / "workflow" / "apply.py").read_text())
+    (spine,) = (n for n in tree.body if getattr(n, "name", "") == "apply_specs")
+    calls = sorted(
+        (node.lineno, node.func.id)
+        for node in ast.walk(spine)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+    called = [name for _, name in calls if name in stages]
+    assert list(dict.fromkeys(called)) == list(stages)
 
 
 def test_every_room_is_known_and_used() -> None:

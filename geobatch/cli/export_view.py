@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from geobatch.cli.words import byte_text, count_text
-from geobatch.export.cog import CogExport
-from geobatch.export.cog_levels import MaskKind
-from geobatch.export.records import TFRecordExport
-from geobatch.export.table import TableExport
+from geobatch.exports.cog import CogExport
+from geobatch.exports.cog_levels import MaskKind
+from geobatch.exports.records import TFRecordExport
+from geobatch.exports.table import TableExport
 
 _MASKS = {
     MaskKind.NONE: "no pixel is masked",

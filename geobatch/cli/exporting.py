@@ -15,12 +15,12 @@ from geobatch.cli.listing import reading
 from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
 from geobatch.explain.target import find_entry
-from geobatch.export.cog import CogExport, export_cog
-from geobatch.export.destination import Destination
-from geobatch.export.options import TFRecordOptions, camel, parse_options
-from geobatch.export.records import TFRecordExport, export_tfrecord
-from geobatch.export.selection import select
-from geobatch.export.table import TableExport, export_table
+from geobatch.exports.cog import CogExport, export_cog
+from geobatch.exports.destination import Destination
+from geobatch.exports.options import TFRecordOptions, camel, parse_options
+from geobatch.exports.records import TFRecordExport, export_tfrecord
+from geobatch.exports.selection import select
+from geobatch.exports.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head
 from geobatch.processors import processor_count

@@ -28,7 +28,7 @@ from geobatch.model.plans.plan_json import (
 )
 
 if TYPE_CHECKING:
-    from geobatch.workflow.apply import Preview
+    from geobatch.workflow.planned_specs import PlannedSpecs
 
 TILES_SUFFIX = ".tiles.jsonl"
 """What the name of the file with a line per tile adds to that of the plan."""
@@ -56,11 +56,13 @@ class SavedPlan(Struct, frozen=True, kw_only=True):
     """What it was made of."""
 
 
-def plan_document(preview: Preview, *, paths: Sequence[Path], options: Options) -> dict[str, Any]:
+def plan_document(
+    planned: PlannedSpecs, *, paths: Sequence[Path], options: Options
+) -> dict[str, Any]:
     """Return the whole document of a plan: what `plan --json` prints and `plan -o` saves."""
     return {
-        **plan_json(preview.plan, locate=locate),
-        **inputs_json(preview.plan, preview.inputs()),
+        **plan_json(planned.plan, locate=locate),
+        **inputs_json(planned.plan, planned.inputs()),
         "paths": [str(path) for path in paths],
         "options": options_json(options),
     }
@@ -148,13 +150,13 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
     )
 
 
-def approval(saved: SavedPlan) -> Callable[[Preview], None]:
+def approval(saved: SavedPlan) -> Callable[[PlannedSpecs], None]:
     """Return a check that a plan is the saved one; it raises StalePlanError if not."""
 
-    def approve(preview: Preview) -> None:
-        if preview.plan.plan_id == saved.plan_id:
+    def approve(planned: PlannedSpecs) -> None:
+        if planned.plan.plan_id == saved.plan_id:
             return
-        found = list(dict.fromkeys(differences(saved.inputs, preview.inputs())))
+        found = list(dict.fromkeys(differences(saved.inputs, planned.inputs())))
         shown = "; ".join(found[:_SHOWN]) or "it was made with other planning rules"
         more = f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
         raise StalePlanError(
@@ -165,7 +167,7 @@ def approval(saved: SavedPlan) -> Callable[[Preview], None]:
     return approve
 
 
-def expectation(plan_id: str) -> Callable[[Preview], None]:
+def expectation(plan_id: str) -> Callable[[PlannedSpecs], None]:
     """Return a check that a plan has an id; the first digits of the id are enough.
 
     Raises:
@@ -177,10 +179,10 @@ def expectation(plan_id: str) -> Callable[[Preview], None]:
             f"`{plan_id}` is not a valid plan id: expected {PREFIX_DIGITS} to 64 hexadecimal digits"
         )
 
-    def approve(preview: Preview) -> None:
-        if not preview.plan.plan_id.startswith(wanted):
+    def approve(planned: PlannedSpecs) -> None:
+        if not planned.plan.plan_id.startswith(wanted):
             raise StalePlanError(
-                f"the plan is `{preview.plan.plan_id[: max(len(wanted), PREFIX_DIGITS)]}`, "
+                f"the plan is `{planned.plan.plan_id[: max(len(wanted), PREFIX_DIGITS)]}`, "
                 f"expected `{wanted}`: the specs, the sources, the options or the store differ",
                 hint="nothing was done; `geobatch plan` shows the current plan, and "
                 "`geobatch plan -o FILE` saves a plan that can later say what differs",

@@ -27,7 +27,10 @@ from geobatch.cli.stores import check_store
 from geobatch.errors import Problem
 from geobatch.model.plans.plan import Failure, Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
-from geobatch.workflow import apply as workflow
+from geobatch.workflow.apply import Approve, apply_specs
+from geobatch.workflow.plan import plan_specs
+from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.request import Request
 
 _LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
 
@@ -85,21 +88,14 @@ def run_plan(
         raise click.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
     _refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
-    preview = workflow.preview(
-        paths,
-        store=settings.store,
-        workers=settings.workers,
-        rehash=asked.rehash,
-        options=asked.options,
-        keep_going=asked.keep_going,
-    )
-    made = preview.plan
+    planned = plan_specs(_request(settings, paths, asked, asked.options))
+    made, failures = planned.plan, planned.resolved.failures
     output = settings.output
-    output.warn(preview.warnings)
+    output.warn(planned.warnings)
     if file is None and not output.is_json:
         document = plan_json(made)
     else:
-        document = plan_document(preview, paths=paths, options=asked.options)
+        document = plan_document(planned, paths=paths, options=asked.options)
     if file is not None:
         write_plan(file, document, made)
     seconds = time.perf_counter() - started
@@ -108,12 +104,23 @@ def run_plan(
     if file is not None:
         output.note(f"saved {file}; `geobatch apply {file}` applies exactly this plan, or nothing")
     output.record("plan", **document)
-    print_failures(output, preview.failures)
+    print_failures(output, failures)
     if made.refusals:
         return Exit.REFUSED
-    if preview.failures:
+    if failures:
         return Exit.PARTIAL
     return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
+
+
+def _request(settings: Settings, paths: Sequence[Path], asked: Asked, options: Options) -> Request:
+    return Request.of(
+        paths,
+        store=settings.store,
+        workers=settings.workers,
+        rehash=asked.rehash,
+        options=options,
+        keep_going=asked.keep_going,
+    )
 
 
 def show_plan(settings: Settings, saved: SavedPlan) -> Exit:
@@ -151,16 +158,8 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         approve = _showing_first(settings, approval(saved))
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
-        summary = workflow.apply(
-            paths,
-            store=settings.store,
-            workers=settings.workers,
-            observer=observer,
-            rehash=asked.rehash,
-            options=options,
-            keep_going=asked.keep_going,
-            approve=approve,
-        )
+        request = _request(settings, paths, asked, options)
+        summary = apply_specs(request, observer=observer, approve=approve)
     output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}
     for change in summary.plan.changes:
@@ -173,7 +172,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     return Exit.PARTIAL if failed else Exit.OK
 
 
-def _showing_first(settings: Settings, agree: workflow.Approve) -> workflow.Approve:
+def _showing_first(settings: Settings, agree: Approve) -> Approve:
     """Return an approval that prints a plan and its warnings before it is carried out, once.
 
     A store that another process makes meanwhile has the plan made again: then both are printed if
@@ -183,11 +182,11 @@ def _showing_first(settings: Settings, agree: workflow.Approve) -> workflow.Appr
     warned: set[Problem] = set()
     shown: set[str] = set()
 
-    def approve(preview: workflow.Preview) -> None:
-        output.warn([one for one in preview.warnings if one not in warned])
-        warned.update(preview.warnings)
-        agree(preview)
-        made = preview.plan
+    def approve(planned: PlannedSpecs) -> None:
+        output.warn([one for one in planned.warnings if one not in warned])
+        warned.update(planned.warnings)
+        agree(planned)
+        made = planned.plan
         if made.plan_id in shown:
             return
         shown.add(made.plan_id)

@@ -19,8 +19,8 @@ from geobatch.store.caches.asset_list import rows_of
 
 if TYPE_CHECKING:
     from geobatch.cli.filters import Filter
+    from geobatch.model.plans.summary import ApplySummary
     from geobatch.store.tilestore import TileStore
-    from geobatch.workflow.apply import ApplySummary
 
 
 def summary_lines(summary: ApplySummary) -> Iterator[str]:

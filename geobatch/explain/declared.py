@@ -15,16 +15,18 @@ from geobatch.model.published import Head
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon
+from geobatch.workflow.planned_specs import plan_resolved
+from geobatch.workflow.request import Base, Request
+from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 
 
 class Declared(Struct, frozen=True, kw_only=True):
     """What some specs declare."""
 
-    paths: tuple[Path, ...]
-    """Spec files and folders that were given."""
-    preview: Preview
-    """The assets that can be resolved, not planned yet."""
+    request: Request
+    """The spec files and folders that were given, and the store."""
+    resolved: ResolvedSpecs
+    """The assets that can be resolved."""
     missing: Mapping[str, tuple[str, ...]]
     """Files that are not there, by asset id."""
     broken: Mapping[str, tuple[str, ...]]
@@ -34,6 +36,7 @@ class Declared(Struct, frozen=True, kw_only=True):
 def find_declared(
     paths: Sequence[Path],
     *,
+    place: Path,
     cache: SourceCache,
     workers: int,
     only: str | None = None,
@@ -43,6 +46,7 @@ def find_declared(
 
     Args:
         paths: Spec files, or folders of them.
+        place: Folder of the store; it need not exist.
         cache: What is known of sources.
         workers: Threads that probe sources.
         only: Id of the one asset to resolve, or its former one; None for all.
@@ -62,53 +66,41 @@ def find_declared(
                 errors[some.specs[0].id] = error
             raise
 
-    found = look(
-        paths,
-        resolve_some,
+    request = Request(
+        paths=tuple(paths),
+        store=place,
+        workers=workers,
+        options=Options(keeps_project_prefix=keep_project_prefix),
         keep_going=True,
-        keep_project_prefix=keep_project_prefix,
-        cache=cache,
     )
+    found = resolve_specs(request, resolve_some, cache=cache)
     troubles = {failure.id: errors[failure.id] for failure in found.failures}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     return Declared(
-        paths=tuple(paths),
-        preview=found,
+        request=request,
+        resolved=found,
         missing={name: _messages(error) for name, error in missing.items()},
         broken={name: _messages(error) for name, error in troubles.items() if name not in missing},
     )
 
 
 def plan_declared(
-    declared: Declared,
-    store: TileStore | None,
-    *,
-    place: Path,
-    cache: SourceCache,
-    head: Head = NO_COMMIT,
+    declared: Declared, store: TileStore | None, *, cache: SourceCache, head: Head | None = None
 ) -> Plan:
     """Return what the next apply would do with what can be resolved.
 
     Args:
         declared: What the specs declare.
         store: The open store; None where there is none yet.
-        place: Folder of the store.
         cache: What is known of sources and of bands that were made before.
         head: The published state.
 
     Raises:
         CorruptObjectError: A document of the head is damaged.
     """
-    ready = plan_upon(
-        declared.preview,
-        store,
-        cache=cache,
-        place=place,
-        base=head,
-        paths=declared.paths,
-        options=Options(),
-    )
-    return ready.preview.plan
+    base = Base(store=store, head=head or Head())
+    request = Request(paths=declared.request.paths, store=declared.request.store)
+    return plan_resolved(declared.resolved, base, request=request, cache=cache).plan
 
 
 def _messages(error: GeobatchError) -> tuple[str, ...]:

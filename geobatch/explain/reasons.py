@@ -12,8 +12,7 @@ from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import Because, Reason
 from geobatch.model.sources.blocks import BlockTable, changed_blocks
-from geobatch.plan.because import because_of
-from geobatch.plan.dirty import changed_sources
+from geobatch.planner import because_of, changed_sources
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 """Gives the block table of a source, where it is remembered."""

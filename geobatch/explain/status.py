@@ -17,7 +17,7 @@ from geobatch.explain.declared import (
 )
 from geobatch.model.plans.plan import Because, Op, Plan, Reason
 from geobatch.model.published import Head
-from geobatch.plan import moves, renamed_head
+from geobatch.planner import moves, renamed_head
 from geobatch.processors import processor_count
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
@@ -27,7 +27,6 @@ from geobatch.store.maintenance.check import check
 from geobatch.store.tilestore import TileStore
 from geobatch.views.protocol import ViewState
 from geobatch.views.store_views import StoreViews
-from geobatch.workflow.planning import NO_COMMIT
 
 
 class State(StrEnum):
@@ -139,16 +138,17 @@ def status(
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(
             paths,
+            place=place,
             cache=cache,
             workers=workers or processor_count(),
             keep_project_prefix=keep_project_prefix,
         )
         if not is_store(place):
-            made = plan_declared(declared, None, place=place, cache=cache)
-            return Status(store=None, assets=tuple(_assets(declared, made, NO_COMMIT)))
+            made = plan_declared(declared, None, cache=cache)
+            return Status(store=None, assets=tuple(_assets(declared, made, Head())))
         with closing(TileStore.open(place)) as store:
             head = store.head()
-            made = plan_declared(declared, store, place=place, cache=cache, head=head)
+            made = plan_declared(declared, store, cache=cache, head=head)
             assets = tuple(_assets(declared, made, head))
             return Status(store=_store_status(store, head, cache), assets=assets)
 
@@ -175,7 +175,7 @@ _EXPLAINED = (State.UPDATE, State.RENAME)
 
 def _assets(declared: Declared, made: Plan, head: Head) -> Iterator[AssetStatus]:
     changes = {change.id: change for change in made.changes}
-    moved = moves(declared.preview.specs.claims, base=head)
+    moved = moves(declared.resolved.specs.claims, base=head)
     published = {entry.id: entry for entry in renamed_head(head, moved).tree.entries}
     every = {*changes, *declared.missing, *declared.broken, *published}
     for asset_id in sorted(every):

@@ -13,7 +13,7 @@ from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import Because, Op, Plan
 from geobatch.model.published import AssetRecord, Head
-from geobatch.plan.because import because_of
+from geobatch.planner import because_of
 from geobatch.store.tilestore import TileStore
 
 

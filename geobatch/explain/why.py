@@ -30,8 +30,7 @@ from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, St
 from geobatch.model.published import ArrayKey, AssetRecord, Head
 from geobatch.model.suggest import suggestion
 from geobatch.model.tile import TilePosition
-from geobatch.plan import moves
-from geobatch.plan.because import because_of
+from geobatch.planner import because_of, moves
 from geobatch.processors import processor_count
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
@@ -71,13 +70,14 @@ def why(
             count = workers or processor_count()
             declared = find_declared(
                 paths,
+                place=folder,
                 cache=cache,
                 workers=count,
                 only=asset_id,
                 keep_project_prefix=keep_project_prefix,
             )
-            made = plan_declared(declared, store, place=folder, cache=cache, head=head)
-            upcoming = _Upcoming(declared, made, moves(declared.preview.specs.claims, base=head))
+            made = plan_declared(declared, store, cache=cache, head=head)
+            upcoming = _Upcoming(declared, made, moves(declared.resolved.specs.claims, base=head))
             asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
         asset = record.asset
@@ -86,9 +86,13 @@ def why(
             rows = table_why(store, record, record.table, asset.table)
             if paths:
                 declared = find_declared(
-                    paths, cache=cache, workers=workers or processor_count(), only=asset_id
+                    paths,
+                    place=folder,
+                    cache=cache,
+                    workers=workers or processor_count(),
+                    only=asset_id,
                 )
-                made = plan_declared(declared, store, place=folder, cache=cache, head=head)
+                made = plan_declared(declared, store, cache=cache, head=head)
                 rows = replace(rows, next=table_next(declared, made, asset_id))
             return Why(head=head, asset=asset, place=None, bands=(), table=rows)
         bands = _chosen(asset, place, band)

@@ -168,11 +168,11 @@ class Commit(Struct, frozen=True, kw_only=True):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """A published commit under its number."""
+    """A published commit under its number; `Head()` is the state before the first commit."""
 
-    number: int
+    number: int = 0
     """Number of the ref, from 1; 0 for a store without commits."""
-    digest: Digest | None
+    digest: Digest | None = None
     """Digest of the commit document; None without commits."""
     commit: Commit | None = None
     """The commit itself."""

@@ -39,7 +39,7 @@ class History:
         if shown is not None and shown[0] > top and not self.refs.has(shown[0]):
             raise self._lost(top, *shown)
         if not top:
-            return Head(number=0, digest=None)
+            return Head()
         head = self._head(top)
         if shown is not None and shown[0] == top and shown[1] != head.digest:
             raise CorruptObjectError(

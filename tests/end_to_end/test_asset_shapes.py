@@ -13,7 +13,7 @@ from reference_ingest import Plane, expect
 from reference_pyramid import Values
 from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image, write_tiff
 
-from geobatch.workflow.apply import ApplySummary
+from geobatch.model.plans.summary import ApplySummary
 
 RNG = np.random.default_rng(4)
 

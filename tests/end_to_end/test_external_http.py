@@ -20,7 +20,7 @@ import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.model.plans.plan import Op, Reason
 from geobatch.sources.remote.file import START_BYTES
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 
 
 @pytest.fixture(name="served")

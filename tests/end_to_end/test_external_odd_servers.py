@@ -20,7 +20,7 @@ from geobatch.sources.cog.layout import ask_server, probe_url
 from geobatch.sources.remote import ranges
 from geobatch.sources.remote.answers import WHOLE_BYTES
 from geobatch.sources.remote.ranges import RemoteObject
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 
 SIDE = 600
 

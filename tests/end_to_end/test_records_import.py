@@ -15,7 +15,8 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.model.plans.plan import Op
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 FROM_RECORDS = settings(
     max_examples=examples(8, 25), deadline=None, suppress_health_check=[HealthCheck.too_slow]

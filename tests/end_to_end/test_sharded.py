@@ -16,7 +16,7 @@ from workbench import Document, Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.errors import CorruptObjectError
 from geobatch.model.plans.plan import Op
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 
 SIZE = (419, 530)
 SHARDED = {"tile": 32, "shard": 128}

@@ -17,7 +17,8 @@ from rasterio.transform import Affine
 from reference_ingest import Expectation
 from reference_pyramid import Masks, Values
 
-from geobatch.workflow.apply import ApplySummary, apply
+from geobatch.model.plans.summary import ApplySummary
+from geobatch.workflow.apply import apply
 
 X0, Y0, PIXEL = 500_000.0, 5_000_000.0, 10.0
 CRS = "EPSG:32633"

@@ -15,7 +15,8 @@ import zarr
 
 from geobatch.declare import validate
 from geobatch.declare.text.canonical import fmt_text
-from geobatch.workflow.apply import apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 SPECS = Path(__file__).parents[2] / "specs"
 DATA = SPECS / "data"

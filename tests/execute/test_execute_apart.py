@@ -20,11 +20,13 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.execute import by_processes, executor
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.processes import Crew
 from geobatch.store.backends.run_folder import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.staging import Staging
-from geobatch.workflow.apply import ApplySummary, apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 COUNT = 45
 ATTEMPTS = 3

@@ -39,7 +39,7 @@ from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.plans.plan import BandWork, Op, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head
 from geobatch.model.tiles import TileSet
-from geobatch.plan import plan
+from geobatch.planner import plan
 from geobatch.sources.geotiff import Reader
 
 TILE = 16

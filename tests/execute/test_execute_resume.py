@@ -18,7 +18,7 @@ from workbench import Workbench, image, write_tiff
 from geobatch.errors import InterruptedRunError
 from geobatch.execute import levels
 from geobatch.store.backends.run_folder import run_names
-from geobatch.workflow import apply as workflow
+from geobatch.workflow.apply import apply
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64}
 SPEC = "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\ntiling: {tile: 64}\n"
@@ -64,11 +64,11 @@ def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_finished_regions_are_not_read_again(specs: Path, tmp_path: Path) -> None:
-    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
+    clean = apply([specs], store=tmp_path / "clean", workers=1)
     store = tmp_path / "store"
     with pytest.raises(InterruptedRunError):
-        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
-    resumed = workflow.apply([specs], store=store, workers=1)
+        apply([specs], store=store, workers=1, observer=StopsAfter(20))
+    resumed = apply([specs], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     assert 0 < resumed.bytes.read < 0.5 * clean.bytes.read
     assert resumed.tiles.written < 0.5 * clean.tiles.written
@@ -79,20 +79,20 @@ def test_finished_regions_are_not_read_again(specs: Path, tmp_path: Path) -> Non
 def test_a_source_that_changed_meanwhile_is_read_anew(specs: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with pytest.raises(InterruptedRunError):
-        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
+        apply([specs], store=store, workers=1, observer=StopsAfter(20))
     write(tmp_path / "a.tif", 2)
-    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
-    resumed = workflow.apply([specs], store=store, workers=1)
+    clean = apply([specs], store=tmp_path / "clean", workers=1)
+    resumed = apply([specs], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     assert resumed.bytes.read == clean.bytes.read
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "objects"])
 def test_what_is_remembered_is_not_trusted(specs: Path, tmp_path: Path, harm: str) -> None:
-    clean = workflow.apply([specs], store=tmp_path / "clean", workers=1)
+    clean = apply([specs], store=tmp_path / "clean", workers=1)
     store = tmp_path / "store"
     with pytest.raises(InterruptedRunError):
-        workflow.apply([specs], store=store, workers=1, observer=StopsAfter(20))
+        apply([specs], store=store, workers=1, observer=StopsAfter(20))
     remembered = sorted(path for path in store.glob("cache/regions/*") if path.is_file())
     assert len(remembered) >= 19
     for path in remembered:
@@ -105,7 +105,7 @@ def test_what_is_remembered_is_not_trusted(specs: Path, tmp_path: Path, harm: st
     if harm == "objects":
         for path in (path for path in store.glob("objects/*/*") if path.is_file()):
             path.unlink()
-    resumed = workflow.apply([specs], store=store, workers=1)
+    resumed = apply([specs], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     assert resumed.bytes.read == clean.bytes.read
 
@@ -164,7 +164,7 @@ def test_finished_assets_are_taken_over(
 ) -> None:
     """Each is a single region: killed at half, the rest alone is read and written."""
     spec = many(tmp_path, 24)
-    clean = workflow.apply([spec], store=tmp_path / "clean", workers=1)
+    clean = apply([spec], store=tmp_path / "clean", workers=1)
     store = tmp_path / "store"
     done = subprocess.run(
         [sys.executable, "-c", KILLED, spec, store, str(threshold), str(int(number))],
@@ -174,7 +174,7 @@ def test_finished_assets_are_taken_over(
     while run_names(store / "runs")[0]:  # a process that works for it lives as long as its batch
         time.sleep(0.01)
     left = {path.stat().st_ino for path in store.glob("runs/*/ahead/*/zarr.json")}
-    resumed = workflow.apply([spec], store=store, workers=1)
+    resumed = apply([spec], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     # What it had made for the Zarr tree is there as well.
     shown = {path.stat().st_ino for path in store.glob("zarr/c/*/zarr.json")}
@@ -212,12 +212,12 @@ def test_what_the_pixels_of_a_killed_run_told_is_said_by_the_next(
 ) -> None:
     monkeypatch.setattr(levels, "REGION_PIXELS", 128 if finished == "region" else 2048)
     spec = with_mask(tmp_path, *(["x"] if finished == "region" else ["x", "y"]))
-    clean = workflow.apply([spec], store=tmp_path / "clean", workers=1)
+    clean = apply([spec], store=tmp_path / "clean", workers=1)
     assert clean.warnings
     store = tmp_path / "store"
     with pytest.raises(InterruptedRunError):
-        workflow.apply([spec], store=store, workers=1, observer=StopsAfter(2))
-    resumed = workflow.apply([spec], store=store, workers=1)
+        apply([spec], store=store, workers=1, observer=StopsAfter(2))
+    resumed = apply([spec], store=store, workers=1)
     assert resumed.content_root == clean.content_root
     assert resumed.bytes.read < clean.bytes.read
     assert resumed.warnings == clean.warnings

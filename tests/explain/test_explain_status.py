@@ -18,7 +18,7 @@ from shell import Done, geobatch
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.explain.status import State, Status, status
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 
 
 @pytest.fixture

@@ -25,9 +25,12 @@ from workbench import Document
 from geobatch import open_store
 from geobatch.errors import PlanError, ProtectedError, SpecError
 from geobatch.model.digest import digest_bytes, digest_json
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import Head
+from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, apply, is_store, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 _MEMORY = Path("/dev/shm")
 _EXPECTED = ("PlanError", "ProtectedError", "SpecError")

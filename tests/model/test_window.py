@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.export.pieces import pieces
+from geobatch.exports.pieces import pieces
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.window import Box, Window
 

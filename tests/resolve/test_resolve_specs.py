@@ -13,7 +13,7 @@ from geobatch.declare import validate
 from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.assets.asset import Asset, MaskSource
 from geobatch.model.plans.plan import Reason
-from geobatch.plan.because import because_of
+from geobatch.planner import because_of
 from geobatch.resolve import resolve
 from geobatch.sources.geotiff import identify
 

@@ -17,7 +17,8 @@ from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.plans.summary import ApplySummary
-from geobatch.workflow.apply import preview
+from geobatch.workflow.plan import plan_specs
+from geobatch.workflow.request import Request
 
 PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4)
 
@@ -25,7 +26,9 @@ PIXELS = np.arange(16, dtype=np.uint8).reshape(4, 4)
 def told(folder: Path, *documents: Document) -> list[Problem]:
     """Return the warnings of a plan, which are the same when everything is known already."""
     path = Workbench(folder=folder).write_spec(documents)
-    first, second = (preview([path], store=folder / "store").warnings for _ in range(2))
+    first, second = (
+        plan_specs(Request.of([path], store=folder / "store")).warnings for _ in range(2)
+    )
     assert first == second
     return list(first)
 
@@ -289,7 +292,7 @@ def test_many_files_alike_are_counted_once(tmp_path: Path) -> None:
         "kind": "image_collection", "id": "c", "for_each": {"files": "scenes/*.tif"},
         "image": {"id": "i{stem}"},
     }))  # fmt: skip
-    (warning,) = preview([tmp_path / "spec.yaml"], store=tmp_path / "store").warnings
+    (warning,) = plan_specs(Request.of([tmp_path / "spec.yaml"], store=tmp_path / "store")).warnings
     assert "30 files" in warning.message
 
 

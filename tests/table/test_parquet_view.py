@@ -14,7 +14,7 @@ from table_workbench import longs, published, stored_rows, view, write_spec, wri
 
 from geobatch.explain.status import status
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 
 
 def files(folder: Path) -> set[str]:

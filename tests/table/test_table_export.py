@@ -18,8 +18,8 @@ from table_workbench import (
 )
 
 from geobatch.errors import CorruptObjectError, ExportError
-from geobatch.export.destination import Destination
-from geobatch.export.table import TableExport, export_table
+from geobatch.exports.destination import Destination
+from geobatch.exports.table import TableExport, export_table
 from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 

@@ -20,7 +20,8 @@ import geobatch
 from geobatch.errors import PlanError, SourceError, SpecError
 from geobatch.explain.status import status
 from geobatch.model.plans.plan import AssetChange, Op, Reason
-from geobatch.workflow.apply import plan, preview
+from geobatch.workflow.plan import plan, plan_specs
+from geobatch.workflow.request import Request
 
 
 def bench_of(folder: Path, **more: Any) -> Workbench:
@@ -304,7 +305,7 @@ def test_a_weak_cog_is_warned_about_once_with_a_command_for_where_the_user_stand
     bench = Workbench(folder=folder)
     path = bench.write_spec([external("a", "a cog.tif")])
     monkeypatch.chdir(tmp_path)
-    (found,) = preview([path], store=bench.store).warnings
+    (found,) = plan_specs(Request.of([path], store=bench.store)).warnings
     assert found.rule == "cog"
     assert "tiles of 256" in found.message
     assert "by pixel" in found.message
@@ -313,4 +314,4 @@ def test_a_weak_cog_is_warned_about_once_with_a_command_for_where_the_user_stand
     assert Path(words[1]).samefile(folder / "a cog.tif")
     assert words[2] == "a cog_cog.tif"
     (folder / "geobatch.yaml").write_text("silence: [cog]\n")
-    assert not preview([path], store=bench.store).warnings
+    assert not plan_specs(Request.of([path], store=bench.store)).warnings

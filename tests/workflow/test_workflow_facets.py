@@ -17,9 +17,11 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.model.assets import fingerprint
 from geobatch.model.plans.plan import Op, Reason
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import ArrayKey, PageRef
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 LEVELS = 3
 POLICIES = ["MEAN", "MIN", "MAX", "MODE", "MEDIAN", "SAMPLE"]

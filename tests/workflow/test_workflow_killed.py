@@ -23,10 +23,11 @@ from workbench import Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.errors import InterruptedRunError
 from geobatch.model.observer import SilentObserver
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.sources.geotiff.reader import Reader
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow import apply as workflow
-from geobatch.workflow.apply import ApplySummary, apply, preview
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 SIDE = 3072
 TREE_DOCUMENT = Path("zarr.json")
@@ -279,8 +280,8 @@ def test_a_run_that_is_alive_keeps_its_folder(reference: Reference, tmp_path: Pa
     assert reference.summary.content_root in out
 
 
-@pytest.mark.parametrize("moment", ["look", "plan_upon"])
-@pytest.mark.parametrize("run", [apply, preview])
+@pytest.mark.parametrize("moment", ["resolve_specs", "plan_resolved"])
+@pytest.mark.parametrize("run", [apply, plan])
 def test_an_interrupt_while_it_is_planned_says_that_nothing_was_done(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -293,7 +294,8 @@ def test_an_interrupt_while_it_is_planned_says_that_nothing_was_done(
     write_tiff(tmp_path / "a.tif", [np.zeros((20, 20), dtype=np.uint8)])
     spec = tmp_path / "spec.yaml"
     spec.write_text("id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n")
-    monkeypatch.setattr(workflow, moment, interrupted)
+    module = "apply" if run is apply else "plan"
+    monkeypatch.setattr(f"geobatch.workflow.{module}.{moment}", interrupted)
     with pytest.raises(InterruptedRunError, match="nothing was done"):
         run([spec], store=tmp_path / "store")
     assert not (tmp_path / "store" / "refs").exists()

@@ -13,9 +13,11 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import ConflictError, ProtectedError
 from geobatch.model.plans.plan import AssetChange, Op, Options, Plan, Reason, Risk
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 LAYOUT = {"tiled": True, "blockxsize": 128, "blockysize": 128}
 

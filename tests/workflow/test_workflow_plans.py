@@ -22,7 +22,10 @@ from geobatch.model.plans.inputs import AssetInput, Inputs, SourceInput, differe
 from geobatch.model.plans.plan import Op, Options, Reason
 from geobatch.model.plans.plan_json import inputs_from_json, inputs_json, plan_json, tile_rows
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import Preview, apply, plan, preview
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan, plan_specs
+from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.request import Request
 
 PRUNE = Options(is_pruning=True, max_delete="9")
 
@@ -84,7 +87,7 @@ def test_what_decides_what_is_done_is_in_the_id(bench: Workbench) -> None:
 def test_nothing_is_done_that_was_not_approved(bench: Workbench) -> None:
     path = bench.write_spec([spec("a")])
 
-    def refuse(shown: Preview) -> None:
+    def refuse(shown: PlannedSpecs) -> None:
         assert shown.plan.count(Op.CREATE) == 1
         raise StalePlanError("no")
 
@@ -298,19 +301,19 @@ def test_of_all_inputs_the_one_that_differs_is_named(bench: Workbench, name: str
     path = bench.write_spec([image("a", "a?.tif", tile=128), spec("b")])
     apply([path], store=bench.store)
     bench.write_spec([image("a", "a?.tif", tile=128, properties={"k": 1}), spec("b")])
-    before = preview([path], store=bench.store)
+    before = plan_specs(Request.of([path], store=bench.store))
     saved = json.loads(
         json.dumps({**plan_json(before.plan), **inputs_json(before.plan, before.inputs())})
     )
     assert inputs_from_json(saved) == before.inputs()
     text = path.read_text()
     path.write_text(f"# a remark\n{text}")
-    same = preview([path], store=bench.store)
+    same = plan_specs(Request.of([path], store=bench.store))
     assert same.plan.plan_id == before.plan.plan_id
     assert not list(differences(before.inputs(), same.inputs()))
     act, expected = CHANGES[name]
     act(bench)
-    after = preview([path], store=bench.store)
+    after = plan_specs(Request.of([path], store=bench.store))
     assert after.plan.plan_id != before.plan.plan_id
     (found,) = differences(before.inputs(), after.inputs())
     assert expected in found

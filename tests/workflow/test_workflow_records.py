@@ -26,8 +26,10 @@ from workbench import Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.model.plans.plan import Op, Options
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 PATCH, ROWS, COLS = 32, 4, 5
 TILE = 16

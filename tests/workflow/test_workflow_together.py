@@ -16,8 +16,9 @@ from workbench import Document, Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.errors import ConflictError
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, apply
+from geobatch.workflow.apply import apply
 
 SIDE = 700
 NAMES = ("a", "b", "c", "d")

@@ -15,9 +15,10 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.model.assets.asset import Resolution
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.resolve import resolve
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import ApplySummary, plan
+from geobatch.workflow.plan import plan
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_a_value_is_frozen(values: dict[str, Any], name: str) -> None:
 
 def test_a_plan_prints_the_same_in_every_process(bench: Workbench) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom geobatch.workflow.apply import plan\n"
+        "import sys\nfrom pathlib import Path\nfrom geobatch.workflow.plan import plan\n"
         f"print(repr(plan([Path({str(bench.folder / 'spec.yaml')!r})], store=Path('none'))))"
     )
     printed = {

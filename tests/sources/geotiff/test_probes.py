@@ -36,7 +36,8 @@ from geobatch.sources.geotiff import identify, read_header
 from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.probe_cache import crs_reader
 from geobatch.store.caches.cache import SourceCache
-from geobatch.workflow.apply import apply, plan
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
 
 SECOND = 1_000_000_000
 
@@ -486,7 +487,7 @@ import sys
 opened = []
 sys.addaudithook(lambda event, args: event == "open" and opened.append(str(args[0])))
 from pathlib import Path
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert made.is_empty and made.sources_by_stat == 3, made
 assert any(name.endswith("spec.yaml") for name in opened)
@@ -507,7 +508,7 @@ def test_a_plan_of_rewritten_pixels_loads_no_library(applied: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from geobatch.workflow.apply import plan
+from geobatch.workflow.plan import plan
 made = plan([Path("spec.yaml")], store=Path("store"))
 assert (made.sources_hashed, made.sources_by_stat) == (1, 2), made
 assert [because.path for change in made.changes for because in change.because] == ["1.tif"]

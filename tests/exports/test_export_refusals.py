@@ -18,10 +18,10 @@ from shell import command, environment, geobatch, process
 from workbench import X0, Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError
-from geobatch.export.destination import Destination
-from geobatch.export.options import TFRecordOptions
-from geobatch.export.records import export_tfrecord
-from geobatch.export.selection import select
+from geobatch.exports.destination import Destination
+from geobatch.exports.options import TFRecordOptions
+from geobatch.exports.records import export_tfrecord
+from geobatch.exports.selection import select
 from geobatch.store.tilestore import TileStore
 
 TFRECORD = ("--format", "tfrecord")

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from geobatch.export.selection import Selection
+from geobatch.exports.selection import Selection
 from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.tilestore import TileStore
 

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.export.options import TFRecordOptions
-from geobatch.export.patches import PatchGrid
-from geobatch.export.pieces import pieces
-from geobatch.export.selection import Selection
-from geobatch.export.tiles import tile_readers
+from geobatch.exports.options import TFRecordOptions
+from geobatch.exports.patches import PatchGrid
+from geobatch.exports.pieces import pieces
+from geobatch.exports.selection import Selection
+from geobatch.exports.tiles import tile_readers
 from geobatch.model.assets.asset import Band
 from geobatch.model.window import Window
 from geobatch.store.tilestore import TileStore

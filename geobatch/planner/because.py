@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from geobatch.model.assets.asset import Asset, Band, Codec, Source, Tileset
 from geobatch.model.plans.plan import Because, Reason
-from geobatch.plan.dirty import Blocks
-from geobatch.plan.tables import table_reasons
+from geobatch.planner.dirty import Blocks
+from geobatch.planner.tables import table_reasons
 
 
 def because_of(

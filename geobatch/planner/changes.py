@@ -15,9 +15,9 @@ from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
 from geobatch.model.published import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
 from geobatch.model.tiles import TileSet
-from geobatch.plan.because import because_of
-from geobatch.plan.dirty import Blocks, changed_sources, dirty_tiles
-from geobatch.plan.tables import table_change
+from geobatch.planner.because import because_of
+from geobatch.planner.dirty import Blocks, changed_sources, dirty_tiles
+from geobatch.planner.tables import table_change
 
 Base: TypeAlias = tuple[str, str]
 """(asset id, band id) of a published band, or an empty id and a fingerprint from `Known`."""

@@ -10,15 +10,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import ExportError
-from geobatch.export.cog_levels import (
+from geobatch.exports.cog_levels import (
     MaskKind,
     Progress,
     level_windows,
     mask_kind,
     write_levels,
 )
-from geobatch.export.destination import Destination
-from geobatch.export.selection import Selection
+from geobatch.exports.destination import Destination
+from geobatch.exports.selection import Selection
 from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.window import Window
 from geobatch.sources.cog.writer import BLOCK, CogBand, CogHeader, write_cog

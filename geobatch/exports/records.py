@@ -14,11 +14,11 @@ import numpy as np
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.export.destination import Destination
-from geobatch.export.options import TFRecordOptions
-from geobatch.export.patches import PatchGrid, cut
-from geobatch.export.selection import Selection
-from geobatch.export.tensors import PatchReader, Tensor, tensors_of
+from geobatch.exports.destination import Destination
+from geobatch.exports.options import TFRecordOptions
+from geobatch.exports.patches import PatchGrid, cut
+from geobatch.exports.selection import Selection
+from geobatch.exports.tensors import PatchReader, Tensor, tensors_of
 from geobatch.sources.tfrecord.writing.mixer import mixer_text
 from geobatch.sources.tfrecord.writing.shards import FRAME, ShardWriter
 from geobatch.sources.tfrecord.writing.wire import RecordLayout, example_layout, sequence_layout

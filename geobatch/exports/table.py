@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.export.destination import Destination
+from geobatch.exports.destination import Destination
 from geobatch.model.assets.table import ColumnType
 from geobatch.model.published import AssetRecord
 from geobatch.sources.tfrecord.writing.table import write_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.export.options import TFRecordOptions
+from geobatch.exports.options import TFRecordOptions
 from geobatch.model.geobox import ceil_div
 
 

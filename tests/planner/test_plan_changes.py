@@ -33,8 +33,8 @@ from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Reason, Start
 from geobatch.model.published import AssetRecord, Head, Tree, TreeEntry
 from geobatch.model.tiles import TileSet
-from geobatch.plan import fingerprints_of, needed_records, plan
-from geobatch.plan.planner import count_tiles
+from geobatch.planner import fingerprints_of, needed_records, plan
+from geobatch.planner.changes import count_tiles
 from geobatch.testing.assets import assets
 
 Change: TypeAlias = Callable[[Asset], Asset]
@@ -249,7 +249,7 @@ def test_an_edit_is_charged_to_what_it_touches(name: str) -> None:
     shape = after.grids[0].geobox.tile_shape(tile=after.tile)
     if reasons <= {Reason.SOURCE_CHANGED, Reason.SOURCE_ADDED, Reason.SOURCE_REMOVED,
                    Reason.SOURCE_MOVED}:  # fmt: skip
-        # Exact: tests/plan/test_plan_dirty.py.
+        # Exact: tests/planner/test_plan_dirty.py.
         assert all(work.tiles and work.can_stop for work in change.work)
     else:
         assert all(work.tiles == TileSet.full(shape) for work in change.work)
@@ -471,14 +471,14 @@ def test_bytes_are_those_of_the_sources_that_are_read() -> None:
 
 _PURE = """
 import sys
-import geobatch.plan
+import geobatch.planner
 heavy = {"rasterio", "zarr", "numcodecs", "yaml", "pydantic", "pyproj", "click", "rich"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.published import Head
 def make():
     head = Head(number=0, digest=None)
-    return geobatch.plan.plan(Resolution(assets=()), base=head, records={}, store_id="")
+    return geobatch.planner.plan(Resolution(assets=()), base=head, records={}, store_id="")
 make()
 def refuse(event, args):
     if event.split(".")[0] in {"open", "os", "socket", "subprocess"}:

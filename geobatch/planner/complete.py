@@ -11,12 +11,12 @@ from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import digest_json
 from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason
 from geobatch.model.published import AssetRecord, Head
-from geobatch.plan.because import because_of
-from geobatch.plan.dirty import Blocks, changed_sources
-from geobatch.plan.extent import extent
-from geobatch.plan.moves import rename
-from geobatch.plan.risks import risks
-from geobatch.plan.selection import Choice, refusals
+from geobatch.planner.because import because_of
+from geobatch.planner.dirty import Blocks, changed_sources
+from geobatch.planner.extent import extent
+from geobatch.planner.moves import rename
+from geobatch.planner.risks import risks
+from geobatch.planner.selection import Choice, refusals
 
 
 def complete(

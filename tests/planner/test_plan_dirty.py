@@ -21,7 +21,7 @@ from geobatch.model.assets.asset import (
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.sources.blocks import BlockChanges
 from geobatch.model.tiles import TileSet
-from geobatch.plan.dirty import changed_sources, dirty_tiles
+from geobatch.planner.dirty import changed_sources, dirty_tiles
 
 HEIGHT, WIDTH, TILE = 90, 70, 16
 CANVAS = GeoBox(

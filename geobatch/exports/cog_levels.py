@@ -13,9 +13,9 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.export.pieces import pieces
-from geobatch.export.selection import Selection
-from geobatch.export.tiles import tile_readers
+from geobatch.exports.pieces import pieces
+from geobatch.exports.selection import Selection
+from geobatch.exports.tiles import tile_readers
 from geobatch.model.assets.asset import Band
 from geobatch.model.geobox import TOP_LEVEL_PIXELS, ceil_div
 from geobatch.model.window import Window

@@ -13,7 +13,7 @@ from geobatch.model.assets.asset import Asset, Kind, Resolution
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.plans.plan import Op, Options
 from geobatch.model.published import Head, Tree, TreeEntry
-from geobatch.plan.selection import choose, deletions, is_selected, refusals
+from geobatch.planner.selection import choose, deletions, is_selected, refusals
 
 IDS = st.sets(st.sampled_from(["a", "a/b", "a/c", "b/c", "lc/x_1", "lc/x_2"]), min_size=1)
 

@@ -1,0 +1,30 @@
+"""The pure comparison of the declared state with the published one; this is its only door."""
+
+from geobatch.planner.because import because_of
+from geobatch.planner.changes import (
+    Fingerprints,
+    block_pairs,
+    fingerprints_of,
+    needed_records,
+    plan,
+    wanted_bands,
+)
+from geobatch.planner.complete import complete
+from geobatch.planner.dirty import Blocks, changed_sources
+from geobatch.planner.moves import moves, renamed_head, renamed_record
+from geobatch.planner.names_by_case import refuse_alike
+from geobatch.planner.selection import (
+    Choice,
+    choose,
+    deletions,
+    is_selected,
+    is_under,
+    may_be_selected,
+)
+
+__all__ = [
+    "Blocks", "Choice", "Fingerprints", "because_of", "block_pairs", "changed_sources", "choose",
+    "complete", "deletions", "fingerprints_of", "is_selected", "is_under", "may_be_selected",
+    "moves", "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record",
+    "wanted_bands",
+]  # fmt: skip

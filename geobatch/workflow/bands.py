@@ -1,0 +1,53 @@
+"""Bands that an earlier run computed and that a plan takes over, checked for damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from geobatch.declare import SpecSet
+from geobatch.declare.checks.lint import warning
+from geobatch.errors import Problem
+from geobatch.model.digest import Digest
+from geobatch.model.plans.plan import AssetChange, Plan
+from geobatch.model.published import BandTiles
+from geobatch.store.caches.band_cache import damage_of
+from geobatch.store.tilestore import TileStore
+
+Bands: TypeAlias = Mapping[Digest, BandTiles]
+"""Tiles of bands by pyramid fingerprint."""
+
+
+def damaged_bands(
+    plan: Plan, bands: Bands, store: TileStore, *, is_read: bool
+) -> dict[Digest, str]:
+    """Return what is wrong with bands that a plan takes over, by fingerprint.
+
+    Args:
+        plan: The plan.
+        bands: Bands that it may take over.
+        store: The store that has their tiles.
+        is_read: Whether their tiles are read and verified.
+    """
+    used = {name for change in plan.changes for name in _taken_over(change).values()}
+    found = {name: damage_of(store, bands[name], is_read=is_read) for name in sorted(used)}
+    return {name: damage for name, damage in found.items() if damage}
+
+
+def damage_warnings(plan: Plan, damaged: Mapping[Digest, str], specs: SpecSet) -> Iterator[Problem]:
+    """Yield a warning for each band of an earlier run that cannot be taken over."""
+    by_id = {spec.id: spec for spec in specs.specs}
+    for change in plan.changes:
+        for band, name in _taken_over(change).items():
+            if name in damaged:
+                message = (
+                    f"tiles of band `{band}` that an earlier run made are damaged: {damaged[name]}"
+                )
+                hint = "nothing needs to be done: the band is computed again from its sources"
+                yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
+
+
+def _taken_over(change: AssetChange) -> dict[str, Digest]:
+    """Return the fingerprints of the reused bands that an earlier run made, by band."""
+    bases = [*change.carried, *((work.band, work.base) for work in change.work if work.base)]
+    return {band: name for band, (asset_id, name) in bases if not asset_id}

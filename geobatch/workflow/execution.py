@@ -1,0 +1,251 @@
+"""A plan to what it names: tiles and tables that are stored, and not published yet."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from geobatch.declare import SpecSet
+from geobatch.declare.checks.lint import peak_warnings
+from geobatch.declare.failures import failures_of
+from geobatch.errors import Problem, SourceError, SourceErrors
+from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.table import StoredTable
+from geobatch.model.observer import Observer
+from geobatch.model.plans.plan import BandWork, Failure, Op, Plan, Start
+from geobatch.model.published import AssetRecord, TreeEntry
+from geobatch.sources.files import check_unchanged
+from geobatch.store.backends.protocol import RUNS
+from geobatch.store.caches.band_cache import bands_of, peaks_of, remember_bands
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.request import Request
+
+if TYPE_CHECKING:
+    # What decodes and encodes pixels is loaded by those runs alone that have some.
+    from geobatch.execute import Counts
+    from geobatch.sources.reader import Sources
+    from geobatch.views.zarr.staging import Staging
+
+
+class Executed(Struct, frozen=True, kw_only=True):
+    """What executing a plan gave."""
+
+    changes: Mapping[str, TreeEntry | None] = MappingProxyType({})
+    """The new entry of each asset that changes; None to delete it."""
+    tables: Mapping[str, StoredTable] = MappingProxyType({})
+    """What was stored of tables, by asset id."""
+    written: int = 0
+    """Tiles whose object was put."""
+    empty: int = 0
+    """Fully masked tiles."""
+    rows: int = 0
+    """Rows of tables that were read."""
+    bytes_read: int = 0
+    """Source bytes that were read for pixels and rows."""
+    bytes_written: int = 0
+    """Bytes of tile and table objects that were put."""
+    failures: tuple[Failure, ...] = ()
+    """Assets whose sources failed."""
+    warnings: tuple[Problem, ...] = ()
+    """Warnings found in the pixels that were read."""
+
+
+def execute_plan(
+    planned: PlannedSpecs,
+    store: TileStore,
+    *,
+    staging: Staging,
+    request: Request,
+    cache: SourceCache,
+    observer: Observer,
+) -> Executed:
+    """Compute and store everything that a plan names.
+
+    All assets are computed, also if some fail: so all errors are found, and the next run takes
+    over what succeeded.
+
+    Args:
+        planned: The plan.
+        store: The open store.
+        staging: Receives the tiles of new assets, for the views.
+        request: How many threads compute.
+        cache: Receives the bands of each asset as soon as it is finished.
+        observer: Receives the progress.
+
+    Raises:
+        InterruptedRunError: The user stopped the run.
+        StoreError: The store cannot be used.
+    """
+    from geobatch.execute import Counts  # noqa: PLC0415
+    from geobatch.sources.reader import Sources  # noqa: PLC0415
+
+    due = [change for change in planned.plan.changes if change.asset is not None]
+    observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
+    with staging, Sources(folder=request.store / RUNS, cache=cache) as reader:
+        collected = _Collector(
+            plan=planned.plan,
+            store=store,
+            cache=cache,
+            reader=reader,
+            counts=Counts(),
+            staging=staging,
+            failures={},
+        )
+        # Whatever happens here, no thread reads or puts any more when the sources are closed.
+        with closing(_compute(planned, collected, request=request, observer=observer)) as records:
+            collected.collect(records)
+        collected.check_sources()
+    return collected.result(planned.resolved.specs)
+
+
+def _compute(
+    planned: PlannedSpecs, into: _Collector, *, request: Request, observer: Observer
+) -> Generator[AssetRecord]:
+    """Yield the record of each asset as soon as all its tiles or rows are stored."""
+    from geobatch.execute import execute, execute_tables  # noqa: PLC0415
+
+    finished = execute(
+        planned.plan,
+        records=planned.records,
+        known=planned.bands,
+        objects=into.store.objects,
+        index=into.store.index,
+        reader=into.reader,
+        workers=request.workers,
+        observer=observer,
+        counts=into.counts,
+        memory=Remembered(into.store.backend),
+        sink=into.staging,
+        failures=into.failures,
+    )
+    tables = execute_tables(
+        planned.plan,
+        records=planned.records,
+        objects=into.store.objects,
+        folder=request.store / RUNS,
+        observer=observer,
+        counts=into.counts,
+        failures=into.failures,
+    )
+    with closing(finished), closing(tables):
+        yield from finished
+        yield from tables
+
+
+class _Collector(Struct, kw_only=True, eq=False):
+    """Collects finished assets, and checks that their sources did not change meanwhile."""
+
+    plan: Plan
+    store: TileStore
+    cache: SourceCache
+    reader: Sources
+    counts: Counts
+    staging: Staging
+    failures: dict[str, SourceError]
+    changes: dict[str, TreeEntry | None] = field(default_factory=dict)
+    tables: dict[str, StoredTable] = field(default_factory=dict)
+
+    def collect(self, records: Iterable[AssetRecord]) -> None:
+        """Store the record of each asset as it is finished."""
+        by_id = {change.id: change for change in self.plan.changes}
+        for record in records:
+            change = by_id[record.asset.id]
+            try:
+                _finish_reading(record.asset, change.work, self.reader)
+            except SourceError as error:
+                self.failures[change.id] = error
+                continue
+            reused = [name for _, (_, name) in change.carried] if change.is_taken_over else []
+            self._add_peaks(change.id, reused)
+            self._store_record(record)
+        self.changes |= {one.id: None for one in self.plan.changes if one.op is Op.DELETE}
+
+    def check_sources(self) -> None:
+        """Compare all sources a last time: what is published was read from unchanged files."""
+        for change in self.plan.changes:
+            if change.id in self.changes and change.asset is not None:
+                try:
+                    _check_sources(change.asset, self.reader)
+                except SourceError as error:
+                    self.failures[change.id] = error
+                    del self.changes[change.id]
+
+    def result(self, specs: SpecSet) -> Executed:
+        """Return everything that was collected."""
+        counts = self.counts
+        return Executed(
+            changes=self.changes,
+            tables=self.tables,
+            written=counts.written,
+            empty=counts.empty,
+            rows=counts.rows,
+            bytes_read=self.reader.bytes_read + counts.bytes_read,
+            bytes_written=counts.bytes_written,
+            failures=failures_of(specs, self.failures),
+            warnings=tuple(_warnings(specs, counts.peaks)),
+        )
+
+    def _add_peaks(self, asset_id: str, reused: Sequence[str]) -> None:
+        from geobatch.execute import Counts  # noqa: PLC0415
+
+        for peaks in peaks_of(self.cache, reused):
+            self.counts.add(Counts(peaks={asset_id: dict(peaks)}))
+
+    def _store_record(self, record: AssetRecord) -> None:
+        entry = self.store.put_record(record)
+        self.changes[record.asset.id] = entry
+        self.staging.asset_finished(entry)
+        if record.table is not None:
+            self.tables[record.asset.id] = record.table
+        if _is_unchanged(record.asset, self.reader):
+            # Whatever becomes of this run, the next one takes them over.
+            peaks = self.counts.peaks.get(entry.id, {})
+            remember_bands(self.cache, bands_of(entry, record, peaks))
+
+
+def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
+    for spec in specs.specs:
+        if spec.id in peaks:
+            yield from peak_warnings(spec, peaks[spec.id])
+
+
+def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+    """Have sources that were read checked to their end: a record too many masks no pixel."""
+    bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
+    names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
+    errors = SourceErrors()
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            for source in tileset.sources:
+                with errors.collecting(source.uri):
+                    reader.finish(source)
+    errors.raise_all()
+
+
+def _check_sources(asset: Asset, reader: Sources) -> None:
+    errors = SourceErrors()
+    for tileset in asset.tilesets:
+        for source in tileset.sources:
+            with errors.collecting(source.uri):
+                reader.check(source)
+    for row_source in asset.table.sources if asset.table is not None else ():
+        if row_source.stat is not None:
+            with errors.collecting(row_source.uri):
+                check_unchanged(row_source.path, row_source.uri, row_source.stat)
+    errors.raise_all()
+
+
+def _is_unchanged(asset: Asset, reader: Sources) -> bool:
+    """Return whether the sources of an asset are what they were before they were read."""
+    try:
+        _check_sources(asset, reader)
+    except SourceError:
+        return False  # which is reported before anything is published
+    return True

@@ -1,0 +1,241 @@
+"""Resolved specs to a plan, with everything that executing the plan needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.declare.checks.lint import mixed_types
+from geobatch.declare.collections.optional import absent_warnings
+from geobatch.declare.loading.digests import spec_digests
+from geobatch.declare.loading.garbage import without_collecting
+from geobatch.errors import Problem
+from geobatch.model.plans.inputs import Inputs, inputs_of
+from geobatch.model.plans.plan import Plan
+from geobatch.model.published import AssetRecord, Head
+from geobatch.model.sources.blocks import changed_blocks
+from geobatch.planner import (
+    Blocks,
+    Choice,
+    Fingerprints,
+    block_pairs,
+    choose,
+    complete,
+    fingerprints_of,
+    moves,
+    needed_records,
+    plan,
+    refuse_alike,
+    renamed_head,
+    renamed_record,
+    wanted_bands,
+)
+from geobatch.sources.registry import table_reader
+from geobatch.store.caches.band_cache import known_bands
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.maintenance.check import check, whole_record
+from geobatch.versions import VERSION
+from geobatch.workflow.bands import Bands, damage_warnings, damaged_bands
+from geobatch.workflow.deletions import (
+    deletion_doubts,
+    find_deletions,
+    find_origins,
+    unread_specs,
+    with_protection,
+)
+from geobatch.workflow.locations import set_locations
+from geobatch.workflow.request import Base, Request
+from geobatch.workflow.resolved_specs import ResolvedSpecs
+
+
+class PlannedSpecs(Struct, frozen=True, kw_only=True):
+    """A plan with its inputs."""
+
+    plan: Plan
+    """What an apply would do."""
+    resolved: ResolvedSpecs
+    """What the specs declare."""
+    store_warnings: tuple[Problem, ...] = ()
+    """Warnings about the store."""
+    records: Mapping[str, AssetRecord] = MappingProxyType({})
+    """Published records that the work builds upon, by asset id."""
+    bands: Bands = MappingProxyType({})
+    """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is allowed but is a likely mistake, in specs and in headers."""
+        specs = self.resolved.specs.specs
+        found = [
+            *mixed_types(specs),
+            *absent_warnings(specs),
+            *self.resolved.resolution.warnings,
+            *self.store_warnings,
+        ]
+        return tuple(sorted(dict.fromkeys(found), key=str))
+
+    def inputs(self) -> Inputs:
+        """Return the digests of all inputs; they say later which input differs."""
+        specs = spec_digests(self.resolved.specs)
+        return inputs_of(self.plan, self.resolved.resolution, specs=specs, tool=VERSION)
+
+
+@without_collecting()
+def plan_resolved(
+    resolved: ResolvedSpecs,
+    base: Base,
+    *,
+    request: Request,
+    cache: SourceCache,
+    is_applied: bool = False,
+) -> PlannedSpecs:
+    """Return the plan of resolved specs against a published state.
+
+    Args:
+        resolved: What the specs declare.
+        base: The published state.
+        request: What to cover.
+        cache: Facts about sources, and about bands that an earlier run computed.
+        is_applied: Whether the plan will be executed: then reused tiles are read and verified.
+
+    Raises:
+        PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
+        CorruptObjectError: Something is damaged that the published state needs, and is neither
+            deleted nor computed again.
+    """
+    specs, options = resolved.specs, request.options
+    declared = frozenset(spec.id for spec in specs.specs)
+    moved = moves(specs.claims, base=base.head)
+    origins = find_origins(base, request=request, seen=specs.seen, is_renaming=bool(moved))
+    head = renamed_head(base.head, moved)
+    resolution = set_locations(resolved, base, head=head, request=request)
+    choice = choose(resolution, base=head, options=options, declared=declared)
+    prints = fingerprints_of(choice.resolution)
+    deleted = find_deletions(head, declared=declared, origins=origins, request=request)
+    spared = {*choice.replaced, *(change.id for change in deleted)}
+    _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
+    deleted = tuple(with_protection(change, base) for change in deleted)
+    records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
+    blocks = _compare_blocks(choice, records, cache=cache)
+    work = _Work(choice, base, prints, records, blocks, is_applied)
+    made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
+    doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
+    whole = complete(
+        made,
+        choice,
+        base=head,
+        records=records,
+        declared=declared,
+        blocks=blocks,
+        deleted=deleted,
+        moved=moved,
+        foreign=unread_specs(moved.values(), origins),
+        max_delete=options.max_delete,
+        unseen=doubts,
+    )
+    return PlannedSpecs(
+        plan=whole,
+        resolved=replace(resolved, resolution=resolution),
+        store_warnings=warnings,
+        records=records,
+        bands=bands,
+    )
+
+
+def _check_published(
+    base: Base, spared: Collection[str], *, request: Request, is_noted: bool
+) -> None:
+    """Check what is published; what will be replaced or deleted may be damaged, unless renamed."""
+    if base.store is not None:
+        check(base.store, base.head, spared=spared, is_noted=is_noted, place=request.store)
+
+
+def _read_records(
+    base: Base,
+    choice: Choice,
+    fingerprints: Fingerprints,
+    *,
+    head: Head,
+    spared: Collection[str],
+    moved: Mapping[str, str],
+) -> dict[str, AssetRecord]:
+    """Return the published records that planning needs.
+
+    Raises:
+        PlanError: A new name differs from a published one only by case.
+        CorruptObjectError: A record is damaged that is neither replaced nor deleted.
+    """
+    store = base.store
+    if store is None:
+        return {}
+    needed = needed_records(fingerprints, base=choice.base)
+    records = {entry.id: store.record(entry) for entry in needed if entry.id not in spared}
+    for entry in head.tree.entries:
+        if entry.id in spared and (record := whole_record(store, entry)) is not None:
+            records[entry.id] = record
+    for name in moved.keys() & records.keys():
+        records[name] = renamed_record(records[name], name)
+    names = frozenset(entry.id for entry in base.head.tree.entries)
+    refuse_alike(choice.resolution.assets, published=names, records=records)
+    return records
+
+
+def _compare_blocks(
+    choice: Choice, records: Mapping[str, AssetRecord], *, cache: SourceCache
+) -> Blocks:
+    """Return the changed blocks of sources whose earlier state is known."""
+    tables = table_reader(choice.resolution, cache)
+    return changed_blocks(block_pairs(choice.resolution, records=records), tables)
+
+
+def _find_bands(
+    base: Base, choice: Choice, fingerprints: Fingerprints, *, cache: SourceCache
+) -> Bands:
+    """Return the bands of the choice that an earlier run computed."""
+    if base.store is None:
+        return {}
+    wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
+    return dict(known_bands(cache, wanted - choice.replaced_bands, objects=base.store.objects))
+
+
+class _Work(Struct, frozen=True):
+    """What the work of a plan is derived from, except the bands that it may take over."""
+
+    choice: Choice
+    base: Base
+    fingerprints: Fingerprints
+    records: Mapping[str, AssetRecord]
+    blocks: Blocks
+    is_applied: bool
+
+    def plan(self, bands: Bands) -> Plan:
+        """Return the plan that takes over some bands."""
+        return plan(
+            self.choice.resolution,
+            base=self.choice.base,
+            records=self.records,
+            store_id=self.base.store_id,
+            blocks=self.blocks,
+            known=bands,
+            fingerprints=self.fingerprints,
+        )
+
+
+def _plan_undamaged(
+    work: _Work, resolved: ResolvedSpecs, *, cache: SourceCache
+) -> tuple[Plan, Bands, tuple[Problem, ...]]:
+    """Return a plan that takes over no damaged band, the bands it may, and warnings of others."""
+    warnings: list[Problem] = []
+    store = work.base.store
+    bands = _find_bands(work.base, work.choice, work.fingerprints, cache=cache)
+    made = work.plan(bands)
+    while store is not None and (
+        damaged := damaged_bands(made, bands, store, is_read=work.is_applied)
+    ):
+        warnings += damage_warnings(made, damaged, resolved.specs)
+        bands = {name: tiles for name, tiles in bands.items() if name not in damaged}
+        made = work.plan(bands)
+    return made, bands, tuple(warnings)

@@ -1,0 +1,99 @@
+"""What a run computed, published as the next commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from geobatch.declare import SpecSet
+from geobatch.declare.failures import refusal_of
+from geobatch.errors import StoreError
+from geobatch.model.geobox import Bounds
+from geobatch.model.plans.plan import AssetChange, Op, Plan
+from geobatch.model.plans.plan_json import VERBS
+from geobatch.model.published import Head
+from geobatch.sources.registry import driver_named
+from geobatch.store.caches.asset_list import keep_rows
+from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.origins import origin_of
+from geobatch.store.tilestore import TileStore
+from geobatch.versions import VERSION, version_of
+from geobatch.workflow.execution import Executed
+from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.request import Request
+
+_TOOLS = ("numcodecs", "numpy", "rasterio")
+"""Libraries that shape pixels or their encoding; their versions go into the commit."""
+_TABLE_TOOLS = ("pyarrow", "tensorflow")
+"""Those that shape tables."""
+
+
+def publish(
+    planned: PlannedSpecs,
+    executed: Executed,
+    store: TileStore,
+    *,
+    base: Head,
+    request: Request,
+) -> Head:
+    """Publish what was computed in one commit, and return the new head.
+
+    Args:
+        planned: The plan that was executed.
+        executed: What that gave.
+        store: The open store.
+        base: Head that the plan was made against.
+        request: Whether assets may be published if others failed.
+
+    Raises:
+        SourceError: A source failed, and the request does not keep going; nothing is published.
+        ConflictError: Another process published a change of the same asset; nothing is published.
+        StoreError: The store cannot be written.
+    """
+    if executed.failures and not request.keep_going:
+        raise refusal_of(executed.failures)
+    made = [change for change in planned.plan.changes if change.id in executed.changes]
+    renamed = {change.id: change.previous_id for change in made if change.op is Op.RENAME}
+    head = store.publish(
+        base=base,
+        changes={**executed.changes, **dict.fromkeys(renamed.values())},
+        renamed=renamed,
+        message=_message(made),
+        tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(planned.plan)},
+        origins=_origins(planned.resolved.specs, request.store),
+    )
+    assets = {change.id: change.asset for change in made if change.asset is not None}
+    with suppress(StoreError):  # of a listing, which is made again when it is asked for
+        keep_rows(store, head, assets, executed.tables, locate=_locate)
+    if not executed.failures:
+        Remembered(store.backend).forget()
+    return head
+
+
+def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
+    from geobatch.sources.bounds import transform_bounds  # noqa: PLC0415 - PROJ is slow to load
+
+    return transform_bounds(bounds, crs, other)
+
+
+def _tools(plan: Plan) -> Iterator[str]:
+    yield from _TOOLS
+    assets = (change.asset for change in plan.changes if change.asset is not None)
+    if any(change.table is not None and change.table.is_read for change in plan.changes):
+        yield from _TABLE_TOOLS
+    tilesets = (tileset for asset in assets for tileset in asset.tilesets)
+    for name in sorted({source.driver for tileset in tilesets for source in tileset.sources}):
+        yield from driver_named(name).libraries
+
+
+def _origins(specs: SpecSet, store: Path) -> dict[str, str]:
+    """Return where each asset is declared, by id, relative to the store."""
+    files = {path: origin_of(path, store=store) for path in {spec.path for spec in specs.specs}}
+    return {spec.id: files[spec.path] for spec in specs.specs}
+
+
+def _message(changes: Iterable[AssetChange]) -> str:
+    ops = Counter(change.op for change in changes)
+    return ", ".join(f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op])

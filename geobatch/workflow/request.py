@@ -1,0 +1,81 @@
+"""What a run is asked to do, and the published state that it starts from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from geobatch.model.plans.plan import Options
+from geobatch.model.published import Head
+from geobatch.processors import processor_count
+from geobatch.store.tilestore import TileStore
+
+Location: TypeAlias = str | os.PathLike[str]
+"""A path of a file or folder."""
+Paths: TypeAlias = Location | Iterable[Location]
+"""One path, or several."""
+
+DEFAULT_STORE = Path("store")
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """What a run is asked to do."""
+
+    paths: tuple[Path, ...]
+    """Spec files, and folders of them."""
+    store: Path = DEFAULT_STORE
+    """Folder of the store."""
+    workers: int = 1
+    """Threads that probe sources and compute regions."""
+    rehash: bool = False
+    """Whether to read every source, also those whose stat did not change."""
+    options: Options = Options()
+    """What to cover."""
+    keep_going: bool = False
+    """Whether to go on with the other assets if the sources of some fail."""
+
+    @classmethod
+    def of(
+        cls,
+        paths: Paths,
+        *,
+        store: Location = DEFAULT_STORE,
+        workers: int | None = None,
+        rehash: bool = False,
+        options: Options | None = None,
+        keep_going: bool = False,
+    ) -> Request:
+        """Return a request from the arguments of a public function.
+
+        Raises:
+            ValueError: `workers` is less than 1.
+        """
+        if workers is not None and workers < 1:
+            raise ValueError(f"`workers` must be at least 1, got `{workers}`")
+        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        return cls(
+            paths=tuple(map(Path, several)),
+            store=Path(store),
+            workers=workers or processor_count(),
+            rehash=rehash,
+            options=options or Options(),
+            keep_going=keep_going,
+        )
+
+
+class Base(Struct, frozen=True, kw_only=True, eq=False):
+    """The published state that a plan is compared with."""
+
+    store: TileStore | None = None
+    """The open store; None if there is none yet."""
+    head: Head = Head()
+    """Its newest commit."""
+
+    @property
+    def store_id(self) -> str:
+        """Uuid of the store; empty if there is none yet."""
+        return "" if self.store is None else self.store.id
