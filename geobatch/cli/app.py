@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
+from geobatch.cli.commands.earth_engine import import_manifests, new
+from geobatch.cli.commands.explain import diff, status, why
+from geobatch.cli.commands.export import export
+from geobatch.cli.commands.listing import info, log, ls, show
+from geobatch.cli.commands.plan import apply, plan
 from geobatch.cli.exits import Exit
-from geobatch.cli.explain_commands import diff, status, why
-from geobatch.cli.export_command import export
-from geobatch.cli.listing import info, log, ls, show
-from geobatch.cli.manifest_commands import import_manifests, new
 from geobatch.cli.options import keep_project_prefix_option, paths_argument
-from geobatch.cli.plan_commands import apply, plan
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.words import count_text
 from geobatch.versions import VERSION
@@ -86,7 +86,7 @@ def validate(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix
 @click.pass_obj
 def fmt(settings: Settings, paths: tuple[Path, ...], *, check: bool) -> Exit:
     """Rewrite specs in the canonical form; comments are kept."""
-    from geobatch.cli.rewriting import formatted_files, rewrite  # noqa: PLC0415
+    from geobatch.cli.files.canonical import formatted_files, rewrite  # noqa: PLC0415
 
     # Every file is read before the first is written: an error in one leaves all as they were.
     files = formatted_files(paths)

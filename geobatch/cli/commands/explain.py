@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from geobatch.cli.commands.listing import reading
 from geobatch.cli.exits import Exit
-from geobatch.cli.listing import reading
 from geobatch.cli.options import keep_project_prefix_option
 from geobatch.cli.settings import EPILOG, Settings
 
@@ -35,7 +35,7 @@ def diff(
     """Compare two commits, or two assets, by tile and by value."""
     import time  # noqa: PLC0415
 
-    from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
+    from geobatch.cli.views.diff import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
     from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
     from geobatch.explain.target import find_targets  # noqa: PLC0415
     from geobatch.store.caches.cache import SourceCache  # noqa: PLC0415
@@ -78,8 +78,8 @@ def diff(
 @click.pass_obj
 def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
-    from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
     from geobatch.cli.stores import check_store  # noqa: PLC0415
+    from geobatch.cli.views.status import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
     check_store(settings, paths, is_new=False)
@@ -119,7 +119,7 @@ def why(
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.stores import require_store  # noqa: PLC0415
-    from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
+    from geobatch.cli.views.why import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
     from geobatch.model.tile import TilePosition  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.filters import locate
-from geobatch.cli.table_view import table_json, table_lines, table_row
+from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import Asset, Band, Grid

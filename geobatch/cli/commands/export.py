@@ -155,7 +155,7 @@ def export(
         pixels = {"bands": bands, "level": level, "region": region, "overwrite": overwrite}
         pixels |= {"file_dimensions": file_dimensions, "format_options": format_options}
         _refuse(kind, {**pixels, **typed})
-        from geobatch.cli.manifest_commands import export_manifest  # noqa: PLC0415
+        from geobatch.cli.commands.earth_engine import export_manifest  # noqa: PLC0415
 
         asset_id, _, commit = asset.partition("@")
         file = None if destination is None else Path(destination)
@@ -171,7 +171,7 @@ def export(
     _refuse(kind, {"project": project, "uri_prefix": uri_prefix})
     if destination is None:
         raise click.BadParameter("DEST is missing: name a folder and the prefix of the files")
-    from geobatch.cli.exporting import Asked, run_export  # noqa: PLC0415
+    from geobatch.cli.commands.export_run import Asked, run_export  # noqa: PLC0415
 
     asked = Asked(
         asset=asset,

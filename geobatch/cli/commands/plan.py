@@ -60,7 +60,7 @@ def plan(
     keep_going: bool,
 ) -> Exit:
     """Show what apply would do, without changing anything."""
-    from geobatch.cli.planning import Asked, options_of, run_plan  # noqa: PLC0415
+    from geobatch.cli.commands.plan_run import Asked, options_of, run_plan  # noqa: PLC0415
 
     options = options_of(
         select=select,
@@ -111,7 +111,7 @@ def apply(
     keep_going: bool,
 ) -> Exit:
     """Make the store match the specs, or apply a saved plan."""
-    from geobatch.cli.planning import Asked, options_of, run_apply  # noqa: PLC0415
+    from geobatch.cli.commands.plan_run import Asked, options_of, run_apply  # noqa: PLC0415
 
     options = options_of(
         select=select,

@@ -9,11 +9,11 @@ from typing import Any
 import click
 from msgspec import Struct
 
+from geobatch.cli.commands.listing import reading
 from geobatch.cli.exits import Exit
-from geobatch.cli.export_view import export_json, export_lines
-from geobatch.cli.listing import reading
 from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
+from geobatch.cli.views.export import export_json, export_lines
 from geobatch.explain.target import find_entry
 from geobatch.export.cog import CogExport, export_cog
 from geobatch.export.destination import Destination

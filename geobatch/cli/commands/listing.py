@@ -49,7 +49,7 @@ def ls(
 ) -> Exit:
     """List the published assets; the first line names the columns, `-q` omits it."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
-    from geobatch.cli.store_view import (  # noqa: PLC0415
+    from geobatch.cli.views.store import (  # noqa: PLC0415
         LS_HEADER,
         asset_json,
         asset_row,
@@ -104,7 +104,7 @@ def info(
 ) -> Exit:
     """Describe an asset, a collection, the store, or all assets that match the filters."""
     from geobatch.cli.filters import parse_filter  # noqa: PLC0415
-    from geobatch.cli.store_view import (  # noqa: PLC0415
+    from geobatch.cli.views.store import (  # noqa: PLC0415
         asset_json,
         asset_lines,
         found_assets,
@@ -154,12 +154,12 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
     """Print the full resolved record of an asset as JSON, or a saved plan."""
     import json  # noqa: PLC0415
 
-    from geobatch.cli.plan_file import find_plan  # noqa: PLC0415
-    from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
+    from geobatch.cli.files.saved_plan import find_plan  # noqa: PLC0415
+    from geobatch.cli.views.store import resolved_json  # noqa: PLC0415
 
     saved = find_plan(asset)
     if saved is not None:
-        from geobatch.cli.planning import show_plan  # noqa: PLC0415
+        from geobatch.cli.commands.plan_run import show_plan  # noqa: PLC0415
 
         return show_plan(settings, saved)
     with reading(settings) as store:
@@ -192,7 +192,7 @@ def log(settings: Settings, asset: str, *, number: int) -> Exit:
     """List the commits, newest first."""
     from itertools import chain  # noqa: PLC0415
 
-    from geobatch.cli.store_view import commit_json, commit_line, damaged_line  # noqa: PLC0415
+    from geobatch.cli.views.store import commit_json, commit_line, damaged_line  # noqa: PLC0415
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
     damaged: list[CorruptObjectError] = []
@@ -224,7 +224,7 @@ def log(settings: Settings, asset: str, *, number: int) -> Exit:
 
 
 def _show_collection(settings: Settings, store: TileStore, head: Head, asset: str) -> Exit:
-    from geobatch.cli.collection_view import collection_json, collection_lines  # noqa: PLC0415
+    from geobatch.cli.views.collection import collection_json, collection_lines  # noqa: PLC0415
 
     fields = collection_json(store, head, asset.rstrip("/"))
     if fields is None:

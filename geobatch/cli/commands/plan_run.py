@@ -11,8 +11,7 @@ import click
 from msgspec import Struct, to_builtins
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.output import Output
-from geobatch.cli.plan_file import (
+from geobatch.cli.files.saved_plan import (
     SavedPlan,
     approval,
     expectation,
@@ -21,9 +20,10 @@ from geobatch.cli.plan_file import (
     plan_document,
     write_plan,
 )
-from geobatch.cli.plan_view import plan_lines, undeclared_lines
+from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
+from geobatch.cli.views.plan import plan_lines, undeclared_lines
 from geobatch.errors import Problem
 from geobatch.model.plans.plan import Failure, Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
@@ -127,7 +127,7 @@ def show_plan(settings: Settings, saved: SavedPlan) -> Exit:
 def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     """Carry out specs, or a saved plan."""
     from geobatch.cli.progress import observing  # noqa: PLC0415
-    from geobatch.cli.store_view import summary_json, summary_lines  # noqa: PLC0415
+    from geobatch.cli.views.store import summary_json, summary_lines  # noqa: PLC0415
 
     saved = find_plan(paths[0]) if len(paths) == 1 else None
     options = asked.options

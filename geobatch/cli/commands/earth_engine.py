@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from geobatch.cli.commands.listing import no_asset, reading
 from geobatch.cli.exits import Exit
-from geobatch.cli.listing import no_asset, reading
 from geobatch.cli.options import keep_project_prefix_option
 from geobatch.cli.settings import EPILOG, Settings
 
@@ -39,7 +39,7 @@ def import_manifests(
     keep_project_prefix: bool,
 ) -> Exit:
     """Rewrite Earth Engine manifests as YAML specs."""
-    from geobatch.cli.importing import imported_files, mirror_notes, write_new  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import imported_files, mirror_notes, write_new  # noqa: PLC0415
 
     output = settings.output
     files = imported_files(paths, folder=folder, keep_project_prefix=keep_project_prefix)
@@ -83,8 +83,8 @@ def export_manifest(
     import json  # noqa: PLC0415
     import re  # noqa: PLC0415
 
-    from geobatch.cli.importing import write_new  # noqa: PLC0415
-    from geobatch.cli.manifests import manifest_of  # noqa: PLC0415
+    from geobatch.cli.files.manifest import manifest_of  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.bucket_uris import BUCKETS  # noqa: PLC0415
     from geobatch.declare.earth_engine.to_manifest import asset_name  # noqa: PLC0415
     from geobatch.store.origins import place_of  # noqa: PLC0415
@@ -211,7 +211,7 @@ def new_image(
     file: Path | None,
 ) -> Exit:
     """Write a spec from the flags of `earthengine upload image`."""
-    from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import new_spec, write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.upload_flags import FlagError, UploadFlags  # noqa: PLC0415
 
     if not all(_is_text(text) for text in (asset_id, *files)):
