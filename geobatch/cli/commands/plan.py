@@ -3,68 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
+from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
-    init_option,
-    keep_project_prefix_option,
-    max_delete_option,
-    paths_argument,
-    prune_option,
-    rehash_option,
-    replace_option,
-    select_option,
+    IsNewStore,
+    KeepProjectPrefix,
+    MaxDelete,
+    Prune,
+    Rehash,
+    Replace,
+    Select,
+    Specs,
 )
 from geobatch.cli.settings import EPILOG, Settings
 
+app = group()
 
-@click.command(epilog=EPILOG)
-@paths_argument
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    metavar="FILE",
-    type=Path,
-    help="Save the plan; `apply FILE` applies it.",
-)
-@click.option(
-    "--detailed-exitcode",
-    is_flag=True,
-    help="Exit 2 if there are changes, 5 if apply would refuse them.",
-)
-@click.option("--keep-going", is_flag=True, help="If some assets fail, plan the others; exit 3.")
-@rehash_option
-@select_option
-@replace_option
-@prune_option
-@max_delete_option
-@keep_project_prefix_option
-@init_option
-@click.pass_obj
+
+@app.command(cls=Command, epilog=EPILOG)
 def plan(
-    settings: Settings,
-    paths: tuple[Path, ...],
+    context: typer.Context,
+    paths: Specs,
     *,
-    file: Path | None,
-    detailed_exitcode: bool,
-    rehash: bool,
-    select: tuple[str, ...],
-    replace: tuple[str, ...],
-    prune: bool,
-    max_delete: str | None,
-    keep_project_prefix: bool,
-    is_new_store: bool,
-    keep_going: bool,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Save the plan; `apply FILE` applies it."
+        ),
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode", help="Exit 2 if there are changes, 5 if apply would refuse them."
+        ),
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="If some assets fail, plan the others; exit 3.")
+    ] = False,
+    rehash: Rehash = False,
+    select: Select = None,
+    replace: Replace = None,
+    prune: Prune = False,
+    max_delete: MaxDelete = None,
+    keep_project_prefix: KeepProjectPrefix = False,
+    is_new_store: IsNewStore = False,
 ) -> Exit:
     """Show what apply would do, without changing anything."""
     from geobatch.cli.commands.plan_run import Asked, options_of, run_plan  # noqa: PLC0415
 
+    settings: Settings = context.obj
     options = options_of(
-        select=select,
-        replace=replace,
+        select=select or (),
+        replace=replace or (),
         prune=prune,
         max_delete=max_delete,
         keep_project_prefix=keep_project_prefix,
@@ -73,49 +67,40 @@ def plan(
     return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
 
 
-@click.command(epilog=EPILOG)
-@click.argument(
-    "paths",
-    metavar="SPECS|PLAN...",
-    nargs=-1,
-    required=True,
-    type=Path,
-    help="Spec files or folders; or one saved plan.",
-)
-@rehash_option
-@select_option
-@replace_option
-@prune_option
-@max_delete_option
-@keep_project_prefix_option
-@init_option
-@click.option(
-    "--expect-plan",
-    metavar="ID",
-    help="Apply only if the plan id matches (the first 8 digits are enough).",
-)
-@click.option("--keep-going", is_flag=True, help="If some assets fail, publish the others.")
-@click.pass_obj
+@app.command(cls=Command, epilog=EPILOG)
 def apply(
-    settings: Settings,
-    paths: tuple[Path, ...],
+    context: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="SPECS|PLAN...", help="Spec files or folders; or one saved plan."),
+    ],
     *,
-    rehash: bool,
-    select: tuple[str, ...],
-    replace: tuple[str, ...],
-    prune: bool,
-    max_delete: str | None,
-    keep_project_prefix: bool,
-    is_new_store: bool,
-    expect_plan: str | None,
-    keep_going: bool,
+    rehash: Rehash = False,
+    select: Select = None,
+    replace: Replace = None,
+    prune: Prune = False,
+    max_delete: MaxDelete = None,
+    keep_project_prefix: KeepProjectPrefix = False,
+    is_new_store: IsNewStore = False,
+    expect_plan: Annotated[
+        str | None,
+        typer.Option(
+            "--expect-plan",
+            metavar="ID",
+            help="Apply only if the plan id matches (the first 8 digits are enough).",
+        ),
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="If some assets fail, publish the others.")
+    ] = False,
 ) -> Exit:
     """Make the store match the specs, or apply a saved plan."""
     from geobatch.cli.commands.plan_run import Asked, options_of, run_apply  # noqa: PLC0415
 
+    settings: Settings = context.obj
     options = options_of(
-        select=select,
-        replace=replace,
+        select=select or (),
+        replace=replace or (),
         prune=prune,
         max_delete=max_delete,
         keep_project_prefix=keep_project_prefix,
