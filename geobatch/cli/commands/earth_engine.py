@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from geobatch.cli.command import Command, group
-from geobatch.cli.commands.listing import no_asset, reading
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
+from geobatch.cli.stores import no_asset, reading
 
 app = group()
 new = group(help="Write a new spec.")
@@ -80,9 +82,6 @@ def export_manifest(
         typer.BadParameter: The project is missing or no name, or the prefix is no bucket.
         GeobatchError: There is no such asset, or a manifest cannot say what it is.
     """
-    import json  # noqa: PLC0415
-    import re  # noqa: PLC0415
-
     from geobatch.cli.files.manifest import manifest_of  # noqa: PLC0415
     from geobatch.cli.files.new_specs import write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.bucket_uris import BUCKETS  # noqa: PLC0415

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from geobatch.cli.command import Command, group
-from geobatch.cli.commands.listing import reading
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
+from geobatch.cli.stores import check_store, reading, require_store
 
 app = group()
 
@@ -44,8 +45,6 @@ def diff(
     ] = False,
 ) -> Exit:
     """Compare two commits, or two assets, by tile and by value."""
-    import time  # noqa: PLC0415
-
     from geobatch.cli.views.diff import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
     from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
     from geobatch.explain.target import find_targets  # noqa: PLC0415
@@ -92,7 +91,6 @@ def status(
     keep_project_prefix: KeepProjectPrefix = False,
 ) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
-    from geobatch.cli.stores import check_store  # noqa: PLC0415
     from geobatch.cli.views.status import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
@@ -132,7 +130,6 @@ def why(
     keep_project_prefix: KeepProjectPrefix = False,
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
-    from geobatch.cli.stores import require_store  # noqa: PLC0415
     from geobatch.cli.views.why import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
     from geobatch.model.tile import TilePosition  # noqa: PLC0415

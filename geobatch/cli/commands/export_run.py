@@ -9,10 +9,10 @@ from typing import Any
 import typer
 from msgspec import Struct
 
-from geobatch.cli.commands.listing import reading
 from geobatch.cli.exits import Exit
 from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
+from geobatch.cli.stores import reading
 from geobatch.cli.views.export import export_json, export_lines
 from geobatch.explain.target import find_entry
 from geobatch.export.cog import CogExport, export_cog

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +20,10 @@ from geobatch.cli.options import (
     Until,
 )
 from geobatch.cli.settings import EPILOG, Settings
-from geobatch.errors import NotFoundError
+from geobatch.cli.stores import no_asset, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import closing
 
     from geobatch.errors import CorruptObjectError
     from geobatch.model.published import Head, TreeEntry
@@ -149,8 +150,6 @@ def show(
     at: At = None,
 ) -> Exit:
     """Print the full resolved record of an asset as JSON, or a saved plan."""
-    import json  # noqa: PLC0415
-
     from geobatch.cli.files.saved_plan import find_plan  # noqa: PLC0415
     from geobatch.cli.views.store import resolved_json  # noqa: PLC0415
 
@@ -187,8 +186,6 @@ def log(
     ] = 1_000_000,
 ) -> Exit:
     """List the commits, newest first."""
-    from itertools import chain  # noqa: PLC0415
-
     from geobatch.cli.views.store import commit_json, commit_line, damaged_line  # noqa: PLC0415
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
@@ -256,22 +253,3 @@ def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | Corru
     if newer is not None and after is not None:
         yield newer
     yield from damaged
-
-
-def reading(settings: Settings) -> closing[TileStore]:
-    """Return a context with the store open; imported late, for the sake of the other commands."""
-    from contextlib import closing  # noqa: PLC0415
-
-    from geobatch.cli.stores import require_store  # noqa: PLC0415
-    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
-
-    require_store(settings)
-    return closing(TileStore.open(settings.store))
-
-
-def no_asset(asset: str, ids: list[str]) -> NotFoundError:
-    """Return the error of an asset that is not published, with the nearest that is."""
-    from geobatch.model.suggest import suggestion  # noqa: PLC0415
-
-    hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
-    return NotFoundError(f"no asset `{asset}` is published", hint=hint)

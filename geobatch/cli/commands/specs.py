@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
@@ -73,8 +74,6 @@ def fmt(
 @app.command(cls=Command, epilog=EPILOG)
 def schema(context: typer.Context) -> Exit:
     """Print the JSON Schema of specs, for editors."""
-    import json  # noqa: PLC0415
-
     from geobatch.declare.fields.json_schema import schema as spec_schema  # noqa: PLC0415
 
     settings: Settings = context.obj
