@@ -67,7 +67,7 @@ LIBRARIES = {
     "numcodecs": {"format"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
-    "click": {"cli"},
+    "typer": {"cli"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
 }  # fmt: skip

@@ -15,12 +15,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Never
 
-import click
+import typer
+from typer.completion import shell_complete
 
 from geobatch.cli.app import app
+from geobatch.cli.command import UsageError
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings, UsageProblem, take_settings
+from geobatch.cli.usage import usage_text
 from geobatch.errors import GeobatchError, InterruptedRunError
 
 
@@ -37,10 +40,8 @@ def main(argv: Sequence[str] | None = None) -> Never:
     _leave(code)
 
 
-_NEVER_SUGGESTED = frozenset({"--prune", "--replace", "--max-delete", "--overwrite", "--init"})
-"""Options that delete, compute again, or create something: they are never suggested."""
-_DRY = frozenset({"--dry-run", "--dryrun", "--check", "--what-if", "--whatif", "--preview", "-n"})
-"""What other tools call a run that changes nothing."""
+_COMPLETION = "_GEOBATCH_COMPLETE"
+"""The variable by which a shell asks for completion."""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -121,8 +122,9 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
     except UsageProblem as problem:
         output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")
         code = Exit.USAGE
-    except click.UsageError as error:
-        code = _refuse_usage(error, output)
+    except UsageError as error:
+        output.error_text(usage_text(error), code="usage")
+        code = Exit.USAGE
     except (InterruptedRunError, KeyboardInterrupt) as error:
         if not isinstance(error, GeobatchError):
             error = InterruptedRunError(
@@ -154,49 +156,41 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
 
 def _invoke(argv: Sequence[str], settings: Settings) -> Exit:
     text = io.StringIO()
-    is_help = not argv or not {"-h", "--help"}.isdisjoint(argv)
+    kind = _printed(argv)
     with (
         contextlib.redirect_stdout(text)
-        if is_help and settings.output.is_json
+        if kind and settings.output.is_json
         else contextlib.nullcontext()
     ):
         code = _call(list(argv) or ["--help"], settings)
-    if text.getvalue():
-        settings.output.record("help", text=text.getvalue())
+    if kind and text.getvalue():
+        settings.output.record(kind, text=text.getvalue())
     return code
+
+
+def _printed(argv: Sequence[str]) -> str:
+    """Return what Typer itself prints for a command line: help, completion, or nothing."""
+    if not argv or not {"-h", "--help"}.isdisjoint(argv):
+        return "help"
+    is_completion = not {"--install-completion", "--show-completion"}.isdisjoint(argv)
+    return "completion" if is_completion else ""
 
 
 def _call(argv: list[str], settings: Settings) -> Exit:
-    """Run a command; without click's `main`, which would handle some of our errors itself."""
+    """Run a command; without Typer's `main`, which would handle some of our errors itself."""
     try:
+        asked = os.environ.get(_COMPLETION)
+        if asked:  # a shell completes a command line, which other variables hold
+            return Exit(shell_complete(app, {}, "geobatch", _COMPLETION, asked))
         with app.make_context("geobatch", argv, obj=settings) as context:
             code: Exit = app.invoke(context)
-    except click.exceptions.Exit:  # help or the version was printed
+    except typer.Exit as error:  # help, the version or a completion was printed
+        if error.exit_code:
+            raise UsageProblem("completion works in bash, zsh, fish and PowerShell") from None
         return Exit.OK
+    except SystemExit as error:  # completion was installed, or answered
+        return Exit.ERROR if error.code else Exit.OK
     return code
-
-
-def _refuse_usage(error: click.UsageError, output: Output) -> Exit:
-    command = error.ctx.command_path if error.ctx is not None else "geobatch"
-    if isinstance(error, click.NoSuchOption):
-        error = _without_harm(error)
-    text = f"{error.format_message()}\nTry `{command} --help`."
-    output.error_text(text, code="usage")
-    return Exit.USAGE
-
-
-def _without_harm(error: click.NoSuchOption) -> click.NoSuchOption:
-    """Return an error that suggests no option which deletes or overwrites."""
-    name = error.option_name
-    message = (
-        f"No such option: {name}; `geobatch plan` shows what apply would do"
-        if name in _DRY
-        else None
-    )
-    harmless = [one for one in error.possibilities or () if one not in _NEVER_SUGGESTED]
-    return click.NoSuchOption(
-        name, message, possibilities=None if name in _DRY else harmless, ctx=error.ctx
-    )
 
 
 def _close_stdout() -> None:

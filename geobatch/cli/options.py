@@ -3,78 +3,80 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-import click
+from typer import Argument, Option
 
 LONGITUDE_LATITUDE = "EPSG:4326"
 
 # No path is checked here: loading says what is wrong of every file, with its place.
-paths_argument = click.argument(
-    "paths",
-    metavar="SPECS...",
-    nargs=-1,
-    required=True,
-    type=Path,
-    help="Spec files or folders.",
-)
-keep_project_prefix_option = click.option(
-    "--keep-project-prefix",
-    is_flag=True,
-    help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
-)
+Specs = Annotated[list[Path], Argument(metavar="SPECS...", help="Spec files or folders.")]
+KeepProjectPrefix = Annotated[
+    bool,
+    Option(
+        "--keep-project-prefix",
+        help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
+    ),
+]
 
 # What `plan` and `apply` cover.
-rehash_option = click.option(
-    "--rehash",
-    is_flag=True,
-    help="Read every source again, even if its size and time are unchanged.",
-)
-select_option = click.option(
-    "--select",
-    metavar="GLOB",
-    multiple=True,
-    help="Only assets whose id matches; also state:new and state:modified.",
-)
-replace_option = click.option(
-    "--replace",
-    metavar="GLOB",
-    multiple=True,
-    help="Compute these assets again, even if nothing changed.",
-)
-init_option = click.option(
-    "--init",
-    "is_new_store",
-    is_flag=True,
-    help="Allow a store that does not exist yet; apply creates it.",
-)
-prune_option = click.option(
-    "--prune", is_flag=True, help="Delete assets that these specs no longer declare."
-)
-max_delete_option = click.option(
-    "--max-delete",
-    metavar="N",
-    help="Refuse to delete more than N assets: 3 or 25%.  [default: 20%]",
-)
+Rehash = Annotated[
+    bool,
+    Option("--rehash", help="Read every source again, even if its size and time are unchanged."),
+]
+Select = Annotated[
+    list[str] | None,
+    Option(
+        "--select",
+        metavar="GLOB",
+        help="Only assets whose id matches; also state:new and state:modified.",
+    ),
+]
+Replace = Annotated[
+    list[str] | None,
+    Option(
+        "--replace",
+        metavar="GLOB",
+        help="Compute these assets again, even if nothing changed.",
+    ),
+]
+IsNewStore = Annotated[
+    bool, Option("--init", help="Allow a store that does not exist yet; apply creates it.")
+]
+Prune = Annotated[bool, Option("--prune", help="Delete assets that these specs no longer declare.")]
+MaxDelete = Annotated[
+    str | None,
+    Option(
+        "--max-delete",
+        metavar="N",
+        help="Refuse to delete more than N assets: 3 or 25%.  [default: 20%]",
+    ),
+]
 
 # What is listed, and of which commit.
-since_option = click.option("--since", metavar="TIME", help="Only assets that end after this time.")
-until_option = click.option("--until", metavar="TIME", help="Only assets that start before it.")
-property_option = click.option(
-    "--property",
-    "properties",
-    metavar="TEST",
-    multiple=True,
-    help="KEY=VALUE, also with != < <= > >=; all must be true. "
-    "Quote it for the shell: 'cloud < 20'.",
-)
-bounds_option = click.option(
-    "--bounds", metavar="L,B,R,T", help="Only assets that intersect this box."
-)
-bounds_crs_option = click.option(
-    "--bounds-crs",
-    metavar="CRS",
-    default=LONGITUDE_LATITUDE,
-    show_default=True,
-    help="CRS of --bounds; x comes first.",
-)
-at_option = click.option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N.")
+Since = Annotated[
+    str | None, Option("--since", metavar="TIME", help="Only assets that end after this time.")
+]
+Until = Annotated[
+    str | None, Option("--until", metavar="TIME", help="Only assets that start before it.")
+]
+Properties = Annotated[
+    list[str] | None,
+    Option(
+        "--property",
+        metavar="TEST",
+        help="KEY=VALUE, also with != < <= > >=; all must be true. "
+        "Quote it for the shell: 'cloud < 20'.",
+    ),
+]
+Bounds = Annotated[
+    str | None,
+    Option("--bounds", metavar="L,B,R,T", help="Only assets that intersect this box."),
+]
+BoundsCrs = Annotated[
+    str, Option("--bounds-crs", metavar="CRS", help="CRS of --bounds; x comes first.")
+]
+At = Annotated[
+    str | None,
+    Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
+]

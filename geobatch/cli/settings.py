@@ -16,9 +16,20 @@ EPILOG = (
     "lines, -j N for the number of workers, -q and -v."
 )
 """What help ends with."""
+GLOBAL_OPTIONS = {
+    "--store": "Folder of the store.",
+    "--json": "Print JSON lines.",
+    "-j": "Number of workers.",
+    "--jobs": "Number of workers.",
+    "-q": "Print no progress and no notes.",
+    "--quiet": "Print no progress and no notes.",
+    "-v": "Print more: all parts of a plan, the traceback of a bug.",
+    "--verbose": "Print more: all parts of a plan, the traceback of a bug.",
+}
+"""What a shell completes besides the options of a command."""
 
 
-class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to click's
+class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to Typer's
     """A global option is wrong."""
 
 

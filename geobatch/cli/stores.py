@@ -1,14 +1,18 @@
-"""Whether there is a store where the command line says."""
+"""The store that the command line names: how it is checked and opened."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geobatch.cli.settings import DEFAULT_STORE, Settings
-from geobatch.errors import NoStoreError
-from geobatch.store.identity import is_store
+from geobatch.errors import NoStoreError, NotFoundError
+
+if TYPE_CHECKING:
+    from geobatch.store.tilestore import TileStore
 
 
 def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> None:
@@ -31,6 +35,8 @@ def require_store(settings: Settings) -> None:
     Raises:
         NoStoreError: There is none.
     """
+    from geobatch.store.identity import is_store  # noqa: PLC0415
+
     if not is_store(settings.store):
         raise NoStoreError(
             f"there is no store at `{settings.store}`",
@@ -38,6 +44,22 @@ def require_store(settings: Settings) -> None:
             f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is created without "
             "asking",
         )
+
+
+def reading(settings: Settings) -> closing[TileStore]:
+    """Return a context with the store open."""
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+
+    require_store(settings)
+    return closing(TileStore.open(settings.store))
+
+
+def no_asset(asset: str, ids: list[str]) -> NotFoundError:
+    """Return the error of an asset that is not published, with the nearest that is."""
+    from geobatch.model.suggest import suggestion  # noqa: PLC0415
+
+    hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
+    return NotFoundError(f"no asset `{asset}` is published", hint=hint)
 
 
 def _absolute(path: Path) -> Path:

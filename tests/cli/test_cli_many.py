@@ -11,7 +11,7 @@ import pytest
 from shell import Done, geobatch
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.cli.plan_groups import ALIKE
+from geobatch.cli.views.plan_groups import ALIKE
 
 COUNT = 130
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
+import typer
 from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
@@ -103,12 +103,12 @@ def parse_filter(
     """Return the filter that some options spell.
 
     Raises:
-        click.BadParameter: One of them is malformed.
+        typer.BadParameter: One of them is malformed.
     """
     first = None if since is None else _time(since, "--since")
     last = None if until is None else _time(until, "--until")
     if first is not None and last is not None and _order(first) >= _order(last):
-        raise click.BadParameter(f"`--until {until}` is not after `--since {since}`")
+        raise typer.BadParameter(f"`--until {until}` is not after `--since {since}`")
     return Filter(
         since=first,
         until=last,
@@ -123,7 +123,7 @@ def _time(text: str, option: str) -> str:
         found = datetime.fromisoformat(text)
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"{option}: `{text}` is not a valid time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
         ) from None
     return found.isoformat().replace("+00:00", "Z")
@@ -136,7 +136,7 @@ def _order(time: str) -> tuple[str, str]:
 def _test(text: str) -> Test:
     match = _TEST.fullmatch(text)
     if match is None:
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"--property: `{text}` is not a valid condition; write `cloud<20` or `tile=T32TMN`"
         )
     return Test(key=match[1], sign=match[2], text=match[3])
@@ -145,10 +145,10 @@ def _test(text: str) -> Test:
 def _bounds(text: str, crs: str) -> Bounds:
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 4 or not all(map(_NUMBER.fullmatch, parts)):
-        raise click.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
+        raise typer.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
     left, bottom, right, top = map(float, parts)
     if bottom > top or (left > right and not _is_geographic(crs)):
-        raise click.BadParameter(f"--bounds: `{text}` is empty; expected left,bottom,right,top")
+        raise typer.BadParameter(f"--bounds: `{text}` is empty; expected left,bottom,right,top")
     return (left, bottom, right, top)
 
 
@@ -167,7 +167,7 @@ def _is_geographic(crs: str) -> bool:
     try:
         return is_geographic(crs)
     except ValueError as error:
-        raise click.BadParameter(f"--bounds-crs: {error}; write for example `EPSG:32633`") from None
+        raise typer.BadParameter(f"--bounds-crs: {error}; write for example `EPSG:32633`") from None
 
 
 def _meets(row: Row, box: Bounds, crs: str) -> bool:

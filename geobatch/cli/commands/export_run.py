@@ -6,14 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import click
+import typer
 from msgspec import Struct
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.export_view import export_json, export_lines
-from geobatch.cli.listing import reading
 from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
+from geobatch.cli.stores import reading
+from geobatch.cli.views.export import export_json, export_lines
 from geobatch.explain.target import find_entry
 from geobatch.exports.cog import CogExport, export_cog
 from geobatch.exports.destination import Destination
@@ -53,7 +53,7 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     """Export an asset.
 
     Raises:
-        click.BadParameter: A text of the command line is wrong.
+        typer.BadParameter: A text of the command line is wrong.
         GeobatchError: It cannot be exported.
     """
     asset_id, _, commit = asked.asset.partition("@")
@@ -63,11 +63,11 @@ def run_export(settings: Settings, asked: Asked, *, is_cog: bool) -> Exit:
     if is_cog and (asked.options or asked.format_options is not None):
         given = [f"--{name.replace('_', '-')}" for name in asked.options]
         first = given[0] if given else "--format-options"
-        raise click.BadParameter(f"`{first}` is an option of `--format tfrecord`")
+        raise typer.BadParameter(f"`{first}` is an option of `--format tfrecord`")
     dimensions = asked.file_dimensions
     sides = None if dimensions is None else _sides("file_dimensions", dimensions)
     if sides is not None and not is_cog:
-        raise click.BadParameter("`--file-dimensions` is an option of `--format cog`")
+        raise typer.BadParameter("`--file-dimensions` is an option of `--format cog`")
     destination = Destination.parse(asked.destination, asset_id=asset_id)
     output = settings.output
     workers = settings.workers or processor_count()
@@ -125,7 +125,7 @@ def _say(
 def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
     """Refuse options that do not apply to a table."""
     if is_cog:
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"`{asked.asset}` is a table and has no pixels: use `--format tfrecord`"
         )
     given = {"--bands": asked.bands, "--level": asked.level, "--region": asked.region}
@@ -133,7 +133,7 @@ def _refuse_of_table(asked: Asked, *, is_cog: bool) -> None:
     given |= {"--format-options": asked.format_options}
     for name, value in given.items():
         if value:
-            raise click.BadParameter(f"`{name}` has no effect on a table")
+            raise typer.BadParameter(f"`{name}` has no effect on a table")
 
 
 def _options(asked: Asked) -> TFRecordOptions:
@@ -143,9 +143,9 @@ def _options(asked: Asked) -> TFRecordOptions:
         try:
             given = json.loads(asked.format_options)
         except ValueError as error:
-            raise click.BadParameter(f"`--format-options` is not JSON: {error}") from None
+            raise typer.BadParameter(f"`--format-options` is not JSON: {error}") from None
         if not isinstance(given, dict):
-            raise click.BadParameter("`--format-options` must be a JSON object, in braces")
+            raise typer.BadParameter("`--format-options` must be a JSON object, in braces")
     typed = dict(asked.options)
     for name in ("patch_dimensions", "kernel_size"):
         if name in typed:
@@ -154,7 +154,7 @@ def _options(asked: Asked) -> TFRecordOptions:
         typed["tensor_depths"] = dict(map(_depth, typed["tensor_depths"]))
     for name in typed:
         if name in given or camel(name) in given:
-            raise click.BadParameter(
+            raise typer.BadParameter(
                 f"`--{name.replace('_', '-')}` is also given in `--format-options`"
             )
     return parse_options({**given, **typed})
@@ -163,7 +163,7 @@ def _options(asked: Asked) -> TFRecordOptions:
 def _sides(name: str, text: str) -> tuple[int, int]:
     parts = text.split(",")
     if len(parts) > 2 or not all(_is_whole(part) for part in parts):
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"`--{name.replace('_', '-')}` needs width and height, such as `256,256`, got `{text}`"
         )
     return (int(parts[0]), int(parts[-1]))
@@ -172,7 +172,7 @@ def _sides(name: str, text: str) -> tuple[int, int]:
 def _depth(text: str) -> tuple[str, int]:
     name, _, depth = text.rpartition("=")
     if not name or not _is_whole(depth):
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"`--tensor-depths` needs NAME=N, such as `series=12`, got `{text}`"
         )
     return name, int(depth)
@@ -188,7 +188,7 @@ def _region(text: str) -> Bounds:
     except ValueError:
         left = bottom = right = top = 0.0
     if not (left < right and bottom < top):
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"`--region` needs XMIN,YMIN,XMAX,YMAX with the smaller values first, got `{text}`"
         )
     return (left, bottom, right, top)

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
+from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.listing import no_asset, reading
-from geobatch.cli.options import keep_project_prefix_option
+from geobatch.cli.options import KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
+from geobatch.cli.stores import no_asset, reading
+
+app = group()
+new = group(help="Write a new spec.")
+app.add_typer(new, name="new")
 
 
-@click.command("import", epilog=EPILOG)
-@click.argument(
-    "paths",
-    metavar="MANIFEST...",
-    nargs=-1,
-    required=True,
-    type=Path,
-    help="JSON manifests, or folders of them.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    type=Path,
-    help="Write one spec per manifest here; existing files are never overwritten.",
-)
-@keep_project_prefix_option
-@click.pass_obj
+@app.command("import", cls=Command, epilog=EPILOG)
 def import_manifests(
-    settings: Settings,
-    paths: tuple[Path, ...],
+    context: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="MANIFEST...", help="JSON manifests, or folders of them."),
+    ],
     *,
-    folder: Path | None,
-    keep_project_prefix: bool,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Write one spec per manifest here; existing files are never overwritten.",
+        ),
+    ] = None,
+    keep_project_prefix: KeepProjectPrefix = False,
 ) -> Exit:
     """Rewrite Earth Engine manifests as YAML specs."""
-    from geobatch.cli.importing import imported_files, mirror_notes, write_new  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import imported_files, mirror_notes, write_new  # noqa: PLC0415
 
+    settings: Settings = context.obj
     output = settings.output
     files = imported_files(paths, folder=folder, keep_project_prefix=keep_project_prefix)
     for note in mirror_notes(files):
@@ -77,27 +79,24 @@ def export_manifest(
         uri_prefix: Where relative uris start in a bucket.
 
     Raises:
-        click.BadParameter: The project is missing or no name, or the prefix is no bucket.
+        typer.BadParameter: The project is missing or no name, or the prefix is no bucket.
         GeobatchError: There is no such asset, or a manifest cannot say what it is.
     """
-    import json  # noqa: PLC0415
-    import re  # noqa: PLC0415
-
-    from geobatch.cli.importing import write_new  # noqa: PLC0415
-    from geobatch.cli.manifests import manifest_of  # noqa: PLC0415
+    from geobatch.cli.files.manifest import manifest_of  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.bucket_uris import BUCKETS  # noqa: PLC0415
     from geobatch.declare.earth_engine.to_manifest import asset_name  # noqa: PLC0415
     from geobatch.store.origins import place_of  # noqa: PLC0415
 
     name = asset_name(asset, project)
     if name is None:
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"the Earth Engine name of `{asset}` needs a project: add `--project PROJECT`"
         )
     if project is not None and not re.fullmatch(r"[A-Za-z0-9.:_-]+", project, re.ASCII):
-        raise click.BadParameter(f"`--project {project}` is not a valid project name")
+        raise typer.BadParameter(f"`--project {project}` is not a valid project name")
     if uri_prefix and not re.match(f"{BUCKETS}[^/]+", uri_prefix):
-        raise click.BadParameter(f"`--uri-prefix {uri_prefix}`: expected `{BUCKETS}BUCKET/`")
+        raise typer.BadParameter(f"`--uri-prefix {uri_prefix}`: expected `{BUCKETS}BUCKET/`")
     with reading(settings) as store:
         head = store.head() if at is None else store.at(at)
         entry = head.tree.entry(asset)
@@ -136,102 +135,116 @@ def _is_text(value: str) -> bool:
     return True
 
 
-@click.group(no_args_is_help=False)
-def new() -> None:
-    """Write a new spec."""
-
-
-@new.command("image", epilog=EPILOG)
-@click.argument(
-    "files",
-    metavar="FILES...",
-    nargs=-1,
-    required=True,
-    help="Paths, globs or uris; several files make one mosaic.",
-)
-@click.option("--asset-id", "--asset_id", metavar="ID", required=True, help="Id of the asset.")
-@click.option("--bands", metavar="NAME,...", help="Names of the bands.")
-@click.option(
-    "--nodata-value",
-    "--nodata_value",
-    metavar="N,...",
-    help="Value of masked pixels: one, or one per band.",
-)
-@click.option(
-    "--pyramiding-policy",
-    "--pyramiding_policy",
-    metavar="POLICY,...",
-    help="One policy, or one per band.",
-)
-@click.option(
-    "--last-band-alpha",
-    "--last_band_alpha",
-    is_flag=True,
-    help="Use the last band as the mask of the others.",
-)
-@click.option(
-    "--crs", metavar="CRS", help="CRS of the files, as a code or WKT, if theirs is wrong."
-)
-@click.option(
-    "--property",
-    "-p",
-    "properties",
-    metavar="[(TYPE)]NAME=VALUE",
-    multiple=True,
-    help="Property of the asset; TYPE is string, number or date.",
-)
-@click.option(
-    "--time-start", "--time_start", "-ts", metavar="TIME", help="Start of the asset's time."
-)
-@click.option(
-    "--time-end", "--time_end", "-te", metavar="TIME", help="End of the asset's time, exclusive."
-)
-@click.option(
-    "-o",
-    "--output",
-    "file",
-    metavar="FILE",
-    type=Path,
-    help="Write to this file; an existing file is never overwritten.",
-)
-@click.pass_obj
+@new.command("image", cls=Command, epilog=EPILOG)
 def new_image(
-    settings: Settings,
-    files: tuple[str, ...],
+    context: typer.Context,
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILES...", help="Paths, globs or uris; several files make one mosaic."
+        ),
+    ],
     *,
-    asset_id: str,
-    bands: str | None,
-    nodata_value: str | None,
-    pyramiding_policy: str | None,
-    last_band_alpha: bool,
-    crs: str | None,
-    properties: tuple[str, ...],
-    time_start: str | None,
-    time_end: str | None,
-    file: Path | None,
+    asset_id: Annotated[
+        str, typer.Option("--asset-id", "--asset_id", metavar="ID", help="Id of the asset.")
+    ],
+    bands: Annotated[
+        str | None, typer.Option("--bands", metavar="NAME,...", help="Names of the bands.")
+    ] = None,
+    nodata_value: Annotated[
+        str | None,
+        typer.Option(
+            "--nodata-value",
+            "--nodata_value",
+            metavar="N,...",
+            help="Value of masked pixels: one, or one per band.",
+        ),
+    ] = None,
+    pyramiding_policy: Annotated[
+        str | None,
+        typer.Option(
+            "--pyramiding-policy",
+            "--pyramiding_policy",
+            metavar="POLICY,...",
+            help="One policy, or one per band.",
+        ),
+    ] = None,
+    last_band_alpha: Annotated[
+        bool,
+        typer.Option(
+            "--last-band-alpha",
+            "--last_band_alpha",
+            help="Use the last band as the mask of the others.",
+        ),
+    ] = False,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            "--crs", metavar="CRS", help="CRS of the files, as a code or WKT, if theirs is wrong."
+        ),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            "-p",
+            metavar="[(TYPE)]NAME=VALUE",
+            help="Property of the asset; TYPE is string, number or date.",
+        ),
+    ] = None,
+    time_start: Annotated[
+        str | None,
+        typer.Option(
+            "--time-start",
+            "--time_start",
+            "-ts",
+            metavar="TIME",
+            help="Start of the asset's time.",
+        ),
+    ] = None,
+    time_end: Annotated[
+        str | None,
+        typer.Option(
+            "--time-end",
+            "--time_end",
+            "-te",
+            metavar="TIME",
+            help="End of the asset's time, exclusive.",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write to this file; an existing file is never overwritten.",
+        ),
+    ] = None,
 ) -> Exit:
     """Write a spec from the flags of `earthengine upload image`."""
-    from geobatch.cli.importing import new_spec, write_new  # noqa: PLC0415
+    from geobatch.cli.files.new_specs import new_spec, write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.upload_flags import FlagError, UploadFlags  # noqa: PLC0415
 
+    settings: Settings = context.obj
     if not all(_is_text(text) for text in (asset_id, *files)):
-        raise click.BadParameter("an id or a name is not UTF-8, but a spec must be")
+        raise typer.BadParameter("an id or a name is not UTF-8, but a spec must be")
     flags = UploadFlags(
         asset_id=asset_id,
-        files=files,
+        files=tuple(files),
         bands=bands,
         nodata_value=nodata_value,
         pyramiding_policy=pyramiding_policy,
         last_band_alpha=last_band_alpha,
         crs=crs,
-        properties=properties,
+        properties=tuple(properties or ()),
         time_start=time_start,
         time_end=time_end,
     )
     try:
         text = new_spec(flags, file=file)
     except FlagError as error:
-        raise click.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error)) from None
     if file is not None:
         write_new({file: text})
         settings.output.line(f"wrote {file}")

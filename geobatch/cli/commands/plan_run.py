@@ -7,12 +7,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
+import typer
 from msgspec import Struct, to_builtins
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.output import Output
-from geobatch.cli.plan_file import (
+from geobatch.cli.files.saved_plan import (
     SavedPlan,
     approval,
     expectation,
@@ -21,9 +20,10 @@ from geobatch.cli.plan_file import (
     plan_document,
     write_plan,
 )
-from geobatch.cli.plan_view import plan_lines, undeclared_lines
+from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
+from geobatch.cli.views.plan import plan_lines, undeclared_lines
 from geobatch.errors import Problem
 from geobatch.model.plans.plan import Failure, Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
@@ -61,14 +61,14 @@ def options_of(
     """Return the options of a command line.
 
     Raises:
-        click.BadParameter: A value is wrong.
+        typer.BadParameter: A value is wrong.
     """
     if max_delete is not None and _LIMIT.fullmatch(max_delete) is None:
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"`--max-delete` needs a number of assets or a share such as `25%`, got `{max_delete}`"
         )
     if max_delete is not None and not prune:
-        raise click.BadParameter("`--max-delete` needs `--prune`")
+        raise typer.BadParameter("`--max-delete` needs `--prune`")
     return Options(
         select=tuple(select),
         replace=tuple(replace),
@@ -85,7 +85,7 @@ def run_plan(
     started = time.perf_counter()
     # A plan takes the place of a file in one step: of a device, it would take that too.
     if file is not None and (not file.name or (file.exists() and not file.is_file())):
-        raise click.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
+        raise typer.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
     _refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
     planned = plan_specs(_request(settings, paths, asked, asked.options))
@@ -134,7 +134,7 @@ def show_plan(settings: Settings, saved: SavedPlan) -> Exit:
 def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     """Carry out specs, or a saved plan."""
     from geobatch.cli.progress import observing  # noqa: PLC0415
-    from geobatch.cli.store_view import summary_json, summary_lines  # noqa: PLC0415
+    from geobatch.cli.views.store import summary_json, summary_lines  # noqa: PLC0415
 
     saved = find_plan(paths[0]) if len(paths) == 1 else None
     options = asked.options
@@ -142,12 +142,12 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         _refuse_plans(paths, "apply")
         check_store(settings, paths, is_new=asked.is_new_store)
         if asked.expected and asked.keep_going:
-            raise click.BadParameter("`--expect-plan` cannot be combined with `--keep-going`")
+            raise typer.BadParameter("`--expect-plan` cannot be combined with `--keep-going`")
         agree = expectation(asked.expected) if asked.expected else lambda _: None
         approve = _showing_first(settings, agree)
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
-            raise click.BadParameter(
+            raise typer.BadParameter(
                 f"`{saved.file}` is a saved plan, which is applied exactly or not at all: "
                 "only `--rehash` can be combined with it"
             )
@@ -214,7 +214,7 @@ def print_failures(output: Output, failures: Sequence[Failure]) -> None:
 def _refuse_plans(paths: Sequence[Path], command: str) -> None:
     for path in paths:
         if find_plan(path) is not None:
-            raise click.BadParameter(
+            raise typer.BadParameter(
                 f"`{path}` is a saved plan, not a spec: `geobatch apply {path}` "
                 f"applies it; with specs, `geobatch {command}` takes only specs"
             )

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.filters import Filter
-from geobatch.cli.store_view import found_assets
+from geobatch.cli.commands.filters import Filter
+from geobatch.cli.views.store import found_assets
 from geobatch.cli.words import count_text
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.cli.plan_view import because_json, reason_text
+from geobatch.cli.views.plan import because_json, reason_text
 from geobatch.cli.words import columns, count_text
 from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
 from geobatch.model.plans.plan import Reason

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
 
-import click
+import typer
 
+from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
-    at_option,
-    bounds_crs_option,
-    bounds_option,
-    property_option,
-    since_option,
-    until_option,
+    LONGITUDE_LATITUDE,
+    At,
+    Bounds,
+    BoundsCrs,
+    Properties,
+    Since,
+    Until,
 )
 from geobatch.cli.settings import EPILOG, Settings
-from geobatch.errors import NotFoundError
+from geobatch.cli.stores import no_asset, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import closing
 
     from geobatch.errors import CorruptObjectError
     from geobatch.model.published import Head, TreeEntry
     from geobatch.store.tilestore import TileStore
 
+app = group()
 
-@click.command(epilog=EPILOG)
-@click.argument("prefix", default="", help="Only assets whose id starts with PREFIX.")
-@since_option
-@until_option
-@property_option
-@bounds_option
-@bounds_crs_option
-@at_option
-@click.pass_obj
+
+@app.command(cls=Command, epilog=EPILOG)
 def ls(
-    settings: Settings,
-    prefix: str,
+    context: typer.Context,
+    prefix: Annotated[
+        str,
+        typer.Argument(metavar="[PREFIX]", help="Only assets whose id starts with PREFIX."),
+    ] = "",
     *,
-    since: str | None,
-    until: str | None,
-    properties: tuple[str, ...],
-    bounds: str | None,
-    bounds_crs: str,
-    at: str | None,
+    since: Since = None,
+    until: Until = None,
+    properties: Properties = None,
+    bounds: Bounds = None,
+    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
+    at: At = None,
 ) -> Exit:
     """List the published assets; the first line names the columns, `-q` omits it."""
-    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
-    from geobatch.cli.store_view import (  # noqa: PLC0415
+    from geobatch.cli.commands.filters import parse_filter  # noqa: PLC0415
+    from geobatch.cli.views.store import (  # noqa: PLC0415
         LS_HEADER,
         asset_json,
         asset_row,
@@ -57,8 +57,9 @@ def ls(
     )
     from geobatch.cli.words import columns  # noqa: PLC0415
 
+    settings: Settings = context.obj
     shown = parse_filter(
-        since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
+        since=since, until=until, properties=properties or (), bounds=bounds, crs=bounds_crs
     )
     rows = []
     with reading(settings) as store:
@@ -78,33 +79,27 @@ def ls(
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
-@click.argument(
-    "asset",
-    default="",
-    help="Asset or collection id; by default the store. With filters: a prefix of ids.",
-)
-@since_option
-@until_option
-@property_option
-@bounds_option
-@bounds_crs_option
-@at_option
-@click.pass_obj
+@app.command(cls=Command, epilog=EPILOG)
 def info(
-    settings: Settings,
-    asset: str,
+    context: typer.Context,
+    asset: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ASSET]",
+            help="Asset or collection id; by default the store. With filters: a prefix of ids.",
+        ),
+    ] = "",
     *,
-    since: str | None,
-    until: str | None,
-    properties: tuple[str, ...],
-    bounds: str | None,
-    bounds_crs: str,
-    at: str | None,
+    since: Since = None,
+    until: Until = None,
+    properties: Properties = None,
+    bounds: Bounds = None,
+    bounds_crs: BoundsCrs = LONGITUDE_LATITUDE,
+    at: At = None,
 ) -> Exit:
     """Describe an asset, a collection, the store, or all assets that match the filters."""
-    from geobatch.cli.filters import parse_filter  # noqa: PLC0415
-    from geobatch.cli.store_view import (  # noqa: PLC0415
+    from geobatch.cli.commands.filters import parse_filter  # noqa: PLC0415
+    from geobatch.cli.views.store import (  # noqa: PLC0415
         asset_json,
         asset_lines,
         found_assets,
@@ -113,8 +108,9 @@ def info(
     )
     from geobatch.store.maintenance.check import check  # noqa: PLC0415
 
+    settings: Settings = context.obj
     shown = parse_filter(
-        since=since, until=until, properties=properties, bounds=bounds, crs=bounds_crs
+        since=since, until=until, properties=properties or (), bounds=bounds, crs=bounds_crs
     )
     with reading(settings) as store:
         head = store.head() if at is None else store.at(at)
@@ -146,20 +142,21 @@ def info(
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
-@click.argument("asset", help="Asset id, or a saved plan.")
-@at_option
-@click.pass_obj
-def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
+@app.command(cls=Command, epilog=EPILOG)
+def show(
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="Asset id, or a saved plan.")],
+    *,
+    at: At = None,
+) -> Exit:
     """Print the full resolved record of an asset as JSON, or a saved plan."""
-    import json  # noqa: PLC0415
+    from geobatch.cli.files.saved_plan import find_plan  # noqa: PLC0415
+    from geobatch.cli.views.store import resolved_json  # noqa: PLC0415
 
-    from geobatch.cli.plan_file import find_plan  # noqa: PLC0415
-    from geobatch.cli.store_view import resolved_json  # noqa: PLC0415
-
+    settings: Settings = context.obj
     saved = find_plan(asset)
     if saved is not None:
-        from geobatch.cli.planning import show_plan  # noqa: PLC0415
+        from geobatch.cli.commands.plan_run import show_plan  # noqa: PLC0415
 
         return show_plan(settings, saved)
     with reading(settings) as store:
@@ -173,28 +170,26 @@ def show(settings: Settings, asset: str, *, at: str | None) -> Exit:
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
-@click.argument(
-    "asset", default="", help="Only commits that changed this asset, under any of its ids."
-)
-@click.option(
-    "-n",
-    "--max-count",
-    "number",
-    metavar="N",
-    type=click.IntRange(min=1),
-    default=1_000_000,
-    show_default=True,
-    help="List at most N commits.",
-)
-@click.pass_obj
-def log(settings: Settings, asset: str, *, number: int) -> Exit:
+@app.command(cls=Command, epilog=EPILOG)
+def log(
+    context: typer.Context,
+    asset: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ASSET]", help="Only commits that changed this asset, under any of its ids."
+        ),
+    ] = "",
+    *,
+    number: Annotated[
+        int,
+        typer.Option("-n", "--max-count", metavar="N", min=1, help="List at most N commits."),
+    ] = 1_000_000,
+) -> Exit:
     """List the commits, newest first."""
-    from itertools import chain  # noqa: PLC0415
-
-    from geobatch.cli.store_view import commit_json, commit_line, damaged_line  # noqa: PLC0415
+    from geobatch.cli.views.store import commit_json, commit_line, damaged_line  # noqa: PLC0415
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
+    settings: Settings = context.obj
     damaged: list[CorruptObjectError] = []
     with reading(settings) as store:
         commits = store.commits.all()
@@ -224,7 +219,7 @@ def log(settings: Settings, asset: str, *, number: int) -> Exit:
 
 
 def _show_collection(settings: Settings, store: TileStore, head: Head, asset: str) -> Exit:
-    from geobatch.cli.collection_view import collection_json, collection_lines  # noqa: PLC0415
+    from geobatch.cli.views.collection import collection_json, collection_lines  # noqa: PLC0415
 
     fields = collection_json(store, head, asset.rstrip("/"))
     if fields is None:
@@ -258,22 +253,3 @@ def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | Corru
     if newer is not None and after is not None:
         yield newer
     yield from damaged
-
-
-def reading(settings: Settings) -> closing[TileStore]:
-    """Return a context with the store open; imported late, for the sake of the other commands."""
-    from contextlib import closing  # noqa: PLC0415
-
-    from geobatch.cli.stores import require_store  # noqa: PLC0415
-    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
-
-    require_store(settings)
-    return closing(TileStore.open(settings.store))
-
-
-def no_asset(asset: str, ids: list[str]) -> NotFoundError:
-    """Return the error of an asset that is not published, with the nearest that is."""
-    from geobatch.model.suggest import suggestion  # noqa: PLC0415
-
-    hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
-    return NotFoundError(f"no asset `{asset}` is published", hint=hint)

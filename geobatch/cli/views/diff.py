@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
-from geobatch.cli.table_view import column_lines, row_text, table_diff_json
+from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.views.table import column_lines, row_text, table_diff_json
 from geobatch.cli.words import columns, count_text
 from geobatch.model.digest import number_to_json
 from geobatch.model.plans.plan import Op, Reason

@@ -2,46 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Annotated
 
-import click
+import typer
 
+from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.listing import reading
-from geobatch.cli.options import keep_project_prefix_option
+from geobatch.cli.options import KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
+from geobatch.cli.stores import check_store, reading, require_store
+
+app = group()
 
 
-@click.command(epilog=EPILOG)
-@click.argument("a", help="A commit, ASSET@COMMIT, or an asset of the newest commit.")
-@click.argument("b", required=False, help="The same; by default the newest commit.")
-@click.option("--stats", is_flag=True, help="Also compare the pixel values of tiles that differ.")
-@click.option(
-    "--level", metavar="N", type=click.IntRange(min=0), help="Level of --stats.  [default: 0]"
-)
-@click.option("--tiles", is_flag=True, help="List the tiles that differ.")
-@click.option("--exit-code", is_flag=True, help="Exit 1 if anything differs.")
-@click.pass_obj
+@app.command(cls=Command, epilog=EPILOG)
 def diff(
-    settings: Settings,
-    a: str,
-    b: str | None,
+    context: typer.Context,
+    a: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="A commit, ASSET@COMMIT, or an asset of the newest commit."
+        ),
+    ],
+    b: Annotated[
+        str | None,
+        typer.Argument(metavar="[B]", help="The same; by default the newest commit."),
+    ] = None,
     *,
-    stats: bool,
-    level: int | None,
-    tiles: bool,
-    exit_code: bool,
+    stats: Annotated[
+        bool,
+        typer.Option("--stats", help="Also compare the pixel values of tiles that differ."),
+    ] = False,
+    level: Annotated[
+        int | None,
+        typer.Option("--level", metavar="N", min=0, help="Level of --stats.  [default: 0]"),
+    ] = None,
+    tiles: Annotated[bool, typer.Option("--tiles", help="List the tiles that differ.")] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 1 if anything differs.")
+    ] = False,
 ) -> Exit:
     """Compare two commits, or two assets, by tile and by value."""
-    import time  # noqa: PLC0415
-
-    from geobatch.cli.diff_view import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
+    from geobatch.cli.views.diff import diff_json, diff_lines, tile_json, tile_line  # noqa: PLC0415
     from geobatch.explain.diff import changed_tiles, compare  # noqa: PLC0415
     from geobatch.explain.target import find_targets  # noqa: PLC0415
     from geobatch.store.caches.cache import SourceCache  # noqa: PLC0415
 
+    settings: Settings = context.obj
     if level is not None and not stats:
-        raise click.BadParameter("`--level` needs `--stats`")
+        raise typer.BadParameter("`--level` needs `--stats`")
     started = time.perf_counter()
     with reading(settings) as store, SourceCache.borrowed(settings.store) as cache:
         found = compare(store, *find_targets(store, a, b), tables=cache.get_table)
@@ -66,26 +77,28 @@ def diff(
     return Exit.ERROR if exit_code and not found.is_empty else Exit.OK
 
 
-@click.command(epilog=EPILOG)
-@click.argument(
-    "paths",
-    metavar="[SPECS]...",
-    nargs=-1,
-    type=Path,
-    help="Spec files or folders; without any, only the store is described.",
-)
-@keep_project_prefix_option
-@click.pass_obj
-def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: bool) -> Exit:
+@app.command(cls=Command, epilog=EPILOG)
+def status(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPECS]...",
+            help="Spec files or folders; without any, only the store is described.",
+        ),
+    ] = None,
+    *,
+    keep_project_prefix: KeepProjectPrefix = False,
+) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
-    from geobatch.cli.status_view import status_json, status_lines  # noqa: PLC0415
-    from geobatch.cli.stores import check_store  # noqa: PLC0415
+    from geobatch.cli.views.status import status_json, status_lines  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
-    check_store(settings, paths, is_new=False)
+    settings: Settings = context.obj
+    check_store(settings, paths or (), is_new=False)
     found = find_status(
         settings.store,
-        paths,
+        paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
     )
@@ -95,40 +108,39 @@ def status(settings: Settings, paths: tuple[Path, ...], *, keep_project_prefix: 
     return Exit.OK
 
 
-@click.command(epilog=EPILOG)
-@click.argument("asset", help="Asset id.")
-@click.argument(
-    "paths",
-    metavar="[SPECS]...",
-    nargs=-1,
-    type=Path,
-    help="Spec files or folders; with them, it also says what the next apply would do.",
-)
-@click.option("--tile", metavar="LEVEL/ROW/COL", help="Explain only this tile.")
-@click.option("--band", metavar="NAME", help="Explain only this band.")
-@keep_project_prefix_option
-@click.pass_obj
+@app.command(cls=Command, epilog=EPILOG)
 def why(
-    settings: Settings,
-    asset: str,
-    paths: tuple[Path, ...],
+    context: typer.Context,
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="Asset id.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[SPECS]...",
+            help="Spec files or folders; with them, it also says what the next apply would do.",
+        ),
+    ] = None,
     *,
-    tile: str | None,
-    band: str | None,
-    keep_project_prefix: bool,
+    tile: Annotated[
+        str | None,
+        typer.Option("--tile", metavar="LEVEL/ROW/COL", help="Explain only this tile."),
+    ] = None,
+    band: Annotated[
+        str | None, typer.Option("--band", metavar="NAME", help="Explain only this band.")
+    ] = None,
+    keep_project_prefix: KeepProjectPrefix = False,
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
-    from geobatch.cli.stores import require_store  # noqa: PLC0415
-    from geobatch.cli.why_view import why_json, why_lines  # noqa: PLC0415
+    from geobatch.cli.views.why import why_json, why_lines  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
     from geobatch.model.tile import TilePosition  # noqa: PLC0415
 
+    settings: Settings = context.obj
     require_store(settings)
     place = None
     if tile is not None:
         parts = tile.split("/")
         if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-            raise click.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
+            raise typer.BadParameter(f"`--tile` needs LEVEL/ROW/COL, such as `0/3/5`, got `{tile}`")
         level, row, col = map(int, parts)
         place = TilePosition(level=level, row=row, col=col)
     found = explain(
@@ -136,7 +148,7 @@ def why(
         asset,
         place=place,
         band=band,
-        paths=paths,
+        paths=paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from geobatch.cli.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
+from geobatch.cli.views.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.plans.plan import Because, Op, Reason, Risk
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.table_why import TableNext, TableWhy
 from geobatch.model.plans.plan import Because

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.cli.plan_view import REASONS_SHOWN, because_json, reason_text
-from geobatch.cli.table_why_view import table_why_json, table_why_lines
+from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
+from geobatch.cli.views.table_why import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder

@@ -1,0 +1,26 @@
+"""The command `init`."""
+
+from __future__ import annotations
+
+import typer
+
+from geobatch.cli.command import Command, group
+from geobatch.cli.exits import Exit
+from geobatch.cli.settings import EPILOG, Settings
+
+app = group()
+
+
+@app.command(cls=Command, epilog=EPILOG)
+def init(context: typer.Context) -> Exit:
+    """Create an empty store; `apply` also does this when it is needed."""
+    from geobatch.store.identity import IDENTITY  # noqa: PLC0415
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+
+    settings: Settings = context.obj
+    is_new = not (settings.store / IDENTITY).exists()
+    store = TileStore.create(settings.store)
+    store.close()
+    settings.output.line(f"{'made' if is_new else 'kept'} {settings.store}  id {store.id}")
+    settings.output.record("store", path=str(settings.store), id=store.id, is_new=is_new)
+    return Exit.OK

@@ -1,0 +1,1 @@
+"""How plans, assets, stores and explanations are printed, for people and for machines."""
