@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -55,13 +54,11 @@ def _leave(code: int) -> Never:
 
 
 def _tune() -> None:
-    """Set the process up for what geobatch does: start fast, and keep many small values."""
+    """Set the process up for what geobatch does."""
     # Nothing here multiplies matrices, and numpy would start a thread per processor to do so.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What a spec means must not depend on what else is installed; nor is all of that searched.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Modules, specs and plans are frozen values that stay: looking for garbage among them is vain.
-    gc.set_threshold(100_000, 50, 50)
 
 
 def run(argv: Sequence[str]) -> int:
