@@ -178,7 +178,7 @@ def _call(argv: list[str], settings: Settings) -> Exit:
     try:
         asked = os.environ.get(_COMPLETION)
         if asked:  # a shell completes a command line, which other variables hold
-            return Exit(shell_complete(app, {}, "geobatch", _COMPLETION, asked))
+            return _complete(asked)
         with app.make_context("geobatch", argv, obj=settings) as context:
             code: Exit = app.invoke(context)
     except typer.Exit as error:  # help, the version or a completion was printed
@@ -188,6 +188,13 @@ def _call(argv: list[str], settings: Settings) -> Exit:
     except SystemExit as error:  # completion was installed, or answered
         return Exit.ERROR if error.code else Exit.OK
     return code
+
+
+def _complete(asked: str) -> Exit:
+    try:
+        return Exit(shell_complete(app, {}, "geobatch", _COMPLETION, asked))
+    except (KeyError, ValueError) as error:  # another variable is missing, or no number
+        raise UsageProblem(f"`{_COMPLETION}` is set, but no shell completes: {error}") from None
 
 
 def _close_stdout() -> None:

@@ -108,6 +108,20 @@ def test_what_no_shell_asks_is_an_error(monkeypatch: pytest.MonkeyPatch, instruc
     assert "upported" in done.err or "Invalid" in done.err
 
 
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "geobatch ", "COMP_CWORD": "x"}])
+def test_variables_that_no_shell_set_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, words: dict[str, str]
+) -> None:
+    monkeypatch.setenv("_GEOBATCH_COMPLETE", "complete_bash")
+    for name in ("COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    done = geobatch()
+    assert (done.code, done.out) == (64, "")
+    assert done.err.startswith("error: `_GEOBATCH_COMPLETE` is set, but no shell completes: ")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_is_installed_for_the_shell_that_asks(
     tmp_path: Path, on_path: Path, shell: str
