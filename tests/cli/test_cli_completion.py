@@ -181,3 +181,10 @@ def test_another_shell_is_refused(monkeypatch: pytest.MonkeyPatch, option: str) 
     done = geobatch(option)
     assert done.code == 64
     assert "error: completion works in bash, zsh, fish and PowerShell\n" in done.err
+
+
+def test_help_names_the_options_of_the_whole_command_line() -> None:
+    options = geobatch("--help").out.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"--[a-z][a-z-]+", options) == [
+        "--version", "--install-completion", "--show-completion", "--help",
+    ]  # fmt: skip
