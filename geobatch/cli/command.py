@@ -15,6 +15,7 @@ from typer._click import Context, HelpFormatter
 from typer._click.exceptions import NoSuchOption, UsageError
 from typer._click.shell_completion import CompletionItem
 from typer._coercion import RuntimeParam
+from typer._display import describe_number_range
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from geobatch.cli.settings import GLOBAL_OPTIONS
@@ -30,7 +31,7 @@ __all__ = [
     "group",
 ]
 
-_KINDS = {int: "integer", float: "float"}
+_NUMBERS = {int: "integer", float: "float"}
 
 
 class _Plain(RuntimeParam):
@@ -53,21 +54,23 @@ class _Plain(RuntimeParam):
             names = ", ".join(map(repr, described.choices))
             raise typer.BadParameter(f"{value!r} is not one of {names}.", ctx=ctx, param=param)
         kind = get_args(self.annotation)[0] if described.is_list else self.annotation
-        if kind is Path:
-            return Path(value)
-        return self._number(kind, value, param, ctx) if kind in _KINDS else value
+        if kind in _NUMBERS:
+            return self._number(kind, value, param, ctx)
+        if kind not in {str, Path}:
+            raise TypeError(f"`{param.name}` is a {kind}: it needs a way to be read here")
+        return kind(value)
 
     @staticmethod
     def _number(kind: type[float], text: str, param: Any, ctx: Context) -> float:
-        least: float | None = param.min
+        limits = describe_number_range(param.min, param.max)
         try:
             number = kind(text)
         except ValueError:
-            name = f"{_KINDS[kind]}{'' if least is None else ' range'}"
-            message = f"{text!r} is not a valid {name}."
+            message = f"{text!r} is not a valid {_NUMBERS[kind]}{' range' if limits else ''}."
             raise typer.BadParameter(message, ctx=ctx, param=param) from None
-        if least is not None and number < least:
-            message = f"{number} is not in the range x>={least}."
+        is_low = param.min is not None and number < param.min
+        if is_low or (param.max is not None and number > param.max):
+            message = f"{number} is not in the range {limits}."
             raise typer.BadParameter(message, ctx=ctx, param=param)
         return number
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import io
 import os
 import signal
@@ -55,13 +54,11 @@ def _leave(code: int) -> Never:
 
 
 def _tune() -> None:
-    """Set the process up for what geobatch does: start fast, and keep many small values."""
+    """Set the process up for what geobatch does."""
     # Nothing here multiplies matrices, and numpy would start a thread per processor to do so.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # What a spec means must not depend on what else is installed; nor is all of that searched.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Modules, specs and plans are frozen values that stay: looking for garbage among them is vain.
-    gc.set_threshold(100_000, 50, 50)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -181,7 +178,7 @@ def _call(argv: list[str], settings: Settings) -> Exit:
     try:
         asked = os.environ.get(_COMPLETION)
         if asked:  # a shell completes a command line, which other variables hold
-            return Exit(shell_complete(app, {}, "geobatch", _COMPLETION, asked))
+            return _complete(asked)
         with app.make_context("geobatch", argv, obj=settings) as context:
             code: Exit = app.invoke(context)
     except typer.Exit as error:  # help, the version or a completion was printed
@@ -191,6 +188,13 @@ def _call(argv: list[str], settings: Settings) -> Exit:
     except SystemExit as error:  # completion was installed, or answered
         return Exit.ERROR if error.code else Exit.OK
     return code
+
+
+def _complete(asked: str) -> Exit:
+    try:
+        return Exit(shell_complete(app, {}, "geobatch", _COMPLETION, asked))
+    except (KeyError, ValueError) as error:  # another variable is missing, or no number
+        raise UsageProblem(f"`{_COMPLETION}` is set, but no shell completes: {error}") from None
 
 
 def _close_stdout() -> None:

@@ -108,6 +108,20 @@ def test_what_no_shell_asks_is_an_error(monkeypatch: pytest.MonkeyPatch, instruc
     assert "upported" in done.err or "Invalid" in done.err
 
 
+@pytest.mark.parametrize("words", [{}, {"COMP_WORDS": "geobatch ", "COMP_CWORD": "x"}])
+def test_variables_that_no_shell_set_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, words: dict[str, str]
+) -> None:
+    monkeypatch.setenv("_GEOBATCH_COMPLETE", "complete_bash")
+    for name in ("COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+    done = geobatch()
+    assert (done.code, done.out) == (64, "")
+    assert done.err.startswith("error: `_GEOBATCH_COMPLETE` is set, but no shell completes: ")
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_is_installed_for_the_shell_that_asks(
     tmp_path: Path, on_path: Path, shell: str
@@ -167,3 +181,10 @@ def test_another_shell_is_refused(monkeypatch: pytest.MonkeyPatch, option: str) 
     done = geobatch(option)
     assert done.code == 64
     assert "error: completion works in bash, zsh, fish and PowerShell\n" in done.err
+
+
+def test_help_names_the_options_of_the_whole_command_line() -> None:
+    options = geobatch("--help").out.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"--[a-z][a-z-]+", options) == [
+        "--version", "--install-completion", "--show-completion", "--help",
+    ]  # fmt: skip
