@@ -27,7 +27,7 @@ from geobatch.model.published import ArrayKey, AssetRecord, BandFingerprint, Ban
 from geobatch.processes import Crew, Item, alone, can_start, serve
 from geobatch.sources.geotiff import Reader, gdal_environment, stay_in_environment
 from geobatch.store.backends.protocol import LocalDisk
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
@@ -216,7 +216,7 @@ def main() -> None:
             objects=objects,
             index=Index(objects),
             reader=reader,
-            memory=Remembered(disk),
+            memory=ValueCache(disk),
             sink=sink,
             base_commit=None,
         )

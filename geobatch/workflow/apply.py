@@ -23,7 +23,7 @@ from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
-from geobatch.store.maintenance.unsynced import settle
+from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.carry_out import Done, carry_out
 from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon

@@ -25,9 +25,9 @@ from geobatch.model.published import Head, TreeEntry
 from geobatch.sources.files import check_unchanged
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.asset_list import keep_rows
-from geobatch.store.caches.band_cache import bands_of, peaks_of, remember_bands
+from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.origins import origin_of
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
@@ -100,7 +100,7 @@ def carry_out(
     from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
 
     made = ready.preview.plan
-    memory = Remembered(store.backend)
+    memory = ValueCache(store.backend)
     counts = Counts()
     failures: dict[str, SourceError] = {}
     changes: dict[str, TreeEntry | None] = {}
@@ -156,7 +156,7 @@ def carry_out(
             if _is_still(record.asset, reader):
                 # Whatever becomes of this run, the next one takes them over.
                 peaks = counts.peaks.get(entry.id, {})
-                remember_bands(cache, bands_of(entry, record, peaks))
+                save_bands(cache, bands_of(entry, record, peaks))
         changes |= _deleted(made)
         for change in made.changes:
             if change.id in changes and change.asset is not None:
@@ -182,7 +182,7 @@ def carry_out(
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, tables, locate=_locate)
     if not failed:
-        memory.forget()
+        memory.clear()
     return Done(
         head=head,
         written=counts.written,

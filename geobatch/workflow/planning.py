@@ -41,10 +41,10 @@ from geobatch.plan import (
 )
 from geobatch.resolve.partial import refuse_all, salvage
 from geobatch.sources.tfrecord.block_tables import table_reader
-from geobatch.store.caches.band_cache import damage_of, known_bands
+from geobatch.store.caches.band_cache import damage_of, find_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.check import check, whole_record
-from geobatch.store.origins import keep_locations, located, place_of, real_place, unreachable
+from geobatch.store.origins import keep_locations, located, path_of, real_path, unreachable
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION
 
@@ -171,9 +171,9 @@ def plan_upon(
     moved = moves(found.specs.claims, base=base)
     origins: dict[str, str] = {}
     if store is not None and (moved or options.is_pruning):
-        origins = {name: place_of(o, store=place) for name, o in store.origins(base).items()}
+        origins = {name: path_of(o, store=place) for name, o in store.origins(base).items()}
     seen = found.specs.seen
-    places = [*(real_place(path) for path in paths), *seen.linked]
+    places = [*(real_path(path) for path in paths), *seen.linked]
     base = renamed_head(base, moved)
     if store is not None:
         found = replace(found, resolution=_as_published(found, base, store, options, place=place))
@@ -189,7 +189,7 @@ def plan_upon(
         # What is damaged can be replaced or deleted none the less; to rename it, it is read.
         spared = {*choice.replaced, *(change.id for change in deleted)}
         unread = spared - moved.keys()
-        check(store, published, spared=unread, is_noted=is_applied, place=place)
+        check(store, published, spared=unread, is_noted=is_applied, folder=place)
         deleted = tuple(_since(change, store) for change in deleted)
         needed = needed_records(fingerprints, base=choice.base)
         records = {entry.id: store.record(entry) for entry in needed if entry.id not in spared}
@@ -201,7 +201,7 @@ def plan_upon(
         names = frozenset(entry.id for entry in published.tree.entries)
         refuse_alike(choice.resolution.assets, published=names, records=records)
         wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
-        known = dict(known_bands(cache, wanted - choice.replaced_bands, objects=store.objects))
+        known = dict(find_bands(cache, wanted - choice.replaced_bands, objects=store.objects))
     tables = table_reader(choice.resolution, cache)
     blocks = changed_blocks(block_pairs(choice.resolution, records=records), tables)
     remarks: list[Problem] = []
