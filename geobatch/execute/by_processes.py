@@ -31,7 +31,7 @@ from geobatch.sources.reader import Sources
 from geobatch.sources.registry import driver_named
 from geobatch.store.backends.protocol import RUNS, LocalDisk
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
@@ -227,7 +227,7 @@ def main() -> None:
             objects=objects,
             index=Index(objects),
             reader=reader,
-            memory=Remembered(disk),
+            memory=ValueCache(disk),
             sink=sink,
             base_commit=None,
         )

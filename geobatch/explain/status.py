@@ -133,7 +133,7 @@ def status(
     if not paths:
         with closing(TileStore.open(place)) as store, SourceCache.borrowed(place) as cache:
             head = store.head()
-            check(store, head, place=place)
+            check(store, head, folder=place)
             return Status(store=_store_status(store, head, cache))
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(

@@ -47,8 +47,8 @@ def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
     """
     if not codec.chunk:
         return _compress(codec, pixels)
-    places = _chunk_places(codec, len(pixels))
-    return pack([_compress(codec, np.ascontiguousarray(pixels[place])) for place in places])
+    windows = _chunk_windows(codec, len(pixels))
+    return pack([_compress(codec, np.ascontiguousarray(pixels[window])) for window in windows])
 
 
 def _compress(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
@@ -81,10 +81,10 @@ def decode(codec: Codec, data: bytes, dtype: str | np.dtype[Any], tile: int) -> 
     kind = np.dtype(dtype).newbyteorder("<")
     if not codec.chunk:
         return _decompress(codec, data, kind, tile)
-    places = _chunk_places(codec, tile)
+    windows = _chunk_windows(codec, tile)
     pixels = np.empty((tile, tile), dtype=kind)
-    for place, chunk in zip(places, unpack(data, len(places)), strict=True):
-        pixels[place] = _decompress(codec, chunk, kind, codec.chunk)
+    for window, chunk in zip(windows, unpack(data, len(windows)), strict=True):
+        pixels[window] = _decompress(codec, chunk, kind, codec.chunk)
     return pixels
 
 
@@ -162,7 +162,7 @@ def _flat(pixels: npt.NDArray[Any]) -> memoryview:
     return pixels.reshape(-1).view(np.uint8).data
 
 
-def _chunk_places(codec: Codec, tile: int) -> list[tuple[slice, slice]]:
+def _chunk_windows(codec: Codec, tile: int) -> list[tuple[slice, slice]]:
     """Return where the chunks of a sharded tile lie in it, in row-major order."""
     parts = [slice(start, start + codec.chunk) for start in range(0, tile, codec.chunk)]
     return list(product(parts, parts))

@@ -64,7 +64,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> Digest:
-        """Merkle hash over height, places and content digests; stored digests stay out of it."""
+        """Merkle hash over height, positions and content digests; stored digests stay out of it."""
         hasher = blake3(_DOMAIN)
         hasher.update(self.height.to_bytes(2, "little"))
         hasher.update(self.bitmap.tobytes())
@@ -162,8 +162,8 @@ def references(data: bytes, *, digest: Digest) -> References:
     )
 
 
-def child_place(data: bytes, number: int, row: int, col: int) -> tuple[int, int]:
-    """Return the (row, column), in child sizes, of a child of the page at a place."""
+def child_position(data: bytes, number: int, row: int, col: int) -> tuple[int, int]:
+    """Return the (row, column), in child sizes, of a child of the page at a position."""
     bitmap = np.frombuffer(data, dtype=np.uint8, count=SLOTS // 8, offset=_BITMAP)
     slot = int(np.flatnonzero(np.unpackbits(bitmap))[number])
     return row * FAN_OUT + slot // FAN_OUT, col * FAN_OUT + slot % FAN_OUT

@@ -16,9 +16,9 @@ from geobatch.store.refs import REFS
 IDENTITY = "geobatch.json"
 
 
-def is_store(place: Path) -> bool:
-    """Return whether there is a store at a place, be it one that lost its identity."""
-    return (place / IDENTITY).exists() or (place / REFS).is_dir()
+def is_store(folder: Path) -> bool:
+    """Return whether there is a store in a folder, even if it lost its identity."""
+    return (folder / IDENTITY).exists() or (folder / REFS).is_dir()
 
 
 def read_identity(backend: Backend) -> str:
@@ -29,16 +29,16 @@ def read_identity(backend: Backend) -> str:
         FormatError: It was written by a newer geobatch.
         CorruptObjectError: What should say which store it is does not.
     """
-    place = f"`{backend.location}`"
+    where = f"`{backend.location}`"
     try:
         data = backend.get(IDENTITY)
     except NotFoundError:
         if has_refs(backend):
             raise CorruptObjectError(
-                f"`{IDENTITY}` is missing in {place}, which holds commits", hint=_remedy(backend)
+                f"`{IDENTITY}` is missing in {where}, which holds commits", hint=_remedy(backend)
             ) from None
         raise NoStoreError(
-            f"there is no geobatch store in {place}",
+            f"there is no geobatch store in {where}",
             hint="`geobatch init` or the first `geobatch apply` creates one; `--store` chooses "
             "the folder",
         ) from None
@@ -47,13 +47,13 @@ def read_identity(backend: Backend) -> str:
         version, store_id, algorithm = document["format"], document["id"], document["digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptObjectError(
-            f"`{IDENTITY}` in {place} does not identify a store: {error}",
+            f"`{IDENTITY}` in {where} does not identify a store: {error}",
             hint=_remedy(backend),
         ) from error
-    check_format(version, f"the store in {place}")
+    check_format(version, f"the store in {where}")
     if algorithm != ALGORITHM:
         raise FormatError(
-            f"the store in {place} uses digests `{algorithm}`, expected `{ALGORITHM}`"
+            f"the store in {where} uses digests `{algorithm}`, expected `{ALGORITHM}`"
         )
     return str(store_id)
 
@@ -63,8 +63,8 @@ def _remedy(backend: Backend) -> str:
     hint = "restore the file from a copy of the store"
     if backend.local is None:
         return hint
-    place, text = quote(str(backend.local.path(IDENTITY))), new_identity().decode()
-    return f"{hint}, or give the store a new id: `rm -f {place} && printf '%s' '{text}' > {place}`"
+    path, text = quote(str(backend.local.path(IDENTITY))), new_identity().decode()
+    return f"{hint}, or give the store a new id: `rm -f {path} && printf '%s' '{text}' > {path}`"
 
 
 def new_identity() -> bytes:

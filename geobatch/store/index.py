@@ -168,8 +168,8 @@ class Index:
         """
         found: tuple[list[Places], list[Places], list[Places]] = ([], [], [])
         height = height_of(shape)
-        for places, kind in self._differences(height, _as_child(a), _as_child(b), 0, 0):
-            found[kind].append(places)
+        for positions, kind in self._differences(height, _as_child(a), _as_child(b), 0, 0):
+            found[kind].append(positions)
         return Diff(*(_sorted_places(parts) for parts in found))
 
     def pages(self, shape: Shape, root: PageRef | None) -> Iterator[Digest]:
@@ -267,7 +267,7 @@ class Index:
     def _differences(
         self, height: int, a: np.void | None, b: np.void | None, row: int, col: int
     ) -> Iterator[tuple[Places, int]]:
-        """Yield (places, 0 added, 1 changed, 2 removed) below two children at a (row, col)."""
+        """Yield (positions, 0 added, 1 changed, 2 removed) below two children at a (row, col)."""
         if a is not None and b is not None and np.array_equal(a["content"], b["content"]):
             return
         pages = [
@@ -316,7 +316,7 @@ def _keys(
 def _places(
     slots: npt.NDArray[np.intp], row: int, col: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the (rows, columns) of slots of the page at a place, in child sizes."""
+    """Return the (rows, columns) of slots of the page at a position, in child sizes."""
     return row * FAN_OUT + slots // FAN_OUT, col * FAN_OUT + slots % FAN_OUT
 
 

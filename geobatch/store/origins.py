@@ -13,17 +13,17 @@ from geobatch.model.published import AssetRecord
 
 
 def origin_of(spec: str | Path, *, store: Path) -> str:
-    """Return the place of a spec file relative to the folder of a store, with `/` between parts."""
-    path = Path(real_place(spec))
+    """Return the path of a spec file relative to the folder of a store, with `/` between parts."""
+    path = Path(real_path(spec))
     return Path(os.path.relpath(path, os.path.realpath(store))).as_posix()
 
 
-def place_of(origin: str, *, store: Path) -> str:
+def path_of(origin: str, *, store: Path) -> str:
     """Return the absolute path of a spec file from its origin; it need not exist any more."""
     return os.path.normpath(Path(os.path.realpath(store), origin))
 
 
-def real_place(path: str | Path) -> str:
+def real_path(path: str | Path) -> str:
     """Return the absolute path of a file or folder, links on the way to a file followed.
 
     A file that is a link itself keeps its own name: that is the one under which it is declared.
@@ -77,24 +77,24 @@ def unreachable(record: AssetRecord, *, store: Path) -> tuple[str, ...]:
         for tileset in record.asset.tilesets
         for source in tileset.sources
         if source.pin is not None and source.pin.remote is None
-        if not os.path.exists(place_of(source.pin.location, store=store))  # noqa: PTH110 - likewise
+        if not os.path.exists(path_of(source.pin.location, store=store))  # noqa: PTH110 - likewise
     )
 
 
 def _with_locations(resolution: Resolution, locate: Callable[[Asset, Source], str]) -> Resolution:
-    def place(asset: Asset, source: Source) -> Source:
+    def with_location(asset: Asset, source: Source) -> Source:
         if source.pin is None or source.pin.remote is not None:
             return source
         return replace(source, pin=replace(source.pin, location=locate(asset, source)))
 
-    def placed(asset: Asset) -> Asset:
+    def with_locations(asset: Asset) -> Asset:
         return replace(
             asset,
             tilesets=tuple(
-                replace(t, sources=tuple(place(asset, source) for source in t.sources))
+                replace(t, sources=tuple(with_location(asset, source) for source in t.sources))
                 for t in asset.tilesets
             ),
         )
 
-    assets = (placed(asset) if asset.is_external else asset for asset in resolution.assets)
+    assets = (with_locations(asset) if asset.is_external else asset for asset in resolution.assets)
     return replace(resolution, assets=tuple(assets))

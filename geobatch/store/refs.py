@@ -81,7 +81,7 @@ class Refs:
         local = self._backend.local
         root = "." if local is None else local.root
         return " && ".join(
-            f"rm -f {place} && printf '%s\\n' {digest} > {place}"
+            f"rm -f {path} && printf '%s\\n' {digest} > {path}"
             for number, digest in sorted(digests.items())
-            for place in [quote(f"{root}/{self.path(number)}")]
+            for path in [quote(f"{root}/{self.path(number)}")]
         )

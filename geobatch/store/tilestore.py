@@ -37,7 +37,7 @@ from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 
-Place: TypeAlias = Path | str | Backend
+Location: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
 GITIGNORE = ".gitignore"
@@ -61,19 +61,19 @@ class TileStore:
         """Uuid of the store."""
 
     @classmethod
-    def create(cls, place: Place) -> Self:
+    def create(cls, location: Location) -> Self:
         """Open the store in a folder; create it first where there is none.
 
         Raises:
-            StoreError: The place holds something else, or cannot be written.
+            StoreError: The folder holds something else, or cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
-        if isinstance(place, Path | str) and os.path.isfile(place):  # noqa: PTH113 - never raises
+        if isinstance(location, Path | str) and os.path.isfile(location):  # noqa: PTH113 - never raises
             raise StoreError(
-                f"`{place}` is a file, expected a folder",
+                f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        backend = _backend(place)
+        backend = _backend(location)
         if backend.size(IDENTITY) is None:
             if has_refs(backend):
                 return cls(backend)  # which says what is wrong
@@ -81,7 +81,7 @@ class TileStore:
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
-                    f"`{place}` is not empty and not a geobatch store: it holds `{other}`",
+                    f"`{location}` is not empty and not a geobatch store: it holds `{other}`",
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
@@ -90,15 +90,15 @@ class TileStore:
         return cls(backend)
 
     @classmethod
-    def open(cls, place: Place) -> Self:
-        """Open the store at a place.
+    def open(cls, location: Location) -> Self:
+        """Open the store at a location.
 
         Raises:
             NoStoreError: There is none.
             FormatError: It was written by a newer geobatch.
             CorruptObjectError: What should say which store it is does not.
         """
-        return cls(_backend(place))
+        return cls(_backend(location))
 
     def close(self) -> None:
         """Release what the backend holds."""
@@ -254,8 +254,8 @@ class TileStore:
         return digest
 
 
-def _backend(place: Place) -> Backend:
-    return LocalBackend(place) if isinstance(place, Path | str) else place
+def _backend(location: Location) -> Backend:
+    return LocalBackend(location) if isinstance(location, Path | str) else location
 
 
 def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:

@@ -168,13 +168,13 @@ def _grids() -> st.SearchStrategy[Grid]:
 
 
 def _tilesets(grids: list[str]) -> st.SearchStrategy[Tileset]:
-    place = st.integers(-5000, 5000)
+    offset = st.integers(-5000, 5000)
     source = st.builds(
         Source,
         uri=_TEXTS,
         digest=_DIGESTS,
-        row=place,
-        col=place,
+        row=offset,
+        col=offset,
         height=_SIZES,
         width=_SIZES,
         mask=st.sampled_from([None, "alpha", "internal"]),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.store.backends.durable import sync_folder
+from geobatch.store.backends.durability import sync_folder
 from geobatch.store.backends.exchange import exchange
 from geobatch.views.zarr.metadata import DOCUMENT
 

@@ -1,6 +1,6 @@
 """The tables of the head as plain Parquet files, `parquet/`: hard links to objects.
 
-Each file is compared itself: nothing is remembered, so nothing can be stale.
+Each file is compared itself: nothing is cached, so nothing can be stale.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
-from geobatch.store.maintenance.unsynced import settle
+from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.execution import Executed, execute_plan
 from geobatch.workflow.plan import planning

@@ -12,7 +12,7 @@ from geobatch.declare.specs import Seen
 from geobatch.model.plans.plan import AssetChange
 from geobatch.model.published import AssetRecord, Head
 from geobatch.planner import deletions, is_under
-from geobatch.store.origins import place_of, real_place
+from geobatch.store.origins import path_of, real_path
 from geobatch.workflow.request import Base, Request
 
 
@@ -32,8 +32,8 @@ def find_origins(base: Base, *, request: Request, seen: Seen, is_renaming: bool)
     published: dict[str, str] = {}
     if base.store is not None and (is_renaming or request.options.is_pruning):
         origins = base.store.origins(base.head)
-        published = {name: place_of(o, store=request.store) for name, o in origins.items()}
-    given = (*(real_place(path) for path in request.paths), *seen.linked)
+        published = {name: path_of(o, store=request.store) for name, o in origins.items()}
+    given = (*(real_path(path) for path in request.paths), *seen.linked)
     return Origins(published=published, given=given, seen=seen)
 
 

@@ -20,9 +20,9 @@ from geobatch.model.plans.plan import BandWork, Failure, Op, Plan, Start
 from geobatch.model.published import AssetRecord, TreeEntry
 from geobatch.sources.files import check_unchanged
 from geobatch.store.backends.protocol import RUNS
-from geobatch.store.caches.band_cache import bands_of, peaks_of, remember_bands
+from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
@@ -121,7 +121,7 @@ def _compute(
         workers=request.workers,
         observer=observer,
         counts=into.counts,
-        memory=Remembered(into.store.backend),
+        memory=ValueCache(into.store.backend),
         sink=into.staging,
         failures=into.failures,
     )
@@ -207,7 +207,7 @@ class _Collector(Struct, kw_only=True, eq=False):
         if _is_unchanged(record.asset, self.reader):
             # Whatever becomes of this run, the next one takes them over.
             peaks = self.counts.peaks.get(entry.id, {})
-            remember_bands(self.cache, bands_of(entry, record, peaks))
+            save_bands(self.cache, bands_of(entry, record, peaks))
 
 
 def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:

@@ -34,7 +34,7 @@ from geobatch.planner import (
     wanted_bands,
 )
 from geobatch.sources.registry import table_reader
-from geobatch.store.caches.band_cache import known_bands
+from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.check import check, whole_record
 from geobatch.versions import VERSION
@@ -150,7 +150,7 @@ def _check_published(
 ) -> None:
     """Check what is published; what will be replaced or deleted may be damaged, unless renamed."""
     if base.store is not None:
-        check(base.store, base.head, spared=spared, is_noted=is_noted, place=request.store)
+        check(base.store, base.head, spared=spared, is_noted=is_noted, folder=request.store)
 
 
 def _read_records(
@@ -198,7 +198,7 @@ def _find_bands(
     if base.store is None:
         return {}
     wanted = wanted_bands(choice.resolution, fingerprints, base=choice.base)
-    return dict(known_bands(cache, wanted - choice.replaced_bands, objects=base.store.objects))
+    return dict(find_bands(cache, wanted - choice.replaced_bands, objects=base.store.objects))
 
 
 class _Work(Struct, frozen=True):

@@ -16,7 +16,7 @@ from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.published import Head
 from geobatch.sources.registry import driver_named
 from geobatch.store.caches.asset_list import keep_rows
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.origins import origin_of
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
@@ -68,7 +68,7 @@ def publish(
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, executed.tables, locate=_locate)
     if not executed.failures:
-        Remembered(store.backend).forget()
+        ValueCache(store.backend).clear()
     return head
 
 

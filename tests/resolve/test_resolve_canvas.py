@@ -260,9 +260,9 @@ def test_a_declared_grid_is_the_same_whatever_lies_on_it(
     ]
     assert whole.shape == (60, 90)
     for found in canvas.placed:
-        place_of = next(h for h in headers if h.uri == found.header.uri).transform
-        assert place_of is not None
-        col, row = whole.col_row(x=place_of[2], y=place_of[5])
+        path_of = next(h for h in headers if h.uri == found.header.uri).transform
+        assert path_of is not None
+        col, row = whole.col_row(x=path_of[2], y=path_of[5])
         assert (round(row), round(col)) == (found.row, found.col)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from geobatch.errors import NotFoundError, StoreError
-from geobatch.store.backends import durable
+from geobatch.store.backends import durability
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.testing.backend import BackendContract
@@ -39,7 +39,7 @@ class TestLocalBackend(BackendContract):
 class TestLocalBackendWithoutSyncfs(TestLocalBackend):
     @pytest.fixture(autouse=True)
     def _no_syncfs(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(durable, "_SYNCFS", None)
+        monkeypatch.setattr(durability, "_SYNCFS", None)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_backend_crosses_to_another_process(root: Path) -> None:
 def test_without_syncfs_every_file_and_folder_is_synced(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "_SYNCFS", None)
+    monkeypatch.setattr(durability, "_SYNCFS", None)
     synced: list[Path] = []
     fsync = os.fsync
 

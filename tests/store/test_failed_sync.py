@@ -14,7 +14,7 @@ import pytest
 from workbench import Workbench, image, write_tiff
 
 from geobatch.errors import NotDurableError, StoreError
-from geobatch.store.backends import durable, local
+from geobatch.store.backends import durability, local
 from geobatch.store.backends.local import UNSYNCED
 from geobatch.store.maintenance.check import READ_ALL, Checker
 from geobatch.store.tilestore import TileStore
@@ -43,7 +43,7 @@ def failing_sync(patch: pytest.MonkeyPatch, *, at: int, is_for_all: bool) -> Ite
         count += 1
         return count == at
 
-    sync_all, sync_file = durable._SYNCFS, durable._fsync
+    sync_all, sync_file = durability._SYNCFS, durability._fsync
 
     def syncfs(descriptor: int) -> int:
         if not fails():
@@ -58,10 +58,10 @@ def failing_sync(patch: pytest.MonkeyPatch, *, at: int, is_for_all: bool) -> Ite
 
     with patch.context() as patched:
         if is_for_all:
-            patched.setattr(durable, "_SYNCFS", syncfs)
+            patched.setattr(durability, "_SYNCFS", syncfs)
         else:
-            patched.setattr(durable, "_SYNCFS", None)
-            patched.setattr(durable, "_fsync", fsync)
+            patched.setattr(durability, "_SYNCFS", None)
+            patched.setattr(durability, "_fsync", fsync)
         yield
 
 
@@ -129,7 +129,7 @@ def test_a_commit_whose_folder_cannot_be_synced_is_said_to_be_published(
 ) -> None:
     bench = bench_of(tmp_path)
     bench.apply(image("one", "a.tif"))
-    sync_folder = durable.sync_folder
+    sync_folder = durability.sync_folder
 
     def fails(folder: Path) -> None:
         if folder.name == "main":
@@ -169,12 +169,12 @@ def test_names_wait_for_a_sync_that_succeeds(
 ) -> None:
     """Where each file is synced by itself, a failure must not forget which they are."""
     with failing_sync(monkeypatch, at=1, is_for_all=False):
-        noted = durable.Durability(tmp_path)
+        noted = durability.Durability(tmp_path)
         (tmp_path / "a").touch()
         noted.note("a")
         with pytest.raises(OSError, match="Input/output"):
             noted.sync()
         synced: list[Path] = []
-        monkeypatch.setattr(durable, "_fsync", synced.append)
+        monkeypatch.setattr(durability, "_fsync", synced.append)
         noted.sync()
         assert tmp_path / "a" in synced

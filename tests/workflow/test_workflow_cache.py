@@ -16,9 +16,9 @@ from workbench import Document, Workbench, image, write_tiff
 from geobatch import open_store
 from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.digest import Digest
-from geobatch.store.caches.band_cache import known_bands
+from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.maintenance.check import READ_ALL, Checker
 from geobatch.store.tilestore import TileStore
 
@@ -180,10 +180,10 @@ def test_a_row_of_the_cache_that_names_another_band(first: Workbench, tmp_path: 
         texts = cache.get_bands(names)
         assert len(texts) == 2
         cache.put_bands({names[0]: texts[names[1]], names[1]: texts[names[0]]})
-        assert known_bands(cache, names, objects=store.objects) == {}
+        assert find_bands(cache, names, objects=store.objects) == {}
         for text in ("", "[]", "{}", '["x", "b1"]', '{"arrays": []}', f'["{"0" * 64}", "b1"]'):
             cache.put_bands(dict.fromkeys(names, text))
-            assert known_bands(cache, names, objects=store.objects) == {}
+            assert find_bands(cache, names, objects=store.objects) == {}
     store.close()
     bench.apply(*state("a"))
     assert_right(bench, number=3)
@@ -191,7 +191,7 @@ def test_a_row_of_the_cache_that_names_another_band(first: Workbench, tmp_path: 
 
 def test_remembered_values_do_not_serve_under_another_name(tmp_path: Path) -> None:
     store = TileStore.create(tmp_path)
-    memory = Remembered(store.backend)
+    memory = ValueCache(store.backend)
     names = ["aa" * 32, "bb" * 32]
     for name in names:
         memory.put(name, name.encode())
@@ -201,7 +201,7 @@ def test_remembered_values_do_not_serve_under_another_name(tmp_path: Path) -> No
     for path, data in zip(paths, reversed(kept), strict=True):
         path.write_bytes(data)
     assert [memory.get(name) for name in names] == [None, None]
-    other = Remembered(store.backend, "cache/")
+    other = ValueCache(store.backend, "cache/")
     for name, data in itertools.product(("listing",), kept):
         (tmp_path / "cache" / name).write_bytes(data)
         assert other.get(name) is None

@@ -86,7 +86,7 @@ def export_manifest(
     from geobatch.cli.files.new_specs import write_new  # noqa: PLC0415
     from geobatch.declare.earth_engine.bucket_uris import BUCKETS  # noqa: PLC0415
     from geobatch.declare.earth_engine.to_manifest import asset_name  # noqa: PLC0415
-    from geobatch.store.origins import place_of  # noqa: PLC0415
+    from geobatch.store.origins import path_of  # noqa: PLC0415
 
     name = asset_name(asset, project)
     if name is None:
@@ -107,7 +107,7 @@ def export_manifest(
             store.record(entry).asset,
             name=name,
             uri_prefix=uri_prefix,
-            origin=None if origin is None else Path(place_of(origin, store=settings.store)),
+            origin=None if origin is None else Path(path_of(origin, store=settings.store)),
         )
     for note in made.notes:
         settings.output.note(f"note: {note}")

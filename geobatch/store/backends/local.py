@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from geobatch.errors import NotDurableError, NotFoundError, StoreError
-from geobatch.store.backends.durable import Durability, start_writing_out, sync_folder
+from geobatch.store.backends.durability import Durability, start_writing_out, sync_folder
 from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
 from geobatch.store.backends.run_folder import Run
 

@@ -1,4 +1,4 @@
-"""A backend that forgets: for tests and for trying things out."""
+"""A backend in memory, lost with the process: for tests and for trying things out."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from geobatch.model.assets.listed import Locate, Row, row_of
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head, TreeEntry
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
 
 _FOLDER = "cache/"
@@ -25,7 +25,7 @@ def keep_rows(
     *,
     locate: Locate,
 ) -> None:
-    """Remember a row of every asset of a head, by the digest of its document.
+    """Save a row of every asset of a head, by the digest of its document.
 
     Args:
         store: The store.
@@ -38,15 +38,15 @@ def keep_rows(
         CorruptObjectError: The document of an asset that no row is known of is damaged.
     """
     known = _read(store)
-    places = {
+    located = {
         (spot.crs, spot.bounds): spot.lonlat
         for row in map(_row, known.values())
         for spot in (row.spots if row is not None else ())
     }
 
-    def place(bounds: Bounds, crs: str, other: str) -> Bounds | None:
-        found = (crs, bounds)
-        return places[found] if found in places else locate(bounds, crs, other)
+    def find(bounds: Bounds, crs: str, other: str) -> Bounds | None:
+        key = (crs, bounds)
+        return located[key] if key in located else locate(bounds, crs, other)
 
     rows = {}
     for entry in head.tree.entries:
@@ -56,11 +56,11 @@ def keep_rows(
             if asset is None or (asset.table is not None and table is None):
                 record = store.record(entry)
                 asset, table = record.asset, record.table
-            value = row_of(asset, table, place).to_json()
+            value = row_of(asset, table, find).to_json()
         rows[entry.stored] = value
     if rows != known:
         text = json.dumps(rows, separators=(",", ":"))
-        Remembered(store.backend, _FOLDER).put(_NAME, text.encode())
+        ValueCache(store.backend, _FOLDER).put(_NAME, text.encode())
 
 
 def rows_of(
@@ -88,7 +88,7 @@ def rows_of(
 
 
 def _read(store: TileStore) -> dict[str, object]:
-    data = Remembered(store.backend, _FOLDER).get(_NAME)
+    data = ValueCache(store.backend, _FOLDER).get(_NAME)
     try:
         found = {} if data is None else json.loads(data)
     except ValueError:
@@ -97,7 +97,7 @@ def _read(store: TileStore) -> dict[str, object]:
 
 
 def _row(value: object) -> Row | None:
-    """Return a remembered row; None for what is none, as another version may have written it."""
+    """Return a cached row; None if it is not one, as another version may have written it."""
     try:
         return Row.from_json(value) if isinstance(value, list) else None
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """Bands that a store has made before, by what determines them: in which asset's document they are.
 
-The cache says where to look, and the document says what is there: it names the fingerprint of each
-of its bands, and is compared with its digest. So a wrong or damaged cache names no wrong tiles.
+The cache names a document, and the document says what is in the store: it names the fingerprint of
+each of its bands, and is compared with its digest. So a wrong cache names no wrong tiles.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def bands_of(entry: TreeEntry, record: AssetRecord, peaks: Peaks) -> Bands:
     return {found.pyramid: (entry.stored, band, peaks) for band, found in record.fingerprints}
 
 
-def remember_bands(cache: SourceCache, bands: Bands) -> None:
-    """Remember the bands of a finished asset, published or not: a run that is killed resumes there.
+def save_bands(cache: SourceCache, bands: Bands) -> None:
+    """Save the bands of a finished asset, published or not: the run after a killed one reuses them.
 
-    They are saved soon: who is killed loses what was finished in the last moments.
+    They are written soon: a killed run loses what was finished in the last moments.
     """
     cache.put_bands({name: json.dumps(found) for name, found in bands.items()})
     cache.save(every=_SAVE_SECONDS)
 
 
-def known_bands(
+def find_bands(
     cache: SourceCache, fingerprints: Iterable[Digest], *, objects: Objects
 ) -> Mapping[Digest, BandTiles]:
     """Return those bands that were made before and whose document is whole.
@@ -60,7 +60,7 @@ def known_bands(
 
 
 def peaks_of(cache: SourceCache, fingerprints: Iterable[Digest]) -> Iterator[Peaks]:
-    """Yield the peaks that were remembered with bands: what only reading the sources tells."""
+    """Yield the peaks that were saved with bands: only reading the sources shows them."""
     for text in cache.get_bands(fingerprints).values():
         with suppress(ValueError, TypeError):
             _, _, peaks = json.loads(text)

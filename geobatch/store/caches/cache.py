@@ -1,4 +1,4 @@
-"""What geobatch remembers between runs: specs, probes of sources, block tables, finished bands."""
+"""The cache of a store between runs: specs, probes of sources, block tables, finished bands."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ class SourceCache:
         """Return the last probe of each file; see `CachedProbe.is_trusted`."""
         names = {os.fsencode(path): path for path in paths}
         found = self._file.get(_PROBE, list(names))
-        crs_keys = {value[_CRS_PLACE] for value in found.values()} - {bytes(DIGEST_BYTES)}
+        crs_keys = {value[_CRS_KEY] for value in found.values()} - {bytes(DIGEST_BYTES)}
         crs = {key: value.decode() for key, value in self._file.get(_CRS, list(crs_keys)).items()}
         crs[bytes(DIGEST_BYTES)] = ""
         return {
-            names[name]: _decode_probe(value, crs[value[_CRS_PLACE]])
+            names[name]: _decode_probe(value, crs[value[_CRS_KEY]])
             for name, value in found.items()
-            if value[_CRS_PLACE] in crs
+            if value[_CRS_KEY] in crs
         }
 
     def put_probes(self, probes: Mapping[str, CachedProbe]) -> None:
-        """Keep probes of files, by path."""
+        """Save probes of files, by path."""
         for path, probe in probes.items():
             crs_key = bytes(DIGEST_BYTES)
             if probe.crs:
@@ -95,7 +95,7 @@ class SourceCache:
             return None
 
     def put_table(self, digest: Digest, table: BlockTable) -> None:
-        """Remember the block table of a source."""
+        """Save the block table of a source."""
         self._file.put(_TABLE, bytes.fromhex(digest), table.to_bytes())
 
     def get_records(self, digest: Digest) -> bytes | None:
@@ -104,7 +104,7 @@ class SourceCache:
         return self._file.get(_RECORDS, [key]).get(key)
 
     def put_records(self, digest: Digest, records: bytes) -> None:
-        """Remember the digests of a shard's records, by the digest of the shard."""
+        """Save the digests of a shard's records, by the digest of the shard."""
         self._file.put(_RECORDS, bytes.fromhex(digest), records)
 
     def get_crs(self, name: str) -> str | None:
@@ -114,20 +114,20 @@ class SourceCache:
         return value.decode() if value is not None else None
 
     def put_crs(self, name: str, crs: str) -> None:
-        """Remember which CRS a name means."""
+        """Save which CRS a name means."""
         self._file.put(_NAMED_CRS, name.encode("utf-8", "surrogatepass"), crs.encode())
 
     def get_spec(self, path: str) -> bytes | None:
-        """Return what was remembered of a spec file, by absolute path, or None."""
+        """Return what was saved of a spec file, by absolute path, or None."""
         key = os.fsencode(path)
         return self._file.get(_SPEC, [key]).get(key)
 
     def put_spec(self, path: str, value: bytes) -> None:
-        """Remember what a spec file came to; its last state alone."""
+        """Save what a spec file came to; its last state alone."""
         self._file.put(_SPEC, os.fsencode(path), value)
 
     def get_bands(self, fingerprints: Iterable[Digest]) -> dict[Digest, str]:
-        """Return the JSON that was remembered of bands, by pyramid fingerprint.
+        """Return the JSON that was saved of bands, by pyramid fingerprint.
 
         What it refers to in the store may be gone meanwhile.
         """
@@ -135,17 +135,17 @@ class SourceCache:
         return {key.hex(): value.decode() for key, value in found.items()}
 
     def put_bands(self, bands: Mapping[Digest, str]) -> None:
-        """Remember what became of bands, by pyramid fingerprint."""
+        """Save what became of bands, by pyramid fingerprint."""
         for fingerprint, text in bands.items():
             self._file.put(_BAND, bytes.fromhex(fingerprint), text.encode())
 
     def get_folders(self, asset_ids: Iterable[str]) -> dict[str, bytes]:
-        """Return what was remembered of folders in the Zarr tree, by asset id."""
+        """Return what was saved of folders in the Zarr tree, by asset id."""
         found = self._file.get(_FOLDER, [asset_id.encode() for asset_id in asset_ids])
         return {key.decode(): value for key, value in found.items()}
 
     def put_folder(self, asset_id: str, value: bytes) -> None:
-        """Remember of what files the folder of an asset is; its last state alone."""
+        """Save of what files the folder of an asset is; its last state alone."""
         self._file.put(_FOLDER, asset_id.encode(), value)
 
     def save(self, *, every: float = 0) -> None:
@@ -168,7 +168,7 @@ def _is_ours(identity: Path) -> bool:
         return False
 
 
-_CRS_PLACE = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
+_CRS_KEY = slice(_START.size - 3 - DIGEST_BYTES, _START.size - 3)
 """Position of the CRS's key in an encoded probe."""
 _IS_LINKED, _HAS_TAGS, _IS_STILL = 1, 2, 4
 """Flags of an encoded probe."""

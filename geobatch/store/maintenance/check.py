@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, GeobatchError
 from geobatch.format.documents import decode_asset
-from geobatch.format.page import child_place, references
+from geobatch.format.page import child_position, references
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
-from geobatch.store.caches.kept_values import Remembered
+from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.objects import Objects
-from geobatch.store.origins import place_of
+from geobatch.store.origins import path_of
 from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 
@@ -39,8 +39,8 @@ _MARGIN_NS = 2_000_000_000
 """The coarsest clock that a file system may have."""
 _NAMED = 8
 """How many assets a hint names."""
-_PAGES_KNOWN = 1 << 17
-"""How many pages that are whole are remembered by a check."""
+_MOST_WHOLE = 1 << 17
+"""How many whole pages a check keeps in memory."""
 
 
 class Damage(Struct, frozen=True, kw_only=True):
@@ -123,10 +123,10 @@ class Checker:
         for number, root in enumerate(recorded.pages):
             if root is None:
                 continue
-            for place, message in self.array(root.stored):
+            for tile, message in self.array(root.stored):
                 if keys[number] is None:
                     keys = [key for key, _ in decode_asset(data).arrays]
-                yield Damage(asset=entry.id, array=keys[number], tile=place, message=message)
+                yield Damage(asset=entry.id, array=keys[number], tile=tile, message=message)
 
     def array(self, root: Digest) -> Iterator[tuple[tuple[int, int] | None, str]]:
         """Yield what is damaged below the root of an index, and the (row, column) of a tile."""
@@ -146,13 +146,13 @@ class Checker:
         is_whole = True
         for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
             if height > 1:
-                for found in self._below(name, *child_place(data, number, row, col)):
+                for found in self._below(name, *child_position(data, number, row, col)):
                     is_whole = False
                     yield found
             elif (message := self._object(name, size)) is not None:
                 is_whole = False
-                yield child_place(data, number, row, col), message
-        if is_whole and len(self._whole) < _PAGES_KNOWN:
+                yield child_position(data, number, row, col), message
+        if is_whole and len(self._whole) < _MOST_WHOLE:
             self._whole.add(digest)
 
     def _object(self, digest: Digest, size: int) -> str | None:
@@ -190,14 +190,14 @@ def modified_since(store: TileStore, head: Head) -> int:
         return READ_NONE
     state = store.backend.state(Refs.path(head.number))
     published = READ_ALL if state is None else state.modified_ns
-    noted = Remembered(store.backend, _TIMES).get(head.digest)
+    noted = ValueCache(store.backend, _TIMES).get(head.digest)
     return max(published, int.from_bytes(noted, "little") if noted else 0)
 
 
 def keep_time(store: TileStore, head: Head, began_ns: int) -> None:
     """Note when a check of a whole head began that found no damage."""
     if head.digest is not None:
-        times = Remembered(store.backend, _TIMES)
+        times = ValueCache(store.backend, _TIMES)
         times.put(head.digest, max(0, began_ns - _MARGIN_NS).to_bytes(8, "little"))
 
 
@@ -208,7 +208,7 @@ def check(
     only: str | None = None,
     spared: Collection[str] = (),
     is_noted: bool = False,
-    place: Path | None = None,
+    folder: Path | None = None,
 ) -> None:
     """Raise if something that a published state needs is damaged or missing; name all of it.
 
@@ -218,7 +218,7 @@ def check(
         only: Id of the one asset to check; None for all of them.
         spared: Ids of assets that may be damaged: they are computed again, or deleted.
         is_noted: Whether to note the time of the check in the cache.
-        place: Folder of the store, for the hint.
+        folder: Folder of the store, for the hint.
 
     Raises:
         CorruptObjectError: Something is.
@@ -231,7 +231,7 @@ def check(
     if only is None and not spared:
         damages += _origins(store, head)
     if damages:
-        raise _error(store, head, damages, place)
+        raise _error(store, head, damages, folder)
     if is_noted and checker.read and only is None and not spared:
         keep_time(store, head, began)
 
@@ -244,7 +244,7 @@ def _origins(store: TileStore, head: Head) -> Iterator[Damage]:
 
 
 def _error(
-    store: TileStore, head: Head, damages: Sequence[Damage], place: Path | None
+    store: TileStore, head: Head, damages: Sequence[Damage], folder: Path | None
 ) -> CorruptObjectError:
     texts = tuple(map(str, damages))
     shown = [f"  {text}" for text in texts[:_SHOWN]]
@@ -253,19 +253,19 @@ def _error(
     what = f"{len(texts):,} objects that are" if len(texts) > 1 else "an object that is"
     return CorruptObjectError(
         "\n".join([f"commit {head.number} needs {what} damaged or missing:", *shown]),
-        hint=_hint(store, head, sorted({damage.asset for damage in damages}), place),
+        hint=_hint(store, head, sorted({damage.asset for damage in damages}), folder),
     )
 
 
-def _hint(store: TileStore, head: Head, ids: Sequence[str], place: Path | None) -> str:
+def _hint(store: TileStore, head: Head, ids: Sequence[str], folder: Path | None) -> str:
     """Return the command that computes damaged assets again, where their specs are known."""
     try:
         origins = store.origins(head)
     except CorruptObjectError:
         origins = {}
     local = store.backend.local
-    folder = place or (Path() if local is None else local.root)
-    files = sorted({place_of(origins[one], store=folder) for one in ids if one in origins})
+    folder = folder or (Path() if local is None else local.root)
+    files = sorted({path_of(origins[one], store=folder) for one in ids if one in origins})
     files = [_from_here(file) for file in files if Path(file).exists()]
     named = ids if len(ids) <= _NAMED and "" not in ids else ["*"]
     options = [f"--{option} {quote(one)}" for one in named for option in ("select", "replace")]

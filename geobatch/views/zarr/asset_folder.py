@@ -61,7 +61,7 @@ def build(files: Files, index: Index, record: AssetRecord) -> None:
 
     Args:
         files: The folder that it is made in.
-        index: Tiles of arrays by place.
+        index: Tiles of arrays by position.
         record: The asset.
 
     Raises:
@@ -84,7 +84,7 @@ def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bo
 
     Args:
         files: The Zarr tree.
-        index: Tiles of arrays by place.
+        index: Tiles of arrays by position.
         old: What the folder shows, to the last tile.
         new: The record to show.
 
@@ -125,7 +125,7 @@ def change(
     Args:
         files: The Zarr tree.
         asset_id: The asset.
-        differing: Chunks to be placed.
+        differing: Chunks to be linked.
         texts: Documents and coordinates to be written, in this order, after the chunks.
         removed: Files to be removed, by path within the folder.
 
@@ -175,14 +175,14 @@ def _can_mix(old: AssetRecord, new: AssetRecord, common: set[str]) -> bool:
 def _difference(
     index: Index, old: _Array | None, new: _Array
 ) -> tuple[Entries, Iterator[tuple[int, int]]]:
-    """Return the tiles to place, and the places of tiles to remove within an array that stays."""
+    """Return the tiles to link, and the positions of tiles to remove within an array that stays."""
     if old is None:
         return index.entries(new.shape, new.root), iter(())
     if old.shape == new.shape:
         diff = index.diff(new.shape, old.root, new.root)
         mask = np.zeros(new.shape, dtype=np.bool_)
-        for places in (diff.added, diff.changed):
-            mask[places[:, 0], places[:, 1]] = True
+        for positions in (diff.added, diff.changed):
+            mask[positions[:, 0], positions[:, 1]] = True
         entries = index.select(new.shape, new.root, TileSet.from_mask(mask))
         return entries, _pairs(diff.removed)
     before, after = index.entries(old.shape, old.root), index.entries(new.shape, new.root)
@@ -206,14 +206,14 @@ def _raw(entries: Entries, names: list[str]) -> npt.NDArray[np.void]:
     return joined.view(f"V{joined.shape[1]}").reshape(-1)
 
 
-def _pairs(places: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
-    return ((int(row), int(col)) for row, col in places.tolist())
+def _pairs(positions: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int]]:
+    return ((int(row), int(col)) for row, col in positions.tolist())
 
 
 def _chunks(path: str, entries: Entries) -> Iterator[Chunk]:
     digests = entries["stored"].tobytes().hex()
-    places = zip(
+    positions = zip(
         entries["row"].tolist(), entries["col"].tolist(), entries["size"].tolist(), strict=True
     )
-    for at, (row, col, size) in enumerate(places):
+    for at, (row, col, size) in enumerate(positions):
         yield Chunk(f"{path}/c/{row}/{col}", digests[64 * at : 64 * at + 64], size)

@@ -141,7 +141,7 @@ def band_values(
     fill = fill_attribute(band)
     return {
         **({} if fill is None else {"_FillValue": fill}),
-        **_placed(geobox),
+        **_location(geobox),
         "long_name": band.description or band.id,
         **_unit(band),
         **({} if band.scale is None else {"scale_factor": band.scale}),
@@ -156,7 +156,7 @@ def band_values(
 def band_mask(band: Band, geobox: GeoBox, *, level: int) -> Attributes:
     """Return the attributes of a band's mask at one level: 0 masked to 255 valid."""
     return {
-        **_placed(geobox),
+        **_location(geobox),
         "standard_name": "status_flag",
         "long_name": f"mask of {band.description or band.id}",
         "flag_values": [0, 255],
@@ -205,7 +205,7 @@ def _method(reducer: Reducer) -> Attributes:
     return {"resampling_method": reducer.resampling}
 
 
-def _placed(geobox: GeoBox) -> Attributes:
+def _location(geobox: GeoBox) -> Attributes:
     """Return what says where an array of pixels lies."""
     return {
         # Without `coordinates`, rioxarray does not find the CRS unless told to decode it.

@@ -1,7 +1,7 @@
 """Checks that the folder of an asset in the Zarr tree holds what it must, and nothing else.
 
-A close look reads the index of the asset. What it found well is remembered by what the file system
-says of its files, so that the next look need not be close.
+A comparison reads the index of the asset. What the file system says of the files that it found well
+is cached, so that the next comparison need not read the index.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from geobatch.views.protocol import Part
 from geobatch.views.zarr.asset_folder import Chunk, chunks
 from geobatch.views.zarr.metadata import documents
 
-MOST_REMEMBERED = 1 << 17
-"""Files and folders of an asset that are remembered; of one with more, nothing is."""
+MOST_CACHED = 1 << 17
+"""Files and folders of an asset whose state is cached; of one with more, nothing is."""
 
 _GUEST = ".aux.xml"
 """Suffix of what GDAL and QGIS write beside an array: left there until the asset changes."""
@@ -59,12 +59,12 @@ def compare(
     others: Mapping[str, bytes] | None = None,
     folder: str = "",
 ) -> Comparison:
-    """Look closely at the folder of an asset.
+    """Compare the folder of an asset with its index and documents.
 
     Args:
         store: Folder of the store, a slash behind.
         tree: Folder of the tree, a slash behind.
-        index: Tiles of arrays by place.
+        index: Tiles of arrays by position.
         record: The asset.
         spared: Folders of other assets within, by path within this one's.
         others: Documents within that are not the asset's own, by path.
@@ -128,21 +128,19 @@ def is_guest(name: str) -> bool:
     return name.endswith(_GUEST)
 
 
-def worth_remembering(
-    tree: str, asset_id: str, stored: Digest, spared: Collection[str] = ()
-) -> bytes:
-    """Return what to remember of a folder that is well; empty where nothing can be."""
+def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[str] = ()) -> bytes:
+    """Return the state to cache of a folder that is well; empty if nothing can be cached."""
     top = f"{tree}{asset_id}/"
     found = sorted(walk(top, spared), key=itemgetter(0))
-    if not found or len(found) > MOST_REMEMBERED:
+    if not found or len(found) > MOST_CACHED:
         return b""
     stamp = _stamp(found)
     names = "\n".join(name for name, _ in found)
     return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
 
 
-def is_remembered(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool:
-    """Return whether a folder is still the one of which something is remembered."""
+def is_unchanged(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool:
+    """Return whether a folder is still in the state that is cached."""
     if value[:DIGEST_BYTES] != bytes.fromhex(stored):
         return False
     try:

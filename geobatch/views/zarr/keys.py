@@ -21,7 +21,7 @@ from geobatch.views.zarr.metadata import (
     documents,
     folders_above,
     join,
-    parse_place,
+    parse_position,
     plain_group,
     tile_plane,
 )
@@ -179,13 +179,13 @@ class Keys:
         if path in asset.documents:
             return asset.documents[path]
         array, _, text = path.partition("/c/")
-        tiles, place = asset.arrays.get(array), parse_place(text)
-        if tiles is None or place is None:
+        tiles, position = asset.arrays.get(array), parse_position(text)
+        if tiles is None or position is None:
             return None
         if asset.external is not None:
-            is_inside = place[0] < tiles.shape[0] and place[1] < tiles.shape[1]
-            return _Outside(asset.external, tiles.key, *place) if is_inside else None
-        entry = self._store.index.lookup(tiles.shape, tiles.root, row=place[0], col=place[1])
+            is_inside = position[0] < tiles.shape[0] and position[1] < tiles.shape[1]
+            return _Outside(asset.external, tiles.key, *position) if is_inside else None
+        entry = self._store.index.lookup(tiles.shape, tiles.root, row=position[0], col=position[1])
         return None if entry is None else _Chunk(entry.stored.hex(), entry.size)
 
     def _keys(self, asset_id: str, prefix: str) -> Iterator[str]:
@@ -195,7 +195,7 @@ class Keys:
         for path, tiles in asset.arrays.items():
             chunks = f"{asset_id}/{path}/c/"
             if chunks.startswith(prefix) or prefix.startswith(chunks):
-                yield from (f"{chunks}{row}/{col}" for row, col in self._places(asset, tiles))
+                yield from (f"{chunks}{row}/{col}" for row, col in self._positions(asset, tiles))
 
     def _names(self, asset: _Asset, start: str) -> set[str]:
         """Return the names below a folder of an asset; `start` is empty or ends with a slash."""
@@ -208,10 +208,10 @@ class Keys:
         if start == f"{array}/":
             return names | {"c"}
         if start == f"{array}/c/":
-            return {str(place[0]) for place in self._places(asset, tiles)}
-        return {str(place[1]) for place in self._places(asset, tiles) if f"/{place[0]}" == row}
+            return {str(row) for row, _ in self._positions(asset, tiles)}
+        return {str(c) for r, c in self._positions(asset, tiles) if f"/{r}" == row}
 
-    def _places(self, asset: _Asset, tiles: _Tiles) -> Iterator[tuple[int, int]]:
+    def _positions(self, asset: _Asset, tiles: _Tiles) -> Iterator[tuple[int, int]]:
         if asset.external is not None:  # which pixels are masked is unknown before they are read
             return itertools.product(range(tiles.shape[0]), range(tiles.shape[1]))
         entries = self._store.index.entries(tiles.shape, tiles.root)

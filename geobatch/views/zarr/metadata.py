@@ -46,14 +46,14 @@ def tile_plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
     return asset.grid(asset.band(key.band).grid).tile_shape(tile=asset.tile, level=key.level)
 
 
-def parse_place(text: str) -> tuple[int, int] | None:
+def parse_position(text: str) -> tuple[int, int] | None:
     """Return (row, column) of the end of a chunk key, or None where it is not written so."""
     row, _, col = text.partition("/")
     try:
-        place = (int(row), int(col))
+        position = (int(row), int(col))
     except ValueError:
         return None
-    return place if min(place) >= 0 and text == f"{place[0]}/{place[1]}" else None
+    return position if min(position) >= 0 and text == f"{position[0]}/{position[1]}" else None
 
 
 def plain_group() -> bytes:

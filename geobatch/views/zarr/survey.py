@@ -20,9 +20,9 @@ from geobatch.views.protocol import Part
 from geobatch.views.zarr.check import (
     Comparison,
     compare,
+    folder_state,
     is_guest,
-    is_remembered,
-    worth_remembering,
+    is_unchanged,
 )
 from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, join, plain_group
 
@@ -95,21 +95,21 @@ class Surveyor:
     """Compares the tree of a store with a head."""
 
     def __init__(self, store: TileStore, root: Path, head: Head, cache: SourceCache | None) -> None:
-        """Look at nothing yet.
+        """Compare nothing yet.
 
         Args:
             store: The store.
             root: Folder of the tree.
             head: What the tree should show.
-            cache: What is remembered of folders.
+            cache: Where the states of folders are cached.
         """
         self._store = store
         self._top = f"{root.parent}/"
         self._tree = f"{root}/"
         self._head = head
         self._cache = cache
-        self.is_remembering = cache is not None
-        """Whether anything is remembered of folders."""
+        self.has_cache = cache is not None
+        """Whether states of folders are cached."""
         self.wanted = shown_of(head)
         """Assets that the tree should show, by id."""
         self.folders = folders_above(self.wanted)
@@ -141,7 +141,7 @@ class Surveyor:
             differing=differing,
             inside=inside,
             hosts=hosts,
-            folders=self.look_at_folders(),
+            folders=self.compare_folders(),
             is_thorough=is_thorough or not shown.is_known,
         )
         same = [one for one in self._ids if one not in differing]
@@ -152,12 +152,12 @@ class Surveyor:
         for asset_id in same:
             entry = self.wanted[asset_id]
             value = b"" if asset_id in shown.unsettled else known.get(asset_id, b"")
-            if not is_remembered(self._tree, asset_id, entry.stored, value):
-                self._look_closely(entry, found)
+            if not is_unchanged(self._tree, asset_id, entry.stored, value):
+                self._compare_closely(entry, found)
         return found
 
     def compare(self, entry: TreeEntry) -> Comparison:
-        """Look closely at the folder of an asset.
+        """Compare the folder of an asset with its index and documents.
 
         Raises:
             CorruptObjectError: What the asset is made of is damaged.
@@ -174,13 +174,13 @@ class Surveyor:
             self._top, self._tree, self._store.index, record, spared=below, others=others
         )
 
-    def remember(self, asset_ids: Collection[str]) -> None:
-        """Remember folders that are well."""
+    def save(self, asset_ids: Collection[str]) -> None:
+        """Save the states of folders that are well."""
         if self._cache is None:
             return
         for asset_id in asset_ids:
             stored = self.wanted[asset_id].stored
-            value = worth_remembering(self._tree, asset_id, stored, self.below(asset_id))
+            value = folder_state(self._tree, asset_id, stored, self.below(asset_id))
             self._cache.put_folder(asset_id, value)
 
     def below(self, asset_id: str) -> frozenset[str]:
@@ -190,7 +190,7 @@ class Surveyor:
         last = bisect.bisect_left(self._ids, f"{asset_id}0")  # the character after the slash
         return frozenset(other.removeprefix(prefix) for other in self._ids[first:last])
 
-    def look_at_folders(self) -> Folders:
+    def compare_folders(self) -> Folders:
         """Compare the folders above assets, but not those within one.
 
         Raises:
@@ -225,14 +225,14 @@ class Surveyor:
             return after is not None and os.path.lexists(f"{self._tree}{asset_id}/{DOCUMENT}")
         return before is not None and after is not None and before.stored == after.stored
 
-    def _look_closely(self, entry: TreeEntry, found: Survey) -> None:
+    def _compare_closely(self, entry: TreeEntry, found: Survey) -> None:
         try:
             comparison = self.compare(entry)
         except CorruptObjectError as error:
             found.damaged[entry.id] = error
             return
         if comparison.is_intact:
-            self.remember([entry.id])
+            self.save([entry.id])
         else:
             found.broken[entry.id] = comparison
 

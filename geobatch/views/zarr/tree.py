@@ -154,10 +154,10 @@ class _Update:
         self._store.backend.sync()
         self._announce(_attributes(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
-        if shown_again and self._surveyor.is_remembering:
+        if shown_again and self._surveyor.has_cache:
             # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
-            self._surveyor.remember(shown_again)
+            self._surveyor.save(shown_again)
         return ViewChange(
             assets=tuple(sorted(found.touched)),
             linked=self._files.linked,
@@ -237,7 +237,7 @@ class _Update:
 
     def _tidy(self) -> None:
         """Remove what does not belong above the assets, and write what does."""
-        folders = self._surveyor.look_at_folders()
+        folders = self._surveyor.compare_folders()
         for path in folders.strange:
             self._take_away(path)
         for folder in folders.unlike:

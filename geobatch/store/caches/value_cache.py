@@ -1,4 +1,4 @@
-"""Small values that a store keeps until they are deleted: rebuildable, never trusted."""
+"""A cache of small values in files of the store, such as finished regions; never trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from geobatch.store.backends.protocol import Backend
 REGIONS = "cache/regions/"
 
 
-class Remembered:
+class ValueCache:
     """Values by digest, below a folder of a store's cache."""
 
     def __init__(self, backend: Backend, folder: str = REGIONS) -> None:
@@ -32,8 +32,8 @@ class Remembered:
         except StoreError:
             return
 
-    def forget(self) -> None:
-        """Forget all values."""
+    def clear(self) -> None:
+        """Delete all values."""
         try:
             for name in list(self._backend.list(self._folder)):
                 self._backend.delete(name)
