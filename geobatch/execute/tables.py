@@ -84,10 +84,10 @@ def _record(
     counts: Counts,
 ) -> AssetRecord:
     asset, work = change.asset, change.table
-    if asset is None or asset.table is None or work is None:
+    if not isinstance(asset, Table) or work is None:
         raise InternalError(f"`{change.id}`: no table to make")
     if work.is_read:
-        stored = _read(change.id, asset.table, objects, folder=folder, counts=counts)
+        stored = _read(change.id, asset, objects, folder=folder, counts=counts)
     else:
         found = records[change.id].table
         if found is None:

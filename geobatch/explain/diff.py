@@ -13,7 +13,7 @@ from geobatch.explain.reasons import Tables, no_tables, reasons_between
 from geobatch.explain.renames import renames
 from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.plans.plan import Because, Op, Reason
 from geobatch.model.published import ArrayKey, AssetRecord, PageRef, TreeEntry
 from geobatch.model.tile import TileKey
@@ -245,7 +245,7 @@ def _differ(before: TreeEntry | None, after: TreeEntry | None) -> bool:
 
 def _check_planes(old: Asset, new: Asset) -> None:
     """Refuse to compare two assets tile by tile where tiles are not the same squares."""
-    if old.table is not None or new.table is not None:
+    if isinstance(old, Table) or isinstance(new, Table):
         return  # tables have no tiles
     if old.tile != new.tile:
         raise PlanError(

@@ -23,7 +23,7 @@ from geobatch.explain.origin import (
 from geobatch.explain.reasons import Tables, reasons_between
 from geobatch.explain.table_why import refuse_place, table_next, table_why
 from geobatch.explain.target import find_entry, listed
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band, Table
 from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, Start
@@ -81,9 +81,9 @@ def why(
             asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
         asset = record.asset
-        if asset.table is not None and record.table is not None:
+        if isinstance(asset, Table) and record.table is not None:
             refuse_place(asset_id, place, band)
-            rows = table_why(store, record, record.table, asset.table)
+            rows = table_why(store, record, record.table, asset)
             if paths:
                 declared = find_declared(
                     paths,

@@ -11,6 +11,7 @@ from geobatch.errors import CorruptObjectError, FormatError
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.assets.fingerprint import external_content
+from geobatch.model.assets.table import Table
 from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.published import (
@@ -65,7 +66,7 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
     try:
         visible, recorded = document["visible"], document["recorded"]
         asset = asset_from_json(visible, recorded)
-        if asset.table is not None:
+        if isinstance(asset, Table):
             rows = stored_from_json(visible, recorded["rows"])
             return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=rows)
         return AssetRecord(
@@ -210,17 +211,17 @@ def check_format(version: Json, name: str) -> None:
 
 
 def _visible(record: AssetRecord) -> dict[str, Any]:
-    table = record.asset.table
-    if table is not None and record.table is not None:
-        return {**visible_json(record.asset), **visible_rows_json(record.table, table)}
+    asset = record.asset
+    if isinstance(asset, Table) and record.table is not None:
+        return {**visible_json(asset), **visible_rows_json(record.table, asset)}
     return {
-        **visible_json(record.asset),
+        **visible_json(asset),
         "arrays": [
             {
                 "band": key.band,
                 "level": key.level,
                 "is_mask": key.is_mask,
-                "content": _array_content(record.asset, key, root),
+                "content": _array_content(asset, key, root),
             }
             for key, root in record.arrays
         ],

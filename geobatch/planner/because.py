@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from geobatch.model.assets.asset import Asset, Band, Codec, Source, Tileset
+from geobatch.model.assets.asset import Asset, Band, Codec, Source, Table, Tileset
 from geobatch.model.plans.plan import Because, Reason
 from geobatch.planner.dirty import Blocks
 from geobatch.planner.tables import table_reasons
@@ -32,8 +32,8 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
     is_kind = asset.kind is before.kind
     if not is_kind:
         yield _because(Reason.KIND_CHANGED, "kind", before.kind, _kind_text(asset))
-    if asset.table is not None and before.table is not None:
-        yield from table_reasons(asset.table, before.table)
+    if isinstance(asset, Table) and isinstance(before, Table):
+        yield from table_reasons(asset, before)
     yield from _sources(asset, before, blocks)
     yield from _grids(asset, before)
     yield from _bands(asset, before)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from geobatch.model.assets.asset import Asset, Band, Resolution
+from geobatch.model.assets.asset import Asset, Band, Resolution, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint, band_frame
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
@@ -124,9 +124,9 @@ def block_pairs(
 def _change(
     asset: Asset, fingerprint: Digest, record: AssetRecord | None, blocks: Blocks, known: Known
 ) -> AssetChange:
-    if asset.table is not None:
+    if isinstance(asset, Table):
         because = because_of(asset, None if record is None else record.asset)
-        return table_change(asset, asset.table, fingerprint, record, because)
+        return table_change(asset, fingerprint, record, because)
     work: list[BandWork] = []
     carried: list[tuple[str, Base]] = []
     tiled = None if record is None or record.asset.is_external else record

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.fingerprint import table_fingerprint
 from geobatch.model.assets.table import Table
 from geobatch.model.digest import Digest
@@ -13,7 +12,6 @@ from geobatch.model.published import AssetRecord
 
 
 def table_change(
-    asset: Asset,
     table: Table,
     fingerprint: Digest,
     record: AssetRecord | None,
@@ -22,8 +20,7 @@ def table_change(
     """Return what happens to a table that differs from its published form.
 
     Args:
-        asset: The resolved asset.
-        table: Its table.
+        table: The resolved table.
         fingerprint: Fingerprint of the asset.
         record: What is published under its id, if anything.
         because: Why it differs.
@@ -32,10 +29,10 @@ def table_change(
     is_read = stored is None or stored.fingerprint != table_fingerprint(table)
     sizes = [source.stat.size for source in table.sources if source.stat is not None]
     return AssetChange(
-        id=asset.id,
+        id=table.id,
         op=Op.CREATE if record is None else Op.UPDATE,
         because=because,
-        asset=asset,
+        asset=table,
         fingerprint=fingerprint,
         table=TableWork(is_read=is_read, rows=None if stored is None else stored.rows),
         bytes_read=sum(sizes) if is_read else 0,

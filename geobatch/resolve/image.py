@@ -20,6 +20,7 @@ from geobatch.model.assets.asset import (
     Source,
     Tileset,
 )
+from geobatch.model.assets.image import IMAGES
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
@@ -82,9 +83,8 @@ class ImageResolver:
         )
         grids = {names[band.tileset_id]: canvases[band.tileset_id].geobox for band in band_specs}
         path, line, _ = spec.where()
-        return Asset(
+        return IMAGES[spec.kind](
             id=spec.id,
-            kind=spec.kind,
             grids=tuple(Grid(name=name, geobox=geobox) for name, geobox in grids.items()),
             bands=bands,
             tilesets=self._tilesets(band_specs, canvases, names),

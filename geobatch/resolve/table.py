@@ -80,30 +80,6 @@ def _asset(
     files: Sequence[DeclaredSource],
     probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
-) -> Asset:
-    path, line, _ = spec.where()
-    return Asset(
-        id=spec.id,
-        kind=spec.kind,
-        grids=(),
-        bands=(),
-        tilesets=(),
-        properties=spec.properties,
-        start_time=spec.start_time,
-        end_time=spec.end_time if spec.end_time is not None else spec.start_time,
-        table=_table(spec, table, files, probes, read_crs),
-        memo=spec.memo,
-        is_protected=spec.is_protected,
-        origin=f"{path}:{line}",
-    )
-
-
-def _table(
-    spec: ImageSpec,
-    table: TableSpec,
-    files: Sequence[DeclaredSource],
-    probes: Mapping[str, CachedProbe],
-    read_crs: Callable[[str], Crs],
 ) -> Table:
     try:
         crs = read_crs(table.crs or CRS)
@@ -117,7 +93,15 @@ def _table(
         missing = "y_column" if x else "x_column"
         message = f"`{missing}` is missing; it has no default because `{crs}` is projected"
         raise SpecError((problem(spec, ("sources", 0), "points", message, "points need both"),))
+    path, line, _ = spec.where()
     return Table(
+        id=spec.id,
+        properties=spec.properties,
+        start_time=spec.start_time,
+        end_time=spec.end_time if spec.end_time is not None else spec.start_time,
+        memo=spec.memo,
+        is_protected=spec.is_protected,
+        origin=f"{path}:{line}",
         sources=tuple(_source(file, probes[os.fspath(file.path)]) for file in files),
         x_column=x,
         y_column=y,

@@ -13,9 +13,9 @@ from geobatch.model.assets.asset import (
     Asset,
     Band,
     Codec,
+    ExternalImage,
     Footprint,
     Grid,
-    Kind,
     Masking,
     MaskSource,
     Number,
@@ -24,6 +24,7 @@ from geobatch.model.assets.asset import (
     Tileset,
 )
 from geobatch.model.assets.fingerprint import band_fingerprint
+from geobatch.model.assets.image import IMAGES
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.published import ArrayKey, AssetRecord, PageRef
 from geobatch.model.sources.pin import Pin, Remote
@@ -76,17 +77,16 @@ def assets(draw: st.DrawFn) -> Asset:
     arrays = st.dictionaries(_NAMES, st.permutations(ids).map(tuple), max_size=2 if ids else 0)
     points = st.tuples(_FINITE, _FINITE)
     properties = st.dictionaries(_NAMES, _TEXTS | st.integers() | st.floats(), max_size=3)
-    kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.TABLE]))
-    if kind is Kind.EXTERNAL_IMAGE:
+    image = draw(st.sampled_from(list(IMAGES.values())))
+    if image is ExternalImage:
         shapes = st.lists(st.tuples(_SIZES, _SIZES), min_size=1, max_size=3).map(tuple)
         grids = tuple(replace(grid, shapes=draw(shapes)) for grid in grids)
         tilesets = tuple(
             replace(one, sources=tuple(replace(s, pin=draw(_pins())) for s in one.sources))
             for one in tilesets
         )
-    return Asset(
+    return image(
         id=draw(_NAMES),
-        kind=kind,
         grids=grids,
         bands=bands,
         tilesets=tilesets,

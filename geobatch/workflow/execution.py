@@ -14,7 +14,7 @@ from geobatch.declare.checks.lint import peak_warnings
 from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
 from geobatch.model.assets.asset import Asset
-from geobatch.model.assets.table import StoredTable
+from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import BandWork, Failure, Op, Plan, Start
 from geobatch.model.published import AssetRecord, TreeEntry
@@ -235,7 +235,7 @@ def _check_sources(asset: Asset, reader: Sources) -> None:
         for source in tileset.sources:
             with errors.collecting(source.uri):
                 reader.check(source)
-    for row_source in asset.table.sources if asset.table is not None else ():
+    for row_source in asset.sources if isinstance(asset, Table) else ():
         if row_source.stat is not None:
             with errors.collecting(row_source.uri):
                 check_unchanged(row_source.path, row_source.uri, row_source.stat)

@@ -14,7 +14,7 @@ from table_workbench import Row, floats, longs, texts, write_shard
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Table
 from geobatch.resolve import resolve
 
 ARGV = ["--format", "manifest", "--project", "some-project"]
@@ -167,13 +167,12 @@ def test_a_table_comes_back(bench: Workbench, source: dict[str, Any]) -> None:
     made = bench.folder / "specs/back.json"
     made.write_text(done.out)
     back = resolve(validate([made])).assets[0]
-    assert back.table is not None
-    assert asset.table is not None
+    assert isinstance(back, Table)
+    assert isinstance(asset, Table)
     sources = tuple(
-        replace(one, uri=other.uri)
-        for one, other in zip(back.table.sources, asset.table.sources, strict=True)
+        replace(one, uri=other.uri) for one, other in zip(back.sources, asset.sources, strict=True)
     )
-    assert replace(back, table=replace(back.table, sources=sources)) == asset
+    assert replace(back, sources=sources) == asset
 
 
 def test_the_shards_of_an_image_are_not_made_up(bench: Workbench) -> None:

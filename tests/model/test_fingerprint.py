@@ -16,7 +16,7 @@ from geobatch.model.assets.asset import (
     FileStat,
     Footprint,
     Grid,
-    Kind,
+    Image,
     Masking,
     MaskSource,
     Policy,
@@ -43,9 +43,8 @@ def source(name: str, **changes: object) -> Source:
     return replace(made, **changes)
 
 
-ASSET = Asset(
+ASSET = Image(
     id="a",
-    kind=Kind.IMAGE,
     grids=(Grid(name="g", geobox=GEOBOX),),
     bands=(
         Band(

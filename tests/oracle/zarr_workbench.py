@@ -18,7 +18,7 @@ from geobatch.model.assets.asset import (
     Band,
     Codec,
     Grid,
-    Kind,
+    Image,
     Masking,
     MaskSource,
     Number,
@@ -83,9 +83,8 @@ def asset(
     **rest: Any,
 ) -> Asset:
     grids = grids or {"main": geobox(shape)}
-    return Asset(
+    return Image(
         id=asset_id,
-        kind=Kind.IMAGE,
         grids=tuple(Grid(name=name, geobox=box) for name, box in grids.items()),
         bands=bands or (band(),),
         tilesets=(),

@@ -11,7 +11,7 @@ from geobatch.model.assets.asset import (
     Asset,
     Band,
     Grid,
-    Kind,
+    Image,
     Masking,
     MaskSource,
     Policy,
@@ -34,9 +34,8 @@ BAND = Band(
 
 
 def mosaic(sources: tuple[Source, ...]) -> Asset:
-    return Asset(
+    return Image(
         id="a",
-        kind=Kind.IMAGE,
         grids=(Grid(name="g", geobox=CANVAS),),
         bands=(BAND,),
         tilesets=(Tileset(id="t", grid="g", dtypes=("uint8",), sources=sources),),

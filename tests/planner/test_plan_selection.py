@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobatch.errors import PlanError
-from geobatch.model.assets.asset import Asset, Kind, Resolution
+from geobatch.model.assets.asset import Asset, Image, Resolution
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.plans.plan import Op, Options
 from geobatch.model.published import Head, Tree, TreeEntry
@@ -19,7 +19,7 @@ IDS = st.sets(st.sampled_from(["a", "a/b", "a/c", "b/c", "lc/x_1", "lc/x_2"]), m
 
 
 def asset(asset_id: str, memo: str = "") -> Asset:
-    return Asset(id=asset_id, kind=Kind.IMAGE, grids=(), bands=(), tilesets=(), memo=memo)
+    return Image(id=asset_id, grids=(), bands=(), tilesets=(), memo=memo)
 
 
 def resolution(*assets: Asset) -> Resolution:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.assets.asset import Image
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.store.backends.memory import MemoryBackend
@@ -33,7 +33,7 @@ def put_asset(store: TileStore, asset_id: str, version: int) -> TreeEntry:
         name = list(bytes.fromhex(digest))
         entries[at] = (row, col, name, name, len(data))
     root = store.index.write(SHAPE, entries=entries)
-    asset = Asset(id=asset_id, kind=Kind.IMAGE, grids=(), bands=(), tilesets=(), memo=str(version))
+    asset = Image(id=asset_id, grids=(), bands=(), tilesets=(), memo=str(version))
     return store.put_record(AssetRecord(asset=asset, arrays=((ARRAY, root),), fingerprints=()))
 
 

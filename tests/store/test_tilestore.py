@@ -24,7 +24,7 @@ from geobatch.errors import (
     StoreError,
 )
 from geobatch.format.documents import content_root
-from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.assets.asset import Image
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.tilestore import TileStore
@@ -34,7 +34,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def entry(store: TileStore, asset_id: str, memo: str = "") -> TreeEntry:
-    asset = Asset(id=asset_id, kind=Kind.FOLDER, grids=(), bands=(), tilesets=(), memo=memo)
+    asset = Image(id=asset_id, grids=(), bands=(), tilesets=(), memo=memo)
     return store.put_record(AssetRecord(asset=asset, arrays=(), fingerprints=()))
 
 
@@ -192,13 +192,13 @@ def test_one_of_racing_publishers_of_an_asset_wins(tmp_path: Path) -> None:
 
 PUBLISH_FOR_EVER = """
 import itertools, sys
-from geobatch.model.assets.asset import Asset, Kind
+from geobatch.model.assets.asset import Image
 from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
 
 store = TileStore.open(sys.argv[1])
 for turn in itertools.count():
-    asset = Asset(id="a", kind=Kind.FOLDER, grids=(), bands=(), tilesets=(), memo=str(turn))
+    asset = Image(id="a", grids=(), bands=(), tilesets=(), memo=str(turn))
     made = store.put_record(AssetRecord(asset=asset, arrays=(), fingerprints=()))
     store.publish(base=store.head(), changes={"a": made}, message="", tools={})
 """
@@ -298,7 +298,7 @@ def test_an_entry_under_another_name_is_a_mistake(store: TileStore) -> None:
 
 
 def test_protection_is_recorded(store: TileStore) -> None:
-    asset = Asset(id="a", kind=Kind.IMAGE, grids=(), bands=(), tilesets=(), is_protected=True)
+    asset = Image(id="a", grids=(), bands=(), tilesets=(), is_protected=True)
     made = store.put_record(AssetRecord(asset=asset, arrays=(), fingerprints=()))
     assert made.is_protected
     open_asset = replace(asset, is_protected=False)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from geobatch.format.documents import asset_content, decode_asset, encode_asset
-from geobatch.model.assets.asset import Asset, Kind
 from geobatch.model.assets.fingerprint import asset_fingerprint, table_fingerprint
 from geobatch.model.assets.table import Column, ColumnType, StoredTable, Table, TableSource
 from geobatch.model.geobox import Crs
@@ -25,6 +24,11 @@ TYPES = st.sampled_from(ColumnType)
 @st.composite
 def records(draw: st.DrawFn) -> AssetRecord:
     table = Table(
+        id="t/a",
+        properties=tuple(sorted(draw(st.dictionaries(TEXTS, TEXTS | FINITE)).items())),
+        start_time=draw(st.none() | st.just("2025-01-01T00:00:00Z")),
+        memo=draw(TEXTS),
+        is_protected=draw(st.booleans()),
         sources=tuple(draw(st.lists(st.builds(TableSource, uri=TEXTS, digest=DIGESTS)))),
         x_column=draw(TEXTS),
         y_column=draw(TEXTS),
@@ -37,18 +41,7 @@ def records(draw: st.DrawFn) -> AssetRecord:
     geometry = draw(st.none() | TEXTS)
     has_bounds = geometry is not None and draw(st.booleans())
     return AssetRecord(
-        asset=Asset(
-            id="t/a",
-            kind=Kind.TABLE,
-            grids=(),
-            bands=(),
-            tilesets=(),
-            table=table,
-            properties=tuple(sorted(draw(st.dictionaries(TEXTS, TEXTS | FINITE)).items())),
-            start_time=draw(st.none() | st.just("2025-01-01T00:00:00Z")),
-            memo=draw(TEXTS),
-            is_protected=draw(st.booleans()),
-        ),
+        asset=table,
         arrays=(),
         fingerprints=(),
         table=StoredTable(
@@ -73,6 +66,7 @@ def test_a_document_says_all_of_a_table(record: AssetRecord) -> None:
 
 
 TABLE = Table(
+    id="t/a",
     sources=(TableSource(uri="a", digest="0" * 64), TableSource(uri="b", digest="1" * 64)),
     x_column="x",
     y_column="y",
@@ -102,12 +96,12 @@ def test_names_of_files_determine_no_row() -> None:
 
 @given(record=records())
 def test_where_rows_are_and_what_they_came_from_is_not_content(record: AssetRecord) -> None:
-    stored, table = record.table, record.asset.table
+    stored, table = record.table, record.asset
     assert stored is not None
-    assert table is not None
+    assert isinstance(table, Table)
     other = replace(
         record,
-        asset=replace(record.asset, memo="other", table=replace(table, sources=TABLE.sources)),
+        asset=replace(table, memo="other", sources=TABLE.sources),
         table=replace(stored, stored="2" * 64, size=1, fingerprint="3" * 64),
     )
     assert asset_content(other) == asset_content(record)

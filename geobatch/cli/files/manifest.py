@@ -14,7 +14,7 @@ from geobatch.declare.hints import listed
 from geobatch.declare.loading.load import raise_all
 from geobatch.declare.projects.find import Projects
 from geobatch.errors import ExportError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Table
 
 _MIXER = ".json"
 
@@ -33,7 +33,8 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
         SpecError: The project file is wrong.
     """
     uris = _uris(asset)
-    if mixers := [uri for uri in uris if asset.table is None and uri.lower().endswith(_MIXER)]:
+    rasters = [] if isinstance(asset, Table) else uris
+    if mixers := [uri for uri in rasters if uri.lower().endswith(_MIXER)]:
         raise ExportError(
             f"`{asset.id}` is made of TFRecord files, and which shards belong to "
             f"{listed(mixers)} is not"
@@ -58,8 +59,8 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
     is_shared = bool(uri_prefix) and all(uri.startswith(uri_prefix) for uri in every)
     prefix = uri_prefix if is_shared else ""
     mapped = _with_uris(asset, found)
-    if mapped.table is not None:
-        made = export_table(mapped, mapped.table, name=name, uri_prefix=prefix)
+    if isinstance(mapped, Table):
+        made = export_table(mapped, name=name, uri_prefix=prefix)
     else:
         made = export_manifest(mapped, name=name, uri_prefix=prefix)
     return replace(made, notes=(*_local(left, uris), *made.notes))
@@ -77,15 +78,15 @@ def _local(left: Sequence[str], uris: Sequence[str]) -> list[str]:
 
 
 def _uris(asset: Asset) -> list[str]:
-    if asset.table is not None:
-        return [source.uri for source in asset.table.sources]
+    if isinstance(asset, Table):
+        return [source.uri for source in asset.sources]
     return [source.uri for tileset in asset.tilesets for source in tileset.sources]
 
 
 def _with_uris(asset: Asset, found: Mapping[str, str]) -> Asset:
-    if asset.table is not None:
-        sources = (replace(s, uri=found.get(s.uri, s.uri)) for s in asset.table.sources)
-        return replace(asset, table=replace(asset.table, sources=tuple(sources)))
+    if isinstance(asset, Table):
+        sources = (replace(s, uri=found.get(s.uri, s.uri)) for s in asset.sources)
+        return replace(asset, sources=tuple(sources))
     return replace(
         asset,
         tilesets=tuple(

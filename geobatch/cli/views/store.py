@@ -11,7 +11,7 @@ from geobatch.cli.commands.filters import locate
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
-from geobatch.model.assets.asset import Asset, Band, Grid
+from geobatch.model.assets.asset import Asset, Band, Grid, Table
 from geobatch.model.assets.listed import Row
 from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
@@ -97,8 +97,8 @@ def asset_row(entry: TreeEntry, row: Row) -> tuple[str, ...]:
 def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
     """Return the machine form of a published asset, in short."""
     asset = record.asset
-    if asset.table is not None and record.table is not None:
-        return table_json(entry, record, asset.table, record.table)
+    if isinstance(asset, Table) and record.table is not None:
+        return table_json(entry, record, asset, record.table)
     return {
         "id": entry.id,
         "kind": entry.kind,
@@ -156,8 +156,8 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     properties = [(key, repr(value)) for key, value in asset.properties]
     for line in columns(properties):
         yield f"  property    {line}"
-    if asset.table is not None and record.table is not None:
-        yield from table_lines(asset.table, record.table)
+    if isinstance(asset, Table) and record.table is not None:
+        yield from table_lines(asset, record.table)
         return
     size = _tile_text(asset)
     yield (

@@ -7,14 +7,13 @@ from typing import Any
 from geobatch.declare.earth_engine.names import refused_names
 from geobatch.declare.earth_engine.to_manifest import Exported
 from geobatch.declare.fields.table import COLUMN_TYPES, TableSourceManifest
-from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import Table
 
 _DEFAULT_CRS = "EPSG:4326"
 _TYPE_NAMES = {kind: name for name, kind in COLUMN_TYPES.items()}
 
 
-def export_table(asset: Asset, table: Table, *, name: str, uri_prefix: str = "") -> Exported:
+def export_table(table: Table, *, name: str, uri_prefix: str = "") -> Exported:
     """Return the manifest of a table; for the arguments see `export_manifest`."""
     prefix = len(uri_prefix)
     source: dict[str, Any] = {"uris": [one.uri[prefix:] for one in table.sources]}
@@ -29,13 +28,13 @@ def export_table(asset: Asset, table: Table, *, name: str, uri_prefix: str = "")
         "uriPrefix": uri_prefix,
         "sources": [source],
         "columnDataTypeOverrides": {key: _TYPE_NAMES[kind] for key, kind in table.types},
-        "startTime": asset.start_time,
-        "endTime": asset.end_time if asset.end_time != asset.start_time else None,
-        "properties": dict(asset.properties),
-        "memo": asset.memo,
+        "startTime": table.start_time,
+        "endTime": table.end_time if table.end_time != table.start_time else None,
+        "properties": dict(table.properties),
+        "memo": table.memo,
     }
-    notes = list(refused_names(asset, name=name))
-    if asset.is_protected:
+    notes = list(refused_names(table, name=name))
+    if table.is_protected:
         notes.append("omitted, because Earth Engine does not have it: `lifecycle`")
     manifest = {key: value for key, value in members.items() if value not in (None, "", [], {})}
     return Exported(manifest=manifest, notes=tuple(notes))

@@ -16,9 +16,11 @@ from geobatch.model.assets.asset import (
     Number,
     Policy,
     Source,
+    Table,
     Tileset,
 )
-from geobatch.model.assets.table_json import table_from_json, table_json
+from geobatch.model.assets.image import IMAGES
+from geobatch.model.assets.table_json import rows_from_json, table_json
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.sources.pin import Pin
@@ -38,7 +40,7 @@ def visible_json(asset: Asset) -> Members:
         "start_time": asset.start_time,
         "end_time": asset.end_time,
     }
-    if asset.table is not None:
+    if isinstance(asset, Table):
         return members
     return {
         **members,
@@ -55,10 +57,10 @@ def recorded_json(asset: Asset) -> Members:
 
     What depends on this machine (local paths, stats, storage blocks) is omitted.
     """
-    if asset.table is not None:
+    if isinstance(asset, Table):
         return {
-            "crs": [_crs_json(asset.table.crs)],
-            "table": table_json(asset.table),
+            "crs": [_crs_json(asset.crs)],
+            "table": table_json(asset),
             "memo": asset.memo,
             "is_protected": asset.is_protected,
         }
@@ -82,12 +84,11 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
     Raises:
         KeyError, TypeError, ValueError: The documents are not those of an asset.
     """
-    if "table" in recorded:
+    if visible["kind"] == Kind.TABLE:
         return _table_from_json(visible, recorded)
     footprint = recorded["footprint"]
-    return Asset(
-        id=visible["id"],
-        kind=Kind(visible["kind"]),
+    return IMAGES[visible["kind"]](
+        **_facts(visible, recorded),
         grids=tuple(
             _grid(grid, crs) for grid, crs in zip(visible["grids"], recorded["crs"], strict=True)
         ),
@@ -102,39 +103,32 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
         ),
         tile=visible["tile"],
         codec=Codec(**recorded["codec"]),
-        properties=tuple(
-            (key, _property_from_json(value))
-            for key, value in sorted(visible["properties"].items())
-        ),
-        start_time=visible["start_time"],
-        end_time=visible["end_time"],
         footprint=None
         if footprint is None
         else Footprint(
             grid=footprint["grid"], points=tuple((x, y) for x, y in footprint["points"])
         ),
-        memo=recorded["memo"],
-        is_protected=recorded["is_protected"],
     )
 
 
-def _table_from_json(visible: Members, recorded: Members) -> Asset:
-    return Asset(
-        id=visible["id"],
-        kind=Kind.TABLE,
-        grids=(),
-        bands=(),
-        tilesets=(),
-        properties=tuple(
+def _table_from_json(visible: Members, recorded: Members) -> Table:
+    rows = rows_from_json(recorded["table"], recorded["crs"][0])
+    return Table(**_facts(visible, recorded), **rows)
+
+
+def _facts(visible: Members, recorded: Members) -> Members:
+    """Return the fields that every asset has."""
+    return {
+        "id": visible["id"],
+        "properties": tuple(
             (key, _property_from_json(value))
             for key, value in sorted(visible["properties"].items())
         ),
-        start_time=visible["start_time"],
-        end_time=visible["end_time"],
-        table=table_from_json(recorded["table"], recorded["crs"][0]),
-        memo=recorded["memo"],
-        is_protected=recorded["is_protected"],
-    )
+        "start_time": visible["start_time"],
+        "end_time": visible["end_time"],
+        "memo": recorded["memo"],
+        "is_protected": recorded["is_protected"],
+    }
 
 
 def geobox_json(geobox: GeoBox) -> Members:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from geobatch.model.assets.asset import Asset
-from geobatch.model.assets.table import StoredTable
+from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.geobox import Bounds
 
 LONGITUDE_LATITUDE = "EPSG:4326"
@@ -81,8 +81,8 @@ def row_of(asset: Asset, stored: StoredTable | None, locate: Locate) -> Row:
     planes = [
         (grid.geobox.crs.identity, grid.geobox.bounds, grid.geobox.shape) for grid in asset.grids
     ]
-    if asset.table is not None and stored is not None and stored.bounds is not None:
-        planes.append((asset.table.crs.identity, stored.bounds, (0, 0)))
+    if isinstance(asset, Table) and stored is not None and stored.bounds is not None:
+        planes.append((asset.crs.identity, stored.bounds, (0, 0)))
     return Row(
         properties=asset.properties,
         start_time=asset.start_time,

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from geobatch.model.assets.facts import Facts, Kind
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds, Crs
@@ -49,8 +50,10 @@ class TableSource(Compared, frozen=True, kw_only=True):
     """The file as it was when it was digested."""
 
 
-class Table(Struct, frozen=True, kw_only=True):
-    """The sources of the rows of a table."""
+class Table(Facts, frozen=True, kw_only=True):
+    """An asset of rows: the sources of them, and how they are read."""
+
+    kind: ClassVar[Kind] = Kind.TABLE
 
     sources: tuple[TableSource, ...]
     """In the order of the rows."""

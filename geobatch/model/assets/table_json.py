@@ -34,21 +34,23 @@ def rows_json(table: Table) -> Members:
     }
 
 
-def table_from_json(recorded: Members, crs: Members) -> Table:
-    """Return the table of a document.
+def rows_from_json(recorded: Members, crs: Members) -> Members:
+    """Return the fields of a `Table` that say how its rows are made.
 
     Raises:
         KeyError, TypeError, ValueError: It is not that of a table.
     """
-    return Table(
-        sources=tuple(TableSource(**source) for source in recorded["sources"]),
-        x_column=recorded["x_column"],
-        y_column=recorded["y_column"],
-        crs=Crs(code=crs["code"], wkt=crs["wkt"], cf=crs["cf"]),
-        is_placed=recorded["is_placed"],
-        charset=recorded["charset"],
-        types=tuple((name, ColumnType(kind)) for name, kind in sorted(recorded["types"].items())),
-    )
+    return {
+        "sources": tuple(TableSource(**source) for source in recorded["sources"]),
+        "x_column": recorded["x_column"],
+        "y_column": recorded["y_column"],
+        "crs": Crs(code=crs["code"], wkt=crs["wkt"], cf=crs["cf"]),
+        "is_placed": recorded["is_placed"],
+        "charset": recorded["charset"],
+        "types": tuple(
+            (name, ColumnType(kind)) for name, kind in sorted(recorded["types"].items())
+        ),
+    }
 
 
 def visible_rows_json(stored: StoredTable, table: Table) -> Members:

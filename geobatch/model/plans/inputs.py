@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
-from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.asset import Asset, Resolution, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import Op, Plan
@@ -105,7 +105,7 @@ def _table_inputs(asset: Asset) -> tuple[SourceInput, ...]:
             digest=source.digest,
             size=None if source.stat is None else source.stat.size,
         )
-        for source in (() if asset.table is None else asset.table.sources)
+        for source in (asset.sources if isinstance(asset, Table) else ())
     )
 
 

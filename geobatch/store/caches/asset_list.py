@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.listed import Locate, Row, row_of
-from geobatch.model.assets.table import StoredTable
+from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.caches.value_cache import ValueCache
@@ -53,7 +53,7 @@ def keep_rows(
         value = known.get(entry.stored)
         if _row(value) is None:
             asset, table = assets.get(entry.id), tables.get(entry.id)
-            if asset is None or (asset.table is not None and table is None):
+            if asset is None or (isinstance(asset, Table) and table is None):
                 record = store.record(entry)
                 asset, table = record.asset, record.table
             value = row_of(asset, table, find).to_json()
