@@ -17,6 +17,7 @@ BELOW = {
     "versions": set(),
     "extras": set(),
     "processors": set(),
+    "logs": set(),
     "processes": set(),
     "model": {"errors"},
     "format": NOUNS,
@@ -29,9 +30,10 @@ BELOW = {
     "planner": NOUNS,
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store", "views"},
-    "exports": NOUNS | {"sources", "table", "format", "store"},
+    "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
-    | {"versions", "processors", "declare", "sources", "format", "store", "views", "planner"}
+    | {"logs", "versions", "processors", "declare", "sources", "format", "store", "views"}
+    | {"planner"}
     | {"resolve", "execute"},
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
@@ -41,13 +43,13 @@ BELOW = {
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
     | {"workflow", "explain", "exports"},
-    "__init__": {"reading"},
+    "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
     "msgspec": {*BELOW}
-    - {"versions", "extras", "processors", "processes", "pyramid", "__init__", "__main__"},
+    - {"versions", "extras", "processors", "logs", "processes", "pyramid", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
         "execute", "explain", "exports", "reading",

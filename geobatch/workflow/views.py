@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, StoreError
+from geobatch.logs import logger_of
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import Head
 from geobatch.store.caches.cache import SourceCache
@@ -14,6 +15,7 @@ from geobatch.store.tilestore import TileStore
 if TYPE_CHECKING:
     from geobatch.views.zarr.staging import Ahead
 
+_LOG = logger_of(__name__)
 _HINT = "run the same command again: it completes the tree"
 
 
@@ -26,11 +28,15 @@ def repair_views(store: TileStore, head: Head, *, cache: SourceCache) -> StoreEr
     from geobatch.views.zarr.tree import sync  # noqa: PLC0415 - loads codecs
 
     try:
-        sync(store, head=head, cache=cache, is_lenient=True)
+        change = sync(store, head=head, cache=cache, is_lenient=True)
     except KeyboardInterrupt:
         raise _interrupted("nothing was published") from None
     except StoreError as error:
         return error
+    if change.assets:
+        _LOG.warning("repaired the files that show %s", ", ".join(change.assets))
+    for damage in change.damaged.values():
+        _LOG.warning("%s", damage)
     return None
 
 
