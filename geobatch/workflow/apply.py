@@ -10,7 +10,7 @@ from importlib import import_module
 
 from geobatch.errors import ProtectedError, StalePlanError
 from geobatch.format.documents import content_root
-from geobatch.logs import logger_of
+from geobatch.logs import Logger
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plans.plan import Op, Options, Plan
 from geobatch.model.plans.summary import ApplySummary, ByteTotals, TileTotals
@@ -30,7 +30,7 @@ from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Requ
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import repair_views, show, undone
 
-_LOG = logger_of(__name__)
+_LOG = Logger(__name__)
 
 Approve = Callable[[PlannedSpecs], object]
 """Receives what is about to be done, and raises an error to prevent it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import InterruptedRunError
-from geobatch.logs import logger_of
+from geobatch.logs import Logger
 from geobatch.model.plans.plan import Options, Plan
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
@@ -19,7 +19,7 @@ from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
 from geobatch.workflow.resolved_specs import resolve_specs
 
-_LOG = logger_of(__name__)
+_LOG = Logger(__name__)
 
 
 def plan(

@@ -10,7 +10,7 @@ from pathlib import Path
 from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
-from geobatch.logs import logger_of
+from geobatch.logs import Logger
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
@@ -24,7 +24,7 @@ from geobatch.workflow.execution import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
-_LOG = logger_of(__name__)
+_LOG = Logger(__name__)
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
 _TABLE_TOOLS = ("pyarrow", "tensorflow")

@@ -6,16 +6,17 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, StoreError
-from geobatch.logs import logger_of
+from geobatch.logs import Logger
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import Head
+from geobatch.model.shortened import shortened
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
     from geobatch.views.zarr.staging import Ahead
 
-_LOG = logger_of(__name__)
+_LOG = Logger(__name__)
 _HINT = "run the same command again: it completes the tree"
 
 
@@ -34,7 +35,7 @@ def repair_views(store: TileStore, head: Head, *, cache: SourceCache) -> StoreEr
     except StoreError as error:
         return error
     if change.assets:
-        _LOG.warning("repaired the files that show %s", ", ".join(change.assets))
+        _LOG.warning("repaired the files that show %s", shortened(", ".join(change.assets), 500))
     for damage in change.damaged.values():
         _LOG.warning("%s", damage)
     return None
