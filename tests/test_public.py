@@ -23,6 +23,7 @@ from workbench import Workbench, image, write_tiff
 import geobatch
 from geobatch import errors
 from geobatch.errors import CorruptObjectError, NoStoreError, NotFoundError
+from geobatch.model.html import html_table
 
 
 @pytest.fixture
@@ -375,6 +376,16 @@ def test_a_notebook_shows_tables_and_no_text_becomes_a_tag(bench: Workbench) -> 
         assert shown.tags == PLAIN - {"br"}
         row = shown.texts.index("x/a")
         assert shown.texts[row : row + 4] == ["x/a", "image", "280 x 300", "1"]
+
+
+def test_a_table_of_many_rows_says_how_many_it_omits() -> None:
+    rows = [(f"<{number}>", "a\nb") for number in range(250)]
+    shown = Texts(html_table("<caption>", ("x", "y"), rows, notes=["<note>"]))
+    assert shown.texts[:3] == ["<caption>", "x", "y"]
+    assert "<99>" in shown.texts
+    assert "<100>" not in shown.texts
+    assert shown.texts[-2:] == ["<note>", "and 150 more rows"]
+    assert "table" not in Texts(html_table("empty", ("x",), ())).tags
 
 
 def test_a_store_that_cannot_be_read_is_still_described(bench: Workbench) -> None:

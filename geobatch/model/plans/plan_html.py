@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geobatch.model.html import html_table
+from geobatch.model.shortened import shortened
 
 if TYPE_CHECKING:
     from geobatch.model.plans.plan import AssetChange, Plan
 
+_MOST_IDS = 500
+"""Characters of ids that a note shows."""
 _HEADER = ("", "asset", "why", "tiles", "check")
 
 
@@ -27,7 +30,8 @@ def plan_html(plan: Plan) -> str:
     rows = [_row(change) for change in plan.changes if change.op.name != "KEEP"]
     notes = [f"Refused: {one}" for one in plan.refusals]
     if plan.undeclared:
-        notes.append(f"Published, but not declared by these specs: {', '.join(plan.undeclared)}")
+        ids = shortened(", ".join(plan.undeclared), _MOST_IDS)
+        notes.append(f"Published, but not declared by these specs: {ids}")
     caption = f"Plan {plan.plan_id[:8]}: {plan_text(plan)}"
     return html_table(caption, _HEADER, rows, notes=notes)
 
