@@ -1,8 +1,94 @@
 """geobatch: Terraform for raster assets.
 
-The Python door: `open_store(path).open(asset_id)` gives a read-only zarr group.
+`plan` says what would change in a store, `apply` changes it, `export` writes an asset for other
+tools, and `open_store` reads what is published. Nothing is loaded before it is used.
 """
 
-from geobatch.reading import Store, open_store
+TYPE_CHECKING = False  # as in `typing`, which takes longer to load than this module
+if TYPE_CHECKING:
+    from geobatch.errors import (
+        ConflictError,
+        CorruptObjectError,
+        ExecutionError,
+        ExportError,
+        FormatError,
+        GeobatchError,
+        InternalError,
+        InterruptedRunError,
+        LockedError,
+        NoStoreError,
+        NotDurableError,
+        NotFoundError,
+        PlanError,
+        ProtectedError,
+        SourceError,
+        SpecError,
+        StalePlanError,
+        StoreError,
+    )
+    from geobatch.exports.export import export
+    from geobatch.model.plans.plan import Options, Plan
+    from geobatch.reading import Store, open_store
+    from geobatch.workflow.apply import apply
+    from geobatch.workflow.plan import plan
 
-__all__ = ["Store", "open_store"]
+    __version__: str
+
+__all__ = [
+    "ConflictError",
+    "CorruptObjectError",
+    "ExecutionError",
+    "ExportError",
+    "FormatError",
+    "GeobatchError",
+    "InternalError",
+    "InterruptedRunError",
+    "LockedError",
+    "NoStoreError",
+    "NotDurableError",
+    "NotFoundError",
+    "Options",
+    "Plan",
+    "PlanError",
+    "ProtectedError",
+    "SourceError",
+    "SpecError",
+    "StalePlanError",
+    "Store",
+    "StoreError",
+    "__version__",
+    "apply",
+    "export",
+    "open_store",
+    "plan",
+]
+
+_MODULES = {
+    "Options": "model.plans.plan",
+    "Plan": "model.plans.plan",
+    "Store": "reading",
+    "apply": "workflow.apply",
+    "export": "exports.export",
+    "open_store": "reading",
+    "plan": "workflow.plan",
+}
+"""Where the names are that are no errors."""
+
+
+def __getattr__(name: str) -> object:
+    """Load what is used for the first time."""
+    if name not in __all__:
+        raise AttributeError(f"module `geobatch` has no attribute `{name}`")
+    from importlib import import_module  # noqa: PLC0415 - nothing is loaded before it is used
+
+    if name == "__version__":
+        value = import_module("geobatch.versions").VERSION
+    else:
+        value = getattr(import_module(f"geobatch.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

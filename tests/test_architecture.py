@@ -17,6 +17,7 @@ BELOW = {
     "versions": set(),
     "extras": set(),
     "processors": set(),
+    "logs": set(),
     "processes": set(),
     "model": {"errors"},
     "format": NOUNS,
@@ -30,9 +31,10 @@ BELOW = {
     "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
-    "exports": NOUNS | {"sources", "table", "format", "store"},
+    "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
-    | {"versions", "processors", "declare", "sources", "format", "store", "views", "planner"}
+    | {"logs", "versions", "processors", "declare", "sources", "format", "store", "views"}
+    | {"planner"}
     | {"resolve", "execute"},
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
@@ -42,13 +44,13 @@ BELOW = {
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
     | {"workflow", "explain", "exports"},
-    "__init__": {"reading"},
+    "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
     "msgspec": {*BELOW}
-    - {"versions", "extras", "processors", "processes", "__init__", "__main__"},
+    - {"versions", "extras", "processors", "logs", "processes", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
         "execute", "explain", "exports", "reading",

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import pickle
-from collections.abc import Iterator
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from html.parser import HTMLParser
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import zarr
 from workbench import Workbench, image, write_tiff
 
 import geobatch
+from geobatch import errors
 from geobatch.errors import CorruptObjectError, NoStoreError, NotFoundError
+from geobatch.model.html import html_table
 
 
 @pytest.fixture
@@ -25,24 +34,101 @@ def bench(tmp_path: Path) -> Workbench:
     return Workbench(folder=tmp_path)
 
 
+FUNCTIONS = {
+    "plan": (
+        "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
+        " rehash: 'bool' = False, options: 'Options | None' = None) -> 'Plan'"
+    ),
+    "apply": (
+        "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
+        " observer: 'Observer | None' = None, rehash: 'bool' = False,"
+        " options: 'Options | None' = None, keep_going: 'bool' = False,"
+        " expected: 'Plan | None' = None, approve: 'Approve | None' = None) -> 'ApplySummary'"
+    ),
+    "export": (
+        "(asset: 'str', destination: 'str | os.PathLike[str]', *,"
+        " format: \"Literal['cog', 'tfrecord']\", store: 'str | os.PathLike[str]' = 'store',"
+        " at: 'str | int | None' = None, bands: 'Iterable[str]' = (), level: 'int' = 0,"
+        " region: 'Bounds | None' = None, overwrite: 'bool' = False,"
+        " workers: 'int | None' = None, file_dimensions: 'tuple[int, int] | None' = None,"
+        " options: 'Mapping[str, Any] | None' = None, progress: 'Progress | None' = None)"
+        " -> 'CogExport | TFRecordExport | TableExport'"
+    ),
+    "open_store": "(path: 'str | os.PathLike[str]') -> 'Store'",
+}
+METHODS = {
+    "close": "(self) -> 'None'",
+    "at": "(self, commit: 'str | int') -> 'Store'",
+    "log": "(self) -> 'Iterator[LogEntry]'",
+    "assets": "(self, at: 'str | int | None' = None) -> 'tuple[str, ...]'",
+    "open": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'",
+    "open_table": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'pa.Table'",
+}
+ERRORS = sorted(
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.GeobatchError)
+)
+
+
 def test_what_is_public() -> None:
-    assert geobatch.__all__ == ["Store", "open_store"]
-    assert [name for name in vars(geobatch.Store) if not name.startswith("_")] == [
-        "assets",
-        "open",
-        "open_table",
-    ]
-    assert str(inspect.signature(geobatch.Store.open)) == (
-        "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'"
-    )
+    others = ["Options", "Plan", "Store", "__version__", *FUNCTIONS]
+    assert geobatch.__all__ == sorted([*ERRORS, *others])
+    for name in geobatch.__all__:
+        assert getattr(geobatch, name) is getattr(geobatch, name)
+        assert name in dir(geobatch)
+    for name in ERRORS:
+        assert getattr(geobatch, name) is getattr(errors, name)
+    assert geobatch.__version__ == version("geobatch")
+    with pytest.raises(AttributeError, match="no_such_name"):
+        geobatch.no_such_name  # noqa: B018
 
 
-def test_what_is_public_is_documented() -> None:
-    for found in (geobatch, geobatch.open_store, geobatch.Store, *vars(geobatch.Store).values()):
-        if callable(found) and getattr(found, "__name__", "_").startswith("_"):
-            continue
-        if callable(found) or inspect.ismodule(found):
-            assert (found.__doc__ or "").strip()
+def test_signatures_are_pinned() -> None:
+    for name, signature in FUNCTIONS.items():
+        assert str(inspect.signature(getattr(geobatch, name))) == signature
+    found = {name: one for name, one in vars(geobatch.Store).items() if not name.startswith("_")}
+    assert {name: str(inspect.signature(one)) for name, one in found.items()} == METHODS
+    fields = geobatch.Options.__struct_fields__
+    assert fields == ("select", "replace", "is_pruning", "max_delete", "keeps_project_prefix")
+
+
+DOCUMENTED: list[Callable[..., object]] = [
+    *(getattr(geobatch, name) for name in FUNCTIONS),
+    *(getattr(geobatch.Store, name) for name in METHODS),
+]
+
+
+@pytest.mark.parametrize("function", DOCUMENTED, ids=lambda function: function.__name__)
+def test_arguments_results_and_errors_are_documented(function: Callable[..., object]) -> None:
+    text = inspect.getdoc(function) or ""
+    arguments = [name for name in inspect.signature(function).parameters if name != "self"]
+    assert re.findall(r"^    (\w+): ", text.partition("Raises:")[0], re.MULTILINE) == arguments
+    raised = re.findall(r"^    (\w+): ", text.partition("Raises:")[2], re.MULTILINE)
+    assert raised or function.__name__ == "close"
+    assert set(raised) <= {*ERRORS, "ValueError"}
+    assert "Returns:" in text or text.startswith(("Return", "Release", "Yield"))
+
+
+def test_no_folder_has_a_public_name() -> None:
+    package = Path(geobatch.__file__).parent
+    folders = {path.stem for path in package.iterdir()} - {"__init__", "__main__"}
+    assert not folders & set(geobatch.__all__)
+
+
+def test_nothing_is_loaded_before_it_is_used() -> None:
+    code = """
+import sys
+before = {*sys.modules}
+import geobatch
+assert {*sys.modules} - before <= {"geobatch"}, {*sys.modules} - before
+assert geobatch.plan.__module__ == "geobatch.workflow.plan"
+import geobatch.planner, geobatch.exports.export
+assert callable(geobatch.plan) and callable(geobatch.export)
+from geobatch import *
+assert apply is geobatch.apply and issubclass(SpecError, GeobatchError)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_types_are_shipped() -> None:
@@ -152,3 +238,184 @@ def test_a_place_that_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "geobatch.json").write_text("{}")
     with pytest.raises(CorruptObjectError):
         geobatch.open_store(tmp_path)
+
+
+def test_paths_are_texts_or_paths_one_or_many(bench: Workbench) -> None:
+    path = bench.write_spec([image("x/a", "a.tif")])
+    several: list[str | Path | Iterable[str | Path]]
+    several = [path, str(path), [path], [str(path)], (one for one in [path]), path.parent]
+    plans = [geobatch.plan(one, store=str(bench.store)) for one in several]
+    assert len(plans) == len(several)
+    assert all(one == plans[0] for one in plans)
+    summary = geobatch.apply(str(path), store=str(bench.store), expected=plans[0])
+    assert summary.plan == plans[0]
+    assert geobatch.plan(path, store=bench.store).is_empty
+
+
+def test_another_plan_than_the_expected_one_does_nothing(bench: Workbench) -> None:
+    path = bench.write_spec([image("x/a", "a.tif")])
+    expected = geobatch.plan(path, store=bench.store)
+    write_tiff(bench.folder / "a.tif", [np.zeros((300, 280), dtype=np.int16)])
+    seen: list[object] = []
+    with pytest.raises(geobatch.StalePlanError, match=expected.plan_id[:8]):
+        geobatch.apply(path, store=bench.store, expected=expected, approve=seen.append)
+    assert not seen
+    assert not bench.store.exists()
+    geobatch.apply(path, store=bench.store, approve=seen.append)
+    assert len(seen) == 1
+    with pytest.raises(geobatch.StalePlanError):
+        geobatch.apply(path, store=bench.store, expected=expected)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_wrong_arguments_are_value_errors(bench: Workbench, workers: int) -> None:
+    path = bench.write_spec([image("x/a", "a.tif")])
+    for function in (geobatch.plan, geobatch.apply):
+        with pytest.raises(ValueError, match=f"`workers` must be at least 1, got `{workers}`"):
+            function(path, store=bench.store, workers=workers)
+    with pytest.raises(ValueError, match="workers"):
+        geobatch.export("x/a", bench.folder / "out", format="cog", workers=workers)
+    for region in ((5.0, 0.0, 1.0, 2.0), (0.0, float("nan"), 1.0, 2.0)):
+        with pytest.raises(ValueError, match="region"):
+            geobatch.export("x/a", bench.folder / "out", format="cog", region=region)
+    with pytest.raises(ValueError, match="25%"):
+        geobatch.Options(is_pruning=True, max_delete="many")
+    with pytest.raises(TypeError, match=re.escape("select=('x/*',)")):
+        geobatch.Options(select="x/*")  # type: ignore[arg-type]
+
+
+def test_an_export_is_what_rasterio_reads(bench: Workbench) -> None:
+    bench.apply(image("x/a", "a.tif"))
+    made = geobatch.export("x/a", bench.folder / "out" / "a", format="cog", store=bench.store)
+    (file,) = made.files
+    with rasterio.open(file.path) as raster:
+        assert np.array_equal(raster.read(1), bench.array("x/a/0/b1"))
+    with pytest.raises(geobatch.ExportError, match="exists already"):
+        geobatch.export("x/a", bench.folder / "out" / "a", format="cog", store=bench.store)
+    with pytest.raises(geobatch.NotFoundError, match="x/b"):
+        geobatch.export("x/b", bench.folder / "out" / "b", format="cog", store=bench.store)
+    with pytest.raises(geobatch.NoStoreError):
+        geobatch.export("x/a", "out", format="cog", store=bench.folder / "none")
+    with pytest.raises(ValueError, match="`png`"):
+        geobatch.export("x/a", "out", format="png", store=bench.store)  # type: ignore[call-overload]
+
+
+def test_a_store_at_a_commit_stays_as_it_is(bench: Workbench) -> None:
+    with pytest.raises(geobatch.NoStoreError):
+        geobatch.open_store(bench.store)
+    bench.apply(image("a", "a.tif"))
+    old = bench.array("a/0/b1")
+    with geobatch.open_store(bench.store) as store:
+        first = store.at(1)
+        bench.apply(image("a", "b.tif"), image("b", "b.tif"))
+        assert store.assets() == ("a", "b")
+        assert first.assets() == store.at("HEAD~1").assets() == ("a",)
+        assert np.array_equal(np.asarray(first.open("a")["0/b1"]), old)
+        assert not np.array_equal(np.asarray(store.open("a")["0/b1"]), old)
+        assert first.assets(at="HEAD") == ("a", "b")
+        entries = list(store.log())
+        assert [entry.number for entry in entries] == [2, 1]
+        assert list(first.log()) == entries[1:]
+        assert store.at(entries[1].digest).assets() == ("a",)
+        assert entries[0].time.tzinfo is not None
+        assert entries[0].message == "create 1, update 1"
+        assert len({entry.content_root for entry in entries}) == 2
+        with pytest.raises(NotFoundError):
+            store.at(3)
+    store.close()
+
+
+class Texts(HTMLParser):
+    """The tags and the texts of a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert {name for name, _ in attrs} <= {"style"}
+        self.tags.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+PLAIN = {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "br"}
+
+
+def test_a_notebook_shows_tables_and_no_text_becomes_a_tag(bench: Workbench) -> None:
+    odd = "<script>alert(1)&amp;.tif"
+    (bench.folder / "a.tif").rename(bench.folder / odd)
+    path = bench.write_spec([image("x/a", odd), image("x/b", "b.tif")])
+    first = geobatch.plan(path, store=bench.store)
+    shown = Texts(first._repr_html_())
+    assert shown.tags == PLAIN - {"br"}
+    assert shown.texts[0] == f"Plan {first.plan_id[:8]}: 2 create"
+    assert {"+ create", "x/a", "x/b", "NEW_ASSET x/a"} <= set(shown.texts)
+    geobatch.apply(path, store=bench.store)
+    write_tiff(bench.folder / odd, [np.zeros((300, 280), dtype=np.int16)])
+    second = geobatch.plan(path, store=bench.store)
+    shown = Texts(second._repr_html_())
+    assert shown.tags == PLAIN - {"br"}
+    assert repr(second) == f"<Plan {second.plan_id[:8]}: 1 unchanged, 1 update>"
+    assert any(text.startswith(f"SOURCE_CHANGED {odd}") for text in shown.texts)
+    assert "x/b" not in shown.texts
+    with geobatch.open_store(bench.store) as store:
+        assert repr(store) == f"<Store {str(bench.store)!r} at commit 1: 2 assets>"
+        shown = Texts(store._repr_html_())
+        assert shown.tags == PLAIN - {"br"}
+        row = shown.texts.index("x/a")
+        assert shown.texts[row : row + 4] == ["x/a", "image", "280 x 300", "1"]
+
+
+def test_a_table_of_many_rows_says_how_many_it_omits() -> None:
+    rows = [(f"<{number}>", "a\nb") for number in range(250)]
+    shown = Texts(html_table("<caption>", ("x", "y"), rows, notes=["<note>"]))
+    assert shown.texts[:3] == ["<caption>", "x", "y"]
+    assert "<99>" in shown.texts
+    assert "<100>" not in shown.texts
+    assert shown.texts[-2:] == ["<note>", "and 150 more rows"]
+    assert "table" not in Texts(html_table("empty", ("x",), ())).tags
+
+
+def test_a_store_that_cannot_be_read_is_still_described(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"))
+    store = geobatch.open_store(bench.store)
+    for path in (bench.store / "refs" / "main").iterdir():
+        path.unlink()
+        path.write_text("nonsense")
+    with pytest.raises(CorruptObjectError):
+        store.assets()
+    assert repr(store).startswith(f"<Store {str(bench.store)!r}: ")
+    assert str(bench.store) in "".join(Texts(store._repr_html_()).texts)
+
+
+def test_a_run_is_logged_and_nothing_is_printed(
+    bench: Workbench, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = bench.write_spec([image("a", "a.tif", pyramiding_policy="MEAN")])
+    with caplog.at_level(logging.INFO, logger="geobatch"):
+        summary = geobatch.apply(path, store=bench.store)
+    text = caplog.text
+    for said in ("starts", repr(summary.plan), f"published commit 1 ({summary.commit})", "ends"):
+        assert said in text
+    assert {record.name.partition(".")[0] for record in caplog.records} == {"geobatch"}
+    caplog.clear()
+    array = bench.tree / "a/0/b1/zarr.json"
+    array.unlink()
+    with caplog.at_level(logging.WARNING, logger="geobatch"):
+        geobatch.apply(path, store=bench.store)
+    assert [record.getMessage() for record in caplog.records] == ["repaired the files that show a"]
+    code = f"import geobatch; geobatch.apply({str(path)!r}, store={str(bench.folder / 'new')!r})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == done.stderr == ""

@@ -11,6 +11,7 @@ from geobatch.errors import NotFoundError, StoreError
 from geobatch.explain.renames import renames
 from geobatch.model.published import Head, TreeEntry
 from geobatch.model.suggest import suggestion
+from geobatch.store.entries import find_entry
 from geobatch.store.tilestore import TileStore
 
 _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")
@@ -74,22 +75,6 @@ def find_targets(store: TileStore, a: str, b: str | None = None) -> tuple[Target
         if target.asset is not None:
             find_entry(target.head, target.asset)
     return first, second
-
-
-def find_entry(head: Head, asset_id: str) -> TreeEntry:
-    """Return the tree entry of an asset.
-
-    Raises:
-        NotFoundError: The commit has no such asset.
-    """
-    entry = head.tree.entry(asset_id)
-    if entry is None:
-        where = f"commit {head.number}" if head.number else "the store, which has no commits"
-        raise NotFoundError(
-            f"there is no asset `{asset_id}` in {where}",
-            hint=suggestion(asset_id, _ids(head)) or "`geobatch ls` lists the assets",
-        )
-    return entry
 
 
 def listed(names: Iterable[str]) -> str:

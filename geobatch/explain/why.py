@@ -22,7 +22,7 @@ from geobatch.explain.origin import (
 )
 from geobatch.explain.reasons import Tables, reasons_between
 from geobatch.explain.table_why import refuse_place, table_next, table_why
-from geobatch.explain.target import find_entry, listed
+from geobatch.explain.target import listed
 from geobatch.model.assets.asset import Asset, Band, Table
 from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.digest import Digest
@@ -33,6 +33,7 @@ from geobatch.model.tile import TilePosition
 from geobatch.planner import because_of, moves
 from geobatch.processors import processor_count
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.entries import find_entry
 from geobatch.store.tilestore import TileStore
 
 

@@ -3,36 +3,80 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     import pyarrow as pa
     import zarr
 
+    from geobatch.model.published import Head
     from geobatch.reading.external import ExternalChunks
+    from geobatch.reading.log import LogEntry
     from geobatch.store.tilestore import TileStore
 
 
 class Store:
-    """The published assets of a store."""
+    """The published assets of a store: of its newest commit, or of the commit of `at`.
 
-    def __init__(self, tiles: TileStore, place: Path) -> None:
+    It is a context manager: `with geobatch.open_store("store") as store: ...` closes it.
+    """
+
+    def __init__(self, tiles: TileStore, place: Path, *, head: Head | None = None) -> None:
         self._tiles = tiles
         self._place = place
+        self._fixed = head
         self._chunks: ExternalChunks | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the store holds; a second call has no effect."""
+        self._tiles.close()
+
+    def at(self, commit: str | int) -> Store:
+        """Return the store as it was at a commit, which later commits do not change.
+
+        Args:
+            commit: A digest or unique prefix, a number, `HEAD`, or `HEAD~n`.
+
+        Raises:
+            NotFoundError: There is no such commit.
+        """
+        return Store(self._tiles, self._place, head=self._tiles.at(str(commit)))
+
+    def log(self) -> Iterator[LogEntry]:
+        """Yield the commits, newest first; of a store from `at`, that commit and those before.
+
+        Raises:
+            CorruptObjectError: A commit is damaged; those before it are yielded.
+        """
+        from geobatch.reading.log import entries_of  # noqa: PLC0415 - help needs none of the nouns
+
+        yield from entries_of(self._tiles.log(), newest=self._fixed)
 
     def assets(self, at: str | int | None = None) -> tuple[str, ...]:
         """Return the ids of the published assets, sorted.
 
         Args:
-            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
 
         Raises:
             NotFoundError: There is no such commit.
         """
-        head = self._tiles.head() if at is None else self._tiles.at(str(at))
-        return tuple(entry.id for entry in head.tree.entries)
+        return tuple(entry.id for entry in self._head(at).tree.entries)
 
     def open(self, asset_id: str, at: str | int | None = None) -> zarr.Group:
         """Open an asset as a zarr group that verifies all it reads.
@@ -43,7 +87,7 @@ class Store:
 
         Args:
             asset_id: Id of the asset.
-            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
 
         Returns:
             A read-only group. What was opened stays as it is, whatever is published later.
@@ -56,7 +100,7 @@ class Store:
         from geobatch.model.assets.asset import Kind  # noqa: PLC0415 - help needs none of the nouns
         from geobatch.views.zarr.commit_store import open_group  # noqa: PLC0415 - zarr is slow to import
 
-        head = self._tiles.head() if at is None else self._tiles.at(str(at))
+        head = self._head(at)
         if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):
             from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
 
@@ -73,7 +117,10 @@ class Store:
 
         Args:
             asset_id: Id of the table.
-            at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+
+        Returns:
+            The table; a row for each record.
 
         Raises:
             NotFoundError: There is no such table or commit.
@@ -83,7 +130,7 @@ class Store:
         from geobatch.errors import NotFoundError  # noqa: PLC0415 - likewise
         from geobatch.table.read import read_table  # noqa: PLC0415
 
-        head = self._tiles.head() if at is None else self._tiles.at(str(at))
+        head = self._head(at)
         entry = head.tree.entry(asset_id)
         table = None if entry is None else self._tiles.record(entry).table
         if table is None:
@@ -93,13 +140,35 @@ class Store:
             raise NotFoundError(what, hint="`geobatch ls` lists the assets and their kinds")
         return read_table(self._tiles.objects.get(table.stored))
 
+    def _head(self, at: str | int | None = None) -> Head:
+        if at is not None:
+            return self._tiles.at(str(at))
+        return self._fixed or self._tiles.head()
+
+    def __repr__(self) -> str:
+        from geobatch.reading.description import store_text  # noqa: PLC0415 - likewise
+
+        return store_text(str(self._place), self._head)
+
+    def _repr_html_(self) -> str:
+        from geobatch.reading.description import store_html  # noqa: PLC0415 - likewise
+
+        return store_html(str(self._place), self._tiles, self._head)
+
 
 def open_store(path: str | os.PathLike[str]) -> Store:
     """Open the store in a folder, for reading.
 
+    Args:
+        path: The folder.
+
+    Returns:
+        The store. It shows what is published at the time of each call; `at` fixes a commit.
+
     Raises:
         NoStoreError: There is no store.
         FormatError: A newer geobatch wrote it.
+        CorruptObjectError: The file that identifies the store is damaged.
     """
     from geobatch.store.tilestore import TileStore  # noqa: PLC0415 - nor is this needed for help
 

@@ -8,10 +8,11 @@ from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
 
-from geobatch.errors import ProtectedError
+from geobatch.errors import ProtectedError, StalePlanError
 from geobatch.format.documents import content_root
+from geobatch.logs import Logger
 from geobatch.model.observer import Observer, SilentObserver
-from geobatch.model.plans.plan import Op, Options
+from geobatch.model.plans.plan import Op, Options, Plan
 from geobatch.model.plans.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.model.published import Head
 from geobatch.resolve import resolve
@@ -22,12 +23,14 @@ from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.execution import Executed, execute_plan
-from geobatch.workflow.plan import planning
+from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import publish
 from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
+
+_LOG = Logger(__name__)
 
 Approve = Callable[[PlannedSpecs], object]
 """Receives what is about to be done, and raises an error to prevent it."""
@@ -42,6 +45,7 @@ def apply(
     rehash: bool = False,
     options: Options | None = None,
     keep_going: bool = False,
+    expected: Plan | None = None,
     approve: Approve | None = None,
 ) -> ApplySummary:
     """Make the store hold what some specs declare, in one atomic commit.
@@ -54,6 +58,7 @@ def apply(
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover; by default all assets, and no deletion.
         keep_going: Whether to publish the other assets if the sources of some fail.
+        expected: The plan that must be made again, as it was reviewed; by default any.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
 
@@ -64,6 +69,7 @@ def apply(
         SpecError: The specs are wrong; it names every problem of every file.
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
         PlanError: The sources do not fit together, or a pattern of `options` matches no asset.
+        StalePlanError: The plan is not the expected one; nothing is done.
         ProtectedError: A protected asset, or too many assets, would be deleted.
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; it says whether anything was published.
@@ -80,13 +86,14 @@ def apply(
             keep_going=keep_going,
         ),
         observer=observer or SilentObserver(),
-        approve=approve or (lambda _: None),
+        approve=_checks(expected, approve),
     )
 
 
 def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> ApplySummary:
     """Execute a request and publish the result; for the errors see `apply`."""
     started = time.perf_counter()
+    _LOG.info("apply to %s starts: %s", request.store, ", ".join(map(str, request.paths)))
     with SourceCache(request.store) as cache:
         resolved = _resolve(request, cache)
         planned: PlannedSpecs | None = None
@@ -125,6 +132,23 @@ def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> Ap
             return _summary(planned, executed, base.head, head, started=started)
 
 
+def _checks(expected: Plan | None, approve: Approve | None) -> Approve:
+    """Return an approval that compares a plan with the expected one first."""
+
+    def check(planned: PlannedSpecs) -> None:
+        plan_id = planned.plan.plan_id
+        if expected is not None and plan_id != expected.plan_id:
+            raise StalePlanError(
+                f"the plan is `{plan_id[:8]}`, expected `{expected.plan_id[:8]}`: the specs, the "
+                "sources, the options or the store changed since it was made",
+                hint="nothing was done; make the plan again and review it",
+            )
+        if approve is not None:
+            approve(planned)
+
+    return check
+
+
 def _resolve(request: Request, cache: SourceCache) -> ResolvedSpecs:
     resolve_all = partial(
         resolve,
@@ -149,6 +173,7 @@ def _plan(
     """Return the plan, if it is approved and nothing in it is refused."""
     with planning():
         planned = plan_resolved(resolved, base, request=request, cache=cache, is_applied=is_applied)
+    log_plan(planned)
     approve(planned)
     if planned.plan.refusals:
         is_protected = any(
@@ -177,6 +202,10 @@ def _summary(
     wanted -= {failure.id for failure in executed.failures}
     stored = sum(entry.tiles for entry in head.tree.entries if entry.id in wanted)
     written = executed.written
+    seconds = time.perf_counter() - started
+    for warning in executed.warnings:
+        _LOG.warning("%s", warning)
+    _LOG.info("apply ends after %.1f s: %d tiles written", seconds, written)
     return ApplySummary(
         plan=planned.plan,
         commit=head.digest if head.number != base.number else None,
@@ -184,7 +213,7 @@ def _summary(
         tiles=TileTotals(written=written, reused=max(0, stored - written), empty=executed.empty),
         rows=executed.rows,
         bytes=ByteTotals(read=executed.bytes_read, written=executed.bytes_written),
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         failures=(*planned.resolved.failures, *executed.failures),
         warnings=executed.warnings,
     )

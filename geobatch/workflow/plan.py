@@ -9,6 +9,7 @@ from pathlib import Path
 
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import InterruptedRunError
+from geobatch.logs import Logger
 from geobatch.model.plans.plan import Options, Plan
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
@@ -17,6 +18,8 @@ from geobatch.store.tilestore import TileStore
 from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
 from geobatch.workflow.resolved_specs import resolve_specs
+
+_LOG = Logger(__name__)
 
 
 def plan(
@@ -58,7 +61,16 @@ def plan_specs(request: Request) -> PlannedSpecs:
         resolve_all = partial(resolve, workers=request.workers, cache=cache, rehash=request.rehash)
         resolved = resolve_specs(request, resolve_all, cache=cache)
         with open_base(request.store) as base:
-            return plan_resolved(resolved, base, request=request, cache=cache)
+            planned = plan_resolved(resolved, base, request=request, cache=cache)
+    log_plan(planned)
+    return planned
+
+
+def log_plan(planned: PlannedSpecs) -> None:
+    """Log a plan and its warnings."""
+    _LOG.info("%r", planned.plan)
+    for warning in planned.warnings:
+        _LOG.warning("%s", warning)
 
 
 @contextmanager

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.declare import SpecSet
 from geobatch.declare.checks.lint import mixed_types
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import Problem
+from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.inputs import Inputs, inputs_of
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import AssetRecord, Head
@@ -58,24 +60,12 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """What an apply would do."""
     resolved: ResolvedSpecs
     """What the specs declare."""
-    store_warnings: tuple[Problem, ...] = ()
-    """Warnings about the store."""
+    warnings: tuple[Problem, ...] = ()
+    """What is allowed but is a likely mistake, in specs, in headers and in the store; sorted."""
     records: Mapping[str, AssetRecord] = MappingProxyType({})
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
-
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """What is allowed but is a likely mistake, in specs and in headers."""
-        specs = self.resolved.specs.specs
-        found = [
-            *mixed_types(specs),
-            *absent_warnings(specs),
-            *self.resolved.resolution.warnings,
-            *self.store_warnings,
-        ]
-        return tuple(sorted(dict.fromkeys(found), key=str))
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs; they say later which input differs."""
@@ -139,7 +129,7 @@ def plan_resolved(
     return PlannedSpecs(
         plan=whole,
         resolved=replace(resolved, resolution=resolution),
-        store_warnings=warnings,
+        warnings=_sorted_warnings(specs, resolution, warnings),
         records=records,
         bands=bands,
     )
@@ -239,3 +229,15 @@ def _plan_undamaged(
         bands = {name: tiles for name, tiles in bands.items() if name not in damaged}
         made = work.plan(bands)
     return made, bands, tuple(warnings)
+
+
+def _sorted_warnings(
+    specs: SpecSet, resolution: Resolution, of_store: Iterable[Problem]
+) -> tuple[Problem, ...]:
+    found = [
+        *mixed_types(specs.specs),
+        *absent_warnings(specs.specs),
+        *resolution.warnings,
+        *of_store,
+    ]
+    return tuple(sorted(dict.fromkeys(found), key=str))

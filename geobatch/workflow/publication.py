@@ -10,6 +10,7 @@ from pathlib import Path
 from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
+from geobatch.logs import Logger
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
@@ -24,6 +25,7 @@ from geobatch.workflow.execution import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
+_LOG = Logger(__name__)
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
 _TABLE_TOOLS = ("pyarrow", "tensorflow")
@@ -64,6 +66,8 @@ def publish(
         tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(planned.plan)},
         origins=_origins(planned.resolved.specs, request.store),
     )
+    if head.number != base.number:
+        _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))
     assets = {change.id: change.asset for change in made if change.asset is not None}
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, executed.tables, locate=_locate)

@@ -6,14 +6,17 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from geobatch.errors import InterruptedRunError, StoreError
+from geobatch.logs import Logger
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import Head
+from geobatch.model.shortened import shortened
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
     from geobatch.views.store_views import StoreViews
 
+_LOG = Logger(__name__)
 _HINT = "run the same command again: it completes the tree"
 
 
@@ -31,11 +34,15 @@ def repair_views(views: StoreViews, head: Head) -> StoreError | None:
         InterruptedRunError: The user stopped the run.
     """
     try:
-        views.update(head, is_lenient=True)
+        change = views.update(head, is_lenient=True)
     except KeyboardInterrupt:
         raise _interrupted("nothing was published") from None
     except StoreError as error:
         return error
+    if change.assets:
+        _LOG.warning("repaired the files that show %s", shortened(", ".join(change.assets), 500))
+    for damage in change.damaged.values():
+        _LOG.warning("%s", damage)
     return None
 
 

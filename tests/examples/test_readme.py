@@ -16,6 +16,7 @@ from geobatch.declare import validate
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PYTHON = ROOT / "docs" / "python.md"
 SHIM = """#!/bin/sh
 # Stands for `uv run`: the environment that the tests run in is installed already.
 shift
@@ -37,11 +38,11 @@ class Block:
     text: str
     """What stands in it."""
     line: int
-    """Line of its first character in the README."""
+    """Line of its first character in the page."""
 
 
-def blocks() -> list[Block]:
-    text = README.read_text()
+def blocks(page: Path = README) -> list[Block]:
+    text = page.read_text()
     return [
         Block(language=match[1], text=match[2], line=text[: match.start(2)].count("\n") + 1)
         for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -116,6 +117,24 @@ def test_blocks_run_one_after_the_other(clone: Path) -> None:
             assert run([sys.executable, "-c", block.text], clone=clone, what=what)
         elif block.language == "text":
             assert steady(block.text) == steady(printed), f"{what}: not what the block above prints"
+
+
+END = "--- end of a block ---"
+
+
+def test_the_page_on_python_runs_from_beginning_to_end(clone: Path) -> None:
+    every = blocks(PYTHON)
+    code = [block for block in every if block.language == "python"]
+    assert len(code) >= 7
+    program = "".join(f"{block.text}\nprint({END!r})\n" for block in code)
+    printed = run([sys.executable, "-c", program], clone=clone, what="docs/python.md").split(END)
+    shown = dict(zip((block.line for block in code), printed, strict=False))
+    line = 0
+    for block in every:
+        if block.language == "text":
+            assert steady(block.text) == steady(shown.pop(line)), f"docs/python.md:{block.line}"
+        line = block.line
+    assert not "".join(shown.values()).strip(), "it prints more than the page shows"
 
 
 def test_links_lead_somewhere() -> None:

@@ -14,7 +14,6 @@ from geobatch.cli.progress import counting
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import reading
 from geobatch.cli.views.export import export_json, export_lines
-from geobatch.explain.target import find_entry
 from geobatch.exports.cog import CogExport, export_cog
 from geobatch.exports.destination import Destination
 from geobatch.exports.options import TFRecordOptions, camel, parse_options
@@ -24,6 +23,7 @@ from geobatch.exports.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
+from geobatch.store.entries import find_entry
 
 
 class Asked(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import ClassVar
 
@@ -12,6 +13,8 @@ from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.tiles import TileSet
+
+_LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
 
 
 class Op(StrEnum):
@@ -235,6 +238,16 @@ class Plan(Compared, frozen=True, kw_only=True):
         """Return how many assets an op concerns, less those that are blocked."""
         return sum(1 for change in self.changes if change.op is op and not change.blocked)
 
+    def __repr__(self) -> str:
+        from geobatch.model.plans.plan_html import plan_text  # noqa: PLC0415 - for notebooks
+
+        return f"<Plan {self.plan_id[:8]}: {plan_text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from geobatch.model.plans.plan_html import plan_html  # noqa: PLC0415 - for notebooks
+
+        return plan_html(self)
+
 
 class Options(Struct, frozen=True, kw_only=True):
     """What a plan covers, and its limits."""
@@ -249,6 +262,26 @@ class Options(Struct, frozen=True, kw_only=True):
     """How many assets may be deleted, `3` or `25%`; None for at most a fifth, and never all."""
     keeps_project_prefix: bool = False
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
+
+    def __post_init__(self) -> None:
+        """Check what a program gives.
+
+        Raises:
+            ValueError: `max_delete` is neither a number nor a share.
+            TypeError: Patterns are one text, not several.
+        """
+        for name in ("select", "replace"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(
+                    f"`{name}` must be several patterns, got the text `{getattr(self, name)}`: "
+                    f"write `{name}=({getattr(self, name)!r},)`"
+                )
+        limit: object = self.max_delete
+        if limit is not None and not (isinstance(limit, str) and _LIMIT.fullmatch(limit)):
+            raise ValueError(
+                f"`max_delete` must be a number of assets or a share, such as `'3'` or `'25%'`, "
+                f"got `{limit!r}`"
+            )
 
 
 class Failure(Struct, frozen=True, kw_only=True):

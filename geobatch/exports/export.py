@@ -1,0 +1,158 @@
+"""One published asset as files for other tools: find it, select, write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal, overload
+
+from geobatch.errors import ExportError
+from geobatch.exports.cog import CogExport, export_cog
+from geobatch.exports.destination import Destination
+from geobatch.exports.options import parse_options
+from geobatch.exports.records import TFRecordExport, export_tfrecord
+from geobatch.exports.selection import select
+from geobatch.exports.table import TableExport, export_table
+from geobatch.model.geobox import Bounds
+from geobatch.processors import processor_count
+from geobatch.store.entries import find_entry
+from geobatch.store.tilestore import TileStore
+
+Progress = Callable[[int, int], object]
+"""Receives how much is done, and of how much."""
+
+
+@overload
+def export(
+    asset: str,
+    destination: str | os.PathLike[str],
+    *,
+    format: Literal["cog"],
+    store: str | os.PathLike[str] = ...,
+    at: str | int | None = ...,
+    bands: Iterable[str] = ...,
+    level: int = ...,
+    region: Bounds | None = ...,
+    overwrite: bool = ...,
+    workers: int | None = ...,
+    file_dimensions: tuple[int, int] | None = ...,
+    progress: Progress | None = ...,
+) -> CogExport: ...
+
+
+@overload
+def export(
+    asset: str,
+    destination: str | os.PathLike[str],
+    *,
+    format: Literal["tfrecord"],
+    store: str | os.PathLike[str] = ...,
+    at: str | int | None = ...,
+    bands: Iterable[str] = ...,
+    level: int = ...,
+    region: Bounds | None = ...,
+    overwrite: bool = ...,
+    workers: int | None = ...,
+    options: Mapping[str, Any] | None = ...,
+    progress: Progress | None = ...,
+) -> TFRecordExport | TableExport: ...
+
+
+def export(
+    asset: str,
+    destination: str | os.PathLike[str],
+    *,
+    format: Literal["cog", "tfrecord"],  # noqa: A002 - the word of the command line
+    store: str | os.PathLike[str] = "store",
+    at: str | int | None = None,
+    bands: Iterable[str] = (),
+    level: int = 0,
+    region: Bounds | None = None,
+    overwrite: bool = False,
+    workers: int | None = None,
+    file_dimensions: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> CogExport | TFRecordExport | TableExport:
+    """Write a published asset as COGs, or as TFRecord.
+
+    Args:
+        asset: Asset id.
+        destination: Folder and prefix of the files; with a folder alone, the prefix is the last
+            part of the id.
+        format: `cog`, or `tfrecord`; a table can be written as `tfrecord` only.
+        store: Folder of the store.
+        at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+        bands: Bands and array bands, in this order; by default all.
+        level: Which level; 0 is the finest.
+        region: (left, bottom, right, top) in the asset's CRS: the pixels that this box touches.
+        overwrite: Whether files of an earlier export are replaced.
+        workers: Threads; by default one per processor.
+        file_dimensions: (width, height) of a COG, multiples of 512; by default there is one COG.
+        options: Format options of TFRecord, by the names of Earth Engine's guide or in snake_case.
+        progress: Receives how many pixels, patches or rows are done, and of how many.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        NoStoreError: There is no store.
+        NotFoundError: There is no such asset or commit.
+        ExportError: It cannot be exported so, files are in the way, or the disk refused.
+        LockedError: Another export is writing the same files.
+        CorruptObjectError: A tile is damaged; no file is written.
+        InterruptedRunError: The user stopped the run; no file is written.
+        ValueError: An argument is wrong.
+    """
+    if format not in ("cog", "tfrecord"):
+        raise ValueError(f"`format` must be `cog` or `tfrecord`, got `{format}`")
+    if workers is not None and workers < 1:
+        raise ValueError(f"`workers` must be at least 1, got `{workers}`")
+    if region is not None:
+        _check_region(region)
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    target = Destination.parse(os.fspath(destination), asset_id=asset)
+    count, tell = workers or processor_count(), progress or (lambda *_: None)
+    if format == "cog" and options is not None:
+        raise ExportError("`options` has no effect on COGs")
+    if format == "tfrecord" and file_dimensions is not None:
+        raise ExportError("`file_dimensions` has no effect on TFRecord")
+    with closing(TileStore.open(Path(store))) as tiles:
+        head = tiles.head() if at is None else tiles.at(str(at))
+        record = tiles.record(find_entry(head, asset))
+        if record.table is not None:
+            if format == "cog":
+                raise ExportError(f"`{asset}` is a table and has no pixels: write it as `tfrecord`")
+            if names or level or region is not None or options:
+                raise ExportError(f"`{asset}` is a table: only whole tables can be exported")
+            return export_table(tiles, record, target, overwrite=overwrite, progress=tell)
+        selection = select(record, names=names, level=level, region=region)
+        if format == "cog":
+            return export_cog(
+                tiles,
+                selection,
+                target,
+                file_dimensions=file_dimensions,
+                overwrite=overwrite,
+                workers=count,
+                progress=tell,
+            )
+        return export_tfrecord(
+            tiles,
+            selection,
+            target,
+            parse_options(options or {}),
+            overwrite=overwrite,
+            workers=count,
+            progress=tell,
+        )
+
+
+def _check_region(region: Bounds) -> None:
+    left, bottom, right, top = region
+    if not (left < right and bottom < top):
+        raise ValueError(
+            f"`region` must be (left, bottom, right, top), the smaller values first, got `{region}`"
+        )
