@@ -94,5 +94,5 @@ def planning() -> Iterator[None]:
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "interrupted while the plan was made; nothing was done",
-            hint="run the same command again: what was found out of sources is kept",
+            hint="run the same command again; if the store exists, it has cached what was read",
         ) from None

@@ -122,3 +122,15 @@ def test_published_assets_without_a_spec_are_a_line_of_every_plan(tmp_path: Path
     assert json.dumps(found)
     pruned = run(bench, "plan", spec, "--prune", "--max-delete", "100%")
     assert "no spec here" not in pruned.out
+
+
+def test_a_status_of_many_assets(tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.full((9, 9), 4, dtype=np.uint8)])
+    spec = bench.write_spec(documents(ALIKE))
+    status = run(bench, "status", spec).out
+    assert entries(status) == [f"+ {ALIKE} assets, many/i000 to many/i009  to create"]
+    assert len(entries(run(bench, "-v", "status", spec).out)) == ALIKE
+    assert run(bench, "--json", "status", spec).out.count('"many/i') == ALIKE
+    spec = bench.write_spec(documents(ALIKE - 1))
+    assert len(entries(run(bench, "status", spec).out)) == ALIKE - 1

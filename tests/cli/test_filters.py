@@ -166,6 +166,8 @@ def test_info_describes_what_passes(bench: Workbench) -> None:
         ["--since", "2025-01-02", "--until", "2025-01-01"],
         ["--property", "cloud"],
         ["--property", "=3"],
+        ["--property", "cloud <"],
+        ["--property", "cloud >= "],
         ["--bounds", "1,2,3"],
         ["--bounds", "1,2,3,nan"],
         ["--bounds", "1,5,3,2"],

@@ -62,6 +62,9 @@ def test_marks_and_line_ends_do_not_matter(folder: Path, text: str) -> None:
     [
         ["plan", "s.yaml", "-o", "."],
         ["plan", "s.yaml", "-o", ""],
+        ["plan", "s.yaml", "-o", "nowhere/p.json"],
+        ["apply", "s.yaml", "--expect-plan", "abc"],
+        ["apply", "s.yaml", "--expect-plan", "not-a-plan"],
         ["plan", "s.yaml", "-o", "pipe"],
         ["new", "image", "a.tif", "--asset-id", "\udcff"],
         ["new", "image", "\udcff.tif", "--asset-id", "a"],

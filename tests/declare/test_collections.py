@@ -283,6 +283,11 @@ def test_tables_in_trouble(
         assert word in found.message
 
 
+def test_the_column_of_file_names_is_chosen_by_a_key(tmp_path: Path) -> None:
+    found = one_problem(lay(tmp_path, csv="name,cloud\n"))
+    assert found.hint == "`key` of `csv` names the column of file names: use one of `name`, `cloud`"
+
+
 def test_a_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
     path = lay(tmp_path)
     (tmp_path / "meta.csv").write_bytes(b"file,cloud\ncaf\xe9,1\n")

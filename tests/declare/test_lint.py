@@ -52,6 +52,31 @@ def test_a_stated_policy_is_a_choice(tmp_path: Path, policy: str) -> None:
     assert not warnings_of(tmp_path, text + f"bands: [{{id: qa}}]\npyramiding_policy: {policy}\n")
 
 
+def test_bands_without_an_index_that_are_the_same_band(tmp_path: Path) -> None:
+    text = "id: a\n" + T + "bands: [{id: R}, {id: G}, {id: B, tileset_band_index: 2}, {id: A}]\n"
+    found = warnings_of(tmp_path, text)
+    assert [(one.rule, one.column) for one in found] == [("same-band", 23), ("same-band", 64)]
+    assert "`R` and `G`" in found[0].message
+    assert "write `tileset_band_index: 1`" in (found[0].hint or "")
+    assert not warnings_of(tmp_path, text, "silence: [same-band]\n")
+
+
+@pytest.mark.parametrize(
+    "bands",
+    ["[{id: R}, {id: high, tileset_band_index: 0, pyramiding_policy: MAX}]",
+     "[{id: R}, {id: G, tilesetBandIndex: 1}]",
+     "[{id: R, feature: r}, {id: G, feature: g}]"],
+)  # fmt: skip
+def test_a_stated_index_is_a_choice(tmp_path: Path, bands: str) -> None:
+    assert not warnings_of(tmp_path, f"id: a\n{T}bands: {bands}\n")
+
+
+def test_bands_of_two_tilesets_are_not_the_same_band(tmp_path: Path) -> None:
+    tilesets = "tilesets: [{id: t, sources: [{uris: [x]}]}, {id: u, sources: [{uris: [y]}]}]\n"
+    text = f"id: a\n{tilesets}bands: [{{id: R, tileset_id: t}}, {{id: G, tileset_id: u}}]\n"
+    assert not warnings_of(tmp_path, text)
+
+
 def test_a_project_can_silence_a_rule(tmp_path: Path) -> None:
     text = "id: a\n" + T + "bands: [{id: qa}]\n"
     assert not warnings_of(tmp_path, text, "silence: [categorical-mean]\n")

@@ -34,6 +34,17 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         ("id: a\nsources: [{uris: [a.tif]}]\n", "unknown-key", (2, 1), "`tilesets`"),
         ("imageManifest:\n  id: a\n", "request", (1, 1), "only what is under `imageManifest`"),
         (A + "tilesetz: 1\n", "unknown-key", (3, 1), "`tilesets`"),
+        (A + "crs: EPSG:4326\n", "unknown-key", (3, 1), "write it inside `tilesets`"),
+        (A + "protect: true\n", "unknown-key", (3, 1), "write it inside `lifecycle`"),
+        (A + "uris: [a]\n", "unknown-key", (3, 1), "write it inside `sources`, inside `tilesets`"),
+        ("id: a\ntilesets: [{uris: [x.tif]}]\n", "unknown-key", (2, 13), "inside `sources`"),
+        (A + "tiling: {tile: '256'}\n", "wrong-type", (3, 16), "`256`, without quotes"),
+        ("id: a\ntilesets: [{sources: [{uris: [x.tif]}]}]\nbands: [{id: b, tileset_id: u}]\n",
+         "unknown-tileset", (3, 29), "give it `id: u`, or omit `tileset_id`"),
+        (A + "bands: [{id: b}\ntiling: {tile: 256}]\n", "yaml-syntax", (4, 1), "quote text that"),
+        (A + "bands: [{id: {stem}_x}]\n", "yaml-syntax", (3, 20), "in quotes: `'{stem}_x'`"),
+        ("id: a\ntilesets: [{sources: [{uris: [d [24]/a.tif]}]}]\n", "yaml-syntax", (2, 33),
+         "one of `[]{},`"),
         (A + "bands: [{id: b, tilsetId: main}]\n", "unknown-key", (3, 17), "`tileset_id`"),
         (A + "bands: {id: b}\n", "wrong-type", (3, 1), "expected a list"),
         (A + "bands: [b]\n", "wrong-type", (3, 9), "expected a mapping"),
@@ -67,6 +78,12 @@ def problems_of(folder: Path, text: str | bytes, name: str = "a.yaml") -> tuple[
         (A + "start_time: 2025-01-01T00:00:00\n", "timestamp", (3, 13), "`Z`"),
         (A + "start_time: {seconds: 99999999999999999}\n", "timestamp", (3, 1), "not a valid time"),
         (A + "start_time: 2025\n", "timestamp", (3, 13), "RFC 3339"),
+        (A + "start_time: 2025\n", "timestamp", (3, 13), "write `2025-01-01`"),
+        (A + "start_time: 20250131\n", "timestamp", (3, 13), "write `2025-01-31`; in a"),
+        (A + "start_time: 1738324800\n", "timestamp", (3, 13), "write `{seconds: 1738324800}`"),
+        (A + "start_time: 1738324800000\n", "timestamp", (3, 13), "`{seconds: 1738324800}`; in"),
+        (A + "start_time: 2025-01-31 12:30\n", "timestamp", (3, 13), "`2025-01-31T12:30:00Z`"),
+        (A + "start_time: 31.01.2025\n", "timestamp", (3, 13), "`2025-01-31T12:00:00Z`"),
         (A + "start_time: 9999-12-31T23:00:00-05:00\n", "timestamp", (3, 13), "not a valid time"),
         (A + "start_time: 2025-01-02\nend_time: 2025-01-01\n", "time-order", (4, 11), "before"),
         (A + "properties: {a: [1]}\n", "property-value", (3, 14), "list"),
@@ -222,10 +239,15 @@ def test_ids_clash_across_files(tmp_path: Path) -> None:
     double, inner = caught.value.problems
     assert (double.path, double.line, double.column) == (str(tmp_path / "2.yaml"), 2, 5)
     assert double.rule == "duplicate-asset"
-    assert f"{tmp_path / '1.yaml'}:1:5" in str(double.hint)
+    assert str(double.hint).startswith(f"{tmp_path / '1.yaml'}:1:5 already declares it")
     assert (inner.path, inner.line, inner.column) == (str(tmp_path / "3.yaml"), 1, 7)
     assert inner.rule == "asset-in-asset"
     assert f"{tmp_path / '1.yaml'}:4:5" in str(inner.hint)
+
+
+def test_whole_ids_that_differ_by_case_are_named_once(tmp_path: Path) -> None:
+    (found,) = problems_of(tmp_path, f"id: a/b\n{T}---\nid: a/B\n{T}")
+    assert "`a/B` and `a/b` differ only by case: on many disks" in found.message
 
 
 def test_alias_bomb_is_refused_fast(tmp_path: Path) -> None:

@@ -178,3 +178,20 @@ def test_names_wait_for_a_sync_that_succeeds(
         monkeypatch.setattr(durability, "_fsync", synced.append)
         noted.sync()
         assert tmp_path / "a" in synced
+
+
+@pytest.mark.parametrize(("code", "is_full"), [(errno.ENOSPC, True), (errno.EIO, False)])
+def test_a_full_disk_has_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, is_full: bool
+) -> None:
+    bench = bench_of(tmp_path)
+    TileStore.create(bench.store).close()
+
+    def write(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "writev", write)
+    with pytest.raises(StoreError) as caught:
+        bench.apply(image("a", "a.tif"))
+    assert ("free some space" in (caught.value.hint or "")) is is_full

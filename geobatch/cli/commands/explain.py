@@ -102,7 +102,7 @@ def status(
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
     )
-    for line in status_lines(found):
+    for line in status_lines(found, is_whole=settings.is_verbose):
         settings.output.line(line)
     settings.output.record("status", **status_json(found))
     return Exit.OK

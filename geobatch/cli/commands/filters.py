@@ -135,7 +135,7 @@ def _order(time: str) -> tuple[str, str]:
 
 def _test(text: str) -> Test:
     match = _TEST.fullmatch(text)
-    if match is None:
+    if match is None or (not match[3].strip() and match[2] not in ("=", "!=")):
         raise typer.BadParameter(
             f"--property: `{text}` is not a valid condition; write `cloud<20` or `tile=T32TMN`"
         )

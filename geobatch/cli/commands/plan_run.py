@@ -86,6 +86,8 @@ def run_plan(
     # A plan takes the place of a file in one step: of a device, it would take that too.
     if file is not None and (not file.name or (file.exists() and not file.is_file())):
         raise typer.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
+    if file is not None and not file.parent.is_dir():
+        raise typer.BadParameter(f"`-o {file}`: there is no folder `{file.parent}`")
     _refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
     planned = plan_specs(_request(settings, paths, asked, asked.options))

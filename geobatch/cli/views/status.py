@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from geobatch.cli.views.plan import because_json, reason_text
+from geobatch.cli.views.plan_groups import ALIKE
 from geobatch.cli.words import columns, count_text
 from geobatch.explain.status import AssetStatus, State, Status, StoreStatus
 from geobatch.model.plans.plan import Reason
@@ -15,8 +17,13 @@ _REASONS_SHOWN = 2
 _PARTS_SHOWN = 10
 
 
-def status_lines(status: Status) -> Iterator[str]:
-    """Yield the human form of a status; assets that are up to date are only counted."""
+def status_lines(status: Status, *, is_whole: bool = False) -> Iterator[str]:
+    """Yield the human form of a status; assets that are up to date are only counted.
+
+    Args:
+        status: What to describe.
+        is_whole: Whether assets of which the same is to be said are named one by one.
+    """
     store = status.store
     if store is None:
         yield "store         none yet"
@@ -43,11 +50,7 @@ def status_lines(status: Status) -> Iterator[str]:
     shown = [asset for asset in status.assets if asset.state is not State.AS_DECLARED]
     if shown:
         yield ""
-    rows = [
-        (f"  {_STATE_MARKS[asset.state]} {_name_text(asset)}", asset.state.value, _why_text(asset))
-        for asset in shown
-    ]
-    yield from columns(rows)
+    yield from columns(list(_rows(shown, is_whole=is_whole)))
     yield ""
     counts = [(len(status.of(state)), state.value) for state in State]
     yield f"Assets: {_counts_text(counts)}."
@@ -56,6 +59,18 @@ def status_lines(status: Status) -> Iterator[str]:
     if missing or changed:
         counts = [(missing, "missing"), (changed, "changed since they were applied")]
         yield f"Sources: {_counts_text(counts)}."
+
+
+def _rows(shown: Sequence[AssetStatus], *, is_whole: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield a row per asset, or per neighbours that are created or updated for one reason."""
+    for (state, why), group in groupby(shown, key=lambda one: (one.state, _why_text(one))):
+        same = list(group)
+        if is_whole or len(same) < ALIKE or state not in (State.CREATE, State.UPDATE):
+            names = [_name_text(one) for one in same]
+        else:
+            names = [f"{len(same):,} assets, {same[0].id} to {same[-1].id}"]
+        for name in names:
+            yield f"  {_STATE_MARKS[state]} {name}", state.value, why
 
 
 def _counts_text(counts: Sequence[tuple[int, str]]) -> str:

@@ -199,7 +199,10 @@ class Check(Struct, kw_only=True):
                 message = f"`tileset_id` is missing, and there are {len(ids)} tilesets"
                 self.report(loc, "missing-key", message, hint)
         elif name not in ids:
-            hint = did_you_mean(name, (one or '""' for one in ids))
+            named = [one for one in ids if one]
+            hint = did_you_mean(name, named) or (
+                f"the tileset has no id: give it `id: {name}`, or omit `tileset_id`"
+            )
             message = f"no tileset {show(name)}"
             self.report((*loc, "tileset_id"), "unknown-tileset", message, hint)
 

@@ -25,6 +25,7 @@ def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
     """
     found = [warning for spec in specs for warning in _categorical(spec)]
     for spec in specs:
+        found += _same_bands(spec)
         if (files := found_files(spec)) is not None:
             found += order_warnings(spec, files)
     return tuple(
@@ -207,3 +208,21 @@ def _categorical(spec: ImageSpec) -> Iterable[Problem]:
             if band.pyramiding_policy is None and is_class_like(band.id):
                 loc = ("bands", index, "id")
                 yield from categorical_warning(spec, loc, band.id, "is named like classes")
+
+
+def _same_bands(spec: ImageSpec) -> Iterator[Problem]:
+    """Yield a warning for bands that read one band of their files, as no index is written."""
+    first: dict[tuple[str, int], str] = {}
+    for number, band in enumerate(spec.bands or ()):
+        loc = ("bands", number, "tileset_band_index")
+        source = (band.tileset_id, band.tileset_band_index)
+        other = first.get(source)
+        if band.feature is not None:
+            continue
+        if other is not None and loc not in spec.positions.places:
+            message = f"the bands {show(other)} and {show(band.id)} have the same pixels: without"
+            message += " `tileset_band_index`, a band is the first of its files"
+            at = sum(one.tileset_id == band.tileset_id for one in (spec.bands or ())[:number])
+            hint = f"write `tileset_band_index: {at}`; or `0`, if you mean it"
+            yield from warning(spec, ("bands", number, "id"), "same-band", message, hint)
+        first.setdefault(source, band.id)

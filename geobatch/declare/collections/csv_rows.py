@@ -78,7 +78,7 @@ def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows
         if columns.count(column) > 1:
             raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
     if key not in columns:
-        hint = did_you_mean(key, columns)
+        hint = f"`key` of `csv` names the column of file names: {did_you_mean(key, columns)}"
         if any(mark in columns[0] for mark in ";\t"):
             hint = "separate the columns with commas"
         raise RowsError("csv-key", f"`{uri}:{line}`: no column {show(key)}", hint)

@@ -146,8 +146,8 @@ class Collection(Struct, kw_only=True):
             other, known = kinds.setdefault(key, (match, value))
             if isinstance(value, str) is not isinstance(known, str):
                 message = (
-                    f"the property {show(key)} is {show(value)}, {_kind(value)}, but"
-                    f" {show(known)}, {_kind(known)}, {_of(other, self._rows)}"
+                    f"the property {show(key)} is {show(known)}, {_kind(known)},"
+                    f" {_of(other, self._rows)}, but {show(value)}, {_kind(value)},"
                 )
                 hint = f"write `'{{{key}:text}}'`, or correct the table"
                 self._report_file(

@@ -46,6 +46,18 @@ def part_of(part: type[Part], name: str) -> type[Part] | None:
     return _find_part(part.model_fields[name].annotation)
 
 
+def _inside(part: type[Part], key: str) -> str | None:
+    """Return a hint where a key belongs, if it is one of a mapping inside this one."""
+    inner = {name: found for name in fields_of(part) if (found := part_of(part, name))}
+    for name, one in inner.items():
+        if spellings(one).get(key) in fields_of(one):
+            return f"write it inside `{name}`"
+    for name, one in inner.items():
+        if further := _inside(one, key):
+            return f"{further}, inside `{name}`"
+    return None
+
+
 def _find_part(annotation: Any) -> type[Part] | None:
     if isinstance(annotation, type) and issubclass(annotation, Part):
         return annotation
@@ -169,7 +181,9 @@ class Shape(Struct, kw_only=True):
                 self.report(key, "unknown-key", message, part.barred[name])
             elif name is None:
                 is_early = len(self.problems) < MAX_HINTED
-                hint = did_you_mean(key.text, fields_of(part)) if is_early else None
+                hint = None
+                if is_early:
+                    hint = _inside(part, key.text) or did_you_mean(key.text, fields_of(part))
                 self.report(key, "unknown-key", f"unknown key {show(key.text)}", hint)
             elif name in part.unsupported:
                 why = part.unsupported[name]
@@ -195,7 +209,7 @@ class Shape(Struct, kw_only=True):
             if name not in seen:
                 path, line, column = self.positions.where(loc)
                 message = f"the key `{name}` is missing"
-                hint = f"add `{name}`: {descriptions(part)[name]}"
+                hint = f"add `{name}`: {' '.join(descriptions(part)[name].split())}"
                 self.problems.append(
                     Problem(
                         path=path,

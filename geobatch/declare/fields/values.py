@@ -135,9 +135,29 @@ def parse_time(value: Any) -> str:
             refuse("timestamp", f"`seconds` must be a whole number, got {show(seconds)}", hint)
         return _utc(lambda: EPOCH + timedelta(seconds=seconds), "", value, hint)
     if not isinstance(value, str):
-        hint = placeholder_hint(value) or hint
+        hint = placeholder_hint(value) or _time_hint(str(value))
         refuse("timestamp", f"{show(value)} is not a valid RFC 3339 time", hint)
     return _parse_text(value)
+
+
+_NEARLY_TIMES = (
+    (re.compile("([0-9]{4})"), "`{0}-01-01`"),
+    (re.compile("([0-9]{4})(0[1-9]|1[0-2])([0-2][0-9]|3[01])"),
+     "`{0}-{1}-{2}`; in a collection, `'{{date:%Y%m%d}}'`"),
+    (re.compile("([0-9]{9,10})"), "`{{seconds: {0}}}`"),
+    (re.compile("([0-9]{9,10})[0-9]{3}"),
+     "`{{seconds: {0}}}`; in a collection, a form such as `'{{time:ms}}'` reads milliseconds"),
+    (re.compile("([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2})"), "`{0}T{1}:00Z`"),
+)  # fmt: skip
+"""Other spellings of times, and what to write instead."""
+
+
+def _time_hint(text: str) -> str:
+    """Return how to write a time, with the value itself if its spelling is a common one."""
+    for form, meant in _NEARLY_TIMES:
+        if match := form.fullmatch(text):
+            return f"write {meant.format(*match.groups())}"
+    return _TIME_HINT
 
 
 @lru_cache(maxsize=8192)
@@ -145,7 +165,7 @@ def _parse_text(value: str) -> str:
     hint = _TIME_HINT
     match = TIME.fullmatch(value)
     if match is None:
-        refuse("timestamp", f"{show(value)} is not a valid RFC 3339 time", hint)
+        refuse("timestamp", f"{show(value)} is not a valid RFC 3339 time", _time_hint(value))
     day, clock, fraction, offset = match.groups()
     if clock and not offset:
         hint = f"add `Z` for UTC: `{day}T{clock}Z`"

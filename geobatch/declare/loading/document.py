@@ -268,6 +268,8 @@ def _type_hint(kind: str, value: Any, loc: Loc) -> str | None:
         hint = "write `missing_data: {values: [0]}`"
     elif kind in ("model_type", "model_attributes_type") and isinstance(value, list):
         hint = "remove the brackets: this key takes one mapping"
+    elif kind == "int_type" and isinstance(value, str) and value.strip("-").isdecimal():
+        hint = f"write `{value[:60]}`, without quotes"
     elif kind == "bool_type" and isinstance(value, str):
         hint = "write `true` or `false`, without quotes"
     return hint

@@ -147,7 +147,7 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             continue
         if spec.id in first:
             message = f"the asset {show(spec.id)} is declared twice"
-            hint = f"it {_place(first[spec.id])} already declares it"
+            hint = f"{_place(first[spec.id])} already declares it; choose another id"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
     told: set[tuple[str, int]] = set()
@@ -174,9 +174,10 @@ def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
             other, known = first.setdefault(folder.casefold(), (folder, spec))
             if other != folder and (other, folder) not in told:
                 told.add((other, folder))
+                inside = f", in {show(folder)} and {show(other)}" if folder != spec.id else ""
                 message = (
-                    f"{show(spec.id)} and {show(known.id)} differ only by case, in"
-                    f" {show(folder)} and {show(other)}: on many disks they are one folder"
+                    f"{show(spec.id)} and {show(known.id)} differ only by case{inside}: on many"
+                    " disks they are one folder"
                 )
                 hint = f"{_place(known)} declares the other one"
                 yield problem(spec, ("id",), "duplicate-asset", message, hint)
@@ -215,7 +216,7 @@ def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:
     for spec in collections:
         if spec.id and spec.id in first:
             message = f"the collection {show(spec.id)} is declared twice"
-            hint = f"it {_place(first[spec.id])} already declares it; list all its `files` there"
+            hint = f"{_place(first[spec.id])} already declares it; list all its `files` there"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
 

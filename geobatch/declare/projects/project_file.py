@@ -20,8 +20,8 @@ from geobatch.errors import Problem
 LINTS = (
     "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
     "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types",
-    "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "unlike-bands",
-    "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
+    "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "same-band",
+    "unlike-bands", "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
 )  # fmt: skip
 """Rules that warn and can be silenced."""
 

@@ -186,13 +186,16 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
     message = ", ".join(part for part in (error.context, error.problem) if part)
     lines = BREAK.split(text)
     hint = _line_hint(lines[place.line - 1] if place.line <= len(lines) else "")
-    hint = hint or "quote text that holds `: `, ` #`, or starts with one of `*&!%@{[|>`"
+    hint = hint or (
+        "quote text that holds `: `, ` #`, or starts with one of `*&!%@{[|>`; in a list, also text"
+        " that holds one of `[]{},`"
+    )
     return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
 
 
 _TAB = re.compile(r" *\t")
 _PLACEHOLDER = re.compile(
-    r"[^'\"]*?(?:: +|- +)(\{[A-Za-z_][^{}'\"]*\}[^#'\"]*[^#'\"\s])\s*(?:#.*)?"
+    r"[^'\"]*?(?:: +|- +)(\{(?![^{}]*: )[A-Za-z_][^{}'\"]*\}[^#'\"]*[^#'\"\s])\s*(?:#.*)?"
 )
 
 
@@ -201,7 +204,10 @@ def _line_hint(line: str) -> str | None:
     if _TAB.match(line):
         return "YAML does not allow tabs: replace each with two spaces"
     if match := _PLACEHOLDER.fullmatch(line):
-        return f"put text with placeholders in quotes: `'{match[1]}'`"
+        meant = match[1]
+        while meant[-1] in "]}" and meant.count("}") + meant.count("]") > meant.count("{"):
+            meant = meant[:-1]  # of the mapping or list around the text
+        return f"put text with placeholders in quotes: `'{meant}'`"
     return None
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -367,7 +368,13 @@ class LocalBackend:
             return self._run.folder
 
     def _failure(self, verb: str, name: str, error: OSError) -> StoreError:
-        return StoreError(f"cannot {verb} `{name}` in `{self.root}`: {error.strerror or error}")
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return StoreError(
+            f"cannot {verb} `{name}` in `{self.root}`: {error.strerror or error}",
+            hint="free some space, then run the same command again: what is finished is reused"
+            if is_full
+            else None,
+        )
 
 
 def _read_range(file: FileIO, start: int, length: int | None) -> bytes:
