@@ -8,7 +8,7 @@ from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.header import Header
+from geobatch.model.sources.header import header_of_pixels
 from geobatch.model.sources.probe import ExportProbe, Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.resolve.tfrecord.features import decide_features, feature_error
@@ -125,28 +125,14 @@ def _decided(
         transform = mixer_transform(found.mixer_text, uri)
     features = decide_features(found, spec, place[0])
     channels = channels_of(features)
-    nothing = (None,) * len(channels)
-    header = Header(
+    header = header_of_pixels(
         uri=uri,
         path=found.mixer_file.path,
-        width=mixer.size[1],
-        height=mixer.size[0],
+        size=mixer.size,
         dtypes=tuple(feature.dtype for feature, _ in channels),
+        block=mixer.patch,
         transform=transform,
         crs=crs,
-        nodata=nothing,
-        mask=None,
-        alpha_index=None,
-        descriptions=nothing,
-        units=nothing,
-        scales=nothing,
-        offsets=nothing,
-        palettes=nothing,
-        block=mixer.patch,
-        is_pixel_interleaved=len(channels) > 1,
-        compression="NONE",
-        is_lossy=False,
-        overviews=0,
     )
     records = Records(shards=found.shards, mixer=mixer, features=features)
     return Probe(
