@@ -104,7 +104,7 @@ def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
 
 
 def _decided(
-    found: ExportProbe, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+    found: ExportProbe, spec: ImageSpec, position: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Probe:
     """Return an export as a source, before its pixels are read.
 
@@ -113,17 +113,17 @@ def _decided(
     Args:
         found: The export.
         spec: The image.
-        place: Index of the tileset, and of the source in it.
+        position: Index of the tileset, and of the source in it.
         read_crs: Returns the CRS that a text names.
     """
     mixer, uri = found.mixer, found.mixer_file.uri
-    tileset = spec.tilesets[place[0]]
-    crs, transform = None, tileset.sources[place[1]].affine_transform
+    tileset = spec.tilesets[position[0]]
+    crs, transform = None, tileset.sources[position[1]].affine_transform
     if tileset.crs is None:
         crs = _crs(found, read_crs)
     if transform is None:
         transform = mixer_transform(found.mixer_text, uri)
-    features = decide_features(found, spec, place[0])
+    features = decide_features(found, spec, position[0])
     channels = channels_of(features)
     header = header_of_pixels(
         uri=uri,
