@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, settings
 from geobatch import processes
 
 for folder in (
-    "oracle", "end_to_end", "cli", "workflow", "histories", "exports", "declare", "table",
+    "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
+    "table",
     "stand_ins",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))

@@ -1,4 +1,4 @@
-"""One image from spec and headers: every default is set, every source placed."""
+"""One image from spec and headers: every default is set, every source has an offset."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from geobatch.resolve.canvas.antimeridian import find_wrap
 from geobatch.resolve.canvas.block_size import check_block
 from geobatch.resolve.canvas.canvas import (
     Canvas,
-    Placed,
+    SourceOffset,
+    canvas_of,
     check_gap,
     check_size,
     check_structure,
-    place,
-    place_upon,
+    offsets_on,
 )
 from geobatch.resolve.canvas.fullness import check_fullness
 from geobatch.resolve.canvas.grid_names import grid_names
@@ -162,9 +162,9 @@ class ImageResolver:
                 self.spec, ("tilesets",), "no-bands", "the tilesets have no band except masks"
             )
         for number, mask in enumerate(self.spec.mask_bands):
-            for place_, band_id in enumerate(mask.band_ids):
+            for position, band_id in enumerate(mask.band_ids):
                 if band_id not in found:
-                    loc = ("mask_bands", number, "band_ids", place_)
+                    loc = ("mask_bands", number, "band_ids", position)
                     raise unknown_band(self.spec, loc, band_id, list(found))
         return tuple(found.values())
 
@@ -204,7 +204,7 @@ class ImageResolver:
             headers = self._headers(tileset)
             check_structure(headers)
             self._check_dimensions(tileset, headers)
-            canvas = canvases[tileset] = place(
+            canvas = canvases[tileset] = canvas_of(
                 headers,
                 transforms=self._transforms(tileset),
                 crs=self.crs[tileset],
@@ -271,7 +271,7 @@ class ImageResolver:
         self, number: int, band: BandSpec, canvas: Canvas, grid: str, footprint: Footprint | None
     ) -> Band:
         spec = self.spec
-        header = canvas.placed[0].header
+        header = canvas.sources[0].header
         declared = spec.tilesets[self.numbers[band.tileset_id]].dtype
         dtype = decide_dtype(header.dtypes[band.tileset_band_index], declared, uri=header.uri)
         mask = self._mask(band.id)
@@ -281,7 +281,7 @@ class ImageResolver:
             grid=grid,
             tileset=band.tileset_id,
             index=band.tileset_band_index,
-            headers=[placed.header for placed in canvas.placed],
+            headers=[source.header for source in canvas.sources],
             dtype=dtype,
             policy=band.pyramiding_policy or spec.pyramiding_policy or Policy.MEAN,
             missing=self._missing(
@@ -307,14 +307,14 @@ class ImageResolver:
             return None
         base: Loc = () if own is None else ("bands", number)
         found = []
-        for place_, value in enumerate(declared):
+        for position, value in enumerate(declared):
             is_rounded = file_dtype == "float32" and dtype == "float64"
             rounded = in_dtype(value, file_dtype) if is_rounded else None
             fitting = in_dtype(value, dtype) if rounded is None else rounded
             if fitting is not None:
                 found.append(fitting)
             else:
-                loc = (*base, "missing_data", "values", place_)
+                loc = (*base, "missing_data", "values", position)
                 self.warnings += missing_warning(self.spec, loc, value, band=band.id, dtype=dtype)
         return tuple(found)
 
@@ -325,7 +325,7 @@ class ImageResolver:
         names: Mapping[str, str],
     ) -> tuple[Tileset, ...]:
         tilesets = [
-            self._tileset(id_, names[id_], canvas.placed) for id_, canvas in canvases.items()
+            self._tileset(id_, names[id_], canvas.sources) for id_, canvas in canvases.items()
         ]
         masked: dict[str, Canvas] = {}
         for band in bands:
@@ -344,15 +344,15 @@ class ImageResolver:
                 headers = self._headers(mask)
                 check_structure(headers)
                 self._check_dimensions(mask, headers)
-                placed = place_upon(
+                offsets = offsets_on(
                     headers,
                     transforms=self._transforms(mask),
                     crs=self.crs[mask],
                     canvas=canvas,
                 )
-                on_canvas = Canvas(geobox=canvas.geobox, placed=placed)
+                on_canvas = Canvas(geobox=canvas.geobox, sources=offsets)
                 self._check_wrap(mask, on_canvas, is_union=False)
-                tilesets.append(self._tileset(mask, names[band.tileset_id], placed))
+                tilesets.append(self._tileset(mask, names[band.tileset_id], offsets))
             elif mask in canvases and canvases[mask].geobox != canvas.geobox:
                 raise PlanError(
                     f"mask tileset `{mask}` is not on the grid of band `{band.id}`",
@@ -360,14 +360,14 @@ class ImageResolver:
                 )
         return tuple(tilesets)
 
-    def _tileset(self, tileset: str, grid: str, placed: Sequence[Placed]) -> Tileset:
+    def _tileset(self, tileset: str, grid: str, offsets: Sequence[SourceOffset]) -> Tileset:
         number = self.numbers[tileset]
-        headers = [spot.header for spot in placed]
+        headers = [spot.header for spot in offsets]
         self.warnings += source_warnings(self.spec, number, self.files[number], headers)
         self.warnings += unlike_warnings(self.spec, number, self.files[number], headers)
         probes, declared = self.found[number], self._transforms(tileset)
         sources = []
-        rows = zip(self.files[number], placed, probes, declared, strict=True)
+        rows = zip(self.files[number], offsets, probes, declared, strict=True)
         for file, spot, probe, transform in rows:
             header = spot.header
             check_block(header)

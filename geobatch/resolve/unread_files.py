@@ -19,6 +19,7 @@ from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.probe import Probe
 from geobatch.resolve.lint import is_decided
+from geobatch.sources.registry import driver_named
 
 _MASK, _OVERVIEWS, _METADATA, _PAGES = "mask", "overviews", "metadata", "pages"
 _SUFFIXES = {".msk": _MASK, ".ovr": _OVERVIEWS, ".aux.xml": _METADATA}
@@ -81,7 +82,7 @@ class Beside:
         """Check the neighbours of an image's files, and their headers."""
         for number, (named, probes) in enumerate(zip(files, found, strict=True)):
             for file, probe in zip(named, probes, strict=True):
-                if file.shards:
+                if not driver_named(probe.driver).has_sidecars:
                     continue
                 if probe.header.pages:
                     self._note_pages(spec, number, file, probe.header)

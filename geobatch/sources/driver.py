@@ -128,6 +128,8 @@ class Driver(Protocol):
     """Whether a worker process of another interpreter can read these sources too."""
     is_streamed: ClassVar[bool] = False
     """Whether a source is read from its start: caching some of its windows then saves nothing."""
+    has_sidecars: ClassVar[bool] = False
+    """Whether other tools read files next to a source, or pages after its first, as part of it."""
     has_late_tables: ClassVar[bool] = False
     """Whether block tables are made when a plan needs them, not when a source is probed."""
 

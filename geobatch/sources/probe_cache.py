@@ -61,10 +61,10 @@ def crs_reader(cache: ProbeCache | None = None) -> Callable[[str], Crs]:
     @once
     def read(text: str) -> Crs:
         name = f"{maker()}\n{text}"
-        known = cache.get_crs(name) if cache is not None else None
-        if known is not None:
+        cached = cache.get_crs(name) if cache is not None else None
+        if cached is not None:
             with suppress(ValueError, KeyError, TypeError):
-                return crs_from_text(known)
+                return crs_from_text(cached)
         from geobatch.sources.crs import parse_crs  # noqa: PLC0415 - slow to import, seldom needed
 
         crs = parse_crs(text)

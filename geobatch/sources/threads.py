@@ -25,14 +25,14 @@ def on_threads(
     """Yield what a function returns, in the order of its arguments.
 
     Args:
-        function: Is called once per place in the collections.
+        function: Is called once per item of the collections.
         *arguments: Its arguments, a collection for each of them, all of one length.
         workers: How many threads call it.
         name: Of the threads.
         meanwhile: Is called once by this thread while they work, if there is anything to do.
 
     Raises:
-        Exception: What the function raises, in the place of what it would have returned.
+        Exception: What the function raises, instead of the value for these arguments.
     """
     if not arguments[0]:
         return

@@ -16,13 +16,13 @@ from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.resolve.canvas.canvas import (
     Canvas,
-    Placed,
+    SourceOffset,
+    canvas_of,
     check_gap,
     check_size,
     check_structure,
     covered_pixels,
-    place,
-    place_upon,
+    offsets_on,
 )
 from geobatch.sources.geotiff import Header
 
@@ -70,7 +70,7 @@ def header(
 
 def placed(*headers: Header, bounds: Bounds | None = None) -> Canvas:
     check_structure(headers)
-    canvas = place(headers, transforms=[None] * len(headers), crs=None, bounds=bounds)
+    canvas = canvas_of(headers, transforms=[None] * len(headers), crs=None, bounds=bounds)
     check_gap(canvas, is_declared=bounds is not None)
     return canvas
 
@@ -100,8 +100,8 @@ def test_covered_pixels_are_those_that_numpy_counts(
         canvas[max(row, 0) : max(row + rows, 0), max(col, 0) : max(col + cols, 0)] = True
     found = Canvas(
         geobox=GeoBox(crs=UTM, transform=(1, 0, 0, 0, -1, 0), height=height, width=width),
-        placed=tuple(
-            Placed(header=header(width=cols, height=rows), row=row, col=col)
+        sources=tuple(
+            SourceOffset(header=header(width=cols, height=rows), row=row, col=col)
             for row, col, rows, cols in rectangles
         ),
     )
@@ -150,7 +150,7 @@ def test_offsets_are_whole_within_a_hundredth_of_a_pixel(axis: str, sign: int) -
         return header(B, **where)  # type: ignore[arg-type]
 
     canvas = placed(header(A), shifted(0.0099))
-    assert [(p.row, p.col) for p in canvas.placed] == [(0, 0), (0, 100)]
+    assert [(p.row, p.col) for p in canvas.sources] == [(0, 0), (0, 100)]
     message = refused(header(A), shifted(0.02))
     assert A in message
     assert B in message
@@ -178,7 +178,7 @@ def test_no_pixel_of_a_source_misses_the_grid_by_more(shift: float, drift: float
     if abs(shift + drift) > 0.0101:
         refused(header(A), off)
     elif abs(shift + drift) < 0.0099 and abs(shift) < 0.0099:
-        assert placed(header(A), off).placed[1].col == 100
+        assert placed(header(A), off).sources[1].col == 100
 
 
 # --- the union ----------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_the_union_is_around_all_sources_and_keeps_their_places(
     ]
     lefts, bottoms, rights, tops = zip(*boxes, strict=True)
     assert canvas.geobox.bounds == (min(lefts), min(bottoms), max(rights), max(tops))
-    for found, box in zip(canvas.placed, headers, strict=True):
+    for found, box in zip(canvas.sources, headers, strict=True):
         x, y = canvas.geobox.xy(col=found.col, row=found.row)
         assert box.transform is not None
         assert (x, y) == (box.transform[2], box.transform[5])
@@ -259,16 +259,16 @@ def test_a_declared_grid_is_the_same_whatever_lies_on_it(
         value.hex() for value in whole.transform
     ]
     assert whole.shape == (60, 90)
-    for found in canvas.placed:
-        path_of = next(h for h in headers if h.uri == found.header.uri).transform
-        assert path_of is not None
-        col, row = whole.col_row(x=path_of[2], y=path_of[5])
+    for found in canvas.sources:
+        place_of = next(h for h in headers if h.uri == found.header.uri).transform
+        assert place_of is not None
+        col, row = whole.col_row(x=place_of[2], y=place_of[5])
         assert (round(row), round(col)) == (found.row, found.col)
 
 
 def test_sources_reach_over_declared_bounds() -> None:
     canvas = placed(header(A), bounds=(X0 + 500, Y0 - 300, X0 + 1500, Y0 + 200))
-    assert (canvas.placed[0].row, canvas.placed[0].col) == (20, -50)
+    assert (canvas.sources[0].row, canvas.sources[0].col) == (20, -50)
     assert covered_pixels(canvas) == 30 * 50
     assert canvas.has_gaps
     inner = placed(header(A), bounds=(X0 + 100, Y0 - 300, X0 + 200, Y0 - 200))
@@ -333,7 +333,7 @@ def test_a_file_without_a_place_needs_one_from_the_spec() -> None:
         raise_hint([nowhere], transforms=[None], crs=UTM)
     with pytest.raises(SourceError, match="crs"):
         raise_hint([nowhere], transforms=[(1, 0, 0, 0, -1, 0)], crs=None)
-    canvas = place([nowhere], transforms=[(1, 0, 7, 0, -1, 9)], crs=UTM, bounds=None)
+    canvas = canvas_of([nowhere], transforms=[(1, 0, 7, 0, -1, 9)], crs=UTM, bounds=None)
     assert canvas.geobox == GeoBox(
         crs=UTM, transform=(1, 0, 7, 0, -1, 9), height=nowhere.height, width=nowhere.width
     )
@@ -344,7 +344,7 @@ def raise_hint(
 ) -> None:
     """Place headers, and raise an error anew with its hint in its message."""
     try:
-        place(headers, transforms=transforms, crs=crs, bounds=None)
+        canvas_of(headers, transforms=transforms, crs=crs, bounds=None)
     except SourceError as error:
         raise SourceError(f"{error.message} {error.hint}") from error
 
@@ -352,10 +352,10 @@ def raise_hint(
 def test_a_mask_may_be_larger_or_smaller_than_what_it_masks() -> None:
     canvas = placed(header(A), header(B, col=100))
     masks = [header("m.tif", col=-7, row=-3, width=400, height=300), header("n.tif", col=3, row=4)]
-    found = place_upon(masks, transforms=[None, None], crs=None, canvas=canvas)
+    found = offsets_on(masks, transforms=[None, None], crs=None, canvas=canvas)
     assert [(p.row, p.col) for p in found] == [(-3, -7), (4, 3)]
     with pytest.raises(PlanError, match=r"m\.tif"):
-        place_upon([header("m.tif", col=0.5)], transforms=[None], crs=None, canvas=canvas)
+        offsets_on([header("m.tif", col=0.5)], transforms=[None], crs=None, canvas=canvas)
 
 
 # --- geoboxes -----------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def test_a_mismatch_of_crs_is_short_and_has_a_remedy(*, is_named_alike: bool) ->
     first = Crs(code=None, wkt=wkt("local", "1"))
     other = Crs(code=None, wkt=wkt("local" if is_named_alike else "other", "2"))
     with pytest.raises(PlanError) as caught:
-        place([header(A, crs=first), header(B, col=100, crs=other)], transforms=[None, None],
+        canvas_of([header(A, crs=first), header(B, col=100, crs=other)], transforms=[None, None],
               crs=None, bounds=None)  # fmt: skip
     text = f"{caught.value}{caught.value.hint}"
     assert len(text) < 600

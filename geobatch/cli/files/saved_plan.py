@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import click
+import typer
 from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
@@ -172,11 +172,11 @@ def expectation(plan_id: str) -> Callable[[PlannedSpecs], None]:
     """Return a check that a plan has an id; the first digits of the id are enough.
 
     Raises:
-        click.BadParameter: The id has fewer than 8 digits, or is not hexadecimal.
+        typer.BadParameter: The id has fewer than 8 digits, or is not hexadecimal.
     """
     wanted = plan_id.lower()
     if not PREFIX_DIGITS <= len(wanted) <= 64 or not set(wanted) <= set("0123456789abcdef"):
-        raise click.BadParameter(
+        raise typer.BadParameter(
             f"--expect-plan: `{plan_id}` is not a valid plan id: expected {PREFIX_DIGITS} to 64"
             " hexadecimal digits"
         )

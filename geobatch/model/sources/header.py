@@ -17,7 +17,7 @@ Palette = tuple[tuple[int, int, int, int], ...]
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """One GeoTIFF's structure; per-band tuples are in band order."""
+    """The structure of a source; per-band tuples are in band order."""
 
     uri: str
     """As the spec names the file."""
@@ -80,6 +80,52 @@ class Header(Struct, frozen=True, kw_only=True):
     def count(self) -> int:
         """How many bands there are, alpha included."""
         return len(self.dtypes)
+
+
+def header_of_pixels(
+    *,
+    uri: str,
+    path: str,
+    size: tuple[int, int],
+    dtypes: tuple[str, ...],
+    block: tuple[int, int],
+    transform: Transform | None = None,
+    crs: Crs | None = None,
+) -> Header:
+    """Return the header of a source that declares its pixels, perhaps their position, and no more.
+
+    Args:
+        uri: As the spec names it.
+        path: Absolute path.
+        size: (rows, columns).
+        dtypes: Numpy name of the pixel type per band.
+        block: (rows, columns) of what is read at once.
+        transform: Pixel corner to CRS coordinates; None if the source does not declare it.
+        crs: None if the source does not declare it.
+    """
+    nothing = (None,) * len(dtypes)
+    return Header(
+        uri=uri,
+        path=path,
+        width=size[1],
+        height=size[0],
+        dtypes=dtypes,
+        transform=transform,
+        crs=crs,
+        nodata=nothing,
+        mask=None,
+        alpha_index=None,
+        descriptions=nothing,
+        units=nothing,
+        scales=nothing,
+        offsets=nothing,
+        palettes=nothing,
+        block=block,
+        is_pixel_interleaved=len(dtypes) > 1,
+        compression="NONE",
+        is_lossy=False,
+        overviews=0,
+    )
 
 
 def header_to_text(header: Header) -> str:

@@ -20,13 +20,13 @@ def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tupl
         here: Loc = ("array_bands", name)
         if name in grids:
             raise spec_error(spec, here, "duplicate-band", f"`{name}` is already a band")
-        for place, member in enumerate(members):
+        for position, member in enumerate(members):
             if member not in grids:
-                raise unknown_band(spec, (*here, place), member, list(grids))
+                raise unknown_band(spec, (*here, position), member, list(grids))
             if grids[member] != grids[members[0]]:
                 raise spec_error(
                     spec,
-                    (*here, place),
+                    (*here, position),
                     "array-grid",
                     f"band `{member}` lies on grid `{grids[member]}`, and `{members[0]}` on"
                     f" `{grids[members[0]]}`",

@@ -1,1 +1,1 @@
-"""The pixel grid of a tileset, on which its sources are placed."""
+"""The pixel grid of a tileset, on which its sources are."""

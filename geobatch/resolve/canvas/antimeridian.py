@@ -12,7 +12,7 @@ from msgspec import Struct
 from geobatch.declare import ImageSpec
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.resolve.canvas.canvas import Canvas, Placed
+from geobatch.resolve.canvas.canvas import Canvas, SourceOffset
 
 _WHOLE = 0.005
 """Pixels by which a turn around the Earth may miss the pixel grid."""
@@ -75,7 +75,7 @@ def find_wrap(
         canvas: Their canvas.
         is_union: Whether the canvas is their union, not another plane.
     """
-    plane, placed = canvas.geobox, canvas.placed
+    plane, placed = canvas.geobox, canvas.sources
     is_odd = _has_hole(placed, plane) if is_union else any(_is_outside(s, plane) for s in placed)
     around = _turn_of(plane) if is_odd else None
     if around is None:
@@ -115,7 +115,7 @@ def _turn_of(plane: GeoBox) -> float | None:
 def _of_union(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
     """Return how to move the sources of a union that is nearly a turn wide, with a large gap."""
     columns = canvas.geobox.width
-    spans = [(spot.col, spot.header.width) for spot in canvas.placed]
+    spans = [(spot.col, spot.header.width) for spot in canvas.sources]
     moves, width = turns_apart(spans, turn)
     is_half = 2 * width <= columns
     is_around = 10 * columns >= 9 * turn and 3 * (turn - width) >= turn
@@ -129,7 +129,7 @@ def _of_union(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
 
 def _of_plane(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
     """Return how to move sources that lie outside a plane, and inside it a turn away."""
-    moves = [_move_inside(spot, canvas.geobox, turn) for spot in canvas.placed]
+    moves = [_move_inside(spot, canvas.geobox, turn) for spot in canvas.sources]
     count = sum(map(bool, moves))
     if not count:
         return None
@@ -137,7 +137,7 @@ def _of_plane(canvas: Canvas, turn: int) -> tuple[list[int], str] | None:
     return moves, f"lie outside the grid, and inside it once around the Earth away: {of}"
 
 
-def _has_hole(placed: Sequence[Placed], plane: GeoBox) -> bool:
+def _has_hole(placed: Sequence[SourceOffset], plane: GeoBox) -> bool:
     """Return whether some run of a third of the columns is empty, as around the antimeridian."""
     reach = 0
     for col, width in sorted((spot.col, spot.header.width) for spot in placed):
@@ -147,13 +147,13 @@ def _has_hole(placed: Sequence[Placed], plane: GeoBox) -> bool:
     return False
 
 
-def _is_outside(spot: Placed, plane: GeoBox) -> bool:
+def _is_outside(spot: SourceOffset, plane: GeoBox) -> bool:
     """Return whether a source lies beside a plane, in rows that the plane has."""
     is_beside = spot.col >= plane.width or spot.col + spot.header.width <= 0
     return is_beside and -spot.header.height < spot.row < plane.height
 
 
-def _move_inside(spot: Placed, plane: GeoBox, turn: int) -> int:
+def _move_inside(spot: SourceOffset, plane: GeoBox, turn: int) -> int:
     """Return by how many turns to move a source outside so that it is inside; 0 if impossible."""
     if not _is_outside(spot, plane):
         return 0
@@ -162,7 +162,7 @@ def _move_inside(spot: Placed, plane: GeoBox, turn: int) -> int:
     return move if spot.col + move * turn < plane.width else 0
 
 
-def _moved(spot: Placed, stated: Transform | None, shift: float) -> Transform:
+def _moved(spot: SourceOffset, stated: Transform | None, shift: float) -> Transform:
     """Return the transform of a source, moved along x."""
     transform = stated or spot.header.transform
     assert transform is not None  # noqa: S101 - it is placed

@@ -1,4 +1,4 @@
-"""The canvas of a tileset: sources of one structure, placed on one pixel grid."""
+"""The canvas of a tileset: sources of one structure on one pixel grid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_GAP = 0.99
 """Share of a canvas that may stay uncovered."""
 
 
-class Placed(Struct, frozen=True, kw_only=True):
+class SourceOffset(Struct, frozen=True, kw_only=True):
     """One source on a canvas."""
 
     header: Header
@@ -46,7 +46,7 @@ class Canvas(Struct, frozen=True, kw_only=True):
 
     geobox: GeoBox
     """The plane."""
-    placed: tuple[Placed, ...]
+    sources: tuple[SourceOffset, ...]
     """The sources."""
 
     @property
@@ -70,14 +70,14 @@ def check_structure(headers: Sequence[Header]) -> None:
         _agree("offset", *uris, first.offsets, other.offsets)
 
 
-def place(
+def canvas_of(
     headers: Sequence[Header],
     *,
     transforms: Sequence[Transform | None],
     crs: Crs | None,
     bounds: Bounds | None,
 ) -> Canvas:
-    """Place the sources of a tileset on one canvas: their union, or the declared bounds.
+    """Return the canvas of the sources of a tileset: their union, or the declared bounds.
 
     Args:
         headers: The sources, in mosaicking order.
@@ -96,7 +96,7 @@ def place(
     ]
     origin = boxes[0]
     if bounds is None and len(boxes) == 1:  # as in most small assets: the source is its own canvas
-        return Canvas(geobox=origin, placed=(Placed(header=headers[0], row=0, col=0),))
+        return Canvas(geobox=origin, sources=(SourceOffset(header=headers[0], row=0, col=0),))
     if bounds is not None:
         plane = _bounded(headers[0], origin, bounds)
         offsets = _offsets(plane, headers, boxes)
@@ -113,8 +113,8 @@ def place(
         offsets = [(row - top, col - left) for row, col in offsets]
     return Canvas(
         geobox=plane,
-        placed=tuple(
-            Placed(header=header, row=row, col=col)
+        sources=tuple(
+            SourceOffset(header=header, row=row, col=col)
             for header, (row, col) in zip(headers, offsets, strict=True)
         ),
     )
@@ -135,25 +135,25 @@ def check_size(geobox: GeoBox, *, tile: int, uri: str) -> None:
         )
 
 
-def place_upon(
+def offsets_on(
     headers: Sequence[Header],
     *,
     transforms: Sequence[Transform | None],
     crs: Crs | None,
     canvas: Canvas,
-) -> tuple[Placed, ...]:
-    """Place the sources of a mask tileset on the canvas of the bands that they mask.
+) -> tuple[SourceOffset, ...]:
+    """Return the offsets of a mask tileset on the canvas of the bands that they mask.
 
     Raises:
         SourceError: A file has no CRS or no transform, and the spec gives none.
         PlanError: A source differs from the canvas in CRS or resolution, or not whole pixels off.
     """
     placed = []
-    reference = canvas.placed[0].header.uri
+    reference = canvas.sources[0].header.uri
     for header, transform in zip(headers, transforms, strict=True):
         box = _geobox(header, transform, crs)
         row, col = _offset(reference, canvas.geobox, header, box)
-        placed.append(Placed(header=header, row=row, col=col))
+        placed.append(SourceOffset(header=header, row=row, col=col))
     return tuple(placed)
 
 
@@ -161,9 +161,9 @@ def covered_pixels(canvas: Canvas) -> int:
     """Return how many pixels of a canvas some source covers: a sweep over the rows' edges."""
     plane = canvas.geobox
     spans = []
-    for placed in canvas.placed:
-        top, bottom = max(placed.row, 0), min(placed.row + placed.header.height, plane.height)
-        left, right = max(placed.col, 0), min(placed.col + placed.header.width, plane.width)
+    for source in canvas.sources:
+        top, bottom = max(source.row, 0), min(source.row + source.header.height, plane.height)
+        left, right = max(source.col, 0), min(source.col + source.header.width, plane.width)
         if top < bottom and left < right:
             spans.append((top, bottom, left, right))
     if len(spans) == 1:
@@ -202,14 +202,14 @@ def check_gap(canvas: Canvas, *, is_declared: bool, remedy: str | None = None) -
     covered = covered_pixels(canvas)
     if covered == 0:
         raise PlanError(
-            f"no source lies within `grid.bounds`; `{canvas.placed[0].header.uri}` is outside",
+            f"no source lies within `grid.bounds`; `{canvas.sources[0].header.uri}` is outside",
             hint=remedy or "bounds must be [left, bottom, right, top] in the units of the CRS",
         )
     # A declared grid includes its gaps on purpose.
     if not is_declared and area - covered > MAX_GAP * area:
         raise PlanError(
             f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"
-            f" empty (`{canvas.placed[0].header.uri}` to `{canvas.placed[-1].header.uri}`)",
+            f" empty (`{canvas.sources[0].header.uri}` to `{canvas.sources[-1].header.uri}`)",
             hint=remedy or "check for a source far from the others, or declare `grid.bounds`",
         )
 

@@ -53,7 +53,7 @@ def pinned(
         warnings += _cog_warning(spec, loc, cog)
     by_grid: dict[str, list[Probe]] = {}
     for tileset in asset.tilesets:
-        _check_place(tileset, asset.grid(tileset.grid))
+        _check_offset(tileset, asset.grid(tileset.grid))
         by_grid.setdefault(tileset.grid, []).append(cogs[tileset.id])
     shapes = {grid: common_levels(found) for grid, found in by_grid.items()}
 
@@ -99,7 +99,7 @@ def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[
     return name
 
 
-def _check_place(tileset: Tileset, grid: Grid) -> None:
+def _check_offset(tileset: Tileset, grid: Grid) -> None:
     (source,) = tileset.sources
     plane, shape = grid.geobox, (source.height, source.width)
     if (source.row, source.col, shape) != (0, 0, plane.shape):

@@ -8,7 +8,7 @@ from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.header import Header
+from geobatch.model.sources.header import header_of_pixels
 from geobatch.model.sources.probe import ExportProbe, Probe
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.resolve.tfrecord.features import decide_features, feature_error
@@ -104,7 +104,7 @@ def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
 
 
 def _decided(
-    found: ExportProbe, spec: ImageSpec, place: tuple[int, int], read_crs: Callable[[str], Crs]
+    found: ExportProbe, spec: ImageSpec, position: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Probe:
     """Return an export as a source, before its pixels are read.
 
@@ -113,40 +113,26 @@ def _decided(
     Args:
         found: The export.
         spec: The image.
-        place: Index of the tileset, and of the source in it.
+        position: Index of the tileset, and of the source in it.
         read_crs: Returns the CRS that a text names.
     """
     mixer, uri = found.mixer, found.mixer_file.uri
-    tileset = spec.tilesets[place[0]]
-    crs, transform = None, tileset.sources[place[1]].affine_transform
+    tileset = spec.tilesets[position[0]]
+    crs, transform = None, tileset.sources[position[1]].affine_transform
     if tileset.crs is None:
         crs = _crs(found, read_crs)
     if transform is None:
         transform = mixer_transform(found.mixer_text, uri)
-    features = decide_features(found, spec, place[0])
+    features = decide_features(found, spec, position[0])
     channels = channels_of(features)
-    nothing = (None,) * len(channels)
-    header = Header(
+    header = header_of_pixels(
         uri=uri,
         path=found.mixer_file.path,
-        width=mixer.size[1],
-        height=mixer.size[0],
+        size=mixer.size,
         dtypes=tuple(feature.dtype for feature, _ in channels),
+        block=mixer.patch,
         transform=transform,
         crs=crs,
-        nodata=nothing,
-        mask=None,
-        alpha_index=None,
-        descriptions=nothing,
-        units=nothing,
-        scales=nothing,
-        offsets=nothing,
-        palettes=nothing,
-        block=mixer.patch,
-        is_pixel_interleaved=len(channels) > 1,
-        compression="NONE",
-        is_lossy=False,
-        overviews=0,
     )
     records = Records(shards=found.shards, mixer=mixer, features=features)
     return Probe(

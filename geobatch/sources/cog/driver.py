@@ -19,6 +19,7 @@ class Cog(Driver):
 
     name: ClassVar[str] = DRIVER
     libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
+    has_sidecars: ClassVar[bool] = True
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether the pixels of a source stay where they are."""

@@ -49,17 +49,17 @@ def probe_cogs(files: Sequence[DeclaredSource], options: ProbeOptions) -> Probes
             the state that its uri names.
     """
     every = {file.path: file for file in files}
-    known: Mapping[str, CachedProbe] = {}
+    states: Mapping[str, CachedProbe] = {}
     cache, workers = options.cache, options.workers
     if cache is not None and not options.rehash:
-        known = cache.get_probes([_name(file) for file in every.values()])
+        states = cache.get_probes([_name(file) for file in every.values()])
     found: dict[Path, Probe] = {}
     for file in every.values():
-        unchanged = None if file.url else _unchanged(file, known.get(_name(file)))
+        unchanged = None if file.url else _unchanged(file, states.get(_name(file)))
         if unchanged is not None:
             found[file.path] = unchanged
     others = [file for file in every.values() if file.path not in found]
-    earlier = [known.get(_name(file)) for file in others]
+    earlier = [states.get(_name(file)) for file in others]
     threads = max(workers, _MANY) if any(file.url for file in others) else workers
     hashed = 0
     probed = on_threads(_probe, others, earlier, workers=threads, name="cog")
@@ -88,9 +88,9 @@ def digest_of(path: Path, uri: str, *, cache: ProbeCache) -> tuple[Digest, FileS
         SourceError: The file is missing, unreadable, or changes.
     """
     name = _PREFIX + os.fspath(path)
-    known, now = cache.get_probes([name]).get(name), _stat(path)
-    if known is not None and now is not None and known.is_trusted(now):
-        return known.digest, now, True
+    before, now = cache.get_probes([name]).get(name), _stat(path)
+    if before is not None and now is not None and before.is_trusted(now):
+        return before.digest, now, True
     from geobatch.sources.cog.layout import digest_file  # noqa: PLC0415 - slow to import
 
     time_ns = time.time_ns()
@@ -107,23 +107,23 @@ def _name(file: DeclaredSource) -> str:
     return _PREFIX + (file.url or os.fspath(file.path))
 
 
-def _unchanged(file: DeclaredSource, known: CachedProbe | None) -> Probe | None:
+def _unchanged(file: DeclaredSource, before: CachedProbe | None) -> Probe | None:
     """Return the cached state of an unchanged local file; None for any other."""
-    now = None if known is None else _stat(file.path)
-    if known is None or now is None or not known.is_trusted(now):
+    now = None if before is None else _stat(file.path)
+    if before is None or now is None or not before.is_trusted(now):
         return None
-    return _cached(file, known, None)
+    return _cached(file, before, None)
 
 
-def _probe(file: DeclaredSource, known: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
+def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
     """Return the state of a COG, and the state to cache if it is new."""
-    if file.url and known is not None:
+    if file.url and before is not None:
         from geobatch.sources.cog.layout import ask_server  # noqa: PLC0415 - slow to import
 
         remote = ask_server(file.url, file.uri, allow_unpinned=file.allow_unpinned)
         # An object that is not pinned may have another header now.
-        if remote.lacks is None and known.is_trusted(remote.stat(file.url)):
-            probe = _cached(file, known, remote)
+        if remote.lacks is None and before.is_trusted(remote.stat(file.url)):
+            probe = _cached(file, before, remote)
             if probe is not None:
                 return probe, None
     time_ns = time.time_ns()

@@ -196,7 +196,7 @@ def _describe(element: ET.Element, band: CogBand, nodata: float | None) -> None:
     if band.palette:
         table = ET.SubElement(element, "ColorTable")
         for rgba in band.palette:
-            parts = {f"c{place}": str(part) for place, part in enumerate(rgba, start=1)}
+            parts = {f"c{number}": str(part) for number, part in enumerate(rgba, start=1)}
             ET.SubElement(table, "Entry", parts)
 
 

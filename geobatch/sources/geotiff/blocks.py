@@ -29,7 +29,7 @@ FREE_TAGS = frozenset(
         tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS, tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS,
         # Texts about the document, its making and its maker.
         269, 270, 271, 272, 285, 305, 306, 315, 316, 33432,
-        # Size and place on paper: position, resolution, its unit, page number.
+        # Size and position on paper: position, resolution, its unit, page number.
         282, 283, 286, 287, 296, 297,
         # Embedded documents: XMP, IPTC, Photoshop, Exif, GPS.
         700, 33723, 34377, 34665, 34853,

@@ -20,6 +20,7 @@ class GeoTiff(Driver):
 
     name: ClassVar[str] = "geotiff"
     libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
+    has_sidecars: ClassVar[bool] = True
     is_portable: ClassVar[bool] = True
 
     def matches(self, source: DeclaredSource) -> bool:

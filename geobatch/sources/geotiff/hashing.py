@@ -33,11 +33,11 @@ _FOUND = np.dtype([("number", np.uint64), ("digest", np.uint8, (DIGEST_BYTES,))]
 
 Meanwhile = Callable[[], object]
 """Work for this process while others hash."""
-Places = npt.NDArray[np.uint64]
+Ranges = npt.NDArray[np.uint64]
 """(stretch, 2): first byte and length, sorted."""
 
 
-def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda: None) -> bytes:
+def digests_of(descriptor: int, ranges: Ranges, *, meanwhile: Meanwhile = lambda: None) -> bytes:
     """Return the BLAKE3-256 of stretches of a file, one after another.
 
     While a run begins, some thread holds Python's lock nearly all the time: it imports. Threads
@@ -45,43 +45,43 @@ def digests_of(descriptor: int, places: Places, *, meanwhile: Meanwhile = lambda
 
     Args:
         descriptor: The file.
-        places: The stretches.
+        ranges: The stretches.
         meanwhile: Is called once while other processes hash, before this one helps.
 
     Raises:
         OSError: The file cannot be read.
         EOFError: It ends before a stretch does.
     """
-    is_large = int(places[:, 1].sum()) >= _APART_FROM
+    is_large = int(ranges[:, 1].sum()) >= _APART_FROM
     # The first three descriptors are others in another process.
     if not is_large or descriptor < 3 or not can_start():
-        return _here(descriptor, places)
+        return _here(descriptor, ranges)
     try:
-        found = _together(descriptor, places, meanwhile)
+        found = _together(descriptor, ranges, meanwhile)
     except OSError:  # no space for the queue, or the file failed
-        return _here(descriptor, places)
-    digests = np.zeros((len(places), DIGEST_BYTES), dtype=np.uint8)
+        return _here(descriptor, ranges)
+    digests = np.zeros((len(ranges), DIGEST_BYTES), dtype=np.uint8)
     digests[found["number"]] = found["digest"]
-    is_missing = np.ones(len(places), dtype=np.bool_)
+    is_missing = np.ones(len(ranges), dtype=np.bool_)
     is_missing[found["number"]] = False
     # The parts of a process that failed.
-    others = _here(descriptor, places[is_missing])
+    others = _here(descriptor, ranges[is_missing])
     digests[is_missing] = np.frombuffer(others, dtype=np.uint8).reshape(-1, DIGEST_BYTES)
     return digests.tobytes()
 
 
-def _here(descriptor: int, places: Places) -> bytes:
-    parts = (places[first : first + _AT_A_TIME] for first in range(0, len(places), _AT_A_TIME))
+def _here(descriptor: int, ranges: Ranges) -> bytes:
+    parts = (ranges[first : first + _AT_A_TIME] for first in range(0, len(ranges), _AT_A_TIME))
     return program.digests_of(descriptor, ((a, b) for part in parts for a, b in part.tolist()))
 
 
-def _together(descriptor: int, places: Places, meanwhile: Meanwhile) -> npt.NDArray[np.void]:
+def _together(descriptor: int, ranges: Ranges, meanwhile: Meanwhile) -> npt.NDArray[np.void]:
     """Return the digests that this process and others compute."""
-    count = -(-len(places) // _TAKES)
-    numbers = np.arange(len(places), dtype=np.uint64)[:, None]
+    count = -(-len(ranges) // _TAKES)
+    numbers = np.arange(len(ranges), dtype=np.uint64)[:, None]
     with ExitStack() as stack:
         queue = stack.enter_context(tempfile.TemporaryFile(buffering=0))
-        records = np.concatenate([numbers, places], axis=1).tobytes()
+        records = np.concatenate([numbers, ranges], axis=1).tobytes()
         if queue.write(records) != len(records):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         queue.seek(0)

@@ -82,15 +82,15 @@ def probe_file(
 
 
 def cached_header(
-    cached: CachedProbe, uri: str, path: str, known: dict[str, Crs | None]
+    cached: CachedProbe, uri: str, path: str, known_crs: dict[str, Crs | None]
 ) -> Header | None:
     """Return the header of a cached state, or None if it must be read again."""
     if cached.maker != maker():
         return None
     try:
-        if cached.crs not in known:
-            known[cached.crs] = crs_from_text(cached.crs)
-        return header_from_text(cached.header, uri=uri, path=path, crs=known[cached.crs])
+        if cached.crs not in known_crs:
+            known_crs[cached.crs] = crs_from_text(cached.crs)
+        return header_from_text(cached.header, uri=uri, path=path, crs=known_crs[cached.crs])
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -54,7 +54,7 @@ def probe_rasters(
     """
     names = {os.fspath(path): path for path in files}
     earlier = {} if cache is None or rehash else cache.get_probes(names)
-    known = trusted_probes(earlier)
+    unchanged = trusted_probes(earlier)
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Probe] = {}
 
@@ -67,7 +67,7 @@ def probe_rasters(
                 header=header, digest=cached.digest, stat=cached.stat, is_proven=cached.is_proven
             )
 
-    for name, cached in known.items():
+    for name, cached in unchanged.items():
         take(name, cached)
     new = [name for name, path in names.items() if path not in sources and name not in earlier]
     if len(new) >= _PROCESSES_FROM and workers > 1:
@@ -80,7 +80,7 @@ def probe_rasters(
             _keep(new[number], cached, table, cache)
     others = [path for path in names.values() if path not in sources]
     before = [earlier.get(os.fspath(path)) for path in others]
-    trusted = [known.get(os.fspath(path)) for path in others]
+    trusted = [unchanged.get(os.fspath(path)) for path in others]
 
     found = on_threads(
         partial(probe_file, known_crs=crs, read_crs=crs_reader(cache)),
@@ -94,7 +94,7 @@ def probe_rasters(
     )
     for path, (sources[path], cached, table) in zip(others, found, strict=True):
         _keep(os.fspath(path), cached, table, cache)
-    return RasterProbes(sources=sources, hashed=len(names) - len(known), by_stat=len(known))
+    return RasterProbes(sources=sources, hashed=len(names) - len(unchanged), by_stat=len(unchanged))
 
 
 def _keep(

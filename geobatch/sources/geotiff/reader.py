@@ -209,8 +209,8 @@ class Reader:
                     self._confirm(source, handle)
                     raise _bad_mask(source.uri, window, error) from error
         if source.mask == "alpha":
-            place = {"row": row, "col": col, "height": height, "width": width}
-            alpha = self.read(source, indexes=[last], **place)[0]
+            part = {"row": row, "col": col, "height": height, "width": width}
+            alpha = self.read(source, indexes=[last], **part)[0]
             return weights(alpha, valid_value=(1 << bits) - 1)
         self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])

@@ -53,7 +53,7 @@ def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest
         if not is_sure or compression not in _COMPRESSIONS:
             return None
         # GDAL may cut an image that is not compressed into other blocks than the tags say, by
-        # the place of its strip and the size of the file.
+        # the offset of its strip and the size of the file.
         is_raw = compression == _NONE
         tags = tiff.list_tags(file, directory, without=frozenset() if is_raw else _PLACES)
         found.append([tags, os.fstat(file.fileno()).st_size if is_raw else None])

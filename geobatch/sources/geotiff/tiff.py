@@ -162,10 +162,10 @@ def _read_directory(
         is_plain = is_plain and kind in _TYPES and tag not in fields
         if kind not in _TYPES:
             continue
-        place = first + index * size + size - inline
+        value_offset = first + index * size + size - inline
         if values * np.dtype(_TYPES[kind]).itemsize > inline:
-            place = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
-        fields[tag] = Field(type=kind, count=values, offset=place)
+            value_offset = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
+        fields[tag] = Field(type=kind, count=values, offset=value_offset)
     following = struct.unpack(order + pointer, file.read(inline))[0]
     stop = first + count * size + inline
     return Directory(order=order, fields=fields, is_plain=is_plain, stop=stop), following

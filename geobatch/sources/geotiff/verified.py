@@ -144,9 +144,9 @@ def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) ->
         layouts = layouts_of(cast("BinaryIO", file), directories, size)
     except ValueError:
         raise changed(source.uri) from None
-    pieces = tuple((place, data) for (place, _), data in file.pieces.items())
+    pieces = tuple((offset, data) for (offset, _), data in file.pieces.items())
     if any(
-        data[: len(start[place:])] != start[place : place + len(data)] for place, data in pieces
+        data[: len(start[offset:])] != start[offset : offset + len(data)] for offset, data in pieces
     ):
         raise changed(source.uri)
     tables = [table] if table.mask is None else [table, table.mask]
@@ -221,18 +221,18 @@ class CheckedFile(FileLike):
         except (OSError, EOFError):
             raise changed(self._known.uri) from None
 
-    def _digested(self, place: int, stop: int) -> bytes:
+    def _digested(self, offset: int, stop: int) -> bytes:
         known = self._known
-        first = int(np.searchsorted(known.stops, place, side="right"))
+        first = int(np.searchsorted(known.stops, offset, side="right"))
         last = int(np.searchsorted(known.starts, stop, side="left"))
-        if last - first == 1 and known.starts[first] <= place and stop <= known.stops[first]:
+        if last - first == 1 and known.starts[first] <= offset and stop <= known.stops[first]:
             start = int(known.starts[first])
-            return self._checked(first)[place - start : stop - start]
-        data = bytearray(_read(self._descriptor, place, stop))
+            return self._checked(first)[offset - start : stop - start]
+        data = bytearray(_read(self._descriptor, offset, stop))
         for start, piece in known.pieces:
-            _lay(data, place, start, piece)
+            _lay(data, offset, start, piece)
         for number in range(first, last):
-            _lay(data, place, int(known.starts[number]), self._checked(number))
+            _lay(data, offset, int(known.starts[number]), self._checked(number))
         return bytes(data)
 
     def _checked(self, number: int) -> bytes:
@@ -247,19 +247,19 @@ class CheckedFile(FileLike):
         return self._block[1]
 
 
-def _lay(data: bytearray, place: int, start: int, piece: bytes) -> None:
+def _lay(data: bytearray, offset: int, start: int, piece: bytes) -> None:
     """Copy a part of the file over the bytes from a position on."""
-    low, high = max(place, start), min(place + len(data), start + len(piece))
+    low, high = max(offset, start), min(offset + len(data), start + len(piece))
     if low < high:
-        data[low - place : high - place] = piece[low - start : high - start]
+        data[low - offset : high - offset] = piece[low - start : high - start]
 
 
-def _read(descriptor: int, place: int, stop: int) -> bytes:
+def _read(descriptor: int, offset: int, stop: int) -> bytes:
     parts = []
-    while place < stop:
-        part = os.pread(descriptor, stop - place, place)
+    while offset < stop:
+        part = os.pread(descriptor, stop - offset, offset)
         if not part:
             raise EOFError
         parts.append(part)
-        place += len(part)
+        offset += len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -150,10 +150,10 @@ def _converted(
     if floats.dtype.kind == "f":
         is_same &= floats < float(limits.max + 1)
     if not is_same.all():
-        record, place = np.argwhere(~is_same)[0].tolist()
+        record, position = np.argwhere(~is_same)[0].tolist()
         raise SourceError(
             f"`{uri}`: record {first + record}: feature `{feature.name}`: value"
-            f" {values[record, place]} is no {target.name.upper()}",
+            f" {values[record, position]} is no {target.name.upper()}",
             hint="declare a `data_type` that can hold every value, or round the values first",
         )
     return made

@@ -84,9 +84,9 @@ class Reader:
             StoreError: There is no space for temporary patches.
             InterruptedRunError: Reading was cancelled.
         """
-        place = {"row": row, "col": col, "height": height, "width": width}
+        window = {"row": row, "col": col, "height": height, "width": width}
         with self._using(source) as stream:
-            return [stream.read(index, **place) for index in indexes]
+            return [stream.read(index, **window) for index in indexes]
 
     def read_mask(
         self,

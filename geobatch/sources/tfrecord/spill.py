@@ -63,8 +63,8 @@ class Spill:
         data = self._buffer[:count]
         for start, dtype, patches in zip(self._starts, self._dtypes, bands, strict=True):
             size = patches[0].size * dtype.itemsize
-            place = data[:, start : start + size].view(dtype)
-            place.reshape(patches.shape)[...] = patches
+            target = data[:, start : start + size].view(dtype)
+            target.reshape(patches.shape)[...] = patches
         view = data.data.cast("B")
         offset = first * self._record_bytes
         try:

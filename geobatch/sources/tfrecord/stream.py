@@ -69,9 +69,9 @@ class Stream:
             SourceError: A shard cannot be read.
             InterruptedRunError: Reading was cancelled.
         """
-        place = {"row": row, "col": col, "height": height, "width": width}
-        self._wait(self._spill.patches(**place).ravel())
-        return self._spill.read(index, **place)
+        window = {"row": row, "col": col, "height": height, "width": width}
+        self._wait(self._spill.patches(**window).ravel())
+        return self._spill.read(index, **window)
 
     def finish(self) -> None:
         """Wait until all is read: records that no window needed are checked, too.

@@ -45,12 +45,12 @@ def descriptor(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iter
     os.close(found)
 
 
-def _places(*found: tuple[int, int]) -> hashing.Places:
+def _ranges(*found: tuple[int, int]) -> hashing.Ranges:
     return np.array(found, dtype=np.uint64).reshape(-1, 2)
 
 
-def _expected(content: bytes, places: hashing.Places) -> bytes:
-    return b"".join(blake3(content[a : a + n]).digest() for a, n in places.tolist())
+def _expected(content: bytes, ranges: hashing.Ranges) -> bytes:
+    return b"".join(blake3(content[a : a + n]).digest() for a, n in ranges.tolist())
 
 
 _STRETCH = st.tuples(
@@ -62,9 +62,9 @@ _STRETCH = st.tuples(
 def test_every_stretch_has_the_digest_of_its_bytes(
     content: bytes, descriptor: int, found: list[tuple[int, int]]
 ) -> None:
-    places = _places(*sorted(found))
-    pairs = [(a, n) for a, n in places.tolist()]
-    assert hash_worker.digests_of(descriptor, pairs) == _expected(content, places)
+    ranges = _ranges(*sorted(found))
+    pairs = [(a, n) for a, n in ranges.tolist()]
+    assert hash_worker.digests_of(descriptor, pairs) == _expected(content, ranges)
 
 
 _LAYOUTS = pytest.mark.parametrize(
@@ -82,9 +82,9 @@ _LAYOUTS = pytest.mark.parametrize(
 def test_processes_find_the_same_together(
     content: bytes, descriptor: int, found: list[tuple[int, int]]
 ) -> None:
-    places, calls = _places(*found), []
-    assert digests_of(descriptor, places, meanwhile=lambda: calls.append(1)) == _expected(
-        content, places
+    ranges, calls = _ranges(*found), []
+    assert digests_of(descriptor, ranges, meanwhile=lambda: calls.append(1)) == _expected(
+        content, ranges
     )
     assert calls == [1]
 
@@ -96,14 +96,14 @@ def test_other_processes_do_it_alone(
     def idle(*_: int) -> bytes:
         return b""
 
-    def here(_: int, places: hashing.Places) -> bytes:
-        assert not len(places)
+    def here(_: int, ranges: hashing.Ranges) -> bytes:
+        assert not len(ranges)
         return b""
 
     monkeypatch.setattr(hash_worker, "work_off", idle)
     monkeypatch.setattr(hashing, "_here", here)
-    places = _places(*found)
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges(*found)
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 @pytest.mark.parametrize("lost", [slice(0, 1), slice(100, 900), slice(None)])
@@ -118,8 +118,8 @@ def test_what_was_taken_and_lost_is_done_again(
         return np.delete(np.sort(found, order="number"), lost)
 
     monkeypatch.setattr(hashing, "_together", _together)
-    places = _places(*((start, 5000) for start in range(0, _SIZE - 5000, 5000)))
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges(*((start, 5000) for start in range(0, _SIZE - 5000, 5000)))
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 def test_without_room_for_the_queue_it_is_done_here(
@@ -129,8 +129,8 @@ def test_without_room_for_the_queue_it_is_done_here(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    places = _places((3, 5), (9, 100))
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges((3, 5), (9, 100))
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 def test_small_files_start_no_process(
@@ -138,9 +138,9 @@ def test_small_files_start_no_process(
 ) -> None:
     monkeypatch.setattr(hashing, "_APART_FROM", 1 << 30)
     monkeypatch.setattr(subprocess, "Popen", None)
-    places, calls = _places((3, 5), (9, 100)), []
-    assert digests_of(descriptor, places, meanwhile=lambda: calls.append(1)) == _expected(
-        content, places
+    ranges, calls = _ranges((3, 5), (9, 100)), []
+    assert digests_of(descriptor, ranges, meanwhile=lambda: calls.append(1)) == _expected(
+        content, ranges
     )
     assert not calls
 
@@ -150,8 +150,8 @@ def test_where_no_other_process_can_it_is_done_here(
     content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, python: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 @pytest.mark.parametrize("size", [0, 1, 31, 32, 40, 72, 80, 112])
@@ -163,8 +163,8 @@ def test_what_another_program_prints_is_not_taken_for_digests(
     program.write_text(f"#!/bin/sh\nexec printf '%{size}s' ''\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
-    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 @pytest.mark.parametrize("room", [0, 100, 4096])
@@ -181,30 +181,30 @@ def test_a_queue_that_is_cut_short_is_not_worked_off(
         return Cut(tmp_path / "queue", "w+")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", file)
-    places = _places(*((start, 500) for start in range(0, _SIZE - 500, 5000)))
-    assert digests_of(descriptor, places) == _expected(content, places)
+    ranges = _ranges(*((start, 500) for start in range(0, _SIZE - 500, 5000)))
+    assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
 def test_a_process_that_is_one_of_several_starts_no_others(
     content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
-    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
     with alone():
-        assert digests_of(descriptor, places) == _expected(content, places)
+        assert digests_of(descriptor, ranges) == _expected(content, ranges)
     with pytest.raises(TypeError):
-        digests_of(descriptor, places)
+        digests_of(descriptor, ranges)
 
 
 def test_a_descriptor_that_another_process_uses_otherwise_is_not_handed_on(
     content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subprocess, "Popen", None)
-    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
     kept = os.dup(0)
     try:
         os.dup2(descriptor, 0)
-        assert digests_of(0, places) == _expected(content, places)
+        assert digests_of(0, ranges) == _expected(content, ranges)
     finally:
         os.dup2(kept, 0)
         os.close(kept)
@@ -224,7 +224,7 @@ def test_a_process_whose_parent_is_gone_takes_no_more(descriptor: int, tmp_path:
 
 def test_a_file_that_ends_early_is_said_to(descriptor: int) -> None:
     with pytest.raises(EOFError):
-        digests_of(descriptor, _places((0, 5), (_SIZE - 10, 11)))
+        digests_of(descriptor, _ranges((0, 5), (_SIZE - 10, 11)))
 
 
 def test_what_fails_meanwhile_ends_the_processes(
@@ -242,9 +242,9 @@ def test_what_fails_meanwhile_ends_the_processes(
     def fail() -> None:
         raise KeyboardInterrupt
 
-    places = _places((0, 4_000_000), (4_000_000, 5_000_000))
+    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
     with pytest.raises(KeyboardInterrupt):
-        digests_of(descriptor, places, meanwhile=fail)
+        digests_of(descriptor, ranges, meanwhile=fail)
     assert started
     assert all(process.returncode is not None for process in started)
 
@@ -259,15 +259,15 @@ def test_the_program_needs_nothing_but_blake3(
         " heavy = {'numpy', 'msgspec', 'site', 'geobatch', 'subprocess'} & sys.modules.keys();"
         " sys.exit(bool(heavy))"
     )
-    places = _places((7, 1000))
+    ranges = _ranges((7, 1000))
     arguments = [hash_worker.__file__, hashing._BLAKE3, str(descriptor), "1", str(os.getpid())]
     queue = tmp_path / "queue"
-    queue.write_bytes(np.array([[9, *places[0].tolist()]], dtype=np.uint64).tobytes())
+    queue.write_bytes(np.array([[9, *ranges[0].tolist()]], dtype=np.uint64).tobytes())
     with queue.open("rb") as file:
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, *arguments],
             stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
         )  # fmt: skip
-    found = (9).to_bytes(8, sys.byteorder) + _expected(content, places)
+    found = (9).to_bytes(8, sys.byteorder) + _expected(content, ranges)
     assert done.stdout == found + blake3(found).digest()
     assert Path(hashing._BLAKE3, "blake3").exists()

@@ -52,10 +52,10 @@ class ShardWriter:
         """
         start = 0
         while start < len(records):
-            number, place = divmod(self.records, self._records_per_shard)
-            end = min(len(records), start + (self._records_per_shard - place) * size)
+            number, index = divmod(self.records, self._records_per_shard)
+            end = min(len(records), start + (self._records_per_shard - index) * size)
             with self._errors(number):
-                if place == 0:
+                if index == 0:
                     self._close()
                     self._writer = self._open(self._path_of(number))
                 for offset in range(start, end, size):

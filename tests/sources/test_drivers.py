@@ -1,0 +1,153 @@
+"""Another raster format is one class: `.npy` files go from a spec to published pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from npy_driver import Npy, NpyReader
+from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image, write_tiff
+
+from geobatch.errors import InterruptedRunError, SourceError
+from geobatch.model.assets.asset import Source
+from geobatch.model.plans.plan import Op, Reason
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.sources.driver import ReaderCache
+from geobatch.sources.reader import Sources
+from geobatch.sources.registry import driver_named, driver_of, registered
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.plan import plan
+
+SHAPE = (300, 280)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with registered(Npy()):
+        yield Workbench(folder=tmp_path)
+
+
+def pixels(seed: int = 0, count: int = 2) -> Any:
+    rng = np.random.default_rng(seed)
+    return rng.integers(-900, 900, (count, *SHAPE)).astype(np.int16)
+
+
+def placed(*uris: str, rows: int = SHAPE[0]) -> dict[str, Any]:
+    """Return a tileset of sources below one another, with all that a `.npy` file lacks."""
+    sources = [
+        {
+            "uris": [uri],
+            "affine_transform": {
+                "scale_x": PIXEL, "scale_y": -PIXEL,
+                "translate_x": X0, "translate_y": Y0 - number * rows * PIXEL,
+            },
+        }
+        for number, uri in enumerate(uris)
+    ]  # fmt: skip
+    return {"crs": CRS, "sources": sources}
+
+
+def arrays(bench: Workbench, asset: str) -> dict[str, Any]:
+    return {
+        f"{level}/{name}": bench.array(f"{asset}/{level}/{name}")
+        for level in sorted(bench.group(asset).group_keys())
+        for name in sorted(bench.names(f"{asset}/{level}"))
+    }
+
+
+def test_an_npy_raster_is_published_like_a_tiff_of_its_pixels(bench: Workbench) -> None:
+    bands = pixels()
+    np.save(bench.folder / "a.npy", bands)
+    write_tiff(bench.folder / "a.tif", list(bands))
+    more: Any = {"pyramiding_policy": "MODE", "missing_data": {"values": [7]}}
+    bench.apply(
+        image("npy", tileset=placed("a.npy"), **more), image("tif", tileset=placed("a.tif"), **more)
+    )
+    found, expected = arrays(bench, "npy"), arrays(bench, "tif")
+    assert found.keys() == expected.keys() > {"0/b1", "0/b2", "1/b1.mask"}
+    for name, values in expected.items():
+        assert_same(found[name], values, name)
+    assert_same(found["0/b2"], bands[1], "0/b2")
+
+
+def test_sources_of_two_drivers_form_a_mosaic(bench: Workbench) -> None:
+    above, below = pixels(1, 1)[0], pixels(2, 1)[0]
+    np.save(bench.folder / "a.npy", above)
+    write_tiff(bench.folder / "b.tif", [below])
+    bench.apply(image("x", tileset=placed("a.npy", "b.tif")))
+    assert_same(bench.array("x/0/b1"), np.concatenate([above, below]), "x/0/b1")
+
+
+def test_a_plan_sees_what_changed(bench: Workbench) -> None:
+    first, second = pixels(3, 1)[0], pixels(4, 1)[0]
+    np.save(bench.folder / "a.npy", first)
+    bench.apply(spec := image("x", tileset=placed("a.npy")))
+    path = bench.write_spec([spec])
+    (kept,) = plan([path], store=bench.store).changes
+    assert kept.op is Op.KEEP
+    np.save(bench.folder / "a.npy", second)
+    (change,) = plan([path], store=bench.store).changes
+    assert change.op is Op.UPDATE
+    assert {one.reason for one in change.because} == {Reason.SOURCE_CHANGED}
+    bench.apply(spec)
+    assert_same(bench.array("x/0/b1"), second, "x/0/b1")
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_published(tmp_path: Path) -> None:
+    class Rewritten(Npy):
+        def open_reader(self, *, folder: Path, cache: ReaderCache) -> NpyReader:
+            np.save(tmp_path / "a.npy", pixels(6))
+            return super().open_reader(folder=folder, cache=cache)
+
+    bench = Workbench(folder=tmp_path)
+    np.save(tmp_path / "a.npy", pixels(5))
+    with registered(Rewritten()), pytest.raises(SourceError, match=r"`a\.npy`: changed"):
+        bench.apply(image("x", tileset=placed("a.npy")))
+    assert not TileStore.open(bench.store).head().number
+
+
+def test_an_error_of_the_driver_names_the_asset(bench: Workbench) -> None:
+    (bench.folder / "a.npy").write_bytes(b"not an array")
+    with pytest.raises(SourceError, match=r"`a\.npy`: cannot be read as `\.npy`"):
+        bench.apply(image("x", tileset=placed("a.npy")))
+
+
+def test_a_driver_is_there_while_it_is_registered(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", pixels())
+    declared = DeclaredSource(uri="a.npy", path=tmp_path / "a.npy", source=0)
+    assert driver_of(declared).name == "geotiff"
+    with registered(driver := Npy()):
+        assert driver_of(declared) is driver is driver_named("npy")
+        with pytest.raises(ValueError, match="named `npy`"), registered(Npy()):
+            pass
+        assert driver_named("npy") is driver
+    assert driver_of(declared).name == "geotiff"
+    with pytest.raises(SourceError, match=r"`a\.npy`: .*TIFF"):
+        Workbench(folder=tmp_path).apply(image("x", tileset=placed("a.npy")))
+
+
+def test_each_kind_of_declared_source_has_its_driver(tmp_path: Path) -> None:
+    one = DeclaredSource(uri="a", path=tmp_path / "a", source=0)
+    mixer = DeclaredSource(uri="m.json", path=tmp_path / "m.json", source=0, shards=(one,))
+    cog = DeclaredSource(uri="a", path=tmp_path / "a", source=0, is_external=True)
+    found = [driver_of(source).name for source in (one, mixer, cog)]
+    assert found == ["geotiff", "tfrecord", "cog"]
+
+
+def test_a_reader_that_opens_after_a_run_was_cancelled_reads_nothing(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a.npy", pixels())
+    source = Source(
+        uri="a.npy", digest="", row=0, col=0, height=300, width=280,
+        path=str(tmp_path / "a.npy"), driver="npy",
+    )  # fmt: skip
+    with Sources(folder=bench.folder, cache=SourceCache.memory()) as sources:
+        sources.cancel()
+        with pytest.raises(InterruptedRunError):
+            sources.read(source, indexes=[0], row=0, col=0, height=1, width=1)
+        assert sources.bytes_read == 0
