@@ -29,6 +29,7 @@ from geobatch.workflow.carry_out import Done, carry_out
 from geobatch.workflow.planning import NO_COMMIT, Preview, look, plan_upon
 
 if TYPE_CHECKING:
+    from geobatch.execute import Executor
     from geobatch.views.zarr.staging import Ahead
 
 DEFAULT_STORE = Path("store")
@@ -114,18 +115,20 @@ def apply(
     options: Options = _DEFAULTS,
     keep_going: bool = False,
     approve: Approve = lambda _: None,
+    executor: Executor | None = None,
 ) -> ApplySummary:
     """Make the store hold what some spec files declare, in one atomic commit.
 
     Args:
         paths: Spec files, or folders of them.
         store: Folder of the store; made if there is none.
-        workers: Threads that compute regions; the number of processors by default.
+        workers: Tasks that are run at a time; the number of processors by default.
         observer: Told of the progress.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover.
         keep_going: Whether to publish the other assets where the sources of some fail.
         approve: Shown the plan before anything is done.
+        executor: How tasks are run; by default, what suits the plan.
 
     Raises:
         SpecError: The specs are wrong.
@@ -184,6 +187,7 @@ def apply(
                     workers=count,
                     observer=observer,
                     keep_going=keep_going,
+                    executor=executor,
                 )
             failed = {failure.id for failure in done.failures}
             head = done.head

@@ -35,7 +35,7 @@ from geobatch.workflow.planning import Ready
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Sources
+    from geobatch.execute import Executor, Sources
     from geobatch.views.zarr.staging import Ahead
 
 _TOOLS = ("numcodecs", "numpy", "rasterio")
@@ -77,6 +77,7 @@ def carry_out(
     workers: int,
     observer: Observer,
     keep_going: bool,
+    executor: Executor | None = None,
 ) -> Done:
     """Carry out a plan that is not empty, and publish what it made.
 
@@ -86,10 +87,11 @@ def carry_out(
         cache: Receives the bands of each asset as soon as it is finished.
         place: Folder of the store.
         base: Head that the plan was made against.
-        workers: Threads that compute regions.
+        workers: Tasks that are run at a time.
         observer: Receives the progress.
         keep_going: Whether to publish the other assets where the sources of some fail. All are
             computed in any case: so all errors are found, and the next run takes over what is well.
+        executor: How tasks are run; by default, what suits the plan.
 
     Raises:
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
@@ -97,11 +99,18 @@ def carry_out(
         InterruptedRunError: The user stopped the run; nothing is published.
         StoreError: The store cannot be used.
     """
-    from geobatch.execute import Counts, Sources, execute, execute_tables  # noqa: PLC0415
+    from geobatch.execute import (  # noqa: PLC0415
+        Counts,
+        Sources,
+        TaskContext,
+        execute,
+        execute_tables,
+        shares_of,
+    )
     from geobatch.views.zarr.staging import Ahead  # noqa: PLC0415
 
     made = ready.preview.plan
-    memory = Remembered(store.backend)
+    regions = Remembered(store.backend)
     ahead = Ahead(store.backend)
     counts = Counts()
     failures: dict[str, SourceError] = {}
@@ -116,18 +125,17 @@ def carry_out(
     due = [change for change in made.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
     with ahead, Sources(folder=place / RUNS, cache=cache) as reader, ExitStack() as stack:
+        context = TaskContext(
+            objects=store.objects, index=store.index, reader=reader, regions=regions, staging=ahead
+        )
         finished = execute(
-            made,
+            shares_of(made.changes, workers=workers, executor=executor),
+            base_commit=made.base_commit,
             records=ready.records,
             known=ready.known,
-            objects=store.objects,
-            index=store.index,
-            reader=reader,
-            workers=workers,
+            context=context,
             observer=observer,
             counts=counts,
-            memory=memory,
-            ahead=ahead,
             failures=failures,
         )
         made_tables = execute_tables(
@@ -184,7 +192,7 @@ def carry_out(
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, tables, locate=_locate)
     if not failed:
-        memory.forget()
+        regions.forget()
     return Done(
         head=head,
         written=counts.written,
