@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from geobatch.errors import ProtectedError
 from geobatch.format.documents import content_root
@@ -29,6 +30,10 @@ from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Requ
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
 
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.execute import Executor
+
 Approve = Callable[[PlannedSpecs], object]
 """Receives what is about to be done, and raises an error to prevent it."""
 
@@ -43,19 +48,21 @@ def apply(
     options: Options | None = None,
     keep_going: bool = False,
     approve: Approve | None = None,
+    executor: Executor | None = None,
 ) -> ApplySummary:
     """Make the store hold what some specs declare, in one atomic commit.
 
     Args:
         paths: A spec file or a folder of them, or several.
         store: Folder of the store; created if there is none.
-        workers: Threads that compute regions; by default one per processor.
+        workers: Tasks that are run at a time; by default one per processor.
         observer: Receives the progress.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover; by default all assets, and no deletion.
         keep_going: Whether to publish the other assets if the sources of some fail.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
+        executor: How tasks are run; by default, what suits the plan.
 
     Returns:
         What was done. `commit` is None if nothing had to change.
@@ -81,10 +88,13 @@ def apply(
         ),
         observer=observer or SilentObserver(),
         approve=approve or (lambda _: None),
+        executor=executor,
     )
 
 
-def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> ApplySummary:
+def apply_specs(
+    request: Request, *, observer: Observer, approve: Approve, executor: Executor | None = None
+) -> ApplySummary:
     """Execute a request and publish the result; for the errors see `apply`."""
     started = time.perf_counter()
     with SourceCache(request.store) as cache:
@@ -111,6 +121,7 @@ def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> Ap
                     request=request,
                     cache=cache,
                     observer=observer,
+                    executor=executor,
                 )
                 head = publish(planned, executed, store, base=base.head, request=request)
                 show(
