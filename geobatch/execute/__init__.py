@@ -1,11 +1,15 @@
-"""Regions of tiles, computed and put."""
+"""A plan becomes tasks, executors run them, and the scheduler indexes what they put."""
 
 from geobatch.execute.counts import Counts
-from geobatch.execute.executor import execute
-from geobatch.execute.region_cache import Memory
+from geobatch.execute.executors.choice import shares_of
+from geobatch.execute.executors.protocol import Executor
+from geobatch.execute.region_cache import RegionCache
+from geobatch.execute.runner import TaskContext
+from geobatch.execute.scheduler import execute
 from geobatch.execute.tables import execute_tables
 from geobatch.model.observer import Observer, SilentObserver
 
 __all__ = [
-    "Counts", "Memory", "Observer", "SilentObserver", "execute", "execute_tables",
+    "Counts", "Executor", "Observer", "RegionCache", "SilentObserver", "TaskContext", "execute",
+    "execute_tables", "shares_of",
 ]  # fmt: skip

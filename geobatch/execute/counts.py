@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from geobatch.execute.region import RegionResult
+from geobatch.execute.task import TaskResult
 
 
 class Counts(Struct, kw_only=True):
@@ -30,15 +30,14 @@ class Counts(Struct, kw_only=True):
         """Tiles that were computed."""
         return self.written + self.reused + self.empty
 
-    def add(self, other: RegionResult | Counts) -> None:
-        """Count what a region put, or what was done of an asset."""
+    def add(self, other: TaskResult | Counts) -> None:
+        """Count what a task put, or what was done of an asset."""
         self.written += other.written
         self.reused += other.reused
         self.empty += other.empty
         self.bytes_written += other.bytes_written
         for asset_id, peaks in other.peaks.items():
-            known = self.peaks.setdefault(asset_id, {})
+            highest = self.peaks.setdefault(asset_id, {})
             for tileset, peak in peaks.items():
-                known[tileset] = max(known.get(tileset, 0), peak)
-        if isinstance(other, Counts):
-            self.bytes_read += other.bytes_read
+                highest[tileset] = max(highest.get(tileset, 0), peak)
+        self.bytes_read += other.bytes_read

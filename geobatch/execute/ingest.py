@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from geobatch.errors import SourceError, SourceErrors
+from geobatch.execute.task import Peaks
 from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import footprint_mask, is_near, weights
-
-Peaks = dict[str, int]
-"""The highest weight that was read of the masks of files, by tileset."""
 
 
 def ingest(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, field
 
 from geobatch.errors import SourceErrors
 from geobatch.execute.batches import pieces
-from geobatch.execute.ingest import Peaks, ingest
+from geobatch.execute.ingest import ingest
 from geobatch.execute.stored_pixels import StoredLevels
+from geobatch.execute.task import BandTask, Region, RegionTask, TaskResult
 from geobatch.format.codec import content_digest, encode
-from geobatch.model.assets.asset import Asset, Band, Codec
+from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey
@@ -26,96 +26,32 @@ from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.pyramid.reduce import reduce_plane
 from geobatch.sources.driver import Reader
 from geobatch.sources.geotiff import gdal_environment
+from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
 
-class Region(Struct, frozen=True, kw_only=True):
-    """A square of tiles at a base level, with the levels above it up to one tile."""
-
-    level: int
-    """Base level, whose pixels are ingested or read back from the store."""
-    row: int
-    """First tile row at the base level; a multiple of 2^span."""
-    col: int
-    """First tile column at the base level; a multiple of 2^span."""
-    span: int
-    """Levels above the base; the region's side is 2^span tiles."""
-
-    def box(self, level: int, plane: tuple[int, int]) -> Box:
-        """Return the region's tiles at a level whose plane has `plane` (rows, columns) of tiles."""
-        up = level - self.level
-        side = 1 << (self.span - up)
-        row, col = self.row >> up, self.col >> up
-        return Box(
-            row=row, col=col, height=min(side, plane[0] - row), width=min(side, plane[1] - col)
-        )
-
-
-class BandTask(Struct, frozen=True, kw_only=True):
-    """What a run computes of one band, over all regions."""
-
-    band: Band
-    """The band."""
-    stored: StoredLevels
-    """Its current tiles."""
-    dirty: tuple[npt.NDArray[np.bool_], ...]
-    """Per level, (rows, columns) of tiles: those to recompute."""
-    from_sources: bool
-    """Whether level 0 is ingested; else it is kept and read from the store."""
-    can_stop: bool = False
-    """Whether a tile that equals the stored one leaves its ancestors unchanged."""
-
-
-class RegionResult(Struct, kw_only=True):
-    """What a region put: plain data, ready to be indexed by the coordinator."""
-
-    entries: dict[ArrayKey, list[StoredTile]] = field(default_factory=dict)
-    """Tiles per array."""
-    removed: dict[ArrayKey, list[tuple[int, int]]] = field(default_factory=dict)
-    """(row, column) of tiles that hold no valid pixel, per array."""
-    changed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """(row, column) of the tiles at the region's top level that differ from the base, per band."""
-    written: int = 0
-    """Tiles whose object this region put."""
-    reused: int = 0
-    """Tiles whose object was there already."""
-    empty: int = 0
-    """Fully masked tiles."""
-    bytes_written: int = 0
-    """Bytes of the objects put."""
-    peaks: dict[str, Peaks] = field(default_factory=dict)
-    """The highest weight that was read of masks, by asset and tileset."""
-
-    @property
-    def tiles(self) -> int:
-        """Tiles that were computed."""
-        return self.written + self.reused + self.empty
-
-
 def compute_region(
-    region: Region,
-    tasks: Sequence[BandTask],
-    *,
-    asset: Asset,
-    geobox: GeoBox,
-    objects: Objects,
-    reader: Reader,
-) -> RegionResult:
+    task: RegionTask, *, objects: Objects, index: Index, reader: Reader
+) -> TaskResult:
     """Compute the dirty tiles of some bands in one region, bottom up, and put their objects.
 
     Raises:
         SourceError: A source cannot be read, or changed since it was resolved.
         CorruptObjectError: A stored tile that is needed does not match its digest.
     """
-    result = RegionResult()
-    climbs = [_Climb(task, region, geobox, objects, result) for task in tasks]
+    result = TaskResult()
+    asset, region, geobox = task.asset, task.region, task.geobox
+    climbs = [
+        _Climb(band, _stored(task, band, objects, index), region, geobox, result)
+        for band in task.bands
+    ]
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     cut = pieces([(climb.task.band, climb.dirty(0)) for climb in ingesting], asset)
     errors = SourceErrors()
     with gdal_environment():  # once for all that is read here
         for piece in cut:
             box = piece.shift(rows=region.row, cols=region.col)
-            here = [climb for climb in ingesting if climb.wants(box)]
+            here = [climb for climb in ingesting if climb.wants(piece)]
             planes = {}
             with errors.collecting():
                 planes = ingest(
@@ -136,6 +72,19 @@ def compute_region(
     return result
 
 
+def _stored(task: RegionTask, band: BandTask, objects: Objects, index: Index) -> StoredLevels:
+    """Return the tiles that a band has before the task."""
+    return StoredLevels(
+        band=band.band,
+        shape=task.geobox.tile_shape(tile=task.asset.tile, level=0),
+        tile=task.asset.tile,
+        codec=task.asset.codec,
+        objects=objects,
+        index=index,
+        roots=dict(band.roots),
+    )
+
+
 class _Layer(NamedTuple):
     """One level of a band in a region."""
 
@@ -153,33 +102,35 @@ class _Climb:
     """One band's way up through a region: put dirty tiles, reduce, put those above, and so on."""
 
     def __init__(
-        self, task: BandTask, region: Region, geobox: GeoBox, objects: Objects, result: RegionResult
+        self,
+        task: BandTask,
+        stored: StoredLevels,
+        region: Region,
+        geobox: GeoBox,
+        result: TaskResult,
     ) -> None:
         self.task = task
+        self.stored = stored
         self.region = region
         self.geobox = geobox
-        self.objects = objects
         self.result = result
         self.base = region.level
-        self.top = min(region.level + region.span, len(task.dirty) - 1)
-        self._dirty = {
-            level: task.dirty[level][region.box(level, task.stored.plane_shape(level)).slices]
-            for level in range(self.base, self.top + 1)
-        }
+        self.top = region.level + len(task.dirty) - 1
+        self._dirty = {self.base + up: tiles.mask for up, tiles in enumerate(task.dirty)}
         self._layers = {level: self._layer(level) for level in self._dirty}
         self._changed = np.zeros_like(self._dirty[self.base])
         self._above = self._target(self.base + 1)
         if self._above is not None:
-            self._needed = self._above.children(task.stored.plane_shape(self.base))
+            self._needed = self._above.children(stored.plane_shape(self.base))
             plane = geobox.level(self.base + 1).shape
-            window = self._above.window(plane, tile=task.stored.tile)
+            window = self._above.window(plane, tile=stored.tile)
             self._values = np.zeros(window.shape, dtype=task.band.dtype)
             self._mask: Mask | None = None
             self._is_missing = np.ones(self._needed.shape, dtype=np.bool_)
 
     def _layer(self, level: int) -> _Layer:
         band = self.task.band
-        corner = self.region.box(level, self.task.stored.plane_shape(level))
+        corner = self.region.box(level, self.stored.plane_shape(level))
         return _Layer(
             row=corner.row,
             col=corner.col,
@@ -194,8 +145,8 @@ class _Climb:
         return self._dirty[level]
 
     def wants(self, box: Box) -> bool:
-        """Return whether a box of level-0 tiles has one to be recomputed."""
-        return bool(np.count_nonzero(self.task.dirty[0][box.slices]))
+        """Return whether a box of the region's level-0 tiles has one to be recomputed."""
+        return bool(np.count_nonzero(self._dirty[0][box.slices]))
 
     def _target(self, level: int) -> Box | None:
         """Return the box around the dirty tiles of a level; None for none, or above the top."""
@@ -231,7 +182,7 @@ class _Climb:
         target = self._above
         if target is None or not self._dirty[self.base + 1].any():
             return
-        stored, band = self.task.stored, self.task.band
+        stored, band = self.stored, self.task.band
         for row, col in _places(self._is_missing):
             box = Box.of_tile(self._needed.row + row, self._needed.col + col)
             self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
@@ -252,7 +203,7 @@ class _Climb:
         """Reduce pixels of base tiles, and paint them where they belong one level up."""
         if self._above is None:
             return
-        band, tile = self.task.band, self.task.stored.tile
+        band, tile = self.task.band, self.stored.tile
         # In pixels of the level above, where a base tile is half a tile wide. A piece may reach
         # beyond what this band needs, when it was cut for several bands.
         row = (box.row - self._needed.row) * tile // 2
@@ -281,7 +232,7 @@ class _Climb:
 
     def _complete(self, level: int, needed: Box, box: Box, fresh: Plane) -> Plane:
         """Return the plane of a box: fresh pixels where there are any, stored tiles elsewhere."""
-        stored, tile = self.task.stored, self.task.stored.tile
+        stored, tile = self.stored, self.stored.tile
         geobox = self.geobox.level(level)
         # Fresh pixels may reach beyond what is needed: tiles that came out equal need no parent.
         part = box.intersect(needed)
@@ -302,7 +253,7 @@ class _Climb:
 
     def _emit(self, level: int, box: Box, plane: Plane) -> None:
         """Put the dirty tiles of one level, values and masks."""
-        stored, result, layer = self.task.stored, self.result, self._layers[level]
+        stored, result, layer = self.stored, self.result, self._layers[level]
         tile, fill = stored.tile, self.task.band.fill
         top, left = box.row - layer.row, box.col - layer.col
         dirty = self._dirty[level][top : top + box.height, left : left + box.width]
@@ -338,7 +289,7 @@ class _Climb:
         data: bytes | None = None,
     ) -> bool:
         """Put a tile, and return whether its pixels differ from those stored there before."""
-        stored, result = self.task.stored, self.result
+        stored, result = self.stored, self.result
         raw_content = bytes.fromhex(content)
         before = stored.find(key)
         if before is not None and before.content == raw_content:
@@ -346,7 +297,7 @@ class _Climb:
             return False
         if data is None:
             data = encode(stored.codec, pixels)
-        digest, is_new = self.objects.put(data)
+        digest, is_new = stored.objects.put(data)
         if is_new:
             result.written += 1
             result.bytes_written += len(data)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from geobatch.errors import InternalError, SourceError
-from geobatch.model.assets.asset import Resolution
+from geobatch.model.assets.asset import Asset, Resolution
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
@@ -37,6 +37,12 @@ def driver_of(source: DeclaredSource) -> Driver:
     if found is None:
         raise SourceError(f"`{source.uri}`: no driver reads such a source")
     return found
+
+
+def drivers_of(asset: Asset) -> list[Driver]:
+    """Return the drivers of an asset's sources, each once."""
+    names = {source.driver for tileset in asset.tilesets for source in tileset.sources}
+    return [driver_named(name) for name in sorted(names)]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from geobatch.errors import ProtectedError, StalePlanError
 from geobatch.format.documents import content_root
@@ -30,6 +31,10 @@ from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Requ
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
 
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.execute import Executor
+
 _LOG = Logger(__name__)
 
 Approve = Callable[[PlannedSpecs], object]
@@ -47,13 +52,14 @@ def apply(
     keep_going: bool = False,
     expected: Plan | None = None,
     approve: Approve | None = None,
+    executor: Executor | None = None,
 ) -> ApplySummary:
     """Make the store hold what some specs declare, in one atomic commit.
 
     Args:
         paths: A spec file or a folder of them, or several.
         store: Folder of the store; created if there is none.
-        workers: Threads that compute regions; by default one per processor.
+        workers: Tasks that are run at a time; by default one per processor.
         observer: Receives the progress.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover; by default all assets, and no deletion.
@@ -61,6 +67,7 @@ def apply(
         expected: The plan that must be made again, as it was reviewed; by default any.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
+        executor: How tasks are run; by default, what suits the plan.
 
     Returns:
         What was done. `commit` is None if nothing had to change.
@@ -87,10 +94,13 @@ def apply(
         ),
         observer=observer or SilentObserver(),
         approve=_checks(expected, approve),
+        executor=executor,
     )
 
 
-def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> ApplySummary:
+def apply_specs(
+    request: Request, *, observer: Observer, approve: Approve, executor: Executor | None = None
+) -> ApplySummary:
     """Execute a request and publish the result; for the errors see `apply`."""
     started = time.perf_counter()
     _LOG.info("apply to %s starts: %s", request.store, ", ".join(map(str, request.paths)))
@@ -118,6 +128,7 @@ def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> Ap
                     request=request,
                     cache=cache,
                     observer=observer,
+                    executor=executor,
                 )
                 head = publish(planned, executed, store, base=base.head, request=request)
                 show(

@@ -29,7 +29,7 @@ from geobatch.workflow.request import Request
 
 if TYPE_CHECKING:
     # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Counts
+    from geobatch.execute import Counts, Executor
     from geobatch.sources.reader import Sources
     from geobatch.views.zarr.staging import Staging
 
@@ -65,6 +65,7 @@ def execute_plan(
     request: Request,
     cache: SourceCache,
     observer: Observer,
+    executor: Executor | None = None,
 ) -> Executed:
     """Compute and store everything that a plan names.
 
@@ -75,9 +76,10 @@ def execute_plan(
         planned: The plan.
         store: The open store.
         staging: Receives the tiles of new assets, for the views.
-        request: How many threads compute.
+        request: How many tasks are run at a time.
         cache: Receives the bands of each asset as soon as it is finished.
         observer: Receives the progress.
+        executor: How tasks are run; by default, what suits the plan.
 
     Raises:
         InterruptedRunError: The user stopped the run.
@@ -99,30 +101,41 @@ def execute_plan(
             failures={},
         )
         # Whatever happens here, no thread reads or puts any more when the sources are closed.
-        with closing(_compute(planned, collected, request=request, observer=observer)) as records:
+        computed = _compute(
+            planned, collected, request=request, observer=observer, executor=executor
+        )
+        with closing(computed) as records:
             collected.collect(records)
         collected.check_sources()
     return collected.result(planned.resolved.specs)
 
 
 def _compute(
-    planned: PlannedSpecs, into: _Collector, *, request: Request, observer: Observer
+    planned: PlannedSpecs,
+    into: _Collector,
+    *,
+    request: Request,
+    observer: Observer,
+    executor: Executor | None,
 ) -> Generator[AssetRecord]:
     """Yield the record of each asset as soon as all its tiles or rows are stored."""
-    from geobatch.execute import execute, execute_tables  # noqa: PLC0415
+    from geobatch.execute import TaskContext, execute, execute_tables, shares_of  # noqa: PLC0415
 
-    finished = execute(
-        planned.plan,
-        records=planned.records,
-        known=planned.bands,
+    context = TaskContext(
         objects=into.store.objects,
         index=into.store.index,
         reader=into.reader,
-        workers=request.workers,
+        regions=ValueCache(into.store.backend),
+        sink=into.staging,
+    )
+    finished = execute(
+        shares_of(planned.plan.changes, workers=request.workers, executor=executor),
+        base_commit=planned.plan.base_commit,
+        records=planned.records,
+        known=planned.bands,
+        context=context,
         observer=observer,
         counts=into.counts,
-        memory=ValueCache(into.store.backend),
-        sink=into.staging,
         failures=into.failures,
     )
     tables = execute_tables(

@@ -30,7 +30,7 @@ class Request(Struct, frozen=True, kw_only=True):
     store: Path = DEFAULT_STORE
     """Folder of the store."""
     workers: int = 1
-    """Threads that probe sources and compute regions."""
+    """Threads that probe sources, and tasks that are run at a time."""
     rehash: bool = False
     """Whether to read every source, also those whose stat did not change."""
     options: Options = Options()

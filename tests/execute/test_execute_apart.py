@@ -19,9 +19,9 @@ from shell import command, environment
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError, SourceError
-from geobatch.execute import by_processes, executor
+from geobatch.execute.executors import choice, processes
+from geobatch.execute.executors.processes import ProcessTasks
 from geobatch.model.plans.summary import ApplySummary
-from geobatch.processes import Crew
 from geobatch.store.backends.run_folder import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.staging import Staging
@@ -68,14 +68,19 @@ def bench(folder: Path, tmp_path: Path) -> Workbench:
 @pytest.fixture
 def is_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few images are many."""
-    monkeypatch.setattr(executor, "_MANY", 1)
-    monkeypatch.setattr(by_processes, "_WORTH", 1)
-    monkeypatch.setattr(by_processes, "_AT_A_TIME", 2)
+    monkeypatch.setattr(choice, "_MANY", 1)
+    monkeypatch.setattr(choice, "_WORTH", 1)
+    monkeypatch.setattr(processes, "_PER_PROCESS", 2)
 
 
 @pytest.fixture
 def others_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Crew, "take", lambda _: [])
+    monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+
+
+def take_kept(tasks: ProcessTasks) -> Any:
+    """Return only a task that no other process can run."""
+    return tasks._kept.popleft() if tasks._kept else None
 
 
 def applied(
@@ -153,7 +158,7 @@ def test_only_new_images_of_few_tiles_are_given_away(bench: Workbench) -> None:
     with rasterio.open(bench.folder / "i03.tif", "r+") as file:
         file.write(file.read() + 1)
     changed = plan([bench.write_spec(documents())], store=bench.store).changes
-    given = {change.id for change in changed if by_processes._is_small(change)}
+    given = {change.id for change in changed if choice._is_small(change)}
     assert given == {one["id"] for one in documents()[20:]} - {"large"}
     assert_same(bench, applied(bench), is_first=False)
 
@@ -171,16 +176,16 @@ def test_without_other_processes_it_is_done_all_the_same(
 def test_what_processes_had_taken_that_die_is_done_here(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    take = Crew.take
+    take = ProcessTasks._take
 
-    def _take(crew: Crew) -> Any:
-        while started and not list(crew.answers()):  # thrown away: as if it was never sent
+    def _take(tasks: ProcessTasks) -> Any:
+        while started and not list(tasks._feed.answers()):  # lost: as if it was never sent
             time.sleep(0.001)
         while started:
             started.pop().send_signal(signal.SIGKILL)
-        return take(crew)
+        return take(tasks)
 
-    monkeypatch.setattr(Crew, "take", _take)
+    monkeypatch.setattr(ProcessTasks, "_take", _take)
     assert_same(bench, applied(bench), is_first=False)
 
 
@@ -203,9 +208,9 @@ def test_a_source_that_fails_is_named(
     bench: Workbench, broken: Path, monkeypatch: pytest.MonkeyPatch, is_mine: bool
 ) -> None:
     if is_mine:
-        monkeypatch.setattr(by_processes, "_PROGRAM", "raise SystemExit")
+        monkeypatch.setattr(processes, "_PROGRAM", "raise SystemExit")
     else:
-        monkeypatch.setattr(Crew, "take", lambda _: [])
+        monkeypatch.setattr(ProcessTasks, "_take", take_kept)
     with pytest.raises(SourceError, match=broken.name):
         applied(bench)
     assert not (bench.store / "refs").exists()
@@ -265,10 +270,10 @@ def test_an_error_between_images_ends_the_processes_before_their_folder_goes(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from geobatch.execute import by_processes, executor
+from geobatch.execute.executors import choice, processes
 from geobatch.workflow.apply import apply
 
-executor._MANY = by_processes._WORTH = by_processes._AT_A_TIME = 1
+choice._MANY = choice._WORTH = processes._PER_PROCESS = 1
 
 class Kill:
     count = 0
@@ -325,7 +330,7 @@ def test_the_command_line_shares_its_work(bench: Workbench, tmp_path: Path) -> N
             seen |= _children_of(process.pid)
             time.sleep(0.005)
     assert process.returncode == 0
-    assert any("geobatch.execute.by_processes" in words for words in seen)
+    assert any("geobatch.execute.executors.processes" in words for words in seen)
 
 
 def _children_of(pid: int) -> set[str]:

@@ -31,8 +31,9 @@ from region_workbench import (
 from workbench import LAYOUTS, Document, image, is_fill, write_tiff
 
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
-from geobatch.execute import Counts, SilentObserver, levels
+from geobatch.execute import Counts, SilentObserver, TaskContext, passes
 from geobatch.execute.levels import AssetRun, Shared
+from geobatch.execute.runner import run_task
 from geobatch.model import geobox
 from geobatch.model.assets.asset import Asset, Codec, Resolution
 from geobatch.model.assets.fingerprint import band_fingerprint
@@ -52,7 +53,7 @@ def constants(*, top: int = 16, **limits: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(geobox, "TOP_LEVEL_PIXELS", top)
         for name, value in limits.items():
-            patch.setattr(levels, name, value)
+            patch.setattr(passes, name, value)
         yield
 
 
@@ -442,30 +443,20 @@ def test_a_plan_counts_the_very_tiles_of_every_level(
         executor = Executor()
         by_level: Counter[int] = Counter()
         with Reader() as reader:
-            run = AssetRun(
-                change,
-                asset,
-                fingerprints=(),
-                shared=Shared(
-                    records={},
-                    known={},
-                    objects=executor.objects,
-                    index=executor.index,
-                    reader=reader,
-                    sink=None,
-                    memory=None,
-                    base_commit=None,
-                ),
+            context = TaskContext(objects=executor.objects, index=executor.index, reader=reader)
+            shared = Shared(
+                records={}, finished={}, index=executor.index, sink=None, base_commit=None
             )
-            while (tasks := run.stage()) is not None:
+            run = AssetRun(change, shared)
+            while (tasks := run.next_pass()) is not None:
                 for task in tasks:
-                    result = task()
+                    result = run_task(task, context)
                     for key, rows in result.entries.items():
                         by_level[key.level] += len(rows)
                     for key, places in result.removed.items():
                         by_level[key.level] += len(places)
                     run.absorb(result)
-                run.finish_stage()
+                run.finish_pass()
         assert tuple(by_level[level] for level in sorted(by_level)) == change.tiles.by_level
         assert change.tiles.compute == change.tiles.total == total(asset)
 

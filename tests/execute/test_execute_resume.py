@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from workbench import Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError
-from geobatch.execute import levels
+from geobatch.execute import passes
 from geobatch.store.backends.run_folder import run_names
 from geobatch.workflow.apply import apply
 
@@ -57,7 +57,7 @@ def write(path: Path, seed: int) -> None:
 
 @pytest.fixture
 def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(levels, "REGION_PIXELS", 128)
+    monkeypatch.setattr(passes, "REGION_PIXELS", 128)
     write(tmp_path / "a.tif", 1)
     (tmp_path / "a.yaml").write_text(SPEC)
     return tmp_path / "a.yaml"
@@ -131,12 +131,12 @@ import os, signal, sys
 # Ctrl-C may be switched off where tests run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from geobatch.execute import by_processes, executor
+from geobatch.execute.executors import choice
 from geobatch.model.observer import SilentObserver
 from geobatch.store.caches import band_cache, cache_file
 from geobatch.workflow.apply import apply
 
-executor._MANY, by_processes._WORTH, by_processes._AT_A_TIME = int(sys.argv[3]), 1, 1
+choice._MANY, choice._WORTH = int(sys.argv[3]), 1
 band_cache._SAVE_SECONDS, cache_file._SAVE_SHARE = 1e-9, 0
 
 class Kill(SilentObserver):
@@ -210,7 +210,7 @@ def with_mask(folder: Path, *ids: str) -> Path:
 def test_what_the_pixels_of_a_killed_run_told_is_said_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: str
 ) -> None:
-    monkeypatch.setattr(levels, "REGION_PIXELS", 128 if finished == "region" else 2048)
+    monkeypatch.setattr(passes, "REGION_PIXELS", 128 if finished == "region" else 2048)
     spec = with_mask(tmp_path, *(["x"] if finished == "region" else ["x", "y"]))
     clean = apply([spec], store=tmp_path / "clean", workers=1)
     assert clean.warnings

@@ -12,11 +12,12 @@ from reference_pyramid import Values
 from workbench import Document, is_fill
 
 from geobatch.declare import validate
-from geobatch.execute import Counts, Observer, SilentObserver, execute
+from geobatch.execute import Counts, Observer, SilentObserver, TaskContext, execute
+from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.format.codec import decode
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.fingerprint import asset_fingerprint
-from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.plans.plan import AssetChange, BandWork, Op, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef, Tree, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.resolve import resolve
@@ -51,11 +52,6 @@ def change_of(asset: Asset, work: Sequence[BandWork] | None = None) -> AssetChan
             for band in asset.bands
         ]
     return AssetChange(id=asset.id, op=Op.CREATE, asset=asset, work=tuple(work))
-
-
-def plan_of(*changes: AssetChange) -> Plan:
-    """Return a plan of some changes."""
-    return Plan(store_id="", base_commit=None, plan_id="", changes=changes)
 
 
 def head_of(*records: AssetRecord) -> Head:
@@ -98,12 +94,10 @@ class Executor:
             finished = {
                 record.asset.id: record
                 for record in execute(
-                    plan_of(*changes),
+                    [(ThreadExecutor(workers), changes)],
+                    base_commit=None,
                     records=records or {},
-                    objects=self.objects,
-                    index=self.index,
-                    reader=reader,
-                    workers=workers,
+                    context=TaskContext(objects=self.objects, index=self.index, reader=reader),
                     observer=observer or SilentObserver(),
                     counts=counts,
                 )

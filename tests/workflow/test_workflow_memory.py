@@ -12,7 +12,7 @@ import rasterio
 from workbench import CRS, Workbench, image, write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.execute import levels
+from geobatch.execute import passes
 from geobatch.workflow.apply import apply
 
 PROGRAM = """
@@ -61,8 +61,8 @@ def test_groups_of_bands_decide_no_pixel(
     write_tiff(tmp_path / "a.tif", bands, nodata=3, layout={"interleave": interleave})
     spec = bench.write_spec([image("a", "a.tif", tile=64)])
     whole = apply([spec], store=tmp_path / "whole").content_root
-    monkeypatch.setattr(levels, "REGION_BYTES", room)
-    monkeypatch.setattr(levels, "SHARED_BYTES", room)
+    monkeypatch.setattr(passes, "REGION_BYTES", room)
+    monkeypatch.setattr(passes, "SHARED_BYTES", room)
     assert apply([spec], store=tmp_path / "split").content_root == whole
 
 

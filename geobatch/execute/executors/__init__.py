@@ -1,0 +1,1 @@
+"""Ways to run tasks: one after the other, on threads, in processes."""

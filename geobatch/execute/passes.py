@@ -1,0 +1,150 @@
+"""How the work on a grid is cut into passes, groups of bands, and regions: all within bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from geobatch.execute.task import BandTask, Region, Roots
+from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.published import ArrayKey
+from geobatch.model.tiles import TileSet
+
+REGION_PIXELS = 2048
+"""Longest side of a region."""
+REGION_BYTES = 64 << 20
+"""Most bytes of values and masks that the level-0 pixels of a region may take."""
+SHARED_BYTES = 192 << 20
+"""The same of one tile, if the bands of a source share their blocks."""
+STRIP_BYTES = 24 << 20
+"""Most bytes of full-width strips that the rows of a region may span, so that GDAL's cache holds
+them for the next region of the same rows."""
+
+
+class PlannedBand(Struct, frozen=True, kw_only=True, eq=False):
+    """What a run computes of one band, over all regions."""
+
+    band: Band
+    """The band."""
+    dirty: tuple[npt.NDArray[np.bool_], ...]
+    """Per level, (rows, columns) of tiles: those to recompute."""
+    from_sources: bool
+    """Whether level 0 is ingested; else it is kept and read from the store."""
+    can_stop: bool = False
+    """Whether a tile that equals the stored one leaves its ancestors unchanged."""
+
+    def task(self, region: Region, roots: Roots) -> BandTask:
+        """Return the part of the work that is in a region."""
+        levels = range(region.level, min(region.level + region.span, len(self.dirty) - 1) + 1)
+        keys = (
+            ArrayKey(band=self.band.id, level=level, is_mask=is_mask)
+            for level in levels
+            for is_mask in (False, True)
+        )
+        return BandTask(
+            band=self.band,
+            dirty=tuple(TileSet.from_mask(self._part(region, level)) for level in levels),
+            roots=tuple((key, roots[key]) for key in keys if roots.get(key) is not None),
+            from_sources=self.from_sources,
+            can_stop=self.can_stop,
+        )
+
+    def _part(self, region: Region, level: int) -> npt.NDArray[np.bool_]:
+        mask = self.dirty[level]
+        return mask[region.box(level, (mask.shape[0], mask.shape[1])).slices]
+
+
+def regions(bands: Sequence[PlannedBand], level: int, span: int) -> Iterator[Region]:
+    """Yield the regions above a level that hold a tile to recompute, in row-major order."""
+    side = 1 << span
+    blocks = [
+        _blocks(band.dirty[level + up], side >> up) for band in bands for up in range(span + 1)
+    ]
+    for row, col in np.argwhere(np.logical_or.reduce(blocks)).tolist():
+        yield Region(level=level, row=row * side, col=col * side, span=span)
+
+
+def groups(asset: Asset, bands: Sequence[PlannedBand]) -> list[list[PlannedBand]]:
+    """Return the bands that are worked on together: those that may share reads of sources.
+
+    They are as many as a region of one tile can hold, or a single one. Those that start from the
+    store are alone: there are few regions above, and small tasks keep all workers at work.
+    """
+    found: list[list[PlannedBand]] = []
+    room = 0
+    for band in bands:
+        size = asset.tile**2 * _pixel_bytes([band])
+        if not band.from_sources or size > room:
+            found.append([])
+            room = _group_bytes(asset, bands) if band.from_sources else 0
+        found[-1].append(band)
+        room -= size
+    return found
+
+
+def first_span(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+    """Return how many levels above level 0 a region of the first pass has."""
+    return _span(asset, bands, strip_row=_strip_row(asset, bands))
+
+
+def next_span(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+    """Return how many levels above its base a region of a later pass has; at least one."""
+    return max(1, _span(asset, bands, strip_row=0))
+
+
+def _group_bytes(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+    """Return the most bytes of a tile of all bands that are worked on together.
+
+    They are more if the bands of a source share their blocks, because each group decodes those
+    blocks again.
+    """
+    names = {band.band.tileset for band in bands if band.from_sources}
+    is_shared = any(
+        source.is_pixel_interleaved
+        for tileset in asset.tilesets
+        if tileset.id in names
+        for source in tileset.sources
+    )
+    return SHARED_BYTES if is_shared else REGION_BYTES
+
+
+def _pixel_bytes(bands: Sequence[PlannedBand]) -> int:
+    return sum(np.dtype(band.band.dtype).itemsize + 1 for band in bands)
+
+
+def _strip_row(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+    """Return the bytes of the widest source row that can only be decoded whole; 0 for tiles."""
+    names = {band.band.tileset for band in bands if band.from_sources}
+    widest = 0
+    for tileset in asset.tilesets:
+        if tileset.id in names:
+            pixel = sum(np.dtype(dtype).itemsize for dtype in tileset.dtypes)
+            for source in tileset.sources:
+                if source.block[1] >= source.width > REGION_PIXELS:
+                    widest = max(widest, source.width * pixel)
+    return widest
+
+
+def _span(asset: Asset, bands: Sequence[PlannedBand], *, strip_row: int) -> int:
+    """Return how many levels above its base a region holds within its bounds of memory."""
+    pixel = _pixel_bytes(bands)
+    span, side = 0, 2 * asset.tile
+    while (
+        side <= REGION_PIXELS
+        and side * side * pixel <= REGION_BYTES
+        and side * strip_row <= STRIP_BYTES
+    ):
+        span, side = span + 1, side * 2
+    return span
+
+
+def _blocks(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """Return which (side, side) blocks of a mask hold a True."""
+    rows, cols = (-(-size // side) for size in mask.shape)
+    padded = np.zeros((rows * side, cols * side), dtype=np.bool_)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    blocks: npt.NDArray[np.bool_] = np.any(padded.reshape(rows, side, cols, side), axis=(1, 3))
+    return blocks

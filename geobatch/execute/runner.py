@@ -1,0 +1,51 @@
+"""Runs one task: a function of the task, the store and the sources, in any thread or process."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from geobatch.execute.recode import recode_tiles
+from geobatch.execute.region import compute_region
+from geobatch.execute.region_cache import RegionCache, from_bytes, to_bytes
+from geobatch.execute.task import RecodeTask, Task, TaskResult
+from geobatch.execute.tile_sink import TileSink
+from geobatch.sources.driver import Reader
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+
+
+class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
+    """What tasks are run with; it is the same for all tasks of a run, and stays in its process."""
+
+    objects: Objects
+    """Where tiles are put."""
+    index: Index
+    """Where tile indexes are read."""
+    reader: Reader
+    """Where source pixels come from."""
+    regions: RegionCache | None = None
+    """Where the results of finished regions are kept; None for nowhere."""
+    sink: TileSink | None = None
+    """What receives the tiles of new assets, from the coordinator's thread; None for nothing."""
+
+
+def run_task(task: Task, context: TaskContext) -> TaskResult:
+    """Return what a task put; its tiles are in the store, and no index names them yet.
+
+    Raises:
+        SourceError: A source cannot be read, or changed since it was resolved.
+        CorruptObjectError: A stored tile that is needed does not match its digest.
+        StoreError: The store cannot be written.
+    """
+    objects, cache = context.objects, context.regions
+    if isinstance(task, RecodeTask):
+        return recode_tiles(task, objects=objects)
+    if cache is None or not task.is_cached:
+        return compute_region(task, objects=objects, index=context.index, reader=context.reader)
+    found = cache.get(task.key)
+    cached = None if found is None else from_bytes(found, objects)
+    if cached is not None:
+        return cached
+    result = compute_region(task, objects=objects, index=context.index, reader=context.reader)
+    cache.put(task.key, to_bytes(result))
+    return result
