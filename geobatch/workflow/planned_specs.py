@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import SpecSet
-from geobatch.declare.checks.lint import mixed_types
+from geobatch.declare.checks.lint import lost_claims, mixed_types
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
@@ -129,10 +129,14 @@ def plan_resolved(
     return PlannedSpecs(
         plan=whole,
         resolved=replace(resolved, resolution=resolution),
-        warnings=_sorted_warnings(specs, resolution, warnings),
+        warnings=_sorted_warnings(specs, resolution, warnings, base=base.head),
         records=records,
         bands=bands,
     )
+
+
+def _ids(head: Head) -> frozenset[str]:
+    return frozenset(entry.id for entry in head.tree.entries)
 
 
 def _check_published(
@@ -168,8 +172,7 @@ def _read_records(
             records[entry.id] = record
     for name in moved.keys() & records.keys():
         records[name] = renamed_record(records[name], name)
-    names = frozenset(entry.id for entry in base.head.tree.entries)
-    refuse_alike(choice.resolution.assets, published=names, records=records)
+    refuse_alike(choice.resolution.assets, published=_ids(base.head), records=records)
     return records
 
 
@@ -232,11 +235,12 @@ def _plan_undamaged(
 
 
 def _sorted_warnings(
-    specs: SpecSet, resolution: Resolution, of_store: Iterable[Problem]
+    specs: SpecSet, resolution: Resolution, of_store: Iterable[Problem], *, base: Head
 ) -> tuple[Problem, ...]:
     found = [
         *mixed_types(specs.specs),
         *absent_warnings(specs.specs),
+        *lost_claims(specs.specs, _ids(base)),
         *resolution.warnings,
         *of_store,
     ]

@@ -151,7 +151,7 @@ def test_bands_that_are_not_named_and_images_of_no_collection(bench: Workbench) 
     document = rule()
     del document["image"]["bands"], document["image"]["mask_bands"]
     write(bench, document)
-    assert "name the `bands`" in geobatch("validate", "spec.yaml").err
+    assert "declare `bands`" in geobatch("validate", "spec.yaml").err
     write(bench, {"id": "a", "tilesets": [EXTRA | {"sources": [{"uris": ["qa/x.tif"]}]}]})
     done = geobatch("validate", "spec.yaml")
     assert done.code == 1

@@ -17,7 +17,8 @@ from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
-from geobatch.workflow.plan import plan
+from geobatch.workflow.plan import plan, plan_specs
+from geobatch.workflow.request import Request
 
 LAYOUT = {"tiled": True, "blockxsize": 128, "blockysize": 128}
 
@@ -282,3 +283,21 @@ def test_a_rename_is_put_upon_what_others_publish_of_other_assets(bench: Workben
     assert done.content_root == clean_root(
         bench, spec("new"), spec("other", "b", properties={"k": 1})
     )
+
+
+def warnings(bench: Workbench, *documents: Document) -> list[str]:
+    request = Request.of([bench.write_spec(documents)], store=bench.store)
+    return [w.message for w in plan_specs(request).warnings if w.rule == "moved-from"]
+
+
+def test_a_former_id_that_nobody_published_is_warned_about(bench: Workbench) -> None:
+    """A typo there would make a new asset, and compute everything."""
+    assert not warnings(bench, moved("new", "old"))  # a new store, as of a test environment
+    apply([bench.write_spec([spec("old")])], store=bench.store)
+    assert not warnings(bench, moved("new", "old"))
+    found = warnings(bench, moved("new", "odl"))
+    assert found == ["no asset `odl` is published, so `new` is a new one"]
+    apply([bench.write_spec([moved("new", "old")])], store=bench.store)
+    assert not warnings(bench, moved("new", "old"))  # a claim that stays after its rename
+    (bench.folder / "geobatch.yaml").write_text("silence: [moved-from]\n")
+    assert not warnings(bench, moved("newer", "odl", "b"), moved("new", "old"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -16,6 +16,7 @@ from geobatch.declare.specs import ImageSpec, Loc
 from geobatch.errors import Problem
 from geobatch.model.assets.class_names import is_class_like
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.suggest import suggestion
 
 
 def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
@@ -134,6 +135,21 @@ def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem
             if known[1] is not None:
                 hint = f"is `valid_value: {known[1]}` too high?"
         yield from warning(spec, loc, "mask-never-valid", message, hint)
+
+
+def lost_claims(specs: Sequence[ImageSpec], published: Collection[str]) -> Iterator[Problem]:
+    """Yield a warning for each former id that is not published, where the asset is not either.
+
+    Args:
+        specs: The specs.
+        published: Ids of the published assets; without any, the store is new.
+    """
+    for spec in specs if published else ():
+        if spec.moved_from is None or spec.id in published or spec.moved_from in published:
+            continue
+        message = f"no asset {show(spec.moved_from)} is published, so {show(spec.id)} is a new one"
+        hint = suggestion(spec.moved_from, published) or "`geobatch ls` lists what is published"
+        yield from warning(spec, ("moved_from",), "moved-from", message, hint)
 
 
 def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:

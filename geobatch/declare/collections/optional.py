@@ -24,29 +24,41 @@ def optional_problems(spec: ImageSpec, *, is_of_collection: bool) -> Iterator[Pr
         return
     if not is_of_collection:
         message = "`optional` is for the tilesets of a collection's image"
-        yield _problem(spec, loc, message, "leave the tileset out while its files are absent")
+        yield _problem(spec, loc, message, "remove the tileset while its files are absent")
         return
     if len(places) == len(spec.tilesets):
-        message = "every tileset is optional, and nothing may be left of an image"
-        yield _problem(spec, loc, message, "one tileset at least is there for every image")
+        message = "every tileset is optional, so an image could have none"
+        yield _problem(
+            spec,
+            loc,
+            message,
+            "at least one tileset must exist for every image: remove its `optional`",
+        )
     masking = {mask.tileset_id for mask in spec.mask_bands}
     if spec.bands is None and not names <= masking:
-        message = f"which bands are of {listed(sorted(names - masking))} is not said"
-        yield _problem(spec, loc, message, "name the `bands`, each with its `tileset_id`")
+        message = (
+            f"the bands of the optional tileset {listed(sorted(names - masking))} have no names"
+        )
+        yield _problem(spec, loc, message, "declare `bands`, each with its `tileset_id`")
     going = [band.id for band in spec.bands or () if band.tileset_id in names]
     if spec.bands and len(going) == len(spec.bands):
-        message = "every band is of an optional tileset, and nothing may be left of an image"
-        yield _problem(spec, loc, message, "one band at least is there for every image")
+        message = "every band comes from an optional tileset, so an image could have none"
+        yield _problem(
+            spec,
+            loc,
+            message,
+            "at least one band must exist for every image: remove `optional` from its tileset",
+        )
     for name, members in spec.array_bands:
         if lost := [band for band in members if band in going]:
             message = f"the array band `{name}` needs {listed(lost)} of an optional tileset"
-            hint = "leave these bands out of it, or the tileset not optional"
+            hint = "remove these bands from it, or `optional` from the tileset"
             yield _problem(spec, ("array_bands", name), message, hint)
     if spec.footprint is not None and spec.bands:
         band = spec.footprint.band_id or spec.bands[0].id
         if band in going:
-            message = f"the footprint counts pixels of band `{band}` of an optional tileset"
-            hint = "name in its `band_id` a band that every image has"
+            message = f"the footprint is in pixels of band `{band}` of an optional tileset"
+            hint = "set its `band_id` to a band that every image has"
             yield _problem(spec, ("footprint",), message, hint)
 
 

@@ -19,7 +19,7 @@ from geobatch.errors import Problem
 
 LINTS = (
     "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
-    "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types",
+    "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types", "moved-from",
     "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "same-band",
     "unlike-bands", "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
 )  # fmt: skip
