@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +26,8 @@ def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> N
     """
     place = _absolute(settings.store)
     is_beside = all(_absolute(path).is_relative_to(place.parent) for path in paths)
-    if not is_new and not (place.name == DEFAULT_STORE and is_beside):
+    may_create = is_new or (place.name == DEFAULT_STORE and is_beside)
+    if not may_create or _other_content(place) is not None:
         require_store(settings)
 
 
@@ -38,12 +40,23 @@ def require_store(settings: Settings) -> None:
     from geobatch.store.identity import is_store  # noqa: PLC0415
 
     if not is_store(settings.store):
-        raise NoStoreError(
-            f"there is no store at `{settings.store}`",
-            hint=f"`geobatch init --store {settings.store}` creates one there, and so does `apply` "
-            f"with `--init`; only a folder `{DEFAULT_STORE}` beside the specs is created without "
-            "asking",
+        name = shlex.quote(os.fspath(settings.store))
+        hint = (
+            f"`geobatch init --store {name}` creates one there, and so does `apply` with `--init`; "
+            f"only a folder `{DEFAULT_STORE}` beside the specs is created without asking"
         )
+        if (other := _other_content(settings.store)) is not None:
+            hint = f"it holds `{other}`; name a store, or an empty or new folder, with `--store`"
+        raise NoStoreError(f"there is no store at `{settings.store}`", hint=hint)
+
+
+def _other_content(folder: Path) -> str | None:
+    """Return a name in a folder because of which no store can be created there."""
+    try:
+        names = set(os.listdir(folder)) - {"cache", "runs"}  # noqa: PTH208 - an older run's
+    except OSError:
+        return None
+    return min(names, default=None)
 
 
 def reading(settings: Settings) -> closing[TileStore]:

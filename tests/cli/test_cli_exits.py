@@ -151,6 +151,18 @@ def test_no_store_is_10(bench: Workbench, argv: list[str]) -> None:
     assert not bench.store.exists()
 
 
+def test_a_folder_that_holds_something_else_is_said_to(bench: Workbench) -> None:
+    """There, the command that creates a store would be refused."""
+    bench.store.mkdir()
+    assert "`geobatch init --store " in call(bench, "ls").err
+    (bench.store / "letters.txt").write_text("mine")
+    for argv in (["ls"], ["plan", spec(bench), "--store", bench.store]):
+        done = call(bench, *argv)
+        assert done.code == 10
+        assert "it holds `letters.txt`" in done.err
+        assert "geobatch init" not in done.err
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -218,7 +230,7 @@ def test_a_folder_that_holds_other_things_is_no_store(bench: Workbench, argv: li
     bench.store.mkdir()
     (bench.store / "thesis.txt").write_text("precious")
     done = call(bench, *[spec(bench) if arg == "SPEC" else arg for arg in argv])
-    assert done.code == 1
+    assert done.code == (1 if argv == ["init"] else 10)
     assert "thesis.txt" in done.err
     assert "--store" in done.err
     assert [path.name for path in bench.store.iterdir()] == ["thesis.txt"]
