@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from geobatch.processes import Crew, alone, can_start
+from geobatch.processes import Crew, Feed, alone, can_start
 
 DOUBLES = """
 import os, sys
@@ -70,6 +70,35 @@ def test_what_a_process_had_taken_that_dies_is_not_answered() -> None:
         assert [item for _, item in iter(lambda: (crew.take() or [(0, b"")])[0], (0, b""))] == [
             b"b", b"deadly", b"c",
         ]  # fmt: skip
+
+
+def test_a_feed_waits_for_what_is_added_later() -> None:
+    with Feed(DOUBLES, others=2, arguments=[], shared=[]) as feed:
+        for number in range(3):
+            for item in range(20):
+                feed.put(b"%d" % item * 1000)
+            found: list[bytes] = []
+            while len(found) < 20:
+                found += feed.answers()
+                time.sleep(0.001)
+            assert {int(answer.split()[0]) for answer in found} == {
+                20 * number + item for item in range(20)
+            }
+        assert not feed.has_lost_one()
+        feed.put(b"last")
+        assert list(feed.rest()) == [b"60 lastlast;"]
+        processes = [other._process for other in feed._others]
+        assert [process.wait(30) for process in processes] == [0, 0], "they end by themselves"
+
+
+def test_a_feed_that_loses_a_process_ends_with_what_was_answered() -> None:
+    with Feed(DIES, others=1, arguments=[], shared=[]) as feed:
+        for item in (b"a", b"deadly", b"b"):
+            feed.put(item)
+        while not feed.has_lost_one():
+            time.sleep(0.001)
+        feed.put(b"c")  # the queue is still there
+        assert list(feed.rest()) == [b"a"]
 
 
 def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ _LARGE = 32 << 20
 def keep_freed_memory() -> None:
     """Have glibc keep what is freed, until `return_freed_memory`; nothing with other libraries.
 
-    By itself it may give the arrays of every tile back to the system, and take them again page by
-    page: how they happen to lie decides. That befell a run in four, which then took 6 % longer.
+    By default it may return the arrays of every tile to the system, and request them again page by
+    page. It depends on their addresses: one run in four did, and took 6 % longer.
     """
     _call("mallopt", _M_MMAP_THRESHOLD, _LARGE)
     _call("mallopt", _M_TOP_PAD, _KEPT)

@@ -19,7 +19,7 @@ def pieces(wanted: Sequence[tuple[Band, npt.NDArray[np.bool_]]], asset: Asset) -
 
     A few tiles stay in the processor's cache on their whole way, from decoding to encoding, and
     one above the other they lie in memory as they are to be encoded. Where storage blocks straddle
-    tiles, all is read at once instead, lest blocks be decoded twice.
+    tiles, all is read at once, so that no block is decoded twice.
 
     Args:
         wanted: Bands, and the base tiles that each wants, (row, column) within the region.
@@ -31,7 +31,7 @@ def pieces(wanted: Sequence[tuple[Band, npt.NDArray[np.bool_]]], asset: Asset) -
     if not _is_tiled_alike(asset, {band.tileset for band, _ in wanted}):
         yield Box.around(joint, row=0, col=0)
         return
-    # Of a band that wants only some tiles of a piece, the others would be read in vain.
+    # If a band wants only some tiles of a piece, the others would be read for nothing.
     are_alike = all(np.array_equal(tiles, joint) for _, tiles in wanted)
     tile_bytes = asset.tile**2 * sum(np.dtype(band.dtype).itemsize for band, _ in wanted)
     longest = max(1, _PIECE_BYTES // tile_bytes) if are_alike else 1

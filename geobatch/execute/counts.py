@@ -13,7 +13,7 @@ class Counts(Struct, kw_only=True):
     written: int = 0
     """Tiles whose object the run put."""
     reused: int = 0
-    """Tiles that were computed and found to be there."""
+    """Tiles that were computed, and whose object was there already."""
     empty: int = 0
     """Fully masked tiles."""
     bytes_written: int = 0

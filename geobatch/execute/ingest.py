@@ -32,7 +32,7 @@ def ingest(
         bands: Bands on the same grid.
         window: Window in that grid's pixels, inside its plane.
         reader: Where source pixels come from.
-        peaks: Told of the masks that are read.
+        peaks: Raised to the masks that are read.
 
     Returns:
         Per band id, (height, width) pixels in the band's dtype, masked ones burned to its fill.
@@ -148,19 +148,19 @@ def _gap(band: Band, window: Window) -> Plane:
     return Plane(np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8))
 
 
-def _paste(canvas: Plane, piece: Plane, place: tuple[slice, slice]) -> Plane:
-    """Paint a piece over its place on a canvas, where the piece is valid."""
+def _paste(canvas: Plane, piece: Plane, area: tuple[slice, slice]) -> Plane:
+    """Paint a piece over its area of a canvas, where the piece is valid."""
     values, mask = canvas
     if piece.mask is None:
-        values[place] = piece.values
+        values[area] = piece.values
         if mask is not None:
-            mask[place] = 255
+            mask[area] = 255
         return canvas
     is_valid = piece.mask > 0
-    values[place][is_valid] = piece.values[is_valid]
+    values[area][is_valid] = piece.values[is_valid]
     if mask is None:
         mask = np.full(values.shape, 255, dtype=np.uint8)
-    mask[place][is_valid] = piece.mask[is_valid]
+    mask[area][is_valid] = piece.mask[is_valid]
     return Plane(values, mask)
 
 
@@ -183,7 +183,7 @@ def _own_mask(pixels: Values, values: Values, band: Band, own_mask: Mask | None)
     """Return the mask of a piece of one source, or None where all of it is valid.
 
     Args:
-        pixels: The piece as it stands in the file, (row, col).
+        pixels: The piece as it is in the file, (row, col).
         values: The piece, (row, col) in the band's dtype.
         band: The band.
         own_mask: What else masks the piece: the file's own mask, or its last band.

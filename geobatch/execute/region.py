@@ -61,7 +61,7 @@ def compute_region(
                     reader=reader,
                     peaks=result.peaks.setdefault(asset.id, {}),
                 )
-            if errors.first is not None:  # what is left is read to find what else is wrong
+            if errors.first is not None:  # the rest is read to find all errors
                 continue
             for climb in here:
                 # Popped, so that a band's pixels go when its tiles are put.
@@ -99,7 +99,7 @@ class _Layer(NamedTuple):
 
 
 class _Climb:
-    """One band's way up through a region: put dirty tiles, reduce, put those above, and so on."""
+    """One band of a region, level by level: put dirty tiles, reduce them, put those above."""
 
     def __init__(
         self,
@@ -156,13 +156,13 @@ class _Climb:
         return Box.around(self._dirty[level], row=layer.row, col=layer.col)
 
     def _stop_where_equal(self, level: int) -> None:
-        """Leave out ancestors of tiles that came out equal, once a level is put."""
+        """Omit ancestors of tiles that are equal to those stored, once a level is put."""
         if level < self.top and self.task.can_stop:
             self._dirty[level + 1] &= parents_of(self._changed)
         if level == self.top:
             layer = self._layers[level]
             self.result.changed[self.task.band.id] = [
-                (layer.row + row, layer.col + col) for row, col in _places(self._changed)
+                (layer.row + row, layer.col + col) for row, col in _positions(self._changed)
             ]
         else:
             self._changed = np.zeros_like(self._dirty[level + 1])
@@ -183,7 +183,7 @@ class _Climb:
         if target is None or not self._dirty[self.base + 1].any():
             return
         stored, band = self.stored, self.task.band
-        for row, col in _places(self._is_missing):
+        for row, col in _positions(self._is_missing):
             box = Box.of_tile(self._needed.row + row, self._needed.col + col)
             self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
         plane = Plane(self._values, self._mask)
@@ -213,13 +213,13 @@ class _Climb:
         bottom, right = min(row + rows, height), min(col + cols, width)
         into = (slice(max(row, 0), bottom), slice(max(col, 0), right))
         out_of = (slice(max(-row, 0), bottom - row), slice(max(-col, 0), right - col))
-        place = self._values[into]
-        fits = place.shape == (rows, cols)
+        target = self._values[into]
+        fits = target.shape == (rows, cols)
         reduced = reduce_plane(
-            plane, policy=band.policy, fill=band.fill, out=place if fits else None
+            plane, policy=band.policy, fill=band.fill, out=target if fits else None
         )
         if not fits:
-            place[:] = reduced.values[out_of]
+            target[:] = reduced.values[out_of]
         if reduced.mask is not None and self._mask is None:
             self._mask = np.full(self._values.shape, 255, dtype=np.uint8)
         if self._mask is not None:
@@ -234,7 +234,7 @@ class _Climb:
         """Return the plane of a box: fresh pixels where there are any, stored tiles elsewhere."""
         stored, tile = self.stored, self.stored.tile
         geobox = self.geobox.level(level)
-        # Fresh pixels may reach beyond what is needed: tiles that came out equal need no parent.
+        # Fresh pixels may reach beyond what is needed: equal tiles need no parent.
         part = box.intersect(needed)
         if part is None:
             return stored.load(geobox, level, needed)
@@ -257,12 +257,12 @@ class _Climb:
         tile, fill = stored.tile, self.task.band.fill
         top, left = box.row - layer.row, box.col - layer.col
         dirty = self._dirty[level][top : top + box.height, left : left + box.width]
-        for row, col in _places(dirty):
-            place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
+        for row, col in _positions(dirty):
+            area = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
             at = (box.row + row, box.col + col)
             tile_key = TileKey(layer.values, *at)
-            values = plane.values[place]
-            mask = None if plane.mask is None else plane.mask[place]
+            values = plane.values[area]
+            mask = None if plane.mask is None else plane.mask[area]
             if mask is not None and not mask.any():
                 is_changed = stored.find(tile_key) is not None
                 for key in (layer.values,) if layer.mask is None else (layer.values, layer.mask):
@@ -308,8 +308,8 @@ class _Climb:
         return True
 
 
-def _places(tiles: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield (row, column) of the True places, in row-major order."""
+def _positions(tiles: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield (row, column) of the True elements, in row-major order."""
     rows, cols = tiles.nonzero()
     return zip(rows.tolist(), cols.tolist(), strict=True)
 
@@ -318,7 +318,7 @@ def _places(tiles: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
 def _all_valid(shape: tuple[int, int], tile: int, codec: Codec) -> tuple[Mask, Digest, bytes]:
     """Return the mask of a tile without a masked pixel, its content digest and its bytes.
 
-    It is met over and over: beside most tiles of a raster stands no other.
+    It is cached: most masks of a raster are of this kind.
     """
     mask = _padded(np.full(shape, 255, dtype=np.uint8), tile, 0)
     mask.setflags(write=False)

@@ -84,11 +84,11 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
                 pixels, weights = self.read_tile(level, box.row + row, box.col + col)
                 if pixels is None:
                     continue
-                place = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
-                target = values[place]
+                area = (slice(row * tile, (row + 1) * tile), slice(col * tile, (col + 1) * tile))
+                target = values[area]
                 target[:] = pixels[: target.shape[0], : target.shape[1]]
                 if mask is not None:
-                    mask[place] = (
+                    mask[area] = (
                         255 if weights is None else weights[: target.shape[0], : target.shape[1]]
                     )
         return Plane(values, None if mask is None or mask.min() == 255 else mask)

@@ -46,7 +46,7 @@ def execute_tables(
         records: Published records of the tables that are updated, by asset id.
         objects: Where the rows are put.
         folder: Where rows wait, on the store's disk.
-        observer: Told which table is under way.
+        observer: Notified of the table in work.
         counts: Added to as tables finish.
         failures: Where errors of sources are put, by asset id, while the other assets go on.
 

@@ -27,7 +27,7 @@ from geobatch.execute.runner import TaskContext, run_task
 from geobatch.execute.task import RegionTask, Task, TaskResult
 from geobatch.execute.tile_sink import TileSink
 from geobatch.processes import PAUSE, Feed, Item, alone, can_start, serve
-from geobatch.sources.geotiff import stay_in_environment
+from geobatch.sources.geotiff import gdal_environment, stay_in_environment
 from geobatch.sources.reader import Sources
 from geobatch.store.backends.protocol import RUNS, LocalDisk
 from geobatch.store.caches.cache import SourceCache
@@ -40,6 +40,8 @@ _PER_PROCESS = 16
 """Tasks that another process has, so that none is idle while the coordinator indexes."""
 _OWN = 4
 """Tasks that this process has."""
+_OWN_SECONDS = 0.02
+"""How long this process runs tasks before it takes in what others have done."""
 _MOST = 512
 """Tasks that all others have."""
 _FIRST_ARGUMENT = 5
@@ -129,13 +131,20 @@ class ProcessTasks:
             self._send()
             if outcomes:
                 return outcomes
-            own = self._take()
-            if own is not None:
-                with alone():
-                    return [run(*own, self._context)]
+            if outcomes := self._run_own():
+                return outcomes
             if not self._sent and not self._waiting:
                 raise InternalError("no task to wait for")
             time.sleep(PAUSE)
+
+    def _run_own(self) -> list[Outcome]:
+        """Run some tasks in this process, for a short time; none if other processes have all."""
+        outcomes: list[Outcome] = []
+        deadline = time.monotonic() + _OWN_SECONDS
+        with alone(), gdal_environment():  # once for all of them
+            while (not outcomes or time.monotonic() < deadline) and (own := self._take()):
+                outcomes.append(run(*own, self._context))
+        return outcomes
 
     def _take(self) -> tuple[int, Task] | None:
         """Return a task to run in this process; None if other processes have them all."""

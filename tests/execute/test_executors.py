@@ -1,0 +1,333 @@
+"""Executors: whatever runs the tasks, in whatever order, the store is the same, bit for bit."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from msgspec import Struct
+from shell import environment
+from workbench import Document, Workbench, image, write_tiff
+
+from geobatch.errors import InternalError, SourceError
+from geobatch.execute import Executor, TaskContext, passes
+from geobatch.execute.executors import processes
+from geobatch.execute.executors.choice import shares_of
+from geobatch.execute.executors.processes import ProcessExecutor, ProcessTasks
+from geobatch.execute.executors.protocol import Outcome
+from geobatch.execute.executors.serial import SerialExecutor, run
+from geobatch.execute.executors.threads import ThreadExecutor
+from geobatch.execute.task import RecodeTask, RegionTask, Task, TaskResult
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.apply import apply
+from geobatch.workflow.plan import plan
+
+SPECS = Path(__file__).parents[2] / "specs"
+
+
+class ShufflingExecutor(Struct, frozen=True):
+    """A toy: takes several tasks, runs them in a random order, and returns them in another."""
+
+    seed: int
+    held: int = 7
+
+    def start(self, context: TaskContext) -> ShuffledTasks:
+        return ShuffledTasks(context, random.Random(self.seed), self.held)
+
+
+class ShuffledTasks:
+    """The tasks of one run."""
+
+    def __init__(self, context: TaskContext, rng: random.Random, held: int) -> None:
+        self.capacity = held
+        self._context = context
+        self._rng = rng
+        self._waiting: list[tuple[int, Task]] = []
+        self._done: list[Outcome] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._waiting.clear()
+
+    def submit(self, number: int, task: Task) -> None:
+        self._waiting.append((number, task))
+        assert len(self._waiting) + len(self._done) <= self.capacity
+
+    def completed(self) -> Sequence[Outcome]:
+        self._rng.shuffle(self._waiting)
+        for _ in range(self._rng.randint(0, len(self._waiting))):
+            self._done.append(run(*self._waiting.pop(), self._context))
+        if not self._done:
+            self._done.append(run(*self._waiting.pop(), self._context))
+        self._rng.shuffle(self._done)
+        count = self._rng.randint(1, len(self._done))
+        found, self._done = self._done[:count], self._done[count:]
+        return found
+
+
+class RecordingExecutor(Struct, frozen=True):
+    """Runs one task after the other, and keeps each with its result."""
+
+    tasks: list[tuple[Task, TaskResult]]
+
+    def start(self, context: TaskContext) -> RecordedTasks:
+        return RecordedTasks(context, self.tasks)
+
+
+class RecordedTasks(ShuffledTasks):
+    """The tasks of one run."""
+
+    def __init__(self, context: TaskContext, tasks: list[tuple[Task, TaskResult]]) -> None:
+        super().__init__(context, random.Random(0), 1)
+        self._tasks = tasks
+
+    def completed(self) -> Sequence[Outcome]:
+        number, task = self._waiting.pop()
+        outcome = run(number, task, self._context)
+        if outcome.result is not None:
+            self._tasks.append((task, outcome.result))
+        return [outcome]
+
+
+EXECUTORS = [
+    pytest.param(SerialExecutor(), id="serial"),
+    pytest.param(ThreadExecutor(1), id="1 thread", marks=pytest.mark.attack),
+    pytest.param(ThreadExecutor(3), id="3 threads"),
+    pytest.param(ProcessExecutor(1), id="1 process", marks=pytest.mark.attack),
+    pytest.param(ProcessExecutor(3), id="3 processes"),
+    pytest.param(ShufflingExecutor(1), id="shuffled"),
+    pytest.param(ShufflingExecutor(2, held=40), id="shuffled, many held", marks=pytest.mark.attack),
+]
+executors = pytest.mark.parametrize("executor", EXECUTORS)
+
+
+@pytest.fixture(autouse=True)
+def _small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several regions and passes for each asset, and other processes run what they can."""
+    monkeypatch.setattr(passes, "REGION_PIXELS", 64)
+    monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+
+
+def take_kept(tasks: ProcessTasks) -> Any:
+    return tasks._kept.popleft() if tasks._kept else None
+
+
+def state(store: Path) -> tuple[str, set[str]]:
+    """Return what is published, and the names of all objects except commits."""
+    with closing(TileStore.open(store)) as opened:
+        head = opened.head()
+    names = {path.parent.name + path.name for path in store.glob("objects/*/*")}
+    assert head.commit is not None
+    commits = {head.digest, head.commit.parent}
+    return repr(head.tree), {name for name in names if name not in commits}
+
+
+# --- the examples ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, tuple[str, set[str]]]:
+    store = tmp_path_factory.mktemp("examples") / "store"
+    root = apply([SPECS], store=store).content_root
+    return root, state(store)
+
+
+@executors
+def test_the_examples_are_the_same_with_any_executor(
+    tmp_path: Path, executor: Executor, examples: tuple[str, Any], started: list[Any]
+) -> None:
+    store = tmp_path / "store"
+    found = apply([SPECS], store=store, executor=executor)
+    assert (found.content_root, state(store)) == examples
+    assert len(started) == (2 if executor == ProcessExecutor(3) else 0)
+    assert plan([SPECS], store=store).is_empty
+
+
+ELSEWHERE = """
+import pickle, sys
+from contextlib import closing
+from pathlib import Path
+from geobatch.execute import TaskContext
+from geobatch.execute.runner import run_task
+from geobatch.sources.reader import Sources
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.tilestore import TileStore
+
+store, folder = Path(sys.argv[1]), Path(sys.argv[2])
+tasks = pickle.load(sys.stdin.buffer)
+with closing(TileStore.open(store)) as opened, SourceCache(folder) as cache:
+    with Sources(folder=folder, cache=cache) as reader:
+        context = TaskContext(objects=opened.objects, index=opened.index, reader=reader)
+        results = [run_task(task, context) for task in tasks]
+pickle.dump(results, sys.stdout.buffer)
+"""
+
+
+def test_every_task_of_the_examples_runs_in_another_interpreter(tmp_path: Path) -> None:
+    tasks: list[tuple[Task, TaskResult]] = []
+    store = tmp_path / "store"
+    apply([SPECS], store=store, executor=RecordingExecutor(tasks))
+    assert len(tasks) > 50
+    regions = [task for task, _ in tasks if isinstance(task, RegionTask)]
+    assert {task.asset.id for task in regions} >= {
+        "island/elevation", "island/orthophoto", "island/predictions",
+    }  # fmt: skip
+    assert {task.region.level > 0 for task in regions} == {False, True}
+    assert len({task.key for task in regions}) == len(regions)
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, store, tmp_path / "elsewhere"],
+        input=pickle.dumps([task for task, _ in tasks]), stdout=subprocess.PIPE, check=True,
+        env=environment(),
+    )  # fmt: skip
+    for (task, expected), found in zip(tasks, pickle.loads(done.stdout), strict=True):
+        assert pickle.loads(pickle.dumps(task)) == task
+        assert seen(found) == seen(expected)
+        assert found.written == 0, "the objects were there"
+
+
+def seen(result: TaskResult) -> tuple[Any, ...]:
+    """Return what does not depend on which objects were there before."""
+    return (
+        result.entries, result.removed, result.changed, result.tiles, result.empty, result.peaks,
+    )  # fmt: skip
+
+
+# --- changes --------------------------------------------------------------------------------------
+
+
+CODEC = {"codec": {"name": "blosc", "level": 7}}
+
+
+def documents(**codec: Any) -> list[Document]:
+    masked = {"id": "m", "sources": [{"uris": ["m.tif"]}]}
+    return [
+        image("plain", "a.tif", "b.tif", tile=64),
+        {**image("masked", "a.tif", tile=64, more_tilesets=[masked],
+                 mask_bands=[{"tileset_id": "m"}]), **codec},
+        *(image(f"small/s{number}", f"s{number}.tif") for number in range(9)),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    return write_rasters(tmp_path)
+
+
+def write_rasters(folder: Path) -> Workbench:
+    rng = np.random.default_rng(5)
+
+    def values(height: int, width: int) -> Any:
+        return rng.integers(0, 4, (height, width)).astype(np.uint8)
+
+    bench = Workbench(folder=folder)
+    write_tiff(folder / "a.tif", [values(300, 200)], nodata=0)
+    write_tiff(folder / "b.tif", [values(300, 200)], nodata=0, col=190)
+    write_tiff(folder / "m.tif", [values(300, 200)])
+    for number in range(9):
+        write_tiff(folder / f"s{number}.tif", [values(40 + number, 50)], nodata=0)
+    return bench
+
+
+def apply_twice(bench: Workbench, executor: Executor) -> list[tuple[str, set[str]]]:
+    """Apply all; then pixels of two images that differ, and a codec of a third."""
+    apply([bench.write_spec(documents())], store=bench.store, executor=executor)
+    states = [state(bench.store)]
+    pixels = np.random.default_rng(6).integers(0, 4, (300, 200)).astype(np.uint8)
+    write_tiff(bench.folder / "b.tif", [pixels], nodata=0, col=190)
+    write_tiff(bench.folder / "s3.tif", [pixels[:43, :50]], nodata=0)
+    apply([bench.write_spec(documents(**CODEC))], store=bench.store, executor=executor)
+    return [*states, state(bench.store)]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, set[str]]]:
+    return apply_twice(write_rasters(tmp_path_factory.mktemp("expected")), SerialExecutor())
+
+
+@executors
+def test_changes_are_the_same_with_any_executor(
+    bench: Workbench, executor: Executor, expected: Any, started: list[Any]
+) -> None:
+    assert apply_twice(bench, executor) == expected
+    assert len(started) == (4 if executor == ProcessExecutor(3) else 0)
+
+
+def test_codecs_change_by_tasks(bench: Workbench) -> None:
+    tasks: list[tuple[Task, TaskResult]] = []
+    apply([bench.write_spec(documents())], store=bench.store)
+    spec = bench.write_spec(documents(**CODEC))
+    apply([spec], store=bench.store, executor=RecordingExecutor(tasks))
+    assert tasks
+    for task, result in tasks:
+        assert isinstance(task, RecodeTask)
+        assert pickle.loads(pickle.dumps(task)) == task
+        assert task.is_portable
+        assert (
+            len(result.entries.get(task.array, [])) == len(task.tiles) == result.tiles - task.empty
+        )
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+@executors
+def test_a_source_that_fails_is_named_by_any_executor(bench: Workbench, executor: Executor) -> None:
+    write_tiff(bench.folder / "s2.tif", [np.arange(90_000, dtype="uint16").reshape(300, 300)],
+               layout={"compress": "deflate"})  # fmt: skip
+    data = bytearray((bench.folder / "s2.tif").read_bytes())
+    data[400:500] = bytes(100)
+    (bench.folder / "s2.tif").write_bytes(data)
+    spec = bench.write_spec(documents()[-9:])
+    with pytest.raises(SourceError, match=r"s2\.tif"):
+        apply([spec], store=bench.store, executor=executor)
+    found = apply([spec], store=bench.store, executor=executor, keep_going=True)
+    assert [failure.id for failure in found.failures] == ["small/s2"]
+    with closing(TileStore.open(bench.store)) as opened:
+        assert len(opened.head().tree.entries) == 8
+
+
+def test_an_unexpected_error_is_raised(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geobatch.execute.runner.compute_region", fail)
+    for executor in (SerialExecutor(), ThreadExecutor(2), ShufflingExecutor(3)):
+        with pytest.raises(InternalError, match="a defect"):
+            apply([bench.write_spec(documents())], store=bench.store, executor=executor)
+
+
+def fail(*_: Any, **__: Any) -> Iterator[None]:
+    raise InternalError("a defect")
+
+
+def test_a_store_elsewhere_than_on_a_disk_is_computed_on_threads(
+    bench: Workbench, started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "can_start", lambda: False)
+    apply([bench.write_spec(documents())], store=bench.store, executor=ProcessExecutor(3))
+    assert not started
+
+
+def test_what_suits_a_plan_covers_each_change_once(bench: Workbench) -> None:
+    changes = plan([bench.write_spec(documents())], store=bench.store).changes
+    many = [one for one in changes if one.id.startswith("small/")] * 80
+    for workers, kinds in ((1, [ThreadExecutor]), (4, [ProcessExecutor, ThreadExecutor])):
+        shares = shares_of([*changes, *many], workers=workers)
+        assert [type(executor) for executor, _ in shares] == kinds
+        assert sum(len(share) for _, share in shares) == len(changes) + len(many)
+    assert shares[0][0] == ProcessExecutor(3), "one other process for 300 images"
+    assert [type(executor) for executor, _ in shares_of(changes, workers=4)] == [ThreadExecutor]
