@@ -163,8 +163,9 @@ ELSEWHERE = """
 import pickle, sys
 from contextlib import closing
 from pathlib import Path
-from geobatch.execute import Sources, TaskContext
+from geobatch.execute import TaskContext
 from geobatch.execute.runner import run_task
+from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
