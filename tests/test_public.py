@@ -43,7 +43,8 @@ FUNCTIONS = {
         "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
         " options: 'Options | None' = None, keep_going: 'bool' = False,"
-        " expected: 'Plan | None' = None, approve: 'Approve | None' = None) -> 'ApplySummary'"
+        " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
+        " executor: 'Executor | None' = None) -> 'ApplySummary'"
     ),
     "export": (
         "(asset: 'str', destination: 'str | os.PathLike[str]', *,"

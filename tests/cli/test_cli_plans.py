@@ -194,9 +194,9 @@ def test_an_expected_plan_is_done_and_no_other(bench: Workbench) -> None:
     flipped = plan_id[:7] + ("0" if plan_id[7] != "0" else "1")
     for wrong, code in (
         (flipped, 4),
-        (plan_id[:-1] + "x", 1),
-        (plan_id[:7], 1),
-        (plan_id + "0", 1),
+        (plan_id[:-1] + "x", 64),
+        (plan_id[:7], 64),
+        (plan_id + "0", 64),
     ):
         assert geobatch("apply", "spec.yaml", "--expect-plan", wrong).code == code
         assert not bench.store.exists()
@@ -253,7 +253,7 @@ def test_a_manifest_is_no_plan(bench: Workbench) -> None:
 
 
 def test_a_plan_that_cannot_be_saved_is_an_error(bench: Workbench) -> None:
-    assert geobatch("plan", "spec.yaml", "-o", "nowhere/p.json").code == 1
+    assert geobatch("plan", "spec.yaml", "-o", "nowhere/p.json").code == 64
     assert not bench.store.exists()
 
 
