@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,15 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path) -> Iterator[str]:
     """Yield the absolute names that a module imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -111,7 +118,7 @@ def test_no_module_asks_of_which_class_a_backend_is() -> None:
     asked = [
         f"{path}:{node.lineno}"
         for path in MODULES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if (isinstance(node, ast.Call) and ast.unparse(node.func) in {"isinstance", "type"})
         or isinstance(node, ast.MatchClass)
         if "Backend" in ast.unparse(node) or "backend" in ast.unparse(node)
@@ -145,7 +152,7 @@ def test_a_room_with_a_door_is_entered_by_it(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_function_of_the_workflow_fits_on_a_screen(path: Path) -> None:
     if room(path) == "workflow":
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef):
                 first = min(node.lineno, *(one.lineno for one in node.decorator_list), 10**6)
                 length = (node.end_lineno or 0) - first + 1

@@ -113,8 +113,10 @@ def test_arguments_results_and_errors_are_documented(function: Callable[..., obj
 
 def test_no_folder_has_a_public_name() -> None:
     package = Path(geobatch.__file__).parent
-    folders = {path.stem for path in package.iterdir()} - {"__init__", "__main__"}
-    assert not folders & set(geobatch.__all__)
+    modules = {path.parent.name for path in package.glob("*/__init__.py")}
+    modules |= {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    assert len(modules) > 10
+    assert not modules & set(geobatch.__all__)
 
 
 def test_nothing_is_loaded_before_it_is_used() -> None:

@@ -28,6 +28,8 @@ _RANGE = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 60
+_VERSIONS = ("x-goog-generation", "x-amz-version-id")
+"""Headers that name the state of an object in a bucket."""
 _LONGEST = 1000
 """Longest value of a header, which a store may have to keep."""
 
@@ -113,7 +115,9 @@ def state_of(headers: Headers, size: int, *, uri: str) -> Remote:
     Raises:
         SourceError: They contradict each other.
     """
-    version = _one(headers, "x-goog-generation", uri) or _one(headers, "x-amz-version-id", uri)
+    # Both are read, so that no contradiction is missed.
+    generation, version = (_one(headers, name, uri) for name in _VERSIONS)
+    version = generation or version
     return Remote(
         size=size,
         # S3's name for an object without versions, which can be overwritten.

@@ -110,6 +110,14 @@ def test_what_is_taken_is_what_was_asked_for(
     assert body.length == min(20, body.remote.size) - 10 == int(parts[2]) - 9
 
 
+@pytest.mark.parametrize("name", ["x-goog-generation", "x-amz-version-id", "etag"])
+def test_a_header_that_contradicts_itself_is_refused_whatever_others_say(name: str) -> None:
+    sent = {**RIGHT, "x-goog-generation": ["1"], "x-amz-version-id": ["2"], name: ["", "null"]}
+    error = body_or_error(sent)
+    assert isinstance(error, SourceError)
+    assert f"contradicts itself: `{name}`" in error.message
+
+
 def test_right_headers_are_taken() -> None:
     found = check_answer(206, RIGHT, start=10, stop=20, uri=URI, pinned=PINNED)
     assert found == Body(remote=PINNED, start=10, length=10)
