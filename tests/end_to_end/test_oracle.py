@@ -51,9 +51,12 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Applied
     return applied
 
 
+_AS_OTHERS = {"int8", "int16", "int32", "uint32", "uint64", "float64"}
+
+
 def marks(dtype: str) -> list[pytest.MarkDecorator]:
     """Types that are computed as others are wait for `just attack`."""
-    return [pytest.mark.attack] if dtype in {"int8", "int32", "uint32", "uint64"} else []
+    return [pytest.mark.attack] if dtype in _AS_OTHERS else []
 
 
 @pytest.mark.parametrize(

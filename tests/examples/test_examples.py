@@ -47,10 +47,12 @@ def header(dataset: Any) -> dict[str, Any]:
     return {name: getattr(dataset, name) for name in names}
 
 
+@pytest.mark.attack
 def test_every_file_has_a_maker(remade: Path) -> None:
     assert sorted(path.name for path in remade.iterdir()) == FILES
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", RASTERS)
 def test_made_again_a_raster_is_the_same(remade: Path, name: str) -> None:
     with rasterio.open(remade / name) as made, rasterio.open(DATA / name) as tracked:
@@ -66,6 +68,7 @@ def inflated(path: Path) -> bytes:
     return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("name", [name for name in FILES if name not in RASTERS])
 def test_made_again_a_prediction_is_the_same(remade: Path, name: str) -> None:
     assert inflated(remade / name) == inflated(DATA / name)
