@@ -9,7 +9,6 @@ the other folders, if it reuses the assets.
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -68,7 +67,7 @@ class Staging:
         """
         self._disk = disk
         self._room = room
-        self._count = itertools.count()
+        self._count = 0
         self._made: dict[str, _Made | None] = {}
 
     def __enter__(self) -> Self:
@@ -188,7 +187,8 @@ class Staging:
         texts = documents(record)
         self._room -= tiles + len(texts)
         if os.path.lexists(folder):  # what a killed run has begun, or made of another state
-            os.rename(folder, f"{folder}-{os.getpid()}-{next(self._count)}")  # noqa: PTH104
+            self._count += 1
+            os.rename(folder, f"{folder}-{os.getpid()}-{self._count}")  # noqa: PTH104
         made = _Made(folder=folder, files=Files(sources=self._disk.root, folder=folder))
         for path, text in texts.items():
             made.files.write(path, text)
