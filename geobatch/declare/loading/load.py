@@ -33,7 +33,7 @@ def load(
     Args:
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
-        cache: What files came to in earlier runs, and is told of this one.
+        cache: Results of files from earlier runs; receives those of this one.
 
     Raises:
         SpecError: Something is wrong, or nothing is declared; carries every problem.
