@@ -12,22 +12,22 @@ from geobatch.cli.settings import EPILOG, Settings, UsageProblem, take_settings
 from geobatch.versions import VERSION
 
 _MODULES = {
-    "init": "store",
-    "validate": "specs",
-    "fmt": "specs",
-    "schema": "specs",
-    "import": "earth_engine",
-    "plan": "plan",
-    "apply": "plan",
-    "ls": "listing",
-    "info": "listing",
-    "show": "listing",
-    "log": "listing",
-    "diff": "explain",
-    "status": "explain",
-    "why": "explain",
-    "export": "export",
-    "new": "earth_engine",
+    "init": "build.init",
+    "validate": "specs.validate",
+    "fmt": "specs.fmt",
+    "schema": "specs.schema",
+    "import": "specs.import_manifests",
+    "plan": "build.plan",
+    "apply": "build.apply",
+    "ls": "published.ls",
+    "info": "published.info",
+    "show": "published.show",
+    "log": "published.log",
+    "diff": "published.diff",
+    "status": "published.status",
+    "why": "published.why",
+    "export": "export.export",
+    "new": "specs.new",
 }
 """The module of each command, in `commands/`."""
 

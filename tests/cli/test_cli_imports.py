@@ -69,8 +69,9 @@ def test_a_plan_without_changes_loads_no_library_that_typer_could_use(tmp_path: 
     imported(["apply", str(spec)], tmp_path)
     names = imported(["plan", str(spec), "--max-delete", "3", "--prune"], tmp_path)
     assert not {"click", "pydantic", "rich", "typer.rich_utils"} & names
-    rooms = {name for name in names if name.startswith("geobatch.cli.commands.")}
-    assert rooms == {"geobatch.cli.commands.plan", "geobatch.cli.commands.plan_run"}
+    loaded = {name for name in names if name.startswith("geobatch.cli.commands.")}
+    build = "geobatch.cli.commands.build"
+    assert loaded == {build, *(f"{build}.{name}" for name in ("plan", "plan_run", "options"))}
 
 
 def test_listing_a_store_needs_no_raster_library(tmp_path: Path) -> None:

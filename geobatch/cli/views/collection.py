@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.commands.filters import Filter
+from geobatch.cli.views.filters import Filter
 from geobatch.cli.views.store import found_assets
 from geobatch.cli.words import count_text
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.commands.filters import locate
+from geobatch.cli.views.filters import locate
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
@@ -18,7 +18,7 @@ from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.store.caches.asset_list import rows_of
 
 if TYPE_CHECKING:
-    from geobatch.cli.commands.filters import Filter
+    from geobatch.cli.views.filters import Filter
     from geobatch.model.plans.summary import ApplySummary
     from geobatch.store.tilestore import TileStore
 

@@ -14,8 +14,8 @@ app = group()
 @app.command(cls=Command, epilog=EPILOG)
 def init(context: typer.Context) -> Exit:
     """Create an empty store; `apply` also does this when it is needed."""
-    from geobatch.store.identity import IDENTITY  # noqa: PLC0415
-    from geobatch.store.tilestore import TileStore  # noqa: PLC0415
+    from geobatch.store.identity import IDENTITY
+    from geobatch.store.tilestore import TileStore
 
     settings: Settings = context.obj
     is_new = not (settings.store / IDENTITY).exists()

@@ -1,38 +1,18 @@
-"""The commands that read specs alone: validate, fmt, schema."""
+"""The command `fmt`."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.options import KeepProjectPrefix, Specs
+from geobatch.cli.options import Specs
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.words import count_text
 
 app = group()
-
-
-@app.command(cls=Command, epilog=EPILOG)
-def validate(
-    context: typer.Context, paths: Specs, *, keep_project_prefix: KeepProjectPrefix = False
-) -> Exit:
-    """Check specs, and that their source files exist."""
-    from geobatch.declare import lint  # noqa: PLC0415
-    from geobatch.declare import validate as validate_specs  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    specs = validate_specs(paths, keep_project_prefix=keep_project_prefix).specs
-    settings.output.warn(lint(specs))
-    files = len({spec.path for spec in specs})
-    settings.output.line(
-        f"{count_text(len(specs), 'asset')} in {count_text(files, 'file')}: no problems found"
-    )
-    settings.output.record("valid", assets=[spec.id for spec in specs], files=files)
-    return Exit.OK
 
 
 @app.command(cls=Command, epilog=EPILOG)
@@ -45,7 +25,7 @@ def fmt(
     ] = False,
 ) -> Exit:
     """Rewrite specs in the canonical form; comments are kept."""
-    from geobatch.cli.files.canonical import formatted_files, rewrite  # noqa: PLC0415
+    from geobatch.cli.files.canonical import formatted_files, rewrite
 
     settings: Settings = context.obj
     # Every file is read before the first is written: an error in one leaves all as they were.
@@ -69,14 +49,3 @@ def fmt(
     else:
         settings.output.note(f"{read} checked: nothing to change")
     return Exit.ERROR if check and changed else Exit.OK
-
-
-@app.command(cls=Command, epilog=EPILOG)
-def schema(context: typer.Context) -> Exit:
-    """Print the JSON Schema of specs, for editors."""
-    from geobatch.declare.fields.json_schema import schema as spec_schema  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
-    settings.output.record("schema", schema=spec_schema())
-    return Exit.OK

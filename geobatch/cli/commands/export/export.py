@@ -178,7 +178,7 @@ def export(
         pixels = {"bands": bands, "level": level, "region": region, "overwrite": overwrite}
         pixels |= {"file_dimensions": file_dimensions, "format_options": format_options}
         _refuse(kind, {**pixels, **typed})
-        from geobatch.cli.commands.earth_engine import export_manifest  # noqa: PLC0415
+        from geobatch.cli.commands.export.manifest_run import export_manifest
 
         asset_id, _, commit = asset.partition("@")
         file = None if destination is None else Path(destination)
@@ -194,7 +194,7 @@ def export(
     _refuse(kind, {"project": project, "uri_prefix": uri_prefix})
     if destination is None:
         raise BadParameter("DEST is missing: name a folder and the prefix of the files")
-    from geobatch.cli.commands.export_run import Asked, run_export  # noqa: PLC0415
+    from geobatch.cli.commands.export.export_run import Asked, run_export
 
     asked = Asked(
         asset=asset,

@@ -1,4 +1,4 @@
-"""The commands `plan` and `apply`: their options."""
+"""The command `plan`: its options."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def plan(
     is_new_store: IsNewStore = False,
 ) -> Exit:
     """Show what apply would do, without changing anything."""
-    from geobatch.cli.commands.plan_run import Asked, options_of, run_plan  # noqa: PLC0415
+    from geobatch.cli.commands.build.options import Asked, options_of
+    from geobatch.cli.commands.build.plan_run import run_plan
 
     settings: Settings = context.obj
     options = options_of(
@@ -65,51 +66,3 @@ def plan(
     )
     asked = Asked(options=options, rehash=rehash, keep_going=keep_going, is_new_store=is_new_store)
     return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
-
-
-@app.command(cls=Command, epilog=EPILOG)
-def apply(
-    context: typer.Context,
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="SPECS|PLAN...", help="Spec files or folders; or one saved plan."),
-    ],
-    *,
-    rehash: Rehash = False,
-    select: Select = None,
-    replace: Replace = None,
-    prune: Prune = False,
-    max_delete: MaxDelete = None,
-    keep_project_prefix: KeepProjectPrefix = False,
-    is_new_store: IsNewStore = False,
-    expect_plan: Annotated[
-        str | None,
-        typer.Option(
-            "--expect-plan",
-            metavar="ID",
-            help="Apply only if the plan id matches (the first 8 digits are enough).",
-        ),
-    ] = None,
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="If some assets fail, publish the others.")
-    ] = False,
-) -> Exit:
-    """Make the store match the specs, or apply a saved plan."""
-    from geobatch.cli.commands.plan_run import Asked, options_of, run_apply  # noqa: PLC0415
-
-    settings: Settings = context.obj
-    options = options_of(
-        select=select or (),
-        replace=replace or (),
-        prune=prune,
-        max_delete=max_delete,
-        keep_project_prefix=keep_project_prefix,
-    )
-    asked = Asked(
-        options=options,
-        rehash=rehash,
-        expected=expect_plan,
-        keep_going=keep_going,
-        is_new_store=is_new_store,
-    )
-    return run_apply(settings, paths, asked)

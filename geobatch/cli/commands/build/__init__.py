@@ -1,0 +1,1 @@
+"""Commands that build the store: init, plan, apply."""

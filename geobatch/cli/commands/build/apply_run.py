@@ -1,0 +1,97 @@
+"""What `apply` does, with specs and with saved plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from geobatch.cli.commands.build.options import Asked, refuse_plans, request_of
+from geobatch.cli.commands.build.plan_run import print_failures
+from geobatch.cli.exits import Exit
+from geobatch.cli.files.saved_plan import (
+    approval,
+    expectation,
+    find_plan,
+    locate,
+)
+from geobatch.cli.settings import Settings
+from geobatch.cli.stores import check_store
+from geobatch.cli.views.plan import plan_lines, undeclared_lines
+from geobatch.errors import Problem
+from geobatch.model.plans.plan import Op, Options
+from geobatch.model.plans.plan_json import change_json, plan_json
+from geobatch.workflow.apply import Approve, apply_specs
+from geobatch.workflow.planned_specs import PlannedSpecs
+
+
+def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
+    """Carry out specs, or a saved plan."""
+    from geobatch.cli.progress import observing
+    from geobatch.cli.views.store import summary_json, summary_lines
+
+    saved = find_plan(paths[0]) if len(paths) == 1 else None
+    options = asked.options
+    if saved is None:
+        refuse_plans(paths, "apply")
+        check_store(settings, paths, is_new=asked.is_new_store)
+        if asked.expected and asked.keep_going:
+            raise typer.BadParameter("`--expect-plan` cannot be combined with `--keep-going`")
+        agree = expectation(asked.expected) if asked.expected else lambda _: None
+        approve = _showing_first(settings, agree)
+    else:
+        if asked.options != Options() or asked.keep_going or asked.expected:
+            raise typer.BadParameter(
+                f"`{saved.file}` is a saved plan, which is applied exactly or not at all: "
+                "only `--rehash` can be combined with it"
+            )
+        # A plan for a store that was to be made has said so when it was made.
+        is_new = asked.is_new_store or saved.document["store_id"] is None
+        check_store(settings, saved.paths, is_new=is_new)
+        paths, options = saved.paths, saved.options
+        approve = _showing_first(settings, approval(saved))
+    output = settings.output
+    with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
+        request = request_of(settings, paths, asked, options)
+        summary = apply_specs(request, observer=observer, approve=approve)
+    output.warn(summary.warnings)
+    failed = {failure.id for failure in summary.failures}
+    for change in summary.plan.changes:
+        if output.is_json and change.op is not Op.KEEP and change.id not in failed:
+            output.record("asset", **change_json(change, locate=locate))
+    print_failures(output, summary.failures)
+    for line in summary_lines(summary):
+        output.line(line)
+    output.record("summary", **summary_json(summary))
+    return Exit.PARTIAL if failed else Exit.OK
+
+
+def _showing_first(settings: Settings, agree: Approve) -> Approve:
+    """Return an approval that prints a plan and its warnings before it is carried out, once.
+
+    A store that another process makes meanwhile has the plan made again: then both are printed if
+    they differ.
+    """
+    output = settings.output
+    warned: set[Problem] = set()
+    shown: set[str] = set()
+
+    def approve(planned: PlannedSpecs) -> None:
+        output.warn([one for one in planned.warnings if one not in warned])
+        warned.update(planned.warnings)
+        agree(planned)
+        made = planned.plan
+        if made.plan_id in shown:
+            return
+        shown.add(made.plan_id)
+        document = plan_json(made)
+        output.record("plan", **document)
+        lines = undeclared_lines(document)
+        if not made.is_empty:
+            lines = plan_lines(document, is_whole=settings.is_verbose)
+        for line in lines:
+            output.line(line)
+        output.flush()
+
+    return approve

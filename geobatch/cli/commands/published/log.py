@@ -1,0 +1,96 @@
+"""The command `log`."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geobatch.cli.command import Command, group
+from geobatch.cli.exits import Exit
+from geobatch.cli.settings import EPILOG, Settings
+from geobatch.cli.stores import no_asset, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from geobatch.errors import CorruptObjectError
+    from geobatch.model.published import Head, TreeEntry
+    from geobatch.store.tilestore import TileStore
+
+
+app = group()
+
+
+@app.command(cls=Command, epilog=EPILOG)
+def log(
+    context: typer.Context,
+    asset: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ASSET]", help="Only commits that changed this asset, under any of its ids."
+        ),
+    ] = "",
+    *,
+    number: Annotated[
+        int,
+        typer.Option("-n", "--max-count", metavar="N", min=1, help="List at most N commits."),
+    ] = 1_000_000,
+) -> Exit:
+    """List the commits, newest first."""
+    from geobatch.cli.views.store import commit_json, commit_line, damaged_line
+    from geobatch.errors import CorruptObjectError
+
+    settings: Settings = context.obj
+    damaged: list[CorruptObjectError] = []
+    with reading(settings) as store:
+        commits = store.commits.all()
+        if asset:
+            entries = store.head().tree.entries
+            commits = commits_of(store, asset)
+            first = next(commits, None)
+            if first is None:
+                raise no_asset(asset, [entry.id for entry in entries])
+            commits = chain([first], commits)
+        for _, (place, found) in zip(range(number), commits, strict=False):
+            if isinstance(found, CorruptObjectError):
+                damaged.append(found)
+                settings.output.line(damaged_line(place, found))
+                settings.output.record("commit", number=place, error=found.message)
+                continue
+            settings.output.line(commit_line(found))
+            settings.output.record("commit", **commit_json(found))
+    if len(damaged) > 1:
+        raise CorruptObjectError(
+            f"{len(damaged)} commits cannot be read; the newest of them: {damaged[0].message}",
+            hint=damaged[0].hint,
+        )
+    if damaged:
+        raise damaged[0]
+    return Exit.OK
+
+
+def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | CorruptObjectError]]:
+    """Yield the commits that made, changed, renamed or deleted an asset, newest first.
+
+    What a damaged commit did is unknown: it is yielded, too.
+    """
+    from geobatch.errors import CorruptObjectError
+
+    newer: tuple[int, Head] | None = None
+    after: TreeEntry | None = None
+    damaged: list[tuple[int, CorruptObjectError]] = []
+    for place, head in store.commits.all():
+        if isinstance(head, CorruptObjectError):
+            damaged.append((place, head))
+            continue
+        entry = head.tree.entry(asset)
+        if newer is not None and entry != after:
+            yield newer
+        yield from damaged
+        damaged.clear()
+        newer, after, asset = (place, head), entry, head.name_before(asset)
+    if newer is not None and after is not None:
+        yield newer
+    yield from damaged
