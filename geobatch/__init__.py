@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from geobatch.exports.export import export
     from geobatch.model.plans.plan import Options, Plan
-    from geobatch.reading import Store, open_store
+    from geobatch.reading.store import Store, open_store
     from geobatch.workflow.apply import apply
     from geobatch.workflow.plan import plan
 
@@ -66,10 +66,10 @@ __all__ = [
 _MODULES = {
     "Options": "model.plans.plan",
     "Plan": "model.plans.plan",
-    "Store": "reading",
+    "Store": "reading.store",
     "apply": "workflow.apply",
     "export": "exports.export",
-    "open_store": "reading",
+    "open_store": "reading.store",
     "plan": "workflow.plan",
 }
 """Where the names are that are no errors."""

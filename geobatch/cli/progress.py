@@ -1,53 +1,27 @@
-"""Progress bars on stderr while regions are computed."""
+"""Progress on stderr while long work is done: on a terminal only, and not when quiet."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from geobatch.cli.words import byte_text
 from geobatch.model.observer import Observer, SilentObserver
-from geobatch.model.shortened import shortened
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-_MOST_BARS = 4
-"""Assets that have a line of their own, beside that of the run."""
-_MOST_LETTERS = 32
-_FEW_TILES = 16
-"""Tiles of an asset that is done before its line could be read."""
 
 Counted: TypeAlias = Callable[[int, int], object]
 
 
 @contextmanager
 def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
-    """Yield an observer that draws bars of the run: on a terminal only, and not when quiet."""
+    """Yield an observer that draws bars of the run, or one that draws nothing."""
     if is_quiet or is_json or not sys.stderr.isatty():
         yield SilentObserver()
         return
-    from rich.console import Console  # noqa: PLC0415 - not needed when silent
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from geobatch.cli.bars import RunBars, bars  # noqa: PLC0415 - rich is slow to import
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("tiles  {task.fields[read]}  {task.fields[rate]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        yield _Bars(progress)
+    with bars("tiles  {task.fields[read]}  {task.fields[rate]}") as progress:
+        yield RunBars(progress)
 
 
 @contextmanager
@@ -56,76 +30,8 @@ def counting(name: str, unit: str, *, is_quiet: bool, is_json: bool) -> Iterator
     if is_quiet or is_json or not sys.stderr.isatty():
         yield lambda *_: None
         return
-    from rich.console import Console  # noqa: PLC0415 - not needed when silent
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from geobatch.cli.bars import bars  # noqa: PLC0415 - rich is slow to import
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    with bars(unit) as progress:
         bar = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
-
-
-class _Bars:
-    """A line for the whole run, and below it one for each asset at work, of the first few."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[str, TaskID | None] = {}
-        self._total: TaskID | None = None
-        self._done = self._assets = 0
-
-    def run_started(self, *, assets: int, tiles: int) -> None:
-        self._assets = assets
-        if assets > 1:
-            self._total = self._progress.add_task(self._title(), total=tiles, read="", rate="")
-
-    def asset_started(self, asset_id: str, *, tiles: int) -> None:
-        # An asset that other processes made is finished as soon as it is reported.
-        drawn = sum(bar is not None for bar in self._bars.values())
-        self._bars[asset_id] = None
-        if self._total is None or (drawn < _MOST_BARS and tiles > _FEW_TILES):
-            self._bars[asset_id] = self._progress.add_task(
-                _cut(asset_id), total=tiles, read="", rate=""
-            )
-
-    def tiles_done(self, asset_id: str, *, tiles: int, bytes_read: int) -> None:
-        read = f"{byte_text(bytes_read)} read"
-        bar = self._bars[asset_id]
-        if bar is not None:
-            self._advance(bar, tiles, "" if self._total is not None else read)
-        if self._total is not None:
-            self._advance(self._total, tiles, read)
-
-    def asset_finished(self, asset_id: str) -> None:
-        bar = self._bars.pop(asset_id)
-        if bar is not None:
-            self._progress.remove_task(bar)
-        self._done += 1
-        if self._total is not None:
-            self._progress.update(self._total, description=self._title())
-
-    def _title(self) -> str:
-        return f"{self._done:,} of {self._assets:,} assets"
-
-    def _advance(self, bar: TaskID, tiles: int, read: str) -> None:
-        self._progress.advance(bar, tiles)
-        speed = self._progress.tasks[self._progress.task_ids.index(bar)].speed or 0
-        self._progress.update(bar, read=read, rate=f"{speed:,.0f} tiles/s")
-
-
-def _cut(asset_id: str) -> str:
-    """Return an id that leaves room for a bar: its middle is left out where it is long."""
-    return shortened(asset_id, _MOST_LETTERS)

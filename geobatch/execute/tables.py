@@ -17,6 +17,7 @@ from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.crs import projjson
 from geobatch.sources.tfrecord.examples import examples
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
@@ -124,8 +125,6 @@ def _read(
                 hint="name the shards that hold the rows",
             )
         spill.write(*gatherer.parts())
-        from geobatch.sources.crs import projjson  # noqa: PLC0415 - PROJ takes a while to load
-
         with tempfile.TemporaryFile(dir=folder) as file:
             written = write_parquet(
                 file, spill, gatherer.columns, table=table, crs=projjson(table.crs)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
+from typing import TYPE_CHECKING
 
 from geobatch.model.geobox import Bounds
+from geobatch.sources.proj import proj
+
+if TYPE_CHECKING:
+    from pyproj import Transformer
 
 _EDGE_POINTS = 21
 """Points per edge that are transformed: a straight edge is bent in another CRS."""
@@ -36,7 +38,7 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds | None:
         found = _transformer(source, target).transform_bounds(
             *bounds, densify_pts=_EDGE_POINTS, errcheck=True
         )
-    except ProjError:
+    except proj().exceptions.ProjError:
         return None
     left, bottom, right, top = (float(edge) for edge in found)
     return (left, bottom, right, top)
@@ -72,11 +74,12 @@ def is_geographic(crs: str) -> bool:
         ValueError: The text is not a CRS.
     """
     try:
-        return bool(CRS.from_user_input(crs).is_geographic)
-    except CRSError as error:
+        return bool(proj().CRS.from_user_input(crs).is_geographic)
+    except proj().exceptions.CRSError as error:
         raise ValueError(f"`{crs}` is not a coordinate reference system") from error
 
 
 @lru_cache(maxsize=256)
 def _transformer(source: str, target: str) -> Transformer:
-    return Transformer.from_crs(source, target, always_xy=True)
+    transformer: Transformer = proj().Transformer.from_crs(source, target, always_xy=True)
+    return transformer

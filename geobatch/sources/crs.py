@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
-
-import numpy as np
-from pyproj import CRS, Transformer
-from pyproj.exceptions import CRSError, ProjError
+from itertools import pairwise, repeat
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
 from geobatch.model.shortened import shortened
+from geobatch.sources.proj import proj
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 _QUIET = threading.Lock()  # warnings.catch_warnings is not thread-safe
 _AXIS_KEYS = ("axis", "long_name", "standard_name", "units")
@@ -32,7 +34,7 @@ def parse_crs(text: str) -> Crs:
         warnings.simplefilter("ignore")
         try:
             return _to_model(_parse(text.strip()))
-        except CRSError as error:
+        except proj().exceptions.CRSError as error:
             shown = shortened(text, 4096)
             raise ValueError(
                 f"`{shown}` is not a coordinate reference system ({_first_line(error)}); expected"
@@ -44,7 +46,7 @@ def projjson(crs: Crs) -> str:
     """Return a CRS as PROJJSON. Source: https://proj.org/specifications/projjson.html."""
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        text: str = CRS.from_user_input(crs.identity).to_json()
+        text: str = proj().CRS.from_user_input(crs.identity).to_json()
         return text
 
 
@@ -57,11 +59,11 @@ def turn(crs: Crs) -> float | None:
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            found = CRS.from_user_input(crs.identity)
+            found: CRS = proj().CRS.from_user_input(crs.identity)
             if found.is_geographic:
-                return round(2 * math.pi / found.axis_info[0].unit_conversion_factor, 9)
+                return round(2 * math.pi / float(found.axis_info[0].unit_conversion_factor), 9)
             return _turn_of_plane(found)
-        except (ProjError, IndexError):
+        except (proj().exceptions.ProjError, IndexError):
             return None
 
 
@@ -69,36 +71,47 @@ def _turn_of_plane(crs: CRS) -> float | None:
     """Return the turn of a projected CRS, by the meridians of each degree at two latitudes."""
     if not crs.is_projected or crs.geodetic_crs is None:
         return None
-    transformer = Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
-    lons = np.arange(-180.0, 180.0)
-    rows = [transformer.transform(lons, np.full_like(lons, lat)) for lat in (0.0, 40.0)]
+    transformer = proj().Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
+    lons = [float(lon) for lon in range(-180, 180)]
+    rows = [transformer.transform(lons, [lat] * len(lons)) for lat in (0.0, 40.0)]
     (x, _), _ = rows
-    step = float(np.median(np.diff(x)))
+    steps = _steps(x)
+    step = math.nan if any(map(math.isnan, steps)) else median(steps)
     if not math.isfinite(step) or step == 0:
         return None
+    slack = abs(step) * 1e-6
     for xs, ys in rows:
         # Meridians are a step apart, but where the plane ends, and parallels are straight.
-        is_regular = np.isclose(np.diff(xs), step, rtol=1e-9)
-        if (~is_regular).sum() > 1 or not np.allclose(ys, ys[0], atol=abs(step) * 1e-6):
+        odd = sum(not abs(found - step) <= 1e-8 + 1e-9 * abs(step) for found in _steps(xs))
+        if odd > 1 or not all(_is_near(y, ys[0], slack) for y in ys):
             return None
-    if not np.allclose(rows[0][0], rows[1][0], atol=abs(step) * 1e-6):
+    if not all(map(_is_near, rows[0][0], rows[1][0], repeat(slack))):
         return None
     return abs(step) * 360
 
 
+def _steps(values: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(values)]
+
+
+def _is_near(value: float, expected: float, slack: float) -> bool:
+    return value == expected or abs(value - expected) <= slack + 1e-5 * abs(expected)
+
+
 def _parse(text: str) -> CRS:
     if not any(mark in text for mark in ":[{+"):
-        raise CRSError("a name or number alone is ambiguous")
-    return CRS.from_user_input(text)
+        raise proj().exceptions.CRSError("a name or number alone is ambiguous")
+    crs: CRS = proj().CRS.from_user_input(text)
+    return crs
 
 
 def _to_model(crs: CRS) -> Crs:
     code = _code(crs)
     if code is not None:
         # One definition per code, whatever the writer of a file added to its copy.
-        crs = CRS.from_user_input(code)
+        crs = proj().CRS.from_user_input(code)
     if crs.is_geocentric or (crs.is_vertical and not (crs.is_projected or crs.is_geographic)):
-        raise CRSError(f"`{crs.name}` has no horizontal axes")
+        raise proj().exceptions.CRSError(f"`{crs.name}` has no horizontal axes")
     axes: dict[str, Mapping[str, Any]] = {}
     for attributes in crs.cs_to_cf():
         name = str(attributes.get("axis", "")).lower()
@@ -120,8 +133,8 @@ def _code(crs: CRS) -> str | None:
         return None
     code = ":".join(found)
     try:
-        official = CRS.from_user_input(code)
-    except CRSError:
+        official = proj().CRS.from_user_input(code)
+    except proj().exceptions.CRSError:
         return None
     # Files exist that name a code and then change the datum: such a code is not believed. But
     # GDAL's list of codes may be older than PROJ's and name the same datum otherwise; hence the

@@ -14,6 +14,7 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.header import crs_from_text, crs_to_text
+from geobatch.sources.crs import parse_crs
 from geobatch.versions import version_of
 
 HEADER_EPOCH = 3
@@ -65,8 +66,6 @@ def crs_reader(cache: ProbeCache | None = None) -> Callable[[str], Crs]:
         if cached is not None:
             with suppress(ValueError, KeyError, TypeError):
                 return crs_from_text(cached)
-        from geobatch.sources.crs import parse_crs  # noqa: PLC0415 - slow to import, seldom needed
-
         crs = parse_crs(text)
         if cache is not None:
             cache.put_crs(name, crs_to_text(crs))

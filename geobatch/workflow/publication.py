@@ -15,6 +15,7 @@ from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.published import Head
+from geobatch.sources.bounds import transform_bounds
 from geobatch.sources.registry import driver_named
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.value_cache import ValueCache
@@ -77,8 +78,6 @@ def publish(
 
 
 def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
-    from geobatch.sources.bounds import transform_bounds  # noqa: PLC0415 - PROJ is slow to load
-
     return transform_bounds(bounds, crs, other)
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 from workbench import Workbench, image, write_tiff
 
-from geobatch.cli.progress import _Bars
+from geobatch.cli.bars import RunBars
 from geobatch.errors import SourceError
 from geobatch.workflow.apply import apply
 
 
-class Drawn(_Bars):
+class Drawn(RunBars):
     """Keeps each state of the lines."""
 
     def __init__(self, progress: Progress) -> None:

@@ -19,7 +19,7 @@ from zarr_workbench import sync
 
 from geobatch.model.assets.asset import Asset, Masking, MaskSource, Policy
 from geobatch.model.published import ArrayKey, AssetRecord
-from geobatch.reading import open_store
+from geobatch.reading.store import open_store
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.cf import DURATIONS, numeric_unit
 from geobatch.views.zarr.metadata import documents

@@ -27,6 +27,7 @@ from geobatch.model.plans.plan_json import (
     plan_json,
     tile_rows,
 )
+from geobatch.sources.bounds import box_around, transform_bounds
 
 if TYPE_CHECKING:
     from geobatch.workflow.planned_specs import PlannedSpecs
@@ -71,8 +72,6 @@ def plan_document(
 
 def locate(planes: Sequence[GeoBox]) -> Bounds | None:
     """Return the box around some planes in longitude and latitude; loads what can tell."""
-    from geobatch.sources.bounds import box_around, transform_bounds  # noqa: PLC0415
-
     boxes = [
         transform_bounds(plane.bounds, plane.crs.identity, LONGITUDE_LATITUDE) for plane in planes
     ]

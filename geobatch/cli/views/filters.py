@@ -13,6 +13,7 @@ import typer
 from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
+from geobatch.sources.bounds import is_geographic, transform_bounds
 
 if TYPE_CHECKING:
     from geobatch.model.assets.listed import Row
@@ -154,16 +155,12 @@ def _bounds(text: str, crs: str) -> Bounds:
 
 def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
     """Return a box in another CRS; the library for it is slow to import, and rarely needed."""
-    from geobatch.sources.bounds import transform_bounds  # noqa: PLC0415
-
     return transform_bounds(bounds, source, target)
 
 
 def _is_geographic(crs: str) -> bool:
     if crs == LONGITUDE_LATITUDE:
         return True
-    from geobatch.sources.bounds import is_geographic  # noqa: PLC0415 - rasterio is slow to import
-
     try:
         return is_geographic(crs)
     except ValueError as error:

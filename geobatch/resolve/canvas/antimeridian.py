@@ -13,6 +13,7 @@ from geobatch.declare import ImageSpec
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.resolve.canvas.canvas import Canvas, SourceOffset
+from geobatch.sources.crs import turn
 
 _WHOLE = 0.005
 """Pixels by which a turn around the Earth may miss the pixel grid."""
@@ -106,8 +107,6 @@ def _turn_of(plane: GeoBox) -> float | None:
     """Return the length of x around the Earth, in units of a plane; None if there is none."""
     if not plane.is_axis_aligned:
         return None
-    from geobatch.sources.crs import turn  # noqa: PLC0415 - PROJ takes a while to load
-
     around = turn(plane.crs)
     return None if around is None or around < abs(plane.transform[0]) else around
 

@@ -15,6 +15,7 @@ from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
+from geobatch.sources.crs import parse_crs
 from geobatch.sources.files import regular_file
 from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import (
@@ -116,8 +117,6 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
     if not found:
         return None
     if read_crs is None:
-        from geobatch.sources.crs import parse_crs  # noqa: PLC0415 - PROJ takes a while to load
-
         read_crs = parse_crs
     return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
 

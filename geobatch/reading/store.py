@@ -1,0 +1,169 @@
+"""The published assets of a store, opened in Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from geobatch.errors import NotFoundError
+from geobatch.model.assets.asset import Kind
+from geobatch.reading.description import store_html, store_text
+from geobatch.reading.log import LogEntry, entries_of
+from geobatch.store.tilestore import TileStore
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pyarrow as pa
+    import zarr
+
+    from geobatch.model.published import Head
+    from geobatch.reading.external import ExternalChunks
+
+
+class Store:
+    """The published assets of a store: of its newest commit, or of the commit of `at`.
+
+    It is a context manager: `with geobatch.open_store("store") as store: ...` closes it.
+    """
+
+    def __init__(self, tiles: TileStore, place: Path, *, head: Head | None = None) -> None:
+        self._tiles = tiles
+        self._place = place
+        self._fixed = head
+        self._chunks: ExternalChunks | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what the store holds; a second call has no effect."""
+        self._tiles.close()
+
+    def at(self, commit: str | int) -> Store:
+        """Return the store as it was at a commit, which later commits do not change.
+
+        Args:
+            commit: A digest or unique prefix, a number, `HEAD`, or `HEAD~n`.
+
+        Raises:
+            NotFoundError: There is no such commit.
+        """
+        return Store(self._tiles, self._place, head=self._tiles.at(str(commit)))
+
+    def log(self) -> Iterator[LogEntry]:
+        """Yield the commits, newest first; of a store from `at`, that commit and those before.
+
+        Raises:
+            CorruptObjectError: A commit is damaged; those before it are yielded.
+        """
+        yield from entries_of(self._tiles.log(), newest=self._fixed)
+
+    def assets(self, at: str | int | None = None) -> tuple[str, ...]:
+        """Return the ids of the published assets, sorted.
+
+        Args:
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+
+        Raises:
+            NotFoundError: There is no such commit.
+        """
+        return tuple(entry.id for entry in self._head(at).tree.entries)
+
+    def open(self, asset_id: str, at: str | int | None = None) -> zarr.Group:
+        """Open an asset as a zarr group that verifies all it reads.
+
+        An asset with one grid has a group per level (`"0"` is full resolution) with one 2-D array
+        (row, column) per band, and `<band>.mask` (uint8, 0 masked to 255 valid) where the band has
+        a mask array; an asset with several grids has such a group per grid.
+
+        Args:
+            asset_id: Id of the asset.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+
+        Returns:
+            A read-only group. What was opened stays as it is, whatever is published later.
+
+        Raises:
+            NotFoundError: There is no such asset or commit.
+            CorruptObjectError: On reading: stored bytes do not match their digest.
+            SourceError: On reading an external image: a COG is not in the state that was applied.
+        """
+        from geobatch.views.zarr.commit_store import open_group  # noqa: PLC0415 - zarr is slow to import
+
+        head = self._head(at)
+        if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):
+            from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
+
+            self._chunks = self._chunks or ExternalChunks(self._place)
+        # By its number: to find a digest, every ref would be read, the damaged ones too.
+        number = str(head.number) if head.number else None
+        return open_group(self._tiles, asset_id, at=number, chunks=self._chunks)
+
+    def open_table(self, asset_id: str, at: str | int | None = None) -> pa.Table:
+        """Read a table, verified against its digest.
+
+        The columns are those of its records, sorted by name, and behind them its points as WKB,
+        where it has any. Row n is record n.
+
+        Args:
+            asset_id: Id of the table.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+
+        Returns:
+            The table; a row for each record.
+
+        Raises:
+            NotFoundError: There is no such table or commit.
+            CorruptObjectError: The stored bytes do not match their digest.
+            SourceError: pyarrow is not installed.
+        """
+        from geobatch.table.read import read_table  # noqa: PLC0415
+
+        head = self._head(at)
+        entry = head.tree.entry(asset_id)
+        table = None if entry is None else self._tiles.record(entry).table
+        if table is None:
+            what = f"there is no asset `{asset_id}`"
+            if entry is not None:
+                what = f"`{asset_id}` is an image, not a table"
+            raise NotFoundError(what, hint="`geobatch ls` lists the assets and their kinds")
+        return read_table(self._tiles.objects.get(table.stored))
+
+    def _head(self, at: str | int | None = None) -> Head:
+        if at is not None:
+            return self._tiles.at(str(at))
+        return self._fixed or self._tiles.head()
+
+    def __repr__(self) -> str:
+        return store_text(str(self._place), self._head)
+
+    def _repr_html_(self) -> str:
+        return store_html(str(self._place), self._tiles, self._head)
+
+
+def open_store(path: str | os.PathLike[str]) -> Store:
+    """Open the store in a folder, for reading.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The store. It shows what is published at the time of each call; `at` fixes a commit.
+
+    Raises:
+        NoStoreError: There is no store.
+        FormatError: A newer geobatch wrote it.
+        CorruptObjectError: The file that identifies the store is damaged.
+    """
+    return Store(TileStore.open(Path(path)), Path(path))
