@@ -23,7 +23,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.execution import Executed, execute_plan
+from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import publish
@@ -121,6 +121,8 @@ def apply_specs(
                 raise undone(broken, planned.plan)
             head, executed = base.head, Executed()
             if not planned.plan.is_empty:
+                from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
+
                 executed = execute_plan(
                     planned,
                     store,
@@ -232,5 +234,5 @@ def _summary(
 
 def _load_what_executes() -> None:
     """Load what new sources will need, while other threads probe them."""
-    import_module("geobatch.execute")
+    import_module("geobatch.workflow.execution")
     import_module("geobatch.views.store_views")

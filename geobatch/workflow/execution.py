@@ -1,10 +1,12 @@
-"""A plan to what it names: tiles and tables that are stored, and not published yet."""
+"""A plan to what it names: tiles and tables that are stored, and not published yet.
+
+It is loaded by those runs alone that compute something: it loads what decodes and encodes pixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -13,48 +15,26 @@ from geobatch.declare import SpecSet
 from geobatch.declare.checks.lint import peak_warnings
 from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
+from geobatch.execute import Counts, TaskContext, execute, execute_tables, shares_of
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.observer import Observer
-from geobatch.model.plans.plan import BandWork, Failure, Op, Plan, Start
+from geobatch.model.plans.plan import BandWork, Op, Plan, Start
 from geobatch.model.published import AssetRecord, TreeEntry
 from geobatch.sources.files import check_unchanged
+from geobatch.sources.reader import Sources
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.executed import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
 if TYPE_CHECKING:
-    # What decodes and encodes pixels is loaded by those runs alone that have some.
-    from geobatch.execute import Counts, Executor
-    from geobatch.sources.reader import Sources
+    from geobatch.execute import Executor
     from geobatch.views.zarr.staging import Staging
-
-
-class Executed(Struct, frozen=True, kw_only=True):
-    """What executing a plan gave."""
-
-    changes: Mapping[str, TreeEntry | None] = MappingProxyType({})
-    """The new entry of each asset that changes; None to delete it."""
-    tables: Mapping[str, StoredTable] = MappingProxyType({})
-    """What was stored of tables, by asset id."""
-    written: int = 0
-    """Tiles whose object was put."""
-    empty: int = 0
-    """Fully masked tiles."""
-    rows: int = 0
-    """Rows of tables that were read."""
-    bytes_read: int = 0
-    """Source bytes that were read for pixels and rows."""
-    bytes_written: int = 0
-    """Bytes of tile and table objects that were put."""
-    failures: tuple[Failure, ...] = ()
-    """Assets whose sources failed."""
-    warnings: tuple[Problem, ...] = ()
-    """Warnings found in the pixels that were read."""
 
 
 def execute_plan(
@@ -85,9 +65,6 @@ def execute_plan(
         InterruptedRunError: The user stopped the run.
         StoreError: The store cannot be used.
     """
-    from geobatch.execute import Counts  # noqa: PLC0415
-    from geobatch.sources.reader import Sources  # noqa: PLC0415
-
     due = [change for change in planned.plan.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
     with staging, Sources(folder=request.store / RUNS, cache=cache) as reader:
@@ -119,8 +96,6 @@ def _compute(
     executor: Executor | None,
 ) -> Generator[AssetRecord]:
     """Yield the record of each asset as soon as all its tiles or rows are stored."""
-    from geobatch.execute import TaskContext, execute, execute_tables, shares_of  # noqa: PLC0415
-
     context = TaskContext(
         objects=into.store.objects,
         index=into.store.index,
@@ -206,8 +181,6 @@ class _Collector(Struct, kw_only=True, eq=False):
         )
 
     def _add_peaks(self, asset_id: str, reused: Sequence[str]) -> None:
-        from geobatch.execute import Counts  # noqa: PLC0415
-
         for peaks in peaks_of(self.cache, reused):
             self.counts.add(Counts(peaks={asset_id: dict(peaks)}))
 

@@ -22,7 +22,7 @@ from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.origins import origin_of
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
-from geobatch.workflow.execution import Executed
+from geobatch.workflow.executed import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
