@@ -17,7 +17,7 @@ from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.tfrecord import Shard
-from geobatch.sources.tfrecord.examples import examples
+from geobatch.sources.tfrecord.shards.examples import examples
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow

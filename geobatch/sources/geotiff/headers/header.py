@@ -16,7 +16,6 @@ from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
 from geobatch.sources.files import regular_file
-from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import (
     FAILURES,
     gdal_environment,
@@ -24,6 +23,7 @@ from geobatch.sources.geotiff.gdal import (
     reason,
     source_errors,
 )
+from geobatch.sources.geotiff.headers import tiff
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
