@@ -14,7 +14,8 @@ from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.sources.driver import Reader
-from geobatch.sources.geotiff import footprint_mask, is_near, weights
+from geobatch.sources.footprint import footprint_mask
+from geobatch.sources.masking import is_near, weights
 
 
 def ingest(

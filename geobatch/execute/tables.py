@@ -18,7 +18,7 @@ from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.crs import projjson
-from geobatch.sources.tfrecord.examples import examples
+from geobatch.sources.tfrecord.shards.examples import examples
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow

@@ -11,10 +11,10 @@ import google_crc32c
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Feature, Mixer, Shard
-from geobatch.sources.tfrecord.examples import examples
-from geobatch.sources.tfrecord.features import Decoder
-from geobatch.sources.tfrecord.records import batches, describe, digests_of
-from geobatch.sources.tfrecord.shard import identify_shard
+from geobatch.sources.tfrecord.features.patches import Decoder
+from geobatch.sources.tfrecord.shards.examples import examples
+from geobatch.sources.tfrecord.shards.records import batches, describe, digests_of
+from geobatch.sources.tfrecord.shards.shard import identify_shard
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 

@@ -23,8 +23,8 @@ from geobatch.declare.fields.names import is_band_id
 from geobatch.errors import SourceError, SpecError
 from geobatch.model.sources.probe import ExportProbe
 from geobatch.model.sources.tfrecord import Feature, Mixer, channels_of
-from geobatch.resolve.tfrecord.readings import Reading, guessed_kernel, reaching, readings
-from geobatch.sources.tfrecord.features import missing_feature
+from geobatch.sources.tfrecord.features.patches import missing_feature
+from geobatch.sources.tfrecord.features.readings import Reading, guessed_kernel, reaching, readings
 
 KINDS = {"float_list": "float32", "int64_list": "int64", "bytes_list": "uint8"}
 """Pixel type of each kind of values, unless another is declared."""

@@ -16,9 +16,9 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Plane, Remote
 from geobatch.sources.files import changed, regular_file, stat
-from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.header import check_tiff, describe, read_header, refused
+from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.headers.header import check_tiff, describe, read_header, refused
 from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
 from geobatch.sources.remote.ranges import RemoteObject
 

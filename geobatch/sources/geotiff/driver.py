@@ -50,7 +50,7 @@ class GeoTiff(Driver):
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return the pixels of the stored blocks: a sparse TIFF has fewer than it covers."""
-        from geobatch.sources.geotiff.tiff import stored_pixels  # noqa: PLC0415 - rare
+        from geobatch.sources.geotiff.headers.tiff import stored_pixels  # noqa: PLC0415 - rare
 
         pixels = stored_pixels(Path(probe.header.path))
         return super().stored_pixels(probe) if pixels is None else pixels

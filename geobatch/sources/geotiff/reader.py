@@ -20,10 +20,10 @@ from geobatch.model.assets.asset import FileStat, Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.sources.files import check_unchanged, regular_file, stat
-from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.masking import weights
+from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
+from geobatch.sources.masking import weights
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 

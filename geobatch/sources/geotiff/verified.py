@@ -24,10 +24,10 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.digest import DIGEST_BYTES
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.sources.files import changed, digest_file, explain
-from geobatch.sources.geotiff import tiff
-from geobatch.sources.geotiff.blocks import Layout, layouts_of, tabulate
 from geobatch.sources.geotiff.file_like import FileLike
-from geobatch.sources.geotiff.identity import identify
+from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.identity.blocks import Layout, layouts_of, tabulate
+from geobatch.sources.geotiff.identity.identity import identify
 
 _START_BYTES = 4096
 """Where GDAL searches for hints about the layout, before the directories."""

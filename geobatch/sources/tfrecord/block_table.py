@@ -46,7 +46,7 @@ def _digests(shard: Shard, cache: ReaderCache) -> bytes:
     known = cache.get_records(shard.digest)
     if known is not None:
         return known
-    from geobatch.sources.tfrecord.records import digests_of  # noqa: PLC0415 - imports tensorflow
+    from geobatch.sources.tfrecord.shards.records import digests_of  # noqa: PLC0415 - imports tensorflow
 
     digests = digests_of(shard)
     cache.put_records(shard.digest, digests)

@@ -15,7 +15,7 @@ from geobatch.sources.tfrecord.block_table import make_table
 from geobatch.sources.tfrecord.probes import probe_exports
 
 if TYPE_CHECKING:
-    from geobatch.sources.tfrecord.reader import Reader
+    from geobatch.sources.tfrecord.streams.reader import Reader
 
 _RECORDS_PER_BYTE = 64
 """Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
@@ -39,7 +39,7 @@ class TFRecord(Driver):
 
     def open_reader(self, *, folder: Path, cache: ReaderCache) -> Reader:
         """Return a reader of exports; see `Driver.open_reader`."""
-        from geobatch.sources.tfrecord.reader import Reader  # noqa: PLC0415 - rare
+        from geobatch.sources.tfrecord.streams.reader import Reader  # noqa: PLC0415 - rare
 
         return Reader(folder=folder, cache=cache)
 

@@ -20,7 +20,7 @@ from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import changed, check_unchanged, explain, regular_file
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
-from geobatch.sources.tfrecord.shard import identify_shard
+from geobatch.sources.tfrecord.shards.shard import identify_shard
 from geobatch.sources.threads import on_threads
 
 PROBE_EPOCH = 1
@@ -144,7 +144,7 @@ def _described(
     """Return the features of the first record of a shard, from the cache if possible."""
     name = os.fspath(part.path)
     if not probes[name].header:
-        from geobatch.sources.tfrecord.records import describe  # noqa: PLC0415 - imports tensorflow
+        from geobatch.sources.tfrecord.shards.records import describe  # noqa: PLC0415 - imports tensorflow
 
         text = describe(Path(shard.path), shard.uri)
         check_unchanged(shard.path, shard.uri, shard.stat)

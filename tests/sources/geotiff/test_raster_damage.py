@@ -23,7 +23,8 @@ from rasterio.transform import Affine
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import Source
-from geobatch.sources.geotiff import Reader, identify, read_header, stat, tiff
+from geobatch.sources.geotiff import Reader, identify, read_header, stat
+from geobatch.sources.geotiff.headers import tiff
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 LAYOUTS: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobatch.processes import alone
-from geobatch.sources.geotiff import hash_worker, hashing
-from geobatch.sources.geotiff.hashing import digests_of
+from geobatch.sources.geotiff.identity import hash_worker, hashing
+from geobatch.sources.geotiff.identity.hashing import digests_of
 
 _SIZE = 9_000_001
 

@@ -15,7 +15,7 @@ from record_workbench import Export, example, feature
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES
 from geobatch.model.sources.tfrecord import Feature, Mixer
-from geobatch.sources.tfrecord.features import Decoder
+from geobatch.sources.tfrecord.features.patches import Decoder
 
 NATIVE = {"float_list": "float32", "int64_list": "int64"}
 

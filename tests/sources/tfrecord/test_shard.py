@@ -16,8 +16,8 @@ from record_workbench import example, feature, write_shard
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Shard
-from geobatch.sources.tfrecord.records import batches, describe, digests_of
-from geobatch.sources.tfrecord.shard import compression_of, identify_shard
+from geobatch.sources.tfrecord.shards.records import batches, describe, digests_of
+from geobatch.sources.tfrecord.shards.shard import compression_of, identify_shard
 
 COMPRESSIONS = ("", "GZIP", "ZLIB")
 RECORDS = [example({"a": feature(np.arange(8) + n, "float_list")}) for n in range(4)]

@@ -14,10 +14,10 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.sources.files import changed, digest_file, explain, is_written, regular_file
-from geobatch.sources.geotiff import tiff
-from geobatch.sources.geotiff.blocks import tabulate
-from geobatch.sources.geotiff.hashing import Meanwhile
-from geobatch.sources.geotiff.tags import digest_tags
+from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.headers.tags import digest_tags
+from geobatch.sources.geotiff.identity.blocks import tabulate
+from geobatch.sources.geotiff.identity.hashing import Meanwhile
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     table: BlockTable | None
     """Its blocks, if its layout is not unusual."""
     tags: Digest | None
-    """Hash of what its header is read from, if known: see `geobatch.sources.geotiff.tags`."""
+    """Hash of what its header is read from, if known: see `geotiff.headers.tags`."""
     is_still: bool = False
     """Whether its stat shows every later change."""
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import BinaryIO
 
 from geobatch.model.digest import Digest, Json, digest_json
-from geobatch.sources.geotiff import tiff
+from geobatch.sources.geotiff.headers import tiff
 
 TAGS_EPOCH = 1
 """Increased whenever the hash covers something else than before."""

@@ -17,8 +17,8 @@ from msgspec import Struct
 from geobatch.model.digest import DIGEST_BYTES, Digest, canonical_json, digest_json
 from geobatch.model.geobox import ceil_div
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.sources.geotiff import tiff
-from geobatch.sources.geotiff.hashing import Meanwhile, digests_of
+from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.identity.hashing import Meanwhile, digests_of
 
 IDENTITY_EPOCH = 1
 """Increased whenever equal files would get other tables than before."""

@@ -17,7 +17,6 @@ from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
 from geobatch.sources.crs import parse_crs
 from geobatch.sources.files import regular_file
-from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import (
     FAILURES,
     gdal_environment,
@@ -25,6 +24,7 @@ from geobatch.sources.geotiff.gdal import (
     reason,
     source_errors,
 )
+from geobatch.sources.geotiff.headers import tiff
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from geobatch.model.digest import DIGEST_BYTES
 from geobatch.processes import can_start
 from geobatch.processors import processor_count
-from geobatch.sources.geotiff import hash_worker as program
+from geobatch.sources.geotiff.identity import hash_worker as program
 
 _APART_FROM = 128 << 20
 """Bytes from which processes are worth starting: each takes 10 ms."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Feature, Mixer
 from geobatch.model.suggest import suggestion
-from geobatch.sources.tfrecord.records import parse_example
+from geobatch.sources.tfrecord.shards.records import parse_example
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 Patches = npt.NDArray[Any]

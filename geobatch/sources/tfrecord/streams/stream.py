@@ -16,9 +16,9 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.sources.tfrecord import Records, Shard, count_records
 from geobatch.sources.driver import ReaderCache
 from geobatch.sources.tfrecord.block_table import table_of
-from geobatch.sources.tfrecord.features import Decoder
-from geobatch.sources.tfrecord.records import batches, record_digests
-from geobatch.sources.tfrecord.spill import Spill
+from geobatch.sources.tfrecord.features.patches import Decoder
+from geobatch.sources.tfrecord.shards.records import batches, record_digests
+from geobatch.sources.tfrecord.streams.spill import Spill
 
 
 class Stream:

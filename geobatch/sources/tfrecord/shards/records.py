@@ -13,7 +13,7 @@ from geobatch.errors import SourceError
 from geobatch.model.digest import Json
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.files import check_unchanged
-from geobatch.sources.tfrecord.frames import records_of
+from geobatch.sources.tfrecord.shards.frames import records_of
 from geobatch.sources.tfrecord.tensorflow_library import example_of
 
 BATCH_BYTES = 8 << 20

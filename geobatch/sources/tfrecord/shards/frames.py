@@ -19,7 +19,7 @@ from blake3 import blake3
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
 from geobatch.sources.files import changed, explain
-from geobatch.sources.tfrecord.shard import compression_of, masked_checksum
+from geobatch.sources.tfrecord.shards.shard import compression_of, masked_checksum
 
 MAX_RECORD_BYTES = (1 << 31) - 1
 """Most bytes of a record: protobuf allows no longer message."""

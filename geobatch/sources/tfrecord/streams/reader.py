@@ -19,7 +19,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.tfrecord import Feature, Records
 from geobatch.sources.driver import ReaderCache
 from geobatch.sources.files import check_unchanged
-from geobatch.sources.tfrecord.stream import Stream
+from geobatch.sources.tfrecord.streams.stream import Stream
 
 STREAMS = 2
 """Sources that are read at a time."""

@@ -16,7 +16,7 @@ from workbench import Workbench
 from geobatch.declare import validate
 from geobatch.errors import SpecError
 from geobatch.resolve import resolve
-from geobatch.resolve.tfrecord.readings import Reading, guessed_kernel, reaching, readings
+from geobatch.sources.tfrecord.features.readings import Reading, guessed_kernel, reaching, readings
 
 SIDES = st.integers(1, 40)
 MARGINS = st.integers(0, 40)

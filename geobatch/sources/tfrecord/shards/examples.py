@@ -7,7 +7,7 @@ from typing import Any
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Shard
-from geobatch.sources.tfrecord.records import batches
+from geobatch.sources.tfrecord.shards.records import batches
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 

@@ -1,0 +1,1 @@
+"""What identifies a TIFF: digests of its blocks and of its tags."""

@@ -1,0 +1,1 @@
+"""Features of records: the layouts that are possible, and their patches."""

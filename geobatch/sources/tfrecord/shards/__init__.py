@@ -1,0 +1,1 @@
+"""TFRecord files: their digests, frames, records and rows."""
