@@ -4,13 +4,16 @@ from geobatch.declare.checks.lint import lint
 from geobatch.declare.files.uris import Expansion, expand, validate
 from geobatch.declare.loading.load import load, problem, spec_files
 from geobatch.declare.specs import (
+    AssetSpec,
     BandSpec,
+    ExternalImageSpec,
     FeatureSpec,
     FootprintSpec,
     ImageSpec,
     Loc,
     MaskBandSpec,
     Positions,
+    RasterSpec,
     Seen,
     SourceSpec,
     SpecSet,
@@ -20,7 +23,8 @@ from geobatch.declare.specs import (
 )
 
 __all__ = [
-    "BandSpec", "Expansion", "FeatureSpec", "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec",
-    "Positions", "Seen", "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec",
-    "TilesetSpec", "expand", "lint", "load", "problem", "spec_files", "validate",
+    "AssetSpec", "BandSpec", "Expansion", "ExternalImageSpec", "FeatureSpec", "FootprintSpec",
+    "ImageSpec", "Loc", "MaskBandSpec", "Positions", "RasterSpec", "Seen", "SourceSpec", "SpecSet",
+    "TableSpec", "TfrecordSpec", "TilesetSpec", "expand", "lint", "load", "problem", "spec_files",
+    "validate",
 ]  # fmt: skip

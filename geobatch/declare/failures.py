@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from geobatch.declare.files.find import GLOB
-from geobatch.declare.specs import ImageSpec, Loc, SourceSpec, SpecSet
+from geobatch.declare.specs import AssetSpec, Loc, SpecSet, sources_of
 from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, joined
 from geobatch.model.plans.plan import Failure
 
@@ -31,7 +31,7 @@ def failures_of(specs: SpecSet, errors: Mapping[str, SourceError]) -> tuple[Fail
     )
 
 
-def asset_failures(spec: ImageSpec, error: GeobatchError) -> Iterator[Failure]:
+def asset_failures(spec: AssetSpec, error: GeobatchError) -> Iterator[Failure]:
     """Yield what an error says of one asset; where that is declared is said by itself."""
     code = error.code.value
     if error.problems:
@@ -84,11 +84,11 @@ def _problem(failure: Failure) -> Problem:
     )
 
 
-def _where(spec: ImageSpec, message: str) -> tuple[str, int, int]:
+def _where(spec: AssetSpec, message: str) -> tuple[str, int, int]:
     """Return the place of the uri that a message is about; of the asset if it names none."""
     names = _QUOTED.findall(message)
     globs: list[Loc] = []
-    for loc, source in _sources(spec):
+    for loc, source in sources_of(spec):
         for index, uri in enumerate(source.uris):
             whole = spec.uri_prefix + uri
             if whole in names or f"`{whole}#" in message:
@@ -96,11 +96,3 @@ def _where(spec: ImageSpec, message: str) -> tuple[str, int, int]:
             if GLOB.search(whole) and any(fnmatch.fnmatchcase(name, whole) for name in names):
                 globs.append((*loc, "uris", index))
     return spec.where(*globs[0]) if globs else spec.where()
-
-
-def _sources(spec: ImageSpec) -> Iterator[tuple[Loc, SourceSpec]]:
-    for number, tileset in enumerate(spec.tilesets):
-        for position, source in enumerate(tileset.sources):
-            yield ("tilesets", number, "sources", position), source
-    for position, source in enumerate(spec.table.sources if spec.table is not None else ()):
-        yield ("sources", position), source

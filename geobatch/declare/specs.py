@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, TypeAlias
 
 from msgspec import Struct, field
 
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.model.assets.asset import Codec, Kind, Number, Policy
+from geobatch.model.assets.image import DEFAULT_TILE
 from geobatch.model.assets.table import ColumnType
 from geobatch.model.compared import Compared
 from geobatch.model.geobox import Bounds, Transform
@@ -107,23 +109,6 @@ class FootprintSpec(Struct, frozen=True, kw_only=True):
     """Band whose pixels the coordinates count; empty for the first."""
 
 
-class TableSpec(Struct, frozen=True, kw_only=True):
-    """Where the rows of a table come from."""
-
-    sources: tuple[SourceSpec, ...]
-    """In the order of the rows."""
-    x_column: str | None = None
-    """Column with the x of each row's point; empty for no points; None for the default."""
-    y_column: str | None = None
-    """Column with its y, likewise."""
-    crs: str | None = None
-    """Authority code or WKT of x and y; None for the default."""
-    charset: str = "utf-8"
-    """How texts are coded in the records, by Python's name."""
-    types: tuple[tuple[str, ColumnType], ...] = ()
-    """Declared types of columns, sorted by name."""
-
-
 class Positions(Struct, frozen=True, kw_only=True):
     """The positions of the elements of a document."""
 
@@ -144,19 +129,74 @@ NOWHERE = Positions(path="", places={})
 """The position of a spec without a file."""
 
 
-class ImageSpec(Compared, frozen=True, kw_only=True):
-    """One asset as its document declares it; a table has no tilesets."""
+class Declaration(Compared, frozen=True, kw_only=True):
+    """What a document declares under one id, with its positions for messages."""
 
     beside: ClassVar[frozenset[str]] = frozenset({"positions", "project"})
 
     id: str
     """`/`-separated name."""
+    positions: Positions = NOWHERE
+    """Positions of its elements, for messages."""
+    project: Project = NO_PROJECT
+    """What holds for all specs of its project: where uris lead, and what does not warn."""
+
+    def __repr__(self) -> str:
+        names = (name for name in self.__struct_fields__ if name not in self.beside)
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({fields})"
+
+    @property
+    def path(self) -> str:
+        """Spec file, as the user named it; relative uris start from its folder."""
+        return self.positions.path
+
+    @property
+    def origin(self) -> str:
+        """Spec file and line, for messages."""
+        path, line, _ = self.where()
+        return f"{path}:{line}"
+
+    def where(self, *loc: str | int) -> tuple[str, int, int]:
+        """Return (path, line, column) of an element, or of the nearest around it.
+
+        Args:
+            *loc: Keys in snake_case and list indexes, as in `where("bands", 1, "tileset_id")`.
+        """
+        return self.positions.where(loc)
+
+
+class CollectionSpec(Declaration, frozen=True, kw_only=True):
+    """The id and the positions of a collection; its images are specs of their own."""
+
+
+class SpecFields(Declaration, frozen=True, kw_only=True):
+    """What every asset may declare."""
+
+    kind: ClassVar[Kind]
+    """What it is: one kind per class."""
+
+    start_time: str | None = None
+    """RFC 3339 in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`."""
+    end_time: str | None = None
+    """Likewise; exclusive, not before the start."""
+    properties: tuple[tuple[str, str | int | float], ...] = ()
+    """Sorted by key."""
+    memo: str = ""
+    """Notes."""
+    uri_prefix: str = ""
+    """Put literally before every uri."""
+    moved_from: str | None = None
+    """Id under which the asset may be published still."""
+    is_protected: bool = False
+    """Whether deletion is refused."""
+
+
+class RasterSpec(SpecFields, frozen=True, kw_only=True):
+    """What an image declares, wherever its pixels will be."""
+
     tilesets: tuple[TilesetSpec, ...]
-    """At least one; none of a table."""
-    table: TableSpec | None = None
-    """Where the rows come from, if it is a table."""
-    kind: Kind = Kind.IMAGE
-    """What it is."""
+    """At least one."""
     bands: tuple[BandSpec, ...] | None = None
     """In order; None for all bands of all tilesets."""
     array_bands: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -167,23 +207,21 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Masked values of bands without their own; empty to ignore the files' nodata."""
     pyramiding_policy: Policy | None = None
     """Policy of bands without their own."""
-    start_time: str | None = None
-    """RFC 3339 in UTC: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`."""
-    end_time: str | None = None
-    """Likewise; exclusive, not before the start."""
-    properties: tuple[tuple[str, str | int | float], ...] = ()
-    """Sorted by key."""
     footprint: FootprintSpec | None = None
     """Valid region."""
-    memo: str = ""
-    """Notes."""
-    uri_prefix: str = ""
-    """Put literally before every uri."""
     skip_metadata_read: bool = False
-    """Whether every tileset and source tells its placement and type, and the files' are ignored."""
-    allow_unpinned: bool = False
-    """Whether servers of an external image need not say what tells one state from the next."""
-    tile: int = 512
+    """Whether every tileset and source declares its placement and type, and the files' are
+    ignored."""
+    absent: tuple[str, ...] = ()
+    """Optional tilesets whose files are absent, and which are omitted."""
+
+
+class ImageSpec(RasterSpec, frozen=True, kw_only=True, tag=Kind.IMAGE.value):
+    """An image whose pixels become tiles of the store."""
+
+    kind: ClassVar[Kind] = Kind.IMAGE
+
+    tile: int = DEFAULT_TILE
     """Side of a square tile in pixels."""
     codec: Codec = field(default_factory=Codec)
     """Encoding of the tiles."""
@@ -191,34 +229,49 @@ class ImageSpec(Compared, frozen=True, kw_only=True):
     """Declared canvas in CRS units."""
     max_tiles: int | None = None
     """Level-0 tiles that a canvas may have which its sources hardly fill; None for the default."""
-    is_protected: bool = False
-    """Whether deletion is refused."""
-    moved_from: str | None = None
-    """Id under which the asset may be published still."""
-    absent: tuple[str, ...] = ()
-    """Optional tilesets whose files are absent, and which are left out."""
-    positions: Positions = NOWHERE
-    """Where everything stands, for messages."""
-    project: Project = NO_PROJECT
-    """What holds for all specs of its project: where uris lead, and what does not warn."""
 
-    def __repr__(self) -> str:
-        said = (name for name in self.__struct_fields__ if name not in self.beside)
-        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in said)
-        return f"ImageSpec({fields})"
 
-    @property
-    def path(self) -> str:
-        """Spec file, as the user named it; relative uris start from its folder."""
-        return self.positions.path
+class ExternalImageSpec(RasterSpec, frozen=True, kw_only=True, tag=Kind.EXTERNAL_IMAGE.value):
+    """An image whose pixels stay in COGs, which define its tiles and its canvas."""
 
-    def where(self, *loc: str | int) -> tuple[str, int, int]:
-        """Return (path, line, column) of an element, or of the nearest around it.
+    kind: ClassVar[Kind] = Kind.EXTERNAL_IMAGE
 
-        Args:
-            *loc: Keys in snake_case and list indexes, as in `where("bands", 1, "tileset_id")`.
-        """
-        return self.positions.where(loc)
+    allow_unpinned: bool = False
+    """Whether servers may omit what distinguishes one state of a COG from the next."""
+
+
+class TableSpec(SpecFields, frozen=True, kw_only=True, tag=Kind.TABLE.value):
+    """A table: where its rows come from."""
+
+    kind: ClassVar[Kind] = Kind.TABLE
+
+    sources: tuple[SourceSpec, ...]
+    """In the order of the rows."""
+    x_column: str | None = None
+    """Column with the x of each row's point; empty for no points; None for the default."""
+    y_column: str | None = None
+    """Column with its y, likewise."""
+    crs: str | None = None
+    """Authority code or WKT of x and y; None for the default."""
+    charset: str = "utf-8"
+    """How texts are encoded in the records, by Python's name."""
+    types: tuple[tuple[str, ColumnType], ...] = ()
+    """Declared types of columns, sorted by name."""
+
+
+AssetSpec: TypeAlias = ImageSpec | ExternalImageSpec | TableSpec
+"""One asset as its document declares it; the types are those of `Asset`."""
+
+
+def sources_of(spec: AssetSpec) -> Iterator[tuple[Loc, SourceSpec]]:
+    """Yield every source that a spec declares, with its loc."""
+    if isinstance(spec, TableSpec):
+        for position, source in enumerate(spec.sources):
+            yield ("sources", position), source
+        return
+    for number, tileset in enumerate(spec.tilesets):
+        for position, source in enumerate(tileset.sources):
+            yield ("tilesets", number, "sources", position), source
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -230,17 +283,27 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Real paths of the folders that links in the given folders lead to."""
     broken: tuple[str, ...] = ()
     """Links in the given folders that lead nowhere."""
-    collections: tuple[ImageSpec, ...] = ()
-    """Bear the ids and the places of collections."""
+    collections: tuple[CollectionSpec, ...] = ()
+    """Collections that were read."""
 
 
 class SpecSet(Struct, frozen=True, kw_only=True):
     """Every asset that the given files declare."""
 
-    specs: tuple[ImageSpec, ...]
+    specs: tuple[AssetSpec, ...]
     """Sorted by id."""
     seen: Seen = Seen()
     """What was read to know that."""
+
+    @property
+    def images(self) -> tuple[ImageSpec | ExternalImageSpec, ...]:
+        """Return the specs of images, ingested and external."""
+        return tuple(spec for spec in self.specs if isinstance(spec, RasterSpec))
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """Return the specs of tables."""
+        return tuple(spec for spec in self.specs if isinstance(spec, TableSpec))
 
     @property
     def claims(self) -> dict[str, str]:

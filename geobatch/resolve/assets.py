@@ -34,10 +34,9 @@ def resolve(
         SourceError: A source cannot be opened, or has no placement.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
-    images = SpecSet(specs=tuple(spec for spec in specs.specs if spec.table is None))
-    tables = tuple(spec for spec in specs.specs if spec.table is not None)
+    tables = specs.tables
     resolution = resolve_images(
-        images, workers=workers, cache=cache, rehash=rehash, meanwhile=meanwhile
+        specs.images, workers=workers, cache=cache, rehash=rehash, meanwhile=meanwhile
     )
     if not tables:
         return resolution

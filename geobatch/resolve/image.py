@@ -6,21 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
+from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec, RasterSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.errors import PlanError, Problem
-from geobatch.model.assets.asset import (
-    Asset,
-    Band,
-    Footprint,
-    Grid,
-    Kind,
-    Number,
-    Policy,
-    Source,
-    Tileset,
-)
-from geobatch.model.assets.image import IMAGES
+from geobatch.model.assets.asset import Band, Footprint, Grid, Number, Policy, Source, Tileset
+from geobatch.model.assets.image import DEFAULT_TILE, ExternalImage, Image
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
@@ -55,12 +45,14 @@ class ImageResolver:
 
     def __init__(
         self,
-        spec: ImageSpec,
+        spec: RasterSpec,
         files: Sequence[Sequence[DeclaredSource]],
         found: Sequence[Sequence[Probe]],
         read_crs: Callable[[str], Crs],
     ) -> None:
         self.spec = spec
+        # An external image has the tiles and the canvas of its COGs.
+        self.ingested = spec if isinstance(spec, ImageSpec) else None
         self.numbers = {tileset.id: number for number, tileset in enumerate(spec.tilesets)}
         self.files = files
         self.found = found
@@ -70,7 +62,7 @@ class ImageResolver:
         self.crs = {tileset.id: self._declared_crs(tileset.id) for tileset in spec.tilesets}
         self.mask_of = self._masks()
 
-    def asset(self) -> Asset:
+    def asset(self) -> Image | ExternalImage:
         """Return the resolved image."""
         spec = self.spec
         band_specs = self._band_specs()
@@ -82,23 +74,23 @@ class ImageResolver:
             for number, band in enumerate(band_specs)
         )
         grids = {names[band.tileset_id]: canvases[band.tileset_id].geobox for band in band_specs}
-        path, line, _ = spec.where()
-        return IMAGES[spec.kind](
+        made = (Image if self.ingested else ExternalImage)(
             id=spec.id,
             grids=tuple(Grid(name=name, geobox=geobox) for name, geobox in grids.items()),
             bands=bands,
             tilesets=self._tilesets(band_specs, canvases, names),
             array_bands=array_bands(spec, bands),
-            tile=spec.tile,
-            codec=spec.codec,
             properties=spec.properties,
             start_time=spec.start_time,
             end_time=spec.end_time if spec.end_time is not None else spec.start_time,
             footprint=footprint,
             memo=spec.memo,
             is_protected=spec.is_protected,
-            origin=f"{path}:{line}",
+            origin=spec.origin,
         )
+        if isinstance(spec, ImageSpec):
+            return replace(made, tile=spec.tile, codec=spec.codec)
+        return made
 
     def _headers(self, tileset: str) -> list[Header]:
         number = self.numbers[tileset]
@@ -152,9 +144,10 @@ class ImageResolver:
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(tileset.id, header, index):
-                    name = band_name(self.spec, header, index, taken=found) or free_name(
-                        self._features(tileset.id), index, found
-                    )
+                    if self.ingested is None:
+                        name = band_name(self.spec, header, index, taken=found)
+                    else:
+                        name = free_name(self._features(tileset.id), index, found)
                     band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
                     found[name] = band
         if not found:
@@ -200,6 +193,7 @@ class ImageResolver:
 
     def _canvases(self, bands: Sequence[BandSpec]) -> dict[str, Canvas]:
         canvases = {}
+        bounds = self.ingested.bounds if self.ingested else None
         for tileset in dict.fromkeys(band.tileset_id for band in bands):
             headers = self._headers(tileset)
             check_structure(headers)
@@ -208,19 +202,20 @@ class ImageResolver:
                 headers,
                 transforms=self._transforms(tileset),
                 crs=self.crs[tileset],
-                bounds=self.spec.bounds,
+                bounds=bounds,
             )
-            is_declared = self.spec.bounds is not None
+            is_declared = bounds is not None
             remedy = self._check_wrap(tileset, canvas, is_union=not is_declared)
             check_gap(canvas, is_declared=is_declared, remedy=remedy)
-            check_size(canvas.geobox, tile=self.spec.tile, uri=headers[0].uri)
-            if self.spec.kind is Kind.IMAGE:  # of another kind no tile is computed
+            tile = self.ingested.tile if self.ingested else DEFAULT_TILE
+            check_size(canvas.geobox, tile=tile, uri=headers[0].uri)
+            if self.ingested:  # of an external image, no tile is computed
                 check_fullness(
                     canvas,
                     self.found[self.numbers[tileset]],
-                    tile=self.spec.tile,
-                    limit=self.spec.max_tiles,
-                    bounds=self.spec.bounds,
+                    tile=tile,
+                    limit=self.ingested.max_tiles,
+                    bounds=bounds,
                 )
         return canvases
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
-from geobatch.declare import SpecSet, expand
+from geobatch.declare import ExternalImageSpec, ImageSpec, expand
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
-from geobatch.model.assets.asset import Kind, Resolution
+from geobatch.model.assets.asset import ExternalImage, Image, Resolution
 from geobatch.resolve.external.image import pinned
 from geobatch.resolve.image import ImageResolver
 from geobatch.resolve.tfrecord.exports import with_features
@@ -19,7 +20,7 @@ from geobatch.sources.threads import Meanwhile, nothing
 
 
 def resolve_images(
-    specs: SpecSet,
+    specs: Sequence[ImageSpec | ExternalImageSpec],
     *,
     workers: int = 1,
     cache: ProbeCache | None = None,
@@ -29,7 +30,7 @@ def resolve_images(
     """Resolve everything that specs leave open, from the headers and bytes of their sources.
 
     Args:
-        specs: Validated specs.
+        specs: Validated specs of images.
         workers: Threads that open and digest source files.
         cache: State of sources from earlier runs; receives that of this run.
         rehash: Whether to read every source, without the cache.
@@ -40,7 +41,7 @@ def resolve_images(
         SourceError: A source cannot be opened, or has no placement.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
-    expansions = {spec.id: expand(spec) for spec in specs.specs}
+    expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
     found = probe_sources(
         [file for tilesets in files.values() for named in tilesets for file in named],
@@ -52,20 +53,21 @@ def resolve_images(
         for spec_id, tilesets in files.items()
     }
     read_crs = crs_reader(cache)
-    assets = []
+    assets: list[Image | ExternalImage] = []
     warnings: list[Problem] = []
     beside = Beside()
-    for spec in specs.specs:
+    for spec in specs:
         try:
             known = with_features(spec, files[spec.id], probes[spec.id], read_crs)
             resolver = ImageResolver(spec, files[spec.id], known, read_crs)
-            assets.append(resolver.asset())
+            image = resolver.asset()
             warnings += order_warnings(spec, expansions[spec.id])
             warnings += resolver.warnings
             beside.note(spec, files[spec.id], known)
-            if spec.kind is Kind.EXTERNAL_IMAGE:
-                assets[-1], more = pinned(assets[-1], spec, files[spec.id], known)
+            if isinstance(image, ExternalImage):
+                image, more = pinned(image, spec, files[spec.id], known)
                 warnings += more
+            assets.append(image)
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 
-from geobatch.declare import BandSpec, ImageSpec, Loc
+from geobatch.declare import BandSpec, Loc, RasterSpec
 from geobatch.declare.checks.lint import categorical_warning, warning
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
@@ -19,7 +19,7 @@ from geobatch.resolve.bands.decide import own_nodata
 
 
 def band_warnings(
-    spec: ImageSpec, number: int, declared: BandSpec, band: Band
+    spec: RasterSpec, number: int, declared: BandSpec, band: Band
 ) -> Iterator[Problem]:
     """Yield a warning if a band of classes uses MEAN, the default.
 
@@ -39,7 +39,7 @@ def band_warnings(
 
 
 def source_warnings(
-    spec: ImageSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
+    spec: RasterSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
 ) -> Iterator[Problem]:
     """Yield warnings about the first file of each source: lossy pixels, and nodata that is none."""
     told: set[int] = set()
@@ -66,7 +66,7 @@ def source_warnings(
 
 
 def _nodata_warning(
-    spec: ImageSpec, loc: Loc, tileset: int, file: DeclaredSource, header: Header
+    spec: RasterSpec, loc: Loc, tileset: int, file: DeclaredSource, header: Header
 ) -> Iterator[Problem]:
     """Yield a warning if the nodata of a file differs from its tag."""
     text, dtype = header.nodata_text or "", header.dtypes[0]
@@ -98,7 +98,7 @@ def _says(text: str, value: Number, dtype: str) -> bool:
 
 
 def missing_warning(
-    spec: ImageSpec, loc: Loc, value: float, *, band: str, dtype: str
+    spec: RasterSpec, loc: Loc, value: float, *, band: str, dtype: str
 ) -> Iterator[Problem]:
     """Yield a warning about a missing value that its band cannot hold: it masks nothing."""
     message = f"`{value}` is not a value of band {show(band)}, which is {dtype.upper()}"
@@ -106,7 +106,7 @@ def missing_warning(
     yield from warning(spec, loc, "nodata-outside-type", message, hint)
 
 
-def is_decided(spec: ImageSpec, tileset: int) -> bool:
+def is_decided(spec: RasterSpec, tileset: int) -> bool:
     """Return whether the spec declares the missing values of every band of a tileset."""
     name = spec.tilesets[tileset].id
     bands = [band for band in spec.bands or () if band.tileset_id == name]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, TableSpec, expand, problem
+from geobatch.declare import TableSpec, expand, problem
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.asset import Asset
@@ -37,7 +37,7 @@ class ResolvedTables(Struct, frozen=True, kw_only=True):
 
 
 def resolve_tables(
-    specs: Sequence[ImageSpec],
+    specs: Sequence[TableSpec],
     *,
     workers: int = 1,
     cache: ProbeCache | None = None,
@@ -63,11 +63,7 @@ def resolve_tables(
     )
     read_crs = crs_reader(cache)
     return ResolvedTables(
-        assets=tuple(
-            _asset(spec, spec.table, files[spec.id], probes, read_crs)
-            for spec in specs
-            if spec.table is not None
-        ),
+        assets=tuple(_asset(spec, files[spec.id], probes, read_crs) for spec in specs),
         hashed=len(read),
         by_stat=len(probes) - len(read),
         warnings=tuple(one for spec in specs for one in order_warnings(spec, expansions[spec.id])),
@@ -75,25 +71,23 @@ def resolve_tables(
 
 
 def _asset(
-    spec: ImageSpec,
-    table: TableSpec,
+    spec: TableSpec,
     files: Sequence[DeclaredSource],
     probes: Mapping[str, CachedProbe],
     read_crs: Callable[[str], Crs],
 ) -> Table:
     try:
-        crs = read_crs(table.crs or CRS)
+        crs = read_crs(spec.crs or CRS)
     except ValueError as error:
         raise SpecError((problem(spec, ("sources", 0, "crs"), "crs", str(error)),)) from None
     is_projected = "PROJCRS[" in crs.wkt
     default_x, default_y = ("", "") if is_projected else (X_COLUMN, Y_COLUMN)
-    x = default_x if table.x_column is None else table.x_column
-    y = default_y if table.y_column is None else table.y_column
+    x = default_x if spec.x_column is None else spec.x_column
+    y = default_y if spec.y_column is None else spec.y_column
     if bool(x) != bool(y):
         missing = "y_column" if x else "x_column"
         message = f"`{missing}` is missing; it has no default because `{crs}` is projected"
         raise SpecError((problem(spec, ("sources", 0), "points", message, "points need both"),))
-    path, line, _ = spec.where()
     return Table(
         id=spec.id,
         properties=spec.properties,
@@ -101,14 +95,14 @@ def _asset(
         end_time=spec.end_time if spec.end_time is not None else spec.start_time,
         memo=spec.memo,
         is_protected=spec.is_protected,
-        origin=f"{path}:{line}",
+        origin=spec.origin,
         sources=tuple(_source(file, probes[os.fspath(file.path)]) for file in files),
         x_column=x,
         y_column=y,
         crs=crs,
-        is_placed=bool(table.x_column or table.y_column),
-        charset=table.charset,
-        types=table.types,
+        is_placed=bool(spec.x_column or spec.y_column),
+        charset=spec.charset,
+        types=spec.types,
     )
 
 

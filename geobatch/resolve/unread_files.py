@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec, Loc
+from geobatch.declare import Loc, RasterSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.files.sidecars import PROJECTION, WORLD
 from geobatch.declare.hints import show
@@ -59,7 +59,7 @@ _WORDS = {
 class _Found(Struct, kw_only=True):
     """Unread things of one kind, for the images of one document."""
 
-    spec: ImageSpec
+    spec: RasterSpec
     loc: Loc
     message: str
     hint: str
@@ -75,7 +75,7 @@ class Beside:
 
     def note(
         self,
-        spec: ImageSpec,
+        spec: RasterSpec,
         files: Sequence[Sequence[DeclaredSource]],
         found: Sequence[Sequence[Probe]],
     ) -> None:
@@ -96,7 +96,7 @@ class Beside:
             yield from warning(one.spec, one.loc, f"unread-{kind}", one.message + alike, one.hint)
 
     def _note_pages(
-        self, spec: ImageSpec, number: int, file: DeclaredSource, header: Header
+        self, spec: RasterSpec, number: int, file: DeclaredSource, header: Header
     ) -> None:
         images = "another image" if header.pages == 1 else f"{header.pages} other images"
         message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
@@ -108,7 +108,7 @@ class Beside:
 
     def _note_files(
         self,
-        spec: ImageSpec,
+        spec: RasterSpec,
         number: int,
         file: DeclaredSource,
         header: Header,
@@ -140,7 +140,7 @@ class Beside:
     def _add(
         self,
         kind: str,
-        spec: ImageSpec,
+        spec: RasterSpec,
         number: int,
         file: DeclaredSource,
         *,
@@ -163,7 +163,7 @@ class Beside:
         return known
 
 
-def _says(path: Path, spec: ImageSpec, number: int, file: DeclaredSource, header: Header) -> str:
+def _says(path: Path, spec: RasterSpec, number: int, file: DeclaredSource, header: Header) -> str:
     """Return what only GDAL's metadata declares, not the spec or the file; empty for nothing."""
     try:
         with path.open("rb") as stream:

@@ -197,7 +197,7 @@ class _Collector(Struct, kw_only=True, eq=False):
 
 
 def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
-    for spec in specs.specs:
+    for spec in specs.images:
         if spec.id in peaks:
             yield from peak_warnings(spec, peaks[spec.id])
 

@@ -239,7 +239,7 @@ def _sorted_warnings(
 ) -> tuple[Problem, ...]:
     found = [
         *mixed_types(specs.specs),
-        *absent_warnings(specs.specs),
+        *absent_warnings(specs.images),
         *lost_claims(specs.specs, _ids(base)),
         *resolution.warnings,
         *of_store,

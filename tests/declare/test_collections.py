@@ -15,7 +15,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geobatch.declare import ImageSpec, SourceSpec, expand, load, problem, validate
+from geobatch.declare import (
+    ExternalImageSpec,
+    ImageSpec,
+    SourceSpec,
+    expand,
+    load,
+    problem,
+    validate,
+)
 from geobatch.declare.collections.template import parse_template
 from geobatch.declare.fields.json_schema import schema
 from geobatch.declare.text.canonical import fmt_text
@@ -70,7 +78,7 @@ def rule(**image: Any) -> str:
 
 
 def test_each_file_is_an_image_below_the_collection(tmp_path: Path) -> None:
-    specs = load([lay(tmp_path)]).specs
+    specs = load([lay(tmp_path)]).images
     assert [spec.id for spec in specs] == [f"s2/l2a/{name[3:-4]}" for name in NAMES]
     spec = specs[1]
     assert spec.kind == "image"
@@ -431,7 +439,7 @@ def test_as_json_too(tmp_path: Path) -> None:
 
 def test_thousands_of_files_share_what_is_the_same(tmp_path: Path) -> None:
     names = [f"S2_T{number:05}_20250101.tif" for number in range(3000)]
-    specs: tuple[ImageSpec, ...] = load([lay(tmp_path, rule(), csv=None, names=names)]).specs
+    specs = load([lay(tmp_path, rule(), csv=None, names=names)]).images
     assert len(specs) == 3000
     assert len({id(spec.bands) for spec in specs}) == 1
     assert len({id(spec.positions) for spec in specs}) == 1
@@ -442,7 +450,7 @@ def test_thousands_of_files_share_what_is_the_same(tmp_path: Path) -> None:
 
 def made_of(
     folder: Path, names: list[str], pattern: str, csv: str | None = None, **image: Any
-) -> list[ImageSpec]:
+) -> list[ImageSpec | ExternalImageSpec]:
     """Return the images that a rule makes of some files."""
     for name in names:
         (folder / name).touch()
@@ -452,7 +460,7 @@ def made_of(
         rule["csv"] = {"path": "m.csv"}
     document = {"kind": "image_collection", "id": "c", "for_each": rule, "image": image}
     (folder / "a.yaml").write_text(yaml.safe_dump(document))
-    return list(load([folder / "a.yaml"]).specs)
+    return list(load([folder / "a.yaml"]).images)
 
 
 @given(

@@ -19,6 +19,7 @@ from geobatch.declare import (
     MaskBandSpec,
     SourceSpec,
     TilesetSpec,
+    expand,
     load,
 )
 from geobatch.declare.earth_engine.from_manifest import import_manifest
@@ -223,6 +224,19 @@ def test_relative_uris_lead_where_they_led(
     assert f"uris=({expected[1]!r},)" in spec
     _, same = imported(tmp_path, manifest, to="manifests")
     assert f"uris=({uri!r},)" in same
+
+
+@pytest.mark.parametrize("prefix", ["", "d/"])
+def test_relative_uris_of_tables_lead_where_they_led(tmp_path: Path, prefix: str) -> None:
+    manifest = {"id": "t", "uriPrefix": prefix, "sources": [{"uris": ["a.tfrecord"]}]}
+    file = tmp_path / "manifests" / prefix / "a.tfrecord"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    text, _ = imported(tmp_path, manifest)
+    assert text.count("start at this file") == 1
+    (spec,) = load([tmp_path / "specs" / "m.yaml"]).specs
+    (found,) = expand(spec).table
+    assert found.path.samefile(file)
 
 
 def test_no_name_breaks_out_of_a_comment(tmp_path: Path) -> None:

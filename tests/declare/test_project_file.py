@@ -182,7 +182,7 @@ def test_the_typo_of_googles_guide_is_read_and_mended(tmp_path: Path) -> None:
     )
     file = tmp_path / "a.yaml"
     file.write_text(text)
-    (spec,) = load([file]).specs
+    (spec,) = load([file]).images
     assert spec.pyramiding_policy == "MODE"
     assert spec.bands is not None
     assert spec.bands[0].pyramiding_policy == "MIN"

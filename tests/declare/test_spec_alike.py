@@ -127,7 +127,7 @@ def test_a_long_document_between_short_ones(tmp_path: Path) -> None:
     bands = ", ".join(f"{{id: b{number}}}" for number in range(400))
     long = short.format("long") + f"bands: [{bands}]\n"
     (tmp_path / "a.yaml").write_text("---\n".join([short.format("a"), long, short.format("b")]))
-    assert [(spec.id, len(spec.bands or ())) for spec in load([tmp_path]).specs] == [
+    assert [(spec.id, len(spec.bands or ())) for spec in load([tmp_path]).images] == [
         ("a", 0), ("b", 0), ("long", 400)
     ]  # fmt: skip
 

@@ -12,7 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_spec_alike import documents
 
-from geobatch.declare import ImageSpec, Positions, lint, load, validate
+from geobatch.declare import (
+    AssetSpec,
+    ExternalImageSpec,
+    ImageSpec,
+    Positions,
+    TableSpec,
+    lint,
+    load,
+    validate,
+)
 from geobatch.declare.loading.load import drafts
 from geobatch.declare.projects.project import Project
 from geobatch.errors import SpecError
@@ -44,7 +53,24 @@ memo: "é ☃"
 """
 
 
-def shown(specs: Iterable[ImageSpec]) -> list[tuple[str, Positions, Project]]:
+EVERY_TYPE = """\
+id: a
+tilesets: [{sources: [{uris: [x.tif]}]}]
+tiling: {tile: 256, shard: 512}
+---
+kind: external_image
+id: b
+tilesets: [{sources: [{uris: [x.tif]}]}]
+allow_unpinned: true
+---
+kind: table
+id: c
+sources: [{uris: [x.tfrecord], x_column: e, y_column: n, crs: 'EPSG:32633', charset: latin-1}]
+column_data_type_overrides: {id: STRING, n: LONG}
+"""
+
+
+def shown(specs: Iterable[AssetSpec]) -> list[tuple[str, Positions, Project]]:
     """Return all that specs hold: `repr` tells 1 from 1.0, `==` leaves places out."""
     return [(repr(spec), spec.positions, spec.project) for spec in specs]
 
@@ -72,6 +98,17 @@ def test_every_key_is_recalled(tmp_path: Path) -> None:
     first = load([tmp_path], cache=cache).specs
     again = load([tmp_path], cache=cache).specs
     assert shown(again) == shown(first)
+
+
+def test_every_type_is_recalled(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(EVERY_TYPE)
+    cache = SourceCache.memory()
+    first = load([tmp_path], cache=cache).specs
+    again = load([tmp_path], cache=cache).specs
+    assert [type(spec) for spec in again] == [ImageSpec, ExternalImageSpec, TableSpec]
+    assert shown(again) == shown(first)
+    assert again == first
+    assert {spec.kind for spec in again} == {"image", "external_image", "table"}
 
 
 def test_what_is_recalled_stands_where_the_file_is_named(tmp_path: Path) -> None:
@@ -190,4 +227,4 @@ def test_what_cannot_be_kept_is_read_every_time(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(text)
     cache = SourceCache.memory()
     for _ in range(2):
-        assert load([tmp_path], cache=cache).specs[0].missing_data == (10**30,)
+        assert load([tmp_path], cache=cache).images[0].missing_data == (10**30,)

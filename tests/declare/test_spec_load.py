@@ -68,6 +68,7 @@ def spec_of(folder: Path, text: str, name: str = "a.yaml") -> ImageSpec:
     file = folder / name
     file.write_text(text)
     (spec,) = load([file]).specs
+    assert isinstance(spec, ImageSpec)
     return spec
 
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from geobatch.declare import ImageSpec, expand, load, validate
+from geobatch.declare import TableSpec, expand, load, validate
 from geobatch.declare.fields.json_schema import schema
 from geobatch.declare.text.canonical import fmt_text
 from geobatch.errors import SpecError
@@ -38,18 +38,18 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def only(folder: Path, text: str, name: str = "a.yaml") -> ImageSpec:
+def only(folder: Path, text: str, name: str = "a.yaml") -> TableSpec:
     (folder / name).write_text(text)
     (spec,) = load([folder / name]).specs
+    assert isinstance(spec, TableSpec)
     return spec
 
 
 def test_a_table_manifest_is_a_spec(tmp_path: Path) -> None:
     spec = only(tmp_path, json.dumps(MANIFEST), "a.json")
-    assert (spec.id, spec.kind, spec.tilesets) == ("samples/a", Kind.TABLE, ())
-    assert spec.table is not None
-    assert (spec.table.x_column, spec.table.y_column) == ("east", "north")
-    assert spec.table.types == (("id", ColumnType.STRING), ("year", ColumnType.INT64))
+    assert (spec.id, spec.kind) == ("samples/a", Kind.TABLE)
+    assert (spec.x_column, spec.y_column) == ("east", "north")
+    assert spec.types == (("id", ColumnType.STRING), ("year", ColumnType.INT64))
     assert (spec.start_time, spec.end_time) == ("2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z")
     assert not list(jsonschema.Draft202012Validator(schema()).iter_errors(MANIFEST))
 

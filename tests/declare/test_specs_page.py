@@ -52,7 +52,7 @@ def test_the_collection_declares_what_the_page_says(folder: Path) -> None:
 
 def test_every_image_with_its_mask(folder: Path) -> None:
     (rule,) = [text for text in EXAMPLES if "_mask.tif" in text]
-    for spec in specs(folder, rule).specs:
+    for spec in specs(folder, rule).images:
         main, mask = (tileset.sources[0].uris[0] for tileset in spec.tilesets)
         assert mask == main.replace("scenes/", "masks/").replace(".tif", "_mask.tif")
         assert spec.mask_bands[0].tileset_id == "mask"

@@ -65,6 +65,7 @@ def spec_from(folder: Path, name: str, text: str) -> ImageSpec:
     file = folder / name
     file.write_text(text)
     (spec,) = load([file]).specs
+    assert isinstance(spec, ImageSpec)
     return spec
 
 

@@ -93,8 +93,8 @@ def test_spec_blocks_say_what_the_examples_say(clone: Path) -> None:
     for block in blocks():
         if block.language == "yaml":
             shown.write_text(block.text)
-            (spec,) = validate([shown]).specs
-            (example,) = [one for one in validate([ROOT / "specs"]).specs if one.id == spec.id]
+            (spec,) = validate([shown]).images
+            (example,) = [one for one in validate([ROOT / "specs"]).images if one.id == spec.id]
             for field in ("kind", "bands", "start_time"):
                 assert getattr(spec, field) == getattr(example, field), f"README.md:{block.line}"
             tilesets = [

@@ -15,7 +15,7 @@ from rasterio.windows import Window
 from record_workbench import Export, numbered
 from workbench import CRS, Document, Workbench, image, write_tiff
 
-from geobatch.declare import load, validate
+from geobatch.declare import ImageSpec, load, validate
 from geobatch.declare.text.written import write_spec
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Asset
@@ -115,6 +115,7 @@ def test_the_limit_is_written_as_it_was_read(tmp_path: Path) -> None:
     for grid in ({"max_tiles": 5}, {"bounds": [0, 0, 1, 1], "max_tiles": 5}):
         path = Workbench(folder=tmp_path).write_spec([image("x", "a.tif", grid=grid)])
         (spec,) = load([path]).specs
+        assert isinstance(spec, ImageSpec)
         assert spec.max_tiles == 5
         (tmp_path / "again.yaml").write_text(write_spec(spec))
         assert load([tmp_path / "again.yaml"]).specs == (spec,)

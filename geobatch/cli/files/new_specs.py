@@ -14,6 +14,7 @@ from geobatch.declare.files.find import SCHEME, folder_of
 from geobatch.declare.loading.load import bounded_bytes, raise_all
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.projects.project import Project
+from geobatch.declare.specs import sources_of
 from geobatch.errors import Problem, SpecError
 
 
@@ -84,8 +85,7 @@ def mirror_notes(files: Sequence[ImportedFile]) -> Iterator[str]:
         is_mapped = any(
             SCHEME.match(one.spec.uri_prefix + uri)
             for one in file.specs
-            for tileset in one.spec.tilesets
-            for source in tileset.sources
+            for _, source in sources_of(one.spec)
             for uri in source.uris
         )
         if is_mapped and file.project.mirrors != file.new_project.mirrors:

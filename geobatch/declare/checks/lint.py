@@ -12,31 +12,33 @@ from geobatch.declare.files.order import in_order, shown_order
 from geobatch.declare.files.uris import Expansion, found_files
 from geobatch.declare.hints import show
 from geobatch.declare.loading.load import problem
-from geobatch.declare.specs import ImageSpec, Loc
+from geobatch.declare.specs import AssetSpec, Declaration, Loc, RasterSpec
 from geobatch.errors import Problem
 from geobatch.model.assets.class_names import is_class_like
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.suggest import suggestion
 
 
-def lint(specs: Sequence[ImageSpec]) -> tuple[Problem, ...]:
+def lint(specs: Sequence[AssetSpec]) -> tuple[Problem, ...]:
     """Return the warnings about specs and names of files, without duplicates.
 
     What only headers tell (palettes, types, compression) is warned about when a plan is made.
     """
-    found = [warning for spec in specs for warning in _categorical(spec)]
+    images = [spec for spec in specs if isinstance(spec, RasterSpec)]
+    found = [warning for spec in images for warning in _categorical(spec)]
     for spec in specs:
-        found += _same_bands(spec)
+        if isinstance(spec, RasterSpec):
+            found += _same_bands(spec)
         if (files := found_files(spec)) is not None:
             found += order_warnings(spec, files)
     return tuple(
         dict.fromkeys(
-            [*found, *inclusive_ends(specs), *mixed_types(specs), *absent_warnings(specs)]
+            [*found, *inclusive_ends(specs), *mixed_types(specs), *absent_warnings(images)]
         )
     )
 
 
-def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
+def categorical_warning(spec: RasterSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
     """Yield a warning that a band of classes gets its levels from MEAN, the default.
 
     Args:
@@ -50,13 +52,13 @@ def categorical_warning(spec: ImageSpec, loc: Loc, band: str, why: str) -> Itera
     yield from warning(spec, loc, "categorical-mean", message, hint)
 
 
-def warning(spec: ImageSpec, loc: Loc, rule: str, message: str, hint: str) -> Iterator[Problem]:
+def warning(spec: Declaration, loc: Loc, rule: str, message: str, hint: str) -> Iterator[Problem]:
     """Yield a warning at an element of a spec, unless its project silences the rule."""
     if rule not in spec.project.silenced:
         yield problem(spec, loc, rule, message, hint)
 
 
-def order_warnings(spec: ImageSpec, files: Expansion) -> Iterator[Problem]:
+def order_warnings(spec: AssetSpec, files: Expansion) -> Iterator[Problem]:
     """Yield a warning where files are in another order by number than by text; one per spec.
 
     The files of a glob are taken by number. Those that a spec lists are taken as listed; rows and
@@ -100,7 +102,7 @@ def _sources(files: Expansion) -> Iterator[tuple[Loc, list[DeclaredSource], bool
         yield ("sources", source), list(group), True
 
 
-def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem]:
+def peak_warnings(spec: RasterSpec, peaks: Mapping[str, int]) -> Iterator[Problem]:
     """Yield a warning for each mask without a fully valid pixel among those read.
 
     Args:
@@ -137,7 +139,7 @@ def peak_warnings(spec: ImageSpec, peaks: Mapping[str, int]) -> Iterator[Problem
         yield from warning(spec, loc, "mask-never-valid", message, hint)
 
 
-def lost_claims(specs: Sequence[ImageSpec], published: Collection[str]) -> Iterator[Problem]:
+def lost_claims(specs: Sequence[AssetSpec], published: Collection[str]) -> Iterator[Problem]:
     """Yield a warning for each former id that is not published, where the asset is not either.
 
     Args:
@@ -152,7 +154,7 @@ def lost_claims(specs: Sequence[ImageSpec], published: Collection[str]) -> Itera
         yield from warning(spec, ("moved_from",), "moved-from", message, hint)
 
 
-def inclusive_ends(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+def inclusive_ends(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
     """Yield a warning for each end that was probably meant inclusively.
 
     One per line: images of a collection share theirs.
@@ -184,17 +186,17 @@ def _end_meant(start: str | None, end: str) -> str | None:
     return following.isoformat() if is_last and not is_day and end[10:] == "T00:00:00Z" else None
 
 
-def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+def mixed_types(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
     """Yield a warning for each property that is text in one image of a folder, a number in another.
 
     Earth Engine refuses that within a collection, and no filter finds both.
     """
-    shapes: dict[tuple[str, tuple[tuple[str, bool], ...]], ImageSpec] = {}
+    shapes: dict[tuple[str, tuple[tuple[str, bool], ...]], AssetSpec] = {}
     for spec in specs:
         if spec.properties:
             shape = tuple([(key, isinstance(value, str)) for key, value in spec.properties])
             shapes.setdefault((spec.id.rpartition("/")[0], shape), spec)
-    first: dict[tuple[str, str], tuple[bool, ImageSpec]] = {}
+    first: dict[tuple[str, str], tuple[bool, AssetSpec]] = {}
     told: set[tuple[str, str]] = set()
     for (folder, shape), spec in shapes.items():
         for key, is_text in shape if folder else ():
@@ -204,7 +206,7 @@ def mixed_types(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
                 yield from _mixed(spec, other, folder, key)
 
 
-def _mixed(spec: ImageSpec, other: ImageSpec, folder: str, key: str) -> Iterator[Problem]:
+def _mixed(spec: AssetSpec, other: AssetSpec, folder: str, key: str) -> Iterator[Problem]:
     value, known = dict(spec.properties)[key], dict(other.properties)[key]
     message = (
         f"the property {show(key)} is {show(value)}, {_kind(value)}, but {show(known)},"
@@ -218,7 +220,7 @@ def _kind(value: str | float) -> str:
     return "text" if isinstance(value, str) else "a number"
 
 
-def _categorical(spec: ImageSpec) -> Iterable[Problem]:
+def _categorical(spec: RasterSpec) -> Iterable[Problem]:
     if spec.pyramiding_policy is None:
         for index, band in enumerate(spec.bands or ()):
             if band.pyramiding_policy is None and is_class_like(band.id):
@@ -226,7 +228,7 @@ def _categorical(spec: ImageSpec) -> Iterable[Problem]:
                 yield from categorical_warning(spec, loc, band.id, "is named like classes")
 
 
-def _same_bands(spec: ImageSpec) -> Iterator[Problem]:
+def _same_bands(spec: RasterSpec) -> Iterator[Problem]:
     """Yield a warning for bands that read one band of their files, as no index is written."""
     first: dict[tuple[str, int], str] = {}
     for number, band in enumerate(spec.bands or ()):

@@ -10,9 +10,8 @@ from geobatch.declare.checks.image import asset_id_of, identity_problems, is_bef
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.hints import show
 from geobatch.declare.projects.project import Project
-from geobatch.declare.specs import ImageSpec, Positions, SourceSpec, TableSpec
+from geobatch.declare.specs import Positions, SourceSpec, TableSpec
 from geobatch.errors import Problem
-from geobatch.model.assets.asset import Kind
 
 _SHARED = ("x_column", "y_column", "crs", "charset")
 """Keys with one value in all sources of a table: its rows have one structure."""
@@ -35,7 +34,7 @@ class TableCheck(Struct, frozen=True, kw_only=True):
         found = identity_problems(self.manifest, self.positions, self.lost, self.project)
         return [*found, *self._sources(), *self._times()]
 
-    def spec(self) -> ImageSpec:
+    def spec(self) -> TableSpec:
         """Return the spec; valid only if there are no problems."""
         manifest = self.manifest
         first = manifest.sources[0] if manifest.sources else None
@@ -43,19 +42,15 @@ class TableCheck(Struct, frozen=True, kw_only=True):
             **manifest.csv_column_data_type_overrides,
             **manifest.column_data_type_overrides,
         }
-        return ImageSpec(
+        return TableSpec(
             id=asset_id_of(manifest, self.project),
-            kind=Kind.TABLE,
-            tilesets=(),
-            table=TableSpec(
-                sources=tuple(SourceSpec(uris=tuple(one.uris)) for one in manifest.sources),
-                x_column=first.x_column if first else None,
-                y_column=first.y_column if first else None,
-                crs=first.crs if first else None,
-                charset=first.charset if first else "utf-8",
-                types=tuple(
-                    (name, kind) for name, kind in sorted(declared.items()) if kind is not None
-                ),
+            sources=tuple(SourceSpec(uris=tuple(one.uris)) for one in manifest.sources),
+            x_column=first.x_column if first else None,
+            y_column=first.y_column if first else None,
+            crs=first.crs if first else None,
+            charset=first.charset if first else "utf-8",
+            types=tuple(
+                (name, kind) for name, kind in sorted(declared.items()) if kind is not None
             ),
             start_time=manifest.start_time,
             end_time=manifest.end_time,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import asdict
@@ -32,9 +32,10 @@ from geobatch.declare.files.find import (
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import did_you_mean, listed, show
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.specs import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.declare.specs import Loc, Positions, RasterSpec, SourceSpec, TilesetSpec
 from geobatch.errors import Problem
 
+R = TypeVar("R", bound=RasterSpec)
 _PARSERS: dict[str, Callable[[str], str]] = {
     "memo": str,
     "moved_from": check_asset_id,
@@ -104,8 +105,8 @@ class Collection(Struct, kw_only=True):
                 self._report(("image", *loc), "placeholder", message, hint)
 
     def images(
-        self, base: ImageSpec, templates: dict[Loc, Template], found: Sequence[Match]
-    ) -> tuple[ImageSpec, ...]:
+        self, base: R, templates: dict[Loc, Template], found: Sequence[Match]
+    ) -> tuple[R, ...]:
         """Return an image for each file, sorted by id.
 
         Args:
@@ -139,7 +140,7 @@ class Collection(Struct, kw_only=True):
         return tuple(sorted(made, key=lambda image: image.id))
 
     def _check_kinds(
-        self, image: ImageSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
+        self, image: RasterSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
     ) -> None:
         """Report a property that is text in one image and a number in another."""
         for key, value in image.properties:
@@ -251,15 +252,13 @@ class Collection(Struct, kw_only=True):
         self._counts.clear()
 
 
-class _Maker:
+class _Maker(Generic[R]):
     """Fills the fields of a file into the templates of an image.
 
     What no template touches is shared by all images, and no field is validated twice.
     """
 
-    def __init__(
-        self, *, base: ImageSpec, templates: dict[Loc, Template], columns: frozenset[str]
-    ) -> None:
+    def __init__(self, *, base: R, templates: dict[Loc, Template], columns: frozenset[str]) -> None:
         self.base = base
         self.templates = templates
         self.columns = columns
@@ -280,7 +279,7 @@ class _Maker:
         self._properties = sorted((dict(base.properties) | own).items())
         self._same: dict[str, Any] = asdict(base)
 
-    def image(self, folder: str, fields: Fields) -> ImageSpec:
+    def image(self, folder: str, fields: Fields) -> R:
         """Return the image of a file."""
         self.at = ("id",)
         made = self._same.copy()
@@ -300,7 +299,7 @@ class _Maker:
                 for tileset in self._tilesets
             ]
         )
-        return ImageSpec(**made)
+        return type(self.base)(**made)
 
     def _filled(self, fields: Fields) -> tuple[tuple[str, Plain], ...]:
         found: list[tuple[str, Plain]] = []

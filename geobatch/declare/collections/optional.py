@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from geobatch.declare.files.find import is_broken, is_file, is_literal, matches, unusable
 from geobatch.declare.hints import listed
-from geobatch.declare.specs import ImageSpec, Loc, MaskBandSpec, Positions, TilesetSpec
+from geobatch.declare.specs import Loc, MaskBandSpec, Positions, RasterSpec, TilesetSpec
 from geobatch.errors import Problem
 
+R = TypeVar("R", bound=RasterSpec)
 _SHOWN = 5
 
 
-def optional_problems(spec: ImageSpec, *, is_of_collection: bool) -> Iterator[Problem]:
+def optional_problems(spec: RasterSpec, *, is_of_collection: bool) -> Iterator[Problem]:
     """Yield what may not be optional, since it would not be clear what is left without it."""
     places = [n for n, tileset in enumerate(spec.tilesets) if tileset.is_optional]
     names = {spec.tilesets[n].id for n in places}
@@ -62,14 +64,14 @@ def optional_problems(spec: ImageSpec, *, is_of_collection: bool) -> Iterator[Pr
             yield _problem(spec, ("footprint",), message, hint)
 
 
-def _problem(spec: ImageSpec, loc: Loc, message: str, hint: str) -> Problem:
+def _problem(spec: RasterSpec, loc: Loc, message: str, hint: str) -> Problem:
     path, line, column = spec.where(*loc)
     return Problem(
         path=path, line=line, column=column, rule="optional-files", message=message, hint=hint
     )
 
 
-def without_absent(image: ImageSpec, folder: Path) -> ImageSpec:
+def without_absent(image: R, folder: Path) -> R:
     """Return an image without its optional tilesets of which no file is there.
 
     Their bands go with them, and so do the masks that they hold.
@@ -102,9 +104,9 @@ def without_absent(image: ImageSpec, folder: Path) -> ImageSpec:
     )
 
 
-def absent_warnings(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
+def absent_warnings(specs: Sequence[RasterSpec]) -> Iterator[Problem]:
     """Yield one warning for each optional tileset of a collection that some images lack."""
-    found: dict[tuple[str, int, str], list[ImageSpec]] = {}
+    found: dict[tuple[str, int, str], list[RasterSpec]] = {}
     count: dict[tuple[str, int], int] = {}
     for spec in specs:
         if spec.absent or any(tileset.is_optional for tileset in spec.tilesets):
@@ -130,14 +132,14 @@ def absent_warnings(specs: Sequence[ImageSpec]) -> Iterator[Problem]:
         )
 
 
-def _masks(image: ImageSpec, mask: MaskBandSpec, gone: set[str], left: set[str]) -> bool:
+def _masks(image: RasterSpec, mask: MaskBandSpec, gone: set[str], left: set[str]) -> bool:
     """Return whether a mask is left: its tileset is, and a band that it names."""
     if mask.tileset_id in gone:
         return False
     return image.bands is None or not mask.band_ids or not left.isdisjoint(mask.band_ids)
 
 
-def _is_absent(image: ImageSpec, tileset: TilesetSpec, folder: Path) -> bool:
+def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
     """Return whether no file of a tileset is there; a link that leads nowhere is one."""
     for source in tileset.sources:
         for uri in source.uris:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,19 +17,20 @@ from geobatch.declare.fields.keys import to_camel
 from geobatch.declare.files.find import SCHEME, folder_of
 from geobatch.declare.loading.document import draft
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.specs import ImageSpec
+from geobatch.declare.specs import AssetSpec, RasterSpec, SourceSpec, TableSpec, sources_of
 from geobatch.declare.text.nodes import MappingNode, Node, ScalarNode
 from geobatch.declare.text.read import read
 from geobatch.declare.text.written import write_spec
 from geobatch.errors import InternalError, Problem, SpecError
 
 _TYPO = re.compile("pyraminding_?[pP]olicy")
+_MOVED = "Relative uris start at this file; those of the manifest started at the manifest."
 
 
 class Imported(Struct, frozen=True, kw_only=True):
     """A manifest as a spec."""
 
-    spec: ImageSpec
+    spec: AssetSpec
     """What it declares; relative uris start from the new file."""
     text: str
     """The YAML document, in the canonical form."""
@@ -74,7 +75,7 @@ def rebased(uri: str, *, start: Path, folder: Path) -> str:
     return moved + ("/" if uri.endswith("/") else "")
 
 
-def moved_to(spec: ImageSpec, folder: Path) -> ImageSpec:
+def moved_to(spec: AssetSpec, folder: Path) -> AssetSpec:
     """Return a spec whose relative uris start at another folder."""
     start = folder_of(spec.path)
     if start == folder:
@@ -82,30 +83,30 @@ def moved_to(spec: ImageSpec, folder: Path) -> ImageSpec:
     if spec.uri_prefix:
         # It is put before every uri unchanged, so only it must be moved.
         return replace(spec, uri_prefix=rebased(spec.uri_prefix, start=start, folder=folder))
+
+    def moved(sources: Sequence[SourceSpec]) -> tuple[SourceSpec, ...]:
+        return tuple(
+            replace(one, uris=tuple(rebased(u, start=start, folder=folder) for u in one.uris))
+            for one in sources
+        )
+
+    if isinstance(spec, TableSpec):
+        return replace(spec, sources=moved(spec.sources))
     return replace(
         spec,
-        tilesets=tuple(
-            replace(
-                tileset,
-                sources=tuple(
-                    replace(
-                        source,
-                        uris=tuple(rebased(u, start=start, folder=folder) for u in source.uris),
-                    )
-                    for source in tileset.sources
-                ),
-            )
-            for tileset in spec.tilesets
-        ),
+        tilesets=tuple(replace(one, sources=moved(one.sources)) for one in spec.tilesets),
     )
 
 
-def _imported(spec: ImageSpec, root: MappingNode, folder: Path) -> Imported:
+def _imported(spec: AssetSpec, root: MappingNode, folder: Path) -> Imported:
     moved = moved_to(spec, folder)
-    above = {
-        "tilesets": list(_on_tilesets(spec, moved)),
-        "bands": list(_on_bands(spec, root)),
-    }
+    above: dict[str, list[str]] = {}
+    is_moved = _uris(moved) != _uris(spec)
+    if isinstance(spec, TableSpec):
+        above["sources"] = [_MOVED] if is_moved else []
+    else:
+        above["tilesets"] = [*([_MOVED] if is_moved else []), *_on_tilesets(spec)]
+        above["bands"] = list(_on_bands(spec, root))
     beside = dict(_beside(spec, root))
     head = [f"From {os.path.basename(spec.path)}."]  # noqa: PTH119 - only the name
     text = write_spec(moved, head=head, above=above, beside=beside)
@@ -113,7 +114,7 @@ def _imported(spec: ImageSpec, root: MappingNode, folder: Path) -> Imported:
     return Imported(spec=moved, text=text)
 
 
-def _check(spec: ImageSpec, text: str) -> None:
+def _check(spec: AssetSpec, text: str) -> None:
     """Check that a text declares what a spec declares: nothing is lost unnoticed."""
     (root,) = read(text.encode(), path="").documents
     again = draft(root, path="", project=spec.project)
@@ -122,15 +123,17 @@ def _check(spec: ImageSpec, text: str) -> None:
         raise InternalError(f"`{spec.id}` cannot be written as YAML: {again.problems}")
 
 
-def _on_tilesets(spec: ImageSpec, moved: ImageSpec) -> Iterator[str]:
-    if moved is not spec and (moved.tilesets, moved.uri_prefix) != (spec.tilesets, spec.uri_prefix):
-        yield "Relative uris start at this file; those of the manifest started at the manifest."
+def _uris(spec: AssetSpec) -> tuple[str, list[tuple[str, ...]]]:
+    return spec.uri_prefix, [source.uris for _, source in sources_of(spec)]
+
+
+def _on_tilesets(spec: RasterSpec) -> Iterator[str]:
     if spec.bands is None:
         yield "No bands are declared: all bands of the tilesets, in order, are named b1, b2, ..."
         yield from _on_policy(spec)
 
 
-def _on_bands(spec: ImageSpec, root: MappingNode) -> Iterator[str]:
+def _on_bands(spec: RasterSpec, root: MappingNode) -> Iterator[str]:
     bands = root.get("bands")
     if any(_TYPO.fullmatch(key) for key in _keys(bands)):
         yield "`pyramindingPolicy` of the manifest is read as `pyramidingPolicy`."
@@ -138,12 +141,12 @@ def _on_bands(spec: ImageSpec, root: MappingNode) -> Iterator[str]:
         yield from _on_policy(spec)
 
 
-def _on_policy(spec: ImageSpec) -> Iterator[str]:
+def _on_policy(spec: RasterSpec) -> Iterator[str]:
     if spec.pyramiding_policy is None:
         yield "No pyramiding policy is declared: the default is MEAN. Bands of classes need MODE."
 
 
-def _beside(spec: ImageSpec, root: MappingNode) -> Iterator[tuple[str, str]]:
+def _beside(spec: AssetSpec, root: MappingNode) -> Iterator[tuple[str, str]]:
     name = root.get("name")
     if isinstance(name, ScalarNode) and name.text != spec.id:
         yield "id", f"{name.text} in Earth Engine"

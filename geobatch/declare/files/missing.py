@@ -11,7 +11,7 @@ from msgspec import Struct
 from geobatch.declare.fields.names import without_project
 from geobatch.declare.files.find import SCHEME, folder_of
 from geobatch.declare.hints import listed
-from geobatch.declare.specs import ImageSpec, Seen
+from geobatch.declare.specs import CollectionSpec, Seen
 
 _NO_SIGN = frozenset({"lost+found"})
 """Names that even an empty disk contains."""
@@ -61,7 +61,7 @@ def doubt_of_images(asset_id: str, uris: tuple[str, ...], seen: Seen) -> Doubt |
     return None
 
 
-def _path(uri: str, spec: ImageSpec) -> str | None:
+def _path(uri: str, spec: CollectionSpec) -> str | None:
     place = spec.project.place(uri, folder_of(spec.path))
     return None if SCHEME.match(place.name) else str(place.path)
 

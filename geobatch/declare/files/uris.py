@@ -28,9 +28,17 @@ from geobatch.declare.hints import listed, show
 from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.project import Place
-from geobatch.declare.specs import ImageSpec, Loc, SourceSpec, SpecSet
+from geobatch.declare.specs import (
+    AssetSpec,
+    ExternalImageSpec,
+    ImageSpec,
+    Loc,
+    RasterSpec,
+    SourceSpec,
+    SpecSet,
+    TableSpec,
+)
 from geobatch.errors import Problem
-from geobatch.model.assets.asset import Kind
 from geobatch.model.sources.declared import DeclaredSource
 
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
@@ -47,13 +55,14 @@ NO_TABLES = (
 class Expansion(Struct, frozen=True, kw_only=True):
     """The files of a spec."""
 
-    tilesets: tuple[tuple[DeclaredSource, ...], ...]
-    """Per tileset, in the order of the spec; for a glob see `geobatch.declare.files.order`."""
+    tilesets: tuple[tuple[DeclaredSource, ...], ...] = ()
+    """Those of an image, per tileset, in the order of the spec; for a glob see
+    `geobatch.declare.files.order`."""
     table: tuple[DeclaredSource, ...] = ()
-    """The files of a table, likewise."""
+    """Those of a table, likewise."""
 
 
-def expand(spec: ImageSpec) -> Expansion:
+def expand(spec: AssetSpec) -> Expansion:
     """Find the files of every source, from the spec file's folder.
 
     Raises:
@@ -64,7 +73,7 @@ def expand(spec: ImageSpec) -> Expansion:
     return expansion
 
 
-def found_files(spec: ImageSpec) -> Expansion | None:
+def found_files(spec: AssetSpec) -> Expansion | None:
     """Return the files of a spec that are found; None if each source is one file."""
     return None if _is_there(spec, folder_of(spec.path)) else _expand(spec)[0]
 
@@ -91,9 +100,9 @@ def validate(
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
-def _is_there(spec: ImageSpec, folder: Path) -> bool:
+def _is_there(spec: AssetSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
-    return spec.table is None and all(
+    return isinstance(spec, RasterSpec) and all(
         len(source.uris) == 1
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
@@ -103,24 +112,26 @@ def _is_there(spec: ImageSpec, folder: Path) -> bool:
     )
 
 
-def _expand(spec: ImageSpec) -> tuple[Expansion, list[Problem]]:
+def _expand(spec: AssetSpec) -> tuple[Expansion, list[Problem]]:
     problems: list[Problem] = []
     folder = folder_of(spec.path)
-    find = _pinned if spec.kind is Kind.EXTERNAL_IMAGE else _source
-    tilesets = tuple(
-        tuple(
-            found
-            for number, source in enumerate(tileset.sources)
-            for found in find(spec, folder, (index, number), source, problems)
-        )
-        for index, tileset in enumerate(spec.tilesets)
-    )
-    return Expansion(tilesets=tilesets, table=tuple(_rows(spec, folder, problems))), problems
+    if isinstance(spec, TableSpec):
+        return Expansion(table=tuple(_rows(spec, folder, problems))), problems
+    tilesets: list[tuple[DeclaredSource, ...]] = []
+    for index, tileset in enumerate(spec.tilesets):
+        found: list[DeclaredSource] = []
+        for number, source in enumerate(tileset.sources):
+            if isinstance(spec, ExternalImageSpec):
+                found += _pinned(spec, folder, (index, number), source, problems)
+            else:
+                found += _source(spec, folder, (index, number), source, problems)
+        tilesets.append(tuple(found))
+    return Expansion(tilesets=tuple(tilesets)), problems
 
 
-def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[DeclaredSource]:
+def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[DeclaredSource]:
     """Yield the files of a table."""
-    for number, source in enumerate(() if spec.table is None else spec.table.sources):
+    for number, source in enumerate(spec.sources):
         for index, written in enumerate(source.uris):
             here: Loc = ("sources", number, "uris", index)
             spot = spec.project.place(spec.uri_prefix + written, folder)
@@ -135,7 +146,7 @@ def _rows(spec: ImageSpec, folder: Path, problems: list[Problem]) -> Iterator[De
 
 
 def _pinned(
-    spec: ImageSpec,
+    spec: ExternalImageSpec,
     folder: Path,
     place: tuple[int, int],
     source: SourceSpec,
@@ -213,7 +224,7 @@ def _source(
 
 
 def _find(
-    spec: ImageSpec, loc: Loc, spot: Place, problems: list[Problem]
+    spec: AssetSpec, loc: Loc, spot: Place, problems: list[Problem]
 ) -> Iterator[tuple[str, Path]]:
     """Yield uri and path of the files that a uri names, the glob followed."""
     if complaint := unusable(spot.name):
@@ -235,7 +246,7 @@ def _find(
 
 
 def _check_beside(
-    spec: ImageSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
+    spec: AssetSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
 ) -> None:
     """Report a file that may not be listed with others in one source."""
     literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
@@ -268,7 +279,7 @@ def _is_of_records(uri: str) -> bool:
 
 
 def _records(
-    spec: ImageSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
+    spec: AssetSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
 ) -> list[DeclaredSource]:
     """Return the mixer among some files, with the others as its shards."""
     mixers = [file for file in found if file.uri.lower().endswith(MIXER)]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from geobatch.declare.checks.image import Check, asset_id_of, identity_problems, problem_at
+from geobatch.declare.checks.image_spec import image_spec
 from geobatch.declare.checks.table import TableCheck
 from geobatch.declare.collections.expand import Collection
 from geobatch.declare.collections.optional import optional_problems
@@ -22,7 +23,14 @@ from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.fields.values import parse_kind
 from geobatch.declare.hints import did_you_mean, kind_of, placeholder_hint, show
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.specs import ImageSpec, Loc, Positions
+from geobatch.declare.specs import (
+    AssetSpec,
+    CollectionSpec,
+    ExternalImageSpec,
+    ImageSpec,
+    Loc,
+    Positions,
+)
 from geobatch.declare.text.nodes import MappingNode, Node, ScalarNode
 from geobatch.errors import Problem
 
@@ -51,12 +59,12 @@ LIMITS = {
 class Draft(Struct, frozen=True, kw_only=True):
     """What a document declares, as far as its problems allow."""
 
-    specs: tuple[ImageSpec, ...] = ()
+    specs: tuple[AssetSpec, ...] = ()
     """Without the invalid parts; empty if nothing valid is left."""
     problems: tuple[Problem, ...] = ()
     """In no order."""
-    collection: ImageSpec | None = None
-    """Has the id and the position of a collection, if the document declares one."""
+    collection: CollectionSpec | None = None
+    """The collection, if the document declares one."""
 
 
 def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
@@ -92,7 +100,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         lost=frozenset(str(loc[0]) for loc in judged.lost if len(loc) <= 2 or loc[2] == "id"),
     )
     check.run()
-    spec = check.spec()
+    spec = image_spec(judged.value, judged.shape.positions, project)
     found = optional_problems(spec, is_of_collection=False)
     return Draft(specs=(spec,), problems=(*judged.problems, *check.problems, *found))
 
@@ -148,10 +156,8 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         return Draft(problems=tuple(judged.problems))
     lost = {str(loc[0]) for loc in judged.lost if len(loc) == 1}
     problems = [*judged.problems, *identity_problems(found, positions, lost, project)]
-    named = ImageSpec(
-        id=asset_id_of(found, project), tilesets=(), positions=positions, project=project
-    )
-    base: ImageSpec | None = None
+    named = CollectionSpec(id=asset_id_of(found, project), positions=positions, project=project)
+    base: ImageSpec | ExternalImageSpec | None = None
     if found.image is not None:
         check = Check(
             manifest=found.image,
@@ -165,7 +171,7 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         )
         check.run()
         problems += check.problems
-        base = check.spec()
+        base = image_spec(found.image, check.positions, project)
         if not check.problems:
             problems += optional_problems(base, is_of_collection=True)
     rule = found.for_each

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from geobatch.declare.loading.document import draft
 from geobatch.declare.loading.similar import Memory
 from geobatch.declare.projects.project import Project
-from geobatch.declare.specs import ImageSpec
+from geobatch.declare.specs import AssetSpec, CollectionSpec
 from geobatch.declare.text.read import Reading
 from geobatch.errors import Problem
 
@@ -15,10 +15,10 @@ from geobatch.errors import Problem
 class FileDraft(Struct, kw_only=True):
     """What a spec file declares, as far as its problems allow."""
 
-    specs: list[ImageSpec] = field(default_factory=list)
+    specs: list[AssetSpec] = field(default_factory=list)
     """Every image and table, those of collections too."""
-    collections: list[ImageSpec] = field(default_factory=list)
-    """Have the ids and the positions of collections."""
+    collections: list[CollectionSpec] = field(default_factory=list)
+    """Collections that the file declares; their images are among the specs."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong."""
 
@@ -47,7 +47,7 @@ class Drafting:
         made = FileDraft()
         reading = Reading(data, path=path, memory=memory)
         for found in reading:
-            if isinstance(found, ImageSpec):
+            if isinstance(found, AssetSpec):
                 made.specs.append(found)
                 continue
             one = draft(found, path=path, project=project)

@@ -13,7 +13,7 @@ from geobatch.declare.hints import show
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.declare.loading.spec_cache import Known, SpecCache
 from geobatch.declare.projects.find import Projects
-from geobatch.declare.specs import ImageSpec, Seen, SpecSet
+from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.names_by_case import folders
 
@@ -46,7 +46,7 @@ def load(
 @without_collecting()
 def drafts(
     paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
-) -> tuple[list[ImageSpec], list[Problem], Seen]:
+) -> tuple[list[AssetSpec], list[Problem], Seen]:
     """Return every spec as far as it is valid, every problem, and what was read.
 
     Arguments are `load`'s.
@@ -54,8 +54,8 @@ def drafts(
     known = Known(cache)
     projects = Projects(keeps_prefix=keep_project_prefix, known=known)
     drafting: Drafting | None = None
-    specs: list[ImageSpec] = []
-    collections: list[ImageSpec] = []
+    specs: list[AssetSpec] = []
+    collections: list[CollectionSpec] = []
     problems: list[Problem] = []
     walk = Walk()
     read: set[tuple[int, int]] = set()
@@ -140,14 +140,14 @@ def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes
         return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
 
 
-def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
-    first: dict[str, ImageSpec] = {}
+def _clashes(specs: list[AssetSpec]) -> Iterator[Problem]:
+    first: dict[str, AssetSpec] = {}
     for spec in specs:
         if not spec.id:
             continue
         if spec.id in first:
             message = f"the asset {show(spec.id)} is declared twice"
-            hint = f"{_place(first[spec.id])} already declares it; choose another id"
+            hint = f"{_position(first[spec.id])} already declares it; choose another id"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
     told: set[tuple[str, int]] = set()
@@ -161,13 +161,13 @@ def _clashes(specs: list[ImageSpec]) -> Iterator[Problem]:
             if (told_of := (folder.id, id(spec.positions))) not in told:
                 told.add(told_of)
                 message = f"{show(spec.id)} is inside {show(folder.id)}, which is itself an asset"
-                hint = f"{_place(folder)} declares that asset; an asset cannot be a folder"
+                hint = f"{_position(folder)} declares that asset; an asset cannot be a folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
 
 
-def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
+def _alike(specs: list[AssetSpec]) -> Iterator[Problem]:
     """Report ids or folders of ids that differ only by case."""
-    first: dict[str, tuple[str, ImageSpec]] = {}
+    first: dict[str, tuple[str, AssetSpec]] = {}
     told: set[tuple[str, str]] = set()
     for spec in specs:
         for folder in folders(spec.id):
@@ -179,14 +179,14 @@ def _alike(specs: list[ImageSpec]) -> Iterator[Problem]:
                     f"{show(spec.id)} and {show(known.id)} differ only by case{inside}: on many"
                     " disks they are one folder"
                 )
-                hint = f"{_place(known)} declares the other one"
+                hint = f"{_position(known)} declares the other one"
                 yield problem(spec, ("id",), "duplicate-asset", message, hint)
 
 
-def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
+def _claims(specs: list[AssetSpec]) -> Iterator[Problem]:
     """Report former ids that are also declared, or that two assets claim."""
     declared = {spec.id: spec for spec in specs}
-    first: dict[str, ImageSpec] = {}
+    first: dict[str, AssetSpec] = {}
     told: set[int] = set()
     for spec in specs:
         old = spec.moved_from
@@ -197,9 +197,8 @@ def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
             message, hint = f"{show(old)} is the asset's own id", "write the former id"
         elif old in declared:
             message = f"{show(old)} is declared too, so it cannot be the former id of this asset"
-            hint = (
-                f"{_place(declared[old])} declares it; rename in a chain with one apply per rename"
-            )
+            other = _position(declared[old])
+            hint = f"{other} declares it; rename in a chain with one apply per rename"
         elif old in first:
             message = f"{show(old)} is claimed twice: by {show(first[old].id)} and {show(spec.id)}"
             hint = "only one asset can take its tiles; remove `moved_from` here"
@@ -210,19 +209,19 @@ def _claims(specs: list[ImageSpec]) -> Iterator[Problem]:
         yield problem(spec, ("moved_from",), "moved-from", message, hint)
 
 
-def _doubles(collections: list[ImageSpec]) -> Iterator[Problem]:
+def _doubles(collections: list[CollectionSpec]) -> Iterator[Problem]:
     """Report collections of one id: what holds within a collection could not be checked."""
-    first: dict[str, ImageSpec] = {}
+    first: dict[str, CollectionSpec] = {}
     for spec in collections:
         if spec.id and spec.id in first:
             message = f"the collection {show(spec.id)} is declared twice"
-            hint = f"{_place(first[spec.id])} already declares it; list all its `files` there"
+            hint = f"{_position(first[spec.id])} already declares it; list all its `files` there"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
 
 
 def problem(
-    spec: ImageSpec, loc: Sequence[str | int], rule: str, message: str, hint: str | None = None
+    spec: Declaration, loc: Sequence[str | int], rule: str, message: str, hint: str | None = None
 ) -> Problem:
     """Return a problem at an element of a spec.
 
@@ -240,6 +239,6 @@ def problem(
     return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
 
 
-def _place(spec: ImageSpec) -> str:
+def _position(spec: Declaration) -> str:
     found = problem(spec, ("id",), "", "")
     return f"{found.path}:{found.line}:{found.column}"

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.declare.checks.image import is_before
 from geobatch.declare.fields.values import check_asset_id, check_property, parse_time
-from geobatch.declare.specs import ImageSpec, Loc, Positions, SourceSpec, TilesetSpec
+from geobatch.declare.specs import AssetSpec, Loc, Positions, RasterSpec, SourceSpec, TilesetSpec
 from geobatch.declare.text.nodes import Plain, parse_plain
 
 MAX_EVENTS = 1000
@@ -42,7 +42,7 @@ _STYLE_CODES = {None: 16, "": 16, "'": 17, '"': 18}
 class Model(Struct, kw_only=True):
     """A document that was checked and has no problems."""
 
-    spec: ImageSpec
+    spec: AssetSpec
     """What it declares."""
     same: Callable[[Sequence[str | None]], Any]
     """Selects the texts that a similar document must share."""
@@ -61,7 +61,7 @@ class Memory(Struct, kw_only=True):
 
     _models: dict[bytes, list[Model]] = field(default_factory=dict)
 
-    def recall(self, events: Events, *, path: str) -> ImageSpec | None:
+    def recall(self, events: Events, *, path: str) -> AssetSpec | None:
         """Return the spec of a document that is similar to an earlier one, or None."""
         codes = outline(events)
         for model in self._models.get(codes, ()) if codes else ():
@@ -73,7 +73,7 @@ class Memory(Struct, kw_only=True):
                     return None
         return None
 
-    def learn(self, events: Events, spec: ImageSpec) -> None:
+    def learn(self, events: Events, spec: AssetSpec) -> None:
         """Keep a document without problems for later comparisons."""
         codes = outline(events)
         if not codes or (codes not in self._models and len(self._models) >= MAX_OUTLINES):
@@ -106,7 +106,7 @@ def outline(events: Events) -> bytes:
     return bytes(codes)
 
 
-def _model(events: Events, spec: ImageSpec) -> Model | None:
+def _model(events: Events, spec: AssetSpec) -> Model | None:
     first: dict[tuple[int, int], int] = {}
     scalars: dict[tuple[int, int], int] = {}
     for number, event in enumerate(events):
@@ -149,7 +149,7 @@ def _may_vary(loc: Loc) -> bool:
     return len(loc) == 6 and loc[0] == "tilesets" and loc[4] == "uris"
 
 
-def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
+def _like(model: Model, events: Events, path: str) -> AssetSpec | None:
     """Return the spec of a similar document; None if a value is not valid."""
     made: Made = asdict(model.spec)
     properties: dict[str, str | int | float] = dict(model.spec.properties)
@@ -171,11 +171,12 @@ def _like(model: Model, events: Events, path: str) -> ImageSpec | None:
     if start and end and is_before(end, start):
         return None
     made["properties"] = tuple(properties.items())
-    made["tilesets"] = _tilesets(model.spec.tilesets, uris)
+    if isinstance(model.spec, RasterSpec):
+        made["tilesets"] = _tilesets(model.spec.tilesets, uris)
     marks = [events[number].start_mark for number in model.places]
     places = dict(zip(model.locs, [(m.line + 1, m.column + 1) for m in marks], strict=True))
     made["positions"] = Positions(path=path, places=places)
-    return ImageSpec(**made)
+    return type(model.spec)(**made)
 
 
 def _value(event: Any) -> Plain:

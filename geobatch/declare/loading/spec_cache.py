@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.specs import NOWHERE, ImageSpec, Positions
+from geobatch.declare.specs import NOWHERE, AssetSpec, Positions
 from geobatch.model.digest import digest_bytes
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Known:
     def __init__(self, cache: SpecCache | None = None) -> None:
         self._cache = cache
 
-    def specs(self, path: str, data: bytes, project: Project) -> list[ImageSpec] | None:
+    def specs(self, path: str, data: bytes, project: Project) -> list[AssetSpec] | None:
         """Return the specs of a file without problems, or None if it must be read.
 
         Args:
@@ -52,7 +52,7 @@ class Known:
         found = self._recall(path, data, project.keeps_prefix, tuple[_Remembered, ...])
         return None if found is None else [one.spec(path, project) for one in found]
 
-    def learn_specs(self, path: str, data: bytes, specs: list[ImageSpec], project: Project) -> None:
+    def learn_specs(self, path: str, data: bytes, specs: list[AssetSpec], project: Project) -> None:
         """Remember the specs of a file that has no problem and declares no collection."""
         self._learn(path, data, project.keeps_prefix, tuple(map(_Remembered.of, specs)))
 
@@ -90,15 +90,15 @@ class Known:
 class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """A spec without what depends on its file's name and its project file."""
 
-    said: ImageSpec
+    said: AssetSpec
     places: dict[tuple[str | int, ...], tuple[int, int]]
 
     @classmethod
-    def of(cls, spec: ImageSpec) -> _Remembered:
+    def of(cls, spec: AssetSpec) -> _Remembered:
         said = replace(spec, positions=NOWHERE, project=NO_PROJECT)
         return cls(said=said, places=spec.positions.places)
 
-    def spec(self, path: str, project: Project) -> ImageSpec:
+    def spec(self, path: str, project: Project) -> AssetSpec:
         positions = Positions(path=path, places=self.places)
         return replace(self.said, positions=positions, project=project)
 

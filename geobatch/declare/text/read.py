@@ -13,7 +13,7 @@ from msgspec import Struct
 from geobatch.declare.files.find import MAX_BYTES
 from geobatch.declare.hints import show
 from geobatch.declare.loading.similar import MAX_EVENTS, Memory
-from geobatch.declare.specs import ImageSpec
+from geobatch.declare.specs import AssetSpec
 from geobatch.declare.text.compose import Composer, Place, UnreadableError
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 from geobatch.errors import Problem
@@ -77,7 +77,7 @@ class Reading:
         """Whether anchors were met."""
         return self._composer.has_aliases
 
-    def __iter__(self) -> Iterator[Node | ImageSpec]:
+    def __iter__(self) -> Iterator[Node | AssetSpec]:
         """Yield the root nodes; of a document that is like one before, the spec.
 
         Empty documents are left out.
@@ -98,7 +98,7 @@ class Reading:
             hint = "declare an asset: `id`, `tilesets`, `bands`"
             composer.report(start, "empty-file", "the file holds no document", hint)
 
-    def _yaml(self) -> Iterator[Node | ImageSpec]:
+    def _yaml(self) -> Iterator[Node | AssetSpec]:
         """Yield the documents of YAML.
 
         Events wait until their document ends, or proves long; they may be like some before.

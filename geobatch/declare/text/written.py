@@ -12,7 +12,9 @@ from geobatch.declare.fields.manifest import Manifest, TilingManifest
 from geobatch.declare.fields.table import COLUMN_TYPES, TableManifest, TableSourceManifest
 from geobatch.declare.fields.values import DATA_TYPES
 from geobatch.declare.specs import (
+    AssetSpec,
     BandSpec,
+    ExternalImageSpec,
     FeatureSpec,
     ImageSpec,
     MaskBandSpec,
@@ -38,7 +40,7 @@ _BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint")
 
 
 def write_spec(
-    spec: ImageSpec,
+    spec: AssetSpec,
     *,
     head: Sequence[str] = (),
     above: Mapping[str, Sequence[str]] | None = None,
@@ -60,7 +62,7 @@ def write_spec(
         comments.before[id(key)] = [_comment(text) for text in (above or {}).get(key.text, ())]
         if text := (beside or {}).get(key.text):
             comments.beside[id(key)] = _comment(text)
-    part = Manifest if spec.table is None else TableManifest
+    part = TableManifest if isinstance(spec, TableSpec) else Manifest
     lines = [*comments.head, *Emitter(comments, "").block(root, part, "")]
     return "\n".join(lines) + "\n"
 
@@ -70,12 +72,11 @@ def _comment(text: str) -> str:
     return "# " + "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def document_of(spec: ImageSpec) -> dict[str, Any]:
+def document_of(spec: AssetSpec) -> dict[str, Any]:
     """Return a spec as plain values with snake_case keys; without defaults."""
-    if spec.table is not None:
-        return _table_document(spec, spec.table)
+    if isinstance(spec, TableSpec):
+        return _table_document(spec)
     only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
-    bounds = None if spec.bounds is None else [_short(value) for value in spec.bounds]
     footprint = spec.footprint
     masks = [_mask(mask, only=only) for mask in spec.mask_bands]
     document = {
@@ -99,17 +100,21 @@ def document_of(spec: ImageSpec) -> dict[str, Any]:
         "end_time": _time(spec.end_time),
         "properties": dict(spec.properties),
         "skip_metadata_read": spec.skip_metadata_read or None,
-        "allow_unpinned": spec.allow_unpinned or None,
         "memo": spec.memo,
-        "grid": _without_defaults(bounds=bounds, max_tiles=spec.max_tiles),
-        "tiling": _tiling(spec),
-        "codec": None if replace(spec.codec, chunk=0) == Codec() else _codec(spec.codec),
         "lifecycle": {"protect": True} if spec.is_protected else None,
     }
-    return _without_defaults(**document)
+    if isinstance(spec, ExternalImageSpec):
+        return _without_defaults(**document, allow_unpinned=spec.allow_unpinned or None)
+    bounds = None if spec.bounds is None else [_short(value) for value in spec.bounds]
+    return _without_defaults(
+        **document,
+        grid=_without_defaults(bounds=bounds, max_tiles=spec.max_tiles),
+        tiling=_tiling(spec),
+        codec=None if replace(spec.codec, chunk=0) == Codec() else _codec(spec.codec),
+    )
 
 
-def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
+def _table_document(table: TableSpec) -> dict[str, Any]:
     said = {
         "crs": table.crs,
         # An empty name means no points, and must be written.
@@ -120,17 +125,17 @@ def _table_document(spec: ImageSpec, table: TableSpec) -> dict[str, Any]:
     shared = {key: value for key, value in said.items() if value is not None}
     names = {kind: name for name, kind in COLUMN_TYPES.items()}
     return _without_defaults(
-        kind=spec.kind.value,
-        id=spec.id,
-        moved_from=spec.moved_from,
-        uri_prefix=spec.uri_prefix,
+        kind=table.kind.value,
+        id=table.id,
+        moved_from=table.moved_from,
+        uri_prefix=table.uri_prefix,
         sources=[{"uris": list(source.uris), **shared} for source in table.sources],
         column_data_type_overrides={name: names[kind] for name, kind in table.types},
-        start_time=_time(spec.start_time),
-        end_time=_time(spec.end_time),
-        properties=dict(spec.properties),
-        memo=spec.memo,
-        lifecycle={"protect": True} if spec.is_protected else None,
+        start_time=_time(table.start_time),
+        end_time=_time(table.end_time),
+        properties=dict(table.properties),
+        memo=table.memo,
+        lifecycle={"protect": True} if table.is_protected else None,
     )
 
 

@@ -10,6 +10,9 @@ from geobatch.model.assets.facts import Facts, Kind
 from geobatch.model.assets.grid import Footprint, Grid
 from geobatch.model.assets.tileset import Tileset
 
+DEFAULT_TILE = 512
+"""Side of a tile in pixels, unless the spec declares another."""
+
 
 class Raster(Facts, frozen=True, kw_only=True):
     """What an image has, wherever its pixels are."""
@@ -23,7 +26,7 @@ class Raster(Facts, frozen=True, kw_only=True):
     array_bands: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Array bands, sorted by name, each with the ids of its bands in order; an export makes one
     tensor of them."""
-    tile: int = 512
+    tile: int = DEFAULT_TILE
     """Side of a square tile in pixels."""
     codec: Codec = Codec()
     """How tiles are encoded."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from geobatch.declare import ImageSpec, Loc
+from geobatch.declare import Loc, RasterSpec
 from geobatch.model.assets.asset import Band
 from geobatch.resolve.refusals import spec_error, unknown_band
 
 
-def array_bands(spec: ImageSpec, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def array_bands(spec: RasterSpec, bands: Sequence[Band]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return the declared array bands: their bands must exist and be on one grid.
 
     Raises:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, MaskBandSpec
+from geobatch.declare import MaskBandSpec, RasterSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError, Problem
@@ -51,7 +51,7 @@ def valid_value(mask: MaskBandSpec, headers: Sequence[Header]) -> int:
     return _VALID if first.bits is None else (1 << first.bits) - 1
 
 
-def with_declared_alpha(headers: list[Header], spec: ImageSpec, tileset: str) -> list[Header]:
+def with_declared_alpha(headers: list[Header], spec: RasterSpec, tileset: str) -> list[Header]:
     """Return the headers of a tileset; an alpha band that the spec declares as a band is data."""
     if all(header.alpha_index is None for header in headers):
         return headers
@@ -72,7 +72,7 @@ def as_data(header: Header, declared: frozenset[int]) -> Header:
 
 
 def alpha_warnings(
-    spec: ImageSpec,
+    spec: RasterSpec,
     tileset: int,
     files: Sequence[DeclaredSource],
     headers: Sequence[Header],

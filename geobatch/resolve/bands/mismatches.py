@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.declare import ImageSpec, Loc
+from geobatch.declare import Loc, RasterSpec
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
@@ -23,7 +23,7 @@ _HINT = "put them into separate tilesets, or rewrite one; bands are matched by t
 
 
 def unlike_warnings(
-    spec: ImageSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
+    spec: RasterSpec, tileset: int, files: Sequence[DeclaredSource], headers: Sequence[Header]
 ) -> Iterator[Problem]:
     """Yield a warning for each kind of metadata in which the sources of a mosaic differ.
 
@@ -44,7 +44,7 @@ def unlike_warnings(
 
 
 def _warning(
-    spec: ImageSpec,
+    spec: RasterSpec,
     tileset: int,
     files: Sequence[DeclaredSource],
     headers: Sequence[Header],

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import ImageSpec
+from geobatch.declare import RasterSpec
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.resolve.canvas.canvas import Canvas, SourceOffset
@@ -60,7 +60,7 @@ def turns_apart(spans: Sequence[tuple[int, int]], turn: int) -> tuple[list[int],
 
 
 def find_wrap(
-    spec: ImageSpec,
+    spec: RasterSpec,
     number: int,
     files: Sequence[DeclaredSource],
     canvas: Canvas,
@@ -170,7 +170,7 @@ def _moved(spot: SourceOffset, stated: Transform | None, shift: float) -> Transf
 
 
 def _hint(
-    spec: ImageSpec,
+    spec: RasterSpec,
     number: int,
     files: Sequence[DeclaredSource],
     moves: Sequence[int],
@@ -188,7 +188,7 @@ def _hint(
 
 
 def _entries(
-    spec: ImageSpec,
+    spec: RasterSpec,
     number: int,
     rows: Sequence[tuple[DeclaredSource, int, Transform]],
     *,

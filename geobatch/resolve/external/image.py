@@ -7,11 +7,11 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, Loc, problem
+from geobatch.declare import Loc, RasterSpec, problem
 from geobatch.declare.checks.lint import warning
 from geobatch.declare.fields.names import is_band_id
 from geobatch.errors import PlanError, Problem, SpecError
-from geobatch.model.assets.asset import Asset, Codec, Grid, Kind, Tileset
+from geobatch.model.assets.asset import Codec, ExternalImage, Grid, Tileset
 from geobatch.model.geobox import ceil_div
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
@@ -28,15 +28,15 @@ HEADER_LIMIT = 10_000_000
 
 
 def pinned(
-    asset: Asset,
-    spec: ImageSpec,
+    asset: ExternalImage,
+    spec: RasterSpec,
     files: Sequence[Sequence[DeclaredSource]],
     probes: Sequence[Sequence[Probe]],
-) -> tuple[Asset, list[Problem]]:
-    """Return an image whose pixels stay in its COGs, and warnings about these COGs.
+) -> tuple[ExternalImage, list[Problem]]:
+    """Return an external image with the state of its COGs, and warnings about these COGs.
 
     Args:
-        asset: The image as it would be ingested.
+        asset: The image, without what its COGs define.
         spec: What declares it.
         files: Its one file per tileset.
         probes: Their states, likewise.
@@ -72,23 +72,18 @@ def pinned(
     ), warnings
 
 
-def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[str]) -> str | None:
+def band_name(spec: RasterSpec, header: Header, index: int, *, taken: Collection[str]) -> str:
     """Return a name for a band of an external image: the file's own, else `b` and its number.
 
     Args:
-        spec: The image, of any kind.
+        spec: The external image.
         header: The file's header.
         index: Index of the band.
         taken: Names of the bands before it.
 
-    Returns:
-        None for an image of another kind.
-
     Raises:
         SpecError: The file's name is not valid for a band, or already used.
     """
-    if spec.kind is not Kind.EXTERNAL_IMAGE:
-        return None
     name = header.descriptions[index] or f"b{len(taken) + 1}"
     is_taken = name.casefold() in {other.casefold() for other in taken}
     if is_taken or not is_band_id(name):
@@ -191,7 +186,7 @@ def check_cog(found: Probe) -> None:
         )
 
 
-def _cog_warning(spec: ImageSpec, loc: Loc, found: Probe) -> Iterator[Problem]:
+def _cog_warning(spec: RasterSpec, loc: Loc, found: Probe) -> Iterator[Problem]:
     """Yield one warning with everything that a COG should have and lacks, and one command."""
     weak = list(weaknesses(found))
     if weak:

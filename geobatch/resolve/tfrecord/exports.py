@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from geobatch.declare import BandSpec, ImageSpec, Loc, MaskBandSpec
+from geobatch.declare import BandSpec, Loc, MaskBandSpec, RasterSpec
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
@@ -18,7 +18,7 @@ from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
 
 
 def with_features(
-    spec: ImageSpec,
+    spec: RasterSpec,
     files: Sequence[Sequence[DeclaredSource]],
     probes: Sequence[Sequence[AnyProbe]],
     read_crs: Callable[[str], Crs],
@@ -51,7 +51,7 @@ def with_features(
 
 
 def _check_alike(
-    spec: ImageSpec, number: int, files: Sequence[DeclaredSource], found: Sequence[Probe]
+    spec: RasterSpec, number: int, files: Sequence[DeclaredSource], found: Sequence[Probe]
 ) -> None:
     """Check that the sources of a tileset are all TIFFs, or have the same features."""
     first = found[0]
@@ -75,7 +75,7 @@ def _shown(features: Sequence[Feature]) -> str:
     return ", ".join(shown) or "none, because it is a TIFF"
 
 
-def _check_plain(spec: ImageSpec, number: int) -> None:
+def _check_plain(spec: RasterSpec, number: int) -> None:
     """Check that the spec declares no features for a tileset of TIFFs."""
     tileset = spec.tilesets[number]
     locs: list[Loc] = [] if tileset.tfrecord is None else [("tilesets", number, "tfrecord")]
@@ -104,7 +104,7 @@ def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
 
 
 def _decided(
-    found: ExportProbe, spec: ImageSpec, position: tuple[int, int], read_crs: Callable[[str], Crs]
+    found: ExportProbe, spec: RasterSpec, position: tuple[int, int], read_crs: Callable[[str], Crs]
 ) -> Probe:
     """Return an export as a source, before its pixels are read.
 

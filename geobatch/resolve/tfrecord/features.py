@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from geobatch.declare import (
     BandSpec,
     FeatureSpec,
-    ImageSpec,
     Loc,
     MaskBandSpec,
+    RasterSpec,
     TfrecordSpec,
     problem,
 )
@@ -47,7 +47,7 @@ class _Candidate(Struct, frozen=True, kw_only=True):
     """At least one."""
 
 
-def decide_features(found: ExportProbe, spec: ImageSpec, number: int) -> tuple[Feature, ...]:
+def decide_features(found: ExportProbe, spec: RasterSpec, number: int) -> tuple[Feature, ...]:
     """Return the features of an export that are read, in the order of the bands, the mask last.
 
     Args:
@@ -81,7 +81,7 @@ def free_name(features: Sequence[Feature], index: int, taken: Iterable[str]) -> 
     return next(name for n in count(1) if (name := f"b{n}") not in folded)
 
 
-def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> int:
+def feature_index(spec: RasterSpec, number: int, features: Sequence[Feature]) -> int:
     """Return the index, in its tileset, of the feature that a band names.
 
     Raises:
@@ -99,7 +99,7 @@ def feature_index(spec: ImageSpec, number: int, features: Sequence[Feature]) -> 
     return indexes[0]
 
 
-def _wanted(found: ExportProbe, spec: ImageSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
+def _wanted(found: ExportProbe, spec: RasterSpec, number: int) -> list[tuple[FeatureSpec, Loc]]:
     """Return the features to read, the mask last, with their positions in the spec."""
     tileset = spec.tilesets[number]
     here: Loc = ("tilesets", number)
@@ -144,7 +144,7 @@ def _wanted(found: ExportProbe, spec: ImageSpec, number: int) -> list[tuple[Feat
     return list(wanted.values())
 
 
-def _channels(spec: ImageSpec, number: int) -> int:
+def _channels(spec: RasterSpec, number: int) -> int:
     """Return how many bands a tileset must have for the indexes that bands name."""
     name = spec.tilesets[number].id
     named = [band for band in spec.bands or () if band.tileset_id == name and not band.feature]
@@ -152,7 +152,7 @@ def _channels(spec: ImageSpec, number: int) -> int:
 
 
 def _candidate(
-    wanted: FeatureSpec, loc: Loc, found: ExportProbe, spec: ImageSpec, number: int
+    wanted: FeatureSpec, loc: Loc, found: ExportProbe, spec: RasterSpec, number: int
 ) -> _Candidate:
     """Return a feature with every reading of it that the spec allows."""
     tileset = spec.tilesets[number]
@@ -195,14 +195,14 @@ def _candidate(
     )
 
 
-def _is_single(name: str, spec: ImageSpec, number: int) -> bool:
+def _is_single(name: str, spec: RasterSpec, number: int) -> bool:
     """Return whether a band or a mask names a feature, which must be one value per pixel then."""
     tileset = spec.tilesets[number].id
     users: tuple[BandSpec | MaskBandSpec, ...] = (*(spec.bands or ()), *spec.mask_bands)
     return any(user.feature == name and user.tileset_id == tileset for user in users)
 
 
-def _decide(found: _Candidate, fits: Sequence[Reading], spec: ImageSpec) -> Feature:
+def _decide(found: _Candidate, fits: Sequence[Reading], spec: RasterSpec) -> Feature:
     wanted, name = found.wanted, found.wanted.name
     if len(fits) > 1:
         message = f"`{name}` has {found.size} values per record, which are {_either(fits)}"
@@ -254,6 +254,6 @@ def _no_patch(what: str, mixer: Mixer, values: int, options: TfrecordSpec) -> So
     return SourceError(f"{what}: expected {expected}, got {values}", hint=hint)
 
 
-def feature_error(spec: ImageSpec, loc: Loc, message: str, hint: str) -> SpecError:
+def feature_error(spec: RasterSpec, loc: Loc, message: str, hint: str) -> SpecError:
     """Return the error for a wrong declaration of features."""
     return SpecError((problem(spec, loc, "feature", message, hint),))
