@@ -3,10 +3,10 @@
 from geobatch.execute.counts import Counts
 from geobatch.execute.executors.choice import shares_of
 from geobatch.execute.executors.protocol import Executor
-from geobatch.execute.region_cache import RegionCache
-from geobatch.execute.runner import TaskContext
+from geobatch.execute.reuse.region_cache import RegionCache
 from geobatch.execute.scheduler import execute
 from geobatch.execute.tables import execute_tables
+from geobatch.execute.tasks.runner import TaskContext
 from geobatch.model.observer import Observer, SilentObserver
 
 __all__ = [

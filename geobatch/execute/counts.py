@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from geobatch.execute.task import TaskResult
+from geobatch.execute.tasks.task import TaskResult
 
 
 class Counts(Struct, kw_only=True):

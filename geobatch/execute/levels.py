@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from geobatch.errors import InternalError
 from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
-from geobatch.execute.region_cache import region_fingerprint
-from geobatch.execute.task import RecodeTask, RegionTask, Roots, Task, TaskResult
-from geobatch.execute.tile_sink import TileSink
+from geobatch.execute.reuse.region_cache import region_fingerprint
+from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.task import RecodeTask, RegionTask, Roots, Task, TaskResult
 from geobatch.model.assets.asset import Band, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.digest import Digest

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.execute.task import BandTask, Region, Roots
+from geobatch.execute.tasks.task import BandTask, Region, Roots
 from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.published import ArrayKey
 from geobatch.model.tiles import TileSet

@@ -17,8 +17,8 @@ from geobatch.execute.allocator import keep_freed_memory, return_freed_memory
 from geobatch.execute.counts import Counts
 from geobatch.execute.executors.protocol import Outcome, RunningTasks, Share
 from geobatch.execute.levels import AssetRun, Shared
-from geobatch.execute.runner import TaskContext
-from geobatch.execute.task import Task, TaskResult
+from geobatch.execute.tasks.runner import TaskContext
+from geobatch.execute.tasks.task import Task, TaskResult
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
-from geobatch.execute.ingest import ingest
+from geobatch.execute.tasks.ingest import ingest
 from geobatch.model.assets.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.sources.file_stat import file_stat

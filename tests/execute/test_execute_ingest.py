@@ -19,7 +19,7 @@ from region_workbench import resolved
 from workbench import LAYOUTS, PIXEL, X0, Y0, Document, assert_same, image, write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.execute.ingest import ingest
+from geobatch.execute.tasks.ingest import ingest
 from geobatch.model.assets.asset import Asset
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Plane

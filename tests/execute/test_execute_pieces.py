@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from zarr_workbench import asset as any_asset
 from zarr_workbench import band as any_band
 
-from geobatch.execute.batches import pieces
+from geobatch.execute.tasks.batches import pieces
 from geobatch.model.assets.asset import Asset, Source, Tileset
 
 Wanted = npt.NDArray[np.bool_]

@@ -33,7 +33,7 @@ from workbench import LAYOUTS, Document, image, is_fill, write_tiff
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
 from geobatch.execute import Counts, SilentObserver, TaskContext, passes
 from geobatch.execute.levels import AssetRun, Shared
-from geobatch.execute.runner import run_task
+from geobatch.execute.tasks.runner import run_task
 from geobatch.model import geobox
 from geobatch.model.assets.asset import Asset, Codec, Resolution
 from geobatch.model.assets.fingerprint import band_fingerprint

@@ -26,7 +26,7 @@ from geobatch.execute.executors.processes import ProcessExecutor, ProcessTasks
 from geobatch.execute.executors.protocol import Outcome
 from geobatch.execute.executors.serial import SerialExecutor, run
 from geobatch.execute.executors.threads import ThreadExecutor
-from geobatch.execute.task import RecodeTask, RegionTask, Task, TaskResult
+from geobatch.execute.tasks.task import RecodeTask, RegionTask, Task, TaskResult
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
@@ -164,7 +164,7 @@ import pickle, sys
 from contextlib import closing
 from pathlib import Path
 from geobatch.execute import TaskContext
-from geobatch.execute.runner import run_task
+from geobatch.execute.tasks.runner import run_task
 from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
@@ -304,7 +304,7 @@ def test_a_source_that_fails_is_named_by_any_executor(bench: Workbench, executor
 
 
 def test_an_unexpected_error_is_raised(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geobatch.execute.runner.compute_region", fail)
+    monkeypatch.setattr("geobatch.execute.tasks.runner.compute_region", fail)
     for executor in (SerialExecutor(), ThreadExecutor(2), ShufflingExecutor(3)):
         with pytest.raises(InternalError, match="a defect"):
             apply([bench.write_spec(documents())], store=bench.store, executor=executor)

@@ -20,7 +20,7 @@ from reference_pyramid import Values
 from region_workbench import resolved
 from workbench import Workbench, image, write_tiff
 
-from geobatch.execute.ingest import ingest
+from geobatch.execute.tasks.ingest import ingest
 from geobatch.model.assets.asset import DTYPES
 from geobatch.model.window import Window
 from geobatch.sources.geotiff import Reader

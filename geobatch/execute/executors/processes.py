@@ -23,9 +23,9 @@ from geobatch.execute.allocator import keep_freed_memory
 from geobatch.execute.executors.protocol import Outcome, RunningTasks
 from geobatch.execute.executors.serial import run
 from geobatch.execute.executors.threads import ThreadExecutor
-from geobatch.execute.runner import TaskContext, run_task
-from geobatch.execute.task import RegionTask, Task, TaskResult
-from geobatch.execute.tile_sink import TileSink
+from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.runner import TaskContext, run_task
+from geobatch.execute.tasks.task import RegionTask, Task, TaskResult
 from geobatch.processes import PAUSE, Feed, Item, alone, can_start, serve
 from geobatch.sources.geotiff import gdal_environment, stay_in_environment
 from geobatch.sources.reader import Sources

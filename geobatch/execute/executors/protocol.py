@@ -8,8 +8,8 @@ from typing import Protocol, Self, TypeAlias
 
 from msgspec import Struct
 
-from geobatch.execute.runner import TaskContext
-from geobatch.execute.task import Task, TaskResult
+from geobatch.execute.tasks.runner import TaskContext
+from geobatch.execute.tasks.task import Task, TaskResult
 from geobatch.model.plans.plan import AssetChange
 
 

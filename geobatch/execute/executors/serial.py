@@ -9,8 +9,8 @@ from typing import Self
 from msgspec import Struct
 
 from geobatch.execute.executors.protocol import Outcome
-from geobatch.execute.runner import TaskContext, run_task
-from geobatch.execute.task import Task
+from geobatch.execute.tasks.runner import TaskContext, run_task
+from geobatch.execute.tasks.task import Task
 
 
 class SerialExecutor(Struct, frozen=True):

@@ -10,8 +10,8 @@ from typing import Self
 from msgspec import Struct
 
 from geobatch.execute.executors.protocol import Outcome
-from geobatch.execute.runner import TaskContext, run_task
-from geobatch.execute.task import Task, TaskResult
+from geobatch.execute.tasks.runner import TaskContext, run_task
+from geobatch.execute.tasks.task import Task, TaskResult
 from geobatch.sources.geotiff import stay_in_environment
 
 _PER_WORKER = 2

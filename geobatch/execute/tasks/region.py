@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import SourceErrors
-from geobatch.execute.batches import pieces
-from geobatch.execute.ingest import ingest
-from geobatch.execute.stored_pixels import StoredLevels
-from geobatch.execute.task import BandTask, Region, RegionTask, TaskResult
+from geobatch.execute.tasks.batches import pieces
+from geobatch.execute.tasks.ingest import ingest
+from geobatch.execute.tasks.stored_pixels import StoredLevels
+from geobatch.execute.tasks.task import BandTask, Region, RegionTask, TaskResult
 from geobatch.format.codec import content_digest, encode
 from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from geobatch.errors import GeobatchError
-from geobatch.execute.task import BandTask, Region, TaskResult
+from geobatch.execute.tasks.task import BandTask, Region, TaskResult
 from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest, canonical_json, digest_json
 from geobatch.model.published import ArrayKey, BandFingerprint

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from geobatch.errors import SourceError, SourceErrors
-from geobatch.execute.task import Peaks
+from geobatch.execute.tasks.task import Peaks
 from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values

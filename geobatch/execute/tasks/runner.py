@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from geobatch.execute.recode import recode_tiles
-from geobatch.execute.region import compute_region
-from geobatch.execute.region_cache import RegionCache, from_bytes, to_bytes
-from geobatch.execute.task import RecodeTask, Task, TaskResult
-from geobatch.execute.tile_sink import TileSink
+from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
+from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.recode import recode_tiles
+from geobatch.execute.tasks.region import compute_region
+from geobatch.execute.tasks.task import RecodeTask, Task, TaskResult
 from geobatch.sources.driver import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects

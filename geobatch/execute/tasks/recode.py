@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geobatch.errors import CorruptObjectError
-from geobatch.execute.task import RecodeTask, TaskResult
+from geobatch.execute.tasks.task import RecodeTask, TaskResult
 from geobatch.format.codec import decode, encode
 from geobatch.model.tile import StoredTile, TileKey
 from geobatch.store.objects import Objects

@@ -1,0 +1,1 @@
+"""What is reused of earlier runs: results of regions, and folders of the views."""

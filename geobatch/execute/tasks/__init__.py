@@ -1,0 +1,1 @@
+"""Tasks: values that say what to compute, and the functions that compute it."""
