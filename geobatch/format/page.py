@@ -162,6 +162,24 @@ def references(data: bytes, *, digest: Digest) -> References:
     )
 
 
+def stored_children(data: bytes, *, digest: Digest) -> tuple[int, npt.NDArray[np.bytes_]]:
+    """Read only the height of a page and the stored digests of its children: (n,) of 32 bytes.
+
+    Args:
+        data: The bytes of the page, which have its digest.
+        digest: The page's name, for messages.
+
+    Raises:
+        CorruptObjectError: The bytes are no page of this version.
+    """
+    start = HEADER.itemsize
+    magic, version, height, count = _START.unpack_from(data.ljust(_START.size, b"\0"))
+    if (magic, version, len(data)) != (MAGIC, VERSION, start + count * CHILD.itemsize):
+        raise CorruptObjectError(f"object `{digest}` is not an index page of version {VERSION}")
+    first = start + count * DIGEST_BYTES
+    return height, np.frombuffer(data, dtype=f"S{DIGEST_BYTES}", count=count, offset=first)
+
+
 def child_position(data: bytes, number: int, row: int, col: int) -> tuple[int, int]:
     """Return the (row, column), in child sizes, of a child of the page at a position."""
     bitmap = np.frombuffer(data, dtype=np.uint8, count=SLOTS // 8, offset=_BITMAP)

@@ -1,0 +1,208 @@
+"""All objects that commits reach, each once: documents, index pages, tiles, rows of tables.
+
+A digest takes 32 bytes of an array here, not a string in a set: a store may have millions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.format.documents import check_format, decode_commit, decode_tree
+from geobatch.format.page import stored_children
+from geobatch.model.digest import DIGEST_BYTES, Digest
+from geobatch.store.objects import Objects
+
+Digests: TypeAlias = npt.NDArray[np.bytes_]
+"""(n,) digests of 32 bytes. NumPy drops trailing zeros of an item, so use `hex_of` to print one."""
+OnDamage: TypeAlias = Callable[[Digest, StoreError], object]
+"""Receives the digest of an object that cannot be read, and why."""
+T = TypeVar("T")
+
+_DTYPE = np.dtype(f"S{DIGEST_BYTES}")
+_SIDE = 2 * DIGEST_BYTES
+_AT_ONCE = 4096
+"""Documents and pages that are read before their children are compared with what is known."""
+
+
+def digests_of(hexes: Iterable[Digest]) -> Digests:
+    """Return digests as an array."""
+    return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=_DTYPE)
+
+
+def hex_of(digests: Digests) -> Iterator[Digest]:
+    """Yield the digests of an array."""
+    for first in range(0, len(digests), _AT_ONCE):
+        text = np.ascontiguousarray(digests[first : first + _AT_ONCE]).tobytes().hex()
+        yield from (text[at : at + _SIDE] for at in range(0, len(text), _SIDE))
+
+
+class DigestSet:
+    """A set of digests: a few sorted arrays, whose lengths fall."""
+
+    def __init__(self) -> None:
+        self._sorted: list[Digests] = []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sorted))
+
+    def __contains__(self, digest: Digest) -> bool:
+        return bool(self.has(digests_of([digest]))[0])
+
+    def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
+        """Return which of some digests are in the set."""
+        found = np.zeros(len(digests), dtype=np.bool_)
+        for known in self._sorted:
+            at = np.searchsorted(known, digests)
+            at[at == len(known)] = 0
+            found |= known[at] == digests
+        return found
+
+    def add(self, digests: Digests) -> Digests:
+        """Add digests; return those that were not in the set, sorted."""
+        new = np.unique(digests)
+        new = new[~self.has(new)]
+        if len(new):
+            self._sorted.append(new)
+        while len(self._sorted) > 1 and 2 * len(self._sorted[-1]) >= len(self._sorted[-2]):
+            last, before = self._sorted.pop(), self._sorted.pop()
+            self._sorted.append(np.sort(np.concatenate([before, last]), kind="stable"))
+        return new
+
+
+class _Root(Struct, frozen=True):
+    stored: str
+
+
+class _Recorded(Struct, frozen=True):
+    pages: tuple[_Root | None, ...] = ()
+    rows: _Root | None = None
+
+
+class _Document(Struct, frozen=True):
+    """What an asset document refers to; the rest of it need not be decoded."""
+
+    format: int
+    recorded: _Recorded
+
+
+_decode_document = msgspec.json.Decoder(_Document).decode
+
+
+class Reachable:
+    """Follows commits of one store; what was reached before is not reached again."""
+
+    def __init__(self, objects: Objects, *, on_damage: OnDamage | None = None) -> None:
+        """Reach nothing yet.
+
+        Args:
+            objects: The objects.
+            on_damage: Receives what cannot be read, and what is below it stays unreached; without
+                it, that is an error.
+        """
+        self._objects = objects
+        self._on_damage = on_damage
+        # Bytes that a tile and a page share must not hide what the page refers to.
+        self._opened = DigestSet()
+        self.digests = DigestSet()
+        """All that was reached."""
+
+    def commits(self, commits: Iterable[Digest]) -> Iterator[Digests]:
+        """Yield what commits reach, and they themselves, but not their parents.
+
+        Raises:
+            CorruptObjectError: An object is damaged or missing.
+            FormatError: A newer geobatch wrote one.
+        """
+        for digest in commits:
+            yield self._add([digest])
+            if (commit := self._read(digest, _commit)) is None:
+                continue
+            tree, origins = commit
+            yield self._add([tree] if origins is None else [tree, origins])
+            yield from self.documents(self._read(tree, _assets) or ())
+
+    def documents(self, documents: Sequence[Digest]) -> Iterator[Digests]:
+        """Yield what asset documents reach, and they themselves; for the errors see `commits`."""
+        new = self._opened.add(digests_of(documents))
+        for first in range(0, len(new), _AT_ONCE):
+            some = new[first : first + _AT_ONCE]
+            yield self._add_all(some)
+            found = [self._read(digest, _roots) or ((), ()) for digest in hex_of(some)]
+            yield self._add([rows for _, tables in found for rows in tables])
+            yield from self.pages([page for pages, _ in found for page in pages])
+
+    def pages(self, roots: Sequence[Digest]) -> Iterator[Digests]:
+        """Yield what index pages reach, and they themselves; for the errors see `commits`."""
+        waiting = [digests_of(roots)]
+        while waiting:
+            new = self._opened.add(waiting.pop())
+            for first in range(0, len(new), _AT_ONCE):
+                some = new[first : first + _AT_ONCE]
+                yield self._add_all(some)
+                found = [self._read(digest, _children) for digest in hex_of(some)]
+                children = [page for page in found if page is not None]
+                if tiles := [digests for height, digests in children if height <= 1]:
+                    yield self._add_all(np.concatenate(tiles))
+                if below := [digests for height, digests in children if height > 1]:
+                    waiting.append(np.concatenate(below))
+
+    def _add(self, digests: Iterable[Digest]) -> Digests:
+        return self._add_all(digests_of(digests))
+
+    def _add_all(self, digests: Digests) -> Digests:
+        return self.digests.add(digests)
+
+    def _read(self, digest: Digest, decode: Callable[[bytes, Digest], T]) -> T | None:
+        try:
+            return decode(self._objects.get(digest), digest)
+        except StoreError as error:
+            if self._on_damage is None:
+                raise
+            self._on_damage(digest, error)
+            return None
+
+
+def reachable(objects: Objects, commits: Iterable[Digest]) -> Iterator[str]:
+    """Yield the names of all objects that commits reach, each once.
+
+    Raises:
+        CorruptObjectError: An object is damaged or missing.
+        FormatError: A newer geobatch wrote one.
+    """
+    for digests in Reachable(objects).commits(commits):
+        yield from map(Objects.path, hex_of(digests))
+
+
+def _commit(data: bytes, digest: Digest) -> tuple[Digest, Digest | None]:
+    commit = decode_commit(data, name=f"commit `{digest}`")
+    return commit.tree, commit.origins
+
+
+def _assets(data: bytes, digest: Digest) -> list[Digest]:
+    return [entry.stored for entry in decode_tree(data, name=f"tree `{digest}`").entries]
+
+
+def _roots(data: bytes, digest: Digest) -> tuple[list[Digest], list[Digest]]:
+    """Return the index roots and the rows that an asset document names."""
+    name = f"asset document `{digest}`"
+    try:
+        document = _decode_document(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptObjectError(f"{name} is not an asset document: {error}") from error
+    check_format(document.format, name)
+    recorded = document.recorded
+    return (
+        [root.stored for root in recorded.pages if root is not None],
+        [] if recorded.rows is None else [recorded.rows.stored],
+    )
+
+
+def _children(data: bytes, digest: Digest) -> tuple[int, Digests]:
+    return stored_children(data, digest=digest)
