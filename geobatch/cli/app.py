@@ -27,6 +27,7 @@ _MODULES = {
     "status": "explain",
     "why": "explain",
     "export": "export",
+    "rollback": "maintenance.rollback",
     "new": "earth_engine",
 }
 """The module of each command, in `commands/`."""
