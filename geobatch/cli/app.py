@@ -28,6 +28,7 @@ _MODULES = {
     "why": "explain",
     "export": "export",
     "rollback": "maintenance.rollback",
+    "checkout": "maintenance.checkout",
     "new": "earth_engine",
 }
 """The module of each command, in `commands/`."""
