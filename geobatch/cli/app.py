@@ -27,6 +27,8 @@ _MODULES = {
     "status": "published.status",
     "why": "published.why",
     "export": "export.export",
+    "rollback": "maintenance.rollback",
+    "checkout": "maintenance.checkout",
     "new": "specs.new",
 }
 """The module of each command, in `commands/`."""

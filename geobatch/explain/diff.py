@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from geobatch.errors import PlanError
 from geobatch.explain.reasons import Tables, no_tables, reasons_between
-from geobatch.explain.renames import renames
 from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
 from geobatch.model.assets.asset import Asset, Table
@@ -18,6 +17,7 @@ from geobatch.model.plans.plan import Because, Op, Reason
 from geobatch.model.published import ArrayKey, AssetRecord, PageRef, TreeEntry
 from geobatch.model.tile import TileKey
 from geobatch.store.index import Entries, Places
+from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
 
 _OPS = (Op.CREATE, Op.UPDATE, Op.DELETE)

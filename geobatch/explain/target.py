@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
-from geobatch.explain.renames import renames
 from geobatch.model.published import Head, TreeEntry
 from geobatch.model.suggest import suggestion
 from geobatch.store.entries import find_entry
+from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
 
 _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")

@@ -175,6 +175,7 @@ class TileStore:
         origins: Mapping[str, str] = MappingProxyType({}),
         renamed: Mapping[str, str] = MappingProxyType({}),
         time: datetime | None = None,
+        is_exact: bool = False,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
 
@@ -189,12 +190,14 @@ class TileStore:
             origins: Asset id to the spec file that declares it, of any assets of the tree.
             renamed: Former id, which the changes delete, of assets that live on under another.
             time: Time of the commit, aware; by default now.
+            is_exact: Whether any commit that was published since is a conflict.
 
         Returns:
             The head with the changes: the one found where it has them all already.
 
         Raises:
-            ConflictError: Somebody else published a change to the same asset.
+            ConflictError: Somebody else published a change to the same asset; or anything, if the
+                result must be exact.
             CorruptObjectError: A ref, a commit or a tree is damaged.
         """
         stamp = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
@@ -229,6 +232,12 @@ class TileStore:
             if made or self.commits.refs.digest(number) == digest:
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
             head = self.head()
+            if is_exact:
+                raise ConflictError(
+                    f"commit {head.number} (`{head.digest}`) was published since this run began; "
+                    "nothing was published",
+                    hint="run the command again, and review what it would change now",
+                )
             _refuse_conflict(base.tree, head, changes)
         raise ConflictError(
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"

@@ -71,13 +71,14 @@ def publish(
         _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))
     assets = {change.id: change.asset for change in made if change.asset is not None}
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
-        keep_rows(store, head, assets, executed.tables, locate=_locate)
+        keep_rows(store, head, assets, executed.tables, locate=locate)
     if not executed.failures:
         ValueCache(store.backend).clear()
     return head
 
 
-def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
+def locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
+    """Return a box in another CRS; None if it cannot be transformed."""
     return transform_bounds(bounds, crs, other)
 
 

@@ -1,0 +1,81 @@
+"""An earlier state published again, and shown: plan, approve, publish, update the views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from geobatch.errors import StoreError
+from geobatch.logs import Logger
+from geobatch.model.published import Head
+from geobatch.store.backends.protocol import RUNS
+from geobatch.store.backends.run_folder import remove_dead_runs
+from geobatch.store.caches.asset_list import keep_rows
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.maintenance.rollback import RollbackPlan, plan_rollback, publish_rollback
+from geobatch.store.maintenance.sync_repair import settle
+from geobatch.store.tilestore import TileStore
+from geobatch.versions import VERSION
+from geobatch.workflow.publication import locate
+from geobatch.workflow.views import open_views, repair_views, show
+
+_LOG = Logger(__name__)
+
+Agree = Callable[[RollbackPlan], bool]
+"""Receives what is about to be done, and returns whether to do it; may raise an error."""
+
+
+class RolledBack(Struct, frozen=True, kw_only=True):
+    """What a rollback did."""
+
+    plan: RollbackPlan
+    """What was planned."""
+    head: Head
+    """The newest commit now."""
+    is_done: bool
+    """Whether a commit was published."""
+
+
+def rollback(
+    folder: Path, commit: str, names: Sequence[str] = (), *, agree: Agree = lambda _: True
+) -> RolledBack:
+    """Publish an earlier state of a store again, as a new commit.
+
+    Args:
+        folder: Folder of the store.
+        commit: The earlier commit: digest, prefix, number, `HEAD~1`.
+        names: Assets and folders of assets to roll back; empty for everything.
+        agree: Receives the plan before anything is done.
+
+    Raises:
+        NotFoundError: There is no such commit or asset.
+        ProtectedError: A protected asset would be deleted.
+        ConflictError: Another process published since the plan was made.
+        CorruptObjectError: Something that the earlier state needs is damaged or missing.
+        StoreError: The store cannot be used; or it is published, and the views are not updated.
+    """
+    with closing(TileStore.open(folder)) as store:
+        plan = plan_rollback(store, commit, names)
+        is_agreed = agree(plan)
+        plan.check_allowed()
+        if plan.is_empty or not is_agreed:
+            return RolledBack(plan=plan, head=plan.base, is_done=False)
+        with SourceCache(folder) as cache:
+            settle(store)
+            views = open_views(store, cache=cache)
+            broken = repair_views(views, plan.base)
+            if broken is not None:
+                raise StoreError(
+                    f"nothing was published; {broken.message}", hint=broken.hint
+                ) from broken
+            head = publish_rollback(store, plan, tools={"geobatch": VERSION})
+            _LOG.info("published commit %d (%s): %s", head.number, head.digest, plan.message)
+            with suppress(StoreError):  # of a listing, which is made again when it is asked for
+                keep_rows(store, head, {}, {}, locate=locate)
+            show(views, head, again={change.id for change in plan.changes}, is_new=True)
+        with suppress(OSError):  # the next apply removes them
+            remove_dead_runs(folder / RUNS)
+        return RolledBack(plan=plan, head=head, is_done=True)
