@@ -53,7 +53,8 @@ class RunBars:
         self._done = self._assets = 0
 
     def run_started(self, *, assets: int, tiles: int) -> None:
-        """Draw the line of the run, if it has several assets."""
+        """Draw the line of the run, if it has several assets; before, a question may be asked."""
+        self._progress.start()
         self._assets = assets
         if assets > 1:
             self._total = self._progress.add_task(self._title(), total=tiles, read="", rate="")

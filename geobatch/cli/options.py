@@ -53,6 +53,8 @@ MaxDelete = Annotated[
     ),
 ]
 
+Yes = Annotated[bool, Option("-y", "--yes", help="Do not ask on a terminal.")]
+
 # What is listed, and of which commit.
 Since = Annotated[
     str | None, Option("--since", metavar="TIME", help="Only assets that end after this time.")

@@ -75,6 +75,14 @@ class Output:
         """Have what was printed appear before anything that takes time."""
         sys.stdout.flush()
 
+    def is_confirmed(self, question: str) -> bool:
+        """Ask on a terminal; elsewhere nobody can answer, and what was typed was meant."""
+        if self.is_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return True
+        sys.stdout.write(f"\n{question} [y/N] ")
+        sys.stdout.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def note(self, text: str) -> None:
         """Print a remark to stderr, unless quiet."""
         if not self.is_quiet:

@@ -20,8 +20,11 @@ def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
         return
     from geobatch.cli.bars import RunBars, bars  # noqa: PLC0415 - rich is slow to import
 
-    with bars("tiles  {task.fields[read]}  {task.fields[rate]}") as progress:
+    progress = bars("tiles  {task.fields[read]}  {task.fields[rate]}")
+    try:
         yield RunBars(progress)
+    finally:
+        progress.stop()
 
 
 @contextmanager

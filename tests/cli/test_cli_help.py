@@ -29,7 +29,7 @@ COMMANDS = {
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": ("SPECS...", f"-o --output --detailed-exitcode --keep-going {COVERED} --init"),
-    "apply": ("SPECS|PLAN...", f"{COVERED} --init --expect-plan --keep-going"),
+    "apply": ("SPECS|PLAN...", f"{COVERED} --init --expect-plan --keep-going -y --yes"),
     "ls": ("[PREFIX]", LISTED),
     "info": ("[ASSET]", LISTED),
     "show": ("ASSET", "--at"),

@@ -17,6 +17,7 @@ from geobatch.cli.options import (
     Rehash,
     Replace,
     Select,
+    Yes,
 )
 from geobatch.cli.settings import EPILOG, Settings
 
@@ -49,6 +50,7 @@ def apply(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="If some assets fail, publish the others.")
     ] = False,
+    yes: Yes = False,
 ) -> Exit:
     """Make the store match the specs, or apply a saved plan."""
     from geobatch.cli.commands.build.apply_run import run_apply
@@ -68,5 +70,6 @@ def apply(
         expected=expect_plan,
         keep_going=keep_going,
         is_new_store=is_new_store,
+        is_agreed=yes,
     )
     return run_apply(settings, paths, asked)

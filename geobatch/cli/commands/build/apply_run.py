@@ -26,6 +26,10 @@ from geobatch.workflow.apply import Approve, apply_specs
 from geobatch.workflow.planned_specs import PlannedSpecs
 
 
+class _DeclinedError(Exception):
+    """Somebody was asked, and did not agree."""
+
+
 def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     """Carry out specs, or a saved plan."""
     from geobatch.cli.progress import observing
@@ -39,7 +43,7 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         if asked.expected and asked.keep_going:
             raise typer.BadParameter("`--expect-plan` cannot be combined with `--keep-going`")
         agree = expectation(asked.expected) if asked.expected else lambda _: None
-        approve = _showing_first(settings, agree)
+        approve = _showing_first(settings, agree, is_asking=not asked.is_agreed)
     else:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise typer.BadParameter(
@@ -50,11 +54,15 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         is_new = asked.is_new_store or saved.document["store_id"] is None
         check_store(settings, saved.paths, is_new=is_new)
         paths, options = saved.paths, saved.options
-        approve = _showing_first(settings, approval(saved))
+        approve = _showing_first(settings, approval(saved), is_asking=False)
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
         request = request_of(settings, paths, asked, options)
-        summary = apply_specs(request, observer=observer, approve=approve)
+        try:
+            summary = apply_specs(request, observer=observer, approve=approve)
+        except _DeclinedError:
+            output.note("nothing was changed")
+            return Exit.ERROR
     output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}
     for change in summary.plan.changes:
@@ -67,9 +75,10 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     return Exit.PARTIAL if failed else Exit.OK
 
 
-def _showing_first(settings: Settings, agree: Approve) -> Approve:
+def _showing_first(settings: Settings, agree: Approve, *, is_asking: bool) -> Approve:
     """Return an approval that prints a plan and its warnings before it is carried out, once.
 
+    On a terminal it asks before a plan with a risk, which a saved plan was reviewed for.
     A store that another process makes meanwhile has the plan made again: then both are printed if
     they differ.
     """
@@ -93,5 +102,8 @@ def _showing_first(settings: Settings, agree: Approve) -> Approve:
         for line in lines:
             output.line(line)
         output.flush()
+        is_risky = any(change.risks for change in made.changes)
+        if is_asking and is_risky and not output.is_confirmed("Apply this plan?"):
+            raise _DeclinedError
 
     return approve

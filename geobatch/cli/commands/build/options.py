@@ -32,6 +32,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Whether to publish what can be made."""
     is_new_store: bool = False
     """Whether there may be no store yet, wherever it is."""
+    is_agreed: bool = False
+    """Whether nobody is to be asked."""
 
 
 def options_of(

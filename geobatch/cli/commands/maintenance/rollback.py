@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
+from geobatch.cli.options import Yes
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import require_store
 
@@ -35,7 +35,7 @@ def rollback(
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="Only show what would change.")
     ] = False,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask on a terminal.")] = False,
+    yes: Yes = False,
 ) -> Exit:
     """Publish an earlier state again, as a new commit; no tile is computed."""
     from geobatch.cli.views.rollback import rollback_json, rollback_lines
@@ -52,7 +52,7 @@ def rollback(
         output.flush()
         if dry_run or plan.is_empty or plan.blocked:
             return False
-        return yes or output.is_json or _is_confirmed()
+        return yes or output.is_confirmed("Publish this rollback?")
 
     done = roll_back(settings.store, commit, assets or (), agree=agree)
     root = "" if done.head.commit is None else done.head.commit.content_root
@@ -67,12 +67,3 @@ def rollback(
         return Exit.OK
     output.note("nothing was changed")
     return Exit.ERROR
-
-
-def _is_confirmed() -> bool:
-    """Ask on a terminal; where there is none, nobody can answer, and the command was meant."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return True
-    sys.stdout.write("\nPublish this rollback? [y/N] ")
-    sys.stdout.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
