@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import ValidationError, convert, to_builtins
+
 from geobatch.errors import CorruptObjectError, FormatError
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
@@ -14,6 +16,7 @@ from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.provenance import Provenance
 from geobatch.model.published import (
     ArrayKey,
     AssetRecord,
@@ -149,6 +152,10 @@ def encode_commit(commit: Commit) -> bytes:
         document["origins"] = commit.origins
     if commit.renamed:
         document["renamed"] = dict(commit.renamed)
+    if commit.provenance is not None:
+        document["provenance"] = {
+            key: value for key, value in to_builtins(commit.provenance).items() if value
+        }
     return canonical_json(document)
 
 
@@ -170,9 +177,14 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             tools=tuple(sorted(document["tools"].items())),
             origins=document.get("origins"),
             renamed=tuple(sorted(document.get("renamed", {}).items())),
+            provenance=_provenance(document.get("provenance")),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise _malformed(name, "commit", error) from error
+
+
+def _provenance(value: Json) -> Provenance | None:
+    return None if value is None else convert(value, Provenance)
 
 
 def encode_origins(origins: Mapping[str, str]) -> bytes:

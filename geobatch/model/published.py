@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from geobatch.model.assets.asset import Asset, Codec, Kind
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import Digest
+from geobatch.model.provenance import Provenance
 
 TILE_ENTRY = np.dtype(
     [
@@ -165,6 +166,8 @@ class Commit(Struct, frozen=True, kw_only=True):
     """Digest of the document that says which spec file published each asset; None where unknown."""
     renamed: tuple[tuple[str, str], ...] = ()
     """(asset id, id in the commit before) of assets that were renamed, sorted."""
+    provenance: Provenance | None = None
+    """Who asked for it, and from which Git commit; None where unknown."""
 
 
 class Head(Struct, frozen=True, kw_only=True):

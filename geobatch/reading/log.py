@@ -8,6 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from geobatch.model.digest import Digest
+from geobatch.model.provenance import Provenance
 from geobatch.model.published import Head
 
 
@@ -22,6 +23,8 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     """When it was published, in UTC."""
     message: str
     """What was done, in one line."""
+    provenance: Provenance | None
+    """Who asked for it, and from which Git commit; None where unknown."""
     content_root: Digest
     """Digest of what readers see: equal for equal inputs on every machine."""
 
@@ -37,5 +40,6 @@ def entries_of(heads: Iterable[Head], *, newest: Head | None) -> Iterator[LogEnt
                 digest=head.digest,
                 time=datetime.fromisoformat(head.commit.time),
                 message=head.commit.message,
+                provenance=head.commit.provenance,
                 content_root=head.commit.content_root,
             )

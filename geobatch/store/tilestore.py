@@ -28,6 +28,7 @@ from geobatch.format.documents import (
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.digest import Digest
+from geobatch.model.provenance import Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS, Backend
@@ -175,6 +176,7 @@ class TileStore:
         origins: Mapping[str, str] = MappingProxyType({}),
         renamed: Mapping[str, str] = MappingProxyType({}),
         time: datetime | None = None,
+        provenance: Provenance | None = None,
         is_exact: bool = False,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
@@ -190,6 +192,7 @@ class TileStore:
             origins: Asset id to the spec file that declares it, of any assets of the tree.
             renamed: Former id, which the changes delete, of assets that live on under another.
             time: Time of the commit, aware; by default now.
+            provenance: Who asked for it, and from which Git commit; None if unknown.
             is_exact: Whether any commit that was published since is a conflict.
 
         Returns:
@@ -217,6 +220,7 @@ class TileStore:
                 tools=tuple(sorted(tools.items())),
                 origins=self._put_origins(head, tree, origins),
                 renamed=tuple(sorted(renamed.items())),
+                provenance=provenance,
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1

@@ -50,6 +50,7 @@ def apply(
     rehash: bool = False,
     options: Options | None = None,
     keep_going: bool = False,
+    message: str = "",
     expected: Plan | None = None,
     approve: Approve | None = None,
     executor: Executor | None = None,
@@ -64,6 +65,8 @@ def apply(
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover; by default all assets, and no deletion.
         keep_going: Whether to publish the other assets if the sources of some fail.
+        message: What the commit says besides what was done; in a Git checkout, it also records
+            the Git commit of the specs and its author.
         expected: The plan that must be made again, as it was reviewed; by default any.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
@@ -91,6 +94,7 @@ def apply(
             rehash=rehash,
             options=options,
             keep_going=keep_going,
+            message=message,
         ),
         observer=observer or SilentObserver(),
         approve=_checks(expected, approve),

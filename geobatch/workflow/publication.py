@@ -24,6 +24,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.provenance import find_provenance
 from geobatch.workflow.request import Request
 
 _LOG = Logger(__name__)
@@ -66,6 +67,12 @@ def publish(
         message=_message(made),
         tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(planned.plan)},
         origins=_origins(planned.resolved.specs, request.store),
+        provenance=find_provenance(
+            request.paths,
+            message=request.message,
+            is_git=request.is_git,
+            pull_request=request.pull_request,
+        ),
     )
     if head.number != base.number:
         _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))

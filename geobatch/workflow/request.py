@@ -37,6 +37,12 @@ class Request(Struct, frozen=True, kw_only=True):
     """What to cover."""
     keep_going: bool = False
     """Whether to go on with the other assets if the sources of some fail."""
+    message: str = ""
+    """What the commit says besides what was done."""
+    is_git: bool = True
+    """Whether the commit records the Git commit of the specs, if they are in a checkout."""
+    pull_request: str = ""
+    """URL of the pull request; empty for the one of the pipeline, if there is one."""
 
     @classmethod
     def of(
@@ -48,6 +54,9 @@ class Request(Struct, frozen=True, kw_only=True):
         rehash: bool = False,
         options: Options | None = None,
         keep_going: bool = False,
+        message: str = "",
+        is_git: bool = True,
+        pull_request: str = "",
     ) -> Request:
         """Return a request from the arguments of a public function.
 
@@ -64,6 +73,9 @@ class Request(Struct, frozen=True, kw_only=True):
             rehash=rehash,
             options=options or Options(),
             keep_going=keep_going,
+            message=message,
+            is_git=is_git,
+            pull_request=pull_request,
         )
 
 

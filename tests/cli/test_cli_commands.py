@@ -267,3 +267,19 @@ def test_the_log_of_an_asset_follows_its_names(bench: Workbench) -> None:
     lost = geobatch(*store, "log", "othr")
     assert lost.code == 1
     assert "`other`" in lost.err
+
+
+def test_the_log_shows_who_asked_for_a_commit(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "a.tif", [np.full((8, 8), 7, np.uint8)])
+    spec = Workbench(folder=tmp_path).write_spec([image("a", "a.tif")])
+    pull = "https://git.example/a/b/pull/12"
+    store = ("--store", tmp_path / "store")
+    done = geobatch("apply", spec, *store, "-m", "Lower\x1b[31m\nthe mask", "--pull-request", pull)
+    assert done.code == 0
+    first, below = geobatch("log", *store).out.splitlines()
+    assert first.endswith("1 asset    create 1")
+    assert below == f"        Lower\\x1b[31m the mask  {pull}"
+    assert geobatch("log", *store, "--json").record("commit")["provenance"] == {
+        "message": "Lower\x1b[31m the mask", "author": "", "git_commit": "", "has_changes": False,
+        "pull_request": pull,
+    }  # fmt: skip

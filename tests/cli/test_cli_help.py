@@ -22,6 +22,7 @@ UPLOADED = (
     "--pyramiding_policy --last-band-alpha --last_band_alpha --crs -p --property "
     "-ts --time-start --time_start -te --time-end --time_end -o --output"
 )
+ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
     "init": ("", ""),
     "validate": ("SPECS...", "--keep-project-prefix"),
@@ -29,7 +30,10 @@ COMMANDS = {
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": ("SPECS...", f"-o --output --detailed-exitcode --keep-going {COVERED} --init"),
-    "apply": ("SPECS|PLAN...", f"{COVERED} --init --expect-plan --keep-going -y --yes"),
+    "apply": (
+        "SPECS|PLAN...",
+        f"{COVERED} --init --expect-plan --keep-going {ABOUT} -y --yes",
+    ),
     "ls": ("[PREFIX]", LISTED),
     "info": ("[ASSET]", LISTED),
     "show": ("ASSET", "--at"),

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from geobatch.cli.views.filters import locate
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
@@ -246,6 +248,16 @@ def commit_line(head: Head) -> str:
     )
 
 
+def provenance_line(head: Head) -> str | None:
+    """Return the line below a commit's: who asked for it, and from which Git commit."""
+    found = None if head.commit is None else head.commit.provenance
+    if found is None:
+        return None
+    git = f"git {found.git_commit[:12]}{' with changes' * found.has_changes}"
+    parts = (found.message, found.author, git * bool(found.git_commit), found.pull_request)
+    return " " * 8 + "  ".join(filter(None, parts))
+
+
 def damaged_line(number: int, error: CorruptObjectError) -> str:
     """Return the line in the log of a commit that cannot be read."""
     return f"{number:>6}  damaged: {error.message}"
@@ -264,6 +276,7 @@ def commit_json(head: Head) -> dict[str, Any]:
         "content_root": commit.content_root,
         "time": commit.time,
         "message": commit.message,
+        "provenance": None if commit.provenance is None else to_builtins(commit.provenance),
         "renamed": dict(commit.renamed),
         "tools": dict(commit.tools),
         "assets": len(head.tree.entries),

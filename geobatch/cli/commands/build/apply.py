@@ -50,6 +50,24 @@ def apply(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="If some assets fail, publish the others.")
     ] = False,
+    message: Annotated[
+        str,
+        typer.Option("-m", "--message", metavar="TEXT", help="What the commit says about itself."),
+    ] = "",
+    git: Annotated[
+        bool,
+        typer.Option(
+            "--git/--no-git", help="Record the Git commit of the specs, if they are in a checkout."
+        ),
+    ] = True,
+    pull_request: Annotated[
+        str,
+        typer.Option(
+            "--pull-request",
+            metavar="URL",
+            help="Record this pull request; by default the one that a pipeline runs for.",
+        ),
+    ] = "",
     yes: Yes = False,
 ) -> Exit:
     """Make the store match the specs, or apply a saved plan."""
@@ -70,6 +88,9 @@ def apply(
         expected=expect_plan,
         keep_going=keep_going,
         is_new_store=is_new_store,
+        message=message,
+        is_git=git,
+        pull_request=pull_request,
         is_agreed=yes,
     )
     return run_apply(settings, paths, asked)

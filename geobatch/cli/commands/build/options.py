@@ -32,6 +32,12 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Whether to publish what can be made."""
     is_new_store: bool = False
     """Whether there may be no store yet, wherever it is."""
+    message: str = ""
+    """What the commit says besides what was done."""
+    is_git: bool = True
+    """Whether the commit records the Git commit of the specs."""
+    pull_request: str = ""
+    """URL of the pull request."""
     is_agreed: bool = False
     """Whether nobody is to be asked."""
 
@@ -75,6 +81,9 @@ def request_of(
         rehash=asked.rehash,
         options=options,
         keep_going=asked.keep_going,
+        message=asked.message,
+        is_git=asked.is_git,
+        pull_request=asked.pull_request,
     )
 
 

@@ -39,7 +39,7 @@ def log(
     ] = 1_000_000,
 ) -> Exit:
     """List the commits, newest first."""
-    from geobatch.cli.views.store import commit_json, commit_line, damaged_line
+    from geobatch.cli.views.store import commit_json, commit_line, damaged_line, provenance_line
     from geobatch.errors import CorruptObjectError
 
     settings: Settings = context.obj
@@ -60,6 +60,8 @@ def log(
                 settings.output.record("commit", number=place, error=found.message)
                 continue
             settings.output.line(commit_line(found))
+            if (below := provenance_line(found)) is not None:
+                settings.output.line(below)
             settings.output.record("commit", **commit_json(found))
     if len(damaged) > 1:
         raise CorruptObjectError(
