@@ -90,7 +90,9 @@ class ExternalChunks:
         place = (id(view), row, col, tuple(one.id for one in bands))
         planes = self._kept.get(place)
         if planes is None:
-            planes = ingest(asset, bands, _window(asset, row, col), reader=self._reader)
+            planes = ingest(
+                asset, bands, _window(asset, row, col), reader=self._reader, level=key.level
+            )
             self._kept.put(place, view, planes)
         values, mask = planes[band.id]
         if mask is not None and not mask.any():
@@ -128,7 +130,6 @@ class ExternalChunks:
                 source,
                 height=plane.height,
                 width=plane.width,
-                overview=pin.overviews[level - 1] if level else 0,
                 path=path,
                 stat=None if remote is None else remote.stat(path),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import ExportProbe, Probe
+from geobatch.model.window import Window
 from geobatch.sources.probe_cache import ProbeCache
 from geobatch.sources.threads import Meanwhile, nothing
 
@@ -64,6 +65,16 @@ class Probes(Struct, frozen=True, kw_only=True):
     """How many have an unchanged stat."""
 
 
+class Pixels(NamedTuple):
+    """A window of a source, as the source has it."""
+
+    bands: Sequence[npt.NDArray[Any]]
+    """(row, col) of each band that was requested, in its own pixel type."""
+    mask: npt.NDArray[np.uint8] | None = None
+    """(row, col) of the source's own mask, 0 masked to 255 valid; None if there is none, or if it
+    was not requested."""
+
+
 class Reader(Protocol):
     """Reads windows of sources, from any thread."""
 
@@ -72,25 +83,27 @@ class Reader(Protocol):
         """Stored bytes that were read."""
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> Any:
-        """Read a window of some bands; see `geobatch.sources.geotiff.Reader.read`.
-
-        Returns:
-            What gives, by its index, each band as (row, col) in its own pixel type.
-        """
-
-    def read_mask(
         self,
         source: Source,
+        window: Window,
+        bands: Sequence[int],
         *,
-        row: int,
-        col: int,
-        height: int,
-        width: int,
-        index: int | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Read a window of a file's own mask; see `geobatch.sources.geotiff.Reader.read_mask`."""
+        level: int = 0,
+        with_mask: bool = False,
+    ) -> Pixels:
+        """Read a window of some bands.
+
+        Args:
+            source: The source, with its files as they were when they were probed.
+            window: In its own pixels, and inside it.
+            bands: Zero-based indexes, in the order wanted.
+            level: Level of a source whose pixels stay where they are; 0 of all others.
+            with_mask: Whether the source's own mask is wanted, too.
+
+        Raises:
+            SourceError: A file is missing, changed since it was probed, or cannot be read.
+            InterruptedRunError: Reading was cancelled.
+        """
 
     def cancel(self) -> None:
         """Cancel reads that wait; they raise `InterruptedRunError`."""
