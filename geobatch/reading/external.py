@@ -24,7 +24,7 @@ from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
 from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
-from geobatch.sources.geotiff.gdal import stay_in_environment
+from geobatch.sources.registry import stay_in_session
 from geobatch.sources.remote.answers import failed
 from geobatch.store.caches.cache import SourceCache
 
@@ -61,7 +61,7 @@ class ExternalChunks:
         self._views: OrderedDict[tuple[int, str, int], _View] = OrderedDict()
         self._kept = _Kept(KEPT_BYTES)
         self._threads = ThreadPoolExecutor(
-            thread_name_prefix="external", initializer=stay_in_environment
+            thread_name_prefix="external", initializer=stay_in_session
         )
 
     def __getstate__(self) -> Path:

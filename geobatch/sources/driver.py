@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -163,6 +164,14 @@ class Driver(Protocol):
             folder: Folder for temporary files; it may not exist yet.
             cache: What was cached of the sources.
         """
+
+    def session(self) -> AbstractContextManager[None]:
+        """Return what prepares the calling thread for many reads; it saves time, nothing else."""
+        return nullcontext()
+
+    def stay_in_session(self) -> None:
+        """Prepare the calling thread for reads until it ends."""
+        return
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return how many pixels a source stores at most, of its rows times columns."""
