@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
+from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import ExportProbe, Probe
+from geobatch.model.sources.probe import Probe
+from geobatch.model.sources.selection import FeatureRequest, SourceSelection
 from geobatch.model.window import Window
 from geobatch.sources.probe_cache import ProbeCache
 from geobatch.sources.threads import Meanwhile, nothing
@@ -22,8 +25,28 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-AnyProbe: TypeAlias = Probe | ExportProbe
-"""The state of a source; that of an export lacks what a spec selects."""
+
+class AnyProbe(Protocol):
+    """The state of a source: a `Probe`, or what a driver makes one of by `Driver.select`."""
+
+    @property
+    def driver(self) -> str:
+        """Name of the driver that reads it."""
+
+
+class SelectionError(Exception):
+    """A spec selects what is not possible; who knows the spec adds where it does."""
+
+    def __init__(self, feature: FeatureRequest | None, message: str, hint: str) -> None:
+        """Make the error.
+
+        Args:
+            feature: The request that is wrong; None for the absence of one.
+            message: What is wrong.
+            hint: What to declare.
+        """
+        super().__init__(message)
+        self.feature, self.message, self.hint = feature, message, hint
 
 
 class ReaderCache(Protocol):
@@ -147,6 +170,13 @@ class Driver(Protocol):
     has_late_tables: ClassVar[bool] = False
     """Whether block tables are made when a plan needs them, not when a source is probed."""
 
+    has_features: ClassVar[bool] = False
+    """Whether a spec selects features of a source, each of which makes bands."""
+    has_metadata: ClassVar[bool] = True
+    """Whether `skip_metadata_read` ignores what a source says of itself."""
+    keeps_band_names: ClassVar[bool] = False
+    """Whether a name of `band_names` that cannot be a band's is an error, rather than replaced."""
+
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether a source is of this kind; no file is read."""
 
@@ -156,6 +186,34 @@ class Driver(Protocol):
         Raises:
             SourceError: A source is missing, cannot be read, or changed while it was probed.
         """
+
+    def select(
+        self,
+        probe: AnyProbe,
+        selection: SourceSelection,  # noqa: ARG002 - for drivers, as are those below
+        *,
+        transform: Transform | None,  # noqa: ARG002
+        read_crs: Callable[[str], Crs],  # noqa: ARG002
+    ) -> Probe:
+        """Return the state of a source with what a spec selects of it; no file is read.
+
+        Args:
+            probe: What `probe` returned.
+            selection: What the spec selects; nothing, unless the driver has features.
+            transform: The transform that the spec declares, instead of the source's own.
+            read_crs: Returns the CRS that a text names.
+
+        Raises:
+            SelectionError: The spec selects what is not possible.
+            SourceError: The source lacks what it should have.
+        """
+        if not isinstance(probe, Probe):
+            raise InternalError(f"the driver `{self.name}` must select from its own probes")
+        return probe
+
+    def band_names(self, probe: Probe) -> Sequence[str]:  # noqa: ARG002 - for drivers
+        """Return names for bands that a spec does not name, by index; none if there are none."""
+        return ()
 
     def open_reader(self, *, folder: Path, cache: ReaderCache) -> SourceReader:
         """Return a reader of sources of this kind; it opens nothing yet.

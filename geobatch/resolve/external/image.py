@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from msgspec.structs import replace
 
-from geobatch.declare import ImageSpec, Loc, problem
+from geobatch.declare import ImageSpec, Loc
 from geobatch.declare.checks.lint import warning
-from geobatch.declare.fields.names import is_band_id
-from geobatch.errors import PlanError, Problem, SpecError
-from geobatch.model.assets.asset import Asset, Codec, Grid, Kind, Tileset
+from geobatch.errors import PlanError, Problem
+from geobatch.model.assets.asset import Asset, Codec, Grid, Tileset
 from geobatch.model.geobox import ceil_div
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
@@ -70,33 +69,6 @@ def pinned(
         tile=max(plane.block[0] for cog in cogs.values() for plane in planes_of(cog)),
         codec=PLAIN,
     ), warnings
-
-
-def band_name(spec: ImageSpec, header: Header, index: int, *, taken: Collection[str]) -> str | None:
-    """Return a name for a band of an external image: the file's own, else `b` and its number.
-
-    Args:
-        spec: The image, of any kind.
-        header: The file's header.
-        index: Index of the band.
-        taken: Names of the bands before it.
-
-    Returns:
-        None for an image of another kind.
-
-    Raises:
-        SpecError: The file's name is not valid for a band, or already used.
-    """
-    if spec.kind is not Kind.EXTERNAL_IMAGE:
-        return None
-    name = header.descriptions[index] or f"b{len(taken) + 1}"
-    is_taken = name.casefold() in {other.casefold() for other in taken}
-    if is_taken or not is_band_id(name):
-        what = "already used (case is ignored)" if is_taken else "not a valid band id"
-        message = f"`{header.uri}` names its band {index + 1} `{name}`, which is {what}"
-        hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
-        raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))
-    return name
 
 
 def _check_offset(tileset: Tileset, grid: Grid) -> None:
