@@ -24,7 +24,7 @@ from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
 from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
-from geobatch.sources.geotiff.gdal import stay_in_environment
+from geobatch.sources.registry import stay_in_session
 from geobatch.sources.remote.answers import failed
 from geobatch.store.caches.cache import SourceCache
 
@@ -61,7 +61,7 @@ class ExternalChunks:
         self._views: OrderedDict[tuple[int, str, int], _View] = OrderedDict()
         self._kept = _Kept(KEPT_BYTES)
         self._threads = ThreadPoolExecutor(
-            thread_name_prefix="external", initializer=stay_in_environment
+            thread_name_prefix="external", initializer=stay_in_session
         )
 
     def __getstate__(self) -> Path:
@@ -90,7 +90,9 @@ class ExternalChunks:
         place = (id(view), row, col, tuple(one.id for one in bands))
         planes = self._kept.get(place)
         if planes is None:
-            planes = ingest(asset, bands, _window(asset, row, col), reader=self._reader)
+            planes = ingest(
+                asset, bands, _window(asset, row, col), reader=self._reader, level=key.level
+            )
             self._kept.put(place, view, planes)
         values, mask = planes[band.id]
         if mask is not None and not mask.any():
@@ -128,7 +130,6 @@ class ExternalChunks:
                 source,
                 height=plane.height,
                 width=plane.width,
-                overview=pin.overviews[level - 1] if level else 0,
                 path=path,
                 stat=None if remote is None else remote.stat(path),
             )

@@ -20,6 +20,7 @@ from geobatch.resolve.bands.array_bands import array_bands
 from geobatch.resolve.bands.decide import decide_band, decide_dtype, in_dtype, own_nodata
 from geobatch.resolve.bands.masks import alpha_warnings, valid_value, with_declared_alpha
 from geobatch.resolve.bands.mismatches import unlike_warnings
+from geobatch.resolve.bands.names import band_name
 from geobatch.resolve.canvas.antimeridian import find_wrap
 from geobatch.resolve.canvas.block_size import check_block
 from geobatch.resolve.canvas.canvas import (
@@ -33,11 +34,11 @@ from geobatch.resolve.canvas.canvas import (
 )
 from geobatch.resolve.canvas.fullness import check_fullness
 from geobatch.resolve.canvas.grid_names import grid_names
-from geobatch.resolve.external.image import band_name
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
 from geobatch.resolve.refusals import spec_error, unknown_band
+from geobatch.resolve.selection import feature_index
 from geobatch.resolve.sidecars import bare, complete
-from geobatch.resolve.tfrecord.features import feature_index, free_name
+from geobatch.sources.registry import driver_named
 
 
 class ImageResolver:
@@ -96,7 +97,7 @@ class ImageResolver:
         number = self.numbers[tileset]
         if number not in self.headers:
             found = zip(self.files[number], self.found[number], strict=True)
-            headers = [self._header(number, file, one.header) for file, one in found]
+            headers = [self._header(number, file, probe) for file, probe in found]
             if "alpha" in headers[0].colours:
                 self.warnings += alpha_warnings(
                     self.spec, number, self.files[number], headers, self.mask_of
@@ -104,10 +105,10 @@ class ImageResolver:
             self.headers[number] = with_declared_alpha(headers, self.spec, tileset)
         return self.headers[number]
 
-    def _header(self, number: int, file: DeclaredSource, header: Header) -> Header:
-        if self.spec.skip_metadata_read and not file.shards:
-            return bare(header)
-        return complete(header, file, self.read_crs, self.spec.tilesets[number])
+    def _header(self, number: int, file: DeclaredSource, probe: Probe) -> Header:
+        if self.spec.skip_metadata_read and driver_named(probe.driver).has_metadata:
+            return bare(probe.header)
+        return complete(probe.header, file, self.read_crs, self.spec.tilesets[number])
 
     def _features(self, tileset: str) -> tuple[Feature, ...]:
         return self.found[self.numbers[tileset]][0].features
@@ -140,14 +141,12 @@ class ImageResolver:
         found: dict[str, BandSpec] = {}
         for tileset in self.spec.tilesets:
             header = self._headers(tileset.id)[0]
+            probe = replace(self.found[self.numbers[tileset.id]][0], header=header)
             is_mask = any(mask.tileset_id == tileset.id for mask in self.mask_of.values())
             for index in range(header.count):
                 is_last = index == header.count - 1
                 if not (is_mask and is_last) and not self._is_own_mask(tileset.id, header, index):
-                    if self.ingested is None:
-                        name = band_name(self.spec, header, index, taken=found)
-                    else:
-                        name = free_name(self._features(tileset.id), index, found)
+                    name = band_name(self.spec, probe, index, taken=found)
                     band = BandSpec(id=name, tileset_id=tileset.id, tileset_band_index=index)
                     found[name] = band
         if not found:

@@ -11,7 +11,7 @@ from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
 from geobatch.resolve.external.image import pinned
 from geobatch.resolve.image import ImageResolver
-from geobatch.resolve.tfrecord.exports import with_features
+from geobatch.resolve.selection import select
 from geobatch.resolve.unread_files import Beside
 from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.probe_cache import ProbeCache, crs_reader
@@ -58,7 +58,7 @@ def resolve_images(
     beside = Beside()
     for spec in specs:
         try:
-            known = with_features(spec, files[spec.id], probes[spec.id], read_crs)
+            known = select(spec, files[spec.id], probes[spec.id], read_crs)
             resolver = ImageResolver(spec, files[spec.id], known, read_crs)
             image = resolver.asset()
             warnings += order_warnings(spec, expansions[spec.id])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
+from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import ExportProbe, Probe
+from geobatch.model.sources.probe import Probe
+from geobatch.model.sources.selection import FeatureRequest, SourceSelection
+from geobatch.model.window import Window
 from geobatch.sources.probe_cache import ProbeCache
 from geobatch.sources.threads import Meanwhile, nothing
 
@@ -20,8 +25,28 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-AnyProbe: TypeAlias = Probe | ExportProbe
-"""The state of a source; that of an export lacks what a spec selects."""
+
+class AnyProbe(Protocol):
+    """The state of a source: a `Probe`, or what a driver makes one of by `Driver.select`."""
+
+    @property
+    def driver(self) -> str:
+        """Name of the driver that reads it."""
+
+
+class SelectionError(Exception):
+    """A spec selects what is not possible; who knows the spec adds where it does."""
+
+    def __init__(self, feature: FeatureRequest | None, message: str, hint: str) -> None:
+        """Make the error.
+
+        Args:
+            feature: The request that is wrong; None for the absence of one.
+            message: What is wrong.
+            hint: What to declare.
+        """
+        super().__init__(message)
+        self.feature, self.message, self.hint = feature, message, hint
 
 
 class ReaderCache(Protocol):
@@ -64,6 +89,16 @@ class Probes(Struct, frozen=True, kw_only=True):
     """How many have an unchanged stat."""
 
 
+class Pixels(NamedTuple):
+    """A window of a source, as the source has it."""
+
+    bands: Sequence[npt.NDArray[Any]]
+    """(row, col) of each band that was requested, in its own pixel type."""
+    mask: npt.NDArray[np.uint8] | None = None
+    """(row, col) of the source's own mask, 0 masked to 255 valid; None if there is none, or if it
+    was not requested."""
+
+
 class Reader(Protocol):
     """Reads windows of sources, from any thread."""
 
@@ -72,25 +107,27 @@ class Reader(Protocol):
         """Stored bytes that were read."""
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> Any:
-        """Read a window of some bands; see `geobatch.sources.geotiff.Reader.read`.
-
-        Returns:
-            What gives, by its index, each band as (row, col) in its own pixel type.
-        """
-
-    def read_mask(
         self,
         source: Source,
+        window: Window,
+        bands: Sequence[int],
         *,
-        row: int,
-        col: int,
-        height: int,
-        width: int,
-        index: int | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Read a window of a file's own mask; see `geobatch.sources.geotiff.Reader.read_mask`."""
+        level: int = 0,
+        with_mask: bool = False,
+    ) -> Pixels:
+        """Read a window of some bands.
+
+        Args:
+            source: The source, with its files as they were when they were probed.
+            window: In its own pixels, and inside it.
+            bands: Zero-based indexes, in the order wanted.
+            level: Level of a source whose pixels stay where they are; 0 of all others.
+            with_mask: Whether the source's own mask is wanted, too.
+
+        Raises:
+            SourceError: A file is missing, changed since it was probed, or cannot be read.
+            InterruptedRunError: Reading was cancelled.
+        """
 
     def cancel(self) -> None:
         """Cancel reads that wait; they raise `InterruptedRunError`."""
@@ -133,6 +170,13 @@ class Driver(Protocol):
     has_late_tables: ClassVar[bool] = False
     """Whether block tables are made when a plan needs them, not when a source is probed."""
 
+    has_features: ClassVar[bool] = False
+    """Whether a spec selects features of a source, each of which makes bands."""
+    has_metadata: ClassVar[bool] = True
+    """Whether `skip_metadata_read` ignores what a source says of itself."""
+    keeps_band_names: ClassVar[bool] = False
+    """Whether a name of `band_names` that cannot be a band's is an error, rather than replaced."""
+
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether a source is of this kind; no file is read."""
 
@@ -143,6 +187,34 @@ class Driver(Protocol):
             SourceError: A source is missing, cannot be read, or changed while it was probed.
         """
 
+    def select(
+        self,
+        probe: AnyProbe,
+        selection: SourceSelection,  # noqa: ARG002 - for drivers, as are those below
+        *,
+        transform: Transform | None,  # noqa: ARG002
+        read_crs: Callable[[str], Crs],  # noqa: ARG002
+    ) -> Probe:
+        """Return the state of a source with what a spec selects of it; no file is read.
+
+        Args:
+            probe: What `probe` returned.
+            selection: What the spec selects; nothing, unless the driver has features.
+            transform: The transform that the spec declares, instead of the source's own.
+            read_crs: Returns the CRS that a text names.
+
+        Raises:
+            SelectionError: The spec selects what is not possible.
+            SourceError: The source lacks what it should have.
+        """
+        if not isinstance(probe, Probe):
+            raise InternalError(f"the driver `{self.name}` must select from its own probes")
+        return probe
+
+    def band_names(self, probe: Probe) -> Sequence[str]:  # noqa: ARG002 - for drivers
+        """Return names for bands that a spec does not name, by index; none if there are none."""
+        return ()
+
     def open_reader(self, *, folder: Path, cache: ReaderCache) -> SourceReader:
         """Return a reader of sources of this kind; it opens nothing yet.
 
@@ -150,6 +222,14 @@ class Driver(Protocol):
             folder: Folder for temporary files; it may not exist yet.
             cache: What was cached of the sources.
         """
+
+    def session(self) -> AbstractContextManager[None]:
+        """Return what prepares the calling thread for many reads; it saves time, nothing else."""
+        return nullcontext()
+
+    def stay_in_session(self) -> None:
+        """Prepare the calling thread for reads until it ends."""
+        return
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return how many pixels a source stores at most, of its rows times columns."""

@@ -6,15 +6,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from geobatch.model.assets.asset import Source
-from geobatch.sources.driver import ReaderCache, SourceReader
+from geobatch.model.window import Window
+from geobatch.sources.driver import Pixels, ReaderCache, SourceReader
 from geobatch.sources.registry import driver_named
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 class Sources:
@@ -50,27 +47,16 @@ class Sources:
         return sum(reader.bytes_read for reader in list(self._readers.values()))
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> Any:
-        """Read a window of some bands, each (row, col)."""
-        return self._reader(source).read(
-            source, indexes=indexes, row=row, col=col, height=height, width=width
-        )
-
-    def read_mask(
         self,
         source: Source,
+        window: Window,
+        bands: Sequence[int],
         *,
-        row: int,
-        col: int,
-        height: int,
-        width: int,
-        index: int | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Read a window of a source's own mask."""
-        return self._reader(source).read_mask(
-            source, row=row, col=col, height=height, width=width, index=index
-        )
+        level: int = 0,
+        with_mask: bool = False,
+    ) -> Pixels:
+        """Read a window of some bands; see `Reader.read`."""
+        return self._reader(source).read(source, window, bands, level=level, with_mask=with_mask)
 
     def check(self, source: Source) -> None:
         """Check that a source is still as it was identified.

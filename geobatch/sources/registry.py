@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import Asset, Resolution
@@ -58,6 +58,24 @@ def registered(driver: Driver) -> Iterator[None]:
         yield
     finally:
         del _drivers[driver.name]
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Prepare the calling thread for many reads of any source.
+
+    Each read prepares its thread if it must; to do it once for many saves time.
+    """
+    with ExitStack() as stack:
+        for driver in list(_drivers.values()):
+            stack.enter_context(driver.session())
+        yield
+
+
+def stay_in_session() -> None:
+    """Prepare the calling thread for reads until it ends; for threads that only read sources."""
+    for driver in list(_drivers.values()):
+        driver.stay_in_session()
 
 
 def probe_sources(sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:

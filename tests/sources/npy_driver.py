@@ -14,7 +14,8 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import header_of_pixels
 from geobatch.model.sources.probe import Probe
-from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.model.window import Window
+from geobatch.sources.driver import Driver, Pixels, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.files import check_unchanged, digest_file, stat
 
 
@@ -45,30 +46,22 @@ class NpyReader:
         self.is_cancelled = False
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> list[npt.NDArray[Any]]:
-        """Read a window of some bands."""
+        self,
+        source: Source,
+        window: Window,
+        bands: Sequence[int],
+        *,
+        level: int = 0,
+        with_mask: bool = False,
+    ) -> Pixels:
+        """Read a window of some bands; an array has no mask."""
         if self.is_cancelled:
             raise InterruptedRunError("cancelled")
         self.check(source)
-        bands = _bands(source.path)
-        window = bands[list(indexes), row : row + height, col : col + width]
+        pixels = _bands(source.path)[(list(bands), *window.slices)]
         self.check(source)
-        self.bytes_read += window.nbytes
-        return list(window)
-
-    def read_mask(
-        self,
-        source: Source,
-        *,
-        row: int,
-        col: int,
-        height: int,
-        width: int,
-        index: int | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Return a window that is valid everywhere."""
-        return np.full((height, width), 255, dtype=np.uint8)
+        self.bytes_read += pixels.nbytes
+        return Pixels(list(pixels))
 
     def check(self, source: Source) -> None:
         """Check that the file is unchanged."""

@@ -15,6 +15,7 @@ from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.plans.plan import Op, Reason
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.window import Window
 from geobatch.sources.driver import ReaderCache
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import driver_named, driver_of, registered
@@ -149,5 +150,5 @@ def test_a_reader_that_opens_after_a_run_was_cancelled_reads_nothing(
     with Sources(folder=bench.folder, cache=SourceCache.memory()) as sources:
         sources.cancel()
         with pytest.raises(InterruptedRunError):
-            sources.read(source, indexes=[0], row=0, col=0, height=1, width=1)
+            sources.read(source, Window(row=0, col=0, height=1, width=1), [0])
         assert sources.bytes_read == 0

@@ -27,8 +27,8 @@ from geobatch.execute.reuse.tile_sink import TileSink
 from geobatch.execute.tasks.runner import TaskContext, run_task
 from geobatch.execute.tasks.task import RegionTask, Task, TaskResult
 from geobatch.processes import PAUSE, Feed, Item, alone, can_start, serve
-from geobatch.sources.geotiff import gdal_environment, stay_in_environment
 from geobatch.sources.reader import Sources
+from geobatch.sources.registry import session, stay_in_session
 from geobatch.store.backends.protocol import RUNS, LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
@@ -141,7 +141,7 @@ class ProcessTasks:
         """Run some tasks in this process, for a short time; none if other processes have all."""
         outcomes: list[Outcome] = []
         deadline = time.monotonic() + _OWN_SECONDS
-        with alone(), gdal_environment():  # once for all of them
+        with alone(), session():  # once for all of them
             while (not outcomes or time.monotonic() < deadline) and (own := self._take()):
                 outcomes.append(run(*own, self._context))
         return outcomes
@@ -176,7 +176,7 @@ def main() -> None:
     """Be one of the other processes."""
     disk: LocalDisk
     disk, sink = pickle.loads(bytes.fromhex(sys.argv[_FIRST_ARGUMENT]))  # noqa: S301 - the parent's own
-    stay_in_environment()
+    stay_in_session()
     keep_freed_memory()
     with (
         closing(disk),

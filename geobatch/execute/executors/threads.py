@@ -12,7 +12,7 @@ from msgspec import Struct
 from geobatch.execute.executors.protocol import Outcome
 from geobatch.execute.tasks.runner import TaskContext, run_task
 from geobatch.execute.tasks.task import Task, TaskResult
-from geobatch.sources.geotiff import stay_in_environment
+from geobatch.sources.registry import stay_in_session
 
 _PER_WORKER = 2
 """Tasks in flight per worker, so that none is idle while the coordinator indexes."""
@@ -35,7 +35,7 @@ class ThreadTasks:
     def __init__(self, context: TaskContext, *, workers: int) -> None:
         self.capacity = workers * _PER_WORKER
         self._context = context
-        self._pool = ThreadPoolExecutor(workers, "region", initializer=stay_in_environment)
+        self._pool = ThreadPoolExecutor(workers, "region", initializer=stay_in_session)
         self._numbers: dict[Future[TaskResult], int] = {}
 
     def __enter__(self) -> Self:

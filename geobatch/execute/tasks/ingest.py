@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,29 @@ from geobatch.execute.tasks.task import Peaks
 from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
-from geobatch.sources.driver import Reader
+from geobatch.sources.driver import Pixels, Reader
 from geobatch.sources.footprint import footprint_mask
 from geobatch.sources.masking import is_near, weights
+
+
+class _Reading(NamedTuple):
+    """What all reads of a call have in common."""
+
+    reader: Reader
+    level: int
+    peaks: Peaks
+    errors: SourceErrors
+
+    def read(
+        self, source: Source, part: Window, bands: Sequence[int], *, with_mask: bool = False
+    ) -> Pixels:
+        """Read a part of the canvas from a source."""
+        window = part.shift(rows=-source.row, cols=-source.col)
+        return self.reader.read(source, window, bands, level=self.level, with_mask=with_mask)
+
+    def note(self, tileset: Tileset, mask: Mask) -> None:
+        """Raise the peak of a tileset to a mask's."""
+        self.peaks[tileset.id] = max(self.peaks.get(tileset.id, 0), int(mask.max()))
 
 
 def ingest(
@@ -24,15 +44,17 @@ def ingest(
     window: Window,
     *,
     reader: Reader,
+    level: int = 0,
     peaks: Peaks | None = None,
 ) -> dict[str, Plane]:
-    """Read a window of level 0 for some bands of one grid.
+    """Read a window of the sources for some bands of one grid.
 
     Args:
         asset: The asset that the bands belong to.
         bands: Bands on the same grid.
         window: Window in that grid's pixels, inside its plane.
         reader: Where source pixels come from.
+        level: Level of the sources that is read: the grid is that of its pixels.
         peaks: Raised to the masks that are read.
 
     Returns:
@@ -43,13 +65,13 @@ def ingest(
     """
     planes: dict[str, Plane] = {}
     errors = SourceErrors()
-    peaks = {} if peaks is None else peaks
+    reading = _Reading(reader, level, {} if peaks is None else peaks, errors)
     by_tileset: dict[str, list[Band]] = {}
     for band in bands:
         by_tileset.setdefault(band.tileset, []).append(band)
     for tileset_id, members in by_tileset.items():
         tileset = asset.tileset(tileset_id)
-        planes.update(_mosaic(tileset, members, window, reader=reader, peaks=peaks, errors=errors))
+        planes.update(_mosaic(tileset, members, window, reading))
     mask_planes: dict[tuple[str, int], Mask] = {}
     outside = _outside_footprint(asset, bands[0].grid, window)
     for band in bands:
@@ -58,14 +80,7 @@ def ingest(
         if mask_tileset is not None and mask_tileset != band.tileset:
             key = (mask_tileset, band.masking.valid_value)
             if key not in mask_planes:
-                mask_planes[key] = _mask_band(
-                    asset.tileset(mask_tileset),
-                    key[1],
-                    window,
-                    reader=reader,
-                    peaks=peaks,
-                    errors=errors,
-                )
+                mask_planes[key] = _mask_band(asset.tileset(mask_tileset), key[1], window, reading)
             mask = _combine(mask, mask_planes[key])
         if outside is not None:
             mask = _combine(mask, outside)
@@ -83,35 +98,23 @@ def _mosaic(
     tileset: Tileset,
     bands: Sequence[Band],
     window: Window,
-    *,
-    reader: Reader,
-    peaks: Peaks,
-    errors: SourceErrors,
+    reading: _Reading,
 ) -> dict[str, Plane]:
     """Paste the sources that touch the window, in order: a later one wins where it is valid."""
     planes: dict[str, Plane] = {}
     wanted = [band.index for band in bands]
     last = len(tileset.dtypes) - 1
     has_mask_band = any(band.masking.tileset == tileset.id for band in bands)
+    has_file_mask = any(band.masking.source is MaskSource.FILE for band in bands)
     indexes = sorted({*wanted, last} if has_mask_band else set(wanted))
     for source in tileset.sources:
         part = window.intersect(source)
         if part is None:
             continue
-        with errors.collecting(source.uri):
-            pixels = _read(reader, source, part, indexes=indexes)
-            file_mask: Mask | None = None
-            if source.mask is not None and any(
-                band.masking.source is MaskSource.FILE for band in bands
-            ):
-                file_mask = reader.read_mask(
-                    source,
-                    row=part.row - source.row,
-                    col=part.col - source.col,
-                    height=part.height,
-                    width=part.width,
-                )
-                _note(peaks, tileset, file_mask)
+        with reading.errors.collecting(source.uri):
+            pixels, file_mask = reading.read(source, part, indexes, with_mask=has_file_mask)
+            if file_mask is not None:
+                reading.note(tileset, file_mask)
             for band in bands:
                 values = _cast(pixels[indexes.index(band.index)], band, source)
                 if wanted.count(band.index) > 1 or (has_mask_band and band.index == last):
@@ -120,7 +123,7 @@ def _mosaic(
                 own_mask = file_mask if band.masking.source is MaskSource.FILE else None
                 if band.masking.tileset == tileset.id:
                     own_mask = _weights(pixels[-1], band.masking.valid_value, source)
-                    _note(peaks, tileset, own_mask)
+                    reading.note(tileset, own_mask)
                 mask = _own_mask(pixels[indexes.index(band.index)], values, band, own_mask)
                 if part == window and (mask is None or band.id not in planes):
                     planes[band.id] = Plane(values, mask)
@@ -131,17 +134,6 @@ def _mosaic(
         if band.id not in planes:
             planes[band.id] = _gap(band, window)
     return planes
-
-
-def _read(reader: Reader, source: Source, part: Window, *, indexes: Sequence[int]) -> Any:
-    return reader.read(
-        source,
-        indexes=indexes,
-        row=part.row - source.row,
-        col=part.col - source.col,
-        height=part.height,
-        width=part.width,
-    )
 
 
 def _gap(band: Band, window: Window) -> Plane:
@@ -217,10 +209,6 @@ def _equal(pixels: Values, values: Values, value: Number, masking: Masking) -> A
     return values == value
 
 
-def _note(peaks: Peaks, tileset: Tileset, mask: Mask) -> None:
-    peaks[tileset.id] = max(peaks.get(tileset.id, 0), int(mask.max()))
-
-
 def _weights(values: Values, valid_value: int, source: Source) -> Mask:
     return weights(values, valid_value=valid_value, where=f"`{source.uri}`, the mask band")
 
@@ -241,10 +229,7 @@ def _mask_band(
     tileset: Tileset,
     valid_value: int,
     window: Window,
-    *,
-    reader: Reader,
-    peaks: Peaks,
-    errors: SourceErrors,
+    reading: _Reading,
 ) -> Mask:
     """Return the mosaic of a mask tileset's last band; what no source covers is masked."""
     canvas = np.zeros(window.shape, dtype=np.uint8)
@@ -253,9 +238,10 @@ def _mask_band(
         part = window.intersect(source)
         if part is None:
             continue
-        with errors.collecting(source.uri):
-            mask = _weights(_read(reader, source, part, indexes=[index])[0], valid_value, source)
-            _note(peaks, tileset, mask)
+        with reading.errors.collecting(source.uri):
+            (values,), _ = reading.read(source, part, [index])
+            mask = _weights(values, valid_value, source)
+            reading.note(tileset, mask)
             canvas[window.within(part)] = mask
     return canvas
 

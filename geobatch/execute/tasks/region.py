@@ -25,7 +25,7 @@ from geobatch.model.window import Box
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.pyramid.reduce import reduce_plane
 from geobatch.sources.driver import Reader
-from geobatch.sources.geotiff import gdal_environment
+from geobatch.sources.registry import session
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
@@ -48,7 +48,7 @@ def compute_region(
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     cut = pieces([(climb.task.band, climb.dirty(0)) for climb in ingesting], asset)
     errors = SourceErrors()
-    with gdal_environment():  # once for all that is read here
+    with session():  # once for all that is read here
         for piece in cut:
             box = piece.shift(rows=region.row, cols=region.col)
             here = [climb for climb in ingesting if climb.wants(piece)]

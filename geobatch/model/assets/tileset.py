@@ -22,7 +22,6 @@ class Source(Compared, frozen=True, kw_only=True):
             "path",
             "stat",
             "is_proven",
-            "overview",
             "records",
             "driver",
         }
@@ -56,8 +55,6 @@ class Source(Compared, frozen=True, kw_only=True):
     """Whether an equal stat proves the bytes that were digested; else its blocks are compared."""
     pin: Pin | None = None
     """The state of the COG that the pixels stay in; None where they are ingested."""
-    overview: int = 0
-    """Which reduced image is read instead of the full one; 0 for none."""
     driver: str = "geotiff"
     """Name of the driver that reads it; the default when read back from a store."""
     records: Records | None = None

@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from geobatch.model.digest import Digest
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Remote
-from geobatch.model.sources.tfrecord import Feature, Mixer, Records, Shard, records_digest
-
-
-class ExportProbe(Struct, frozen=True, kw_only=True):
-    """The state of a TFRecord export, before a spec selects features of it."""
-
-    mixer: Mixer
-    """The arrangement of its patches."""
-    mixer_text: str
-    """Text of the mixer."""
-    mixer_file: Shard
-    """The mixer's own file."""
-    shards: tuple[Shard, ...]
-    """In the order of the records."""
-    features: Mapping[str, tuple[str, int]]
-    """(kind, number of values) of each feature of the first record; bytes for `bytes_list`."""
-    first: str
-    """Uri of the shard that has the first record."""
-
-    @property
-    def digest(self) -> Digest:
-        """What identifies its pixels."""
-        return records_digest(self.shards, self.mixer)
+from geobatch.model.sources.tfrecord import Feature, Records
 
 
 class Probe(Struct, frozen=True, kw_only=True):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
 from msgspec.structs import replace
 
-from geobatch.declare import Loc, RasterSpec, problem
+from geobatch.declare import Loc, RasterSpec
 from geobatch.declare.checks.lint import warning
-from geobatch.declare.fields.names import is_band_id
-from geobatch.errors import PlanError, Problem, SpecError
+from geobatch.errors import PlanError, Problem
 from geobatch.model.assets.asset import Codec, ExternalImage, Grid, Tileset
 from geobatch.model.geobox import ceil_div
 from geobatch.model.sources.declared import DeclaredSource
@@ -70,28 +69,6 @@ def pinned(
         tile=max(plane.block[0] for cog in cogs.values() for plane in planes_of(cog)),
         codec=PLAIN,
     ), warnings
-
-
-def band_name(spec: RasterSpec, header: Header, index: int, *, taken: Collection[str]) -> str:
-    """Return a name for a band of an external image: the file's own, else `b` and its number.
-
-    Args:
-        spec: The external image.
-        header: The file's header.
-        index: Index of the band.
-        taken: Names of the bands before it.
-
-    Raises:
-        SpecError: The file's name is not valid for a band, or already used.
-    """
-    name = header.descriptions[index] or f"b{len(taken) + 1}"
-    is_taken = name.casefold() in {other.casefold() for other in taken}
-    if is_taken or not is_band_id(name):
-        what = "already used (case is ignored)" if is_taken else "not a valid band id"
-        message = f"`{header.uri}` names its band {index + 1} `{name}`, which is {what}"
-        hint = f"declare `bands`, as in `[{{id: b{index + 1}, tileset_band_index: {index}}}]`"
-        raise SpecError((problem(spec, ("tilesets",), "band-name", message, hint),))
-    return name
 
 
 def _check_offset(tileset: Tileset, grid: Grid) -> None:

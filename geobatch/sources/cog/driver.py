@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.probes import DRIVER, probe_cogs
 from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
 
@@ -20,6 +21,7 @@ class Cog(Driver):
     name: ClassVar[str] = DRIVER
     libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
     has_sidecars: ClassVar[bool] = True
+    keeps_band_names: ClassVar[bool] = True
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether the pixels of a source stay where they are."""
@@ -28,6 +30,10 @@ class Cog(Driver):
     def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
         """Return the state of COGs; see `Driver.probe`."""
         return probe_cogs(sources, options)
+
+    def band_names(self, probe: Probe) -> Sequence[str]:
+        """Return the descriptions of the bands."""
+        return [name or "" for name in probe.header.descriptions]
 
     def open_reader(self, *, folder: Path, cache: ReaderCache) -> PinnedReader:  # noqa: ARG002 - of the protocol
         """Return a reader of pinned states; see `Driver.open_reader`."""

@@ -36,17 +36,19 @@ class PinnedReader(Reader):
         # A dataset left open would search for its file in the wrong location.
         weakref.finalize(self, _close, self._handles)
 
-    def _open(self, source: Source) -> Handle:
+    def _open(self, source: Source, level: int) -> Handle:
         pin, expected = source.pin, source.stat
         if pin is None or expected is None:
             raise InternalError(f"`{source.uri}`: no state of it was pinned")
+        overview = pin.overviews[level - 1] if level else 0
         handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
         try:
             if pin.remote is None:
-                handle.dataset = self._open_file(source, pin, expected)
+                self._check_file(source, expected)
+                handle.dataset = self._open_file(source, pin, overview)
             else:
                 handle.context = copy_context()
-                handle.dataset = self._open_object(source, pin, handle)
+                handle.dataset = self._open_object(source, pin, overview, handle)
         except FAILURES as error:
             self._confirm(source, handle)
             raise SourceError(
@@ -74,21 +76,20 @@ class PinnedReader(Reader):
         except SourceError as error:
             raise failed(source.uri, pin.generation) from error
 
-    def _open_file(self, source: Source, pin: Pin, expected: FileStat) -> Any:
-        self._check_file(source, expected)
+    def _open_file(self, source: Source, pin: Pin, overview: int) -> Any:
         try:
             real = regular_file(Path(source.path), source.uri)
         except SourceError as error:
             raise failed(source.uri, pin.generation) from error
-        return open_dataset(real, overview=source.overview)
+        return open_dataset(real, overview=overview)
 
-    def _open_object(self, source: Source, pin: Pin, handle: Handle) -> Any:
+    def _open_object(self, source: Source, pin: Pin, overview: int, handle: Handle) -> Any:
         remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
         start, failures = self._header(source, pin, handle.stat), handle.failures
         return handle.run(
             open_dataset,
             source.path,
-            overview=source.overview,
+            overview=overview,
             opener=lambda: RangeFile(remote, start=start, failures=failures),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -47,6 +48,18 @@ class GeoTiff(Driver):
         from geobatch.sources.geotiff.reader import Reader  # noqa: PLC0415 - imports rasterio
 
         return Reader(tables=cache.get_table)
+
+    def session(self) -> AbstractContextManager[None]:
+        """Return GDAL's environment; see `Driver.session`."""
+        from geobatch.sources.geotiff.gdal import gdal_environment  # noqa: PLC0415 - imports rasterio
+
+        return gdal_environment()
+
+    def stay_in_session(self) -> None:
+        """Set GDAL's options until the thread ends; see `Driver.stay_in_session`."""
+        from geobatch.sources.geotiff.gdal import stay_in_environment  # noqa: PLC0415 - imports rasterio
+
+        stay_in_environment()
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return the pixels of the stored blocks: a sparse TIFF has fewer than it covers."""

@@ -13,12 +13,14 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
-from rasterio.windows import Window
+from rasterio.windows import Window as _RasterioWindow
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import FileStat, Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.window import Window
+from geobatch.sources.driver import Pixels
 from geobatch.sources.files import check_unchanged, regular_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
@@ -113,41 +115,30 @@ class Reader:
         self._checked.clear()
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> npt.NDArray[Any]:
-        """Read a window of some bands.
+        self,
+        source: Source,
+        window: Window,
+        bands: Sequence[int],
+        *,
+        level: int = 0,
+        with_mask: bool = False,
+    ) -> Pixels:
+        """Read a window of some bands, and of the file's own mask; see `Reader.read` of drivers.
 
-        Args:
-            source: The file; its `path` and `stat` are used.
-            indexes: Zero-based bands, in the order wanted.
-            row: First row of the window, in the file's own pixels.
-            col: First column.
-            height: Rows; the window lies inside the file.
-            width: Columns.
+        The mask is the one that `source.mask` names. An alpha band of another depth than 8 bits is
+        scaled; of 16 bits as GDAL does.
 
         Returns:
-            (band, row, col) in the file's dtype.
+            (band, row, col) in the file's dtype; the mask is None for a file without one.
 
         Raises:
             SourceError: The file is missing, changed since it was identified, or a block of it
                 cannot be read; names file, band and block.
         """
-        window = _window(source, row=row, col=col, height=height, width=width)
-        bands = [index + 1 for index in indexes]
-        with gdal_environment():
-            handle = self._handle(source)
-            # What rasterio makes by itself is zeroed first, with Python's lock held. All bands of
-            # a TIFF are of one dtype.
-            dtype = handle.dataset.dtypes[0]
-            pixels: npt.NDArray[Any] = np.empty((len(bands), height, width), dtype)
-            try:
-                handle.run(handle.dataset.read, bands, out=pixels, window=window)
-            except FAILURES as error:
-                self._confirm(source, handle)
-                raise _bad_block(handle, source.uri, bands, window, error) from error
-        self._confirm(source, handle)
-        self._count(handle.sizes, window, list(indexes))
-        return pixels
+        _check_inside(source, window)
+        pixels = list(self._read_bands(source, window, bands, level)) if bands else []
+        mask = self._read_mask(source, window, level) if with_mask and source.mask else None
+        return Pixels(pixels, mask)
 
     def cancel(self) -> None:
         """Cancel reads that wait: there are none."""
@@ -165,53 +156,39 @@ class Reader:
         if source.stat is not None and not is_remote:
             check_unchanged(source.path, source.uri, source.stat)
 
-    def read_mask(
-        self,
-        source: Source,
-        *,
-        row: int,
-        col: int,
-        height: int,
-        width: int,
-        index: int | None = None,
-    ) -> npt.NDArray[np.uint8]:
-        """Read a window of the file's own mask, as `source.mask` names it.
-
-        Args:
-            source: The file; without a mask all of it is valid.
-            row: First row of the window, in the file's own pixels.
-            col: First column.
-            height: Rows; the window lies inside the file.
-            width: Columns.
-            index: Zero-based band, for files with an internal mask per band; the first otherwise.
-
-        Returns:
-            (row, col), 0 masked to 255 valid. An alpha band of another depth is scaled; of 16 bits
-            as GDAL does.
-
-        Raises:
-            SourceError: As `read`.
-        """
-        window = _window(source, row=row, col=col, height=height, width=width)
-        if source.mask is None:
-            return np.full((height, width), 255, dtype=np.uint8)
+    def _read_bands(
+        self, source: Source, window: Window, indexes: Sequence[int], level: int
+    ) -> npt.NDArray[Any]:
+        bands = [index + 1 for index in indexes]
         with gdal_environment():
-            handle = self._handle(source)
+            handle = self._handle(source, level)
+            # What rasterio makes by itself is zeroed first, with Python's lock held. All bands of
+            # a TIFF are of one dtype.
+            dtype = handle.dataset.dtypes[0]
+            pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), dtype)
+            try:
+                handle.run(handle.dataset.read, bands, out=pixels, window=_in_file(window))
+            except FAILURES as error:
+                self._confirm(source, handle)
+                raise _bad_block(handle, source.uri, bands, window, error) from error
+        self._confirm(source, handle)
+        self._count(handle.sizes, window, list(indexes))
+        return pixels
+
+    def _read_mask(self, source: Source, window: Window, level: int) -> npt.NDArray[np.uint8]:
+        with gdal_environment():
+            handle = self._handle(source, level)
             if source.mask == "alpha":
                 last, bits = handle.dataset.count - 1, _alpha_bits(handle)
-            else:
-                band = (index or 0) + 1
-                try:
-                    mask: npt.NDArray[np.uint8] = handle.run(
-                        handle.dataset.read_masks, band, window=window
-                    )
-                except FAILURES as error:
-                    self._confirm(source, handle)
-                    raise _bad_mask(source.uri, window, error) from error
-        if source.mask == "alpha":
-            part = {"row": row, "col": col, "height": height, "width": width}
-            alpha = self.read(source, indexes=[last], **part)[0]
-            return weights(alpha, valid_value=(1 << bits) - 1)
+                alpha = self._read_bands(source, window, [last], level)[0]
+                return weights(alpha, valid_value=(1 << bits) - 1)
+            try:
+                mask: npt.NDArray[np.uint8] = handle.run(
+                    handle.dataset.read_masks, 1, window=_in_file(window)
+                )
+            except FAILURES as error:
+                self._confirm(source, handle)
+                raise _bad_mask(source.uri, window, error) from error
         self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
@@ -219,28 +196,22 @@ class Reader:
     def _count(self, sizes: tiff.BlockSizes | None, window: Window, planes: list[int]) -> None:
         if sizes is None:
             return
-        count = sizes.within(
-            row=window.row_off,
-            col=window.col_off,
-            height=window.height,
-            width=window.width,
-            planes=planes,
-        )
+        count = sizes.within(window, planes=planes)
         with self._lock:
             self._bytes_read += count
 
-    def _handle(self, source: Source) -> Handle:
+    def _handle(self, source: Source, level: int) -> Handle:
         handles: OrderedDict[tuple[str, int], Handle] | None = getattr(self._local, "handles", None)
         if handles is None:
             handles = self._local.handles = OrderedDict()
-        key = (source.path, source.overview)
+        key = (source.path, level)
         handle = handles.get(key)
         if handle is not None and (source.stat is None or handle.stat == source.stat):
             handles.move_to_end(key)
             return handle
         if handle is not None:
             self._drop(handles, key)
-        handle = self._open(source)
+        handle = self._open(source, level)
         with self._lock:
             if self._is_closed:
                 handle.run(handle.dataset.close)
@@ -251,7 +222,9 @@ class Reader:
             self._drop(handles, next(iter(handles)))
         return handle
 
-    def _open(self, source: Source) -> Handle:
+    def _open(self, source: Source, level: int) -> Handle:
+        if level:
+            raise InternalError(f"`{source.uri}`: its reduced images are not read")
         return _open(source, None if source.is_proven else self._known(source))
 
     def _known(self, source: Source) -> Checked:
@@ -337,30 +310,28 @@ def _alpha_bits(handle: Handle) -> int:
     return handle.alpha_bits
 
 
-def _window(source: Source, *, row: int, col: int, height: int, width: int) -> Window:
+def _check_inside(source: Source, window: Window) -> None:
+    row, col, (height, width) = window.row, window.col, window.shape
     is_inside = 0 <= row < row + height <= source.height and 0 <= col < col + width <= source.width
     if not is_inside:
         raise InternalError(
             f"`{source.uri}`: the window {height} x {width} at ({row}, {col}) is not inside"
             f" {source.height} x {source.width}"
         )
-    return Window(col_off=col, row_off=row, width=width, height=height)
+
+
+def _in_file(window: Window) -> _RasterioWindow:
+    return _RasterioWindow(window.col, window.row, window.width, window.height)
 
 
 def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, Window]]:
     """Yield (block row, block col, part of the window) for each block that a window touches."""
-    rows, cols = shape
-    bottom, right = window.row_off + window.height, window.col_off + window.width
-    for block_row in range(window.row_off // rows, -(-bottom // rows)):
-        for block_col in range(window.col_off // cols, -(-right // cols)):
-            top, left = (
-                max(block_row * rows, window.row_off),
-                max(block_col * cols, window.col_off),
-            )
-            height = min((block_row + 1) * rows, bottom) - top
-            width = min((block_col + 1) * cols, right) - left
-            part = Window(col_off=left, row_off=top, width=width, height=height)
-            yield block_row, block_col, part
+    for row, col in window.in_tiles(shape):
+        rows, cols = shape
+        block = Window(row=row * rows, col=col * cols, height=rows, width=cols)
+        part = window.intersect(block)
+        if part is not None:
+            yield row, col, part
 
 
 def _bad_block(
@@ -370,7 +341,7 @@ def _bad_block(
     for band in bands:
         for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
             try:
-                handle.run(handle.dataset.read, band, window=part)
+                handle.run(handle.dataset.read, band, window=_in_file(part))
             except FAILURES as found:
                 return SourceError(
                     f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
@@ -378,14 +349,14 @@ def _bad_block(
                     hint="the file is truncated or damaged; copy it again",
                 )
     return SourceError(
-        f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row_off} to"
-        f" {window.row_off + window.height - 1} cannot be read: {reason(error)}"
+        f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row} to"
+        f" {window.row + window.height - 1} cannot be read: {reason(error)}"
     )
 
 
 def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
     return SourceError(
-        f"`{uri}`: internal mask, pixels at row {window.row_off}, col {window.col_off} and on"
+        f"`{uri}`: internal mask, pixels at row {window.row}, col {window.col} and on"
         f" cannot be read: {reason(error)}",
         hint="the file is truncated or damaged; copy it again",
     )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
+from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
-from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.model.sources.selection import SourceSelection
+from geobatch.model.sources.tfrecord import channels_of
+from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.tfrecord.block_table import make_table
+from geobatch.sources.tfrecord.export import DRIVER, ExportProbe
 from geobatch.sources.tfrecord.probes import probe_exports
+from geobatch.sources.tfrecord.selected import select_from_export
 
 if TYPE_CHECKING:
     from geobatch.sources.tfrecord.streams.reader import Reader
@@ -24,10 +30,12 @@ _RECORDS_PER_BYTE = 64
 class TFRecord(Driver):
     """Exports in TFRecord files."""
 
-    name: ClassVar[str] = "tfrecord"
+    name: ClassVar[str] = DRIVER
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
     is_streamed: ClassVar[bool] = True
     has_late_tables: ClassVar[bool] = True
+    has_features: ClassVar[bool] = True
+    has_metadata: ClassVar[bool] = False
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether a source is a mixer with shards."""
@@ -36,6 +44,26 @@ class TFRecord(Driver):
     def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
         """Return the state of exports; see `Driver.probe`."""
         return probe_exports(sources, options)
+
+    def select(
+        self,
+        probe: AnyProbe,
+        selection: SourceSelection,
+        *,
+        transform: Transform | None,
+        read_crs: Callable[[str], Crs],
+    ) -> Probe:
+        """Return an export with the features that a spec selects; see `Driver.select`."""
+        if not isinstance(probe, ExportProbe):
+            raise InternalError("no export was probed")
+        return select_from_export(probe, selection, transform=transform, read_crs=read_crs)
+
+    def band_names(self, probe: Probe) -> Sequence[str]:
+        """Return the features' names; those of several values per pixel have numbers, from 1."""
+        return [
+            feature.name if feature.depth == 1 else f"{feature.name}_{channel + 1}"
+            for feature, channel in channels_of(probe.features)
+        ]
 
     def open_reader(self, *, folder: Path, cache: ReaderCache) -> Reader:
         """Return a reader of exports; see `Driver.open_reader`."""

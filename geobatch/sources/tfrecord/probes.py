@@ -14,11 +14,11 @@ from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import ExportProbe
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import changed, check_unchanged, explain, regular_file
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
+from geobatch.sources.tfrecord.export import ExportProbe
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
 from geobatch.sources.tfrecord.shards.shard import identify_shard
 from geobatch.sources.threads import on_threads

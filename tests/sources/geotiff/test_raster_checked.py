@@ -23,6 +23,7 @@ from rasterio.shutil import copy as copy_raster
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.window import Window
 from geobatch.sources.files import is_written
 from geobatch.sources.geotiff import Reader, identify
 
@@ -73,12 +74,11 @@ def write(path: Path, layout: str, *, has_mask: bool = True) -> Source:
 
 
 def read(source: Source, tables: dict[str, BlockTable | None] | None = None) -> list[Any]:
-    parts = []
+    parts: list[Any] = []
     with Reader(tables=(tables or {}).get) as reader:
         for row, col, height, width in ((0, 0, SIDE, SIDE), (60, 50, 70, 20), (190, 0, 2, 192)):
-            place = {"row": row, "col": col, "height": height, "width": width}
-            parts += [reader.read(source, indexes=[0, 2], **place)]
-            parts += [reader.read_mask(source, **place)]
+            window = Window(row=row, col=col, height=height, width=width)
+            parts += reader.read(source, window, [0, 2], with_mask=True)
     return parts
 
 

@@ -23,6 +23,7 @@ from rasterio.transform import Affine
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import Source
+from geobatch.model.window import Window
 from geobatch.sources.geotiff import Reader, identify, read_header, stat
 from geobatch.sources.geotiff.headers import tiff
 
@@ -82,10 +83,12 @@ def source(path: Path) -> tuple[Source, int]:
 
 def read(path: Path, most: int = 96) -> tuple[Any, Any]:
     of, count = source(path)
-    window = {"row": 0, "col": 0, "height": min(of.height, most), "width": min(of.width, most)}
+    window = Window(row=0, col=0, height=min(of.height, most), width=min(of.width, most))
     with Reader() as reader:
-        pixels = reader.read(of, indexes=range(min(count, 4)), **window)
-        return pixels, reader.read_mask(of, **window)
+        pixels, mask = reader.read(of, window, range(min(count, 4)), with_mask=True)
+        if mask is None:
+            mask = np.full(window.shape, 255, np.uint8)
+        return np.array(pixels), mask
 
 
 @cache
@@ -304,13 +307,13 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path, name: str, is_open: bool
     change, message = CHANGES[name]
     path = write(tmp_path / "a.tif", pixels_of((1, 64, 64)), blockysize=8)
     of, _ = source(path)
-    window = {"row": 0, "col": 0, "height": 8, "width": 64}
+    window = Window(row=0, col=0, height=8, width=64)
     with Reader() as reader:
         if is_open:
-            reader.read(of, indexes=[0], **window)
+            reader.read(of, window, [0])
         change(path)
         with pytest.raises(SourceError, match=rf"`a\.tif`: ({message})"):
-            reader.read(of, indexes=[0], **window)
+            reader.read(of, window, [0])
 
 
 def test_a_touch_between_counts_as_a_change_of_stat_only(tmp_path: Path) -> None:

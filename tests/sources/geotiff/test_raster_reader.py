@@ -21,6 +21,7 @@ from rasterio.transform import Affine
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import DTYPES, Source
+from geobatch.model.window import Window
 from geobatch.sources.geotiff import Reader, gdal_environment, identify, read_header
 from geobatch.sources.geotiff.gdal import CACHE_BYTES, OPTIONS
 
@@ -75,8 +76,12 @@ def source(path: Path) -> Source:
     )
 
 
-def whole(of: Source) -> dict[str, int]:
-    return {"row": 0, "col": 0, "height": of.height, "width": of.width}
+def whole(of: Source) -> Window:
+    return Window(row=0, col=0, height=of.height, width=of.width)
+
+
+def mask_of(reader: Reader, of: Source, window: Window | None = None) -> Any:
+    return reader.read(of, window or whole(of), [], with_mask=True).mask
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -99,23 +104,23 @@ def test_pixels_come_back_as_written(
     path = write(tmp_path / "a.tif", pixels, interleave=interleave, **layout)
     of = source(path)
     with Reader() as reader:
-        found = reader.read(of, indexes=(0, 1, 2), **whole(of))
-        assert found.dtype == np.dtype(dtype)
-        assert found.dtype.isnative
+        found = reader.read(of, whole(of), (0, 1, 2)).bands
+        assert {band.dtype for band in found} == {np.dtype(dtype)}
+        assert all(band.dtype.isnative for band in found)
         np.testing.assert_array_equal(found, pixels)
-        found = reader.read(of, indexes=[2, 0, 2], row=13, col=5, height=31, width=20)
+        found = reader.read(of, Window(row=13, col=5, height=31, width=20), [2, 0, 2]).bands
         np.testing.assert_array_equal(found, pixels[[2, 0, 2], 13:44, 5:25])
 
 
 def test_real_files(raster: Path) -> None:
     of = source(raster)
     with Reader() as reader, rasterio.open(raster) as dataset:
-        found = reader.read(of, indexes=range(dataset.count), **whole(of))
+        found = reader.read(of, whole(of), range(dataset.count)).bands
         np.testing.assert_array_equal(found, dataset.read())
         if of.mask is not None:
-            np.testing.assert_array_equal(reader.read_mask(of, **whole(of)), dataset.dataset_mask())
+            np.testing.assert_array_equal(mask_of(reader, of), dataset.dataset_mask())
         else:
-            assert (reader.read_mask(of, **whole(of)) == 255).all()
+            assert mask_of(reader, of) is None
 
 
 def test_every_alpha_of_16_bits_as_gdal_scales_it(tmp_path: Path) -> None:
@@ -131,8 +136,8 @@ def test_every_alpha_of_16_bits_as_gdal_scales_it(tmp_path: Path) -> None:
     with Reader() as reader, rasterio.open(path) as dataset:
         expected = dataset.read_masks(1)
         assert (expected.min(), expected.max()) == (0, 255)
-        np.testing.assert_array_equal(reader.read_mask(of, **whole(of)), expected)
-        found = reader.read_mask(of, row=3, col=200, height=7, width=50)
+        np.testing.assert_array_equal(mask_of(reader, of), expected)
+        found = mask_of(reader, of, Window(row=3, col=200, height=7, width=50))
         np.testing.assert_array_equal(found, expected[3:10, 200:250])
 
 
@@ -144,7 +149,7 @@ def test_alpha_beyond_four_bands_and_beside_nodata(tmp_path: Path) -> None:
 
     of = source(write(tmp_path / "a.tif", pixels, after=alpha, nodata=7, photometric="minisblack"))
     with Reader() as reader:
-        np.testing.assert_array_equal(reader.read_mask(of, **whole(of)), pixels[5])
+        np.testing.assert_array_equal(mask_of(reader, of), pixels[5])
 
 
 def test_internal_mask_beside_nodata(tmp_path: Path) -> None:
@@ -156,9 +161,7 @@ def test_internal_mask_beside_nodata(tmp_path: Path) -> None:
     of = source(path)
     assert of.mask == "internal"
     with Reader() as reader:
-        for index in (None, 0, 2):
-            found = reader.read_mask(of, index=index, **whole(of))
-            np.testing.assert_array_equal(found, np.where(valid, 255, 0))
+        np.testing.assert_array_equal(mask_of(reader, of), np.where(valid, 255, 0))
         assert reader.bytes_read > 0
 
 
@@ -176,7 +179,7 @@ def test_bytes_read_are_those_of_the_blocks_touched(
         **{"blockysize": 9} | layout,
     )
     of = source(path)
-    window = {"row": 30, "col": 40, "height": 40, "width": 30}
+    window = Window(row=30, col=40, height=40, width=30)
     expected = 0
     with rasterio.open(path) as dataset:
         rows, cols = dataset.block_shapes[0]
@@ -188,11 +191,11 @@ def test_bytes_read_are_those_of_the_blocks_touched(
                         name = f"BLOCK_SIZE_{col}_{row}"
                         expected += int(dataset.get_tag_item(name, "TIFF", bidx=band))
     with Reader() as reader:
-        reader.read(of, indexes=[0, 2], **window)
+        reader.read(of, window, [0, 2])
         assert reader.bytes_read == expected
-        reader.read(of, indexes=[0, 2], **window)
+        reader.read(of, window, [0, 2])
         assert reader.bytes_read == 2 * expected
-        reader.read(of, indexes=[0, 1, 2], **whole(of))
+        reader.read(of, whole(of), [0, 1, 2])
         total = reader.bytes_read - 2 * expected
     assert 0.8 * path.stat().st_size < total < path.stat().st_size
 
@@ -204,7 +207,7 @@ def test_bytes_of_a_sparse_file_are_none(tmp_path: Path) -> None:
         pass
     of = source(path)
     with Reader() as reader:
-        assert (reader.read(of, indexes=[0], **whole(of)) == 9).all()
+        assert (reader.read(of, whole(of), [0]).bands[0] == 9).all()
         assert reader.bytes_read == 0
 
 
@@ -242,7 +245,9 @@ def test_eight_threads_read_what_was_written(
             row, col = rng.randrange(of.height), rng.randrange(of.width)
             height = rng.randint(1, of.height - row)
             width = rng.randint(1, of.width - col)
-            found = reader.read(of, indexes=[1, 0], row=row, col=col, height=height, width=width)
+            found = reader.read(
+                of, Window(row=row, col=col, height=height, width=width), [1, 0]
+            ).bands
             expected = pixels[::-1, row : row + height, col : col + width]
             if not np.array_equal(found, expected):
                 errors.append(f"{of.uri} {row} {col} {height} {width}")
@@ -283,42 +288,42 @@ def test_windows_outside_are_our_bug(several: list[tuple[Source, Any]], data: An
     )
     with Reader() as reader:
         if is_inside:
-            found = reader.read(of, indexes=[0], row=row, col=col, height=height, width=width)
+            found = reader.read(of, Window(row=row, col=col, height=height, width=width), [0]).bands
             expected = pixels[:1, row : row + height, col : col + width]
             np.testing.assert_array_equal(found, expected)
         else:
             with pytest.raises(InternalError, match="is not inside"):
-                reader.read(of, indexes=[0], row=row, col=col, height=height, width=width)
+                reader.read(of, Window(row=row, col=col, height=height, width=width), [0])
 
 
 def test_a_closed_reader_reads_no_more(several: list[tuple[Source, Any]]) -> None:
     of, _ = several[0]
     reader = Reader()
-    reader.read(of, indexes=[0], **whole(of))
+    reader.read(of, whole(of), [0])
     reader.close()
     reader.close()
     with pytest.raises(InternalError, match="closed"):
-        reader.read(of, indexes=[0], **whole(of))
+        reader.read(of, whole(of), [0])
 
 
 def test_without_a_stat_the_file_is_watched_from_its_opening(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", noise((1, 8, 8), "uint8"))
     of = replace(source(path), stat=None)
     with Reader() as reader:
-        reader.read(of, indexes=[0], **whole(of))
+        reader.read(of, whole(of), [0])
         write(path, noise((1, 8, 8), "uint8", seed=1))
         with pytest.raises(SourceError, match="changed while it was being read"):
-            reader.read(of, indexes=[0], **whole(of))
+            reader.read(of, whole(of), [0])
 
 
 def test_no_descriptor_is_leaked_by_failures(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", noise((1, 8, 8), "uint8"))
     of = source(path)
-    before = count_descriptors()
+    before, taller = count_descriptors(), replace(of, height=9)
     with Reader() as reader:
         for _ in range(5):
             with pytest.raises(SourceError, match="expected 9 x 8 pixels, got 8 x 8"):
-                reader.read(replace(of, height=9), indexes=[0], row=0, col=0, height=9, width=8)
+                reader.read(taller, whole(taller), [0])
     assert count_descriptors() == before
 
 
@@ -326,5 +331,5 @@ def test_a_raster_without_place_reads_without_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", noise((1, 8, 8), "uint8"), crs=None, transform=None)
     of = source(path)
     with Reader() as reader, ThreadPoolExecutor(4) as pool:
-        for future in [pool.submit(reader.read, of, indexes=[0], **whole(of)) for _ in range(20)]:
-            assert future.result().shape == (1, 8, 8)
+        for future in [pool.submit(reader.read, of, whole(of), [0]) for _ in range(20)]:
+            assert future.result().bands[0].shape == (8, 8)

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.model.window import Window
+
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTE_COUNTS, SUB_DIRECTORIES = 322, 323, 324, 325, 330
@@ -95,11 +97,10 @@ class BlockSizes(Struct, frozen=True, kw_only=True):
     counts: npt.NDArray[np.int64]
     """Stored bytes, (plane, block row, block column); one plane if a block holds all bands."""
 
-    def within(self, *, row: int, col: int, height: int, width: int, planes: list[int]) -> int:
+    def within(self, window: Window, *, planes: list[int]) -> int:
         """Return the stored bytes of all blocks that a pixel window touches."""
         chosen = planes if self.counts.shape[0] > 1 else [0]
-        rows = slice(row // self.rows, -(-(row + height) // self.rows))
-        cols = slice(col // self.cols, -(-(col + width) // self.cols))
+        rows, cols = window.in_tiles((self.rows, self.cols)).slices
         return sum(int(self.counts[plane, rows, cols].sum()) for plane in chosen)
 
 

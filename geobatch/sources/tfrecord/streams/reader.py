@@ -7,17 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.tfrecord import Feature, Records
-from geobatch.sources.driver import ReaderCache
+from geobatch.model.window import Window
+from geobatch.sources.driver import Pixels, ReaderCache
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.tfrecord.streams.stream import Stream
 
@@ -71,12 +70,15 @@ class Reader:
         return self._bytes_read
 
     def read(
-        self, source: Source, *, indexes: Sequence[int], row: int, col: int, height: int, width: int
-    ) -> list[npt.NDArray[Any]]:
-        """Read a window of some bands; arguments: see `geobatch.sources.geotiff.Reader.read`.
-
-        Returns:
-            Per band, (row, col) in its own pixel type.
+        self,
+        source: Source,
+        window: Window,
+        bands: Sequence[int],
+        *,
+        level: int = 0,  # noqa: ARG002 - of the protocol, and so is the next
+        with_mask: bool = False,  # noqa: ARG002
+    ) -> Pixels:
+        """Read a window of some bands; records have no masks of their own. See `Reader.read`.
 
         Raises:
             SourceError: A shard is missing, damaged, or changed since it was identified, or its
@@ -84,22 +86,8 @@ class Reader:
             StoreError: There is no space for temporary patches.
             InterruptedRunError: Reading was cancelled.
         """
-        window = {"row": row, "col": col, "height": height, "width": width}
         with self._using(source) as stream:
-            return [stream.read(index, **window) for index in indexes]
-
-    def read_mask(
-        self,
-        source: Source,  # noqa: ARG002 - of the protocol, and so are those below
-        *,
-        row: int,  # noqa: ARG002
-        col: int,  # noqa: ARG002
-        height: int,
-        width: int,
-        index: int | None = None,  # noqa: ARG002
-    ) -> npt.NDArray[np.uint8]:
-        """Return a window that is valid everywhere: records have no masks of their own."""
-        return np.full((height, width), 255, dtype=np.uint8)
+            return Pixels([stream.read(index, window) for index in bands])
 
     def check(self, source: Source) -> None:
         """Check that the files of a source have not changed since they were identified.

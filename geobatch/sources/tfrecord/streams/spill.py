@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.errors import StoreError
-from geobatch.model.geobox import ceil_div
 from geobatch.model.sources.tfrecord import Mixer
+from geobatch.model.window import Window
 
 
 class Spill:
@@ -74,15 +74,15 @@ class Spill:
         except OSError as error:
             raise _failure(error) from error
 
-    def patches(self, *, row: int, col: int, height: int, width: int) -> npt.NDArray[np.intp]:
+    def patches(self, window: Window) -> npt.NDArray[np.intp]:
         """Return the numbers of the patches that a window overlaps, (row, col)."""
-        rows, cols = self._mixer.patch
-        down = np.arange(row // rows, ceil_div(row + height, rows))
-        right = np.arange(col // cols, ceil_div(col + width, cols))
+        box = window.in_tiles(self._mixer.patch)
+        down = np.arange(box.row, box.row + box.height)
+        right = np.arange(box.col, box.col + box.width)
         numbers: npt.NDArray[np.intp] = down[:, None] * self._mixer.patches_per_row + right
         return numbers
 
-    def read(self, index: int, *, row: int, col: int, height: int, width: int) -> npt.NDArray[Any]:
+    def read(self, index: int, window: Window) -> npt.NDArray[Any]:
         """Read a window of one band, whose patches are all written.
 
         Returns:
@@ -93,19 +93,18 @@ class Spill:
         """
         rows, cols = self._mixer.patch
         dtype = self._dtypes[index]
-        window = np.empty((height, width), dtype=dtype)
-        for number in self.patches(row=row, col=col, height=height, width=width).flat:
+        pixels = np.empty(window.shape, dtype=dtype)
+        for number in self.patches(window).flat:
             down, right = divmod(int(number), self._mixer.patches_per_row)
-            top, bottom = max(row, down * rows), min(row + height, (down + 1) * rows)
-            left, end = max(col, right * cols), min(col + width, (right + 1) * cols)
-            first = top - down * rows
+            patch = Window(row=down * rows, col=right * cols, height=rows, width=cols)
+            part = window.intersect(patch)
+            if part is None:
+                continue
+            within = part.shift(rows=-patch.row, cols=-patch.col)
             start = int(number) * self._record_bytes + self._starts[index]
-            strip = self._strip(start + first * cols * dtype.itemsize, bottom - top, dtype)
-            from_col = left - right * cols
-            window[top - row : bottom - row, left - col : end - col] = strip[
-                :, from_col : from_col + end - left
-            ]
-        return window
+            strip = self._strip(start + within.row * cols * dtype.itemsize, within.height, dtype)
+            pixels[window.within(part)] = strip[:, within.slices[1]]
+        return pixels
 
     def _strip(self, offset: int, rows: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """Return whole rows of a patch."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from geobatch.errors import GeobatchError, InterruptedRunError, SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.sources.tfrecord import Records, Shard, count_records
+from geobatch.model.window import Window
 from geobatch.sources.driver import ReaderCache
 from geobatch.sources.tfrecord.block_table import table_of
 from geobatch.sources.tfrecord.features.patches import Decoder
@@ -62,16 +63,15 @@ class Stream:
         self._is_closed = False
         self._thread: threading.Thread | None = None
 
-    def read(self, index: int, *, row: int, col: int, height: int, width: int) -> Any:
+    def read(self, index: int, window: Window) -> Any:
         """Read a window of one band, (row, col), once its patches are there.
 
         Raises:
             SourceError: A shard cannot be read.
             InterruptedRunError: Reading was cancelled.
         """
-        window = {"row": row, "col": col, "height": height, "width": width}
-        self._wait(self._spill.patches(**window).ravel())
-        return self._spill.read(index, **window)
+        self._wait(self._spill.patches(window).ravel())
+        return self._spill.read(index, window)
 
     def finish(self) -> None:
         """Wait until all is read: records that no window needed are checked, too.

@@ -1,1 +1,0 @@
-"""TFRecord exports: shards and mixers as sources of an image."""
