@@ -45,7 +45,7 @@ class PlannedBand(Struct, frozen=True, kw_only=True, eq=False):
             for is_mask in (False, True)
         )
         return BandTask(
-            band=self.band,
+            band=self.band.id,
             dirty=tuple(TileSet.from_mask(self._part(region, level)) for level in levels),
             roots=tuple((key, roots[key]) for key in keys if roots.get(key) is not None),
             from_sources=self.from_sources,

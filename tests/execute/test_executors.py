@@ -20,13 +20,15 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.execute import Executor, TaskContext, passes
-from geobatch.execute.executors import processes
 from geobatch.execute.executors.choice import shares_of
-from geobatch.execute.executors.processes import ProcessExecutor, ProcessTasks
+from geobatch.execute.executors.processes import ProcessExecutor
 from geobatch.execute.executors.protocol import Outcome
 from geobatch.execute.executors.serial import SerialExecutor, run
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.execute.tasks.task import RecodeTask, RegionTask, Task, TaskResult
+from geobatch.model.digest import Digest
+from geobatch.processes import pool
+from geobatch.processes.pool import Pool
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
@@ -82,26 +84,29 @@ class ShuffledTasks:
 
 
 class RecordingExecutor(Struct, frozen=True):
-    """Runs one task after the other, and keeps each with its result."""
+    """Runs one task after the other, and keeps each with its result, and the assets."""
 
     tasks: list[tuple[Task, TaskResult]]
+    assets: dict[Digest, bytes]
 
     def start(self, context: TaskContext) -> RecordedTasks:
-        return RecordedTasks(context, self.tasks)
+        return RecordedTasks(context, self)
 
 
 class RecordedTasks(ShuffledTasks):
     """The tasks of one run."""
 
-    def __init__(self, context: TaskContext, tasks: list[tuple[Task, TaskResult]]) -> None:
+    def __init__(self, context: TaskContext, into: RecordingExecutor) -> None:
         super().__init__(context, random.Random(0), 1)
-        self._tasks = tasks
+        self._into = into
 
     def completed(self) -> Sequence[Outcome]:
         number, task = self._waiting.pop()
+        if isinstance(task, RegionTask):
+            self._into.assets[task.asset] = self._context.assets.packed(task.asset)
         outcome = run(number, task, self._context)
         if outcome.result is not None:
-            self._tasks.append((task, outcome.result))
+            self._into.tasks.append((task, outcome.result))
         return [outcome]
 
 
@@ -121,11 +126,11 @@ executors = pytest.mark.parametrize("executor", EXECUTORS)
 def _small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several regions and passes for each asset, and other processes run what they can."""
     monkeypatch.setattr(passes, "REGION_PIXELS", 64)
-    monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+    monkeypatch.setattr(Pool, "_take", take_kept)
 
 
-def take_kept(tasks: ProcessTasks) -> Any:
-    return tasks._kept.popleft() if tasks._kept else None
+def take_kept(pool: Pool[Any, Any]) -> Any:
+    return pool._kept.popleft() if pool._kept else None
 
 
 def state(store: Path) -> tuple[str, set[str]]:
@@ -164,37 +169,54 @@ import pickle, sys
 from contextlib import closing
 from pathlib import Path
 from geobatch.execute import TaskContext
+from geobatch.execute.tasks.assets import Assets
 from geobatch.execute.tasks.runner import run_task
 from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
+from geobatch.model.digest import Digest
+from geobatch.processes import pool
+from geobatch.processes.pool import Pool
 from geobatch.store.tilestore import TileStore
 
 store, folder = Path(sys.argv[1]), Path(sys.argv[2])
-tasks = pickle.load(sys.stdin.buffer)
+packed, tasks = pickle.load(sys.stdin.buffer)
 with closing(TileStore.open(store)) as opened, SourceCache(folder) as cache:
     with Sources(folder=folder, cache=cache) as reader:
-        context = TaskContext(objects=opened.objects, index=opened.index, reader=reader)
+        assets = Assets(packed.__getitem__)
+        context = TaskContext(
+            objects=opened.objects, index=opened.index, reader=reader, assets=assets
+        )
         results = [run_task(task, context) for task in tasks]
 pickle.dump(results, sys.stdout.buffer)
 """
 
 
+MOST_SENT = 1536
+MOST_RETURNED = 8192
+"""Bytes of a pickled task, and of its result."""
+
+
+def recorded(store: Path, *specs: Path) -> RecordingExecutor:
+    recording = RecordingExecutor([], {})
+    apply(specs, store=store, executor=recording)
+    return recording
+
+
 def test_every_task_of_the_examples_runs_in_another_interpreter(tmp_path: Path) -> None:
-    tasks: list[tuple[Task, TaskResult]] = []
     store = tmp_path / "store"
-    apply([SPECS], store=store, executor=RecordingExecutor(tasks))
+    recording = recorded(store, SPECS)
+    tasks = recording.tasks
     assert len(tasks) > 50
     regions = [task for task, _ in tasks if isinstance(task, RegionTask)]
-    assert {task.asset.id for task in regions} >= {
-        "island/elevation", "island/orthophoto", "island/predictions",
-    }  # fmt: skip
+    names = {pickle.loads(data).id for data in recording.assets.values()}
+    assert names >= {"island/elevation", "island/orthophoto", "island/predictions"}
     assert {task.region.level > 0 for task in regions} == {False, True}
     assert len({task.key for task in regions}) == len(regions)
     (tmp_path / "elsewhere").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, store, tmp_path / "elsewhere"],
-        input=pickle.dumps([task for task, _ in tasks]), stdout=subprocess.PIPE, check=True,
-        env=environment(),
+        input=pickle.dumps((recording.assets, [task for task, _ in tasks])),
+        stdout=subprocess.PIPE, check=True, env=environment(),
     )  # fmt: skip
     for (task, expected), found in zip(tasks, pickle.loads(done.stdout), strict=True):
         assert pickle.loads(pickle.dumps(task)) == task
@@ -270,18 +292,17 @@ def test_changes_are_the_same_with_any_executor(
 
 
 def test_codecs_change_by_tasks(bench: Workbench) -> None:
-    tasks: list[tuple[Task, TaskResult]] = []
     apply([bench.write_spec(documents())], store=bench.store)
-    spec = bench.write_spec(documents(**CODEC))
-    apply([spec], store=bench.store, executor=RecordingExecutor(tasks))
+    tasks = recorded(bench.store, bench.write_spec(documents(**CODEC))).tasks
     assert tasks
     for task, result in tasks:
         assert isinstance(task, RecodeTask)
         assert pickle.loads(pickle.dumps(task)) == task
         assert task.is_portable
-        assert (
-            len(result.entries.get(task.array, [])) == len(task.tiles) == result.tiles - task.empty
-        )
+        assert result.tiles == task.box.height * task.box.width
+        stored = [tile[:2] for tile in result.entries.get(task.array, [])]
+        assert set(stored) <= set(task.box)
+        assert len(stored) == result.tiles - result.empty
 
 
 # --- failures -------------------------------------------------------------------------------------
@@ -317,7 +338,7 @@ def fail(*_: Any, **__: Any) -> Iterator[None]:
 def test_a_store_elsewhere_than_on_a_disk_is_computed_on_threads(
     bench: Workbench, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "can_start", lambda: False)
+    monkeypatch.setattr(pool, "can_start", lambda: False)
     apply([bench.write_spec(documents())], store=bench.store, executor=ProcessExecutor(3))
     assert not started
 

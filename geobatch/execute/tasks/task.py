@@ -6,14 +6,12 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from geobatch.model.assets.asset import Asset, Band, Codec
+from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest
-from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Box
-from geobatch.sources.registry import drivers_of
 
 Peaks: TypeAlias = dict[str, int]
 """The highest weight that was read of the masks of files, by tileset."""
@@ -46,8 +44,8 @@ class Region(Struct, frozen=True, kw_only=True):
 class BandTask(Struct, frozen=True, kw_only=True):
     """What a region computes of one band."""
 
-    band: Band
-    """The band."""
+    band: str
+    """Id of the band."""
     dirty: tuple[TileSet, ...]
     """The tiles of the region to recompute, level by level from the region's base."""
     roots: tuple[tuple[ArrayKey, PageRef | None], ...]
@@ -59,14 +57,14 @@ class BandTask(Struct, frozen=True, kw_only=True):
 
 
 class RegionTask(Struct, frozen=True, kw_only=True):
-    """The work of one region: it depends on nothing but this value, the store and the sources."""
+    """The work of one region: it depends on this value, its asset, the store and the sources."""
 
     key: Digest
     """Fingerprint of everything that determines the result."""
-    asset: Asset
-    """The asset, with its sources."""
-    geobox: GeoBox
-    """Level 0 of the grid of the bands."""
+    asset: Digest
+    """The asset, with its sources, as `Assets` resolves it."""
+    grid: str
+    """Name of the grid of the bands."""
     region: Region
     """Which tiles of the grid."""
     bands: tuple[BandTask, ...]
@@ -75,13 +73,8 @@ class RegionTask(Struct, frozen=True, kw_only=True):
     """Whether the result is loaded from the region cache if possible, and else kept there."""
     is_whole: bool = False
     """Whether it is all that is computed of a new image."""
-
-    @property
-    def is_portable(self) -> bool:
-        """Whether another process can run it: it can read the sources, or none is read."""
-        return not any(band.from_sources for band in self.bands) or all(
-            driver.is_portable for driver in drivers_of(self.asset)
-        )
+    is_portable: bool = True
+    """Whether another process can run it: it can read the sources, or none is read."""
 
 
 class RecodeTask(Struct, frozen=True, kw_only=True):
@@ -89,8 +82,12 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
 
     array: ArrayKey
     """The array."""
-    tiles: tuple[StoredTile, ...]
-    """The tiles as they are stored."""
+    root: PageRef | None
+    """Its index root; None if no tile is stored."""
+    plane: tuple[int, int]
+    """(rows, columns) of tiles of the array."""
+    box: Box
+    """Which of its tiles; those that are not stored are reported, too."""
     dtype: str
     """Pixel type of the array."""
     side: int
@@ -99,8 +96,6 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
     """Codec of the stored tiles."""
     codec: Codec
     """Codec of the tiles that are put."""
-    empty: int = 0
-    """Tiles of the array that are not stored, which are reported with these."""
 
     @property
     def is_portable(self) -> bool:
