@@ -19,7 +19,7 @@ from geobatch.errors import InternalError
 from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
 from geobatch.execute.reuse.region_cache import region_fingerprint
 from geobatch.execute.reuse.tile_sink import TileSink
-from geobatch.execute.tasks.assets import Assets
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.task import RecodeTask, RegionTask, Roots, Task, TaskResult
 from geobatch.model.assets.asset import Band, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
@@ -47,8 +47,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     """Tiles of finished bands, by pyramid fingerprint."""
     index: Index
     """Where tile indexes are read and written."""
-    assets: Assets
-    """Receives the assets that tasks name, as long as they do."""
+    inputs: Inputs
+    """Receives what tasks name, as long as they do."""
     sink: TileSink | None
     """What receives the tiles of new assets as they are put; None for nothing."""
     base_commit: Digest | None
@@ -73,8 +73,9 @@ class AssetRun:
         names = sorted(band.id for band in asset.bands if not asset.is_external)
         self._fingerprints = {name: band_fingerprint(asset, name) for name in names}
         self._index = shared.index
-        self._assets = shared.assets
-        self._digest = shared.assets.add(asset)
+        self._inputs = shared.inputs
+        self._named = shared.inputs.add(asset)
+        self._named_roots: Digest | None = None
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._is_new = is_fresh and not change.carried
@@ -153,6 +154,7 @@ class AssetRun:
                 removed.setdefault(key, []).extend(positions)
         self._stop_where_equal()
         self._results.clear()
+        self._forget_roots()
         for key in sorted(entries.keys() | removed.keys()):
             shape = self._plane(key)
             base = self._roots.get(key)
@@ -219,8 +221,10 @@ class AssetRun:
             and not self.change.is_replaced
             and not (level == 0 and self._is_streamed)
         )
+        if self._roots and self._named_roots is None:
+            self._named_roots = self._inputs.add(dict(self._roots))
         for region in found:
-            tasks = tuple(band.task(region, self._roots) for band in bands)
+            tasks = tuple(band.task(region) for band in bands)
             yield RegionTask(
                 key=region_fingerprint(
                     region,
@@ -229,7 +233,8 @@ class AssetRun:
                     codec=self.asset.codec,
                     base=self._base_commit,
                 ),
-                asset=self._digest,
+                asset=self._named,
+                roots=self._named_roots,
                 grid=grid.name,
                 region=region,
                 bands=tasks,
@@ -239,8 +244,14 @@ class AssetRun:
             )
 
     def close(self) -> None:
-        """Forget the asset: no task of it is left."""
-        self._assets.forget(self._digest)
+        """Forget what tasks name: none is left."""
+        self._inputs.forget(self._named)
+        self._forget_roots()
+
+    def _forget_roots(self) -> None:
+        if self._named_roots is not None:
+            self._inputs.forget(self._named_roots)
+            self._named_roots = None
 
     def _recode(self, band: Band, before: Codec, level_count: int) -> Iterator[Task]:
         for level in range(level_count):

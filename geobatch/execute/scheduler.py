@@ -61,7 +61,7 @@ def execute(
         records=records,
         finished=known,
         index=context.index,
-        assets=context.assets,
+        inputs=context.inputs,
         sink=context.sink,
         base_commit=base_commit,
     )

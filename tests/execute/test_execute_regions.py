@@ -448,7 +448,7 @@ def test_a_plan_counts_the_very_tiles_of_every_level(
                 records={},
                 finished={},
                 index=executor.index,
-                assets=context.assets,
+                inputs=context.inputs,
                 sink=None,
                 base_commit=None,
             )

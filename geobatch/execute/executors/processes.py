@@ -18,7 +18,7 @@ from geobatch.errors import InternalError
 from geobatch.execute.allocator import keep_freed_memory
 from geobatch.execute.executors.protocol import Outcome, RunningTasks
 from geobatch.execute.executors.threads import ThreadExecutor
-from geobatch.execute.tasks.assets import Assets
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.runner import TaskContext, run_task
 from geobatch.execute.tasks.task import RegionTask, Task, TaskResult
 from geobatch.model.digest import Digest
@@ -80,18 +80,16 @@ class _Computing(Work[Task, _Value]):
     def __init__(self, context: TaskContext) -> None:
         self._context = context
         self._sent: dict[Digest, Location] = {}
-        """Where assets are that others may need."""
+        """Where the inputs of tasks are, by digest."""
 
     def pack(self, item: Task, keep: Keep) -> bytes:
-        location = None
-        if isinstance(item, RegionTask):
-            location = self._sent.get(item.asset)
-            if location is None:
-                location = keep(self._context.assets.packed(item.asset))
-                if len(self._sent) == _MOST:
-                    self._sent.clear()
-                self._sent[item.asset] = location
-        return pickle.dumps((item, location), protocol=5)
+        if len(self._sent) > _MOST:
+            self._sent.clear()
+        for digest in item.inputs:
+            if digest not in self._sent:
+                self._sent[digest] = keep(self._context.inputs.packed(digest))
+        locations = {digest: self._sent[digest] for digest in item.inputs}
+        return pickle.dumps((item, locations), protocol=5)
 
     def unpack(self, answer: bytes) -> TaskResult:
         result: TaskResult = pickle.loads(answer)  # noqa: S301 - of a process that was started here
@@ -145,20 +143,20 @@ def _outcome(number: int, value: _Value) -> Outcome:
 
 
 class _Sent:
-    """The assets that other processes are sent, each once and besides the tasks."""
+    """What other processes are sent besides the tasks, each value once."""
 
     def __init__(self) -> None:
-        self._location: Location | None = None
+        self._locations: dict[Digest, Location] = {}
 
     def task(self, item: bytes) -> Task:
         """Return the task of an item."""
         task: Task
-        task, self._location = pickle.loads(item)  # noqa: S301 - of the process that started this one
+        task, self._locations = pickle.loads(item)  # noqa: S301 - of the process that started this one
         return task
 
-    def load(self, _: Digest) -> bytes:
-        """Return the asset of the last task."""
-        return b"" if self._location is None else kept(self._location)
+    def load(self, digest: Digest) -> bytes:
+        """Return an input of the last task."""
+        return kept(self._locations[digest])
 
 
 def main() -> None:
@@ -178,7 +176,7 @@ def main() -> None:
             objects=objects,
             index=Index(objects),
             reader=reader,
-            assets=Assets(sent.load),
+            inputs=Inputs(sent.load),
             regions=ValueCache(disk),
             sink=sink,
         )
@@ -199,6 +197,6 @@ def _answer(task: Task, context: TaskContext, disk: LocalDisk) -> bytes:
 def _sink(task: Task, result: TaskResult, context: TaskContext) -> None:
     """Give the tiles of an image that consists of one task to the sink of this process."""
     if context.sink is not None and isinstance(task, RegionTask) and task.is_whole:
-        asset = context.assets.get(task.asset)
+        asset = context.inputs.asset(task.asset)
         context.sink.tiles_put(asset, result.entries)
         result.sunk = context.sink.pack(asset.id)

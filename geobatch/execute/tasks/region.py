@@ -12,10 +12,11 @@ import numpy.typing as npt
 from geobatch.errors import SourceErrors
 from geobatch.execute.tasks.batches import pieces
 from geobatch.execute.tasks.ingest import ingest
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.stored_pixels import StoredLevels
 from geobatch.execute.tasks.task import BandTask, Region, RegionTask, TaskResult
 from geobatch.format.codec import content_digest, encode
-from geobatch.model.assets.asset import Asset, Codec
+from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey
@@ -31,13 +32,13 @@ from geobatch.store.objects import Objects
 
 
 def compute_region(
-    task: RegionTask, asset: Asset, *, objects: Objects, index: Index, reader: Reader
+    task: RegionTask, inputs: Inputs, *, objects: Objects, index: Index, reader: Reader
 ) -> TaskResult:
     """Compute the dirty tiles of some bands in one region, bottom up, and put their objects.
 
     Args:
         task: The region.
-        asset: The asset that it names.
+        inputs: What it names.
         objects: Where tiles are put.
         index: Where tile indexes are read.
         reader: Where source pixels come from.
@@ -47,11 +48,21 @@ def compute_region(
         CorruptObjectError: A stored tile that is needed does not match its digest.
     """
     result = TaskResult()
+    asset, roots = inputs.asset(task.asset), inputs.roots(task.roots)
     region, geobox = task.region, asset.grid(task.grid).geobox
-    climbs = [
-        _Climb(band, _stored(band, asset, objects, index), region, geobox, result)
-        for band in task.bands
-    ]
+    climbs = []
+    for band_task in task.bands:
+        band = asset.band(band_task.band)
+        stored = StoredLevels(
+            band=band,
+            shape=geobox.tile_shape(tile=asset.tile, level=0),
+            tile=asset.tile,
+            codec=asset.codec,
+            objects=objects,
+            index=index,
+            roots=roots,
+        )
+        climbs.append(_Climb(band_task, stored, region, geobox, result))
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     cut = pieces([(climb.band, climb.dirty(0)) for climb in ingesting], asset)
     errors = SourceErrors()
@@ -77,20 +88,6 @@ def compute_region(
     for climb in climbs:
         climb.finish()
     return result
-
-
-def _stored(task: BandTask, asset: Asset, objects: Objects, index: Index) -> StoredLevels:
-    """Return the tiles that a band has before the task."""
-    band = asset.band(task.band)
-    return StoredLevels(
-        band=band,
-        shape=asset.grid(band.grid).geobox.tile_shape(tile=asset.tile, level=0),
-        tile=asset.tile,
-        codec=asset.codec,
-        objects=objects,
-        index=index,
-        roots=dict(task.roots),
-    )
 
 
 class _Layer(NamedTuple):

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
 from geobatch.execute.reuse.tile_sink import TileSink
-from geobatch.execute.tasks.assets import Assets
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.recode import recode_tiles
 from geobatch.execute.tasks.region import compute_region
 from geobatch.execute.tasks.task import RecodeTask, Task, TaskResult
@@ -24,8 +24,8 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     """Where tile indexes are read."""
     reader: Reader
     """Where source pixels come from."""
-    assets: Assets = field(default_factory=Assets)
-    """The assets that tasks name."""
+    inputs: Inputs = field(default_factory=Inputs)
+    """What tasks name by digest."""
     regions: RegionCache | None = None
     """Where the results of finished regions are kept; None for nowhere."""
     sink: TileSink | None = None
@@ -48,8 +48,9 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
         cached = None if found is None else from_bytes(found, objects)
         if cached is not None:
             return cached
-    asset = context.assets.get(task.asset)
-    result = compute_region(task, asset, objects=objects, index=index, reader=context.reader)
+    result = compute_region(
+        task, context.inputs, objects=objects, index=index, reader=context.reader
+    )
     if cache is not None and task.is_cached:
         cache.put(task.key, to_bytes(result))
     return result

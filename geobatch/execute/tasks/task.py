@@ -48,8 +48,6 @@ class BandTask(Struct, frozen=True, kw_only=True):
     """Id of the band."""
     dirty: tuple[TileSet, ...]
     """The tiles of the region to recompute, level by level from the region's base."""
-    roots: tuple[tuple[ArrayKey, PageRef | None], ...]
-    """Index roots of the band's stored arrays, at the levels of the region."""
     from_sources: bool
     """Whether level 0 is ingested; else the base is read from the store."""
     can_stop: bool = False
@@ -62,7 +60,9 @@ class RegionTask(Struct, frozen=True, kw_only=True):
     key: Digest
     """Fingerprint of everything that determines the result."""
     asset: Digest
-    """The asset, with its sources, as `Assets` resolves it."""
+    """The asset, with its sources, as `Inputs` resolves it."""
+    roots: Digest | None
+    """The index roots of its stored arrays, likewise; None if it has none yet."""
     grid: str
     """Name of the grid of the bands."""
     region: Region
@@ -75,6 +75,11 @@ class RegionTask(Struct, frozen=True, kw_only=True):
     """Whether it is all that is computed of a new image."""
     is_portable: bool = True
     """Whether another process can run it: it can read the sources, or none is read."""
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return (self.asset,) if self.roots is None else (self.asset, self.roots)
 
 
 class RecodeTask(Struct, frozen=True, kw_only=True):
@@ -101,6 +106,11 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
     def is_portable(self) -> bool:
         """Whether another process can run it: no source is read."""
         return True
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return ()
 
 
 Task: TypeAlias = RegionTask | RecodeTask
