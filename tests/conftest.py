@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from geobatch import processes
+from geobatch.processes import pool
 
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
     "table",
-    "stand_ins",
+    "stand_ins", "processes",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
@@ -88,11 +88,11 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
     """The processes that were started to share work."""
     found: list[subprocess.Popen[bytes]] = []
-    start = processes._start
+    start = pool._start
 
     def _start(*arguments: Any) -> subprocess.Popen[bytes]:
         found.append(start(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(processes, "_start", _start)
+    monkeypatch.setattr(pool, "_start", _start)
     return found

@@ -8,7 +8,7 @@ a run holds no more pixels than its workers' regions, whatever the size of the r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, product
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from geobatch.errors import InternalError
 from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
 from geobatch.execute.reuse.region_cache import region_fingerprint
 from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.task import RecodeTask, RegionTask, Roots, Task, TaskResult
 from geobatch.model.assets.asset import Band, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
@@ -27,10 +28,12 @@ from geobatch.model.plans.plan import AssetChange, Start
 from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, BandTiles, array_keys
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet, parents_of
+from geobatch.model.window import Box
 from geobatch.sources.registry import drivers_of
 from geobatch.store.index import Index
 
-_RECODE_TILES = 64
+_RECODE_SIDE = 8
+"""Tiles on a side of what one task encodes again."""
 _FEW_TILES = 64
 """Tiles of an asset that is soon finished: its only region is not cached by itself."""
 
@@ -44,6 +47,8 @@ class Shared(Struct, frozen=True, kw_only=True):
     """Tiles of finished bands, by pyramid fingerprint."""
     index: Index
     """Where tile indexes are read and written."""
+    inputs: Inputs
+    """Receives what tasks name, as long as they do."""
     sink: TileSink | None
     """What receives the tiles of new assets as they are put; None for nothing."""
     base_commit: Digest | None
@@ -68,11 +73,15 @@ class AssetRun:
         names = sorted(band.id for band in asset.bands if not asset.is_external)
         self._fingerprints = {name: band_fingerprint(asset, name) for name in names}
         self._index = shared.index
+        self._inputs = shared.inputs
+        self._named = shared.inputs.add(asset)
+        self._named_roots: Digest | None = None
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._is_new = is_fresh and not change.carried
         self._sink = shared.sink if self._is_new else None
         self._taken = shared.sink if is_fresh and change.is_taken_over else None
+        self._is_portable = all(driver.is_portable for driver in drivers_of(asset))
         # That its records are those that were digested is sure only when all of them are read.
         self._is_streamed = any(driver.is_streamed for driver in drivers_of(asset))
         self._results: list[TaskResult] = []
@@ -145,6 +154,7 @@ class AssetRun:
                 removed.setdefault(key, []).extend(positions)
         self._stop_where_equal()
         self._results.clear()
+        self._forget_roots()
         for key in sorted(entries.keys() | removed.keys()):
             shape = self._plane(key)
             base = self._roots.get(key)
@@ -211,8 +221,10 @@ class AssetRun:
             and not self.change.is_replaced
             and not (level == 0 and self._is_streamed)
         )
+        if self._roots and self._named_roots is None:
+            self._named_roots = self._inputs.add(dict(self._roots))
         for region in found:
-            tasks = tuple(band.task(region, self._roots) for band in bands)
+            tasks = tuple(band.task(region) for band in bands)
             yield RegionTask(
                 key=region_fingerprint(
                     region,
@@ -221,13 +233,25 @@ class AssetRun:
                     codec=self.asset.codec,
                     base=self._base_commit,
                 ),
-                asset=self.asset,
-                geobox=grid.geobox,
+                asset=self._named,
+                roots=self._named_roots,
+                grid=grid.name,
                 region=region,
                 bands=tasks,
                 is_cached=is_cached,
+                is_portable=self._is_portable or not any(task.from_sources for task in tasks),
                 is_whole=is_alone and len(found) == 1 and span >= grid.level_count - 1,
             )
+
+    def close(self) -> None:
+        """Forget what tasks name: none is left."""
+        self._inputs.forget(self._named)
+        self._forget_roots()
+
+    def _forget_roots(self) -> None:
+        if self._named_roots is not None:
+            self._inputs.forget(self._named_roots)
+            self._named_roots = None
 
     def _recode(self, band: Band, before: Codec, level_count: int) -> Iterator[Task]:
         for level in range(level_count):
@@ -235,32 +259,25 @@ class AssetRun:
                 key = ArrayKey(band=band.id, level=level, is_mask=is_mask)
                 if key not in self._roots:
                     continue
-                rows, cols = self._plane(key)
-                entries = self._index.entries((rows, cols), self._roots[key])
-                for first in range(0, max(1, len(entries)), _RECODE_TILES):
+                root, (rows, cols) = self._roots[key], self._plane(key)
+                # Tiles that are not stored are planned like the others, and reported.
+                side = _RECODE_SIDE if root is not None else max(rows, cols)
+                for row, col in product(range(0, rows, side), range(0, cols, side)):
                     yield RecodeTask(
                         array=key,
-                        tiles=_tiles(entries[first : first + _RECODE_TILES]),
+                        root=root,
+                        plane=(rows, cols),
+                        box=Box(
+                            row=row,
+                            col=col,
+                            height=min(side, rows - row),
+                            width=min(side, cols - col),
+                        ),
                         dtype="uint8" if is_mask else band.dtype,
                         side=self.asset.tile,
                         before=before,
                         codec=self.asset.codec,
-                        # Planned like the others, and done: so that a run ends at all of its tiles.
-                        empty=0 if first else rows * cols - len(entries),
                     )
-
-
-def _tiles(entries: npt.NDArray[np.void]) -> tuple[StoredTile, ...]:
-    return tuple(
-        StoredTile(
-            row=int(entry["row"]),
-            col=int(entry["col"]),
-            content=bytes(entry["content"]),
-            stored=bytes(entry["stored"]),
-            size=int(entry["size"]),
-        )
-        for entry in entries
-    )
 
 
 def _entries(rows: list[StoredTile]) -> npt.NDArray[np.void]:

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.execute.tasks.task import BandTask, Region, Roots
+from geobatch.execute.tasks.task import BandTask, Region
 from geobatch.model.assets.asset import Asset, Band
-from geobatch.model.published import ArrayKey
 from geobatch.model.tiles import TileSet
 
 REGION_PIXELS = 2048
@@ -36,18 +35,12 @@ class PlannedBand(Struct, frozen=True, kw_only=True, eq=False):
     can_stop: bool = False
     """Whether a tile that equals the stored one leaves its ancestors unchanged."""
 
-    def task(self, region: Region, roots: Roots) -> BandTask:
+    def task(self, region: Region) -> BandTask:
         """Return the part of the work that is in a region."""
         levels = range(region.level, min(region.level + region.span, len(self.dirty) - 1) + 1)
-        keys = (
-            ArrayKey(band=self.band.id, level=level, is_mask=is_mask)
-            for level in levels
-            for is_mask in (False, True)
-        )
         return BandTask(
-            band=self.band,
+            band=self.band.id,
             dirty=tuple(TileSet.from_mask(self._part(region, level)) for level in levels),
-            roots=tuple((key, roots[key]) for key in keys if roots.get(key) is not None),
             from_sources=self.from_sources,
             can_stop=self.can_stop,
         )

@@ -61,6 +61,7 @@ def execute(
         records=records,
         finished=known,
         index=context.index,
+        inputs=context.inputs,
         sink=context.sink,
         base_commit=base_commit,
     )
@@ -160,6 +161,7 @@ class _Schedule(Struct, frozen=True, kw_only=True, eq=False):
                     break
             for item in [item for item in active if item.is_idle and not item.advance()]:
                 active.remove(item)
+                item.run.close()
                 self.observer.asset_finished(item.run.change.id)
                 if not item.is_failed:
                     yield item.run.record()

@@ -20,8 +20,9 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.execute.executors import choice, processes
-from geobatch.execute.executors.processes import ProcessTasks
 from geobatch.model.plans.summary import ApplySummary
+from geobatch.processes import pool as pools
+from geobatch.processes.pool import Pool
 from geobatch.store.backends.run_folder import AHEAD, run_names
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.staging import Staging
@@ -75,12 +76,12 @@ def is_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def others_do_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+    monkeypatch.setattr(Pool, "_take", take_kept)
 
 
-def take_kept(tasks: ProcessTasks) -> Any:
+def take_kept(pool: Pool[Any, Any]) -> Any:
     """Return only a task that no other process can run."""
-    return tasks._kept.popleft() if tasks._kept else None
+    return pool._kept.popleft() if pool._kept else None
 
 
 def applied(
@@ -176,16 +177,16 @@ def test_without_other_processes_it_is_done_all_the_same(
 def test_what_processes_had_taken_that_die_is_done_here(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    take = ProcessTasks._take
+    take = Pool._take
 
-    def _take(tasks: ProcessTasks) -> Any:
-        while started and not list(tasks._feed.answers()):  # lost: as if it was never sent
-            time.sleep(0.001)
+    def _take(pool: Pool[Any, Any]) -> Any:
+        while started and not any([*other.answers()] for other in pool._others):
+            time.sleep(0.001)  # what was answered is lost: as if it was never sent
         while started:
             started.pop().send_signal(signal.SIGKILL)
-        return take(tasks)
+        return take(pool)
 
-    monkeypatch.setattr(ProcessTasks, "_take", _take)
+    monkeypatch.setattr(Pool, "_take", _take)
     assert_same(bench, applied(bench), is_first=False)
 
 
@@ -208,9 +209,9 @@ def test_a_source_that_fails_is_named(
     bench: Workbench, broken: Path, monkeypatch: pytest.MonkeyPatch, is_mine: bool
 ) -> None:
     if is_mine:
-        monkeypatch.setattr(processes, "_PROGRAM", "raise SystemExit")
+        monkeypatch.setattr(pools, "_command", lambda *_: ["/bin/false"])
     else:
-        monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+        monkeypatch.setattr(Pool, "_take", take_kept)
     with pytest.raises(SourceError, match=broken.name):
         applied(bench)
     assert not (bench.store / "refs").exists()

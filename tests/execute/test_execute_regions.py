@@ -445,7 +445,12 @@ def test_a_plan_counts_the_very_tiles_of_every_level(
         with Reader() as reader:
             context = TaskContext(objects=executor.objects, index=executor.index, reader=reader)
             shared = Shared(
-                records={}, finished={}, index=executor.index, sink=None, base_commit=None
+                records={},
+                finished={},
+                index=executor.index,
+                inputs=context.inputs,
+                sink=None,
+                base_commit=None,
             )
             run = AssetRun(change, shared)
             while (tasks := run.next_pass()) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,19 +15,23 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+import rasterio
 from msgspec import Struct
 from shell import environment
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.execute import Executor, TaskContext, passes
-from geobatch.execute.executors import processes
 from geobatch.execute.executors.choice import shares_of
-from geobatch.execute.executors.processes import ProcessExecutor, ProcessTasks
+from geobatch.execute.executors.processes import ProcessExecutor
 from geobatch.execute.executors.protocol import Outcome
 from geobatch.execute.executors.serial import SerialExecutor, run
 from geobatch.execute.executors.threads import ThreadExecutor
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.task import RecodeTask, RegionTask, Task, TaskResult
+from geobatch.model.digest import Digest
+from geobatch.processes import pool
+from geobatch.processes.pool import Pool
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
@@ -82,26 +87,29 @@ class ShuffledTasks:
 
 
 class RecordingExecutor(Struct, frozen=True):
-    """Runs one task after the other, and keeps each with its result."""
+    """Runs one task after the other, and keeps each with its result, and what they name."""
 
     tasks: list[tuple[Task, TaskResult]]
+    inputs: dict[Digest, bytes]
 
     def start(self, context: TaskContext) -> RecordedTasks:
-        return RecordedTasks(context, self.tasks)
+        return RecordedTasks(context, self)
 
 
 class RecordedTasks(ShuffledTasks):
     """The tasks of one run."""
 
-    def __init__(self, context: TaskContext, tasks: list[tuple[Task, TaskResult]]) -> None:
+    def __init__(self, context: TaskContext, into: RecordingExecutor) -> None:
         super().__init__(context, random.Random(0), 1)
-        self._tasks = tasks
+        self._into = into
 
     def completed(self) -> Sequence[Outcome]:
         number, task = self._waiting.pop()
+        for digest in task.inputs:
+            self._into.inputs[digest] = self._context.inputs.packed(digest)
         outcome = run(number, task, self._context)
         if outcome.result is not None:
-            self._tasks.append((task, outcome.result))
+            self._into.tasks.append((task, outcome.result))
         return [outcome]
 
 
@@ -121,11 +129,11 @@ executors = pytest.mark.parametrize("executor", EXECUTORS)
 def _small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several regions and passes for each asset, and other processes run what they can."""
     monkeypatch.setattr(passes, "REGION_PIXELS", 64)
-    monkeypatch.setattr(ProcessTasks, "_take", take_kept)
+    monkeypatch.setattr(Pool, "_take", take_kept)
 
 
-def take_kept(tasks: ProcessTasks) -> Any:
-    return tasks._kept.popleft() if tasks._kept else None
+def take_kept(pool: Pool[Any, Any]) -> Any:
+    return pool._kept.popleft() if pool._kept else None
 
 
 def state(store: Path) -> tuple[str, set[str]]:
@@ -164,37 +172,104 @@ import pickle, sys
 from contextlib import closing
 from pathlib import Path
 from geobatch.execute import TaskContext
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.runner import run_task
 from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
+from geobatch.model.digest import Digest
+from geobatch.processes import pool
+from geobatch.processes.pool import Pool
 from geobatch.store.tilestore import TileStore
 
 store, folder = Path(sys.argv[1]), Path(sys.argv[2])
-tasks = pickle.load(sys.stdin.buffer)
+packed, tasks = pickle.load(sys.stdin.buffer)
 with closing(TileStore.open(store)) as opened, SourceCache(folder) as cache:
     with Sources(folder=folder, cache=cache) as reader:
-        context = TaskContext(objects=opened.objects, index=opened.index, reader=reader)
+        inputs = Inputs(packed.__getitem__)
+        context = TaskContext(
+            objects=opened.objects, index=opened.index, reader=reader, inputs=inputs
+        )
         results = [run_task(task, context) for task in tasks]
 pickle.dump(results, sys.stdout.buffer)
 """
 
 
+MOST_SENT = 1536
+MOST_RETURNED = 8192
+"""Bytes of a pickled task, and of its result."""
+
+
+def recorded(store: Path, *specs: Path) -> RecordingExecutor:
+    """Apply specs; return the tasks, each of which is small."""
+    recording = RecordingExecutor([], {})
+    apply(specs, store=store, executor=recording)
+    for task, result in recording.tasks:
+        assert len(pickle.dumps(task)) <= MOST_SENT, task
+        assert len(pickle.dumps(result)) <= MOST_RETURNED, task
+    return recording
+
+
+def test_tasks_of_the_examples_are_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With regions of the real size: new images, changed pixels, and another codec."""
+    monkeypatch.setattr(passes, "REGION_PIXELS", 2048)
+    shutil.copytree(SPECS, tmp_path / "specs")
+    specs = [tmp_path / "specs" / f"{name}.yaml" for name in ("orthophoto", "elevation", "optical")]
+    assert len(recorded(tmp_path / "store", *specs).tasks) >= 4
+    for path in sorted((tmp_path / "specs").rglob("*.tif")):
+        with rasterio.open(path, "r+") as file:
+            pixels = file.read(1)
+            pixels[5:9, 5:9] = pixels[100:104, 100:104] + 1
+            file.write(pixels, 1)
+    regions = recorded(tmp_path / "store", *specs).tasks
+    assert any(task.roots is not None for task, _ in regions if isinstance(task, RegionTask))
+    for spec in specs:
+        text = spec.read_text() + "\ncodec: {name: blosc, level: 7}\n"
+        spec.write_text(text)
+    tasks = recorded(tmp_path / "store", *specs).tasks
+    assert all(isinstance(task, RecodeTask) for task, _ in tasks)
+
+
+def test_equal_inputs_are_kept_as_long_as_one_task_names_them(bench: Workbench) -> None:
+    """Two images of the same pixels have equal index roots, and may be finished one by one."""
+    twins = [image(f"twin/{name}", "a.tif", tile=64) for name in "ab"]
+    apply([bench.write_spec(twins)], store=bench.store, executor=ShufflingExecutor(4, held=3))
+    with closing(TileStore.open(bench.store)) as opened:
+        one, other = (opened.record(entry) for entry in opened.head().tree.entries)
+    assert dict(one.arrays) == dict(other.arrays)
+    inputs = Inputs()
+    digest = inputs.add(one.asset)
+    assert inputs.add(one.asset) == digest
+    inputs.forget(digest)
+    assert inputs.asset(digest) == one.asset
+    inputs.forget(digest)
+    with pytest.raises(InternalError, match=digest):
+        inputs.asset(digest)
+
+
+def test_an_input_that_is_not_what_it_should_be_is_refused(bench: Workbench) -> None:
+    recording = recorded(bench.store, bench.write_spec(documents()[:1]))
+    digest, packed = next(iter(recording.inputs.items()))
+    assert Inputs(lambda _: packed).asset(digest).id == "plain"
+    for wrong in (b"", packed[:-1], pickle.dumps(None)):
+        with pytest.raises(InternalError, match=digest):
+            Inputs(lambda _, wrong=wrong: wrong).asset(digest)  # type: ignore[misc]
+
+
 def test_every_task_of_the_examples_runs_in_another_interpreter(tmp_path: Path) -> None:
-    tasks: list[tuple[Task, TaskResult]] = []
     store = tmp_path / "store"
-    apply([SPECS], store=store, executor=RecordingExecutor(tasks))
+    recording = recorded(store, SPECS)
+    tasks = recording.tasks
     assert len(tasks) > 50
     regions = [task for task, _ in tasks if isinstance(task, RegionTask)]
-    assert {task.asset.id for task in regions} >= {
-        "island/elevation", "island/orthophoto", "island/predictions",
-    }  # fmt: skip
+    names = {pickle.loads(recording.inputs[task.asset]).id for task in regions}
+    assert names >= {"island/elevation", "island/orthophoto", "island/predictions"}
     assert {task.region.level > 0 for task in regions} == {False, True}
     assert len({task.key for task in regions}) == len(regions)
     (tmp_path / "elsewhere").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, store, tmp_path / "elsewhere"],
-        input=pickle.dumps([task for task, _ in tasks]), stdout=subprocess.PIPE, check=True,
-        env=environment(),
+        input=pickle.dumps((recording.inputs, [task for task, _ in tasks])),
+        stdout=subprocess.PIPE, check=True, env=environment(),
     )  # fmt: skip
     for (task, expected), found in zip(tasks, pickle.loads(done.stdout), strict=True):
         assert pickle.loads(pickle.dumps(task)) == task
@@ -270,18 +345,17 @@ def test_changes_are_the_same_with_any_executor(
 
 
 def test_codecs_change_by_tasks(bench: Workbench) -> None:
-    tasks: list[tuple[Task, TaskResult]] = []
     apply([bench.write_spec(documents())], store=bench.store)
-    spec = bench.write_spec(documents(**CODEC))
-    apply([spec], store=bench.store, executor=RecordingExecutor(tasks))
+    tasks = recorded(bench.store, bench.write_spec(documents(**CODEC))).tasks
     assert tasks
     for task, result in tasks:
         assert isinstance(task, RecodeTask)
         assert pickle.loads(pickle.dumps(task)) == task
         assert task.is_portable
-        assert (
-            len(result.entries.get(task.array, [])) == len(task.tiles) == result.tiles - task.empty
-        )
+        assert result.tiles == task.box.height * task.box.width
+        stored = [tile[:2] for tile in result.entries.get(task.array, [])]
+        assert set(stored) <= set(task.box)
+        assert len(stored) == result.tiles - result.empty
 
 
 # --- failures -------------------------------------------------------------------------------------
@@ -317,7 +391,7 @@ def fail(*_: Any, **__: Any) -> Iterator[None]:
 def test_a_store_elsewhere_than_on_a_disk_is_computed_on_threads(
     bench: Workbench, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "can_start", lambda: False)
+    monkeypatch.setattr(pool, "can_start", lambda: False)
     apply([bench.write_spec(documents())], store=bench.store, executor=ProcessExecutor(3))
     assert not started
 

@@ -44,7 +44,7 @@ def region_fingerprint(
     """
     pieces = [
         [
-            task.band.id, fingerprints[task.band.id].pyramid, repr(codec),
+            task.band, fingerprints[task.band].pyramid, repr(codec),
             task.from_sources, task.can_stop, [tiles.mask.tolist() for tiles in task.dirty],
         ]
         for task in bands

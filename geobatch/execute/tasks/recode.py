@@ -6,19 +6,24 @@ from geobatch.errors import CorruptObjectError
 from geobatch.execute.tasks.task import RecodeTask, TaskResult
 from geobatch.format.codec import decode, encode
 from geobatch.model.tile import StoredTile, TileKey
+from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.store.pixels import damaged_tile
 
 
-def recode_tiles(task: RecodeTask, *, objects: Objects) -> TaskResult:
+def recode_tiles(task: RecodeTask, *, objects: Objects, index: Index) -> TaskResult:
     """Put some tiles of an array in another codec; their content digests stay.
 
     Raises:
-        CorruptObjectError: A stored tile does not match its digest.
+        CorruptObjectError: A stored tile or an index page does not match its digest.
     """
-    result = TaskResult(empty=task.empty)
+    result = TaskResult()
     rows: list[StoredTile] = []
-    for tile in task.tiles:
+    for row, col in task.box:
+        tile = index.lookup(task.plane, task.root, row=row, col=col)
+        if tile is None:
+            result.empty += 1
+            continue
         try:
             found = objects.get(tile.stored.hex())
         except CorruptObjectError as error:

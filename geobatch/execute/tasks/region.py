@@ -12,6 +12,7 @@ import numpy.typing as npt
 from geobatch.errors import SourceErrors
 from geobatch.execute.tasks.batches import pieces
 from geobatch.execute.tasks.ingest import ingest
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.stored_pixels import StoredLevels
 from geobatch.execute.tasks.task import BandTask, Region, RegionTask, TaskResult
 from geobatch.format.codec import content_digest, encode
@@ -31,22 +32,39 @@ from geobatch.store.objects import Objects
 
 
 def compute_region(
-    task: RegionTask, *, objects: Objects, index: Index, reader: Reader
+    task: RegionTask, inputs: Inputs, *, objects: Objects, index: Index, reader: Reader
 ) -> TaskResult:
     """Compute the dirty tiles of some bands in one region, bottom up, and put their objects.
+
+    Args:
+        task: The region.
+        inputs: What it names.
+        objects: Where tiles are put.
+        index: Where tile indexes are read.
+        reader: Where source pixels come from.
 
     Raises:
         SourceError: A source cannot be read, or changed since it was resolved.
         CorruptObjectError: A stored tile that is needed does not match its digest.
     """
     result = TaskResult()
-    asset, region, geobox = task.asset, task.region, task.geobox
-    climbs = [
-        _Climb(band, _stored(task, band, objects, index), region, geobox, result)
-        for band in task.bands
-    ]
+    asset, roots = inputs.asset(task.asset), inputs.roots(task.roots)
+    region, geobox = task.region, asset.grid(task.grid).geobox
+    climbs = []
+    for band_task in task.bands:
+        band = asset.band(band_task.band)
+        stored = StoredLevels(
+            band=band,
+            shape=geobox.tile_shape(tile=asset.tile, level=0),
+            tile=asset.tile,
+            codec=asset.codec,
+            objects=objects,
+            index=index,
+            roots=roots,
+        )
+        climbs.append(_Climb(band_task, stored, region, geobox, result))
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
-    cut = pieces([(climb.task.band, climb.dirty(0)) for climb in ingesting], asset)
+    cut = pieces([(climb.band, climb.dirty(0)) for climb in ingesting], asset)
     errors = SourceErrors()
     with session():  # once for all that is read here
         for piece in cut:
@@ -56,7 +74,7 @@ def compute_region(
             with errors.collecting():
                 planes = ingest(
                     asset,
-                    [climb.task.band for climb in here],
+                    [climb.band for climb in here],
                     box.window(geobox.shape, tile=asset.tile),
                     reader=reader,
                     peaks=result.peaks.setdefault(asset.id, {}),
@@ -65,24 +83,11 @@ def compute_region(
                 continue
             for climb in here:
                 # Popped, so that a band's pixels go when its tiles are put.
-                climb.add(box, planes.pop(climb.task.band.id))
+                climb.add(box, planes.pop(climb.band.id))
     errors.raise_all()
     for climb in climbs:
         climb.finish()
     return result
-
-
-def _stored(task: RegionTask, band: BandTask, objects: Objects, index: Index) -> StoredLevels:
-    """Return the tiles that a band has before the task."""
-    return StoredLevels(
-        band=band.band,
-        shape=task.geobox.tile_shape(tile=task.asset.tile, level=0),
-        tile=task.asset.tile,
-        codec=task.asset.codec,
-        objects=objects,
-        index=index,
-        roots=dict(band.roots),
-    )
 
 
 class _Layer(NamedTuple):
@@ -110,6 +115,7 @@ class _Climb:
         result: TaskResult,
     ) -> None:
         self.task = task
+        self.band = stored.band
         self.stored = stored
         self.region = region
         self.geobox = geobox
@@ -124,12 +130,12 @@ class _Climb:
             self._needed = self._above.children(stored.plane_shape(self.base))
             plane = geobox.level(self.base + 1).shape
             window = self._above.window(plane, tile=stored.tile)
-            self._values = np.zeros(window.shape, dtype=task.band.dtype)
+            self._values = np.zeros(window.shape, dtype=self.band.dtype)
             self._mask: Mask | None = None
             self._is_missing = np.ones(self._needed.shape, dtype=np.bool_)
 
     def _layer(self, level: int) -> _Layer:
-        band = self.task.band
+        band = self.band
         corner = self.region.box(level, self.stored.plane_shape(level))
         return _Layer(
             row=corner.row,
@@ -161,7 +167,7 @@ class _Climb:
             self._dirty[level + 1] &= parents_of(self._changed)
         if level == self.top:
             layer = self._layers[level]
-            self.result.changed[self.task.band.id] = [
+            self.result.changed[self.band.id] = [
                 (layer.row + row, layer.col + col) for row, col in _positions(self._changed)
             ]
         else:
@@ -182,7 +188,7 @@ class _Climb:
         target = self._above
         if target is None or not self._dirty[self.base + 1].any():
             return
-        stored, band = self.stored, self.task.band
+        stored, band = self.stored, self.band
         for row, col in _positions(self._is_missing):
             box = Box.of_tile(self._needed.row + row, self._needed.col + col)
             self._paste(box, stored.load(self.geobox.level(self.base), self.base, box))
@@ -203,7 +209,7 @@ class _Climb:
         """Reduce pixels of base tiles, and paint them where they belong one level up."""
         if self._above is None:
             return
-        band, tile = self.task.band, self.stored.tile
+        band, tile = self.band, self.stored.tile
         # In pixels of the level above, where a base tile is half a tile wide. A piece may reach
         # beyond what this band needs, when it was cut for several bands.
         row = (box.row - self._needed.row) * tile // 2
@@ -254,7 +260,7 @@ class _Climb:
     def _emit(self, level: int, box: Box, plane: Plane) -> None:
         """Put the dirty tiles of one level, values and masks."""
         stored, result, layer = self.stored, self.result, self._layers[level]
-        tile, fill = stored.tile, self.task.band.fill
+        tile, fill = stored.tile, self.band.fill
         top, left = box.row - layer.row, box.col - layer.col
         dirty = self._dirty[level][top : top + box.height, left : left + box.width]
         for row, col in _positions(dirty):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
 from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.recode import recode_tiles
 from geobatch.execute.tasks.region import compute_region
 from geobatch.execute.tasks.task import RecodeTask, Task, TaskResult
@@ -23,6 +24,8 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     """Where tile indexes are read."""
     reader: Reader
     """Where source pixels come from."""
+    inputs: Inputs = field(default_factory=Inputs)
+    """What tasks name by digest."""
     regions: RegionCache | None = None
     """Where the results of finished regions are kept; None for nowhere."""
     sink: TileSink | None = None
@@ -37,15 +40,17 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
         CorruptObjectError: A stored tile that is needed does not match its digest.
         StoreError: The store cannot be written.
     """
-    objects, cache = context.objects, context.regions
+    objects, index, cache = context.objects, context.index, context.regions
     if isinstance(task, RecodeTask):
-        return recode_tiles(task, objects=objects)
-    if cache is None or not task.is_cached:
-        return compute_region(task, objects=objects, index=context.index, reader=context.reader)
-    found = cache.get(task.key)
-    cached = None if found is None else from_bytes(found, objects)
-    if cached is not None:
-        return cached
-    result = compute_region(task, objects=objects, index=context.index, reader=context.reader)
-    cache.put(task.key, to_bytes(result))
+        return recode_tiles(task, objects=objects, index=index)
+    if cache is not None and task.is_cached:
+        found = cache.get(task.key)
+        cached = None if found is None else from_bytes(found, objects)
+        if cached is not None:
+            return cached
+    result = compute_region(
+        task, context.inputs, objects=objects, index=index, reader=context.reader
+    )
+    if cache is not None and task.is_cached:
+        cache.put(task.key, to_bytes(result))
     return result

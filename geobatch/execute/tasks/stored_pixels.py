@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
@@ -32,7 +34,7 @@ class StoredLevels(Struct, frozen=True, kw_only=True):
     """Where tiles are."""
     index: Index
     """Where tile indexes are."""
-    roots: dict[ArrayKey, PageRef | None]
+    roots: Mapping[ArrayKey, PageRef | None]
     """Index root per array, of at least this band."""
 
     def plane_shape(self, level: int) -> tuple[int, int]:

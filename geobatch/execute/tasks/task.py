@@ -6,14 +6,12 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from geobatch.model.assets.asset import Asset, Band, Codec
+from geobatch.model.assets.asset import Codec
 from geobatch.model.digest import Digest
-from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Box
-from geobatch.sources.registry import drivers_of
 
 Peaks: TypeAlias = dict[str, int]
 """The highest weight that was read of the masks of files, by tileset."""
@@ -46,12 +44,10 @@ class Region(Struct, frozen=True, kw_only=True):
 class BandTask(Struct, frozen=True, kw_only=True):
     """What a region computes of one band."""
 
-    band: Band
-    """The band."""
+    band: str
+    """Id of the band."""
     dirty: tuple[TileSet, ...]
     """The tiles of the region to recompute, level by level from the region's base."""
-    roots: tuple[tuple[ArrayKey, PageRef | None], ...]
-    """Index roots of the band's stored arrays, at the levels of the region."""
     from_sources: bool
     """Whether level 0 is ingested; else the base is read from the store."""
     can_stop: bool = False
@@ -59,14 +55,16 @@ class BandTask(Struct, frozen=True, kw_only=True):
 
 
 class RegionTask(Struct, frozen=True, kw_only=True):
-    """The work of one region: it depends on nothing but this value, the store and the sources."""
+    """The work of one region: it depends on this value, its asset, the store and the sources."""
 
     key: Digest
     """Fingerprint of everything that determines the result."""
-    asset: Asset
-    """The asset, with its sources."""
-    geobox: GeoBox
-    """Level 0 of the grid of the bands."""
+    asset: Digest
+    """The asset, with its sources, as `Inputs` resolves it."""
+    roots: Digest | None
+    """The index roots of its stored arrays, likewise; None if it has none yet."""
+    grid: str
+    """Name of the grid of the bands."""
     region: Region
     """Which tiles of the grid."""
     bands: tuple[BandTask, ...]
@@ -75,13 +73,13 @@ class RegionTask(Struct, frozen=True, kw_only=True):
     """Whether the result is loaded from the region cache if possible, and else kept there."""
     is_whole: bool = False
     """Whether it is all that is computed of a new image."""
+    is_portable: bool = True
+    """Whether another process can run it: it can read the sources, or none is read."""
 
     @property
-    def is_portable(self) -> bool:
-        """Whether another process can run it: it can read the sources, or none is read."""
-        return not any(band.from_sources for band in self.bands) or all(
-            driver.is_portable for driver in drivers_of(self.asset)
-        )
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return (self.asset,) if self.roots is None else (self.asset, self.roots)
 
 
 class RecodeTask(Struct, frozen=True, kw_only=True):
@@ -89,8 +87,12 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
 
     array: ArrayKey
     """The array."""
-    tiles: tuple[StoredTile, ...]
-    """The tiles as they are stored."""
+    root: PageRef | None
+    """Its index root; None if no tile is stored."""
+    plane: tuple[int, int]
+    """(rows, columns) of tiles of the array."""
+    box: Box
+    """Which of its tiles; those that are not stored are reported, too."""
     dtype: str
     """Pixel type of the array."""
     side: int
@@ -99,13 +101,16 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
     """Codec of the stored tiles."""
     codec: Codec
     """Codec of the tiles that are put."""
-    empty: int = 0
-    """Tiles of the array that are not stored, which are reported with these."""
 
     @property
     def is_portable(self) -> bool:
         """Whether another process can run it: no source is read."""
         return True
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return ()
 
 
 Task: TypeAlias = RegionTask | RecodeTask

@@ -15,7 +15,8 @@ from geobatch.errors import GeobatchError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
-from geobatch.processes import Crew, Item, alone, can_start, serve
+from geobatch.processes.pool import MOST_SENT, Keep, Work, start
+from geobatch.processes.worker import serve
 from geobatch.sources.geotiff import gdal_environment
 from geobatch.sources.geotiff.probe import probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader
@@ -50,8 +51,8 @@ def probe_by_processes(
 ) -> Iterator[Result]:
     """Yield the state of rasters that are not cached, in any order.
 
-    Files that fail are omitted, and so are those of a process that failed, and all if no process
-    can be started: probing them again reports what is wrong.
+    Files that fail are omitted, and all if no process can be started: probing them again reports
+    what is wrong.
 
     Args:
         paths: The files.
@@ -59,32 +60,44 @@ def probe_by_processes(
         cache: Cache of CRSs.
         meanwhile: Is called in this process while the others start.
     """
-    if not can_start():
+    pool = start(_Probing(crs_reader(cache)), others=min(workers - 1, len(paths) // _WORTH))
+    if pool is None:
         return
-    others = min(workers - 1, len(paths) // _WORTH)
-    try:
-        crew = Crew(_PROGRAM, map(os.fsencode, paths), others=others, at_a_time=_AT_A_TIME)
-    except OSError:
-        return
-    with crew:
-        meanwhile()
-        read_crs = crs_reader(cache)
-        while taken := crew.take():
-            with alone(), gdal_environment():  # not across a yield
-                found = _probe_files(taken, read_crs)
-            yield from _results(found)
-        decoder = msgspec.msgpack.Decoder(_Found)
-        for answer in crew.rest():
-            yield from _results(decoder.decode(answer))
+    count = max(_AT_A_TIME, -(-len(paths) // MOST_SENT))
+    parts = [paths[first : first + count] for first in range(0, len(paths), count)]
+    for number, found in pool.map(parts, meanwhile=meanwhile):
+        rows = zip(found.numbers, found.probes, found.tables, found.crs, strict=True)
+        for place, cached, table, crs in rows:
+            yield number * count + place, replace(cached, crs=found.texts[crs]), table
 
 
-def _probe_files(taken: Sequence[Item], read_crs: Callable[[str], Crs]) -> _Found:
+class _Probing(Work[Sequence[str], _Found]):
+    """The work of a pool: an item is some paths, and its value the state of the files."""
+
+    module = __name__
+
+    def __init__(self, read_crs: Callable[[str], Crs]) -> None:
+        self._read_crs = read_crs
+        self._decode = msgspec.msgpack.Decoder(_Found).decode
+
+    def pack(self, item: Sequence[str], _: Keep) -> bytes:
+        return b"\0".join(map(os.fsencode, item))
+
+    def unpack(self, answer: bytes) -> _Found:
+        return self._decode(answer)
+
+    def run(self, item: Sequence[str]) -> _Found:
+        with gdal_environment():
+            return _probe_files(item, self._read_crs)
+
+
+def _probe_files(paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found:
     found = _Found(numbers=[], probes=[], tables=[], texts=[], crs=[])
     positions: dict[str, int] = {}
-    for number, path in taken:
+    for number, path in enumerate(paths):
         with suppress(GeobatchError):
             _, cached, table = probe_file(
-                Path(os.fsdecode(path)), "", None, None, known_crs={}, read_crs=read_crs
+                Path(path), "", None, None, known_crs={}, read_crs=read_crs
             )
             found.numbers.append(number)
             found.probes.append(replace(cached, crs=""))
@@ -94,14 +107,8 @@ def _probe_files(taken: Sequence[Item], read_crs: Callable[[str], Crs]) -> _Foun
     return found
 
 
-def _results(found: _Found) -> Iterator[Result]:
-    rows = zip(found.numbers, found.probes, found.tables, found.crs, strict=True)
-    for number, cached, table, crs in rows:
-        yield number, replace(cached, crs=found.texts[crs]), table
-
-
 def main() -> None:
-    """Run as one of the processes: the worker's entry point."""
+    """Be one of the processes of a pool."""
     encode = msgspec.msgpack.Encoder().encode
     read_crs = crs_reader()
-    serve(lambda taken: encode(_probe_files(taken, read_crs)))
+    serve(lambda item: encode(_probe_files([*map(os.fsdecode, item.split(b"\0"))], read_crs)))

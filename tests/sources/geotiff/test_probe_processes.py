@@ -17,7 +17,7 @@ import rasterio
 from workbench import write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.processes import Crew
+from geobatch.processes.pool import Pool, _Other
 from geobatch.sources.geotiff import probe_processes, probes
 from geobatch.sources.geotiff.gdal import _ENTERED
 from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
@@ -82,7 +82,7 @@ def test_other_processes_do_it_alone(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch, started: list[subprocess.Popen[bytes]]
 ) -> None:
     """This process takes nothing, and what it asks for is there: by the others."""
-    monkeypatch.setattr(Crew, "take", lambda _: [])
+    monkeypatch.setattr(Pool, "_take", lambda _: None)
     monkeypatch.setattr(probe_processes, "_WORTH", 1)
     results = list(probe_processes.probe_by_processes([str(path) for path in paths], workers=3))
     assert sorted(number for number, *_ in results) == list(range(len(paths)))
@@ -99,7 +99,7 @@ def test_processes_load_nothing_from_where_the_user_stands(
         (tmp_path / f"{name}.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(probe_processes, "_WORTH", 1)
-    monkeypatch.setattr(Crew, "take", lambda _: [])
+    monkeypatch.setattr(Pool, "_take", lambda _: None)
     names = [str(path) for path in paths]
     assert len(list(probe_processes.probe_by_processes(names, workers=2))) == len(paths)
     assert len(started) == 1
@@ -114,11 +114,11 @@ def test_without_other_processes_it_is_done_all_the_same(
     assert probe(paths, workers=3) == expected
 
 
-def test_what_a_process_had_taken_that_failed_is_done_again(
+def test_what_a_process_does_not_answer_is_done_here(
     paths: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = at_once(paths)
-    monkeypatch.setattr(Crew, "rest", lambda _: iter(()))
+    monkeypatch.setattr(_Other, "answers", lambda _: iter(()))
     assert probe(paths, workers=3) == expected
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,8 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.processes import alone
+from geobatch.processes import pool as room
+from geobatch.processes.pool import Pool, Work, _Other, alone
 from geobatch.sources.geotiff.identity import hash_worker, hashing
 from geobatch.sources.geotiff.identity.hashing import digests_of
 
@@ -64,7 +65,8 @@ def test_every_stretch_has_the_digest_of_its_bytes(
 ) -> None:
     ranges = _ranges(*sorted(found))
     pairs = [(a, n) for a, n in ranges.tolist()]
-    assert hash_worker.digests_of(descriptor, pairs) == _expected(content, ranges)
+    buffer = hash_worker.new_buffer()
+    assert hash_worker.digests_of(descriptor, pairs, buffer) == _expected(content, ranges)
 
 
 _LAYOUTS = pytest.mark.parametrize(
@@ -93,31 +95,22 @@ def test_processes_find_the_same_together(
 def test_other_processes_do_it_alone(
     content: bytes, descriptor: int, found: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def idle(*_: int) -> bytes:
-        return b""
-
-    def here(_: int, ranges: hashing.Ranges) -> bytes:
-        assert not len(ranges)
-        return b""
-
-    monkeypatch.setattr(hash_worker, "work_off", idle)
-    monkeypatch.setattr(hashing, "_here", here)
+    monkeypatch.setattr(Pool, "_take", lambda _: None)
     ranges = _ranges(*found)
     assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
-@pytest.mark.parametrize("lost", [slice(0, 1), slice(100, 900), slice(None)])
+@pytest.mark.parametrize("lost", [range(1), range(100, 200), range(10_000)])
 def test_what_was_taken_and_lost_is_done_again(
-    content: bytes, descriptor: int, lost: slice, monkeypatch: pytest.MonkeyPatch
+    content: bytes, descriptor: int, lost: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a process that was killed with work in its hands."""
-    together = hashing._together
+    answers = _Other.answers
 
-    def _together(*arguments: object) -> np.ndarray:
-        found = together(*arguments)  # type: ignore[arg-type]
-        return np.delete(np.sort(found, order="number"), lost)
+    def _answers(other: _Other) -> Iterator[tuple[int, bytes | None]]:
+        return (found for found in answers(other) if found[0] not in lost)
 
-    monkeypatch.setattr(hashing, "_together", _together)
+    monkeypatch.setattr(_Other, "answers", _answers)
     ranges = _ranges(*((start, 5000) for start in range(0, _SIZE - 5000, 5000)))
     assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
@@ -154,37 +147,6 @@ def test_where_no_other_process_can_it_is_done_here(
     assert digests_of(descriptor, ranges) == _expected(content, ranges)
 
 
-@pytest.mark.parametrize("size", [0, 1, 31, 32, 40, 72, 80, 112])
-def test_what_another_program_prints_is_not_taken_for_digests(
-    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
-) -> None:
-    """Whatever its length: that of a whole number of records among them."""
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\nexec printf '%{size}s' ''\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(program))
-    ranges = _ranges((0, 4_000_000), (4_000_000, 5_000_000))
-    assert digests_of(descriptor, ranges) == _expected(content, ranges)
-
-
-@pytest.mark.parametrize("room", [0, 100, 4096])
-def test_a_queue_that_is_cut_short_is_not_worked_off(
-    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, room: int
-) -> None:
-    """What a full disk may do to a write: take a part of it, and say so."""
-
-    class Cut(io.FileIO):
-        def write(self, data: object) -> int:
-            return super().write(bytes(data)[:room])  # type: ignore[call-overload]
-
-    def file(**_: object) -> io.FileIO:
-        return Cut(tmp_path / "queue", "w+")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", file)
-    ranges = _ranges(*((start, 500) for start in range(0, _SIZE - 500, 5000)))
-    assert digests_of(descriptor, ranges) == _expected(content, ranges)
-
-
 def test_a_process_that_is_one_of_several_starts_no_others(
     content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,35 +172,14 @@ def test_a_descriptor_that_another_process_uses_otherwise_is_not_handed_on(
         os.close(kept)
 
 
-def test_a_process_whose_parent_is_gone_takes_no_more(descriptor: int, tmp_path: Path) -> None:
-    arguments = [hash_worker.__file__, hashing._BLAKE3, str(descriptor), "1", str(os.getpid() + 1)]
-    queue = tmp_path / "queue"
-    queue.write_bytes(np.array([[0, 0, 1000]], dtype=np.uint64).tobytes())
-    with queue.open("rb") as file:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", *arguments],
-            stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
-        )  # fmt: skip
-    assert done.stdout == hash_worker.seal(b"")
-
-
 def test_a_file_that_ends_early_is_said_to(descriptor: int) -> None:
     with pytest.raises(EOFError):
         digests_of(descriptor, _ranges((0, 5), (_SIZE - 10, 11)))
 
 
 def test_what_fails_meanwhile_ends_the_processes(
-    descriptor: int, monkeypatch: pytest.MonkeyPatch
+    descriptor: int, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    start = hashing._start
-
-    def _start(*arguments: object) -> subprocess.Popen[bytes]:
-        started.append(start(*arguments))  # type: ignore[arg-type]
-        return started[-1]
-
-    monkeypatch.setattr(hashing, "_start", _start)
-
     def fail() -> None:
         raise KeyboardInterrupt
 
@@ -250,24 +191,26 @@ def test_what_fails_meanwhile_ends_the_processes(
 
 
 def test_the_program_needs_nothing_but_blake3(
-    content: bytes, descriptor: int, tmp_path: Path
+    content: bytes, descriptor: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """It starts in a hundredth of a second because of what it does not load."""
     code = (
         "import runpy, sys; sys.argv = sys.argv[1:];"
         " runpy.run_path(sys.argv[0], run_name='__main__');"
-        " heavy = {'numpy', 'msgspec', 'site', 'geobatch', 'subprocess'} & sys.modules.keys();"
-        " sys.exit(bool(heavy))"
+        f" open({str(tmp_path / 'loaded')!r}, 'w').write(' '.join(sys.modules))"
     )
-    ranges = _ranges((7, 1000))
-    arguments = [hash_worker.__file__, hashing._BLAKE3, str(descriptor), "1", str(os.getpid())]
-    queue = tmp_path / "queue"
-    queue.write_bytes(np.array([[9, *ranges[0].tolist()]], dtype=np.uint64).tobytes())
-    with queue.open("rb") as file:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", code, *arguments],
-            stdin=file, stdout=subprocess.PIPE, pass_fds=[descriptor], check=True,
-        )  # fmt: skip
-    found = (9).to_bytes(8, sys.byteorder) + _expected(content, ranges)
-    assert done.stdout == found + blake3(found).digest()
-    assert Path(hashing._BLAKE3, "blake3").exists()
+    command = room._command
+
+    def _command(work: Work[Any, Any], arguments: Sequence[str]) -> list[str]:
+        python, safe, bare, file, *rest = command(work, arguments)
+        assert (safe, bare, file) == ("-P", "-S", hash_worker.__file__)
+        return [python, safe, bare, "-c", code, file, *rest]
+
+    monkeypatch.setattr(room, "_command", _command)
+    monkeypatch.setattr(hashing, "processor_count", lambda: 2)
+    monkeypatch.setattr(Pool, "_take", lambda _: None)
+    monkeypatch.setattr(Pool, "_end_others", lambda pool: pool._others[0].process.wait())
+    assert digests_of(descriptor, _ranges((7, 1000))) == _expected(content, _ranges((7, 1000)))
+    loaded = set((tmp_path / "loaded").read_text().split())
+    assert {"blake3", "geobatch.processes.worker"} <= loaded
+    assert not {"numpy", "msgspec", "site", "geobatch.model", "subprocess", "tempfile"} & loaded
