@@ -27,6 +27,7 @@ _MODULES = {
     "status": "explain",
     "why": "explain",
     "export": "export",
+    "fsck": "maintenance.fsck",
     "new": "earth_engine",
 }
 """The module of each command, in `commands/`."""

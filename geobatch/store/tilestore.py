@@ -41,6 +41,8 @@ Location: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
 GITIGNORE = ".gitignore"
+IGNORED = b"*\n"
+"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 _ATTEMPTS = 20
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -73,7 +75,7 @@ class TileStore:
                 f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        backend = _backend(location)
+        backend = open_backend(location)
         if backend.size(IDENTITY) is None:
             if has_refs(backend):
                 return cls(backend)  # which says what is wrong
@@ -85,8 +87,7 @@ class TileStore:
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
-            # A store beside specs is in a repository: `git add -A` must not take it in.
-            backend.create(GITIGNORE, b"*\n")
+            backend.create(GITIGNORE, IGNORED)
         return cls(backend)
 
     @classmethod
@@ -98,7 +99,7 @@ class TileStore:
             FormatError: It was written by a newer geobatch.
             CorruptObjectError: What should say which store it is does not.
         """
-        return cls(_backend(location))
+        return cls(open_backend(location))
 
     def close(self) -> None:
         """Release what the backend holds."""
@@ -254,7 +255,8 @@ class TileStore:
         return digest
 
 
-def _backend(location: Location) -> Backend:
+def open_backend(location: Location) -> Backend:
+    """Return the backend of a location."""
     return LocalBackend(location) if isinstance(location, Path | str) else location
 
 

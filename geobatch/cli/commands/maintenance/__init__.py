@@ -1,0 +1,1 @@
+"""The commands that keep a store: roll back, check out, verify, diagnose."""

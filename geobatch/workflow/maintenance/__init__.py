@@ -1,0 +1,1 @@
+"""What is done to a store over the years, with its views and its sources."""
