@@ -156,15 +156,7 @@ class TileStore:
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
         stored, _ = self.objects.put(encode_asset(record))
-        return TreeEntry(
-            id=record.asset.id,
-            kind=record.asset.kind.value,
-            content=asset_content(record),
-            stored=stored,
-            fingerprint=asset_fingerprint(record.asset),
-            is_protected=record.asset.is_protected,
-            tiles=sum(root.tiles for _, root in record.arrays if root is not None),
-        )
+        return entry_of(record, stored)
 
     def publish(
         self,
@@ -258,6 +250,24 @@ class TileStore:
 def open_backend(location: Location) -> Backend:
     """Return the backend of a location."""
     return LocalBackend(location) if isinstance(location, Path | str) else location
+
+
+def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
+    """Return the entry of an asset in a tree.
+
+    Args:
+        record: The asset.
+        stored: Digest of its document.
+    """
+    return TreeEntry(
+        id=record.asset.id,
+        kind=record.asset.kind.value,
+        content=asset_content(record),
+        stored=stored,
+        fingerprint=asset_fingerprint(record.asset),
+        is_protected=record.asset.is_protected,
+        tiles=sum(root.tiles for _, root in record.arrays if root is not None),
+    )
 
 
 def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:

@@ -22,6 +22,8 @@ CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
 _ELSEWHERE = ("zarr/", "parquet/", "quarantine/", "pins/", RUNS)
 """Folders that are checked by themselves, or by no one."""
+_OURS = (OBJECTS, "refs/", CACHE)
+"""Folders whose names are checked here."""
 
 
 class Names(Struct, kw_only=True):
@@ -87,10 +89,10 @@ def _names(backend: Backend) -> Iterator[str]:
         return
     for entry in sorted(local.root.iterdir()):
         prefix = f"{entry.name}/"
-        if not entry.is_dir():
-            yield entry.name
-        elif prefix not in _ELSEWHERE:
+        if prefix in _OURS and entry.is_dir():
             yield from backend.list(prefix)
+        elif prefix not in _ELSEWHERE:
+            yield entry.name
 
 
 def _foreign(name: str) -> Finding:

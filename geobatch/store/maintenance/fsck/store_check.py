@@ -29,6 +29,17 @@ from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 
 
+class HurtAsset(Struct, frozen=True, kw_only=True):
+    """A published state of an asset of which something is damaged."""
+
+    entry: TreeEntry
+    """Its entry."""
+    number: int
+    """Number of the newest commit that has it."""
+    damages: tuple[Damage, ...]
+    """What is damaged."""
+
+
 class Checked(Struct, frozen=True, kw_only=True, eq=False):
     """What a check of a store found, without its views."""
 
@@ -44,8 +55,8 @@ class Checked(Struct, frozen=True, kw_only=True, eq=False):
     """The newest commit; number 0 if there is none."""
     damaged: frozenset[Digest]
     """Objects that are damaged or missing."""
-    hurt: tuple[tuple[TreeEntry, int], ...]
-    """Entries of assets that are damaged, each with its newest commit."""
+    hurt: tuple[HurtAsset, ...]
+    """Assets that are damaged."""
     inventory: Inventory
     """All objects."""
     is_shown_wrong: bool
@@ -148,7 +159,7 @@ class _Walk:
         self.head = Step(number=0)
         self.objects: dict[Digest, _Object] = {}
         self.assets: dict[Digest, tuple[Damage, ...]] = {}
-        self.hurt: dict[tuple[str, Digest], tuple[TreeEntry, int]] = {}
+        self.hurt: dict[tuple[str, Digest], HurtAsset] = {}
         self.commits = 0
         self.is_blind = False
         """Whether something could not be followed, so that more objects may be needed."""
@@ -190,7 +201,8 @@ class _Walk:
         if damages is None:
             damages = self.assets[entry.stored] = tuple(self._checker.asset(entry))
         if damages:
-            self.hurt.setdefault((entry.id, entry.stored), (entry, number))
+            state = HurtAsset(entry=entry, number=number, damages=damages)
+            self.hurt.setdefault((entry.id, entry.stored), state)
         for damage in damages:
             self.is_blind |= damage.tile is None
             hurt = Hurt(
