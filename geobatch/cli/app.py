@@ -29,6 +29,7 @@ _MODULES = {
     "export": "export.export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
+    "fsck": "maintenance.fsck",
     "new": "specs.new",
 }
 """The module of each command, in `commands/`."""

@@ -9,7 +9,7 @@ from shlex import quote
 
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
 from geobatch.format.documents import FORMAT, check_format
-from geobatch.model.digest import ALGORITHM, canonical_json
+from geobatch.model.digest import ALGORITHM, canonical_json, digest_json
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.refs import REFS
 
@@ -50,6 +50,10 @@ def read_identity(backend: Backend) -> str:
             f"`{IDENTITY}` in {where} does not identify a store: {error}",
             hint=_remedy(backend),
         ) from error
+    if (problem := _check_problem(document)) is not None:
+        raise CorruptObjectError(
+            f"`{IDENTITY}` in {where} is damaged: {problem}", hint=_remedy(backend)
+        )
     check_format(version, f"the store in {where}")
     if algorithm != ALGORITHM:
         raise FormatError(
@@ -69,8 +73,39 @@ def _remedy(backend: Backend) -> str:
 
 def new_identity() -> bytes:
     """Return the document of a store that was never there before."""
-    document = {"format": FORMAT, "id": str(uuid.uuid4()), "digest": ALGORITHM}
-    return canonical_json(document)
+    return _document(str(uuid.uuid4()), has_check=True)
+
+
+def identity_problem(data: bytes) -> str | None:
+    """Return what is wrong with the bytes of the document, or None.
+
+    Of a store that an earlier version made, whose document has no `check`, another id is not
+    noticed.
+    """
+    try:
+        document = json.loads(data)
+        store_id = str(uuid.UUID(document["id"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "it does not identify a store"
+    if (problem := _check_problem(document)) is not None:
+        return problem
+    if data not in (_document(store_id, has_check=flag) for flag in (True, False)):
+        return "it is not the document that identifies a store"
+    return None
+
+
+def _document(store_id: str, *, has_check: bool) -> bytes:
+    document = {"format": FORMAT, "id": store_id, "digest": ALGORITHM}
+    return canonical_json(document | ({"check": digest_json(document)} if has_check else {}))
+
+
+def _check_problem(document: dict[str, object]) -> str | None:
+    """Return the message of a document that is not what its `check` says; None without any."""
+    check = document.get("check")
+    if check is None:
+        return None
+    got = digest_json({key: value for key, value in document.items() if key != "check"})
+    return None if got == check else f"its `check` is `{check}`, expected `{got}`"
 
 
 def has_refs(backend: Backend) -> bool:

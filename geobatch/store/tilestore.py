@@ -42,6 +42,8 @@ Location: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
 
 GITIGNORE = ".gitignore"
+IGNORED = b"*\n"
+"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 _ATTEMPTS = 20
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -74,7 +76,7 @@ class TileStore:
                 f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        backend = _backend(location)
+        backend = open_backend(location)
         if backend.size(IDENTITY) is None:
             if has_refs(backend):
                 return cls(backend)  # which says what is wrong
@@ -86,8 +88,7 @@ class TileStore:
                     hint="name an empty or a new folder with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
-            # A store beside specs is in a repository: `git add -A` must not take it in.
-            backend.create(GITIGNORE, b"*\n")
+            backend.create(GITIGNORE, IGNORED)
         return cls(backend)
 
     @classmethod
@@ -99,7 +100,7 @@ class TileStore:
             FormatError: It was written by a newer geobatch.
             CorruptObjectError: What should say which store it is does not.
         """
-        return cls(_backend(location))
+        return cls(open_backend(location))
 
     def close(self) -> None:
         """Release what the backend holds."""
@@ -156,15 +157,7 @@ class TileStore:
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
         stored, _ = self.objects.put(encode_asset(record))
-        return TreeEntry(
-            id=record.asset.id,
-            kind=record.asset.kind.value,
-            content=asset_content(record),
-            stored=stored,
-            fingerprint=asset_fingerprint(record.asset),
-            is_protected=record.asset.is_protected,
-            tiles=sum(root.tiles for _, root in record.arrays if root is not None),
-        )
+        return entry_of(record, stored)
 
     def publish(
         self,
@@ -267,8 +260,27 @@ class TileStore:
         return digest
 
 
-def _backend(location: Location) -> Backend:
+def open_backend(location: Location) -> Backend:
+    """Return the backend of a location."""
     return LocalBackend(location) if isinstance(location, Path | str) else location
+
+
+def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
+    """Return the entry of an asset in a tree.
+
+    Args:
+        record: The asset.
+        stored: Digest of its document.
+    """
+    return TreeEntry(
+        id=record.asset.id,
+        kind=record.asset.kind.value,
+        content=asset_content(record),
+        stored=stored,
+        fingerprint=asset_fingerprint(record.asset),
+        is_protected=record.asset.is_protected,
+        tiles=sum(root.tiles for _, root in record.arrays if root is not None),
+    )
 
 
 def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:

@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.table import StoredTable
-from geobatch.model.digest import digest_bytes
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import Head
 from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.views.files import ASIDE, Files, check_is_folder
-from geobatch.views.objects import check_object
-from geobatch.views.protocol import Part, ViewChange, ViewState
+from geobatch.views.objects import check_object, shown_problem
+from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewChange, ViewState
 
 FOLDER = "parquet"
 """Folder of the files in a store."""
@@ -38,9 +38,14 @@ class ParquetFiles:
         """What they are and where; see `View.name`."""
         return f"the files of tables in `{self._root / FOLDER}`"
 
-    def compare(self, head: Head) -> ViewState:
+    @property
+    def folder(self) -> str:
+        """Their folder in the store."""
+        return FOLDER
+
+    def compare(self, head: Head, audit: Audit | None = None) -> ViewState:
         """Return how the files differ from a head; see `View.compare`."""
-        return self._compare(_Wanted.of(self._store, head))
+        return self._compare(_Wanted.of(self._store, head), audit)
 
     def update(
         self, head: Head, *, is_thorough: bool = True, again: Collection[str] = ()
@@ -67,25 +72,33 @@ class ParquetFiles:
             removed=files.removed,
         )
 
-    def _compare(self, wanted: _Wanted) -> ViewState:
+    def _compare(self, wanted: _Wanted, audit: Audit | None = None) -> ViewState:
         stale: dict[str, str] = {}
+        intact: dict[Digest, str] = {}
         damaged = dict(wanted.damaged)
         for name, table in wanted.tables.items():
             try:
-                problem = self._problem(name, table)
+                if audit is None:
+                    problem = self._problem(name, table)
+                else:
+                    problem = self._audited(name, table, audit, intact)
             except CorruptObjectError as error:
                 damaged[name] = error
             else:
                 stale |= {name: problem} if problem else {}
-        others = {name.removesuffix(SUFFIX): name for name in self._others(wanted)}
+        others = {
+            name.removesuffix(SUFFIX): name
+            for name in self._others(wanted, is_any=audit is not None)
+        }
         parts = [Part(path=f"{FOLDER}/{name}{SUFFIX}", problem=stale[name]) for name in stale]
-        parts += [
-            Part(path=f"{FOLDER}/{name}", problem="does not belong here")
-            for name in others.values()
-        ]
+        parts += [Part(path=f"{FOLDER}/{name}", problem=FOREIGN) for name in others.values()]
         behind = tuple(sorted({*stale, *others}))
         return ViewState(
-            behind=behind, parts=tuple(sorted(parts)), is_current=not behind, damaged=damaged
+            behind=behind,
+            parts=tuple(sorted(parts)),
+            is_current=not behind,
+            damaged=damaged,
+            intact=intact,
         )
 
     def _problem(self, name: str, table: StoredTable) -> str:
@@ -101,18 +114,41 @@ class ParquetFiles:
             is_object = file.samefile(self._root / Objects.path(table.stored))
             is_well = is_object or digest_bytes(file.read_bytes()) == table.stored
         except (FileNotFoundError, NotADirectoryError):
-            return "missing"
+            return MISSING
         return "" if is_well else "other content"
 
-    def _others(self, wanted: _Wanted) -> Iterator[str]:
-        """Yield the names of files that belong to no table of the head, or are unfinished."""
+    def _audited(
+        self, name: str, table: StoredTable, audit: Audit, intact: dict[Digest, str]
+    ) -> str:
+        file = self._root / FOLDER / (name + SUFFIX)
+        try:
+            stat = file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            stat = None
+        if stat is not None and not file.is_file():
+            return "not a file"
+        problem, is_intact = shown_problem(
+            self._root, table.stored, table.size, stat, read=file.read_bytes, audit=audit
+        )
+        if is_intact:
+            intact[table.stored] = str(file)
+        return problem
+
+    def _others(self, wanted: _Wanted, *, is_any: bool) -> Iterator[str]:
+        """Yield the names of files that belong to no table of the head, or are unfinished.
+
+        Args:
+            wanted: The tables of the head.
+            is_any: Whether files of other names count, too, which no update removes.
+        """
         top = self._root / FOLDER
         for folder, _, names in os.walk(top):
             for found in names:
                 name = os.path.relpath(os.path.join(folder, found), top)  # noqa: PTH118
                 table = name.removesuffix(SUFFIX)
                 is_known = table in wanted.tables or table in wanted.damaged
-                is_strange = name.endswith(SUFFIX) and not is_known
+                is_table = name.endswith(SUFFIX)
+                is_strange = not is_known if is_table else is_any
                 if is_strange or name.endswith(SUFFIX + ASIDE):
                     yield name
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError
+from geobatch.model.digest import Digest
 from geobatch.model.published import Head
+
+MISSING = "missing"
+"""Problem of a part that is not there."""
+FOREIGN = "does not belong here"
+"""Problem of a part that should not be there."""
 
 
 class Part(Struct, frozen=True, kw_only=True, order=True):
@@ -18,6 +24,15 @@ class Part(Struct, frozen=True, kw_only=True, order=True):
     """Its path within the view; within the store, if it is a part of a `ViewState`."""
     problem: str
     """What is wrong with it."""
+
+
+class Audit(Struct, frozen=True, kw_only=True):
+    """How a view is compared if its objects may be damaged: all that differs is named."""
+
+    damaged: Container[Digest]
+    """Objects that are damaged or missing."""
+    read: Container[Digest]
+    """Objects whose copies are read; of the others, only the length is compared."""
 
 
 class ViewState(Struct, frozen=True, kw_only=True):
@@ -33,6 +48,10 @@ class ViewState(Struct, frozen=True, kw_only=True):
     """Whether the next update would do nothing."""
     damaged: Mapping[str, CorruptObjectError] = {}
     """Assets of which nothing can be said because their objects are damaged."""
+    unsettled: tuple[str, ...] = ()
+    """Assets that an update was changing when it was killed; their parts are not named."""
+    intact: Mapping[Digest, str] = {}
+    """Files with the bytes of an object that is damaged or missing, by its digest."""
 
 
 class ViewChange(Struct, frozen=True, kw_only=True):
@@ -57,8 +76,17 @@ class View(Protocol):
     def name(self) -> str:
         """What it is and where, for messages."""
 
-    def compare(self, head: Head) -> ViewState:
+    @property
+    def folder(self) -> str:
+        """Its folder in the store."""
+
+    def compare(self, head: Head, audit: Audit | None = None) -> ViewState:
         """Return how the view differs from a head; nothing is changed.
+
+        Args:
+            head: What it should show.
+            audit: How it is compared if objects may be damaged; by default, an asset of which
+                one is damaged is not compared further.
 
         Raises:
             CorruptObjectError: A document of the head is damaged.

@@ -45,9 +45,10 @@ class StoreViews:
         """Receives the tiles of new assets, so that the next update shows the assets sooner."""
         self._store = store
         self._disk = disk
-        self._views: tuple[View, ...] = ()
+        self.views: tuple[View, ...] = ()
+        """The views, in the order in which they change."""
         if disk is not None:
-            self._views = (
+            self.views = (
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
             )
@@ -61,7 +62,7 @@ class StoreViews:
             StoreError: The disk refused.
         """
         states = []
-        for view in self._views:
+        for view in self.views:
             with _failing(view.name):
                 states.append(view.compare(head))
         _raise_first(_merged([state.damaged for state in states]))
@@ -104,7 +105,7 @@ class StoreViews:
             # Another process may have published and updated while this one waited for the lock.
             newest = self._store.head()
             wanted = newest if head is None or newest.number > head.number else head
-            for view in self._views:
+            for view in self.views:
                 with _failing(view.name):
                     changes.append(view.update(wanted, is_thorough=is_thorough, again=again))
         damaged = _merged([change.damaged for change in changes])

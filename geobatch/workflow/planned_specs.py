@@ -81,6 +81,7 @@ def plan_resolved(
     request: Request,
     cache: SourceCache,
     is_applied: bool = False,
+    damaged: Collection[str] = (),
 ) -> PlannedSpecs:
     """Return the plan of resolved specs against a published state.
 
@@ -90,6 +91,7 @@ def plan_resolved(
         request: What to cover.
         cache: Facts about sources, and about bands that an earlier run computed.
         is_applied: Whether the plan will be executed: then reused tiles are read and verified.
+        damaged: Ids of published assets that are known to be damaged, and are not checked again.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
@@ -105,7 +107,7 @@ def plan_resolved(
     choice = choose(resolution, base=head, options=options, declared=declared)
     prints = fingerprints_of(choice.resolution)
     deleted = find_deletions(head, declared=declared, origins=origins, request=request)
-    spared = {*choice.replaced, *(change.id for change in deleted)}
+    spared = {*choice.replaced, *(change.id for change in deleted), *damaged}
     _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
     deleted = tuple(with_protection(change, base) for change in deleted)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)

@@ -65,8 +65,8 @@ def publish(
         changes={**executed.changes, **dict.fromkeys(renamed.values())},
         renamed=renamed,
         message=_message(made),
-        tools={"geobatch": VERSION} | {name: version_of(name) for name in _tools(planned.plan)},
-        origins=_origins(planned.resolved.specs, request.store),
+        tools=tools_of(planned.plan),
+        origins=origins_of(planned.resolved.specs, request.store),
         provenance=find_provenance(
             request.paths,
             message=request.message,
@@ -89,6 +89,11 @@ def locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
     return transform_bounds(bounds, crs, other)
 
 
+def tools_of(plan: Plan) -> dict[str, str]:
+    """Return the versions of the programs that shape what a plan computes."""
+    return {"geobatch": VERSION} | {name: version_of(name) for name in _tools(plan)}
+
+
 def _tools(plan: Plan) -> Iterator[str]:
     yield from _TOOLS
     assets = (change.asset for change in plan.changes if change.asset is not None)
@@ -99,7 +104,7 @@ def _tools(plan: Plan) -> Iterator[str]:
         yield from driver_named(name).libraries
 
 
-def _origins(specs: SpecSet, store: Path) -> dict[str, str]:
+def origins_of(specs: SpecSet, store: Path) -> dict[str, str]:
     """Return where each asset is declared, by id, relative to the store."""
     files = {path: origin_of(path, store=store) for path in {spec.path for spec in specs.specs}}
     return {spec.id: files[spec.path] for spec in specs.specs}

@@ -16,7 +16,7 @@ from workbench import Workbench, image, write_tiff
 from geobatch.errors import NotDurableError, StoreError
 from geobatch.store.backends import durability, local
 from geobatch.store.backends.local import UNSYNCED
-from geobatch.store.maintenance.check import READ_ALL, Checker
+from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves
 from geobatch.store.tilestore import TileStore
 
 
@@ -78,7 +78,7 @@ def assert_whole(store: Path, *, number: int) -> None:
     opened = TileStore.open(store)
     head = opened.head()
     assert head.number == number
-    checker = Checker(opened, read_from=READ_ALL)
+    checker = Checker(opened.objects, StateLeaves(opened.objects, read_from=READ_ALL))
     assert [str(found) for entry in head.tree.entries for found in checker.asset(entry)] == []
     opened.close()
 

@@ -19,7 +19,7 @@ from geobatch.model.digest import Digest
 from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
-from geobatch.store.maintenance.check import READ_ALL, Checker
+from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves
 from geobatch.store.tilestore import TileStore
 
 
@@ -74,7 +74,7 @@ def assert_right(bench: Workbench, *, number: int) -> None:
     store = TileStore.open(bench.store)
     head = store.head()
     assert head.number == number
-    checker = Checker(store, read_from=READ_ALL)
+    checker = Checker(store.objects, StateLeaves(store.objects, read_from=READ_ALL))
     assert [str(found) for entry in head.tree.entries for found in checker.asset(entry)] == []
     store.close()
     kept = open_store(bench.folder / "expected")

@@ -16,7 +16,7 @@ from geobatch.format.documents import decode_asset
 from geobatch.model.digest import Digest
 from geobatch.model.published import AssetRecord, BandTiles, TreeEntry
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.maintenance.check import READ_ALL, Checker, modified_since
+from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves, modified_since
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
@@ -77,12 +77,12 @@ def damage_of(store: TileStore, tiles: BandTiles, *, is_read: bool) -> str:
             bytes of those alone that were modified since the newest commit.
     """
     since = READ_ALL if is_read else modified_since(store, store.head())
-    checker = Checker(store, read_from=since)
+    checker = Checker(store.objects, StateLeaves(store.objects, read_from=since))
     found = (
-        message
+        wrong.message
         for _, _, root in tiles.arrays
         if root is not None
-        for _, message in checker.array(root.stored)
+        for wrong in checker.array(root.stored)
     )
     return next(found, "")
 

@@ -195,6 +195,19 @@ class CacheFile:
             self._is_damaged = code & 0xFF not in _HEALTHY
 
 
+def unreadable(path: Path) -> str:
+    """Return what of a file cannot be used, for people; empty if all of it can."""
+    try:
+        with contextlib.closing(_connect(path, "ro", _READ_PATIENCE)) as reader:
+            if _version(reader) != VERSION:
+                return "another version of geobatch made it"
+            rows = reader.execute("SELECT kind, key, value FROM entries")
+            count = sum(1 for kind, key, sealed in rows if _unseal(kind, key, sealed) is None)
+    except (*_FAILURES, OSError) as error:
+        return str(error)
+    return f"{count:,} of its entries are damaged" if count else ""
+
+
 def _connect(path: Path, mode: str, patience: float) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",

@@ -22,8 +22,7 @@ class ValueCache:
             data = self._backend.get(self._folder + name)
         except StoreError:
             return None
-        value = data[:-DIGEST_BYTES]
-        return value if data == _sealed(self._folder + name, value) else None
+        return data[:-DIGEST_BYTES] if is_sealed(self._folder + name, data) else None
 
     def put(self, name: Digest, value: bytes) -> None:
         """Keep a value; where that fails, nothing is kept."""
@@ -39,6 +38,11 @@ class ValueCache:
                 self._backend.delete(name)
         except StoreError:
             return
+
+
+def is_sealed(name: str, data: bytes) -> bool:
+    """Return whether the bytes of a name are those that a cache has put there."""
+    return data == _sealed(name, data[:-DIGEST_BYTES])
 
 
 def _sealed(name: str, value: bytes) -> bytes:

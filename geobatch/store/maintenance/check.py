@@ -11,13 +11,14 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from shlex import quote
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, GeobatchError
 from geobatch.format.documents import decode_asset
-from geobatch.format.page import child_position, references
+from geobatch.format.page import FAN_OUT, child_position, references
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.store.caches.value_cache import ValueCache
@@ -43,6 +44,51 @@ _MOST_WHOLE = 1 << 17
 """How many whole pages a check keeps in memory."""
 
 
+class Below(NamedTuple):
+    """The square of tiles that an index page leads to; it may extend beyond the plane."""
+
+    row: int
+    """Row of its upper-left tile."""
+    col: int
+    """Column of that tile."""
+    side: int
+    """Tiles per side."""
+
+
+class Wrong(NamedTuple):
+    """A damaged object below the root of an index."""
+
+    digest: Digest
+    """Digest that names it."""
+    message: str
+    """Which object it is, and what is wrong."""
+    tile: tuple[int, int] | None = None
+    """(row, column) of the tile that it is; None for a page."""
+    below: Below | None = None
+    """The tiles that a page leads to; None for a root."""
+
+    def moved(self, row: int, col: int, side: int) -> Wrong:
+        """Return it as it is seen from the page above, whose child at a position has this side."""
+        if self.tile is not None:
+            return self._replace(tile=(row * side + self.tile[0], col * side + self.tile[1]))
+        below = self.below or Below(0, 0, side)
+        return self._replace(
+            below=Below(row * side + below.row, col * side + below.col, below.side)
+        )
+
+
+class Leaves(Protocol):
+    """Compares tiles, and rows of tables, with what names them."""
+
+    def wrong(self, names: Sequence[Digest], sizes: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Yield the number of each object that is not as it must be, and what is wrong.
+
+        Args:
+            names: Digests of objects.
+            sizes: Their lengths as recorded.
+        """
+
+
 class Damage(Struct, frozen=True, kw_only=True):
     """One object that is not what the digest says that names it."""
 
@@ -52,6 +98,10 @@ class Damage(Struct, frozen=True, kw_only=True):
     """The array whose page or tile it is; None for what is of the whole asset."""
     tile: tuple[int, int] | None = None
     """(row, column) of the tile that it is."""
+    below: Below | None = None
+    """The tiles that it leads to, if it is an index page other than a root."""
+    digest: Digest = ""
+    """Digest that names it."""
     message: str
     """Which object it is, and what is wrong."""
 
@@ -85,84 +135,105 @@ _decode = msgspec.json.Decoder(_Document).decode
 
 
 class Checker:
-    """Checks assets of one store; pages that many of them share are read once."""
+    """Checks assets of one store; documents and pages that many of them share are read once."""
 
-    def __init__(self, store: TileStore, *, read_from: int) -> None:
+    def __init__(self, objects: Objects, leaves: Leaves) -> None:
         """Check nothing yet.
 
         Args:
-            store: The store.
-            read_from: Time, in nanoseconds, of a modification from which on a tile is read.
+            objects: The objects of the store.
+            leaves: How tiles and rows are compared.
         """
-        self._objects = store.objects
-        self._backend = store.backend
-        self._read_from = read_from
-        self._whole: set[Digest] = set()
-        self.read = 0
-        """Tiles that were read."""
+        self._objects = objects
+        self._leaves = leaves
+        self._pages: dict[Digest, tuple[Wrong, ...]] = {}
 
     def asset(self, entry: TreeEntry) -> Iterator[Damage]:
         """Yield the damaged objects of a published asset."""
         try:
             data = self._objects.get(entry.stored)
         except GeobatchError as error:
-            yield Damage(asset=entry.id, message=f"its document, {error.message}")
+            message = f"its document, {error.message}"
+            yield Damage(asset=entry.id, digest=entry.stored, message=message)
             return
         try:
             recorded = _decode(data).recorded
             keys: Sequence[ArrayKey | None] = [None] * len(recorded.pages)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            yield Damage(
-                asset=entry.id, message=f"its document `{entry.stored}` is not an asset document"
-            )
+            message = f"its document `{entry.stored}` is not an asset document"
+            yield Damage(asset=entry.id, digest=entry.stored, message=message)
             return
-        if recorded.rows is not None:
-            message = self._object(recorded.rows.stored, recorded.rows.size)
-            if message is not None:
-                yield Damage(asset=entry.id, message=f"its rows, {message}")
+        if (rows := recorded.rows) is not None:
+            for _, message in self._leaves.wrong([rows.stored], [rows.size]):
+                yield Damage(asset=entry.id, digest=rows.stored, message=f"its rows, {message}")
         for number, root in enumerate(recorded.pages):
             if root is None:
                 continue
-            for tile, message in self.array(root.stored):
+            for wrong in self.array(root.stored):
                 if keys[number] is None:
                     keys = [key for key, _ in decode_asset(data).arrays]
-                yield Damage(asset=entry.id, array=keys[number], tile=tile, message=message)
+                yield Damage(
+                    asset=entry.id,
+                    array=keys[number],
+                    tile=wrong.tile,
+                    below=wrong.below,
+                    digest=wrong.digest,
+                    message=wrong.message,
+                )
 
-    def array(self, root: Digest) -> Iterator[tuple[tuple[int, int] | None, str]]:
-        """Yield what is damaged below the root of an index, and the (row, column) of a tile."""
-        yield from self._below(root, 0, 0)
+    def array(self, root: Digest) -> tuple[Wrong, ...]:
+        """Return what is damaged below the root of an index, and the root itself if it is."""
+        known = self._pages.get(root)
+        if known is None:
+            known = tuple(self._page(root))
+            if known or len(self._pages) < _MOST_WHOLE:
+                self._pages[root] = known
+        return known
 
-    def _below(
-        self, digest: Digest, row: int, col: int
-    ) -> Iterator[tuple[tuple[int, int] | None, str]]:
-        if digest in self._whole:
-            return
+    def _page(self, digest: Digest) -> Iterator[Wrong]:
         try:
             data = self._objects.get(digest)
             height, names, sizes = references(data, digest=digest)
         except GeobatchError as error:
-            yield None, f"its index page, {error.message}"
+            yield Wrong(digest, f"its index page, {error.message}")
             return
-        is_whole = True
+        if height <= 1:
+            for number, message in self._leaves.wrong(names, sizes):
+                yield Wrong(names[number], message, tile=child_position(data, number, 0, 0))
+            return
+        side = FAN_OUT ** (height - 1)
+        for number, name in enumerate(names):
+            if below := self.array(name):
+                row, col = child_position(data, number, 0, 0)
+                yield from (wrong.moved(row, col, side) for wrong in below)
+
+
+class StateLeaves:
+    """Asks the backend for the state of each object; reads those that were modified lately."""
+
+    def __init__(self, objects: Objects, *, read_from: int) -> None:
+        """Compare nothing yet.
+
+        Args:
+            objects: The objects of the store.
+            read_from: Time, in nanoseconds, of a modification from which on a tile is read.
+        """
+        self._objects = objects
+        self._read_from = read_from
+        self.read = 0
+        """Objects that were read."""
+
+    def wrong(self, names: Sequence[Digest], sizes: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """Yield what is wrong; see `Leaves.wrong`."""
         for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
-            if height > 1:
-                for found in self._below(name, *child_position(data, number, row, col)):
-                    is_whole = False
-                    yield found
-            elif (message := self._object(name, size)) is not None:
-                is_whole = False
-                yield child_position(data, number, row, col), message
-        if is_whole and len(self._whole) < _MOST_WHOLE:
-            self._whole.add(digest)
+            if (message := self._object(name, size)) is not None:
+                yield number, message
 
     def _object(self, digest: Digest, size: int) -> str | None:
         """Return what is wrong with an object that is not read but for a reason."""
-        name = Objects.path(digest)
-        state = self._backend.state(name)
-        if state is None:
-            return f"object `{name}` is missing"
-        if state.size != size:
-            return f"object `{name}` is damaged: it has {state.size} bytes, expected {size}"
+        state = self._objects.backend.state(Objects.path(digest))
+        if state is None or state.size != size:
+            return size_problem(digest, size, None if state is None else state.size)
         if state.modified_ns >= self._read_from or self._read_from == READ_ALL:
             self.read += 1
             try:
@@ -170,6 +241,14 @@ class Checker:
             except GeobatchError as error:
                 return error.message
         return None
+
+
+def size_problem(digest: Digest, expected: int, got: int | None) -> str:
+    """Return the message of an object that is missing or has another length than is recorded."""
+    name = Objects.path(digest)
+    if got is None:
+        return f"object `{name}` is missing"
+    return f"object `{name}` is damaged: it has {got} bytes, expected {expected}"
 
 
 def whole_record(store: TileStore, entry: TreeEntry) -> AssetRecord | None:
@@ -225,14 +304,15 @@ def check(
     """
     began = time.time_ns()
     since = modified_since(store, head)
-    checker = Checker(store, read_from=since)
+    leaves = StateLeaves(store.objects, read_from=since)
+    checker = Checker(store.objects, leaves)
     entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
     damages = [damage for entry in entries for damage in checker.asset(entry)]
     if only is None and not spared:
         damages += _origins(store, head)
     if damages:
         raise _error(store, head, damages, folder)
-    if is_noted and checker.read and only is None and not spared:
+    if is_noted and leaves.read and only is None and not spared:
         keep_time(store, head, began)
 
 

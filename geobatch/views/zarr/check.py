@@ -18,8 +18,8 @@ from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.index import Index
-from geobatch.views.objects import check_object
-from geobatch.views.protocol import Part
+from geobatch.views.objects import check_object, shown_problem
+from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part
 from geobatch.views.zarr.asset_folder import Chunk, chunks
 from geobatch.views.zarr.metadata import documents
 
@@ -42,6 +42,8 @@ class Comparison(Struct, kw_only=True):
     """Files, and folders with a slash behind, that do not belong there."""
     parts: list[Part] = []
     """All of these."""
+    intact: dict[Digest, str] = {}
+    """Files with the bytes of an object that is damaged or missing, by its digest."""
 
     @property
     def is_intact(self) -> bool:
@@ -58,6 +60,7 @@ def compare(
     spared: Collection[str] = (),
     others: Mapping[str, bytes] | None = None,
     folder: str = "",
+    audit: Audit | None = None,
 ) -> Comparison:
     """Compare the folder of an asset with its index and documents.
 
@@ -69,6 +72,7 @@ def compare(
         spared: Folders of other assets within, by path within this one's.
         others: Documents within that are not the asset's own, by path.
         folder: The folder of the asset where it is not in the tree, a slash behind.
+        audit: How chunks are compared if objects may be damaged.
 
     Raises:
         CorruptObjectError: An index page is damaged, or an object missing or cut.
@@ -89,7 +93,9 @@ def compare(
             note(path, problem)
     folders = {f"{above}/" for path in (*texts, *spared) for above in _above(path)}
     for chunk in chunks(index, record):
-        problem = _chunk_problem(store, top, found.pop(chunk.path, None), chunk)
+        problem = _chunk_problem(
+            store, top, found.pop(chunk.path, None), chunk, audit=audit, made=made
+        )
         if problem:
             made.chunks.append(chunk)
             note(chunk.path, problem)
@@ -98,7 +104,7 @@ def compare(
             folders.update(f"{above}/" for above in _above(chunk.path))
     for path in sorted(found.keys() - folders):
         made.foreign.append(path)
-        note(path, "does not belong here")
+        note(path, FOREIGN)
     return made
 
 
@@ -176,21 +182,37 @@ def _stamp(found: Iterable[tuple[str, os.stat_result]]) -> bytes | None:
 
 def _text_problem(path: str, stat: os.stat_result | None, text: bytes) -> str:
     if stat is None:
-        return "missing"
+        return MISSING
     if stat.st_size != len(text):
         return f"{stat.st_size:,} bytes, expected {len(text):,}"
     return "" if _read(path) == text else "other content"
 
 
-def _chunk_problem(store: str, top: str, stat: os.stat_result | None, chunk: Chunk) -> str:
-    """Return what is wrong with a chunk; its object must be there, and of the right size."""
-    origin = check_object(store, chunk.stored, chunk.size, top + chunk.path)
+def _chunk_problem(
+    store: str,
+    top: str,
+    stat: os.stat_result | None,
+    chunk: Chunk,
+    *,
+    audit: Audit | None,
+    made: Comparison,
+) -> str:
+    """Return what is wrong with a chunk; its object must be whole unless there is an audit."""
+    path = top + chunk.path
+    if audit is not None:
+        problem, is_intact = shown_problem(
+            store, chunk.stored, chunk.size, stat, read=lambda: _read(path), audit=audit
+        )
+        if is_intact:
+            made.intact[chunk.stored] = path
+        return problem
+    origin = check_object(store, chunk.stored, chunk.size, path)
     if stat is None:
-        return "missing"
+        return MISSING
     if stat.st_size != chunk.size:
         return f"{stat.st_size:,} bytes, expected {chunk.size:,}"
     is_same = os.path.samestat(stat, origin)
-    is_well = is_same or digest_bytes(_read(top + chunk.path)) == chunk.stored
+    is_well = is_same or digest_bytes(_read(path)) == chunk.stored
     return "" if is_well else "other content"
 
 

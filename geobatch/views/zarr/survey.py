@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.assets.asset import Kind
+from geobatch.model.digest import Digest
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-from geobatch.views.protocol import Part
+from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part
 from geobatch.views.zarr.check import (
     Comparison,
     compare,
@@ -39,6 +40,8 @@ class Shown(Struct, frozen=True, kw_only=True):
     """The attributes that say so."""
     unsettled: frozenset[str] = frozenset()
     """Assets of which it may show anything."""
+    named_unsettled: frozenset[str] = frozenset()
+    """Those of them that it names itself."""
     is_read: bool = False
     """Whether it says anything."""
     is_known: bool = False
@@ -65,6 +68,8 @@ class Survey(Struct, kw_only=True):
     """Assets that the tree should show already, and how their folders differ from that."""
     damaged: dict[str, CorruptObjectError] = {}
     """Assets whose objects are damaged, so that nothing can be said of their folders."""
+    intact: dict[Digest, str] = {}
+    """Files with the bytes of an object that is damaged or missing, by its digest."""
     is_thorough: bool = False
     """Whether all folders were compared that should show already what they must."""
     inside: frozenset[str] = frozenset()
@@ -86,7 +91,7 @@ class Survey(Struct, kw_only=True):
             yield from one.parts
         for path in self.folders.strange:
             if path not in self.differing:
-                yield Part(path=path, problem="does not belong here")
+                yield Part(path=path, problem=FOREIGN)
         for folder, problem in self.folders.unlike.items():
             yield Part(path=join(folder, DOCUMENT), problem=problem)
 
@@ -94,7 +99,14 @@ class Survey(Struct, kw_only=True):
 class Surveyor:
     """Compares the tree of a store with a head."""
 
-    def __init__(self, store: TileStore, root: Path, head: Head, cache: SourceCache | None) -> None:
+    def __init__(
+        self,
+        store: TileStore,
+        root: Path,
+        head: Head,
+        cache: SourceCache | None,
+        audit: Audit | None = None,
+    ) -> None:
         """Compare nothing yet.
 
         Args:
@@ -102,8 +114,10 @@ class Surveyor:
             root: Folder of the tree.
             head: What the tree should show.
             cache: Where the states of folders are cached.
+            audit: How chunks are compared if objects may be damaged.
         """
         self._store = store
+        self._audit = audit
         self._top = f"{root.parent}/"
         self._tree = f"{root}/"
         self._head = head
@@ -171,7 +185,13 @@ class Surveyor:
         }
         record = self._store.record(entry)
         return compare(
-            self._top, self._tree, self._store.index, record, spared=below, others=others
+            self._top,
+            self._tree,
+            self._store.index,
+            record,
+            spared=below,
+            others=others,
+            audit=self._audit,
         )
 
     def save(self, asset_ids: Collection[str]) -> None:
@@ -231,6 +251,7 @@ class Surveyor:
         except CorruptObjectError as error:
             found.damaged[entry.id] = error
             return
+        found.intact |= comparison.intact
         if comparison.is_intact:
             self.save([entry.id])
         else:
@@ -241,10 +262,15 @@ class Surveyor:
         try:
             with open(self._tree + DOCUMENT, "rb") as file:  # noqa: PTH123
                 attributes = json.loads(file.read())["attributes"]["geobatch"]
-            unsettled = frozenset(map(str, attributes.pop("unsettled", ())))
+            unsettled = named = frozenset(map(str, attributes.pop("unsettled", ())))
             number, commit = attributes["number"], attributes["commit"]
             if commit is None:
-                return Shown(attributes=attributes, unsettled=unsettled, is_read=True)
+                return Shown(
+                    attributes=attributes,
+                    unsettled=unsettled,
+                    named_unsettled=named,
+                    is_read=True,
+                )
             # The commit may be damaged, or gone: then what the tree shows is anybody's guess.
             head = self._head if commit == self._head.digest else self._store.at(str(number))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError,
@@ -259,6 +285,7 @@ class Surveyor:
             entries=entries,
             attributes=attributes,
             unsettled=unsettled,
+            named_unsettled=named,
             is_read=True,
             is_known=True,
         )
@@ -267,6 +294,26 @@ class Surveyor:
 def shown_of(head: Head) -> dict[str, TreeEntry]:
     """Return the assets that the tree can show, by id: those whose pixels are in the store."""
     return {e.id: e for e in head.tree.entries if e.kind not in _ELSEWHERE}
+
+
+def attributes_of(head: Head) -> dict[str, object]:
+    """Return the state that the tree records when it shows a head."""
+    commit = head.commit
+    return {
+        "commit": head.digest,
+        "number": head.number,
+        "content_root": commit.content_root if commit else None,
+        "view": VIEW,
+    }
+
+
+def document_of(attributes: Mapping[str, object], unsettled: Collection[str]) -> bytes:
+    """Return the document of the tree's own group."""
+    document = json.loads(plain_group())
+    document["attributes"]["geobatch"] = dict(attributes)
+    if unsettled:
+        document["attributes"]["geobatch"]["unsettled"] = sorted(unsettled)
+    return json.dumps(document).encode()
 
 
 def _names(folder: str) -> list[str]:
@@ -281,4 +328,4 @@ def _document_problem(path: str) -> str:
         with open(path, "rb") as file:  # noqa: PTH123
             return "" if file.read() == plain_group() else "other content"
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return "missing"
+        return MISSING

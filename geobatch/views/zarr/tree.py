@@ -7,7 +7,6 @@ assets are unsettled: touched by an update that has not ended, and so to be comp
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import time
 from collections.abc import Collection, Mapping
@@ -21,11 +20,12 @@ from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 from geobatch.views.files import Files, check_is_folder
-from geobatch.views.protocol import Part, ViewChange, ViewState
+from geobatch.views.protocol import Audit, Part, ViewChange, ViewState
 from geobatch.views.zarr import asset_folder
-from geobatch.views.zarr.metadata import DOCUMENT, FOLDER, VIEW, folders_above, plain_group
+from geobatch.views.zarr.audit import own_parts
+from geobatch.views.zarr.metadata import DOCUMENT, FOLDER, folders_above, plain_group
 from geobatch.views.zarr.staging import Staging
-from geobatch.views.zarr.survey import Survey, Surveyor
+from geobatch.views.zarr.survey import Survey, Surveyor, attributes_of, document_of
 
 _COUNT = itertools.count()
 
@@ -73,13 +73,22 @@ class ZarrTree:
         """What it is and where; see `View.name`."""
         return f"the Zarr tree `{self._root}`"
 
-    def compare(self, head: Head) -> ViewState:
+    @property
+    def folder(self) -> str:
+        """Its folder in the store."""
+        return FOLDER
+
+    def compare(self, head: Head, audit: Audit | None = None) -> ViewState:
         """Return how the tree differs from a head; see `View.compare`."""
         check_is_folder(self._root)
-        found = self._surveyor(head).survey(is_thorough=True)
+        cache = self._cache if audit is None else None
+        found = Surveyor(self._store, self._root, head, cache, audit).survey(is_thorough=True)
         shown = found.shown
         number = shown.attributes["number"]
-        parts = [Part(path=f"{FOLDER}/{one.path}", problem=one.problem) for one in found.parts]
+        own = [] if audit is None else own_parts(self._store, self._root, head, found)
+        parts = [
+            Part(path=f"{FOLDER}/{one.path}", problem=one.problem) for one in (*found.parts, *own)
+        ]
         is_none = head.commit is None and not os.path.lexists(self._root)
         return ViewState(
             number=number if shown.is_known and isinstance(number, int) else None,
@@ -87,6 +96,8 @@ class ZarrTree:
             parts=tuple(sorted(parts)),
             is_current=not found.touched and not parts and (is_none or _is_said(found, head)),
             damaged=found.damaged,
+            unsettled=tuple(sorted(shown.unsettled)),
+            intact=found.intact,
         )
 
     def update(
@@ -152,7 +163,7 @@ class _Update:
         self._tidy()
         changed = time.monotonic()
         self._store.backend.sync()
-        self._announce(_attributes(self._head), unsettled=damaged.keys())
+        self._announce(attributes_of(self._head), unsettled=damaged.keys())
         removed = self._remove_what_left()
         if shown_again and self._surveyor.has_cache:
             # A change within the same tick of the clock could not be noticed later.
@@ -275,25 +286,10 @@ class _Update:
 
     def _announce(self, attributes: Mapping[str, object], *, unsettled: Collection[str]) -> None:
         """Write the document of the tree's own group, durably."""
-        document = json.loads(plain_group())
-        document["attributes"]["geobatch"] = dict(attributes)
-        if unsettled:
-            document["attributes"]["geobatch"]["unsettled"] = sorted(unsettled)
-        self._files.write(DOCUMENT, json.dumps(document).encode(), is_durable=True)
-
-
-def _attributes(head: Head) -> dict[str, object]:
-    """Return the state that the tree records when it shows a head."""
-    commit = head.commit
-    return {
-        "commit": head.digest,
-        "number": head.number,
-        "content_root": commit.content_root if commit else None,
-        "view": VIEW,
-    }
+        self._files.write(DOCUMENT, document_of(attributes, unsettled), is_durable=True)
 
 
 def _is_said(found: Survey, head: Head) -> bool:
     """Return whether the tree says that it shows a head, and nothing is unsettled."""
     shown = found.shown
-    return shown.is_read and shown.attributes == _attributes(head) and not shown.unsettled
+    return shown.is_read and shown.attributes == attributes_of(head) and not shown.unsettled

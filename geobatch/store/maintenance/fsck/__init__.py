@@ -1,0 +1,1 @@
+"""A check of everything that a store holds: every commit, every file."""

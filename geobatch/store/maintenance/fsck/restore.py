@@ -1,0 +1,224 @@
+"""Documents of a store that can be told from others, bit for bit: refs, trees, origins.
+
+Whatever is restored has the digest that names it, so no guess can be wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, GeobatchError, StoreError
+from geobatch.format.documents import (
+    content_root,
+    decode_asset,
+    decode_origins,
+    decode_tree,
+    encode_commit,
+    encode_origins,
+    encode_tree,
+)
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.model.published import Commit, Tree, TreeEntry
+from geobatch.store.maintenance.fsck.line import Step
+from geobatch.store.maintenance.fsck.store_check import Checked
+from geobatch.store.objects import Objects
+from geobatch.store.refs import TREE, Refs
+from geobatch.store.tilestore import entry_of
+
+_MOST_TRIED = 4096
+"""Trees that are tried at most."""
+_BIG = 1 << 28
+"""Length of an object that is no document."""
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """What can be restored without any source."""
+
+    refs: Mapping[int, Digest] = {}
+    """What refs must say, by number."""
+    documents: Mapping[Digest, bytes] = {}
+    """Trees and origins, by digest."""
+    commit: tuple[int, bytes] | None = None
+    """Number and document of a commit that replaces the newest, which is lost."""
+
+
+class Restorer:
+    """Finds what can be restored of a store that was checked."""
+
+    def __init__(self, objects: Objects, checked: Checked, origins: Mapping[str, str]) -> None:
+        """Find nothing yet.
+
+        Args:
+            objects: The objects of the store.
+            checked: What was found.
+            origins: Which spec files declare assets now, by asset id.
+        """
+        self._objects = objects
+        self._checked = checked
+        self._origins = origins
+        self._steps = {step.number: step for step in checked.steps}
+        self._unused: dict[Digest, bytes] | None = None
+
+    def find(self) -> Restored:
+        """Return all that can be restored.
+
+        Raises:
+            StoreError: The backend failed.
+        """
+        refs: dict[int, Digest] = {}
+        found: dict[Digest, bytes] = {}
+        for step in self._checked.steps:
+            for finding in step.findings:
+                if finding.number and finding.known:
+                    refs[finding.number] = finding.known
+            if step.commit is None:
+                continue
+            if step.commit.tree in self._checked.damaged:
+                self._add(found, step.commit.tree, self._trees(step))
+            if step.commit.origins in self._checked.damaged:
+                self._add(found, step.commit.origins, self._all_origins(step, found))
+        head = self._checked.head
+        is_lost = head.number and head.commit is None
+        commit = self._new_head(head) if is_lost else None
+        return Restored(refs=refs, documents=found, commit=commit)
+
+    @staticmethod
+    def _add(
+        found: dict[Digest, bytes], digest: Digest | None, candidates: Iterator[bytes]
+    ) -> None:
+        for data in itertools.islice(candidates, _MOST_TRIED):
+            if digest is not None and digest_bytes(data) == digest:
+                found[digest] = data
+                return
+
+    def _trees(self, step: Step) -> Iterator[bytes]:
+        """Yield trees that a commit may have: what its neighbours have, and unused documents."""
+        choices: dict[str, list[TreeEntry]] = {}
+        for digest, data in self._documents().items():
+            try:
+                entry = entry_of(decode_asset(data), digest)
+            except GeobatchError:
+                continue
+            choices.setdefault(entry.id, []).append(entry)
+        for base in ({}, *(self._entries(step.number + by) for by in (-1, 1))):
+            for some in itertools.product(*choices.values()):
+                entries = base | {entry.id: entry for entry in some}
+                tree = Tree(entries=tuple(entries[name] for name in sorted(entries)))
+                yield encode_tree(tree)
+
+    def _entries(self, number: int) -> dict[str, TreeEntry]:
+        step = self._steps.get(number)
+        if step is None or step.commit is None:
+            return {}
+        try:
+            tree = decode_tree(self._objects.get(step.commit.tree))
+        except GeobatchError:
+            return {}
+        return {entry.id: entry for entry in tree.entries}
+
+    def _all_origins(self, step: Step, found: Mapping[Digest, bytes]) -> Iterator[bytes]:
+        """Yield what may say which specs declare the assets of a commit."""
+        ids = self._ids(step, found)
+        digests = dict.fromkeys(one.origins for one in self._checked.steps)
+        known = [self._origins]
+        known += [decode_origins(self._objects.get(one)) for one in digests if one is not None]
+        for one in known:
+            for other in known:
+                both = {**one, **other}
+                yield encode_origins({name: both[name] for name in both.keys() & ids})
+
+    def _ids(self, step: Step, found: Mapping[Digest, bytes]) -> set[str]:
+        tree = "" if step.commit is None else step.commit.tree
+        try:
+            data = found.get(tree) or self._objects.get(tree)
+            return {entry.id for entry in decode_tree(data).entries}
+        except GeobatchError:
+            return set()
+
+    def _new_head(self, head: Step) -> tuple[int, bytes] | None:
+        """Return a commit with the very tree of the newest one, which is lost; None without it."""
+        root = _shown_root(self._objects)
+        before = self._steps.get(head.number - 1)
+        parent = None if before is None else before.digest
+        if root is None or (head.number > 1 and parent is None):
+            return None
+        for digest, data in self._documents().items():
+            try:
+                tree = decode_tree(data)
+            except GeobatchError:
+                continue
+            if content_root(tree) == root:
+                commit = Commit(
+                    parent=parent,
+                    tree=digest,
+                    content_root=root,
+                    time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+                    message=f"restore commit {head.number}, whose document was lost",
+                    tools=(),
+                    origins=self._origins_of(tree),
+                )
+                return head.number, encode_commit(commit)
+        return None
+
+    def _origins_of(self, tree: Tree) -> Digest | None:
+        """Return the one unused document of origins that names assets of a tree only."""
+        ids = {entry.id for entry in tree.entries}
+        found = []
+        for digest, data in self._documents().items():
+            try:
+                if decode_origins(data).keys() <= ids:
+                    found.append(digest)
+            except GeobatchError:
+                continue
+        return found[0] if len(found) == 1 else None
+
+    def _documents(self) -> dict[Digest, bytes]:
+        """Return the documents that no commit is known to need."""
+        if self._unused is None:
+            self._unused = {}
+            for digest in self._checked.inventory.unused_digests():
+                name = Objects.path(digest)
+                if (self._objects.backend.size(name) or _BIG) < _BIG and (
+                    self._objects.backend.get(name, start=0, length=1) == b"{"
+                ):
+                    try:
+                        self._unused[digest] = self._objects.get(digest)
+                    except CorruptObjectError:
+                        continue
+        return self._unused
+
+
+def _shown_root(objects: Objects) -> Digest | None:
+    """Return the content root of the commit that the Zarr tree shows, as far as it says so."""
+    try:
+        root = json.loads(objects.backend.get(TREE))["attributes"]["geobatch"]["content_root"]
+    except (StoreError, ValueError, KeyError, TypeError):
+        return None
+    return root if isinstance(root, str) else None
+
+
+def write(objects: Objects, restored: Restored) -> None:
+    """Write what can be restored, durably; damaged files of the same names are moved away before.
+
+    Args:
+        objects: The objects of the store.
+        restored: What is written.
+
+    Raises:
+        StoreError: The backend failed.
+    """
+    refs = Refs(objects.backend)
+    for data in restored.documents.values():
+        objects.put(data)
+    digests = dict(restored.refs)
+    if restored.commit is not None:
+        number, data = restored.commit
+        digests[number], _ = objects.put(data)
+    objects.backend.sync()
+    for number, digest in sorted(digests.items()):
+        refs.create(number, digest)  # another process may have restored it

@@ -1,0 +1,257 @@
+"""A check of a store on any backend: refs, commits, documents, pages, objects, foreign names.
+
+First all objects are listed, and read as far as that is asked for. Then every commit is followed,
+each document and page once. What is damaged is collected with all that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from geobatch.model.digest import Digest
+from geobatch.model.published import ArrayKey, TreeEntry
+from geobatch.store.backends.protocol import Backend
+from geobatch.store.maintenance.check import Below, Checker, Damage
+from geobatch.store.maintenance.fsck.contents import (
+    NOTHING,
+    Progress,
+    Subset,
+    no_progress,
+    read_all,
+)
+from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Totals
+from geobatch.store.maintenance.fsck.inventory import Inventory
+from geobatch.store.maintenance.fsck.line import Line, Step, kind_of
+from geobatch.store.maintenance.fsck.names import Names, check_identity, notes_of, objects_of
+from geobatch.store.objects import Objects
+from geobatch.store.refs import Refs
+
+
+class HurtAsset(Struct, frozen=True, kw_only=True):
+    """A published state of an asset of which something is damaged."""
+
+    entry: TreeEntry
+    """Its entry."""
+    number: int
+    """Number of the newest commit that has it."""
+    damages: tuple[Damage, ...]
+    """What is damaged."""
+
+
+class Checked(Struct, frozen=True, kw_only=True, eq=False):
+    """What a check of a store found, without its views."""
+
+    findings: tuple[Finding, ...]
+    """Every file that is not as it must be, sorted by name."""
+    notes: tuple[str, ...]
+    """What is odd and harms nothing."""
+    totals: Totals
+    """What was checked."""
+    steps: tuple[Step, ...]
+    """The commits, newest first, without the trees of those that are whole."""
+    head: Step
+    """The newest commit; number 0 if there is none."""
+    damaged: frozenset[Digest]
+    """Objects that are damaged or missing."""
+    hurt: tuple[HurtAsset, ...]
+    """Assets that are damaged."""
+    inventory: Inventory
+    """All objects."""
+    is_shown_wrong: bool
+    """Whether the Zarr tree names a commit that cannot be the one that it shows."""
+
+
+def check_store(
+    backend: Backend,
+    *,
+    subset: Subset = NOTHING,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> Checked:
+    """Check a store; nothing is changed.
+
+    Args:
+        backend: The store.
+        subset: Objects of which every byte is read; of the others, existence and length.
+        workers: How many threads read.
+        progress: Notified while objects are read.
+
+    Raises:
+        FormatError: A newer geobatch wrote it.
+        StoreError: The backend failed.
+    """
+    objects = Objects(backend)
+    line = Line(Refs(backend), objects)  # what is published later is not looked for
+    names = Names()
+    inventory = Inventory.of(backend, objects_of(backend, names))
+    read = read_all(
+        objects,
+        inventory.all(),
+        subset=subset,
+        workers=workers,
+        progress=progress,
+        total=len(inventory),
+    )
+    inventory.damaged = read.damaged
+    walk = _Walk(objects, inventory)
+    for step in line.steps():
+        walk.take(step)
+    walk.add_unused(read.damaged)
+    findings = [*check_identity(backend), *names.foreign, *walk.findings()]
+    return Checked(
+        findings=tuple(sorted(findings, key=lambda one: one.order)),
+        notes=tuple(notes_of(backend, names)),
+        totals=Totals(
+            objects=len(inventory),
+            bytes=inventory.bytes,
+            read=read.objects,
+            read_bytes=read.bytes,
+            commits=walk.commits,
+            assets=len(walk.assets),
+            unused=None if walk.is_blind else inventory.unused,
+        ),
+        steps=tuple(walk.steps),
+        head=walk.head,
+        damaged=frozenset(walk.objects),
+        hurt=tuple(walk.hurt.values()),
+        inventory=inventory,
+        is_shown_wrong=line.is_shown_wrong,
+    )
+
+
+class _Noted(Objects):
+    """Notes in an inventory which documents and pages are needed."""
+
+    def __init__(self, objects: Objects, inventory: Inventory) -> None:
+        super().__init__(objects.backend)
+        self._inventory = inventory
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes of a digest, verified."""
+        self._inventory.use(digest)
+        return super().get(digest)
+
+
+class _Object(Struct, kw_only=True):
+    """A damaged object, and what needs it."""
+
+    problem: str
+    hurts: dict[tuple[str, ArrayKey | None], _Hurts] = {}
+
+
+class _Hurts(Struct, kw_only=True):
+    commits: set[int] = set()
+    tiles: set[tuple[int, int]] = set()
+    below: set[Below] = set()
+
+
+class _Walk:
+    """Follows commits, and collects what is damaged."""
+
+    def __init__(self, objects: Objects, inventory: Inventory) -> None:
+        self._store = objects
+        self._inventory = inventory
+        self._checker = Checker(_Noted(objects, inventory), inventory)
+        self._findings: list[Finding] = []
+        self.steps: list[Step] = []
+        self.head = Step(number=0)
+        self.objects: dict[Digest, _Object] = {}
+        self.assets: dict[Digest, tuple[Damage, ...]] = {}
+        self.hurt: dict[tuple[str, Digest], HurtAsset] = {}
+        self.commits = 0
+        self.is_blind = False
+        """Whether something could not be followed, so that more objects may be needed."""
+
+    def take(self, step: Step) -> None:
+        """Check a commit and its assets."""
+        if not self.head.number:
+            self.head = step
+        self.steps.append(
+            Step(
+                number=step.number,
+                digest=step.digest,
+                commit=step.commit,
+                origins=step.origins,
+                findings=step.findings,
+            )
+        )
+        for finding in step.findings:
+            if finding.digest:
+                self.is_blind = True
+                self._add(finding.digest, finding.problem, finding.hurts)
+            else:
+                self._findings.append(finding)
+        if step.digest is not None:
+            self._inventory.use(step.digest)
+        if step.commit is not None:
+            self._inventory.use(step.commit.tree)
+            if step.commit.origins is not None:
+                self._inventory.use(step.commit.origins)
+        if step.tree is None:
+            self.is_blind = True
+            return
+        self.commits += 1
+        for entry in step.tree.entries:
+            self._take_asset(entry, step.number)
+
+    def _take_asset(self, entry: TreeEntry, number: int) -> None:
+        damages = self.assets.get(entry.stored)
+        if damages is None:
+            damages = self.assets[entry.stored] = tuple(self._checker.asset(entry))
+        if damages:
+            state = HurtAsset(entry=entry, number=number, damages=damages)
+            self.hurt.setdefault((entry.id, entry.stored), state)
+        for damage in damages:
+            self.is_blind |= damage.tile is None
+            hurt = Hurt(
+                asset=entry.id,
+                commits=(number,),
+                array=damage.array,
+                tiles=() if damage.tile is None else (damage.tile,),
+                below=() if damage.below is None else (damage.below,),
+            )
+            self._add(damage.digest, damage.message, (hurt,))
+
+    def add_unused(self, damaged: Iterable[Digest]) -> None:
+        """Add damaged objects that no commit needs."""
+        for digest in damaged:
+            if digest not in self.objects:
+                self._add(digest, self._inventory.damaged[digest], ())
+
+    def _add(self, digest: Digest, problem: str, hurts: tuple[Hurt, ...]) -> None:
+        known = self.objects.setdefault(digest, _Object(problem=problem))
+        for hurt in hurts:
+            found = known.hurts.setdefault((hurt.asset, hurt.array), _Hurts())
+            found.commits.update(hurt.commits)
+            found.tiles.update(hurt.tiles)
+            found.below.update(hurt.below)
+
+    def findings(self) -> Iterable[Finding]:
+        """Return what was found, with all that needs it."""
+        yield from self._findings
+        for digest, one in self.objects.items():
+            yield Finding(
+                kind=kind_of(self._store, digest),
+                name=Objects.path(digest),
+                problem=one.problem,
+                digest=digest,
+                hurts=tuple(
+                    Hurt(
+                        asset=asset,
+                        commits=tuple(sorted(found.commits)),
+                        array=array,
+                        tiles=tuple(sorted(found.tiles)),
+                        below=tuple(sorted(found.below)),
+                    )
+                    for (asset, array), found in sorted(one.hurts.items(), key=_hurt_order)
+                ),
+            )
+
+
+def _hurt_order(item: tuple[tuple[str, ArrayKey | None], object]) -> tuple[str, str, int, bool]:
+    asset, array = item[0]
+    return (
+        (asset, "", -1, False) if array is None else (asset, array.band, array.level, array.is_mask)
+    )

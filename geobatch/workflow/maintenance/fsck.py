@@ -1,0 +1,210 @@
+"""A check of everything in a store: its objects in every commit, and what its views show."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, InterruptedRunError, StoreError
+from geobatch.model.digest import Digest
+from geobatch.model.published import ArrayKey, Head
+from geobatch.model.shortened import shortened
+from geobatch.processors import processor_count
+from geobatch.store.backends.protocol import Backend
+from geobatch.store.identity import IDENTITY, read_identity
+from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
+from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
+from geobatch.store.maintenance.fsck.store_check import Checked, check_store
+from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
+from geobatch.views.store_views import StoreViews
+from geobatch.views.zarr.attributes import MASK_SUFFIX
+
+_CHUNK = re.compile(
+    "(/[^/]+)?/(?P<level>[0-9]+)/(?P<band>[^/]+)/c/(?P<row>[0-9]+)/(?P<col>[0-9]+)", re.ASCII
+)
+"""The path of a chunk in the folder of an asset."""
+
+
+class Audited(Struct, frozen=True, kw_only=True, eq=False):
+    """What a check found, with what a repair starts from."""
+
+    report: Report
+    """What was found."""
+    checked: Checked
+    """What was found of objects and commits."""
+    intact: dict[Digest, str]
+    """Paths of files in the views with the bytes of an object that is damaged, by its digest."""
+
+
+def fsck(
+    store: Location,
+    *,
+    subset: Subset = NOTHING,
+    workers: int | None = None,
+    progress: Progress = no_progress,
+) -> Report:
+    """Check everything in a store; nothing is changed.
+
+    Args:
+        store: A folder, or a backend that is open.
+        subset: Objects of which every byte is read; of the others, existence and length.
+        workers: How many threads read; by default one per processor.
+        progress: Notified while objects are read.
+
+    Returns:
+        Every damaged, missing or foreign file, with what it hurts.
+
+    Raises:
+        NoStoreError: There is no store.
+        FormatError: A newer geobatch wrote it.
+        InterruptedRunError: The user stopped the check.
+        StoreError: The store cannot be read.
+    """
+    return audit(store, subset=subset, workers=workers, progress=progress).report
+
+
+def audit(
+    store: Location,
+    *,
+    subset: Subset = NOTHING,
+    workers: int | None = None,
+    progress: Progress = no_progress,
+) -> Audited:
+    """Check everything, and return all that a repair needs; see `fsck`."""
+    began = time.perf_counter()
+    backend = open_backend(store)
+    is_known = _is_known(backend)
+    try:
+        checked = check_store(
+            backend, subset=subset, workers=workers or processor_count(), progress=progress
+        )
+        findings, notes = list(checked.findings), list(checked.notes)
+        intact: dict[Digest, str] = {}
+        if backend.local is not None:
+            head = checked.head.head if checked.head.number else Head()
+            if not is_known or head is None:
+                what = f"`{IDENTITY}`" if not is_known else "the newest commit"
+                notes.append(f"`zarr/` and `parquet/` are not compared: {what} is damaged")
+            else:
+                with closing(TileStore(backend)) as opened:
+                    found = _Views(opened, head)
+                    found.compare(Audit(damaged=checked.damaged, read=subset))
+                findings += found.findings
+                notes += found.notes
+                intact = found.intact
+    except KeyboardInterrupt:
+        raise InterruptedRunError("interrupted; nothing was changed") from None
+    report = Report(
+        findings=tuple(sorted(findings, key=lambda one: one.order)),
+        notes=tuple(notes),
+        totals=checked.totals,
+        seconds=time.perf_counter() - began,
+    )
+    return Audited(report=report, checked=checked, intact=intact)
+
+
+def _is_known(backend: Backend) -> bool:
+    """Return whether the document is whole that says which store it is.
+
+    Raises:
+        NoStoreError: There is no store.
+        FormatError: A newer geobatch wrote it.
+    """
+    try:
+        read_identity(backend)
+    except CorruptObjectError:
+        return False
+    return True
+
+
+class _Views:
+    """What the views show, compared with the head."""
+
+    def __init__(self, store: TileStore, head: Head) -> None:
+        self._store = store
+        self._head = head
+        self._ids = {entry.id for entry in head.tree.entries}
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self.intact: dict[Digest, str] = {}
+
+    def compare(self, how: Audit) -> None:
+        """Compare every view.
+
+        Raises:
+            StoreError: The disk refused.
+        """
+        for view in StoreViews(self._store).views:
+            try:
+                state = view.compare(self._head, how)
+            except OSError as error:
+                raise StoreError(f"cannot compare {view.name}: {error}") from error
+            except StoreError as error:
+                self.findings.append(
+                    Finding(kind=Kind.DAMAGED, name=view.folder, problem=error.message)
+                )
+                continue
+            if state.number is not None and state.number != self._head.number:
+                self.notes.append(
+                    f"`{view.folder}/` shows commit {state.number}, the newest is "
+                    f"{self._head.number}: an apply was interrupted, the next one completes it"
+                )
+                return
+            self._take(view.folder, state)
+
+    def _take(self, folder: str, state: ViewState) -> None:
+        self.intact |= state.intact
+        parents = {above for part in state.parts for above in _above(part.path)}
+        self.findings += [
+            self._finding(folder, part)
+            for part in state.parts
+            if part.path.rstrip("/") not in parents  # what is in it is named
+        ]
+        if state.unsettled:
+            ids = shortened(", ".join(state.unsettled), 200)
+            self.notes.append(
+                f"`{folder}/` may show any state of {ids}: an apply was interrupted, the next one "
+                "completes it"
+            )
+        for asset_id in sorted(state.damaged):
+            self.notes.append(f"`{folder}/{asset_id}` is not compared: its documents are damaged")
+
+    def _finding(self, folder: str, part: Part) -> Finding:
+        kind = {MISSING: Kind.MISSING, FOREIGN: Kind.FOREIGN}.get(part.problem, Kind.DAMAGED)
+        hurt = self._hurt(part.path.removeprefix(f"{folder}/").rstrip("/"))
+        return Finding(
+            kind=kind,
+            name=part.path.rstrip("/"),
+            problem=part.problem,
+            hurts=() if hurt is None else (hurt,),
+        )
+
+    def _hurt(self, path: str) -> Hurt | None:
+        """Return which asset, and which of its tiles, a file of a view shows."""
+        parts = path.removesuffix(".parquet").split("/")
+        ends = range(len(parts), 0, -1)
+        asset = next((one for n in ends if (one := "/".join(parts[:n])) in self._ids), None)
+        if asset is None:
+            return None
+        chunk = _CHUNK.fullmatch(path[len(asset) :])
+        if chunk is None:
+            return Hurt(asset=asset)
+        band = chunk["band"]
+        array = ArrayKey(
+            band=band.removesuffix(MASK_SUFFIX),
+            level=int(chunk["level"]),
+            is_mask=band.endswith(MASK_SUFFIX),
+        )
+        return Hurt(asset=asset, array=array, tiles=((int(chunk["row"]), int(chunk["col"])),))
+
+
+def _above(path: str) -> Iterator[str]:
+    folder = path.rstrip("/").rpartition("/")[0]
+    while folder:
+        yield folder
+        folder = folder.rpartition("/")[0]

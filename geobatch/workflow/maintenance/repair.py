@@ -1,0 +1,338 @@
+"""The repair of a store: what is wrong is moved to quarantine, restored, or computed again.
+
+Nothing is deleted, and nothing is done that the plan did not name. What is restored is compared
+with the digest that names it; a second check says what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.declare import load
+from geobatch.errors import CorruptObjectError, GeobatchError, StoreError
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.model.observer import Observer, SilentObserver
+from geobatch.processors import processor_count
+from geobatch.store.backends.protocol import Backend, parse_name
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.identity import IDENTITY, new_identity
+from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
+from geobatch.store.maintenance.fsck.findings import Finding, Kind, Report
+from geobatch.store.maintenance.fsck.restore import Restored, Restorer, write
+from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
+from geobatch.store.objects import Objects
+from geobatch.store.origins import path_of
+from geobatch.store.refs import REFS, TREE, Refs
+from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.views.store_views import StoreViews
+from geobatch.workflow.maintenance.fsck import Audited, audit
+from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
+from geobatch.workflow.publication import origins_of
+from geobatch.workflow.request import Request
+
+_VIEWS = ("zarr/", "parquet/")
+_ROUNDS = 4
+"""Repairs in a row: what one restores may show more that is damaged."""
+_WHY = "fsck --repair: damaged or foreign"
+
+
+class RepairPlan(Struct, frozen=True, kw_only=True, eq=False):
+    """What a repair does, in this order."""
+
+    moved: tuple[str, ...] = ()
+    """Names that are moved to quarantine, except those of views."""
+    is_new_identity: bool = False
+    """Whether the store gets a new id."""
+    restored: Restored = Restored()
+    """Refs and documents that are told from others."""
+    copied: Mapping[Digest, str] = {}
+    """Objects that are copied from intact files of the views, by digest."""
+    recomputing: Recomputing = Recomputing()
+    """What is computed from sources."""
+    shown: tuple[str, ...] = ()
+    """Names of views that are moved to quarantine."""
+    is_shown_again: bool = False
+    """Whether the views are compared and completed."""
+    left: tuple[str, ...] = ()
+    """What is not repaired, and why."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing can be done."""
+        restored = self.restored
+        return not (
+            self.moved
+            or self.is_new_identity
+            or restored.refs
+            or restored.documents
+            or restored.commit
+            or self.copied
+            or self.recomputing.planned is not None
+            or self.shown
+            or self.is_shown_again
+        )
+
+
+class Repaired(Struct, frozen=True, kw_only=True):
+    """What a repair did."""
+
+    before: Report
+    """What was found at first."""
+    after: Report
+    """What is left."""
+    batches: tuple[str, ...] = ()
+    """Names of the batches in quarantine."""
+    left: tuple[str, ...] = ()
+    """What was not repaired, and why."""
+
+
+def repair(
+    store: Location,
+    paths: Sequence[Path] = (),
+    *,
+    subset: Subset = NOTHING,
+    workers: int | None = None,
+    progress: Progress = no_progress,
+    observer: Observer | None = None,
+    approve: Callable[[RepairPlan, Report], bool] = lambda *_: True,
+) -> Repaired:
+    """Check a store and repair what is damaged, missing or foreign.
+
+    Args:
+        store: A folder, or a backend that is open; assets are computed again in a folder only.
+        paths: Spec files or folders to compute from; by default those that published the assets.
+        subset: Objects of which every byte is read; of the others, existence and length.
+        workers: Threads that read, and tasks that are run at a time; by default one per processor.
+        progress: Notified while objects are read.
+        observer: Receives the progress of what is computed.
+        approve: Receives each plan, and what was found, before anything is done; False ends it.
+
+    Returns:
+        What was found, and what is left.
+
+    Raises:
+        NoStoreError: There is no store.
+        FormatError: A newer geobatch wrote it.
+        InterruptedRunError: The user stopped the repair; it can be repeated.
+        StoreError: The store cannot be read or written.
+    """
+    count = workers or processor_count()
+    backend = open_backend(store)
+    left: list[str] = []
+    batches: list[str] = []
+    tried: set[Digest] = set()
+    first: Report | None = None
+    found = audit(backend, subset=subset, workers=count, progress=progress)
+    for _ in range(_ROUNDS):
+        first = first or found.report
+        if found.report.is_whole:
+            break
+        folder = None if backend.local is None else backend.local.root
+        request = Request(paths=tuple(paths), store=folder or Path(), workers=count)
+        has = folder is not None
+        with closing(_Repair(backend, found, request, has_folder=has, tried=tried)) as run:
+            plan = run.plan()
+            left += plan.left
+            if not approve(plan, found.report) or plan.is_empty:
+                break
+            left += run.execute(plan, observer or SilentObserver())
+            batches += run.batches
+        found = audit(backend, subset=subset, workers=count, progress=progress)
+    return Repaired(
+        before=first or found.report,
+        after=found.report,
+        batches=tuple(batches),
+        left=tuple(dict.fromkeys(left)) if not found.report.is_whole else (),
+    )
+
+
+class _Repair:
+    """One round: a plan, and its execution."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        found: Audited,
+        request: Request,
+        *,
+        has_folder: bool,
+        tried: set[Digest],
+    ) -> None:
+        self._backend = backend
+        self._objects = Objects(backend)
+        self._found = found
+        self._checked = found.checked
+        self._request = request
+        self._cache = SourceCache(request.store if has_folder else None)
+        self._store: TileStore | None = None
+        self._tried = tried
+        self.batches: list[str] = []
+
+    def close(self) -> None:
+        """Let go of the store and its cache."""
+        self._cache.close()
+        if self._store is not None:
+            self._store.close()
+
+    def plan(self) -> RepairPlan:
+        """Return what can be done; nothing is changed."""
+        findings = self._found.report.findings
+        restored = Restorer(self._objects, self._checked, self._origins()).find()
+        copied = {
+            digest: path
+            for digest, path in self._found.intact.items()
+            if digest not in restored.documents
+        }
+        recomputing = self._recomputing({*restored.documents, *copied})
+        moved, shown, left = self._moved(findings, restored)
+        plan = RepairPlan(
+            moved=moved,
+            is_new_identity=any(one.name == IDENTITY for one in findings),
+            restored=restored,
+            copied=copied,
+            recomputing=recomputing,
+            left=(*recomputing.left, *left),
+        )
+        if restored.commit is not None:
+            return replace(plan, shown=(TREE,))  # it must not name the commit that is lost
+        if not plan.is_empty:  # the views are compared with what is whole by then
+            return plan
+        return replace(plan, shown=shown, is_shown_again=any(map(_is_shown, findings)))
+
+    def _moved(
+        self, findings: Sequence[Finding], restored: Restored
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Return what is moved to quarantine: of the store, of its views; and what is left."""
+        left: list[str] = []
+        names: list[str] = []
+        for one in findings:
+            if one.name.startswith(REFS) and one.number and one.number not in restored.refs:
+                left.append(f"`{one.name}`: it is not known which commit it named")
+            elif one.kind is Kind.MISSING:
+                continue
+            elif not _is_valid(one.name):
+                left.append(f"`{one.name}`: it is not a valid name; move it by hand")
+            else:
+                names.append(one.name)
+        if restored.commit is not None:
+            names.append(Refs.path(restored.commit[0]))
+        names = list(dict.fromkeys(names))
+        return (
+            tuple(name for name in names if not name.startswith(_VIEWS)),
+            tuple(name for name in names if name.startswith(_VIEWS)),
+            tuple(left),
+        )
+
+    def _open(self) -> TileStore | None:
+        """Return the open store, if it can be opened and its newest commit can be read."""
+        if self._store is None:
+            try:
+                self._store = TileStore(self._backend)
+                self._store.head()
+            except CorruptObjectError:
+                self._store = None
+        return self._store
+
+    def _origins(self) -> dict[str, str]:
+        """Return which spec files declare assets now, where specs were given."""
+        if not self._request.paths:
+            return {}
+        try:
+            return origins_of(load(self._request.paths), self._request.store)
+        except GeobatchError:
+            return {}
+
+    def _recomputing(self, restored: set[Digest]) -> Recomputing:
+        store = self._open()
+        hurt = [one for one in self._checked.hurt if one.entry.stored not in self._tried]
+        if store is None or not hurt:
+            return Recomputing()
+        if self._backend.local is None:
+            return Recomputing(left=("assets are computed again only in a store in a folder",))
+        paths = self._request.paths or tuple(self._published(store))
+        return plan_recomputing(
+            store,
+            hurt,
+            damaged={one.entry.id for one in self._checked.hurt},
+            paths=paths,
+            restored=restored,
+            request=self._request,
+            cache=self._cache,
+        )
+
+    def _published(self, store: TileStore) -> Iterator[Path]:
+        """Yield the spec files that published the damaged assets, as far as they exist."""
+        try:
+            origins = store.origins(store.head())
+        except CorruptObjectError:
+            return
+        found = {origins[one.entry.id] for one in self._checked.hurt if one.entry.id in origins}
+        for origin in sorted(found):
+            path = Path(path_of(origin, store=self._request.store))
+            if path.exists():
+                yield path
+
+    def execute(self, plan: RepairPlan, observer: Observer) -> tuple[str, ...]:
+        """Do what a plan says; return what is left.
+
+        Raises:
+            InterruptedRunError: The user stopped the run.
+            StoreError: The store cannot be written.
+        """
+        copies = {digest: _read(path, digest) for digest, path in plan.copied.items()}
+        self._move((*plan.moved, *plan.shown))
+        if plan.is_new_identity:
+            self._backend.create(IDENTITY, new_identity())
+        write(self._objects, plan.restored)
+        for data in copies.values():
+            if data is not None:
+                self._objects.put(data)
+        self._backend.sync()
+        store = self._open()
+        left: tuple[str, ...] = ()
+        if store is not None:
+            left = recompute(
+                store,
+                plan.recomputing,
+                request=self._request,
+                cache=self._cache,
+                observer=observer,
+            )
+            self._tried |= {one.entry.stored for one in plan.recomputing.states.values()}
+            if plan.is_shown_again:
+                StoreViews(store).update(is_lenient=True)
+        return left
+
+    def _move(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        quarantine = Quarantine(self._backend)
+        for start in range(0, len(names), MOST_NAMES):
+            batch = quarantine.move(names[start : start + MOST_NAMES], why=_WHY)
+            self.batches.append(batch.id)
+
+
+def _is_shown(finding: Finding) -> bool:
+    return finding.name.startswith(_VIEWS) or finding.name in {"zarr", "parquet"}
+
+
+def _is_valid(name: str) -> bool:
+    try:
+        parse_name(name).encode()
+    except (StoreError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _read(path: str, digest: Digest) -> bytes | None:
+    """Return the bytes of a file, if they are still those of an object."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError:
+        return None
+    return data if digest_bytes(data) == digest else None
