@@ -28,6 +28,9 @@ _MODULES = {
     "why": "explain",
     "export": "export",
     "new": "earth_engine",
+    "gc": "maintenance.gc",
+    "pin": "maintenance.pin",
+    "unpin": "maintenance.pin",
 }
 """The module of each command, in `commands/`."""
 

@@ -177,7 +177,9 @@ class Head(Struct, frozen=True, kw_only=True):
     commit: Commit | None = None
     """The commit itself."""
     tree: Tree = field(default_factory=Tree)
-    """Its tree."""
+    """Its tree; empty if the commit was dropped."""
+    is_dropped: bool = False
+    """Whether `gc` dropped the commit: its document is left, its tree and tiles are not."""
 
     def name_before(self, asset_id: str) -> str:
         """Return the id in the commit before of an asset of this one, renamed or not."""

@@ -169,7 +169,9 @@ class LocalBackend:
             return None
         except OSError as error:
             raise self._failure("read the state of", name, error) from error
-        return State(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return State(found.st_size, found.st_mtime_ns, found.st_nlink)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""

@@ -1,0 +1,1 @@
+"""The commands that care for a store over the years."""
