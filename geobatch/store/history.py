@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest
@@ -81,11 +83,19 @@ class History:
         Raises:
             CorruptObjectError: A ref, a commit or a tree is damaged.
         """
+        newer: Head | None = None
+        dropped: list[Commit] = []
         for _, found in self.all():
+            if isinstance(found, Head) and found.is_dropped:
+                dropped += [found.commit] if found.commit is not None else []
+                continue
+            if newer is not None:
+                yield replace(newer, dropped_before=tuple(dropped)) if dropped else newer
             if isinstance(found, CorruptObjectError):
                 raise found
-            if not found.is_dropped:
-                yield found
+            newer, dropped = found, []
+        if newer is not None:
+            yield replace(newer, dropped_before=tuple(dropped)) if dropped else newer
 
     def all(self) -> Iterator[tuple[int, Head | CorruptObjectError]]:
         """Yield every number, from the newest down to 1, with its commit or what is wrong there.

@@ -187,11 +187,13 @@ def log(
 ) -> Exit:
     """List the commits, newest first."""
     from geobatch.cli.views.store import commit_json, commit_line, damaged_line  # noqa: PLC0415
+    from geobatch.cli.words import count_text  # noqa: PLC0415
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
     settings: Settings = context.obj
     damaged: list[CorruptObjectError] = []
     with reading(settings) as store:
+        pins, dropped = store.pins.all(), 0
         commits = store.commits.all()
         if asset:
             entries = store.head().tree.entries
@@ -206,8 +208,15 @@ def log(
                 settings.output.line(damaged_line(place, found))
                 settings.output.record("commit", number=place, error=found.message)
                 continue
-            settings.output.line(commit_line(found))
-            settings.output.record("commit", **commit_json(found))
+            names = [pin.name for pin in pins if pin.commit == found.digest]
+            settings.output.line(commit_line(found, names))
+            settings.output.record("commit", **commit_json(found, names))
+            dropped += found.is_dropped
+        if dropped:
+            settings.output.note(
+                f"{count_text(dropped, 'commit')} dropped by `geobatch gc`: what was published"
+                " then cannot be read or restored"
+            )
     if len(damaged) > 1:
         raise CorruptObjectError(
             f"{len(damaged)} commits cannot be read; the newest of them: {damaged[0].message}",
@@ -233,7 +242,8 @@ def _show_collection(settings: Settings, store: TileStore, head: Head, asset: st
 def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | CorruptObjectError]]:
     """Yield the commits that made, changed, renamed or deleted an asset, newest first.
 
-    What a damaged commit did is unknown: it is yielded, too.
+    What a damaged commit did is unknown: it is yielded, too. What a dropped commit did counts as
+    done by the following one that is kept.
     """
     from geobatch.errors import CorruptObjectError  # noqa: PLC0415
 
@@ -243,6 +253,9 @@ def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | Corru
     for place, head in store.commits.all():
         if isinstance(head, CorruptObjectError):
             damaged.append((place, head))
+            continue
+        if head.is_dropped:
+            asset = head.name_before(asset)
             continue
         entry = head.tree.entry(asset)
         if newer is not None and entry != after:

@@ -60,9 +60,10 @@ def _totals(plan: GcPlan, total: Garbage, *, is_applied: bool) -> Iterator[str]:
     due = [batch for batch in plan.batches if batch.is_due]
     if plan.batches:
         held = sum(batch.objects for batch in plan.batches)
+        count, size = sum(one.objects for one in due), sum(one.freed for one in due)
         yield (
-            f"In quarantine: {count_text(held, 'file')}; due to be deleted now:"
-            f" {sum(batch.objects for batch in due):,} ({byte_text(sum(batch.freed for batch in due))})."
+            f"In quarantine: {count_text(held, 'file')}; due to be deleted now: {count:,}"
+            f" ({byte_text(size)})."
         )
     if is_applied:
         return

@@ -169,9 +169,8 @@ class LocalBackend:
             return None
         except OSError as error:
             raise self._failure("read the state of", name, error) from error
-        if not stat.S_ISREG(found.st_mode):
-            return None
-        return State(found.st_size, found.st_mtime_ns, found.st_nlink)
+        is_file = stat.S_ISREG(found.st_mode)
+        return State(found.st_size, found.st_mtime_ns, found.st_nlink) if is_file else None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
@@ -337,11 +336,8 @@ class LocalBackend:
     def _rename(self, aside: str, name: str) -> None:
         target = self._prefix + name
         try:
-            try:
-                os.rename(aside, target)
-            except FileNotFoundError:
+            while not _is_renamed(aside, target):  # `gc` may remove the folder again
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(aside, target)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(aside)
@@ -377,6 +373,17 @@ class LocalBackend:
             if is_full
             else None,
         )
+
+
+def _is_renamed(source: str, target: str) -> bool:
+    """Rename a file; return false if the folder of the target is missing."""
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if not os.path.lexists(source):
+            raise
+        return False
+    return True
 
 
 def _read_range(file: FileIO, start: int, length: int | None) -> bytes:

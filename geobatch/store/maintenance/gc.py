@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 import numpy as np
@@ -293,8 +293,12 @@ class _Work:
         return list(hex_of(held[self._roots.reachable.digests.has(held)]))
 
     def _clean(self, plan: GcPlan) -> None:
-        """Delete cached values that nobody needs: of dropped commits, and of old runs."""
+        """Delete cached values of dropped commits and of old runs; and empty folders."""
         backend = self._store.backend
+        if backend.local is not None:
+            for folder in backend.local.path("objects").glob("*"):
+                with suppress(OSError):  # which is not empty
+                    folder.rmdir()
         dropped = {fact.digest for fact in self._roots.commits} - {one.digest for one in plan.kept}
         for digest in dropped:
             backend.delete(f"{_CHECKED}{digest}")
