@@ -334,10 +334,9 @@ class LocalBackend:
         return aside
 
     def _rename(self, aside: str, name: str) -> None:
-        target = self._prefix + name
         try:
-            while not _is_renamed(aside, target):  # `gc` may remove the folder again
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
+            while not _is_renamed(aside, self._prefix + name):  # `gc` may remove the folder again
+                self.path(name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(aside)
