@@ -30,6 +30,9 @@ _MODULES = {
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
     "fsck": "maintenance.fsck",
+    "gc": "maintenance.gc",
+    "pin": "maintenance.pin",
+    "unpin": "maintenance.pin",
     "new": "specs.new",
 }
 """The module of each command, in `commands/`."""

@@ -20,6 +20,14 @@ def count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def dropped_text(count: int) -> str:
+    """Return what is unknown where `gc` dropped commits: `, or one of the 3 dropped commits...`."""
+    if not count:
+        return ""
+    which = "the dropped commit" if count == 1 else f"one of the {count:,} dropped commits"
+    return f", or {which} before it"
+
+
 def columns(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> Iterator[str]:
     """Yield rows of text as lines with aligned columns, two spaces apart.
 

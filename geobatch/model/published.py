@@ -180,9 +180,15 @@ class Head(Struct, frozen=True, kw_only=True):
     commit: Commit | None = None
     """The commit itself."""
     tree: Tree = field(default_factory=Tree)
-    """Its tree."""
+    """Its tree; empty if the commit was dropped."""
+    is_dropped: bool = False
+    """Whether `gc` dropped the commit: its document is left, its tree and tiles are not."""
+    dropped_before: tuple[Commit, ...] = ()
+    """In a log: the dropped commits between this one and the one before that is kept."""
 
     def name_before(self, asset_id: str) -> str:
         """Return the id in the commit before of an asset of this one, renamed or not."""
-        renamed = self.commit.renamed if self.commit is not None else ()
-        return dict(renamed).get(asset_id, asset_id)
+        commits = () if self.commit is None else (self.commit, *self.dropped_before)
+        for commit in commits:
+            asset_id = dict(commit.renamed).get(asset_id, asset_id)
+        return asset_id

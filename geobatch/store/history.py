@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head
+from geobatch.store.drops import Drops, dropped_error
 from geobatch.store.objects import Objects
 from geobatch.store.refs import FROM_COPY, TREE, Refs
 
@@ -26,6 +29,8 @@ class History:
         """Which commits were published under which numbers."""
         self.objects = objects
         """Where they are."""
+        self.drops = Drops(refs.backend)
+        """Which of them `gc` dropped."""
 
     def head(self) -> Head:
         """Return the newest commit: number 0 where there is none.
@@ -53,7 +58,7 @@ class History:
         """Return a commit by its digest, a unique prefix (4 digits or more), its number, `HEAD~n`.
 
         Raises:
-            NotFoundError: There is no such commit, or the prefix fits several.
+            NotFoundError: There is no such commit, or the prefix fits several; or `gc` dropped it.
             CorruptObjectError: Its ref, the commit or its tree is damaged.
         """
         if ref in ("HEAD", "HEAD~0") and (head := self.head()).number:
@@ -61,39 +66,63 @@ class History:
         top = self._top()
         back = _STEPS_BACK.fullmatch(ref)
         if back and int(back[1]) < top:
-            return self._head(top - int(back[1]))
+            return self._kept(top - int(back[1]), top)
         if ref.isascii() and ref.isdigit() and 0 < int(ref) <= top:
-            return self._head(int(ref))
+            return self._kept(int(ref), top)
         number = self._find(ref) if _PREFIX.fullmatch(ref) else None
         if number is not None:
-            return self._head(number)
+            return self._kept(number, top)
         raise NotFoundError(
             f"there is no commit `{ref}`",
             hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers are accepted too",
         )
 
     def log(self) -> Iterator[Head]:
-        """Yield the commits, newest first.
+        """Yield the commits that `gc` did not drop, newest first.
 
         Raises:
             CorruptObjectError: A ref, a commit or a tree is damaged.
         """
+        newer: Head | None = None
+        dropped: list[Commit] = []
         for _, found in self.all():
+            if isinstance(found, Head) and found.is_dropped:
+                dropped += [found.commit] if found.commit is not None else []
+                continue
+            if newer is not None:
+                yield replace(newer, dropped_before=tuple(dropped)) if dropped else newer
             if isinstance(found, CorruptObjectError):
                 raise found
-            yield found
+            newer, dropped = found, []
+        if newer is not None:
+            yield replace(newer, dropped_before=tuple(dropped)) if dropped else newer
 
     def all(self) -> Iterator[tuple[int, Head | CorruptObjectError]]:
-        """Yield every number, from the newest down to 1, with its commit or what is wrong there."""
+        """Yield every number, from the newest down to 1, with its commit or what is wrong there.
+
+        Of a commit that `gc` dropped, the tree is empty.
+        """
         top = self._top()
+        dropped = self.drops.numbers() if top > 1 else frozenset[int]()
         shown = self.refs.shown()
         if shown is not None and shown[0] > top and not self.refs.has(shown[0]):
             yield shown[0], self._lost(top, *shown)
         for number in range(top, 0, -1):
             try:
-                yield number, self._head(number)
+                yield number, self._head(number, is_dropped=number in dropped)
             except CorruptObjectError as error:
                 yield number, error
+
+    def _kept(self, number: int, top: int) -> Head:
+        """Return the commit of a number, if `gc` did not drop it.
+
+        Raises:
+            NotFoundError: It did.
+            CorruptObjectError: The ref, the commit or its tree is damaged.
+        """
+        if number != top and number in self.drops.numbers():
+            raise dropped_error(number)
+        return self._head(number)
 
     def _top(self) -> int:
         numbers = self.refs.numbers()
@@ -117,8 +146,8 @@ class History:
             raise damaged
         return found[0] if found else None
 
-    def _head(self, number: int) -> Head:
-        """Return the commit of a number.
+    def _head(self, number: int, *, is_dropped: bool = False) -> Head:
+        """Return the commit of a number; without its tree if it was dropped.
 
         Raises:
             CorruptObjectError: Its ref, the commit or its tree is damaged.
@@ -135,6 +164,8 @@ class History:
                 f" {number} of this store: another number of commits came before it",
                 hint=self._restoring(self._published(number)) or FROM_COPY,
             )
+        if is_dropped:
+            return Head(number=number, digest=digest, commit=commit, is_dropped=True)
         try:
             data = self.objects.get(commit.tree)
         except CorruptObjectError as error:

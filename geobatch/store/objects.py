@@ -18,6 +18,8 @@ class Objects:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         """Where the bytes are."""
+        self.restores = False
+        """Whether what is read from quarantine is put back: for whoever is going to refer to it."""
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -43,6 +45,8 @@ class Objects:
         try:
             data = self.backend.get(name)
         except NotFoundError:
+            if (found := self._quarantined(digest)) is not None:
+                return found
             raise CorruptObjectError(f"object `{name}` is missing", hint=_HINT) from None
         got = digest_bytes(data)
         if got != digest:
@@ -59,3 +63,9 @@ class Objects:
     def has(self, digest: Digest) -> bool:
         """Return whether there is an object of that name; its bytes are not read."""
         return self.backend.size(self.path(digest)) is not None
+
+    def _quarantined(self, digest: Digest) -> bytes | None:
+        """Return the bytes of an object that `gc` moved while it was needed; None without any."""
+        from geobatch.store.maintenance.quarantine import find_object  # noqa: PLC0415 - seldom used
+
+        return find_object(self.backend, digest, is_restored=self.restores)

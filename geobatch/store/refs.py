@@ -23,7 +23,8 @@ class Refs:
     """The refs of a store."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
+        """Where they are."""
 
     @staticmethod
     def path(number: int) -> str:
@@ -32,7 +33,7 @@ class Refs:
 
     def numbers(self) -> list[int]:
         """Return the numbers of all refs, sorted."""
-        names = (_REF.fullmatch(name) for name in self._backend.list(REFS))
+        names = (_REF.fullmatch(name) for name in self.backend.list(REFS))
         return [int(match[1], 16) for match in names if match]
 
     def digest(self, number: int) -> Digest:
@@ -43,7 +44,7 @@ class Refs:
         """
         name = self.path(number)
         try:
-            data = self._backend.get(name)
+            data = self.backend.get(name)
         except NotFoundError:
             raise CorruptObjectError(
                 f"the ref `{name}` of commit {number} is missing", hint=FROM_COPY
@@ -59,16 +60,16 @@ class Refs:
 
     def has(self, number: int) -> bool:
         """Return whether there is a ref of that number, whatever it says."""
-        return self._backend.size(self.path(number)) is not None
+        return self.backend.size(self.path(number)) is not None
 
     def create(self, number: int, digest: Digest) -> bool:
         """Publish a commit under a number that is free; return whether it was."""
-        return self._backend.create(self.path(number), f"{digest}\n".encode())
+        return self.backend.create(self.path(number), f"{digest}\n".encode())
 
     def shown(self) -> tuple[int, Digest] | None:
         """Return number and digest of the commit that the Zarr tree names; None without any."""
         try:
-            found = json.loads(self._backend.get(TREE))["attributes"]["geobatch"]
+            found = json.loads(self.backend.get(TREE))["attributes"]["geobatch"]
             number, digest = found["number"], found["commit"]
         except (StoreError, ValueError, KeyError, TypeError):
             return None
@@ -78,7 +79,7 @@ class Refs:
 
     def restoring(self, digests: dict[int, Digest]) -> str:
         """Return the shell command that writes refs again."""
-        local = self._backend.local
+        local = self.backend.local
         root = "." if local is None else local.root
         return " && ".join(
             f"rm -f {path} && printf '%s\\n' {digest} > {path}"

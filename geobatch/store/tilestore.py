@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -35,7 +35,9 @@ from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.history import History
 from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
+from geobatch.store.maintenance.guard import Guard
 from geobatch.store.objects import Objects
+from geobatch.store.pins import Pin, Pins
 from geobatch.store.refs import Refs
 
 Location: TypeAlias = Path | str | Backend
@@ -62,6 +64,9 @@ class TileStore:
         """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
+        self.pins = Pins(backend)
+        """Names of commits that are kept."""
+        self._guard = Guard(backend)
 
     @classmethod
     def create(cls, location: Location) -> Self:
@@ -89,7 +94,10 @@ class TileStore:
                 )
             backend.create(IDENTITY, new_identity())
             backend.create(GITIGNORE, IGNORED)
-        return cls(backend)
+        store = cls(backend)
+        store.objects.restores = True
+        store._guard.begin()
+        return store
 
     @classmethod
     def open(cls, location: Location) -> Self:
@@ -126,6 +134,21 @@ class TileStore:
         """
         data = self.objects.get(entry.stored)
         return decode_asset(data, name=f"asset `{entry.id}` (`{Objects.path(entry.stored)}`)")
+
+    def pin(self, name: str, ref: str, *, is_moved: bool = False) -> Pin:
+        """Pin a commit, so that `gc` keeps it.
+
+        Args:
+            name: Name of the pin.
+            ref: The commit; see `at`.
+            is_moved: Whether a pin of that name may be moved from another commit.
+
+        Raises:
+            NotFoundError: There is no such commit, or `gc` dropped it.
+            ConflictError: There is a pin of that name on another commit.
+        """
+        with self._guard.publishing():  # so that no `gc` drops it meanwhile
+            return self.pins.add(name, self.at(ref), is_moved=is_moved)
 
     def protected_since(self, asset_id: str) -> Digest | None:
         """Return the commit since which the head's asset is protected; None if it is not.
@@ -217,14 +240,9 @@ class TileStore:
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1
-            try:
-                made = self.commits.refs.create(number, digest)
-            except NotDurableError as error:
-                raise NotDurableError(
-                    f"commit {number} (`{digest}`) is published, but a loss of power may undo it: "
-                    f"{error.message}",
-                    hint="run the same command again: it makes the commit durable",
-                ) from error
+            kept = {one.stored for one in head.tree.entries}
+            documents = [one.stored for one in tree.entries if one.stored not in kept]
+            made = self._create_ref(number, digest, commit, documents)
             # A create that was repeated on the way may find its own work.
             if made or self.commits.refs.digest(number) == digest:
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
@@ -239,6 +257,29 @@ class TileStore:
         raise ConflictError(
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
+
+    def _create_ref(
+        self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
+    ) -> bool:
+        """Publish a commit whose new assets have these documents; return whether it was new."""
+        others = [digest, commit.tree, *([commit.origins] if commit.origins is not None else [])]
+
+        def restore() -> None:
+            self._guard.restore(self.objects, documents=documents, others=others)
+
+        with self._guard.publishing():
+            restore()
+            try:
+                made = self.commits.refs.create(number, digest)
+            except NotDurableError as error:
+                raise NotDurableError(
+                    f"commit {number} (`{digest}`) is published, but a loss of power may undo it: "
+                    f"{error.message}",
+                    hint="run the same command again: it makes the commit durable",
+                ) from error
+        if self.backend.local is None:  # where there is no lock, a `gc` may have begun meanwhile
+            restore()
+        return made
 
     def _has_origins(self, head: Head) -> bool:
         """Return whether it can be read where assets are declared; else no asset is pruned."""

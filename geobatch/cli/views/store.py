@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
@@ -237,14 +237,16 @@ def store_json(store: TileStore, head: Head) -> dict[str, Any]:
     }
 
 
-def commit_line(head: Head) -> str:
-    """Return a commit's line in the log."""
+def commit_line(head: Head, pins: Sequence[str] = ()) -> str:
+    """Return a commit's line in the log, with the names of its pins."""
     commit = head.commit
     if commit is None:
         return "no commit"
+    assets = "dropped" if head.is_dropped else count_text(len(head.tree.entries), "asset")
+    pinned = f"  (pin {', '.join(pins)})" if pins else ""
     return (
         f"{head.number:>6}  {(head.digest or '')[:12]}  {commit.time}  "
-        f"{count_text(len(head.tree.entries), 'asset'):<9}  {commit.message}"
+        f"{assets:<9}  {commit.message}{pinned}"
     )
 
 
@@ -263,7 +265,7 @@ def damaged_line(number: int, error: CorruptObjectError) -> str:
     return f"{number:>6}  damaged: {error.message}"
 
 
-def commit_json(head: Head) -> dict[str, Any]:
+def commit_json(head: Head, pins: Sequence[str] = ()) -> dict[str, Any]:
     """Return the machine form of a commit."""
     commit = head.commit
     if commit is None:
@@ -279,5 +281,7 @@ def commit_json(head: Head) -> dict[str, Any]:
         "provenance": None if commit.provenance is None else to_builtins(commit.provenance),
         "renamed": dict(commit.renamed),
         "tools": dict(commit.tools),
-        "assets": len(head.tree.entries),
+        "assets": None if head.is_dropped else len(head.tree.entries),
+        "is_dropped": head.is_dropped,
+        "pins": list(pins),
     }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
-from geobatch.cli.words import byte_text, count_text
+from geobatch.cli.words import byte_text, count_text, dropped_text
 from geobatch.explain.table_why import TableNext, TableWhy
 from geobatch.model.plans.plan import Because
 
@@ -28,7 +28,9 @@ def _parts(found: TableWhy) -> Iterator[tuple[str, Sequence[str]]]:
     yield "rows", [f"{counts}, {byte_text(stored.size)}"]
     commit = found.since.commit
     when = "" if commit is None else f", {commit.time}, {commit.message}"
-    yield "since", [f"commit {found.since.number} ({(found.since.digest or '')[:12]}){when}"]
+    dropped = dropped_text(len(found.since.dropped_before))
+    digest = (found.since.digest or "")[:12]
+    yield "since", [f"commit {found.since.number} ({digest}){when}{dropped}"]
     yield "because", _reason_lines(found.because)
     if stored.geometry is not None:
         yield (
@@ -67,6 +69,7 @@ def table_why_json(found: TableWhy) -> dict[str, Any]:
         "since": {
             "commit": found.since.digest,
             "number": found.since.number,
+            "dropped_before": len(found.since.dropped_before),
             "reasons": [because_json(because) for because in found.because],
         },
         "sources": [{"uri": source.uri, "digest": source.digest} for source in found.table.sources],

@@ -7,7 +7,7 @@ from typing import Any
 
 from geobatch.cli.views.plan import REASONS_SHOWN, because_json, reason_text
 from geobatch.cli.views.table_why import table_why_json, table_why_lines
-from geobatch.cli.words import byte_text, count_text
+from geobatch.cli.words import byte_text, count_text, dropped_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder
 from geobatch.model.assets.asset import Asset, Band, MaskSource
@@ -71,7 +71,8 @@ def _parts(
 def _commit_text(head: Head) -> str:
     commit = head.commit
     when = "" if commit is None else f", {commit.time}, {commit.message}"
-    return f"commit {head.number} ({(head.digest or '')[:12]}){when}"
+    dropped = dropped_text(len(head.dropped_before))
+    return f"commit {head.number} ({(head.digest or '')[:12]}){when}{dropped}"
 
 
 def _content_text(one: BandWhy, place: TilePosition | None) -> str:
@@ -221,6 +222,7 @@ def _change_json(last: LastChange) -> dict[str, Any]:
     return {
         "commit": last.head.digest,
         "number": last.head.number,
+        "dropped_before": len(last.head.dropped_before),
         "reasons": [because_json(because) for because in last.because],
     }
 

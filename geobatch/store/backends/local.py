@@ -169,7 +169,8 @@ class LocalBackend:
             return None
         except OSError as error:
             raise self._failure("read the state of", name, error) from error
-        return State(found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+        is_file = stat.S_ISREG(found.st_mode)
+        return State(found.st_size, found.st_mtime_ns, found.st_nlink) if is_file else None
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
@@ -333,13 +334,9 @@ class LocalBackend:
         return aside
 
     def _rename(self, aside: str, name: str) -> None:
-        target = self._prefix + name
         try:
-            try:
-                os.rename(aside, target)
-            except FileNotFoundError:
-                Path(target).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(aside, target)
+            while not _is_renamed(aside, self._prefix + name):  # `gc` may remove the folder again
+                self.path(name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(aside)
@@ -375,6 +372,17 @@ class LocalBackend:
             if is_full
             else None,
         )
+
+
+def _is_renamed(source: str, target: str) -> bool:
+    """Rename a file; return false if the folder of the target is missing."""
+    try:
+        os.rename(source, target)
+    except FileNotFoundError:
+        if not os.path.lexists(source):
+            raise
+        return False
+    return True
 
 
 def _read_range(file: FileIO, start: int, length: int | None) -> bytes:

@@ -26,6 +26,8 @@ class State(NamedTuple):
     """How many bytes it has."""
     modified_ns: int
     """When they were written, in nanoseconds of the backend's own clock."""
+    links: int = 1
+    """How many names on the disk are these bytes: more than 1 if other files are hard links."""
 
 
 class Backend(Protocol):

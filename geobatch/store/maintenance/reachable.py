@@ -55,6 +55,12 @@ class DigestSet:
     def __contains__(self, digest: Digest) -> bool:
         return bool(self.has(digests_of([digest]))[0])
 
+    def copy(self) -> DigestSet:
+        """Return a set of the same digests."""
+        made = DigestSet()
+        made._sorted = [*self._sorted]
+        return made
+
     def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Return which of some digests are in the set."""
         found = np.zeros(len(digests), dtype=np.bool_)
@@ -113,6 +119,12 @@ class Reachable:
         self.digests = DigestSet()
         """All that was reached."""
 
+    def copy(self, *, on_damage: OnDamage) -> Reachable:
+        """Return one that has reached the same; from then on, each is for itself."""
+        made = Reachable(self._objects, on_damage=on_damage)
+        made._opened, made.digests = self._opened.copy(), self.digests.copy()
+        return made
+
     def commits(self, commits: Iterable[Digest]) -> Iterator[Digests]:
         """Yield what commits reach, and they themselves, but not their parents.
 
@@ -126,7 +138,11 @@ class Reachable:
                 continue
             tree, origins = commit
             yield self._add([tree] if origins is None else [tree, origins])
-            yield from self.documents(self._read(tree, _assets) or ())
+            yield from self.documents([stored for _, stored in self.assets(tree)])
+
+    def assets(self, tree: Digest) -> list[tuple[str, Digest]]:
+        """Return the ids and documents of a tree's assets; for the errors see `commits`."""
+        return self._read(tree, _assets) or []
 
     def documents(self, documents: Sequence[Digest]) -> Iterator[Digests]:
         """Yield what asset documents reach, and they themselves; for the errors see `commits`."""
@@ -185,8 +201,9 @@ def _commit(data: bytes, digest: Digest) -> tuple[Digest, Digest | None]:
     return commit.tree, commit.origins
 
 
-def _assets(data: bytes, digest: Digest) -> list[Digest]:
-    return [entry.stored for entry in decode_tree(data, name=f"tree `{digest}`").entries]
+def _assets(data: bytes, digest: Digest) -> list[tuple[str, Digest]]:
+    tree = decode_tree(data, name=f"tree `{digest}`")
+    return [(entry.id, entry.stored) for entry in tree.entries]
 
 
 def _roots(data: bytes, digest: Digest) -> tuple[list[Digest], list[Digest]]:

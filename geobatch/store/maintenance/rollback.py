@@ -15,7 +15,7 @@ from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.plans.plan import Op
 from geobatch.model.published import Head, TreeEntry
 from geobatch.model.suggest import suggestion
-from geobatch.store.maintenance.check import Checker, Damage, modified_since
+from geobatch.store.maintenance.check import Checker, Damage, StateLeaves, modified_since
 from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
 
@@ -268,7 +268,8 @@ def _check_whole(store: TileStore, target: Head, entries: Sequence[TreeEntry]) -
     Raises:
         CorruptObjectError: An object that the earlier state needs is damaged or missing.
     """
-    checker = Checker(store, read_from=modified_since(store, target))
+    leaves = StateLeaves(store.objects, read_from=modified_since(store, target))
+    checker = Checker(store.objects, leaves)
     damages = [damage for entry in entries for damage in checker.asset(entry)]
     try:
         store.origins(target)

@@ -29,7 +29,8 @@ from geobatch.store.maintenance.check import Damage, whole_record
 from geobatch.store.maintenance.fsck.store_check import HurtAsset
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.staging import Staging
-from geobatch.workflow.execution import Executed, execute_plan
+from geobatch.workflow.executed import Executed
+from geobatch.workflow.execution import execute_plan
 from geobatch.workflow.locations import set_locations
 from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import tools_of

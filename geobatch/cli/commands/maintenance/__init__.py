@@ -1,1 +1,1 @@
-"""The commands that keep a store: roll back, check out, verify, diagnose."""
+"""The commands that care for a store over the years."""

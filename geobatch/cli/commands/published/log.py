@@ -11,6 +11,7 @@ from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import no_asset, reading
+from geobatch.cli.words import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ def log(
     settings: Settings = context.obj
     damaged: list[CorruptObjectError] = []
     with reading(settings) as store:
+        pins, dropped = store.pins.all(), 0
         commits = store.commits.all()
         if asset:
             entries = store.head().tree.entries
@@ -59,10 +61,17 @@ def log(
                 settings.output.line(damaged_line(place, found))
                 settings.output.record("commit", number=place, error=found.message)
                 continue
-            settings.output.line(commit_line(found))
+            names = [pin.name for pin in pins if pin.commit == found.digest]
+            settings.output.line(commit_line(found, names))
             if (below := provenance_line(found)) is not None:
                 settings.output.line(below)
-            settings.output.record("commit", **commit_json(found))
+            settings.output.record("commit", **commit_json(found, names))
+            dropped += found.is_dropped
+        if dropped:
+            settings.output.note(
+                f"{count_text(dropped, 'commit')} dropped by `geobatch gc`: what was published"
+                " then cannot be read or restored"
+            )
     if len(damaged) > 1:
         raise CorruptObjectError(
             f"{len(damaged)} commits cannot be read; the newest of them: {damaged[0].message}",
@@ -76,7 +85,8 @@ def log(
 def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | CorruptObjectError]]:
     """Yield the commits that made, changed, renamed or deleted an asset, newest first.
 
-    What a damaged commit did is unknown: it is yielded, too.
+    What a damaged commit did is unknown: it is yielded, too. What a dropped commit did counts as
+    done by the following one that is kept.
     """
     from geobatch.errors import CorruptObjectError
 
@@ -86,6 +96,9 @@ def commits_of(store: TileStore, asset: str) -> Iterator[tuple[int, Head | Corru
     for place, head in store.commits.all():
         if isinstance(head, CorruptObjectError):
             damaged.append((place, head))
+            continue
+        if head.is_dropped:
+            asset = head.name_before(asset)
             continue
         entry = head.tree.entry(asset)
         if newer is not None and entry != after:

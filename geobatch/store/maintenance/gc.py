@@ -1,0 +1,345 @@
+"""`gc`: what no kept commit needs is moved to quarantine, and deleted from there later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.store.maintenance.gc_plan import (
+    CommitFact,
+    Due,
+    Garbage,
+    GcOptions,
+    GcPlan,
+    check_clock,
+)
+from geobatch.store.maintenance.gc_survey import Roots, Scan, scan_objects
+from geobatch.store.maintenance.guard import moving, only_gc
+from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine, find_object
+from geobatch.store.maintenance.reachable import Digests, Reachable, digests_of, hex_of
+from geobatch.store.maintenance.sync_repair import settle
+from geobatch.store.objects import Objects
+from geobatch.store.tilestore import Location, TileStore
+
+_WHY = "gc"
+"""Why a batch was made that `gc` made."""
+_REGIONS = "cache/regions/"
+_CHECKED = "cache/checked/"
+Mask = npt.NDArray[np.bool_]
+OnMoved = Callable[[int], object]
+"""Receives how many more objects were moved."""
+
+
+class GcResult(Struct, frozen=True, kw_only=True):
+    """What `gc --apply` did."""
+
+    plan: GcPlan
+    """What it found."""
+    moved: int = 0
+    """Objects that it moved to quarantine."""
+    deleted: int = 0
+    """Files that it deleted from quarantine."""
+    freed: int = 0
+    """Bytes that the disk got back."""
+    restored: int = 0
+    """Objects of quarantine that are needed, and were put back."""
+    kept_batches: int = 0
+    """Batches that `--now` could not delete, since a run is live."""
+
+
+def plan_gc(location: Location, options: GcOptions, *, now: datetime | None = None) -> GcPlan:
+    """Return what `gc` would do; nothing is changed.
+
+    Args:
+        location: Where the store is.
+        options: What to keep.
+        now: The time; by default that of the clock.
+
+    Raises:
+        CorruptObjectError: Something that is kept is unreadable.
+        FormatError: A newer geobatch wrote it.
+        ProtectedError: The clock is wrong.
+    """
+    with closing(TileStore.open(location)) as store:
+        return _Work(store, options, now or datetime.now(UTC), own_run="").plan()
+
+
+def collect(
+    location: Location,
+    options: GcOptions,
+    *,
+    now: datetime | None = None,
+    on_moved: OnMoved = lambda _: None,
+) -> GcResult:
+    """Move what is not needed to quarantine, and delete what has been there long enough.
+
+    Args:
+        location: Where the store is.
+        options: What to keep.
+        now: The time; by default that of the clock.
+        on_moved: Receives the progress.
+
+    Raises:
+        CorruptObjectError: Something that is kept is unreadable; nothing was changed.
+        FormatError: A newer geobatch wrote it; nothing was changed.
+        ProtectedError: The clock is wrong; nothing was changed.
+        LockedError: Another `gc` runs, or somebody publishes for too long.
+        StoreError: The store cannot be written; the next `gc` continues.
+    """
+    TileStore.open(location).close()  # no store is made
+    store = TileStore.create(location)
+    try:
+        with only_gc(store.backend):
+            settle(store)
+            local = store.backend.local
+            own = "" if local is None else local.scratch("gc").parent.name
+            return _Work(store, options, now or datetime.now(UTC), own_run=own).collect(on_moved)
+    finally:
+        local = store.backend.local
+        if local is not None:
+            local.leave()  # what killed runs made ahead is for the next apply
+        store.close()
+
+
+class _Work:
+    """One `gc`."""
+
+    def __init__(
+        self, store: TileStore, options: GcOptions, now: datetime, *, own_run: str
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._now = now
+        self._roots = Roots(store, options, now, own_run=own_run)
+        self._quarantine = Quarantine(store.backend)
+        self._candidates: Digests = digests_of([])
+
+    def plan(self) -> GcPlan:
+        """Return the plan, and note what may be moved."""
+        roots, options = self._roots, self._options
+        roots.reach()
+        roots.check_clock()
+        batches = list(self._quarantine.batches())
+        check_clock(
+            self._now,
+            ((f"batch `{b.id}` in quarantine", _time(b.time_ns)) for b in batches),
+            trusts_clock=True,
+        )
+        scan = scan_objects(self._store)
+        self._check_objects(scan)
+        is_needed = roots.reachable.digests.has(scan.digests)
+        is_old = scan.modified <= roots.oldest_kept_ns()
+        is_garbage = ~is_needed & is_old
+        is_young = ~is_needed & ~is_old
+        self._candidates = scan.digests[is_garbage]
+        numbers = {kept.number for kept in roots.kept}
+        return GcPlan(
+            time=self._now,
+            options=options,
+            kept=roots.kept,
+            dropped=tuple(
+                fact.number
+                for fact in reversed(roots.commits)
+                if fact.number not in numbers and fact.number not in roots.dropped
+            ),
+            garbage=tuple(self._garbage(scan, is_garbage)),
+            batches=tuple(self._due()),
+            objects=len(scan.digests),
+            bytes=int(scan.sizes.sum()),
+            young=int(is_young.sum()),
+            young_bytes=int(scan.sizes[is_young].sum()),
+            live_runs=roots.live_runs,
+        )
+
+    def collect(self, on_moved: OnMoved) -> GcResult:
+        """Do what the plan says, as far as it is still true."""
+        plan = self.plan()
+        backend, drops = self._store.backend, self._store.commits.drops
+        due = [batch.id for batch in plan.batches if batch.is_due]
+        if plan.dropped:
+            with moving(backend):
+                self._roots.reach()
+                kept = {one.number for one in self._roots.kept}
+                drops.add([n for n in plan.dropped if n not in kept], time=self._now)
+        moved = 0
+        made: list[str] = []
+        for first in range(0, len(self._candidates), MOST_NAMES):
+            count, batch = self._move(self._candidates[first : first + MOST_NAMES])
+            moved += count
+            made += [batch] if batch else []
+            on_moved(count)
+        result = GcResult(plan=plan, moved=moved)
+        result = self._delete(result, due)
+        if self._options.is_now:
+            with moving(backend):
+                self._roots.reach()
+            if self._roots.live_runs:
+                result = replace(result, kept_batches=len(made))
+            else:
+                result = self._delete(result, made)
+        self._clean(plan)
+        drops.note_run(self._now)
+        backend.sync()
+        return result
+
+    def _check_objects(self, scan: Scan) -> None:
+        """Refuse objects from the future."""
+        if len(scan.modified):
+            newest = int(np.argmax(scan.modified))
+            digest = next(hex_of(scan.digests[newest : newest + 1]))
+            time = _time(int(scan.modified[newest]))
+            check_clock(self._now, [(f"`{Objects.path(digest)}`", time)], trusts_clock=True)
+
+    def _due(self) -> Iterator[Due]:
+        """Yield what is in quarantine."""
+        backend, options, roots = self._store.backend, self._options, self._roots
+        for batch in self._quarantine.batches():
+            states = [
+                backend.state(Quarantine.path(batch.id, name))
+                for name in self._quarantine.held(batch.id)
+            ]
+            found = [state for state in states if state is not None]
+            time = _time(batch.time_ns)
+            is_old = self._now - time >= options.grace or (options.is_now and batch.why == _WHY)
+            yield Due(
+                id=batch.id,
+                time=time,
+                why=batch.why,
+                objects=len(found),
+                freed=sum(state.size for state in found if state.links == 1),
+                is_due=is_old and (roots.live_since is None or time < roots.live_since),
+            )
+
+    def _garbage(self, scan: Scan, is_garbage: Mask) -> Iterator[Garbage]:
+        """Yield what is moved, by the asset and commit that needed it last; largest first."""
+        left = is_garbage.copy()
+        reached = self._roots.reachable.copy(on_damage=lambda *_: None)
+        kept = {one.number for one in self._roots.kept}
+        found: list[Garbage] = []
+        for fact in reversed(self._roots.commits):
+            if fact.number in kept or fact.number in self._roots.dropped:
+                continue
+            parts: dict[str, list[npt.NDArray[np.intp]]] = {}
+            for asset, digests in _parts(reached, fact):
+                parts.setdefault(asset, []).append(_positions(scan.digests, digests))
+            for asset, positions in parts.items():
+                mine = np.concatenate(positions)
+                mine = mine[left[mine]]
+                left[mine] = False
+                if len(mine):
+                    found.append(_garbage_of(scan, mine, asset, fact.number))
+        if left.any():
+            found.append(_garbage_of(scan, np.flatnonzero(left), "", None))
+        yield from sorted(found, key=lambda one: (-one.bytes, one.asset, one.commit or 0))
+
+    def _move(self, digests: Digests) -> tuple[int, str]:
+        """Move what is still not needed; return how many objects, and the batch."""
+        backend, roots = self._store.backend, self._roots
+        with moving(backend):
+            roots.reach()
+            digests = digests[~roots.reachable.digests.has(digests)]
+            limit = roots.oldest_kept_ns()
+            names = [
+                name for name in map(Objects.path, hex_of(digests)) if self._is_old(name, limit)
+            ]
+            if not names:
+                return 0, ""
+            batch = self._quarantine.move(names, why=_WHY, time=self._now).id
+        count = len(names)
+        if backend.local is None:
+            # Without locks, somebody may have published meanwhile.
+            for part in roots.refresh():
+                count -= self._put_back(part, batch)
+        return count, batch
+
+    def _is_old(self, name: str, limit: int) -> bool:
+        state = self._store.backend.state(name)
+        return state is not None and state.modified_ns <= limit
+
+    def _put_back(self, digests: Digests, batch: str) -> int:
+        names = [Objects.path(digest) for digest in hex_of(digests)]
+        held = set(self._quarantine.held(batch))
+        return self._quarantine.restore(batch, [name for name in names if name in held])
+
+    def _delete(self, result: GcResult, batches: list[str]) -> GcResult:
+        """Delete batches; what is needed of them is put back."""
+        deleted = freed = restored = 0
+        for batch in batches:
+            with moving(self._store.backend):
+                self._roots.reach()
+                for digest in self._needed(batch):
+                    restored += not self._store.objects.has(digest) and (
+                        find_object(self._store.backend, digest, is_restored=True) is not None
+                    )
+                removed = self._quarantine.delete(batch)
+            deleted, freed = deleted + removed.names, freed + removed.freed
+        return replace(
+            result,
+            deleted=result.deleted + deleted,
+            freed=result.freed + freed,
+            restored=result.restored + restored,
+        )
+
+    def _needed(self, batch: str) -> list[str]:
+        names = (name for name in self._quarantine.held(batch) if name.startswith("objects/"))
+        digests = [name[8:10] + name[11:] for name in names]
+        held = digests_of(digest for digest in digests if len(digest) == 64)
+        return list(hex_of(held[self._roots.reachable.digests.has(held)]))
+
+    def _clean(self, plan: GcPlan) -> None:
+        """Delete cached values of dropped commits and of old runs; and empty folders."""
+        backend = self._store.backend
+        if backend.local is not None:
+            for folder in backend.local.path("objects").glob("*"):
+                with suppress(OSError):  # which is not empty
+                    folder.rmdir()
+        dropped = {fact.digest for fact in self._roots.commits} - {one.digest for one in plan.kept}
+        for digest in dropped:
+            backend.delete(f"{_CHECKED}{digest}")
+        limit = self._roots.oldest_kept_ns()
+        for name in list(backend.list(_REGIONS)):
+            if self._is_old(name, limit):
+                backend.delete(name)
+
+
+def _parts(reached: Reachable, fact: CommitFact) -> Iterator[tuple[str, Digests]]:
+    """Yield what only a dropped commit needs, by asset; what is unreadable is passed over."""
+    documents = [fact.tree] if fact.origins is None else [fact.tree, fact.origins]
+    yield "", reached.digests.add(digests_of(documents))
+    assets = reached.assets(fact.tree)
+    is_new = ~reached.digests.has(digests_of(stored for _, stored in assets))
+    for at in np.flatnonzero(is_new).tolist():
+        asset, stored = assets[at]
+        for digests in reached.documents([stored]):
+            yield asset, digests
+
+
+def _garbage_of(scan: Scan, at: npt.NDArray[np.intp], asset: str, number: int | None) -> Garbage:
+    return Garbage(
+        asset=asset,
+        commit=number,
+        objects=len(at),
+        bytes=int(scan.sizes[at].sum()),
+        freed=int(scan.freed[at].sum()),
+        newest=_time(int(scan.modified[at].max())),
+    )
+
+
+def _positions(known: Digests, digests: Digests) -> npt.NDArray[np.intp]:
+    """Return the positions of those digests that are in a sorted array."""
+    if not len(known):
+        return np.empty(0, dtype=np.intp)
+    at: npt.NDArray[np.intp] = np.searchsorted(known, digests)
+    at[at == len(known)] = 0
+    found: npt.NDArray[np.intp] = at[known[at] == digests]
+    return found
+
+
+def _time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
