@@ -29,6 +29,7 @@ _MODULES = {
     "export": "export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
+    "verify": "maintenance.verify",
     "new": "earth_engine",
 }
 """The module of each command, in `commands/`."""
