@@ -30,6 +30,7 @@ _MODULES = {
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
     "verify": "maintenance.verify",
+    "doctor": "maintenance.doctor",
     "new": "earth_engine",
 }
 """The module of each command, in `commands/`."""
