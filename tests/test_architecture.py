@@ -34,7 +34,7 @@ BELOW = {
     "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
-    | {"logs", "versions", "processors", "declare", "sources", "format", "store", "views"}
+    | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
     | {"planner"}
     | {"resolve", "execute"},
     "explain": NOUNS

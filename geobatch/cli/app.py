@@ -33,6 +33,8 @@ _MODULES = {
     "gc": "maintenance.gc",
     "pin": "maintenance.pin",
     "unpin": "maintenance.pin",
+    "verify": "maintenance.verify",
+    "doctor": "maintenance.doctor",
     "new": "specs.new",
 }
 """The module of each command, in `commands/`."""

@@ -88,7 +88,7 @@ def _record(
     if not isinstance(asset, Table) or work is None:
         raise InternalError(f"`{change.id}`: no table to make")
     if work.is_read:
-        stored = _read(change.id, asset, objects, folder=folder, counts=counts)
+        stored = read_table(change.id, asset, objects, folder=folder, counts=counts)
     else:
         found = records[change.id].table
         if found is None:
@@ -97,9 +97,22 @@ def _record(
     return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=stored)
 
 
-def _read(
+def read_table(
     asset_id: str, table: Table, objects: Objects, *, folder: Path, counts: Counts
 ) -> StoredTable:
+    """Read the rows of a table from its sources, and put them as one object.
+
+    Args:
+        asset_id: Id of the table, for messages.
+        table: The table, with the files of its sources.
+        objects: Where the rows are put.
+        folder: Where rows wait, on a disk.
+        counts: Added to.
+
+    Raises:
+        SourceError: See `execute_tables`.
+        StoreError: The disk refused.
+    """
     arrow()  # what cannot be written need not be read
     gatherer = Gatherer(table)
     errors = SourceErrors()

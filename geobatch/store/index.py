@@ -158,17 +158,26 @@ class Index:
             masks.append(_any_below(masks[-1]))
         return self._entries(shape, root, masks)
 
-    def diff(self, shape: Shape, a: PageRef | None, b: PageRef | None) -> Diff:
+    def diff(
+        self, shape: Shape, a: PageRef | None, b: PageRef | None, *, other: Index | None = None
+    ) -> Diff:
         """Return where two indexes over one plane differ in content; equal subtrees are not read.
 
         Tiles that only differ in their encoding are equal.
+
+        Args:
+            shape: (rows, columns) of the tile plane.
+            a: Root of the first index; None for no tile.
+            b: Root of the second.
+            other: Where the pages of the second are, if in another store.
 
         Raises:
             CorruptObjectError: A page on the way is damaged.
         """
         found: tuple[list[Places], list[Places], list[Places]] = ([], [], [])
         height = height_of(shape)
-        for positions, kind in self._differences(height, _as_child(a), _as_child(b), 0, 0):
+        indexes = (self, other or self)
+        for positions, kind in _differences(indexes, height, (_as_child(a), _as_child(b)), 0, 0):
             found[kind].append(positions)
         return Diff(*(_sorted_places(parts) for parts in found))
 
@@ -181,6 +190,14 @@ class Index:
         if root is not None:
             for _, digest, _, _ in self._walk(height_of(shape), root.stored, 0, 0, None):
                 yield digest
+
+    def page(self, digest: Digest, height: int) -> Page:
+        """Return a page of a height.
+
+        Raises:
+            CorruptObjectError: It is damaged.
+        """
+        return self._page(digest, height)
 
     def _read(self, digest: Digest, height: int) -> Page:
         return Page.from_bytes(self._objects.get(digest), height=height, digest=digest)
@@ -264,34 +281,40 @@ class Index:
         order = np.argsort(_row_major(joined["row"], joined["col"]), kind="stable")
         return joined[order]
 
-    def _differences(
-        self, height: int, a: np.void | None, b: np.void | None, row: int, col: int
-    ) -> Iterator[tuple[Places, int]]:
-        """Yield (positions, 0 added, 1 changed, 2 removed) below two children at a (row, col)."""
-        if a is not None and b is not None and np.array_equal(a["content"], b["content"]):
-            return
-        pages = [
-            None if child is None else self._page(child["stored"].tobytes().hex(), height)
-            for child in (a, b)
-        ]
-        dense: npt.NDArray[np.void] = np.zeros((2, SLOTS), dtype=CHILD)
-        present = np.zeros((2, SLOTS), dtype=np.bool_)
-        for side, page in enumerate(pages):
-            if page is not None:
-                dense[side, page.slots] = page.children
-                present[side, page.slots] = True
-        both = present[0] & present[1]
-        differs = both & np.any(dense["content"][0] != dense["content"][1], axis=1)
-        if height == 1:
-            for kind, mask in enumerate((present[1] & ~both, differs, present[0] & ~both)):
-                rows, cols = _places(np.flatnonzero(mask), row, col)
-                yield np.stack([rows, cols], axis=1).astype(np.uint32), kind
-            return
-        slots = np.flatnonzero(differs | (present[0] ^ present[1]))
-        rows, cols = _places(slots, row, col)
-        for slot, child_row, child_col in zip(slots, rows.tolist(), cols.tolist(), strict=True):
-            below = [dense[side, slot] if present[side, slot] else None for side in (0, 1)]
-            yield from self._differences(height - 1, below[0], below[1], child_row, child_col)
+
+def _differences(
+    indexes: tuple[Index, Index],
+    height: int,
+    children: tuple[np.void | None, np.void | None],
+    row: int,
+    col: int,
+) -> Iterator[tuple[Places, int]]:
+    """Yield (positions, 0 added, 1 changed, 2 removed) below two children at a (row, col)."""
+    a, b = children
+    if a is not None and b is not None and np.array_equal(a["content"], b["content"]):
+        return
+    pages = [
+        None if child is None else index.page(child["stored"].tobytes().hex(), height)
+        for index, child in zip(indexes, children, strict=True)
+    ]
+    dense: npt.NDArray[np.void] = np.zeros((2, SLOTS), dtype=CHILD)
+    present = np.zeros((2, SLOTS), dtype=np.bool_)
+    for side, page in enumerate(pages):
+        if page is not None:
+            dense[side, page.slots] = page.children
+            present[side, page.slots] = True
+    both = present[0] & present[1]
+    differs = both & np.any(dense["content"][0] != dense["content"][1], axis=1)
+    if height == 1:
+        for kind, mask in enumerate((present[1] & ~both, differs, present[0] & ~both)):
+            rows, cols = _places(np.flatnonzero(mask), row, col)
+            yield np.stack([rows, cols], axis=1).astype(np.uint32), kind
+        return
+    slots = np.flatnonzero(differs | (present[0] ^ present[1]))
+    rows, cols = _places(slots, row, col)
+    for slot, child_row, child_col in zip(slots, rows.tolist(), cols.tolist(), strict=True):
+        below = [dense[side, slot] if present[side, slot] else None for side in (0, 1)]
+        yield from _differences(indexes, height - 1, (below[0], below[1]), child_row, child_col)
 
 
 def _checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:

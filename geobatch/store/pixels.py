@@ -71,6 +71,26 @@ def read_tile(
     return values, None if is_valid.all() else is_valid.view(np.uint8) * np.uint8(255)
 
 
+def tile_pixels(
+    band: Band, level: int, shape: tuple[int, int], read: Callable[[ArrayKey], Values | None]
+) -> tuple[Values, Weights]:
+    """Return the values and the masks of a tile, less the padding; both may be read-only.
+
+    Args:
+        band: Its band.
+        level: Its level.
+        shape: (rows, columns) of its pixels that are inside the plane.
+        read: Returns what the tile has of an array, if anything.
+    """
+    values, weights = read_tile(band, level, read)
+    if values is None:
+        return np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8)
+    values = values[: shape[0], : shape[1]]
+    if weights is None:
+        return values, np.full(shape, 255, dtype=np.uint8)
+    return values, weights[: shape[0], : shape[1]]
+
+
 def damaged_tile(key: TileKey, error: CorruptObjectError) -> CorruptObjectError:
     """Return the error of a damaged object with the tile that it is."""
     return CorruptObjectError(f"{key}: {error.message}", hint=error.hint)
@@ -99,17 +119,11 @@ class BandPixels(Struct, frozen=True):
         Raises:
             CorruptObjectError: The tile, or an index page on the way, is damaged.
         """
-        asset, band = self.record.asset, self.band
-        shape = Box.of_tile(row, col).window(self.plane.shape, tile=asset.tile).shape
-        values, weights = read_tile(band, self.level, partial(self._array, row, col))
-        if values is None:
-            return np.full(shape, band.fill, dtype=band.dtype), np.zeros(shape, dtype=np.uint8)
-        values = values[: shape[0], : shape[1]]
-        if weights is None:
-            return values, np.full(shape, 255, dtype=np.uint8)
-        return values, weights[: shape[0], : shape[1]]
+        shape = Box.of_tile(row, col).window(self.plane.shape, tile=self.record.asset.tile).shape
+        return tile_pixels(self.band, self.level, shape, partial(self.read_array, row, col))
 
-    def _array(self, row: int, col: int, key: ArrayKey) -> Values | None:
+    def read_array(self, row: int, col: int, key: ArrayKey) -> Values | None:
+        """Return what a tile has of an array, with its padding; None if nothing."""
         asset = self.record.asset
         plane = asset.grid(self.band.grid).geobox.tile_shape(tile=asset.tile, level=self.level)
         return read_array(

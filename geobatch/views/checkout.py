@@ -23,6 +23,7 @@ from geobatch.errors import CorruptObjectError, LockedError, StoreError
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import AssetRecord, Head
 from geobatch.store.backends.durability import Durability, sync_folder
+from geobatch.store.backends.reflink import share_blocks
 from geobatch.store.entries import find_entry
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
@@ -30,9 +31,6 @@ from geobatch.views.objects import check_object
 from geobatch.views.zarr.asset_folder import Chunk, chunks
 from geobatch.views.zarr.check import walk
 from geobatch.views.zarr.metadata import documents
-
-_FICLONE = 0x40049409
-"""The request of Linux that makes a file share the blocks of another one."""
 
 
 class Link(StrEnum):
@@ -234,19 +232,13 @@ def _put(store: TileStore, chunk: Chunk, target: Path, *, link: Link) -> None:
         if link is Link.HARDLINK:
             target.hardlink_to(origin)
         else:
-            _share(origin, target)
+            share_blocks(origin, target)
     except OSError as error:
         raise StoreError(
             f"`--link {link}` is not possible from `{local.root}` to `{target.parent}`:"
             f" {_reason(link, error)}",
             hint="use `--link copy`",
         ) from error
-
-
-def _share(origin: Path, target: Path) -> None:
-    """Make a file that shares the blocks of another one, where the file system can."""
-    with origin.open("rb") as source, target.open("xb") as made:
-        fcntl.ioctl(made.fileno(), _FICLONE, source.fileno())
 
 
 def _reason(link: Link, error: OSError) -> str:

@@ -42,6 +42,10 @@ COMMANDS = {
     "status": ("[SPECS]...", "--keep-project-prefix"),
     "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix"),
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
+    "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
+    "checkout": ("ASSET[@COMMIT] DEST", "--link"),
+    "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
+    "doctor": ("", ""),
     "new": ("COMMAND [ARGS]...", ""),
 }
 """Per command: what follows `[OPTIONS]`, and its options."""

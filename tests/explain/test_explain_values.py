@@ -20,9 +20,10 @@ from geobatch import open_store
 from geobatch.errors import CorruptObjectError
 from geobatch.explain.diff import compare
 from geobatch.explain.target import find_targets
-from geobatch.explain.values import ValueDiff, difference, value_diffs
+from geobatch.explain.values import value_diffs
 from geobatch.model.assets.asset import DTYPES
 from geobatch.store.tilestore import TileStore
+from geobatch.store.value_diff import ValueDiff, difference
 
 Values = np.typing.NDArray[Any]
 INTEGERS = [name for name in DTYPES if "int" in name]

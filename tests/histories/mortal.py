@@ -52,7 +52,13 @@ class Mortal:
 
     def apply(self, spec: Path, *, store: Path, workers: int, die_at: int | None) -> Ending:
         """Apply a spec in a process that dies before an operation; 0 is the first."""
-        job = {"spec": str(spec), "store": str(store), "workers": workers, "die_at": die_at}
+        return self.run(
+            {"do": "apply", "spec": str(spec), "store": str(store), "workers": workers,
+             "die_at": die_at}
+        )  # fmt: skip
+
+    def run(self, job: dict[str, object]) -> Ending:
+        """Do a job of `_do` in a process that dies before an operation; 0 is the first."""
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
         self._nursery.stdin.write(json.dumps(job) + "\n")
@@ -115,12 +121,10 @@ class _Reaper:
 
 
 def _live(job: dict[str, Any], said: int) -> None:
-    """Be the child: apply and leave, one way or the other."""
-    from geobatch.workflow.apply import apply  # noqa: PLC0415 - the test's own process imports it anyway
-
+    """Be the child: do the job and leave, one way or the other."""
     try:
         _Reaper(job["die_at"]).watch()
-        apply([Path(job["spec"])], store=Path(job["store"]), workers=job["workers"])
+        _do(job)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
         with os.fdopen(said, "w") as file:
             file.write(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
@@ -128,9 +132,27 @@ def _live(job: dict[str, Any], said: int) -> None:
     os._exit(0)
 
 
+def _do(job: dict[str, Any]) -> None:
+    from geobatch.store.tilestore import TileStore  # noqa: PLC0415 - the test imports it anyway
+    from geobatch.views.checkout import check_out  # noqa: PLC0415
+    from geobatch.workflow.apply import apply  # noqa: PLC0415
+    from geobatch.workflow.maintenance.rollback import rollback  # noqa: PLC0415
+
+    store = Path(job["store"])
+    if job["do"] == "apply":
+        apply([Path(job["spec"])], store=store, workers=job["workers"])
+    elif job["do"] == "rollback":
+        rollback(store, "1")
+    else:
+        opened = TileStore.open(store)
+        check_out(opened, opened.at("1"), "x/a", Path(job["target"]))
+
+
 def _nurse() -> None:
     """Fork a child per line of the standard input, and say how it ended."""
-    import geobatch.workflow.apply  # noqa: F401, PLC0415 - so that no child need import it
+    import geobatch.views.checkout  # noqa: PLC0415 - so that no child need import it
+    import geobatch.workflow.apply  # noqa: PLC0415
+    import geobatch.workflow.maintenance.rollback  # noqa: F401, PLC0415
 
     for line in sys.stdin:
         heard, said = os.pipe()

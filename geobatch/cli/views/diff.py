@@ -16,7 +16,7 @@ from geobatch.model.published import ArrayKey
 if TYPE_CHECKING:
     from geobatch.explain.diff import ArrayDiff, AssetDiff, StateDiff, TileChange
     from geobatch.explain.target import Target
-    from geobatch.explain.values import ValueDiff
+    from geobatch.store.value_diff import ValueDiff
 
 _DIFF_WORDS = {
     Op.CREATE: "added", Op.UPDATE: "changed", Op.RENAME: "renamed", Op.DELETE: "removed",

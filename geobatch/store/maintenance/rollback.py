@@ -6,15 +6,14 @@ Nothing is computed or copied: the new tree names the asset documents of the ear
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError, NotFoundError, PlanError, ProtectedError
+from geobatch.errors import CorruptObjectError, PlanError, ProtectedError
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.plans.plan import Op
 from geobatch.model.published import Head, TreeEntry
-from geobatch.model.suggest import suggestion
+from geobatch.store.entries import find_ids
 from geobatch.store.maintenance.check import Checker, Damage, StateLeaves, modified_since
 from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
@@ -128,7 +127,8 @@ def plan_rollback(store: TileStore, commit: str, names: Sequence[str] = ()) -> R
     renamed, knows_renames = _renames(store, base, target)
     covered = {*old, *new}
     if names:
-        covered = _named(names, covered, base=base, target=target)
+        where = f"commit {target.number} or of commit {base.number}"
+        covered = find_ids(names, covered, where=where)
         covered |= {end for pair in renamed.items() if covered & set(pair) for end in pair}
     renamed = {now: was for now, was in renamed.items() if now in covered}
     changes = list(_changes(old, new, covered, renamed))
@@ -192,27 +192,6 @@ def _renames(store: TileStore, base: Head, target: Head) -> tuple[dict[str, str]
         for now, was in found.items()
         if now in new and now not in old and was in old and was not in new
     }, True
-
-
-def _named(names: Sequence[str], ids: Collection[str], *, base: Head, target: Head) -> set[str]:
-    """Return the ids that some names mean: an asset, a folder of assets, or a glob.
-
-    Raises:
-        NotFoundError: A name matches none.
-    """
-    found: set[str] = set()
-    for name in names:
-        folder = f"{name.rstrip('/')}/"
-        matched = {name} if name in ids else {one for one in ids if one.startswith(folder)}
-        matched = matched or {one for one in ids if fnmatchcase(one, name)}
-        if not matched:
-            raise NotFoundError(
-                f"`{name}` matches no asset of commit {target.number} or of commit {base.number}",
-                hint=suggestion(name, sorted(ids))
-                or f"`geobatch ls --at {target.number}` lists the assets",
-            )
-        found |= matched
-    return found
 
 
 def _changes(

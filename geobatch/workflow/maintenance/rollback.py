@@ -61,21 +61,28 @@ def rollback(
         plan = plan_rollback(store, commit, names)
         is_agreed = agree(plan)
         plan.check_allowed()
-        if plan.is_empty or not is_agreed:
+        if not is_agreed:
             return RolledBack(plan=plan, head=plan.base, is_done=False)
         with SourceCache(folder) as cache:
             settle(store)
             views = open_views(store, cache=cache)
-            broken = repair_views(views, plan.base)
+            broken = repair_views(views, plan.base)  # also if nothing changes, as of a killed run
             if broken is not None:
                 raise StoreError(
                     f"nothing was published; {broken.message}", hint=broken.hint
                 ) from broken
-            head = publish_rollback(store, plan, tools={"geobatch": VERSION})
-            _LOG.info("published commit %d (%s): %s", head.number, head.digest, plan.message)
-            with suppress(StoreError):  # of a listing, which is made again when it is asked for
-                keep_rows(store, head, {}, {}, locate=locate)
-            show(views, head, again={change.id for change in plan.changes}, is_new=True)
+            head = plan.base
+            if not plan.is_empty:
+                head = _publish(store, plan)
+                show(views, head, again={change.id for change in plan.changes}, is_new=True)
         with suppress(OSError):  # the next apply removes them
             remove_dead_runs(folder / RUNS)
-        return RolledBack(plan=plan, head=head, is_done=True)
+        return RolledBack(plan=plan, head=head, is_done=not plan.is_empty)
+
+
+def _publish(store: TileStore, plan: RollbackPlan) -> Head:
+    head = publish_rollback(store, plan, tools={"geobatch": VERSION})
+    _LOG.info("published commit %d (%s): %s", head.number, head.digest, plan.message)
+    with suppress(StoreError):  # of a listing, which is made again when it is asked for
+        keep_rows(store, head, {}, {}, locate=locate)
+    return head

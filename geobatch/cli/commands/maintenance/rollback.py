@@ -50,9 +50,9 @@ def rollback(
         for line in rollback_lines(plan, is_whole=settings.is_verbose):
             output.line(line)
         output.flush()
-        if dry_run or plan.is_empty or plan.blocked:
+        if dry_run or plan.blocked:
             return False
-        return yes or output.is_confirmed("Publish this rollback?")
+        return yes or plan.is_empty or output.is_confirmed("Publish this rollback?")
 
     done = roll_back(settings.store, commit, assets or (), agree=agree)
     root = "" if done.head.commit is None else done.head.commit.content_root

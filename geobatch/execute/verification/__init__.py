@@ -1,0 +1,1 @@
+"""Published assets computed again from their sources, and compared; nothing is put."""

@@ -1,0 +1,153 @@
+"""One asset that is verified: what is computed of it, and what was found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from geobatch.errors import CorruptObjectError, SourceError
+from geobatch.model.assets.asset import Table
+from geobatch.model.assets.fingerprint import band_fingerprint, table_fingerprint
+from geobatch.model.assets.table import StoredTable
+from geobatch.model.digest import Digest, digest_json
+from geobatch.model.published import AssetRecord
+from geobatch.workflow.maintenance.located import LocatedAsset, LostSource
+from geobatch.workflow.maintenance.report import AssetVerification, LevelFinding, TableFinding
+
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.execute.tasks.inputs import Inputs
+    from geobatch.execute.tasks.task import RegionTask
+    from geobatch.execute.verification.comparison import TileFinding
+
+_EPOCH = "made by earlier rules for pixels: this geobatch may compute other ones"
+_EXTERNAL = "its pixels stay in COGs: only the state of these was compared"
+
+
+class AssetWork:
+    """Collects what was found of an asset."""
+
+    def __init__(self, record: AssetRecord, located: LocatedAsset, *, seed: int) -> None:
+        """Find nothing yet.
+
+        Args:
+            record: The published asset.
+            located: The asset with its sources.
+            seed: The number by which regions are drawn.
+        """
+        self.record = record
+        self.located = located
+        self.id = record.asset.id
+        self.is_table = isinstance(record.asset, Table)
+        self.table_key = digest_json(["geobatch verify", seed, self.id])
+        self.left = 0
+        """Drawn regions that are not computed yet."""
+        self._seed = seed
+        self._lost = {source.uri: source for source in located.lost}
+        self._regions = self._regions_checked = self._regions_different = 0
+        self._tiles = self._computable = self._checked = self._different = self._failed = 0
+        self._found: dict[tuple[str, int], list[TileFinding]] = {}
+        self._damages: list[str] = []
+        self._table: TableFinding | None = None
+
+    def tasks(self, inputs: Inputs) -> Iterator[RegionTask]:
+        """Yield the tasks that compute all that can be computed of an image.
+
+        Args:
+            inputs: Receives what the tasks name.
+        """
+        from geobatch.execute.verification.tasks import verification_tasks  # noqa: PLC0415
+
+        if not self.is_table and not self.record.asset.is_external:
+            located = self.located
+            yield from verification_tasks(
+                self.record,
+                located.asset,
+                unavailable=located.unavailable,
+                seed=self._seed,
+                inputs=inputs,
+            )
+
+    def keys(self) -> list[Digest]:
+        """Return the keys of the regions that can be computed; a table is one, if it can."""
+        from geobatch.execute.tasks.inputs import Inputs  # noqa: PLC0415
+        from geobatch.execute.verification.tasks import tile_count, tile_total  # noqa: PLC0415
+
+        found = [self.table_key] if self.is_table and not self._lost else []
+        for task in self.tasks(Inputs()):
+            found.append(task.key)
+            self._computable += tile_count(task, self.record.asset)
+        if found or not self.record.asset.is_external:
+            self._tiles = 0 if self.is_table else tile_total(self.record.asset)
+        self._regions = len(found)
+        return found
+
+    def add_region(self, tiles: int, found: Sequence[TileFinding]) -> None:
+        """Note that a region was computed, with so many tiles, and what differs in it."""
+        self._checked += tiles
+        self._regions_checked += 1
+        self._regions_different += bool(found)
+        for one in found:
+            self._different += one.arrays
+            self._found.setdefault((one.band, one.position.level), []).append(one)
+
+    def add_table(self, computed: StoredTable) -> None:
+        """Note that the rows of a table were read again."""
+        if self.record.table is not None:
+            self._table = TableFinding(published=self.record.table, computed=computed)
+            self._regions_checked += 1
+            self._regions_different += not self._table.is_equal
+
+    def add_error(self, error: SourceError | CorruptObjectError, *, tiles: int) -> None:
+        """Note that tiles could not be computed, because a source or a tile cannot be read."""
+        self._failed += tiles
+        if isinstance(error, CorruptObjectError):
+            self._damages.append(error.message)
+            return
+        for one in error.every:
+            lost = LostSource(uri=one.uri, problem=one.message)
+            self._lost.setdefault(one.uri or one.message, lost)
+
+    def result(self) -> AssetVerification:
+        """Return what was found."""
+        return AssetVerification(
+            id=self.id,
+            kind=self.record.asset.kind.value,
+            tiles=self._tiles,
+            checked=self._checked,
+            different=self._different,
+            unreadable=max(0, self._tiles - self._computable) + self._failed,
+            regions=self._regions,
+            regions_checked=self._regions_checked,
+            regions_different=self._regions_different,
+            findings=tuple(_level_finding(*key, self._found[key]) for key in sorted(self._found)),
+            table=self._table,
+            lost=tuple(sorted(self._lost.values())),
+            damages=tuple(sorted(set(self._damages))),
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        asset, table = self.record.asset, self.record.table
+        if asset.is_external:
+            yield _EXTERNAL
+        elif isinstance(asset, Table):
+            if table is not None and table.fingerprint != table_fingerprint(asset):
+                yield _EPOCH
+        elif any(band_fingerprint(asset, name) != one for name, one in self.record.fingerprints):
+            yield _EPOCH
+
+
+def _level_finding(band: str, level: int, found: Sequence[TileFinding]) -> LevelFinding:
+    found = sorted(found, key=lambda one: (one.position.row, one.position.col))
+    values = [one.values for one in found if one.values is not None]
+    total = values[0] if values else None
+    for value in values[1:]:
+        total = value if total is None else total + value
+    return LevelFinding(
+        band=band,
+        level=level,
+        tiles=tuple((one.position.row, one.position.col) for one in found),
+        values=total,
+        problems=tuple(one.problem for one in found if one.problem),
+    )

@@ -1,0 +1,211 @@
+"""Published assets computed again from their sources, in memory, and compared by content."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from geobatch.errors import CorruptObjectError, SourceError
+from geobatch.logs import Logger
+from geobatch.model.assets.asset import Table
+from geobatch.model.digest import Digest
+from geobatch.processors import processor_count
+from geobatch.sources.driver import ProbeOptions
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.entries import find_ids
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.maintenance.asset_work import AssetWork
+from geobatch.workflow.maintenance.located import locate_assets
+from geobatch.workflow.maintenance.report import Verification
+
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.execute.tasks.task import RegionTask
+    from geobatch.sources.reader import Sources
+
+_LOG = Logger(__name__)
+
+Progress = Callable[[int, int], object]
+"""Receives how many regions are done, of how many."""
+
+
+class VerifyRequest(Struct, frozen=True, kw_only=True):
+    """What is verified."""
+
+    folder: Path
+    """Folder of the store."""
+    names: tuple[str, ...] = ()
+    """Assets, folders of assets and globs of ids; empty for all."""
+    commit: str | None = None
+    """The commit; None for the newest."""
+    sample: float = 1.0
+    """The share of all regions that is drawn, above 0 and at most 1."""
+    seed: int = 0
+    """The number by which they are drawn."""
+    workers: int | None = None
+    """Regions that are computed at a time; None for one per processor."""
+    rehash: bool = False
+    """Whether every source is read to be identified, also those with an unchanged stat."""
+
+
+def verify(
+    request: VerifyRequest, *, progress: Progress = lambda _done, _all: None
+) -> Verification:
+    """Compute published tiles and rows again, and compare; nothing is written to the store.
+
+    Memory is bounded by the number of workers and the size of a region.
+
+    Raises:
+        NotFoundError: There is no such commit, or a name matches no asset.
+        CorruptObjectError: A document or an index page is damaged.
+        StoreError: The store cannot be read.
+    """
+    from geobatch.sources.reader import Sources  # noqa: PLC0415
+
+    started = time.perf_counter()
+    workers = request.workers or processor_count()
+    with (
+        closing(TileStore.open(request.folder)) as store,
+        SourceCache.borrowed(request.folder) as cache,
+        tempfile.TemporaryDirectory(prefix="geobatch-verify-") as folder,
+        Sources(folder=Path(folder), cache=cache) as reader,
+    ):
+        head = store.head() if request.commit is None else store.at(request.commit)
+        entries = {entry.id: entry for entry in head.tree.entries}
+        ids = find_ids(request.names, entries, where=f"commit {head.number}")
+        records = [store.record(entries[name]) for name in sorted(ids)]
+        located = locate_assets(
+            store,
+            head,
+            records,
+            folder=request.folder,
+            options=ProbeOptions(cache=cache, workers=workers, rehash=request.rehash),
+            cache=cache,
+        )
+        work = [AssetWork(one, located[one.asset.id], seed=request.seed) for one in records]
+        drawn = _draw(work, request.sample)
+        run = _Run(store, reader, Path(folder), drawn, progress)
+        run.compute_images(work, workers=workers)
+        run.read_tables(work)
+        found = Verification(
+            store_id=store.id,
+            head=head,
+            sample=request.sample,
+            seed=request.seed,
+            assets=tuple(one.result() for one in work),
+            seconds=time.perf_counter() - started,
+        )
+    _LOG.info("verified %d of %d regions", found.regions_checked, found.regions)
+    return found
+
+
+def _draw(work: Sequence[AssetWork], sample: float) -> frozenset[Digest]:
+    """Return the keys of the regions that are drawn: the smallest ones, which are random."""
+    keys = {one.id: one.keys() for one in work}
+    every = sorted(key for some in keys.values() for key in some)
+    drawn = frozenset(every[: math.ceil(sample * len(every))])
+    for one in work:
+        one.left = len(drawn.intersection(keys[one.id]))
+    return drawn
+
+
+class _Run:
+    """Computes what was drawn."""
+
+    def __init__(
+        self,
+        store: TileStore,
+        reader: Sources,
+        folder: Path,
+        drawn: frozenset[Digest],
+        progress: Progress,
+    ) -> None:
+        self._store = store
+        self._reader = reader
+        self._folder = folder
+        self._drawn = drawn
+        self._progress = progress
+        self._done = 0
+
+    def compute_images(self, work: Sequence[AssetWork], *, workers: int) -> None:
+        """Compute the drawn regions of images, a bounded number at a time."""
+        from geobatch.execute.executors.threads import ThreadExecutor  # noqa: PLC0415
+        from geobatch.execute.tasks.runner import TaskContext  # noqa: PLC0415
+        from geobatch.execute.verification.comparison import Rebuilt, findings  # noqa: PLC0415
+        from geobatch.execute.verification.tasks import tile_count  # noqa: PLC0415
+
+        kept = Rebuilt(self._store.objects)
+        context = TaskContext(objects=kept, index=self._store.index, reader=self._reader)
+        waiting = (
+            (one, task)
+            for one in work
+            for task in one.tasks(context.inputs)
+            if task.key in self._drawn
+        )
+        in_flight: dict[int, tuple[AssetWork, RegionTask]] = {}
+        number = 0
+        with ThreadExecutor(workers).start(context) as running:
+            while True:
+                while len(in_flight) < running.capacity and (taken := next(waiting, None)):
+                    in_flight[number] = taken
+                    running.submit(number, taken[1])
+                    number += 1
+                if not in_flight:
+                    return
+                for outcome in running.completed():
+                    one, task = in_flight.pop(outcome.number)
+                    if outcome.result is not None:
+                        found = findings(
+                            task, outcome.result, record=one.record, store=self._store, kept=kept
+                        )
+                        one.add_region(outcome.result.tiles, tuple(found))
+                    elif isinstance(outcome.error, SourceError | CorruptObjectError):
+                        one.add_error(outcome.error, tiles=tile_count(task, one.record.asset))
+                    elif outcome.error is not None:
+                        raise outcome.error
+                    self._finish_region(one)
+
+    def read_tables(self, work: Sequence[AssetWork]) -> None:
+        """Read the drawn tables, one after the other."""
+        from geobatch.execute.counts import Counts  # noqa: PLC0415
+        from geobatch.execute.tables import read_table  # noqa: PLC0415
+        from geobatch.execute.verification.comparison import Unkept  # noqa: PLC0415
+
+        objects = Unkept(self._store.objects.backend)
+        for one in work:
+            table = one.located.asset
+            if isinstance(table, Table) and one.table_key in self._drawn:
+                try:
+                    one.add_table(
+                        read_table(one.id, table, objects, folder=self._folder, counts=Counts())
+                    )
+                except SourceError as error:
+                    one.add_error(error, tiles=0)
+                self._finish_region(one)
+
+    def _finish_region(self, one: AssetWork) -> None:
+        self._done += 1
+        self._progress(self._done, len(self._drawn))
+        one.left -= 1
+        if not one.left:
+            self._check_sources(one)
+
+    def _check_sources(self, one: AssetWork) -> None:
+        """Check that the sources of an asset did not change while they were read."""
+        for tileset in one.located.asset.tilesets:
+            for number, source in enumerate(tileset.sources):
+                if number in one.located.unavailable.get(tileset.id, ()):
+                    continue
+                try:
+                    self._reader.finish(source)
+                    self._reader.check(source)
+                except SourceError as error:
+                    error.uri = error.uri or source.uri
+                    one.add_error(error, tiles=0)
