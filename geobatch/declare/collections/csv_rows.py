@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,8 +75,8 @@ def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows
     line, columns = next(lines, (1, []))
     if not columns:
         raise RowsError("csv", f"{show(uri)} is empty", "its first line must name the columns")
-    for column in columns:
-        if columns.count(column) > 1:
+    for column, count in Counter(columns).items():
+        if count > 1:
             raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
     if key not in columns:
         hint = f"`key` of `csv` names the column of file names: {did_you_mean(key, columns)}"

@@ -11,7 +11,8 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 from pydantic_core import PydanticCustomError
 
-from geobatch.declare.checks.image import is_before, problem_at
+from geobatch.declare.checks.image import is_before
+from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.optional import without_absent
 from geobatch.declare.collections.template import FORMS, Fields, Plain, Template, field_of

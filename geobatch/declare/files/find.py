@@ -17,8 +17,6 @@ from geobatch.model.suggest import closest
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
-MAX_BYTES = 10 * 1024 * 1024
-"""Earth Engine's limit for a manifest file."""
 _BUCKETS = {
     "gs://": "https://storage.googleapis.com/{bucket}/{key}",
     "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
@@ -186,20 +184,21 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
     return None
 
 
-def missing(place: Place) -> tuple[str, str | None]:
-    """Return why a uri names no file, and a hint."""
+def missing(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+    """Return why a uri names no file, and a hint, which takes a while."""
     path = place.folder / place.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
         return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
         return (f"{show(place.uri)} is not a regular file, or is a broken link", None)
-    return (f"no file {show(place.uri)}{_mirrored(place)}", nearest(place.name, place.folder))
+    hint = nearest(place.name, place.folder) if is_hinted else None
+    return (f"no file {show(place.uri)}{_mirrored(place)}", hint)
 
 
-def unmatched(place: Place) -> tuple[str, str | None]:
-    """Return a message that a glob matches no file, and a hint."""
+def unmatched(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+    """Return a message that a glob matches no file, and a hint, which takes a while."""
     message = f"no file matches {show(place.uri)}{_mirrored(place)}"
-    return (message, nearest(place.name, place.folder))
+    return (message, nearest(place.name, place.folder) if is_hinted else None)
 
 
 def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:
