@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.declare.hints import did_you_mean, show
+from geobatch.model.limits import CSV_BYTES
 
 
 class RowsError(Exception):
@@ -50,6 +52,10 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
+            size, most = os.fstat(stream.fileno()).st_size, CSV_BYTES.value
+            if size > most:
+                message = f"{show(uri)} has {size:,} bytes, expected at most {most:,}"
+                raise RowsError("too-large", message, CSV_BYTES.hint(size))
             return _read(_lines(stream, uri), uri=uri, key=key)
     except OSError as error:
         message = f"cannot read {show(uri)}: {error.strerror or error}"

@@ -147,8 +147,11 @@ def _is_absent(image: ImageSpec, tileset: TilesetSpec, folder: Path) -> bool:
                 return False
             if is_file(name, start):
                 return False
-            if not is_literal(name, start) and any(matches(name, start)):
-                return False
+            if not is_literal(name, start):
+                found = matches(place, is_hinted=False)
+                is_sure = found.problem is not None and found.problem[0] == "missing-file"
+                if found.files or found.links or not is_sure:
+                    return False
     return True
 
 

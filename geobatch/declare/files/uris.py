@@ -11,8 +11,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare.files.find import (
-    broken,
-    closed,
     folder_of,
     is_file,
     is_literal,
@@ -20,8 +18,6 @@ from geobatch.declare.files.find import (
     matches,
     missing,
     split_generation,
-    unmatched,
-    unreadable,
     unusable,
 )
 from geobatch.declare.files.sidecars import PROJECTION, WORLD, is_placing, refusal, suffix_of
@@ -228,16 +224,10 @@ def _find(
     if complaint := unusable(spot.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
     elif not is_literal(spot.name, spot.folder):
-        names, links = matches(spot.name, spot.folder)
-        if folders := unreadable(spot.name, spot.folder):
-            problems.append(problem(spec, loc, "unreadable-source", *closed(spot, folders)))
-        elif links:
-            problems.append(problem(spec, loc, "missing-file", *broken(spot, links)))
-        elif not names:
-            problems.append(
-                problem(spec, loc, "missing-file", *unmatched(spot, is_hinted=is_hinted))
-            )
-        for name in names:
+        found = matches(spot, is_hinted=is_hinted)
+        if found.problem is not None:
+            problems.append(problem(spec, loc, *found.problem))
+        for name in found.files:
             yield spot.uri_of(name), spot.folder / name
     elif is_file(spot.name, spot.folder):
         yield spot.uri, spot.path
