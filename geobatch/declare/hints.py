@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from geobatch.model.shortened import shortened
-from geobatch.model.suggest import suggestion
+from geobatch.model.suggest import MOST_NAMES, suggestion
 
 MOST_DIGITS = 60
 LONGEST = 4096
@@ -55,14 +56,14 @@ def placeholder_hint(value: Any) -> str | None:
 
 def listed(words: Iterable[str]) -> str:
     """Return words in backticks, joined by commas; many are cut."""
-    every = [f"`{word}`" for word in words]
+    every = [f"`{word}`" for word in islice(words, SHOWN_CANDIDATES + 1)]
     shown = every[:SHOWN_CANDIDATES]
     return ", ".join(shown) + (", ..." if len(every) > len(shown) else "")
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     """Return a hint with the closest candidates and all allowed ones; None without candidates."""
-    every = list(dict.fromkeys(candidates))
+    every = list(dict.fromkeys(islice(candidates, MOST_NAMES)))
     if not every:
         return None
     meant = suggestion(word, every, most=2)

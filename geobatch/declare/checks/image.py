@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
-from msgspec import Struct, field
-
+from geobatch.declare.checks.reporter import EnoughError, Reporter, problem_at
 from geobatch.declare.fields.collection import CollectionManifest
 from geobatch.declare.fields.manifest import Manifest
 from geobatch.declare.fields.names import ASSET_ID, without_project
 from geobatch.declare.fields.table import TableManifest
-from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.hints import show
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import Loc, Positions
 from geobatch.errors import Problem
@@ -25,26 +25,24 @@ NOT_EXTERNAL = {
 """Keys that are not allowed in an external image, and why."""
 
 
-class Check(Struct, kw_only=True):
+class Check(Reporter, kw_only=True):
     """The rules that need more than one field of a document."""
 
     manifest: Manifest
     """Fields, each valid by itself."""
-    positions: Positions
-    """Their positions in the file."""
     project: Project = NO_PROJECT
     """Settings of all specs of the project."""
     lost: frozenset[str] = frozenset()
     """Top-level keys that lost a part to earlier problems: what they name cannot be checked."""
-    problems: list[Problem] = field(default_factory=list)
-    """Problems found."""
-
-    def report(self, loc: Loc, rule: str, message: str, hint: str | None = None) -> None:
-        """Note a problem."""
-        self.problems.append(problem_at(self.positions, loc, rule, message, hint))
+    _tileset_ids: frozenset[str] = frozenset()
 
     def run(self) -> None:
-        """Apply every rule."""
+        """Apply every rule, until there are enough problems."""
+        with suppress(EnoughError):
+            self._run()
+
+    def _run(self) -> None:
+        self._tileset_ids = frozenset(tileset.id for tileset in self.manifest.tilesets)
         self._identity()
         self._tilesets()
         self._bands()
@@ -114,40 +112,45 @@ class Check(Struct, kw_only=True):
             if name in bands:
                 hint = "a tensor and a band cannot have the same name; choose another"
                 self.report(here, "duplicate-band", f"{show(name)} is already a band", hint)
+            seen: set[str] = set()
             for place, one in enumerate(members):
-                if one in members[:place]:
+                is_second = one in seen
+                seen.add(one)
+                if is_second:
                     message = f"{show(one)} appears twice in {show(name)}"
                     self.report((*here, place), "duplicate-band", message, "keep one")
                 elif can_judge and one not in bands:
                     message, loc = f"no band {show(one)}", (*here, place)
-                    self.report(loc, "unknown-band", message, did_you_mean(one, bands))
+                    self.report(loc, "unknown-band", message, self.hint(one, bands))
 
     def _masks(self) -> None:
         bands = {band.id for band in self.manifest.bands}
         can_judge = bool(bands) and "bands" not in self.lost
-        masked: dict[str, int] = {}
+        every = sorted(bands) or [""]
+        masked: set[str] = set()
+        is_full = False
         for index, mask in enumerate(self.manifest.mask_bands):
             here: Loc = ("mask_bands", index)
             self._tileset(here, mask.tileset_id)
             for place, band in enumerate(mask.band_ids):
                 loc = (*here, "band_ids", place)
                 if can_judge and band not in bands:
-                    self.report(
-                        loc, "unknown-band", f"no band {show(band)}", did_you_mean(band, bands)
-                    )
-            for band in dict.fromkeys(mask.band_ids) or sorted(bands) or [""]:
+                    message = f"no band {show(band)}"
+                    self.report(loc, "unknown-band", message, self.hint(band, bands))
+            for band in dict.fromkeys(mask.band_ids) or every:
                 if band in masked or (masked and (band == "" or "" in masked)):
                     name = f"the band {show(band)}" if band else "every band"
                     hint = "a band has at most one mask band; list `band_ids`"
                     self.report((*here, "band_ids"), "mask-band", f"{name} is masked twice", hint)
                     break
-            masked |= dict.fromkeys(mask.band_ids or bands or [""], index)
+            masked.update(mask.band_ids if mask.band_ids or is_full else every)
+            is_full = is_full or not mask.band_ids
         footprint = self.manifest.footprint
         if footprint and footprint.band_id and can_judge and footprint.band_id not in bands:
             band = footprint.band_id
             message = f"no band {show(band)}"
             loc = ("footprint", "band_id")
-            self.report(loc, "unknown-band", message, did_you_mean(band, bands))
+            self.report(loc, "unknown-band", message, self.hint(band, bands))
 
     def _external(self) -> None:
         for key, why in NOT_EXTERNAL.items():
@@ -169,17 +172,16 @@ class Check(Struct, kw_only=True):
             self.report(("end_time",), "time-order", message, hint)
 
     def _tileset(self, loc: Loc, name: str | None) -> None:
-        ids = [tileset.id for tileset in self.manifest.tilesets]
-        if not ids or "tilesets" in self.lost:
+        tilesets = self.manifest.tilesets
+        ids = (tileset.id for tileset in tilesets)
+        if not tilesets or "tilesets" in self.lost:
             return
         if name is None:
-            if len(ids) > 1:
-                hint = did_you_mean("", ids)
-                message = f"`tileset_id` is missing, and there are {len(ids)} tilesets"
-                self.report(loc, "missing-key", message, hint)
-        elif name not in ids:
-            named = [one for one in ids if one]
-            hint = did_you_mean(name, named) or (
+            if len(tilesets) > 1:
+                message = f"`tileset_id` is missing, and there are {len(tilesets)} tilesets"
+                self.report(loc, "missing-key", message, self.hint("", ids))
+        elif name not in self._tileset_ids:
+            hint = self.hint(name, filter(None, ids)) or (
                 f"the tileset has no id: give it `id: {name}`, or omit `tileset_id`"
             )
             message = f"no tileset {show(name)}"
@@ -202,14 +204,6 @@ class Check(Struct, kw_only=True):
             if other != name:
                 hint = f"{show(other)} is at {path}:{line}; on many disks they are one folder"
             self.report(loc, f"duplicate-{noun}", message, hint)
-
-
-def problem_at(
-    positions: Positions, loc: Loc, rule: str, message: str, hint: str | None
-) -> Problem:
-    """Return a problem at an element of a document."""
-    path, line, column = positions.where(loc)
-    return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)
 
 
 def identity_problems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import groupby
@@ -11,6 +12,7 @@ from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.files.order import in_order, shown_order
 from geobatch.declare.files.uris import Expansion, found_files
 from geobatch.declare.hints import show
+from geobatch.declare.loading.enough import MAX_HINTED
 from geobatch.declare.loading.load import problem
 from geobatch.declare.specs import AssetSpec, Declaration, Loc, RasterSpec
 from geobatch.errors import Problem
@@ -109,20 +111,16 @@ def peak_warnings(spec: RasterSpec, peaks: Mapping[str, int]) -> Iterator[Proble
         spec: The image.
         peaks: The highest weight that was read, by tileset.
     """
+    declared: dict[str, tuple[int, int | None]] = {}
+    for index, mask in enumerate(spec.mask_bands):
+        declared.setdefault(mask.tileset_id, (index, mask.valid_value))
     for number, tileset in enumerate(spec.tilesets):
         peak = peaks.get(tileset.id, 0)
         if not 0 < peak < 255:
             continue
         uri = show(tileset.sources[0].uris[0])
         loc: Loc = ("tilesets", number, "sources", 0, "uris", 0)
-        known = next(
-            (
-                (index, mask.valid_value)
-                for index, mask in enumerate(spec.mask_bands)
-                if mask.tileset_id == tileset.id
-            ),
-            None,
-        )
+        known = declared.get(tileset.id)
         message = (
             f"the highest value read from the mask of {uri} is {peak} of 255: no pixel is"
             " fully valid"
@@ -146,11 +144,14 @@ def lost_claims(specs: Sequence[AssetSpec], published: Collection[str]) -> Itera
         specs: The specs.
         published: Ids of the published assets; without any, the store is new.
     """
+    hinted = 0
     for spec in specs if published else ():
         if spec.moved_from is None or spec.id in published or spec.moved_from in published:
             continue
         message = f"no asset {show(spec.moved_from)} is published, so {show(spec.id)} is a new one"
-        hint = suggestion(spec.moved_from, published) or "`geobatch ls` lists what is published"
+        hinted += 1
+        meant = suggestion(spec.moved_from, published) if hinted <= MAX_HINTED else None
+        hint = meant or "`geobatch ls` lists what is published"
         yield from warning(spec, ("moved_from",), "moved-from", message, hint)
 
 
@@ -231,16 +232,17 @@ def _categorical(spec: RasterSpec) -> Iterable[Problem]:
 def _same_bands(spec: RasterSpec) -> Iterator[Problem]:
     """Yield a warning for bands that read one band of their files, as no index is written."""
     first: dict[tuple[str, int], str] = {}
+    counts: Counter[str] = Counter()
     for number, band in enumerate(spec.bands or ()):
         loc = ("bands", number, "tileset_band_index")
         source = (band.tileset_id, band.tileset_band_index)
-        other = first.get(source)
+        other, at = first.get(source), counts[band.tileset_id]
+        counts[band.tileset_id] += 1
         if band.feature is not None:
             continue
         if other is not None and loc not in spec.positions.places:
             message = f"the bands {show(other)} and {show(band.id)} have the same pixels: without"
             message += " `tileset_band_index`, a band is the first of its files"
-            at = sum(one.tileset_id == band.tileset_id for one in (spec.bands or ())[:number])
             hint = f"write `tileset_band_index: {at}`; or `0`, if you mean it"
             yield from warning(spec, ("bands", number, "id"), "same-band", message, hint)
         first.setdefault(source, band.id)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
-from geobatch.declare.checks.image import asset_id_of, identity_problems, is_before, problem_at
+from geobatch.declare.checks.image import asset_id_of, identity_problems, is_before
+from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.hints import show
 from geobatch.declare.projects.project import Project

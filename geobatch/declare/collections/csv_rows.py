@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
 from geobatch.declare.hints import did_you_mean, show
+from geobatch.model.limits import CSV_BYTES
 
 
 class RowsError(Exception):
@@ -49,6 +52,10 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
+            size, most = os.fstat(stream.fileno()).st_size, CSV_BYTES.value
+            if size > most:
+                message = f"{show(uri)} has {size:,} bytes, expected at most {most:,}"
+                raise RowsError("too-large", message, CSV_BYTES.hint(size))
             return _read(_lines(stream, uri), uri=uri, key=key)
     except OSError as error:
         message = f"cannot read {show(uri)}: {error.strerror or error}"
@@ -74,8 +81,8 @@ def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows
     line, columns = next(lines, (1, []))
     if not columns:
         raise RowsError("csv", f"{show(uri)} is empty", "its first line must name the columns")
-    for column in columns:
-        if columns.count(column) > 1:
+    for column, count in Counter(columns).items():
+        if count > 1:
             raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
     if key not in columns:
         hint = f"`key` of `csv` names the column of file names: {did_you_mean(key, columns)}"

@@ -11,29 +11,29 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 from pydantic_core import PydanticCustomError
 
-from geobatch.declare.checks.image import is_before, problem_at
+from geobatch.declare.checks.image import is_before
+from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
+from geobatch.declare.collections.deadline import OverdueError, deadline
 from geobatch.declare.collections.optional import without_absent
 from geobatch.declare.collections.template import FORMS, Fields, Plain, Template, field_of
 from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
 from geobatch.declare.fields.values import check_asset_id, check_property, parse_time, refuse
 from geobatch.declare.files.find import (
-    broken,
-    closed,
     folder_of,
     is_file,
     is_literal,
     matches,
     missing,
-    unmatched,
-    unreadable,
     unusable,
 )
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import did_you_mean, listed, show
+from geobatch.declare.loading.enough import MAX_HINTED
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import Loc, Positions, RasterSpec, SourceSpec, TilesetSpec
 from geobatch.errors import Problem
+from geobatch.model.limits import PATTERN_SECONDS
 
 R = TypeVar("R", bound=RasterSpec)
 _PARSERS: dict[str, Callable[[str], str]] = {
@@ -78,7 +78,18 @@ class Collection(Struct, kw_only=True):
     def matches(self) -> list[Match]:
         """Return the files with their fields, in order; files with problems are omitted."""
         self._read_rows()
-        found = [match for uri in self._uris() if (match := self._match(uri)) is not None]
+        uris = self._uris()
+        try:
+            with deadline():
+                found = [match for uri in uris if (match := self._match(uri)) is not None]
+        except OverdueError:
+            seconds = PATTERN_SECONDS.value
+            message = f"comparing {len(uris):,} names with the patterns takes more than {seconds} s"
+            hint = (
+                f"write simpler patterns, without repeats in repeats; or, {PATTERN_SECONDS.hint()}"
+            )
+            self._report(("for_each", "pattern"), "pattern", message, hint)
+            found = []
         self._count_rest()
         return found
 
@@ -91,16 +102,20 @@ class Collection(Struct, kw_only=True):
         """Report placeholders without a field in every file."""
         groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
         common = set.intersection(*groups) if groups else set[str]()
+        every = set[str]().union(*groups)
         known = {*BUILT_IN, *common, *self._columns}
+        names = sorted(known)
         for loc, template in templates.items():
             for name in template.names:
                 field_, form = field_of(name, known), name.rpartition(":")
                 if field_ in known:
                     continue
-                message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(known))
+                message, hint = f"no field {show(field_)}", None
+                if len(self.problems) < MAX_HINTED:
+                    hint = did_you_mean(field_, names)
                 if form[0] in known:
                     message, hint = f"a placeholder has no form {show(form[2])}", FORMS
-                if any(field_ in group for group in groups):
+                if field_ in every:
                     message = f"not every pattern has the group {show(field_)}"
                 self._report(("image", *loc), "placeholder", message, hint)
 
@@ -160,6 +175,7 @@ class Collection(Struct, kw_only=True):
         found: dict[str, None] = {}
         for index, uri in enumerate(self.rule.files):
             here: Loc = ("for_each", "files", index)
+            is_hinted = len(self.problems) < MAX_HINTED
             place = self.project.place(uri, folder)
             if complaint := unusable(place.name):
                 self._report(here, "unsupported-uri", *complaint)
@@ -167,16 +183,12 @@ class Collection(Struct, kw_only=True):
                 if is_file(place.name, place.folder):
                     found[uri] = None
                 else:
-                    self._report(here, "missing-file", *missing(place))
+                    self._report(here, "missing-file", *missing(place, is_hinted=is_hinted))
             else:
-                names, links = matches(place.name, place.folder)
-                if folders := unreadable(place.name, place.folder):
-                    self._report(here, "unreadable-source", *closed(place, folders))
-                elif links:
-                    self._report(here, "missing-file", *broken(place, links))
-                elif not names:
-                    self._report(here, "missing-file", *unmatched(place))
-                found.update(dict.fromkeys(map(place.uri_of, names)))
+                matched = matches(place, is_hinted=is_hinted)
+                if matched.problem is not None:
+                    self._report(here, *matched.problem)
+                found.update(dict.fromkeys(map(place.uri_of, matched.files)))
         return in_order(found)
 
     def _read_rows(self) -> None:

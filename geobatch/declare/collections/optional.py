@@ -42,8 +42,8 @@ def optional_problems(spec: RasterSpec, *, is_of_collection: bool) -> Iterator[P
             f"the bands of the optional tileset {listed(sorted(names - masking))} have no names"
         )
         yield _problem(spec, loc, message, "declare `bands`, each with its `tileset_id`")
-    going = [band.id for band in spec.bands or () if band.tileset_id in names]
-    if spec.bands and len(going) == len(spec.bands):
+    going = {band.id for band in spec.bands or () if band.tileset_id in names}
+    if spec.bands and all(band.id in going for band in spec.bands):
         message = "every band comes from an optional tileset, so an image could have none"
         yield _problem(
             spec,
@@ -85,7 +85,7 @@ def without_absent(image: R, folder: Path) -> R:
         return image
     tilesets = [n for n, tileset in enumerate(image.tilesets) if tileset.id not in gone]
     bands = [n for n, band in enumerate(image.bands or ()) if band.tileset_id not in gone]
-    left = {band.id for n, band in enumerate(image.bands or ()) if n in bands}
+    left = {band.id for band in image.bands or () if band.tileset_id not in gone}
     masks = [n for n, mask in enumerate(image.mask_bands) if _masks(image, mask, gone, left)]
     kept = {"tilesets": tilesets, "bands": bands, "mask_bands": masks}
     mask_bands = [image.mask_bands[n] for n in masks]
@@ -149,18 +149,23 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
                 return False
             if is_file(name, start):
                 return False
-            if not is_literal(name, start) and any(matches(name, start)):
-                return False
+            if not is_literal(name, start):
+                found = matches(place, is_hinted=False)
+                is_sure = found.problem is not None and found.problem[0] == "missing-file"
+                if found.files or found.links or not is_sure:
+                    return False
     return True
 
 
 def _moved(positions: Positions, kept: dict[str, list[int]]) -> Positions:
     """Return positions of a document of which only some elements of its lists are left."""
+    numbers = {key: {old: new for new, old in enumerate(left)} for key, left in kept.items()}
     places: dict[Loc, tuple[int, int]] = {}
     for loc, place in positions.places.items():
-        if len(loc) > 1 and loc[0] in kept:
-            if loc[1] not in kept[str(loc[0])]:
+        if len(loc) > 1 and (known := numbers.get(str(loc[0]))) is not None:
+            number = known.get(int(loc[1]))
+            if number is None:
                 continue
-            loc = (loc[0], kept[str(loc[0])].index(int(loc[1])), *loc[2:])  # noqa: PLW2901
+            loc = (loc[0], number, *loc[2:])  # noqa: PLW2901
         places[loc] = place
     return Positions(path=positions.path, places=places)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from geobatch.declare.fields.values import refuse
 from geobatch.declare.hints import show
+from geobatch.declare.text.nodes import MAX_DIGITS
 
 PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -223,7 +224,11 @@ def parse_number(text: str) -> int | float:
     Raises:
         PydanticCustomError: It spells none, or one that is too large.
     """
-    if not FORCED_NUMBER.fullmatch(text) or not any(letter.isdigit() for letter in text):
+    if (
+        len(text) > MAX_DIGITS
+        or not FORCED_NUMBER.fullmatch(text)
+        or not any(letter.isdigit() for letter in text)
+    ):
         refuse("property-value", f"{show(text)} is not a number")
     try:
         return _number(text)

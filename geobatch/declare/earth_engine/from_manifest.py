@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.declare.checks.image import problem_at
+from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.earth_engine.upload_flags import FlagError, UploadFlags, upload_manifest
 from geobatch.declare.fields.keys import to_camel
 from geobatch.declare.files.find import SCHEME, folder_of

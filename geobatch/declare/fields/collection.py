@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
+from geobatch.declare.collections.deadline import OverdueError, deadline
 from geobatch.declare.fields.manifest import Manifest, Part, TilesetManifest
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.fields.values import (
@@ -23,17 +24,27 @@ from geobatch.declare.fields.values import (
 from geobatch.declare.hints import show
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.model.assets.asset import Kind
+from geobatch.model.limits import PATTERN_SECONDS
 
 BUILT_IN = ("file", "name", "stem")
 """Fields of every file: its uri, its name, and its name without the last suffix."""
+
+
+_MOST_CHARACTERS = 5000
+"""Of a pattern: no name of a file is longer than 255."""
 
 
 def parse_pattern(value: Any) -> re.Pattern[str]:
     """Return a compiled regular expression."""
     if not isinstance(value, str):
         refuse("wrong-type", f"`pattern` must be text, got {show(value)}")
+    if len(value) > _MOST_CHARACTERS:
+        refuse("pattern", f"a pattern has at most {_MOST_CHARACTERS} characters, got {len(value)}")
     try:
-        pattern = re.compile(value, re.ASCII)
+        with deadline():
+            pattern = re.compile(value, re.ASCII)
+    except OverdueError:
+        refuse("pattern", f"compiling {show(value)} takes more than {PATTERN_SECONDS.value} s")
     except (re.error, RecursionError, OverflowError) as error:
         hint = "write a Python regular expression, in single quotes"
         refuse("pattern", f"{show(value)} is not a valid regular expression: {error}", hint)

@@ -12,12 +12,10 @@ from msgspec import Struct, field
 from geobatch.declare.fields.descriptions import descriptions
 from geobatch.declare.fields.manifest import Part
 from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.loading.enough import MAX_HINTED
 from geobatch.declare.specs import Loc, Positions
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, ScalarNode
 from geobatch.errors import Problem
-
-MAX_HINTED = 200
-"""How many unknown keys of one document get a did-you-mean hint."""
 
 
 def to_camel(name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from msgspec import Struct
+
+from geobatch.declare.files.globs import OverdueError, Walk
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import listed, show
 from geobatch.declare.projects.project import PROJECT_FILE, Place
@@ -17,8 +19,6 @@ from geobatch.model.suggest import closest
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
-MAX_BYTES = 10 * 1024 * 1024
-"""Earth Engine's limit for a manifest file."""
 _BUCKETS = {
     "gs://": "https://storage.googleapis.com/{bucket}/{key}",
     "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
@@ -55,71 +55,42 @@ def is_broken(uri: str, folder: Path) -> bool:
     return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - never raise
 
 
-def matches(pattern: str, folder: Path) -> tuple[list[str], list[str]]:
-    """Return the files that a glob matches, and the broken links among its matches.
+class Matches(Struct, frozen=True, kw_only=True):
+    """What a glob matches: files and broken links in order, spelled from where the glob starts."""
 
-    Both are in order, and spelled from where the glob starts. Folders are passed over. Where a
-    folder is called `data [2024]`, the brackets of `data [2024]/*.tif` are its own.
+    files: list[str]
+    """Files; folders are passed over."""
+    links: list[str]
+    """Broken links."""
+    problem: tuple[str, str, str | None] | None = None
+    """Rule, message and hint, if it does not match what it should."""
+
+
+def matches(place: Place, *, is_hinted: bool = True) -> Matches:
+    """Return what a glob matches.
+
+    Args:
+        place: The glob.
+        is_hinted: Whether a problem gets a hint that takes a while.
     """
-    pattern = _escaped(pattern, folder)
-    names = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 - keeps the spelling
-    files = {name for name in names if is_file(name, folder)}
-    links = {name for name in names if is_broken(name, folder)} - files
-    return in_order(files), in_order(links)
-
-
-def _escaped(pattern: str, folder: Path) -> str:
-    """Return a glob whose brackets are literal where a folder has that very name."""
-    parts = pattern.split("/")
-    for count, part in enumerate(parts[:-1]):
-        if GLOB.search(part):
-            here = "/".join(parts[:count]).replace("[[]", "[") + "/" if count else ""
-            if not os.path.isdir(os.path.join(folder, here + part)):  # noqa: PTH112, PTH118
-                break
-            parts[count] = part.replace("[", "[[]")
-    return "/".join(parts)
-
-
-def unreadable(pattern: str, folder: Path) -> list[str]:
-    """Return the folders that a glob cannot search, with the reasons.
-
-    Globbing passes them over, as if they held nothing.
-    """
-    found: dict[str, None] = {}
-    pattern = _escaped(pattern, folder)
-    parts = pattern.split("/")
-    for count, part in enumerate(parts):
-        if not GLOB.search(part):
-            continue
-        above = "/".join(parts[:count])
-        if "**" in part:
-            _search(os.path.join(folder, above), found)  # noqa: PTH118
-            break
-        names = [above.replace("[[]", "[")]
-        if GLOB.search(above.replace("[[]", "")):
-            names = glob.glob(f"{above}/", root_dir=folder)  # noqa: PTH207
-        for name in names:
-            _open(os.path.join(folder, name), found)  # noqa: PTH118
-    return list(found)
-
-
-def _search(folder: str, found: dict[str, None]) -> None:
-    """Open a folder and all folders in it that are not hidden."""
-    _open(folder, found)
-    for parent, folders, _ in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            _open(os.path.join(parent, name), found)  # noqa: PTH118
-
-
-def _open(folder: str, found: dict[str, None]) -> None:
+    walk = Walk(folder=str(place.folder))
     try:
-        os.stat(os.path.join(folder, "."))  # noqa: PTH116, PTH118 - names can be looked up in it
-        os.scandir(folder).close()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:
-        found[f"`{folder}`: {error.strerror or error}"] = None
+        names = set(walk.names(place.name))
+    except OverdueError as error:
+        limit = error.limit
+        message = f"{show(place.uri)} would search more than {limit.value:,} {limit.unit}"
+        hint = f"name the folders to search; or, {limit.hint()}"
+        return Matches(files=[], links=[], problem=("glob-limit", message, hint))
+    files = in_order(name for name in names if is_file(name, place.folder))
+    links = in_order(name for name in names - set(files) if is_broken(name, place.folder))
+    problem: tuple[str, str, str | None] | None = None
+    if walk.closed:
+        problem = ("unreadable-source", *closed(place, list(walk.closed)))
+    elif links:
+        problem = ("missing-file", *broken(place, links))
+    elif not files:
+        problem = ("missing-file", *unmatched(place, is_hinted=is_hinted))
+    return Matches(files=files, links=links, problem=problem)
 
 
 def closed(place: Place, folders: Sequence[str]) -> tuple[str, str | None]:
@@ -186,20 +157,21 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
     return None
 
 
-def missing(place: Place) -> tuple[str, str | None]:
-    """Return why a uri names no file, and a hint."""
+def missing(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+    """Return why a uri names no file, and a hint, which takes a while."""
     path = place.folder / place.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
         return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
         return (f"{show(place.uri)} is not a regular file, or is a broken link", None)
-    return (f"no file {show(place.uri)}{_mirrored(place)}", nearest(place.name, place.folder))
+    hint = nearest(place.name, place.folder) if is_hinted else None
+    return (f"no file {show(place.uri)}{_mirrored(place)}", hint)
 
 
-def unmatched(place: Place) -> tuple[str, str | None]:
-    """Return a message that a glob matches no file, and a hint."""
+def unmatched(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+    """Return a message that a glob matches no file, and a hint, which takes a while."""
     message = f"no file matches {show(place.uri)}{_mirrored(place)}"
-    return (message, nearest(place.name, place.folder))
+    return (message, nearest(place.name, place.folder) if is_hinted else None)
 
 
 def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -10,8 +11,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare.files.find import (
-    broken,
-    closed,
     folder_of,
     is_file,
     is_literal,
@@ -19,12 +18,11 @@ from geobatch.declare.files.find import (
     matches,
     missing,
     split_generation,
-    unmatched,
-    unreadable,
     unusable,
 )
 from geobatch.declare.files.sidecars import PROJECTION, WORLD, is_placing, refusal, suffix_of
 from geobatch.declare.hints import listed, show
+from geobatch.declare.loading.enough import MAX_HINTED, is_enough, limited
 from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.project import Place
@@ -68,14 +66,15 @@ def expand(spec: AssetSpec) -> Expansion:
     Raises:
         SpecError: A file is missing or a uri cannot be used; carries every such problem.
     """
-    expansion, problems = _expand(spec)
-    raise_all(problems)
+    problems: list[Problem] = []
+    expansion = _expand(spec, problems)
+    raise_all(limited(problems))
     return expansion
 
 
 def found_files(spec: AssetSpec) -> Expansion | None:
     """Return the files of a spec that are found; None if each source is one file."""
-    return None if _is_there(spec, folder_of(spec.path)) else _expand(spec)[0]
+    return None if _is_there(spec, folder_of(spec.path)) else _expand(spec, [])
 
 
 def validate(
@@ -94,9 +93,11 @@ def validate(
     specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
+        if is_enough(problems):
+            break
         if not _is_there(spec, folders[spec.path]):
-            problems += _expand(spec)[1]
-    raise_all(problems)
+            _expand(spec, problems)
+    raise_all(limited(problems))
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
@@ -112,11 +113,11 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
     )
 
 
-def _expand(spec: AssetSpec) -> tuple[Expansion, list[Problem]]:
-    problems: list[Problem] = []
+def _expand(spec: AssetSpec, problems: list[Problem]) -> Expansion:
+    """Return the files of a spec, and add its problems to others."""
     folder = folder_of(spec.path)
     if isinstance(spec, TableSpec):
-        return Expansion(table=tuple(_rows(spec, folder, problems))), problems
+        return Expansion(table=tuple(_rows(spec, folder, problems)))
     tilesets: list[tuple[DeclaredSource, ...]] = []
     for index, tileset in enumerate(spec.tilesets):
         found: list[DeclaredSource] = []
@@ -126,7 +127,7 @@ def _expand(spec: AssetSpec) -> tuple[Expansion, list[Problem]]:
             else:
                 found += _source(spec, folder, (index, number), source, problems)
         tilesets.append(tuple(found))
-    return Expansion(tilesets=tuple(tilesets)), problems
+    return Expansion(tilesets=tuple(tilesets))
 
 
 def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[DeclaredSource]:
@@ -213,8 +214,9 @@ def _source(
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
     _check_beside(spec, loc, spots, problems)
+    counts = Counter(file.uri_index for file in found)
     for index, spot in enumerate(spots):
-        matched = sum(file.uri_index == index for file in found)
+        matched = counts[index]
         for key in ("affine_transform", "dimensions"):
             if matched > 1 and getattr(source, key) is not None:
                 message = f"`{key}` is for one file, but {show(spot.uri)} matches {matched}"
@@ -227,22 +229,22 @@ def _find(
     spec: AssetSpec, loc: Loc, spot: Place, problems: list[Problem]
 ) -> Iterator[tuple[str, Path]]:
     """Yield uri and path of the files that a uri names, the glob followed."""
+    if is_enough(problems):
+        return
+    is_hinted = len(problems) < MAX_HINTED
     if complaint := unusable(spot.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
     elif not is_literal(spot.name, spot.folder):
-        names, links = matches(spot.name, spot.folder)
-        if folders := unreadable(spot.name, spot.folder):
-            problems.append(problem(spec, loc, "unreadable-source", *closed(spot, folders)))
-        elif links:
-            problems.append(problem(spec, loc, "missing-file", *broken(spot, links)))
-        elif not names:
-            problems.append(problem(spec, loc, "missing-file", *unmatched(spot)))
-        for name in names:
+        found = matches(spot, is_hinted=is_hinted)
+        if found.problem is not None:
+            problems.append(problem(spec, loc, *found.problem))
+        for name in found.files:
             yield spot.uri_of(name), spot.folder / name
     elif is_file(spot.name, spot.folder):
         yield spot.uri, spot.path
     else:
-        problems.append(problem(spec, loc, "missing-file", *missing(spot)))
+        words = missing(spot, is_hinted=is_hinted)
+        problems.append(problem(spec, loc, "missing-file", *words))
 
 
 def _check_beside(
@@ -282,8 +284,9 @@ def _records(
     spec: AssetSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
 ) -> list[DeclaredSource]:
     """Return the mixer among some files, with the others as its shards."""
-    mixers = [file for file in found if file.uri.lower().endswith(MIXER)]
-    shards = tuple(file for file in found if file not in mixers)
+    is_mixer = [file.uri.lower().endswith(MIXER) for file in found]
+    mixers = [file for file, is_one in zip(found, is_mixer, strict=True) if is_one]
+    shards = tuple(file for file, is_one in zip(found, is_mixer, strict=True) if not is_one)
     if len(mixers) == 1 and shards:
         return [replace(mixers[0], shards=shards)]
     if not mixers:

@@ -8,8 +8,9 @@ from msgspec import Struct
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from geobatch.declare.checks.image import Check, asset_id_of, identity_problems, problem_at
+from geobatch.declare.checks.image import Check, asset_id_of, identity_problems
 from geobatch.declare.checks.image_spec import image_spec
+from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.checks.table import TableCheck
 from geobatch.declare.collections.expand import Collection
 from geobatch.declare.collections.optional import optional_problems
@@ -33,6 +34,7 @@ from geobatch.declare.specs import (
 )
 from geobatch.declare.text.nodes import MappingNode, Node, ScalarNode
 from geobatch.errors import Problem
+from geobatch.model.limits import SPEC_PROBLEMS
 
 P = TypeVar("P", bound=Part)
 EXPECTED = {
@@ -140,7 +142,7 @@ def judge(root: MappingNode, part: type[P], path: str) -> Judged[P]:
         if found:
             shape.trace(root, part)
         if not lost:
-            problems += [_problem(one, shape) for one in found]
+            problems += [_problem(one, shape) for one in found[: SPEC_PROBLEMS.value + 1]]
         pruned = shape.prune(tuple(one["loc"]) for one in found)
         lost |= pruned
         if value is not None or () in pruned:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from geobatch.declare.loading.document import draft
+from geobatch.declare.loading.enough import is_enough, limited
 from geobatch.declare.loading.similar import Memory
 from geobatch.declare.projects.project import Project
 from geobatch.declare.specs import AssetSpec, CollectionSpec
@@ -47,6 +48,8 @@ class Drafting:
         made = FileDraft()
         reading = Reading(data, path=path, memory=memory)
         for found in reading:
+            if is_enough(made.problems):
+                break
             if isinstance(found, AssetSpec):
                 made.specs.append(found)
                 continue
@@ -57,5 +60,5 @@ class Drafting:
                 memory.learn(reading.events, one.specs[0])
             if one.collection is not None:
                 made.collections.append(one.collection)
-        made.problems += reading.problems
+        made.problems = limited(made.problems + reading.problems)
         return made

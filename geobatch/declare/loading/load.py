@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geobatch.declare.files.find import MAX_BYTES, folder_of
+from geobatch.declare.files.find import folder_of
 from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
 from geobatch.declare.hints import show
 from geobatch.declare.loading.garbage import without_collecting
@@ -16,6 +16,7 @@ from geobatch.declare.projects.find import Projects
 from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.names_by_case import folders
+from geobatch.model.limits import SPEC_BYTES
 
 if TYPE_CHECKING:
     from geobatch.declare.loading.drafts import Drafting
@@ -137,7 +138,8 @@ def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes
         if read is not None:
             read.add((status.st_dev, status.st_ino))
         # A file with a known size needs no buffer of the maximum; a pipe does.
-        return stream.read() if 0 < size <= MAX_BYTES else stream.read(MAX_BYTES + 1)
+        most = SPEC_BYTES.value
+        return stream.read() if 0 < size <= most else stream.read(most + 1)
 
 
 def _clashes(specs: list[AssetSpec]) -> Iterator[Problem]:

@@ -127,7 +127,8 @@ def _model(events: Events, spec: AssetSpec) -> Model | None:
         for loc, place in places.items()
         if loc not in inner and place in scalars and _may_vary(loc)
     }
-    fixed = [number for number in scalars.values() if number not in set(slots.values())]
+    varying = set(slots.values())
+    fixed = [number for number in scalars.values() if number not in varying]
     if len(fixed) < 2:
         return None
     same = itemgetter(*fixed)

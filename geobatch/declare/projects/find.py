@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from geobatch.declare.loading.spec_cache import Known
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.errors import Problem
+from geobatch.model.limits import SPEC_BYTES
 
 
 class Projects(Struct, kw_only=True):
@@ -28,6 +29,15 @@ class Projects(Struct, kw_only=True):
 
     def of(self, folder: Path) -> Project:
         """Return the project of specs in an absolute folder."""
+        passed = []
+        while (found := self._in(folder)) is None:
+            passed.append(folder)
+            folder = folder.parent
+        self._found |= dict.fromkeys(passed, found)
+        return found
+
+    def _in(self, folder: Path) -> Project | None:
+        """Return the project that a folder declares or is known to be in; None to search above."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
             # Something that exists but is no regular file is reported, not skipped.
@@ -41,7 +51,7 @@ class Projects(Struct, kw_only=True):
             elif folder.parent == folder:
                 self._found[folder] = Project(keeps_prefix=self.keeps_prefix)
             else:
-                self._found[folder] = self.of(folder.parent)
+                return None
         return self._found[folder]
 
     def _read(self, file: Path) -> Project:
@@ -70,4 +80,5 @@ class Projects(Struct, kw_only=True):
 def _bytes(file: Path) -> bytes:
     if not stat.S_ISREG(file.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
-    return file.read_bytes()
+    with file.open("rb") as stream:
+        return stream.read(SPEC_BYTES.value + 1)

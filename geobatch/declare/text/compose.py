@@ -7,13 +7,13 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from geobatch.declare.hints import show
+from geobatch.declare.loading.enough import is_enough
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, Plain, ScalarNode, parse_plain
 from geobatch.errors import Problem
+from geobatch.model.limits import SPEC_VALUES
 
 MAX_DEPTH = 64
 """Nesting beyond this is refused; a spec needs eight."""
-MAX_NODES = 500_000
-"""Values of one document, aliases followed; bounds what a few nested aliases may grow to."""
 
 TAG = "tag:yaml.org,2002:"
 SCALAR_TAGS: dict[str, tuple[type, ...]] = {
@@ -66,6 +66,9 @@ class Composer(Struct):
     """Problems that do not stop reading."""
     has_aliases: bool = False
     """Whether any anchor, alias or merge key was met."""
+    _count: int = 0
+    """Values of the document so far, aliases and merged keys followed."""
+    _most: int = field(default_factory=lambda: SPEC_VALUES.value)
     _anchors: dict[str, Node] = field(default_factory=dict)
     _open_anchors: list[str] = field(default_factory=list)
     _stack: list[Frame] = field(default_factory=list)
@@ -82,12 +85,19 @@ class Composer(Struct):
         )
 
     def report(self, place: Place | Node, rule: str, message: str, hint: str | None = None) -> None:
-        """Record a problem and continue."""
+        """Record a problem and continue.
+
+        Raises:
+            UnreadableError: These are enough.
+        """
         self.problems.append(self.problem(place, rule, message, hint))
+        if is_enough(self.problems):
+            raise UnreadableError(self.problems.pop())
 
     def start_document(self) -> None:
-        """Forget the anchors: they hold within one document."""
+        """Forget the anchors and the count: they hold within one document."""
         self._anchors.clear()
+        self._count = 0
 
     def scalar(
         self,
@@ -129,11 +139,7 @@ class Composer(Struct):
         self._stack.append(Frame(node, anchor, node.items if isinstance(node, ListNode) else None))
 
     def close(self, place: Place) -> None:
-        """Take the end of the innermost list or mapping.
-
-        Raises:
-            UnreadableError: It holds too many values.
-        """
+        """Take the end of the innermost list or mapping."""
         frame = self._stack.pop()
         node = frame.node
         node.end = place.end
@@ -145,10 +151,6 @@ class Composer(Struct):
             weight += child.weight
             depth = max(depth, child.depth)
         node.weight, node.depth = weight, depth + 1
-        if node.weight > MAX_NODES:
-            message = f"a document may hold at most {MAX_NODES} values, got {node.weight}"
-            hint = "aliases of aliases multiply values; remove them, or split the file"
-            raise UnreadableError(self.problem(node, "too-large", message, hint))
         if isinstance(node, MappingNode):
             node.entries = self._entries(frame.pairs)
         self._name(frame.anchor, node)
@@ -169,7 +171,7 @@ class Composer(Struct):
             raise UnreadableError(self.problem(place, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
             raise UnreadableError(self.too_deep(place))
-        self.place(node)
+        self.place(node, is_alias=True)
 
     def too_deep(self, place: Place) -> Problem:
         """Return the problem of an element that is nested too deep."""
@@ -181,8 +183,13 @@ class Composer(Struct):
             self.has_aliases = True
             self._anchors[anchor] = node
 
-    def place(self, node: Node) -> None:
-        """Add a finished node to the open list or mapping, or to the documents."""
+    def place(self, node: Node, *, is_alias: bool = False) -> None:
+        """Add a finished node to the open list or mapping, or to the documents.
+
+        Raises:
+            UnreadableError: The document holds too many values.
+        """
+        self._add(node.weight if is_alias else 1, node)
         if not self._stack:
             self.documents.append(node)
             return
@@ -194,6 +201,15 @@ class Composer(Struct):
         else:
             frame.pairs.append((frame.key, node))
             frame.key = None
+
+    def _add(self, count: int, node: Node) -> None:
+        self._count += count
+        if self._count > self._most:
+            message = f"a document may hold at most {self._most:,} values, got more"
+            hint = "aliases and merge keys multiply values; remove them, or split the file; or,"
+            raise UnreadableError(
+                self.problem(node, "too-large", message, f"{hint} {SPEC_VALUES.hint()}")
+            )
 
     def _tagged(self, place: Place, text: str, tag: str) -> Plain:
         value = parse_plain(text)
@@ -229,6 +245,7 @@ class Composer(Struct):
                     hint = "write `<<: *name` or `<<: [*a, *b]`"
                     self.report(source, "wrong-type", "a merge key must be given mappings", hint)
                     continue
+                self._add(len(source.entries), source)
                 for key, merged in source.entries:
                     entries.setdefault(key.text, (key, merged))
         return list(entries.values())

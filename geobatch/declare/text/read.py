@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from geobatch.declare.files.find import MAX_BYTES
 from geobatch.declare.hints import show
 from geobatch.declare.loading.similar import MAX_EVENTS, Memory
 from geobatch.declare.specs import AssetSpec
 from geobatch.declare.text.compose import Composer, Place, UnreadableError
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 from geobatch.errors import Problem
+from geobatch.model.limits import SPEC_BYTES
 
 STRING = json.JSONDecoder()
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -152,9 +152,10 @@ def place_at(text: str, index: int) -> Place:
 
 
 def _decode(data: bytes, composer: Composer) -> str:
-    if len(data) > MAX_BYTES:
-        message = f"a spec file may hold at most {MAX_BYTES} bytes, got more"
-        problem = composer.problem(Place(1, 1, 0, 0), "too-large", message, "split the file")
+    if len(data) > (most := SPEC_BYTES.value):
+        message = f"a spec file may hold at most {most} bytes, got more"
+        hint = f"split the file; or, {SPEC_BYTES.hint()}"
+        problem = composer.problem(Place(1, 1, 0, 0), "too-large", message, hint)
         raise UnreadableError(problem)
     try:
         text = data.decode()
@@ -185,7 +186,7 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
         return composer.too_deep(place)
     message = ", ".join(part for part in (error.context, error.problem) if part)
     lines = BREAK.split(text)
-    hint = _line_hint(lines[place.line - 1] if place.line <= len(lines) else "")
+    hint = _line_hint(lines[place.line - 1][:_MOST_HINTED] if place.line <= len(lines) else "")
     hint = hint or (
         "quote text that holds `: `, ` #`, or starts with one of `*&!%@{[|>`; in a list, also text"
         " that holds one of `[]{},`"
@@ -193,6 +194,8 @@ def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Probl
     return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
 
 
+_MOST_HINTED = 1000
+"""Characters of a line that are compared for a hint: the time grows faster than their number."""
 _TAB = re.compile(r" *\t")
 _PLACEHOLDER = re.compile(
     r"[^'\"]*?(?:: +|- +)(\{(?![^{}]*: )[A-Za-z_][^{}'\"]*\}[^#'\"]*[^#'\"\s])\s*(?:#.*)?"
