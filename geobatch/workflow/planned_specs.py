@@ -95,8 +95,7 @@ def plan_resolved(
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
-        CorruptObjectError: Something is damaged that the published state needs, and is neither
-            deleted nor computed again.
+        CorruptObjectError: What is damaged is neither deleted nor computed again.
     """
     specs, options = resolved.specs, request.options
     declared = frozenset(spec.id for spec in specs.specs)
@@ -115,21 +114,20 @@ def plan_resolved(
     work = _Work(choice, base, prints, records, blocks, is_applied)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
-    whole = complete(
-        made,
-        choice,
-        base=head,
-        records=records,
-        declared=declared,
-        blocks=blocks,
-        deleted=deleted,
-        moved=moved,
-        foreign=unread_specs(moved.values(), origins),
-        max_delete=options.max_delete,
-        unseen=doubts,
-    )
     return PlannedSpecs(
-        plan=whole,
+        plan=complete(
+            made,
+            choice,
+            base=head,
+            records=records,
+            declared=declared,
+            blocks=blocks,
+            deleted=deleted,
+            moved=moved,
+            foreign=unread_specs(moved.values(), origins),
+            max_delete=options.max_delete,
+            unseen=doubts,
+        ),
         resolved=replace(resolved, resolution=resolution),
         warnings=_sorted_warnings(specs, resolution, warnings, base=base.head),
         records=records,
