@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from geobatch.errors import InternalError, SourceError
+from geobatch.errors import InternalError, PlanError, SourceError
 from geobatch.model.assets.asset import Asset, Resolution
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.driver import Cog
-from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.driver import AnyProbe, Driver, InPlace, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.geotiff.driver import GeoTiff
 from geobatch.sources.tfrecord.driver import TFRecord
 
@@ -43,6 +44,18 @@ def drivers_of(asset: Asset) -> list[Driver]:
     """Return the drivers of an asset's sources, each once."""
     names = {source.driver for tileset in asset.tilesets for source in tileset.sources}
     return [driver_named(name) for name in sorted(names)]
+
+
+def in_place(probe: Probe) -> InPlace:
+    """Return what reads the pixels of a source that stay where they are.
+
+    Raises:
+        PlanError: They must be ingested.
+    """
+    found = driver_named(probe.driver).in_place
+    if found is None:
+        raise PlanError(f"`{probe.header.uri}`: its pixels cannot stay where they are")
+    return found
 
 
 @contextmanager
