@@ -10,6 +10,7 @@ from msgspec import Struct
 from geobatch.model.assets.table import TableSource
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.files import check_unchanged
 
 Row: TypeAlias = list[tuple[str, str, Any]]
 """(name, kind, values) of each feature that has values; kinds are those of `tf.train.Feature`:
@@ -44,6 +45,15 @@ class RowDriver(Protocol):
         Raises:
             SourceError: A file is missing, cannot be read, or changed while it was probed.
         """
+
+    def check(self, source: TableSource) -> None:
+        """Check that a file is still as it was identified.
+
+        Raises:
+            SourceError: It is missing, or it changed.
+        """
+        if source.stat is not None:
+            check_unchanged(source.path, source.uri, source.stat)
 
     def rows(self, source: TableSource) -> Iterator[tuple[int, Row]]:
         """Yield the rows of a file with their numbers, from 0; it is streamed.
