@@ -16,9 +16,8 @@ from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord
-from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.crs import projjson
-from geobatch.sources.tfrecord.shards.examples import examples
+from geobatch.sources.registry import row_driver_of
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer
 from geobatch.table.library import arrow
@@ -120,9 +119,8 @@ def read_table(
         for source in table.sources:
             if source.stat is None:
                 raise InternalError(f"`{source.uri}`: it was never probed")
-            shard = Shard(uri=source.uri, path=source.path, stat=source.stat, digest=source.digest)
             with errors.collecting(source.uri):
-                for number, features in examples(shard):
+                for number, features in row_driver_of(source.uri).rows(source):
                     if errors.first is not None:  # what is left is read to find what is wrong
                         continue
                     if gatherer.is_full:

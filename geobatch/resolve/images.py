@@ -9,8 +9,8 @@ from geobatch.declare import ExternalImageSpec, ImageSpec, expand
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
-from geobatch.resolve.external.image import pinned
 from geobatch.resolve.image import ImageResolver
+from geobatch.resolve.pinned import pinned
 from geobatch.resolve.selection import select
 from geobatch.resolve.unread_files import Beside
 from geobatch.sources.driver import ProbeOptions

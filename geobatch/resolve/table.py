@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -13,11 +13,9 @@ from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import Table, TableSource
 from geobatch.model.geobox import Crs
-from geobatch.model.sources.cached_probe import CachedProbe
-from geobatch.model.sources.declared import DeclaredSource
 from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.probe_cache import ProbeCache, crs_reader
-from geobatch.sources.tfrecord.probes import probe_files
+from geobatch.sources.registry import probe_rows
 
 X_COLUMN, Y_COLUMN, CRS = "longitude", "latitude", "EPSG:4326"
 """Earth Engine's defaults; the columns hold where the CRS is not projected."""
@@ -57,23 +55,24 @@ def resolve_tables(
     """
     expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.table for spec_id, expansion in expansions.items()}
-    probes, read = probe_files(
-        (file for found in files.values() for file in found),
+    probes = probe_rows(
+        [file for found in files.values() for file in found],
         ProbeOptions(cache=cache, workers=workers, rehash=rehash),
     )
+    states = iter(probes.sources)
+    sources = {spec_id: tuple(islice(states, len(found))) for spec_id, found in files.items()}
     read_crs = crs_reader(cache)
     return ResolvedTables(
-        assets=tuple(_asset(spec, files[spec.id], probes, read_crs) for spec in specs),
-        hashed=len(read),
-        by_stat=len(probes) - len(read),
+        assets=tuple(_asset(spec, sources[spec.id], read_crs) for spec in specs),
+        hashed=probes.hashed,
+        by_stat=probes.by_stat,
         warnings=tuple(one for spec in specs for one in order_warnings(spec, expansions[spec.id])),
     )
 
 
 def _asset(
     spec: TableSpec,
-    files: Sequence[DeclaredSource],
-    probes: Mapping[str, CachedProbe],
+    sources: tuple[TableSource, ...],
     read_crs: Callable[[str], Crs],
 ) -> Table:
     try:
@@ -96,7 +95,7 @@ def _asset(
         memo=spec.memo,
         is_protected=spec.is_protected,
         origin=spec.origin,
-        sources=tuple(_source(file, probes[os.fspath(file.path)]) for file in files),
+        sources=sources,
         x_column=x,
         y_column=y,
         crs=crs,
@@ -104,8 +103,3 @@ def _asset(
         charset=spec.charset,
         types=spec.types,
     )
-
-
-def _source(file: DeclaredSource, cached: CachedProbe) -> TableSource:
-    path = os.path.realpath(file.path) if cached.is_linked else os.fspath(file.path)
-    return TableSource(uri=file.uri, digest=cached.digest, path=path, stat=cached.stat)

@@ -15,6 +15,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.pin import Pin
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import FeatureRequest, SourceSelection
 from geobatch.model.window import Window
@@ -154,6 +155,38 @@ class SourceReader(Reader, Protocol):
         """Close all files; must not run while another thread reads."""
 
 
+class Weaknesses(Struct, frozen=True, kw_only=True):
+    """What a source should have and lacks."""
+
+    message: str
+    """The list of it."""
+    hint: str
+    """A command that fixes most of it, or what to change."""
+
+
+class InPlace(Protocol):
+    """What a driver adds if the pixels of its sources can stay where they are."""
+
+    def check(self, probe: Probe) -> None:
+        """Check that a source can be read in place.
+
+        Raises:
+            PlanError: It cannot; names the command that fixes it.
+        """
+
+    def weaknesses(self, probe: Probe) -> Weaknesses | None:
+        """Return what a source should have and lacks, or None."""
+
+    def level_shapes(self, probe: Probe) -> Sequence[tuple[int, int]]:
+        """Return (rows, columns) of each level that a source has, from level 0."""
+
+    def tile_side(self, probe: Probe) -> int:
+        """Return the side, in pixels, of the largest tile of any level."""
+
+    def pin(self, source: DeclaredSource, probe: Probe, *, levels: int) -> Pin:
+        """Return the state of a source that an asset shows, as levels 0 to `levels` - 1."""
+
+
 class Driver(Protocol):
     """One kind of source. Everything that is particular to it is in its folder of `sources/`."""
 
@@ -176,6 +209,9 @@ class Driver(Protocol):
     """Whether `skip_metadata_read` ignores what a source says of itself."""
     keeps_band_names: ClassVar[bool] = False
     """Whether a name of `band_names` that cannot be a band's is an error, rather than replaced."""
+
+    in_place: ClassVar[InPlace | None] = None
+    """What reads pixels that stay where they are; None if they must be ingested."""
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether a source is of this kind; no file is read."""

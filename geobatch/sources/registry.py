@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from geobatch.errors import InternalError, SourceError
+from geobatch.errors import InternalError, PlanError, SourceError
 from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.table import TableSource
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.driver import Cog
-from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.driver import AnyProbe, Driver, InPlace, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.geotiff.driver import GeoTiff
+from geobatch.sources.rows import RowDriver, RowProbes
 from geobatch.sources.tfrecord.driver import TFRecord
+from geobatch.sources.tfrecord.rows import TFRecordRows
 
 _OWN: tuple[Driver, ...] = (GeoTiff(), TFRecord(), Cog())
+_ROWS: tuple[RowDriver, ...] = (TFRecordRows(),)
+"""Of tables; the first that matches is used, and the last matches every file."""
 _drivers: dict[str, Driver] = {driver.name: driver for driver in _OWN}
 """By name, the first that matches last; sources are probed in this order too."""
 
@@ -39,10 +45,27 @@ def driver_of(source: DeclaredSource) -> Driver:
     return found
 
 
+def row_driver_of(uri: str) -> RowDriver:
+    """Return the driver for a file of a table."""
+    return next(driver for driver in _ROWS if driver.matches(uri))
+
+
 def drivers_of(asset: Asset) -> list[Driver]:
     """Return the drivers of an asset's sources, each once."""
     names = {source.driver for tileset in asset.tilesets for source in tileset.sources}
     return [driver_named(name) for name in sorted(names)]
+
+
+def in_place(probe: Probe) -> InPlace:
+    """Return what reads the pixels of a source that stay where they are.
+
+    Raises:
+        PlanError: They must be ingested.
+    """
+    found = driver_named(probe.driver).in_place
+    if found is None:
+        raise PlanError(f"`{probe.header.uri}`: its pixels cannot stay where they are")
+    return found
 
 
 @contextmanager
@@ -99,6 +122,23 @@ def probe_sources(sources: Sequence[DeclaredSource], options: ProbeOptions) -> P
         hashed=hashed,
         by_stat=by_stat,
     )
+
+
+def probe_rows(sources: Sequence[DeclaredSource], options: ProbeOptions) -> RowProbes:
+    """Return the state of files of tables, of every kind.
+
+    Raises:
+        SourceError: A file is missing, cannot be read, or changed while it was probed.
+    """
+    found: dict[DeclaredSource, TableSource] = {}
+    hashed, by_stat = 0, 0
+    for driver in _ROWS:
+        chosen = [source for source in sources if row_driver_of(source.uri) is driver]
+        if chosen:
+            probes = driver.probe(chosen, options)
+            found.update(zip(chosen, probes.sources, strict=True))
+            hashed, by_stat = hashed + probes.hashed, by_stat + probes.by_stat
+    return RowProbes(sources=[found[source] for source in sources], hashed=hashed, by_stat=by_stat)
 
 
 def table_reader(

@@ -21,8 +21,8 @@ from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import BandWork, Op, Plan, Start
 from geobatch.model.published import AssetRecord, TreeEntry
-from geobatch.sources.files import check_unchanged
 from geobatch.sources.reader import Sources
+from geobatch.sources.registry import row_driver_of
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
@@ -222,9 +222,8 @@ def _check_sources(asset: Asset, reader: Sources) -> None:
             with errors.collecting(source.uri):
                 reader.check(source)
     for row_source in asset.sources if isinstance(asset, Table) else ():
-        if row_source.stat is not None:
-            with errors.collecting(row_source.uri):
-                check_unchanged(row_source.path, row_source.uri, row_source.stat)
+        with errors.collecting(row_source.uri):
+            row_driver_of(row_source.uri).check(row_source)
     errors.raise_all()
 
 

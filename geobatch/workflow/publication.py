@@ -11,12 +11,13 @@ from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
+from geobatch.model.assets.table import Table
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.published import Head
 from geobatch.sources.bounds import transform_bounds
-from geobatch.sources.registry import driver_named
+from geobatch.sources.registry import driver_named, row_driver_of
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.origins import origin_of
@@ -30,7 +31,7 @@ from geobatch.workflow.request import Request
 _LOG = Logger(__name__)
 _TOOLS = ("numcodecs", "numpy", "rasterio")
 """Libraries that shape pixels or their encoding; their versions go into the commit."""
-_TABLE_TOOLS = ("pyarrow", "tensorflow")
+_TABLE_TOOLS = ("pyarrow",)
 """Those that shape tables."""
 
 
@@ -97,8 +98,11 @@ def tools_of(plan: Plan) -> dict[str, str]:
 def _tools(plan: Plan) -> Iterator[str]:
     yield from _TOOLS
     assets = (change.asset for change in plan.changes if change.asset is not None)
-    if any(change.table is not None and change.table.is_read for change in plan.changes):
+    read = [change.asset for change in plan.changes if change.table and change.table.is_read]
+    rows = [source for table in read if isinstance(table, Table) for source in table.sources]
+    if rows:
         yield from _TABLE_TOOLS
+        yield from {name for source in rows for name in row_driver_of(source.uri).libraries}
     tilesets = (tileset for asset in assets for tileset in asset.tilesets)
     for name in sorted({source.driver for tileset in tilesets for source in tileset.sources}):
         yield from driver_named(name).libraries

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.probes import DRIVER, probe_cogs
-from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.cog.rules import CogRules
+from geobatch.sources.driver import Driver, InPlace, ProbeOptions, Probes, ReaderCache
 
 if TYPE_CHECKING:
     from geobatch.sources.cog.reader import PinnedReader
@@ -22,6 +23,7 @@ class Cog(Driver):
     libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
     has_sidecars: ClassVar[bool] = True
     keeps_band_names: ClassVar[bool] = True
+    in_place: ClassVar[InPlace | None] = CogRules()
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether the pixels of a source stay where they are."""

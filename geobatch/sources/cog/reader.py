@@ -36,6 +36,11 @@ class PinnedReader(Reader):
         # A dataset left open would search for its file in the wrong location.
         weakref.finalize(self, _close, self._handles)
 
+    def check(self, source: Source) -> None:
+        """Check a local file; the state of a remote object is pinned. See `SourceReader.check`."""
+        if source.pin is None or source.pin.remote is None:
+            super().check(source)
+
     def _open(self, source: Source, level: int) -> Handle:
         pin, expected = source.pin, source.stat
         if pin is None or expected is None:

@@ -152,8 +152,7 @@ class Reader:
         Raises:
             SourceError: It is missing, or it changed.
         """
-        is_remote = source.pin is not None and source.pin.remote is not None
-        if source.stat is not None and not is_remote:
+        if source.stat is not None:
             check_unchanged(source.path, source.uri, source.stat)
 
     def _read_bands(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from geobatch.errors import SourceError
@@ -18,6 +20,7 @@ _STATE_TRANSFORM = "give `affine_transform` to the source in the spec"
 _MOST = (1 << 31) - 1
 """Most patches, and most pixels on a side: GDAL has no larger raster."""
 _SHOWN = 60
+_MATRIX = "projection.affine.doubleMatrix"
 _HINT = "use the mixer file that the export wrote next to its patches"
 
 
@@ -34,21 +37,22 @@ def parse_mixer(text: str, uri: str) -> Mixer:
     Raises:
         SourceError: The text is not JSON, or a value is missing or not valid.
     """
-    found = _json(text, uri)
-    width, height = _numbers(found, "patchDimensions", uri)
-    total, per_row = _number(found, "totalPatches", uri), _number(found, "patchesPerRow", uri)
-    if total % per_row:
-        raise SourceError(
-            f"`{uri}`: `totalPatches` is {total}, expected a multiple of `patchesPerRow`,"
-            f" which is {per_row}"
-        )
-    mixer = Mixer(patch=(height, width), patches_per_row=per_row, total=total)
-    if max(mixer.size) > _MOST:
-        raise SourceError(
-            f"`{uri}`: the patches make {mixer.size[0]} x {mixer.size[1]} pixels, expected at most"
-            f" {_MOST} on a side"
-        )
-    return mixer
+    with _named(uri):
+        found = _json(text)
+        width, height = _numbers(found, "patchDimensions")
+        total, per_row = _number(found, "totalPatches"), _number(found, "patchesPerRow")
+        if total % per_row:
+            raise SourceError(
+                f"`totalPatches` is {total}, expected a multiple of `patchesPerRow`, which is"
+                f" {per_row}"
+            )
+        mixer = Mixer(patch=(height, width), patches_per_row=per_row, total=total)
+        if max(mixer.size) > _MOST:
+            raise SourceError(
+                f"the patches make {mixer.size[0]} x {mixer.size[1]} pixels, expected at most"
+                f" {_MOST} on a side"
+            )
+        return mixer
 
 
 def mixer_crs(text: str, uri: str) -> str:
@@ -57,7 +61,8 @@ def mixer_crs(text: str, uri: str) -> str:
     Raises:
         SourceError: It names none.
     """
-    return _crs(_get(_json(text, uri), "projection", uri), uri)
+    with _named(uri):
+        return _crs(_get(_json(text), "projection"))
 
 
 def mixer_transform(text: str, uri: str) -> Transform:
@@ -68,16 +73,25 @@ def mixer_transform(text: str, uri: str) -> Transform:
     Raises:
         SourceError: There is none, or it is not valid.
     """
-    projection = _get(_json(text, uri), "projection", uri)
-    matrix = _get(projection, "projection.affine.doubleMatrix", uri, "affine", "doubleMatrix")
-    return _transform(matrix, uri)
+    with _named(uri):
+        projection = _get(_json(text), "projection")
+        return _transform(_get(projection, _MATRIX, "affine", "doubleMatrix"))
 
 
-def _json(text: str, uri: str) -> Json:
+@contextmanager
+def _named(uri: str) -> Iterator[None]:
+    """Put the name of the mixer before the message of an error."""
+    try:
+        yield
+    except SourceError as error:
+        raise SourceError(f"`{uri}`: {error.message}", hint=error.hint) from None
+
+
+def _json(text: str) -> Json:
     try:
         found: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"`{uri}`: the mixer is not valid JSON: {error}", hint=_HINT) from None
+        raise SourceError(f"the mixer is not valid JSON: {error}", hint=_HINT) from None
     return found
 
 
@@ -91,35 +105,31 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return found
 
 
-def _get(value: Json, path: str, uri: str, *keys: str) -> Json:
+def _get(value: Json, path: str, *keys: str) -> Json:
     for key in keys or (path,):
         if not isinstance(value, dict) or key not in value:
-            raise SourceError(
-                f"`{uri}`: the mixer has no `{path}`",
-                hint=_HINT,
-            )
+            raise SourceError(f"the mixer has no `{path}`", hint=_HINT)
         value = value[key]
     return value
 
 
-def _crs(projection: Json, uri: str) -> str:
+def _crs(projection: Json) -> str:
     key = "wkt" if "crs" not in projection and "wkt" in projection else "crs"
-    text = _get(projection, f"projection.{key}", uri, key)
+    text = _get(projection, f"projection.{key}", key)
     # WKT may have line ends; what else is not to be printed is in no CRS.
     if not isinstance(text, str) or not "".join(text.split()).isprintable() or not text.strip():
         hint = "give `crs` to the tileset in the spec"
-        raise _wrong(uri, "projection.crs", "a code such as `EPSG:4326`, or WKT", text, hint)
+        raise _wrong("projection.crs", "a code such as `EPSG:4326`, or WKT", text, hint)
     return text
 
 
-def _transform(matrix: Json, uri: str) -> Transform:
-    path = "projection.affine.doubleMatrix"
+def _transform(matrix: Json) -> Transform:
     is_good = isinstance(matrix, list) and len(matrix) == 6 and all(map(_is_finite, matrix))
     if not is_good:
-        raise _wrong(uri, path, "six numbers", matrix, _STATE_TRANSFORM)
+        raise _wrong(_MATRIX, "six numbers", matrix, _STATE_TRANSFORM)
     a, b, c, d, e, f = (float(value) for value in matrix)
     if not math.isfinite(a * e - b * d) or a * e - b * d == 0:
-        message = f"`{uri}`: the transform {(a, b, c, d, e, f)} is not valid"
+        message = f"the transform {(a, b, c, d, e, f)} is not valid"
         raise SourceError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 
@@ -137,24 +147,24 @@ def _is_count(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, int) and 0 < value <= _MOST
 
 
-def _numbers(found: Json, path: str, uri: str) -> tuple[int, int]:
-    value = _get(found, path, uri)
+def _numbers(found: Json, path: str) -> tuple[int, int]:
+    value = _get(found, path)
     if not isinstance(value, list) or len(value) != 2 or not all(map(_is_count, value)):
-        raise _wrong(uri, path, "a width and a height in pixels", value)
+        raise _wrong(path, "a width and a height in pixels", value)
     return (value[0], value[1])
 
 
-def _number(found: Json, path: str, uri: str) -> int:
-    value = _get(found, path, uri)
+def _number(found: Json, path: str) -> int:
+    value = _get(found, path)
     if not _is_count(value):
-        raise _wrong(uri, path, "a number of patches", value)
+        raise _wrong(path, "a number of patches", value)
     return int(value)
 
 
-def _wrong(uri: str, path: str, expected: str, got: Json, hint: str | None = None) -> SourceError:
+def _wrong(path: str, expected: str, got: Json, hint: str | None = None) -> SourceError:
     try:
         shown = ascii(got)
     except (RecursionError, ValueError):  # nested too deep
         shown = f"a {type(got).__name__}"
     shown = shortened(shown, _SHOWN)
-    return SourceError(f"`{uri}`: `{path}` is `{shown}`, expected {expected}", hint=hint)
+    return SourceError(f"`{path}` is `{shown}`, expected {expected}", hint=hint)

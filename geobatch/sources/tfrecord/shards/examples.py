@@ -7,14 +7,13 @@ from typing import Any
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources.rows import Row
 from geobatch.sources.tfrecord.shards.records import batches
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 
-def examples(shard: Shard) -> Iterator[tuple[int, list[tuple[str, str, Any]]]]:
-    """Yield the number of each record, and (name, kind, values) of its features that have a kind.
-
-    Kinds are `float_list`, `int64_list` and `bytes_list`. Features come in any order.
+def examples(shard: Shard) -> Iterator[tuple[int, Row]]:
+    """Yield the number of each record, and its features that have a kind.
 
     Args:
         shard: The file; it is streamed.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 
-from geobatch.declare.files.find import is_remote
 from geobatch.model.sources.header import Header
 
 
 def quoted_input(header: Header) -> str:
     """Return a file as an argument for the shell: a url, or a path relative to this folder."""
     name = header.uri
-    if is_remote(name):
+    if name.lower().startswith(("http://", "https://")):
         return shlex.quote(f"/vsicurl/{name}")
     try:
         name = os.path.relpath(header.path)

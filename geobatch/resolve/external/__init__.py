@@ -1,1 +1,0 @@
-"""External images: COGs that are not copied, each pinned to one state."""
