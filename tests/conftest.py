@@ -16,7 +16,7 @@ from geobatch import processes
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
     "table",
-    "stand_ins",
+    "stand_ins", "golden",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

@@ -91,12 +91,11 @@ def plan_resolved(
         request: What to cover.
         cache: Facts about sources, and about bands that an earlier run computed.
         is_applied: Whether the plan will be executed: then reused tiles are read and verified.
-        damaged: Ids of published assets that are known to be damaged, and are not checked again.
+        damaged: Ids of published assets that are known to be damaged: not checked again.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
-        CorruptObjectError: Something is damaged that the published state needs, and is neither
-            deleted nor computed again.
+        CorruptObjectError: Something is damaged that is neither deleted nor computed again.
     """
     specs, options = resolved.specs, request.options
     declared = frozenset(spec.id for spec in specs.specs)

@@ -182,7 +182,7 @@ class _Repair:
     def plan(self) -> RepairPlan:
         """Return what can be done; nothing is changed."""
         findings = self._found.report.findings
-        restored = Restorer(self._objects, self._checked, self._origins()).find()
+        restored = Restorer(self._objects, self._checked, self._origins).find()
         copied = {
             digest: path
             for digest, path in self._found.intact.items()
