@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
-from geobatch.model.digest import canonical_json, digest_bytes
+from geobatch.model.digest import Digest, canonical_json, digest_bytes
 from geobatch.store.backends.protocol import Backend, LocalDisk, parse_name
 from geobatch.store.objects import Objects
 
@@ -228,6 +228,29 @@ class Quarantine:
         for source in done:
             self._backend.delete(source)
         return len(done)
+
+
+def find_object(backend: Backend, digest: Digest, *, is_restored: bool) -> bytes | None:
+    """Return the bytes of an object in quarantine, if it is whole; None if there is none.
+
+    Args:
+        backend: Where the store is.
+        digest: Digest of the object.
+        is_restored: Whether to put it back, durably.
+    """
+    name, quarantine = Objects.path(digest), Quarantine(backend)
+    for batch_id in reversed(quarantine.ids()):
+        try:
+            data = backend.get(quarantine.path(batch_id, name))
+        except NotFoundError:
+            continue
+        if digest_bytes(data) == digest:
+            if is_restored:
+                backend.put(name, data)
+                backend.sync()
+                backend.delete(quarantine.path(batch_id, name))
+            return data
+    return None
 
 
 def _document(batch_id: str) -> str:
