@@ -93,7 +93,7 @@ class Repaired(Struct, frozen=True, kw_only=True):
 
 def repair(
     store: Location,
-    paths: Sequence[Path] = (),
+    paths: Sequence[Path | str] = (),
     *,
     subset: Subset = NOTHING,
     workers: int | None = None,
@@ -133,7 +133,7 @@ def repair(
         if found.report.is_whole:
             break
         folder = None if backend.local is None else backend.local.root
-        request = Request(paths=tuple(paths), store=folder or Path(), workers=count)
+        request = Request(paths=tuple(map(Path, paths)), store=folder or Path(), workers=count)
         has = folder is not None
         with closing(_Repair(backend, found, request, has_folder=has, tried=tried)) as run:
             plan = run.plan()

@@ -140,7 +140,10 @@ class Restorer:
         for one in known:
             for other in known:
                 both = {**one, **other}
-                both |= {old: both[new] for new, old in self._renamed() if new in both}
+                for new, old in self._renamed():
+                    for name, other in ((old, new), (new, old)):
+                        if other in both:
+                            both.setdefault(name, both[other])
                 yield encode_origins({name: both[name] for name in both.keys() & ids})
 
     def _renamed(self) -> Iterator[tuple[str, str]]:
