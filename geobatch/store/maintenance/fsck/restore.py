@@ -141,9 +141,9 @@ class Restorer:
             for other in known:
                 both = {**one, **other}
                 for new, old in self._renamed():
-                    for name, other in ((old, new), (new, old)):
-                        if other in both:
-                            both.setdefault(name, both[other])
+                    for name, twin in ((old, new), (new, old)):
+                        if twin in both:
+                            both.setdefault(name, both[twin])
                 yield encode_origins({name: both[name] for name in both.keys() & ids})
 
     def _renamed(self) -> Iterator[tuple[str, str]]:
