@@ -24,12 +24,12 @@ from geobatch.store.identity import read_identity
 from geobatch.store.index import Index
 from geobatch.store.maintenance.check import Checker, StateLeaves
 from geobatch.store.maintenance.fsck.contents import EVERYTHING, NOTHING, Subset
-from geobatch.store.maintenance.fsck.findings import Kind
+from geobatch.store.maintenance.fsck.findings import Kind, Report
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.fsck import fsck
-from geobatch.workflow.maintenance.repair import repair
+from geobatch.workflow.maintenance.repair import RepairPlan, repair
 
 
 @pytest.fixture(scope="module")
@@ -246,12 +246,16 @@ def test_nothing_is_lost_by_a_repair(folder: Path) -> None:
 def test_only_damaged_tiles_are_computed(folder: Path) -> None:
     store = folder / "store"
     flip(store / "zarr/land/height/1/b1/c/0/0")
-    plans: list[Any] = []
-    done = repair(store, subset=EVERYTHING, approve=lambda plan, _: plans.append(plan) or True)
-    assert done.after.is_whole
+    plans: list[RepairPlan] = []
+
+    def approve(plan: RepairPlan, _: Report) -> bool:
+        plans.append(plan)
+        return True
+
+    assert repair(store, subset=EVERYTHING, approve=approve).after.is_whole
     (change,) = plans[0].recomputing.changes
-    # Level 1 is computed from 4 x 2 tiles of level 0; with it, its mask.
-    assert (change.id, change.tiles.compute) == ("land/height", 8 + 2)
+    # The tile of level 1 is computed from 2 x 2 tiles of level 0, together with its mask.
+    assert (change.id, change.tiles.compute) == ("land/height", 4 + 2)
     assert TileStore.open(store).head().number == 3
 
 
