@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,14 @@ class TileSet(Struct, frozen=True):
     def empty(cls, shape: tuple[int, int]) -> TileSet:
         """Return the empty set over a plane."""
         return cls.from_mask(np.zeros(shape, dtype=np.bool_))
+
+    @classmethod
+    def below(cls, shape: tuple[int, int], tiles: Iterable[tuple[int, int, int]]) -> TileSet:
+        """Return the level-0 tiles of a plane from which some (level, row, column) are built."""
+        mask = np.zeros(shape, dtype=np.bool_)
+        for level, row, col in tiles:
+            mask[row << level : (row + 1) << level, col << level : (col + 1) << level] = True
+        return cls.from_mask(mask)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:

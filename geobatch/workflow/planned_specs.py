@@ -91,24 +91,23 @@ def plan_resolved(
         request: What to cover.
         cache: Facts about sources, and about bands that an earlier run computed.
         is_applied: Whether the plan will be executed: then reused tiles are read and verified.
-        damaged: Ids of published assets that are known to be damaged, and are not checked again.
+        damaged: Ids of published assets that are known to be damaged: not checked again.
 
     Raises:
-        PlanError: A pattern matches no asset, or a name differs from a published one by case alone.
-        CorruptObjectError: What is damaged is neither deleted nor computed again.
+        PlanError: A pattern matches no asset, or a name differs only by case from a published one.
+        CorruptObjectError: Something is damaged that is neither deleted nor computed again.
     """
     specs, options = resolved.specs, request.options
-    declared = frozenset(spec.id for spec in specs.specs)
-    moved = moves(specs.claims, base=base.head)
+    declared, moved = _ids_of(specs), moves(specs.claims, base=base.head)
     origins = find_origins(base, request=request, seen=specs.seen, is_renaming=bool(moved))
     head = renamed_head(base.head, moved)
     resolution = set_locations(resolved, base, head=head, request=request)
     choice = choose(resolution, base=head, options=options, declared=declared)
-    prints = fingerprints_of(choice.resolution)
     deleted = find_deletions(head, declared=declared, origins=origins, request=request)
     spared = {*choice.replaced, *(change.id for change in deleted), *damaged}
     _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
     deleted = tuple(with_protection(change, base) for change in deleted)
+    prints = fingerprints_of(choice.resolution)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
     blocks = _compare_blocks(choice, records, cache=cache)
     work = _Work(choice, base, prints, records, blocks, is_applied)
@@ -133,6 +132,10 @@ def plan_resolved(
         records=records,
         bands=bands,
     )
+
+
+def _ids_of(specs: SpecSet) -> frozenset[str]:
+    return frozenset(spec.id for spec in specs.specs)
 
 
 def _ids(head: Head) -> frozenset[str]:

@@ -298,7 +298,11 @@ class _Climb:
         stored, result = self.stored, self.result
         raw_content = bytes.fromhex(content)
         before = stored.find(key)
-        if before is not None and before.content == raw_content:
+        if (
+            before is not None
+            and before.content == raw_content
+            and stored.objects.size(before.stored.hex()) == before.size
+        ):
             result.reused += 1
             return False
         if data is None:

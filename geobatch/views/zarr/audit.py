@@ -31,12 +31,12 @@ def own_parts(store: TileStore, root: Path, head: Head, found: Survey) -> list[P
         del found.broken[asset_id]
     if head.commit is None and not os.path.lexists(root):
         return []
-    problem = _document_problem(store, root, found)
+    problem = _document_problem(store, root, head, found)
     parts = [Part(path=DOCUMENT, problem=problem)] if problem else []
     return parts if shown.is_known else [*parts, *_absent(root, head, found)]
 
 
-def _document_problem(store: TileStore, root: Path, found: Survey) -> str:
+def _document_problem(store: TileStore, root: Path, head: Head, found: Survey) -> str:
     """Return what is wrong with the document that says which commit the tree shows."""
     try:
         data = (root / DOCUMENT).read_bytes()
@@ -47,13 +47,13 @@ def _document_problem(store: TileStore, root: Path, found: Survey) -> str:
     attributes, view = dict(found.shown.attributes), found.shown.attributes.get("view")
     if not found.shown.is_read:
         return "it does not say which commit the tree shows"
-    head = Head()
-    if attributes["commit"] is not None:
+    shown = Head() if attributes["commit"] is None else head
+    if shown.digest != attributes["commit"]:
         try:
-            head = store.at(str(attributes["number"]))
+            shown = store.at(str(attributes["number"]))
         except (CorruptObjectError, NotFoundError):
             return "it does not say which commit the tree shows"
-    expected = attributes_of(head)
+    expected = attributes_of(shown)
     if isinstance(view, int) and 0 < view < VIEW:  # an older version made the tree
         expected["view"] = view
     unsettled = found.shown.named_unsettled

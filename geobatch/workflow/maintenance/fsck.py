@@ -168,7 +168,7 @@ class _Views:
         if state.unsettled:
             ids = shortened(", ".join(state.unsettled), 200)
             self.notes.append(
-                f"`{folder}/` may show any state of {ids}: an apply was interrupted, the next one "
+                f"`{folder}/` may show any state of {ids}: an update could not end; the next apply "
                 "completes it"
             )
         for asset_id in sorted(state.damaged):

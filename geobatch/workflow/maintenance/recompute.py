@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -225,7 +224,7 @@ def _narrowed(change: AssetChange, record: AssetRecord, damages: Sequence[Damage
                 BandWork(
                     band=work.band,
                     start=Start.SOURCES,
-                    tiles=_below(work.tiles.shape, of_band),
+                    tiles=TileSet.below(work.tiles.shape, _positions(of_band)),
                     base=(change.id, work.band),
                 )
             )
@@ -240,14 +239,11 @@ def _narrowed(change: AssetChange, record: AssetRecord, damages: Sequence[Damage
     return replace(change, work=tuple(works), carried=tuple(carried), tiles=tiles)
 
 
-def _below(shape: tuple[int, int], damages: Sequence[Damage]) -> TileSet:
-    """Return the level-0 tiles that damaged tiles are computed from."""
-    mask = np.zeros(shape, dtype=np.bool_)
+def _positions(damages: Sequence[Damage]) -> Iterator[tuple[int, int, int]]:
+    """Yield (level, row, column) of tiles."""
     for one in damages:
-        if one.tile is not None and one.array is not None:
-            (row, col), by = one.tile, one.array.level
-            mask[row << by : (row + 1) << by, col << by : (col + 1) << by] = True
-    return TileSet.from_mask(mask)
+        if one.array is not None and one.tile is not None:
+            yield one.array.level, *one.tile
 
 
 def _failed(executed: Executed) -> Iterator[str]:

@@ -93,7 +93,7 @@ class Repaired(Struct, frozen=True, kw_only=True):
 
 def repair(
     store: Location,
-    paths: Sequence[Path] = (),
+    paths: Sequence[Path | str] = (),
     *,
     subset: Subset = NOTHING,
     workers: int | None = None,
@@ -133,7 +133,7 @@ def repair(
         if found.report.is_whole:
             break
         folder = None if backend.local is None else backend.local.root
-        request = Request(paths=tuple(paths), store=folder or Path(), workers=count)
+        request = Request(paths=tuple(map(Path, paths)), store=folder or Path(), workers=count)
         has = folder is not None
         with closing(_Repair(backend, found, request, has_folder=has, tried=tried)) as run:
             plan = run.plan()
@@ -182,7 +182,7 @@ class _Repair:
     def plan(self) -> RepairPlan:
         """Return what can be done; nothing is changed."""
         findings = self._found.report.findings
-        restored = Restorer(self._objects, self._checked, self._origins()).find()
+        restored = Restorer(self._objects, self._checked, self._origins).find()
         copied = {
             digest: path
             for digest, path in self._found.intact.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
@@ -28,6 +28,8 @@ class Step(Struct, frozen=True, kw_only=True):
     """Its tree; None if that is damaged or missing."""
     origins: Digest | None = None
     """Digest of the document of origins, if it is whole."""
+    is_dropped: bool = False
+    """Whether `gc` dropped its tree."""
     findings: tuple[Finding, ...] = ()
     """What is wrong with its ref and documents."""
 
@@ -42,7 +44,15 @@ class Step(Struct, frozen=True, kw_only=True):
 class Line:
     """Walks the commits of a store from the newest to the first."""
 
-    def __init__(self, refs: Refs, objects: Objects) -> None:
+    def __init__(self, refs: Refs, objects: Objects, dropped: Collection[int] = ()) -> None:
+        """Read the numbers of all refs.
+
+        Args:
+            refs: The refs.
+            objects: The objects.
+            dropped: Numbers of commits whose trees are not kept.
+        """
+        self._dropped = dropped
         self._refs = refs
         self._objects = objects
         self._numbers = refs.numbers()
@@ -108,7 +118,7 @@ class Line:
         name = digest
         try:
             commit = decode_commit(self._objects.get(digest), name=f"commit `{digest}`")
-            if commit.origins is not None:
+            if commit.origins is not None and number not in self._dropped:
                 what, name = "which specs declare the assets", commit.origins
                 decode_origins(self._objects.get(name), name=f"origins `{name}`")
                 origins = name
@@ -116,7 +126,7 @@ class Line:
             is_commit = name == digest
             hurts = (Hurt(commits=(number,)),) if is_commit else ()
             findings.append(self._document(what, name, error, hurts))
-        if commit is not None:
+        if commit is not None and number not in self._dropped:
             try:
                 data = self._objects.get(commit.tree)
                 tree = decode_tree(data, name=f"tree `{commit.tree}`")
@@ -129,6 +139,7 @@ class Line:
             commit=commit,
             tree=tree,
             origins=origins,
+            is_dropped=number in self._dropped,
             findings=tuple(findings),
         )
 

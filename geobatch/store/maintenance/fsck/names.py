@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
-from geobatch.errors import StoreError
+from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.caches.cache import CACHE_NAME
 from geobatch.store.caches.cache_file import unreadable
 from geobatch.store.caches.value_cache import is_sealed
+from geobatch.store.drops import GC_RUNS, Drops
 from geobatch.store.identity import IDENTITY, identity_problem
 from geobatch.store.maintenance.fsck.findings import Finding, Kind
 from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
+from geobatch.store.maintenance.quarantine import QUARANTINE
+from geobatch.store.pins import PINS, Pins
 from geobatch.store.refs import REFS
 from geobatch.store.tilestore import GITIGNORE, IGNORED
 
 CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
-_ELSEWHERE = ("zarr/", "parquet/", "quarantine/", "pins/", RUNS)
+_ELSEWHERE = ("zarr/", "parquet/", QUARANTINE, RUNS)
 """Folders that are checked by themselves, or by no one."""
-_OURS = (OBJECTS, "refs/", CACHE)
+_OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS)
 """Folders whose names are checked here."""
 
 
@@ -33,6 +37,10 @@ class Names(Struct, kw_only=True):
     """Those that no store has."""
     caches: list[str] = field(default_factory=list)
     """Those of caches."""
+    pins: list[str] = field(default_factory=list)
+    """Those of pins."""
+    drops: list[str] = field(default_factory=list)
+    """Those in which `gc` says what it dropped."""
 
 
 def objects_of(backend: Backend, into: Names) -> Iterator[str]:
@@ -50,6 +58,10 @@ def objects_of(backend: Backend, into: Names) -> Iterator[str]:
                 into.foreign.append(_foreign(name))
         elif name.startswith(CACHE):
             into.caches.append(name)
+        elif name.startswith(PINS):
+            into.pins.append(name)
+        elif name.startswith(GC_RUNS):
+            into.drops.append(name)
         elif name not in (IDENTITY, GITIGNORE) and _REF.fullmatch(name) is None:
             into.foreign.append(_foreign(name))
 
@@ -64,6 +76,55 @@ def check_identity(backend: Backend) -> Iterator[Finding]:
         return
     if problem is not None:
         yield Finding(kind=Kind.DAMAGED, name=IDENTITY, problem=problem)
+
+
+def check_pins(
+    backend: Backend, names: Names, commits: Mapping[int, Digest | None]
+) -> Iterator[Finding]:
+    """Yield what is wrong with pins.
+
+    Args:
+        backend: The store.
+        names: The names that were found.
+        commits: Digests of all commits by number, as far as they are known.
+    """
+    pins = Pins(backend)
+    for name in names.pins:
+        stem = name.removeprefix(PINS).removesuffix(".json")
+        try:
+            pin = pins.get(stem)
+        except CorruptObjectError as error:
+            yield Finding(kind=Kind.DAMAGED, name=name, problem=error.message)
+            continue
+        except StoreError:
+            yield _foreign(name)
+            continue
+        if name != Pins.path(stem):
+            yield _foreign(name)
+        elif commits.get(pin.number) not in (None, pin.commit) or pin.number not in commits:
+            problem = f"it pins commit {pin.number} `{pin.commit}`, which the store does not have"
+            yield Finding(kind=Kind.DAMAGED, name=name, problem=problem)
+
+
+def check_drops(backend: Backend, names: Names) -> Iterator[Finding]:
+    """Yield what is wrong with what `gc` recorded."""
+    for name in names.drops:
+        if not name.endswith(".json"):
+            yield _foreign(name)
+    try:
+        Drops(backend).numbers()
+    except CorruptObjectError as error:
+        for name in names.drops:
+            if f"`{name}`" in error.message:
+                yield Finding(kind=Kind.DAMAGED, name=name, problem=error.message)
+
+
+def dropped_of(backend: Backend) -> frozenset[int]:
+    """Return the numbers of commits that `gc` dropped, as far as that can be read."""
+    try:
+        return Drops(backend).numbers()
+    except CorruptObjectError:
+        return frozenset()
 
 
 def notes_of(backend: Backend, names: Names) -> Iterator[str]:

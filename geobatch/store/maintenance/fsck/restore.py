@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -50,17 +51,19 @@ class Restored(Struct, frozen=True, kw_only=True):
 class Restorer:
     """Finds what can be restored of a store that was checked."""
 
-    def __init__(self, objects: Objects, checked: Checked, origins: Mapping[str, str]) -> None:
+    def __init__(
+        self, objects: Objects, checked: Checked, declared: Callable[[], Mapping[str, str]]
+    ) -> None:
         """Find nothing yet.
 
         Args:
             objects: The objects of the store.
             checked: What was found.
-            origins: Which spec files declare assets now, by asset id.
+            declared: Returns which spec files declare assets now, by asset id.
         """
         self._objects = objects
         self._checked = checked
-        self._origins = origins
+        self._find_declared = declared
         self._steps = {step.number: step for step in checked.steps}
         self._unused: dict[Digest, bytes] | None = None
 
@@ -97,40 +100,56 @@ class Restorer:
                 return
 
     def _trees(self, step: Step) -> Iterator[bytes]:
-        """Yield trees that a commit may have: what its neighbours have, and unused documents."""
-        choices: dict[str, list[TreeEntry]] = {}
+        """Yield trees that a commit may have: of unused documents, and what its neighbours have."""
+        unused: list[TreeEntry] = []
         for digest, data in self._documents().items():
-            try:
-                entry = entry_of(decode_asset(data), digest)
-            except GeobatchError:
-                continue
-            choices.setdefault(entry.id, []).append(entry)
-        for base in ({}, *(self._entries(step.number + by) for by in (-1, 1))):
-            for some in itertools.product(*choices.values()):
-                entries = base | {entry.id: entry for entry in some}
-                tree = Tree(entries=tuple(entries[name] for name in sorted(entries)))
-                yield encode_tree(tree)
+            with suppress(GeobatchError):
+                unused.append(entry_of(decode_asset(data), digest))
+        before, after = (self._entries(step.number + by) for by in (-1, 1))
+        ids = self._declared(step)
+        for known in ([*unused, *before, *after], [*unused, *after, *before]):
+            choices: dict[str, list[TreeEntry]] = {}
+            for entry in known:
+                choices.setdefault(entry.id, []).append(entry)
+            for kept in ids or _almost(choices):
+                some = [dict.fromkeys(choices[name]) for name in sorted(choices.keys() & kept)]
+                for entries in itertools.islice(itertools.product(*some), _MOST_TRIED):
+                    yield encode_tree(Tree(entries=entries))
 
-    def _entries(self, number: int) -> dict[str, TreeEntry]:
+    def _declared(self, step: Step) -> list[set[str]]:
+        """Return the ids of a commit's assets, as far as it is known which specs declare them."""
+        if step.origins is None:
+            return []
+        return [set(decode_origins(self._objects.get(step.origins)))]
+
+    def _entries(self, number: int) -> tuple[TreeEntry, ...]:
         step = self._steps.get(number)
         if step is None or step.commit is None:
-            return {}
+            return ()
         try:
-            tree = decode_tree(self._objects.get(step.commit.tree))
+            return decode_tree(self._objects.get(step.commit.tree)).entries
         except GeobatchError:
-            return {}
-        return {entry.id: entry for entry in tree.entries}
+            return ()
 
     def _all_origins(self, step: Step, found: Mapping[Digest, bytes]) -> Iterator[bytes]:
         """Yield what may say which specs declare the assets of a commit."""
         ids = self._ids(step, found)
         digests = dict.fromkeys(one.origins for one in self._checked.steps)
-        known = [self._origins]
+        known = [self._find_declared()]
         known += [decode_origins(self._objects.get(one)) for one in digests if one is not None]
         for one in known:
             for other in known:
                 both = {**one, **other}
+                for new, old in self._renamed():
+                    for name, twin in ((old, new), (new, old)):
+                        if twin in both:
+                            both.setdefault(name, both[twin])
                 yield encode_origins({name: both[name] for name in both.keys() & ids})
+
+    def _renamed(self) -> Iterator[tuple[str, str]]:
+        """Yield (id, former id) of all assets that were renamed."""
+        for step in self._checked.steps:
+            yield from () if step.commit is None else step.commit.renamed
 
     def _ids(self, step: Step, found: Mapping[Digest, bytes]) -> set[str]:
         tree = "" if step.commit is None else step.commit.tree
@@ -191,6 +210,13 @@ class Restorer:
                     except CorruptObjectError:
                         continue
         return self._unused
+
+
+def _almost(entries: Mapping[str, object]) -> Iterator[set[str]]:
+    """Yield all ids, then without one of them, then without two."""
+    for count in range(3):
+        for left_out in itertools.combinations(sorted(entries), count):
+            yield entries.keys() - set(left_out)
 
 
 def _shown_root(objects: Objects) -> Digest | None:

@@ -24,7 +24,15 @@ from geobatch.store.maintenance.fsck.contents import (
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Totals
 from geobatch.store.maintenance.fsck.inventory import Inventory
 from geobatch.store.maintenance.fsck.line import Line, Step, kind_of
-from geobatch.store.maintenance.fsck.names import Names, check_identity, notes_of, objects_of
+from geobatch.store.maintenance.fsck.names import (
+    Names,
+    check_drops,
+    check_identity,
+    check_pins,
+    dropped_of,
+    notes_of,
+    objects_of,
+)
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 
@@ -83,7 +91,9 @@ def check_store(
         StoreError: The backend failed.
     """
     objects = Objects(backend)
-    line = Line(Refs(backend), objects)  # what is published later is not looked for
+    line = Line(
+        Refs(backend), objects, dropped_of(backend)
+    )  # what is published later is not looked for
     names = Names()
     inventory = Inventory.of(backend, objects_of(backend, names))
     read = read_all(
@@ -99,7 +109,14 @@ def check_store(
     for step in line.steps():
         walk.take(step)
     walk.add_unused(read.damaged)
-    findings = [*check_identity(backend), *names.foreign, *walk.findings()]
+    commits = {step.number: step.digest for step in walk.steps}
+    findings = [
+        *check_identity(backend),
+        *names.foreign,
+        *check_pins(backend, names, commits),
+        *check_drops(backend, names),
+        *walk.findings(),
+    ]
     return Checked(
         findings=tuple(sorted(findings, key=lambda one: one.order)),
         notes=tuple(notes_of(backend, names)),
@@ -185,6 +202,8 @@ class _Walk:
                 self._findings.append(finding)
         if step.digest is not None:
             self._inventory.use(step.digest)
+        if step.is_dropped and step.commit is not None:
+            return
         if step.commit is not None:
             self._inventory.use(step.commit.tree)
             if step.commit.origins is not None:

@@ -1,0 +1,24 @@
+"""The golden stores: archives that were committed once, and are unpacked for a test."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+ARCHIVES = sorted(Path(__file__).parent.glob("store-*.tar.xz"))
+NEWEST = ARCHIVES[-1]
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive; return the folder with `store`, `sources` and the specs."""
+    with tarfile.open(archive) as file:
+        file.extractall(folder, filter="data")
+    return folder / "golden"
+
+
+def expected(folder: Path) -> dict[str, Any]:
+    """Return what was noted when the store was made."""
+    found: dict[str, Any] = json.loads((folder / "expected.json").read_text())
+    return found
