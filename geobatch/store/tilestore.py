@@ -93,8 +93,7 @@ class TileStore:
             # A store beside specs is in a repository: `git add -A` must not take it in.
             backend.create(GITIGNORE, b"*\n")
         store = cls(backend)
-        store.objects.restores = True
-        store._guard.begin()
+        store.begin()
         return store
 
     @classmethod
@@ -107,6 +106,14 @@ class TileStore:
             CorruptObjectError: What should say which store it is does not.
         """
         return cls(_backend(location))
+
+    def begin(self) -> None:
+        """Begin to write, before anything is read that will be published again.
+
+        From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
+        """
+        self.objects.restores = True
+        self._guard.begin()
 
     def close(self) -> None:
         """Release what the backend holds."""
