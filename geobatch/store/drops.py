@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,8 @@ from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import canonical_json
 from geobatch.store.backends.protocol import Backend
 
-DROPPED = "gc/dropped/"
-"""Folder of the documents that list dropped commits; they are read together."""
-LAST = "gc/last.json"
-"""Document with the time of the last run."""
+GC_RUNS = "gc/"
+"""Folder of documents with the time of a run and all commits dropped so far; one, as a rule."""
 
 
 class Drops:
@@ -36,47 +34,36 @@ class Drops:
             CorruptObjectError: A document is damaged.
             FormatError: A newer geobatch wrote one.
         """
-        found: set[int] = set()
-        for name in self._backend.list(DROPPED):
-            document = self._read(name)
-            if document is None:
-                continue
-            try:
-                found.update(int(number) for number in document["dropped"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise _damaged(name, error) from error
-        return frozenset(found)
+        return frozenset().union(*(numbers for _, numbers in self._documents()))
 
-    def add(self, numbers: Collection[int], *, time: datetime) -> None:
-        """Record commits as dropped, durably, before anything of them is moved."""
-        before = list(self._backend.list(DROPPED))
+    def last_run(self) -> datetime | None:
+        """Return when `gc --apply` ran last; None if it never did; for the errors see `numbers`."""
+        return max((time for time, _ in self._documents()), default=None)
+
+    def record(self, numbers: Collection[int], *, time: datetime) -> None:
+        """Record a run and the commits that it drops, durably; nothing of them is moved before."""
+        before = list(self._backend.list(GC_RUNS))
+        utc = time.astimezone(UTC)
         document = {
             "format": FORMAT,
-            "time": _text(time),
+            "time": utc.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "dropped": sorted({*self.numbers(), *numbers}),
         }
-        name = f"{DROPPED}{time.astimezone(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.json"
+        name = f"{GC_RUNS}{utc:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}.json"
         self._backend.create(name, canonical_json(document))
         for old in before:
             self._backend.delete(old)
 
-    def last_run(self) -> datetime | None:
-        """Return when `gc --apply` ran last; None if it never did.
-
-        Raises:
-            CorruptObjectError: The document is damaged.
-        """
-        document = self._read(LAST)
-        if document is None:
-            return None
-        try:
-            return datetime.fromisoformat(document["time"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _damaged(LAST, error) from error
-
-    def note_run(self, time: datetime) -> None:
-        """Record when `gc --apply` ran."""
-        self._backend.replace(LAST, canonical_json({"format": FORMAT, "time": _text(time)}))
+    def _documents(self) -> Iterator[tuple[datetime, frozenset[int]]]:
+        for name in self._backend.list(GC_RUNS):
+            document = self._read(name)
+            if document is None:
+                continue
+            try:
+                time = datetime.fromisoformat(document["time"]).astimezone(UTC)
+                yield time, frozenset(map(int, document["dropped"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise _damaged(name, error) from error
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -98,10 +85,6 @@ def dropped_error(number: int) -> NotFoundError:
         f"commit {number} was dropped by `geobatch gc`: its assets and tiles are not kept",
         hint="`geobatch log` marks dropped commits; `geobatch pin NAME COMMIT` keeps one for good",
     )
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _damaged(name: str, error: Exception) -> CorruptObjectError:

@@ -162,11 +162,10 @@ class _Work:
         plan = self.plan()
         backend, drops = self._store.backend, self._store.commits.drops
         due = [batch.id for batch in plan.batches if batch.is_due]
-        if plan.dropped:
-            with moving(backend):
-                self._roots.reach()
-                kept = {one.number for one in self._roots.kept}
-                drops.add([n for n in plan.dropped if n not in kept], time=self._now)
+        with moving(backend):
+            self._roots.reach()
+            kept = {one.number for one in self._roots.kept}
+            drops.record([n for n in plan.dropped if n not in kept], time=self._now)
         moved = 0
         made: list[str] = []
         for first in range(0, len(self._candidates), MOST_NAMES):
@@ -184,7 +183,6 @@ class _Work:
             else:
                 result = self._delete(result, made)
         self._clean(plan)
-        drops.note_run(self._now)
         backend.sync()
         return result
 
