@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from geobatch.errors import ConflictError, LockedError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import Backend, LocalDisk
+from geobatch.store.drops import Drops
 from geobatch.store.identity import IDENTITY
 from geobatch.store.maintenance.quarantine import Quarantine, find_object
 from geobatch.store.maintenance.reachable import (
@@ -49,6 +50,7 @@ class Guard:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._quarantine = Quarantine(backend)
+        self._opened = datetime.now(UTC)
         self._complete: frozenset[str] | None = None
 
     def begin(self) -> None:
@@ -91,8 +93,12 @@ class Guard:
             ConflictError: Something cannot be put back; nothing may be published.
             CorruptObjectError: An object is missing or damaged.
         """
-        moved: DigestSet | None = None  # if nobody knew of this run, anything may be missing
-        if self._complete is not None:
+        moved: DigestSet | None = None  # if `gc` did not know of this run, all may be missing
+        if self._complete is None:
+            last = Drops(self._backend).last_run()
+            if last is None or last < self._opened - _MARGIN:
+                return
+        else:
             batches = [batch for batch in self._quarantine.ids() if batch not in self._complete]
             moved = DigestSet()
             for batch in batches:
