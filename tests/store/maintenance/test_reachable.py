@@ -21,6 +21,7 @@ from geobatch.store.maintenance.reachable import (
 )
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
+from geobatch.testing.assets import records
 
 SHAPES = [(3, 3), (65, 65), (4097, 2)]
 
@@ -146,3 +147,15 @@ def test_what_cannot_be_read_is_an_error_or_reported(kind: str, harm: str) -> No
     list(walk.commits([head.digest]))
     assert [one for one, _ in damaged] == [digest]
     assert digest in walk.digests
+
+
+@given(records())
+def test_all_that_any_document_names_is_reached(record: AssetRecord) -> None:
+    """Images, external images and tables; what is named is there, so nothing else is damaged."""
+    store = TileStore.create(MemoryBackend())
+    entry = store.put_record(record)
+    named = {root.stored for _, root in record.arrays if root is not None}
+    rows = set() if record.table is None else {record.table.stored}
+    walk = Reachable(store.objects, on_damage=lambda *_: None)
+    found = {one for part in walk.documents([entry.stored]) for one in hex_of(part)}
+    assert found == {entry.stored} | named | rows
