@@ -159,6 +159,8 @@ class Checker:
         """Return what is wrong with an object that is not read but for a reason."""
         name = Objects.path(digest)
         state = self._backend.state(name)
+        if state is None and self._objects.restore(digest):
+            state = self._backend.state(name)
         if state is None:
             return f"object `{name}` is missing"
         if state.size != size:

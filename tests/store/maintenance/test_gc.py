@@ -34,6 +34,7 @@ from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.value_cache import ValueCache
+from geobatch.store.maintenance.check import check
 from geobatch.store.maintenance.gc import collect, plan_gc
 from geobatch.store.maintenance.quarantine import Quarantine
 from geobatch.store.objects import Objects
@@ -201,6 +202,22 @@ def test_what_is_in_quarantine_can_be_read_and_put_again(backend: Backend) -> No
     collect(backend, options(is_now=True))
     assert read_head(backend) == {"a": "1", "b": "1"}
     assert objects(backend) == fresh_objects(backend)
+
+
+@pytest.mark.parametrize("who", ["gc", "apply"])
+def test_what_the_head_needs_is_put_back_if_it_is_in_quarantine(backend: Backend, who: str) -> None:
+    """Two processes that were killed at one instant, where there is no lock."""
+    store = TileStore(backend)
+    needed = fresh_objects(backend) - {store.head().digest, store.commits.refs.digest(1)}
+    documents = {store.commits.refs.digest(number) for number in (1, 2, 3)}
+    names = [Objects.path(digest) for digest in sorted(needed - documents)]
+    Quarantine(backend).move(names, why="gc")
+    if who == "gc":
+        assert collect(backend, options(grace=DAY)).restored > 0
+    else:
+        writer = TileStore.create(backend)
+        check(writer, writer.head())
+    assert read_head(backend) == {"a": "3", "b": "3"}
 
 
 def harm_ref(backend: Backend) -> None:
