@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shutil
 import sys
 import tempfile
@@ -72,6 +73,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "gc.md")
     chosen = parser.parse_args(argv)
+    load = os.getloadavg()[0]
     folder = Path(tempfile.mkdtemp(dir=chosen.folder, prefix="gc-"))
     try:
         store = folder / "store"
@@ -88,11 +90,11 @@ def main(argv: list[str]) -> None:
         }
     finally:
         shutil.rmtree(folder)
-    chosen.output.write_text(report(costs, objects=chosen.objects))
+    chosen.output.write_text(report(costs, objects=chosen.objects, load=load))
     print(chosen.output.read_text())
 
 
-def report(costs: dict[str, Cost], *, objects: int) -> str:
+def report(costs: dict[str, Cost], *, objects: int, load: float) -> str:
     """Return the page."""
     rows = [
         f"| {name} | {cost.wall:.1f} s | {cost.cpu:.1f} s | {cost.memory:.0f} MB |"
@@ -109,6 +111,7 @@ def report(costs: dict[str, Cost], *, objects: int) -> str:
             f"At most {SECONDS:.0f} s and {MEGABYTES:.0f} MB.",
             "",
             *(f"- {name}: {value}" for name, value in machine_facts()),
+            f"- load average before: {load:.1f}",
             "",
             "| `geobatch gc` | wall | CPU | peak RSS | met |",
             "| - | -: | -: | -: | - |",
