@@ -213,7 +213,8 @@ class _Work:
                 why=batch.why,
                 objects=len(found),
                 freed=sum(state.size for state in found if state.links == 1),
-                is_due=is_old and (roots.live_since is None or time < roots.live_since),
+                is_due=is_old
+                and (roots.live_since is None or (batch.is_complete and time < roots.live_since)),
             )
 
     def _garbage(self, scan: Scan, is_garbage: Mask) -> Iterator[Garbage]:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.maintenance import guard
 from geobatch.store.maintenance.gc import collect
+from geobatch.store.maintenance.quarantine import Quarantine
 from geobatch.store.tilestore import TileStore
 
 OPERATIONS = ("get", "put", "create", "replace", "size", "state", "list", "delete", "sync")
@@ -207,6 +209,31 @@ def test_gc_deletes_nothing_that_a_live_run_may_put_back(tmp_path: Path) -> None
     again = collect(LocalBackend(tmp_path), options(is_now=True))
     assert again.plan.live_runs == 0
     assert_whole(LocalBackend(tmp_path), {"a": "1", "b": "3"})
+
+
+def test_a_batch_of_a_killed_gc_is_kept_for_a_run_that_began_while_it_moved(
+    tmp_path: Path,
+) -> None:
+    """The run saw objects that were moved after it began: the time of the batch is too early."""
+    local(tmp_path, published)()
+    age(tmp_path)
+    killed = LocalBackend(tmp_path)
+    made = datetime.now(UTC) - timedelta(hours=1)
+    batch = Quarantine(killed).move([], why="gc", time=made)
+    killed.close()
+    document = tmp_path / f"quarantine/batches/{batch.id}.json"
+    begun = document.read_bytes().replace(b'"complete":true,', b"")
+    assert begun != document.read_bytes()
+    document.chmod(0o644)
+    document.write_bytes(begun)
+    age(tmp_path)
+    running = LocalBackend(tmp_path)
+    running.scratch("begin")
+    plan = collect(LocalBackend(tmp_path), options(is_now=True)).plan
+    assert [one.is_due for one in plan.batches] == [False]
+    running.close()
+    plan = collect(LocalBackend(tmp_path), options(is_now=True)).plan
+    assert [one.is_due for one in plan.batches if one.id == batch.id] == [True]
 
 
 def apply_in(store: TileStore, version: int) -> dict[str, str]:
