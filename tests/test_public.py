@@ -61,6 +61,7 @@ METHODS = {
     "close": "(self) -> 'None'",
     "at": "(self, commit: 'str | int') -> 'Store'",
     "log": "(self) -> 'Iterator[LogEntry]'",
+    "pins": "(self) -> 'tuple[Pin, ...]'",
     "assets": "(self, at: 'str | int | None' = None) -> 'tuple[str, ...]'",
     "open": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'",
     "open_table": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'pa.Table'",

@@ -11,6 +11,7 @@ from geobatch.errors import NotFoundError
 from geobatch.model.assets.asset import Kind
 from geobatch.reading.description import store_html, store_text
 from geobatch.reading.log import LogEntry, entries_of
+from geobatch.store.pins import Pin
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
@@ -62,12 +63,22 @@ class Store:
         return Store(self._tiles, self._place, head=self._tiles.at(str(commit)))
 
     def log(self) -> Iterator[LogEntry]:
-        """Yield the commits, newest first; of a store from `at`, that commit and those before.
+        """Yield the commits that `gc` did not drop, newest first; from `at`, of those up to it.
 
         Raises:
             CorruptObjectError: A commit is damaged; those before it are yielded.
         """
         yield from entries_of(self._tiles.log(), newest=self._fixed)
+
+    def pins(self) -> tuple[Pin, ...]:
+        """Return the pins, sorted by name: commits that `gc` keeps for good.
+
+        Each has `name`, `number` and `commit`, which `at` finds, and the `time` when it was made.
+
+        Raises:
+            CorruptObjectError: The document of a pin is damaged.
+        """
+        return self._tiles.pins.all()
 
     def assets(self, at: str | int | None = None) -> tuple[str, ...]:
         """Return the ids of the published assets, sorted.

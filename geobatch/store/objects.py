@@ -64,6 +64,10 @@ class Objects:
         """Return whether there is an object of that name; its bytes are not read."""
         return self.backend.size(self.path(digest)) is not None
 
+    def restore(self, digest: Digest) -> bool:
+        """Put a missing object back from quarantine, if that is wanted; return whether it was."""
+        return self.restores and self._quarantined(digest) is not None
+
     def _quarantined(self, digest: Digest) -> bytes | None:
         """Return the bytes of an object that `gc` moved while it was needed; None without any."""
         from geobatch.store.maintenance.quarantine import find_object  # noqa: PLC0415 - seldom used

@@ -95,8 +95,7 @@ class TileStore:
             backend.create(IDENTITY, new_identity())
             backend.create(GITIGNORE, IGNORED)
         store = cls(backend)
-        store.objects.restores = True
-        store._guard.begin()
+        store.begin()
         return store
 
     @classmethod
@@ -109,6 +108,14 @@ class TileStore:
             CorruptObjectError: What should say which store it is does not.
         """
         return cls(open_backend(location))
+
+    def begin(self) -> None:
+        """Begin to write, before anything is read that will be published again.
+
+        From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
+        """
+        self.objects.restores = True
+        self._guard.begin()
 
     def close(self) -> None:
         """Release what the backend holds."""

@@ -231,7 +231,10 @@ class StateLeaves:
 
     def _object(self, digest: Digest, size: int) -> str | None:
         """Return what is wrong with an object that is not read but for a reason."""
-        state = self._objects.backend.state(Objects.path(digest))
+        name = Objects.path(digest)
+        state = self._objects.backend.state(name)
+        if state is None and self._objects.restore(digest):
+            state = self._objects.backend.state(name)
         if state is None or state.size != size:
             return size_problem(digest, size, None if state is None else state.size)
         if state.modified_ns >= self._read_from or self._read_from == READ_ALL:

@@ -21,7 +21,7 @@ from geobatch.store.maintenance.gc_plan import (
 )
 from geobatch.store.maintenance.gc_survey import Roots, Scan, scan_objects
 from geobatch.store.maintenance.guard import moving, only_gc
-from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine, find_object
+from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
 from geobatch.store.maintenance.reachable import Digests, Reachable, digests_of, hex_of
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.objects import Objects
@@ -29,6 +29,7 @@ from geobatch.store.tilestore import Location, TileStore
 
 _WHY = "gc"
 """Why a batch was made that `gc` made."""
+_DIGITS = 64
 _REGIONS = "cache/regions/"
 _CHECKED = "cache/checked/"
 Mask = npt.NDArray[np.bool_]
@@ -162,11 +163,11 @@ class _Work:
         plan = self.plan()
         backend, drops = self._store.backend, self._store.commits.drops
         due = [batch.id for batch in plan.batches if batch.is_due]
-        if plan.dropped:
-            with moving(backend):
-                self._roots.reach()
-                kept = {one.number for one in self._roots.kept}
-                drops.add([n for n in plan.dropped if n not in kept], time=self._now)
+        with moving(backend):
+            self._roots.reach()
+            restored = sum(self._restore(batch.id) for batch in plan.batches)
+            kept = {one.number for one in self._roots.kept}
+            drops.record([n for n in plan.dropped if n not in kept], time=self._now)
         moved = 0
         made: list[str] = []
         for first in range(0, len(self._candidates), MOST_NAMES):
@@ -174,7 +175,7 @@ class _Work:
             moved += count
             made += [batch] if batch else []
             on_moved(count)
-        result = GcResult(plan=plan, moved=moved)
+        result = GcResult(plan=plan, moved=moved, restored=restored)
         result = self._delete(result, due)
         if self._options.is_now:
             with moving(backend):
@@ -184,7 +185,6 @@ class _Work:
             else:
                 result = self._delete(result, made)
         self._clean(plan)
-        drops.note_run(self._now)
         backend.sync()
         return result
 
@@ -213,7 +213,8 @@ class _Work:
                 why=batch.why,
                 objects=len(found),
                 freed=sum(state.size for state in found if state.links == 1),
-                is_due=is_old and (roots.live_since is None or time < roots.live_since),
+                is_due=is_old
+                and (roots.live_since is None or (batch.is_complete and time < roots.live_since)),
             )
 
     def _garbage(self, scan: Scan, is_garbage: Mask) -> Iterator[Garbage]:
@@ -273,10 +274,7 @@ class _Work:
         for batch in batches:
             with moving(self._store.backend):
                 self._roots.reach()
-                for digest in self._needed(batch):
-                    restored += not self._store.objects.has(digest) and (
-                        find_object(self._store.backend, digest, is_restored=True) is not None
-                    )
+                restored += self._restore(batch)
                 removed = self._quarantine.delete(batch)
             deleted, freed = deleted + removed.names, freed + removed.freed
         return replace(
@@ -286,11 +284,14 @@ class _Work:
             restored=result.restored + restored,
         )
 
-    def _needed(self, batch: str) -> list[str]:
+    def _restore(self, batch: str) -> int:
+        """Put back what is needed of a batch and missing; return how many objects."""
         names = (name for name in self._quarantine.held(batch) if name.startswith("objects/"))
         digests = [name[8:10] + name[11:] for name in names]
-        held = digests_of(digest for digest in digests if len(digest) == 64)
-        return list(hex_of(held[self._roots.reachable.digests.has(held)]))
+        held = digests_of(digest for digest in digests if len(digest) == _DIGITS)
+        needed = held[self._roots.reachable.digests.has(held)]
+        objects = self._store.objects
+        return sum(not objects.has(digest) and objects.restore(digest) for digest in hex_of(needed))
 
     def _clean(self, plan: GcPlan) -> None:
         """Delete cached values of dropped commits and of old runs; and empty folders."""

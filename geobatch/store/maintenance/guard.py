@@ -22,9 +22,16 @@ from datetime import UTC, datetime, timedelta
 from geobatch.errors import ConflictError, LockedError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import Backend, LocalDisk
+from geobatch.store.drops import Drops
 from geobatch.store.identity import IDENTITY
 from geobatch.store.maintenance.quarantine import Quarantine, find_object
-from geobatch.store.maintenance.reachable import DigestSet, Reachable, digests_of, hex_of
+from geobatch.store.maintenance.reachable import (
+    Digests,
+    DigestSet,
+    Reachable,
+    digests_of,
+    hex_of,
+)
 from geobatch.store.objects import Objects
 
 WAIT_SECONDS = 60.0
@@ -43,14 +50,16 @@ class Guard:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._quarantine = Quarantine(backend)
+        self._opened = datetime.now(UTC)
         self._complete: frozenset[str] | None = None
 
     def begin(self) -> None:
-        """Note which batches were complete before the run relies on anything."""
+        """Show that a run is live, and note which batches were complete before."""
         local = self._backend.local
-        if local is None or not local.path(IDENTITY).exists():
+        if local is None:
             self._complete = self._old_batches()
             return
+        local.scratch("begin")
         lock = _flocked(local, IDENTITY, fcntl.LOCK_SH)
         try:
             # If the lock is held, a `gc` is moving objects right now.
@@ -84,25 +93,28 @@ class Guard:
             ConflictError: Something cannot be put back; nothing may be published.
             CorruptObjectError: An object is missing or damaged.
         """
-        complete = self._old_batches() if self._complete is None else self._complete
-        batches = [batch for batch in self._quarantine.ids() if batch not in complete]
-        if not batches:
-            return
-        moved = DigestSet()
-        for batch in batches:
-            moved.add(digests_of(_digests(self._quarantine.held(batch))))
-        if not len(moved):
-            return
+        moved: DigestSet | None = None  # if `gc` did not know of this run, all may be missing
+        if self._complete is None:
+            last = Drops(self._backend).last_run()
+            if last is None or last < self._opened - _MARGIN:
+                return
+        else:
+            batches = [batch for batch in self._quarantine.ids() if batch not in self._complete]
+            moved = DigestSet()
+            for batch in batches:
+                moved.add(digests_of(_digests(self._quarantine.held(batch))))
+            if not len(moved):
+                return
         needed = Reachable(objects)
-        self._put_back(list(others), moved, objects)
+        self._put_back(digests_of(others), moved, objects)
         # Each part is put back before what is below it is read.
         for part in needed.documents(list(documents)):
-            self._put_back(list(hex_of(part[moved.has(part)])), moved, objects)
+            self._put_back(part, moved, objects)
         self._backend.sync()
 
-    def _put_back(self, digests: Collection[Digest], moved: DigestSet, objects: Objects) -> None:
-        for digest in digests:
-            if digest not in moved or objects.has(digest):
+    def _put_back(self, digests: Digests, moved: DigestSet | None, objects: Objects) -> None:
+        for digest in hex_of(digests if moved is None else digests[moved.has(digests)]):
+            if objects.has(digest):
                 continue
             if find_object(self._backend, digest, is_restored=True) is None:
                 raise ConflictError(

@@ -42,6 +42,7 @@ def test_moved_names_are_gone_and_come_back(backend: Backend) -> None:
     assert list(backend.list("objects/")) == sorted(NAMES[3:])
     assert quarantine.ids() == [batch.id]
     assert list(quarantine.batches()) == [batch]
+    assert batch.is_complete
     assert (batch.why, batch.names) == ("for a test", (*NAMES[:3], "objects/no/thing"))
     assert list(quarantine.held(batch.id)) == sorted(NAMES[:3])
     assert quarantine.find(NAMES[0]) == batch.id

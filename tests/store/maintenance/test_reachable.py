@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,7 @@ from geobatch.store.maintenance.reachable import (
 )
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
+from geobatch.testing.assets import records
 
 SHAPES = [(3, 3), (65, 65), (4097, 2)]
 
@@ -146,3 +149,22 @@ def test_what_cannot_be_read_is_an_error_or_reported(kind: str, harm: str) -> No
     list(walk.commits([head.digest]))
     assert [one for one, _ in damaged] == [digest]
     assert digest in walk.digests
+
+
+def test_the_rows_of_a_table_are_reached() -> None:
+    objects = Objects(MemoryBackend())
+    rows = objects.put(b"rows")[0]
+    text = {"format": 1, "visible": {}, "recorded": {"rows": {"stored": rows, "size": 4}}}
+    document = objects.put(json.dumps(text).encode())[0]
+    found = [one for part in Reachable(objects).documents([document]) for one in hex_of(part)]
+    assert found == [document, rows]
+
+
+@given(records())
+def test_all_that_any_document_names_is_reached(record: AssetRecord) -> None:
+    store = TileStore.create(MemoryBackend())
+    entry = store.put_record(record)
+    named = {root.stored for _, root in record.arrays if root is not None}
+    walk = Reachable(store.objects, on_damage=lambda *_: None)
+    found = {one for part in walk.documents([entry.stored]) for one in hex_of(part)}
+    assert found == {entry.stored} | named
