@@ -1,4 +1,4 @@
-"""`verify` of what comes from TFRecord: patches and tables, and the examples as a whole."""
+"""`verify` and `checkout` of what comes from TFRecord, and `verify` of all examples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from table_workbench import Row, floats, longs, write_shard
 from workbench import Workbench
 
 from geobatch.store.tilestore import TileStore
+from geobatch.views.checkout import check_out
 from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.report import Verification
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify
@@ -70,6 +72,20 @@ def _tamper(bench: Workbench) -> None:
         wrong = replace(record, table=replace(record.table, columns=columns))
         changes = {"t/rows": store.put_record(wrong)}
         store.publish(base=head, changes=changes, message="wrong", tools={})
+
+
+def test_the_checkout_of_a_table_is_a_file(tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    rows: list[Row] = [{"longitude": floats(float(n)), "latitude": floats(1.0)} for n in range(9)]
+    write_shard(tmp_path / "r.tfrecord.gz", rows)
+    spec = tmp_path / "t.yaml"
+    spec.write_text("kind: table\nid: t/rows\nsources: [{uris: [r.tfrecord.gz]}]\n")
+    apply([spec], store=bench.store, workers=1)
+    with closing(TileStore.open(bench.store)) as store:
+        check_out(store, store.head(), "t/rows", tmp_path / "out")
+    (file,) = (tmp_path / "out").iterdir()
+    assert file.name == "rows.parquet"
+    assert list(geopandas.read_parquet(file)["longitude"]) == [float(n) for n in range(9)]
 
 
 @pytest.mark.attack
