@@ -1,4 +1,4 @@
-"""`verify` and `checkout` of what comes from TFRecord, and `verify` of all examples."""
+"""`verify` and `checkout` of what comes from TFRecord: patches and tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import pytest
 from msgspec.structs import replace
 from record_workbench import Export
 from table_workbench import Row, floats, longs, write_shard
@@ -20,7 +19,6 @@ from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.report import Verification
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 
-SPECS = Path(__file__).parents[2] / "specs"
 
 
 def checked(folder: Path) -> Verification:
@@ -86,13 +84,3 @@ def test_the_checkout_of_a_table_is_a_file(tmp_path: Path) -> None:
     (file,) = (tmp_path / "out").iterdir()
     assert file.name == "rows.parquet"
     assert list(geopandas.read_parquet(file)["longitude"]) == [float(n) for n in range(9)]
-
-
-@pytest.mark.attack
-def test_the_examples(tmp_path: Path) -> None:
-    apply([SPECS], store=tmp_path / "store")
-    found = checked(tmp_path / "store")
-    assert not found.is_different
-    assert found.regions_checked == found.regions == 7
-    for one in found.assets:
-        assert (one.checked, one.lost, one.notes) == (one.tiles, (), ())
