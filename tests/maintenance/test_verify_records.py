@@ -20,7 +20,6 @@ from geobatch.workflow.maintenance.report import Verification
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 
 
-
 def checked(folder: Path) -> Verification:
     return verify(VerifyRequest(folder=folder, workers=2))
 
