@@ -38,7 +38,7 @@ def rollback(
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask on a terminal.")] = False,
 ) -> Exit:
     """Publish an earlier state again, as a new commit; no tile is computed."""
-    from geobatch.cli.views.rollback import rollback_json, rollback_lines  # noqa: PLC0415
+    from geobatch.cli.views.maintenance.rollback import rollback_json, rollback_lines  # noqa: PLC0415
     from geobatch.workflow.maintenance.rollback import rollback as roll_back  # noqa: PLC0415
 
     settings: Settings = context.obj

@@ -83,7 +83,7 @@ def _verify(
     report: Path | None,
 ) -> Exit:
     from geobatch.cli.progress import counting  # noqa: PLC0415
-    from geobatch.cli.views.verification import (  # noqa: PLC0415
+    from geobatch.cli.views.maintenance.verification import (  # noqa: PLC0415
         verification_json,
         verification_lines,
     )
@@ -115,7 +115,7 @@ def _verify(
 def _compare(
     settings: Settings, other: str, assets: list[str], *, at: str | None, report: Path | None
 ) -> Exit:
-    from geobatch.cli.views.against import against_json, against_lines  # noqa: PLC0415
+    from geobatch.cli.views.maintenance.against import against_json, against_lines  # noqa: PLC0415
     from geobatch.store.maintenance.against import compare_stores  # noqa: PLC0415
 
     there = replace(settings, store=Path(other))
