@@ -16,6 +16,7 @@ import zarr
 from geobatch.declare import validate
 from geobatch.declare.text.canonical import fmt_text
 from geobatch.workflow.apply import apply
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 from geobatch.workflow.plan import plan
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -211,3 +212,11 @@ def test_predictions_are_placed_and_masked(store: Path) -> None:
     scene = zarr.open_group(store / "zarr/island/optical/20250614", mode="r")
     group = zarr.open_group(zero.parent, mode="r")
     assert group.attrs["spatial:transform"] == scene["r10m/0"].attrs["spatial:transform"]
+
+
+def test_the_sources_give_what_is_published(store: Path) -> None:
+    found = verify(VerifyRequest(folder=store))
+    assert not found.is_different
+    assert found.regions_checked == found.regions == 7
+    for one in found.assets:
+        assert (one.checked, one.lost, one.notes) == (one.tiles, (), ())

@@ -11,6 +11,7 @@ from geobatch.model.assets.fingerprint import band_fingerprint, table_fingerprin
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.published import AssetRecord
+from geobatch.store.value_diff import ValueDiff
 from geobatch.workflow.maintenance.located import LocatedAsset, LostSource
 from geobatch.workflow.maintenance.report import AssetVerification, LevelFinding, TableFinding
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from geobatch.execute.tasks.task import RegionTask
     from geobatch.execute.verification.comparison import TileFinding
 
+MOST_TILES = 10_000
+"""Tiles that are named of one band at one level."""
+_MOST_PROBLEMS = 8
 _EPOCH = "made by earlier rules for pixels: this geobatch may compute other ones"
 _EXTERNAL = "its pixels stay in COGs: only the state of these was compared"
 
@@ -46,7 +50,7 @@ class AssetWork:
         self._lost = {source.uri: source for source in located.lost}
         self._regions = self._regions_checked = self._regions_different = 0
         self._tiles = self._computable = self._checked = self._different = self._failed = 0
-        self._found: dict[tuple[str, int], list[TileFinding]] = {}
+        self._found: dict[tuple[str, int], _LevelFound] = {}
         self._damages: list[str] = []
         self._table: TableFinding | None = None
 
@@ -89,7 +93,7 @@ class AssetWork:
         self._regions_different += bool(found)
         for one in found:
             self._different += one.arrays
-            self._found.setdefault((one.band, one.position.level), []).append(one)
+            self._found.setdefault((one.band, one.position.level), _LevelFound()).add(one)
 
     def add_table(self, computed: StoredTable) -> None:
         """Note that the rows of a table were read again."""
@@ -120,7 +124,7 @@ class AssetWork:
             regions=self._regions,
             regions_checked=self._regions_checked,
             regions_different=self._regions_different,
-            findings=tuple(_level_finding(*key, self._found[key]) for key in sorted(self._found)),
+            findings=tuple(found.finding(*key) for key, found in sorted(self._found.items())),
             table=self._table,
             lost=tuple(sorted(self._lost.values())),
             damages=tuple(sorted(set(self._damages))),
@@ -138,16 +142,34 @@ class AssetWork:
             yield _EPOCH
 
 
-def _level_finding(band: str, level: int, found: Sequence[TileFinding]) -> LevelFinding:
-    found = sorted(found, key=lambda one: (one.position.row, one.position.col))
-    values = [one.values for one in found if one.values is not None]
-    total = values[0] if values else None
-    for value in values[1:]:
-        total = value if total is None else total + value
-    return LevelFinding(
-        band=band,
-        level=level,
-        tiles=tuple((one.position.row, one.position.col) for one in found),
-        values=total,
-        problems=tuple(one.problem for one in found if one.problem),
-    )
+class _LevelFound:
+    """What differs of one band at one level, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._tiles: list[tuple[int, int]] = []
+        self._values: ValueDiff | None = None
+        self._problems: set[str] = set()
+
+    def add(self, one: TileFinding) -> None:
+        self._count += 1
+        self._tiles.append((one.position.row, one.position.col))
+        if len(self._tiles) > 2 * MOST_TILES:
+            self._tiles = self._first()
+        if one.values is not None:
+            self._values = one.values if self._values is None else self._values + one.values
+        if one.problem and len(self._problems) < _MOST_PROBLEMS:
+            self._problems.add(one.problem)
+
+    def _first(self) -> list[tuple[int, int]]:
+        return sorted(self._tiles)[:MOST_TILES]
+
+    def finding(self, band: str, level: int) -> LevelFinding:
+        return LevelFinding(
+            band=band,
+            level=level,
+            count=self._count,
+            tiles=tuple(self._first()),
+            values=self._values,
+            problems=tuple(sorted(self._problems)),
+        )

@@ -155,8 +155,10 @@ def _files_of(spec: AssetSpec) -> dict[str, DeclaredSource]:
 
 def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> DeclaredSource | str:
     """Return a source with its files, or why they are unknown."""
-    found = where.declared.get(source.uri)
     pin = source.pin if isinstance(source, Source) else None
+    found = where.declared.get(source.uri)
+    if found is not None and found.is_external != (pin is not None):
+        found = None  # the spec has another kind now
     if pin is not None and found is None:
         is_remote = pin.remote is not None
         path = quote(pin.location, safe="") if is_remote else path_of(pin.location, store=folder)

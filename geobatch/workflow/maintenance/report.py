@@ -18,8 +18,10 @@ class LevelFinding(Struct, frozen=True, kw_only=True):
     """Band id."""
     level: int
     """Level."""
+    count: int
+    """How many tiles differ."""
     tiles: tuple[tuple[int, int], ...]
-    """(row, column) of the tiles that differ, sorted."""
+    """(row, column) of these, sorted; the first ones of very many."""
     values: ValueDiff | None
     """How their pixels differ, from the published ones to those computed."""
     problems: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError, SourceError
+from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
 from geobatch.logs import Logger
 from geobatch.model.assets.asset import Table
 from geobatch.model.digest import Digest
@@ -65,6 +65,7 @@ def verify(
     Raises:
         NotFoundError: There is no such commit, or a name matches no asset.
         CorruptObjectError: A document or an index page is damaged.
+        InterruptedRunError: The user stopped the run.
         StoreError: The store cannot be read.
     """
     from geobatch.sources.reader import Sources  # noqa: PLC0415
@@ -92,8 +93,13 @@ def verify(
         work = [AssetWork(one, located[one.asset.id], seed=request.seed) for one in records]
         drawn = _draw(work, request.sample)
         run = _Run(store, reader, Path(folder), drawn, progress)
-        run.compute_images(work, workers=workers)
-        run.read_tables(work)
+        try:
+            run.compute_images(work, workers=workers)
+            run.read_tables(work)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted; nothing was changed", hint="`--sample 1%` takes less time"
+            ) from None
         found = Verification(
             store_id=store.id,
             head=head,

@@ -38,7 +38,7 @@ def rollback(
     yes: Yes = False,
 ) -> Exit:
     """Publish an earlier state again, as a new commit; no tile is computed."""
-    from geobatch.cli.views.rollback import rollback_json, rollback_lines
+    from geobatch.cli.views.maintenance.rollback import rollback_json, rollback_lines
     from geobatch.workflow.maintenance.rollback import rollback as roll_back
 
     settings: Settings = context.obj

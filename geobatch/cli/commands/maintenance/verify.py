@@ -83,7 +83,7 @@ def _verify(
     report: Path | None,
 ) -> Exit:
     from geobatch.cli.progress import counting
-    from geobatch.cli.views.verification import (
+    from geobatch.cli.views.maintenance.verification import (
         verification_json,
         verification_lines,
     )
@@ -115,7 +115,7 @@ def _verify(
 def _compare(
     settings: Settings, other: str, assets: list[str], *, at: str | None, report: Path | None
 ) -> Exit:
-    from geobatch.cli.views.against import against_json, against_lines
+    from geobatch.cli.views.maintenance.against import against_json, against_lines
     from geobatch.store.maintenance.against import compare_stores
 
     there = replace(settings, store=Path(other))

@@ -102,10 +102,8 @@ def _table_text(table: TableFinding) -> str:
 def _finding_text(finding: LevelFinding, is_whole: bool) -> str:
     named = finding.tiles if is_whole else finding.tiles[:_TILES]
     names = ", ".join(f"{row}/{col}" for row, col in named)
-    more = len(finding.tiles) - len(named)
-    text = (
-        f"{count_text(len(finding.tiles), 'tile')} ({names}{f' and {more:,} more' if more else ''})"
-    )
+    more = finding.count - len(named)
+    text = f"{count_text(finding.count, 'tile')} ({names}{f' and {more:,} more' if more else ''})"
     values = finding.values
     if values is None:
         return f"{text}; {finding.problems[0]}"
@@ -185,6 +183,7 @@ def _finding_json(finding: LevelFinding) -> dict[str, Any]:
     return {
         "band": finding.band,
         "level": finding.level,
+        "count": finding.count,
         "tiles": [list(tile) for tile in finding.tiles],
         "problems": list(finding.problems),
         "values": None
@@ -195,7 +194,6 @@ def _finding_json(finding: LevelFinding) -> dict[str, Any]:
             "unmasked": values.unmasked,
             "reweighted": values.reweighted,
             "largest": number_to_json(_largest(values)),
-            "mean": None if values.mean is None else number_to_json(values.mean),
         },
     }
 
