@@ -138,9 +138,9 @@ BANDS = Limit(
 )
 RECORD_BYTES = Limit(
     name="record_bytes",
-    default=32 << 20,
+    default=8 << 20,
     unit="bytes",
-    guards="memory of one TFRecord record that is longer than 16 times its file",
+    guards="memory of one compressed TFRecord record, unless its file is large",
 )
 RECORD_FEATURES = Limit(
     name="record_features",
