@@ -12,6 +12,10 @@ from geobatch.errors import SettingError
 PREFIX = "GEOBATCH_MAX_"
 """How the variables begin."""
 _MOST_DIGITS = 18
+_FACTOR = 16
+"""How many times its size a part of a file may have in memory."""
+_LARGE = 1 << 30
+"""Most bytes of such a part without a variable of the environment."""
 
 
 class Limit(Struct, frozen=True, kw_only=True):
@@ -40,6 +44,10 @@ class Limit(Struct, frozen=True, kw_only=True):
         """
         text = os.environ.get(self.variable, "")
         return _number(self.variable, text) if text else self.default
+
+    def of_file(self, size: int) -> int:
+        """Return the most for a file of a size in bytes: what a large file holds is no surprise."""
+        return max(self.value, min(_FACTOR * size, _LARGE))
 
     def hint(self, needed: int | None = None) -> str:
         """Return how to allow more.
@@ -93,7 +101,7 @@ GLOB_ENTRIES = Limit(
 )
 GLOB_SECONDS = Limit(
     name="glob_seconds",
-    default=60,
+    default=4,
     unit="seconds",
     guards="time to search slow folders for one glob",
 )
@@ -105,15 +113,22 @@ PATTERN_SECONDS = Limit(
 )
 BLOCK_BYTES = Limit(
     name="block_bytes",
-    default=1 << 30,
+    default=64 << 20,
     unit="bytes",
-    guards="memory of one decoded block of a TIFF: each worker may hold one",
+    guards="memory of one decoded block of a source, unless its file is large: each worker may hold"
+    " one",
+)
+BLOCKS = Limit(
+    name="blocks",
+    default=1 << 23,
+    unit="blocks",
+    guards="memory of the tables of blocks of one TIFF",
 )
 TAG_BYTES = Limit(
     name="tag_bytes",
-    default=128 << 20,
+    default=32 << 20,
     unit="bytes",
-    guards="memory of the tags of one TIFF",
+    guards="memory of the tags of one TIFF, except its tables of blocks",
 )
 BANDS = Limit(
     name="bands",
@@ -123,9 +138,9 @@ BANDS = Limit(
 )
 RECORD_BYTES = Limit(
     name="record_bytes",
-    default=32 << 20,
+    default=8 << 20,
     unit="bytes",
-    guards="memory of one TFRecord record that is longer than 16 times its file",
+    guards="memory of one compressed TFRecord record, unless its file is large",
 )
 RECORD_FEATURES = Limit(
     name="record_features",
@@ -136,7 +151,7 @@ RECORD_FEATURES = Limit(
 
 LIMITS = (
     SPEC_BYTES, SPEC_VALUES, SPEC_PROBLEMS, CSV_BYTES, GLOB_ENTRIES, GLOB_SECONDS, PATTERN_SECONDS,
-    BLOCK_BYTES, TAG_BYTES, BANDS, RECORD_BYTES, RECORD_FEATURES,
+    BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, RECORD_BYTES, RECORD_FEATURES,
 )  # fmt: skip
 """All of them, in the order of `docs/limits.md`."""
 

@@ -219,8 +219,7 @@ def test_a_file_in_the_place_of_its_folder_is_an_empty_one(store: Path) -> None:
 def test_another_process_that_holds_the_lock_is_not_waited_for_long(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_file, "_READ_PATIENCE", 0.05)
-    monkeypatch.setattr(cache_file, "_WRITE_PATIENCE", 0.05)
+    monkeypatch.setattr(cache_file, "_PATIENCE", 0.05)
     fill(store)
     other = sqlite3.connect(store / CACHE_NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -235,6 +234,34 @@ def test_another_process_that_holds_the_lock_is_not_waited_for_long(
     cache.close()
     with SourceCache(store) as again:
         assert again.get_probes(["/c"]) == {"/c": probe(3)}
+
+
+def test_a_locked_file_is_waited_for_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is shorter than the one before: a run that asks a hundred times goes on."""
+    monkeypatch.setattr(cache_file, "_PATIENCE", 0.2)
+    fill(store)
+    other = sqlite3.connect(store / CACHE_NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    waits: list[float] = []
+    connect = cache_file._connect
+
+    def noted(path: Path, mode: str, patience: float) -> sqlite3.Connection:
+        waits.append(patience)
+        return connect(path, mode, patience)
+
+    monkeypatch.setattr(cache_file, "_connect", noted)
+    cache = SourceCache(store)
+    for number in range(20):
+        cache.put_probes({"/c": probe(number)})
+        assert cache.get_probes(["/a", "/c"]) == {"/c": probe(number)}
+        cache.save()
+    assert waits[0] == 0.2
+    assert sum(waits[1:]) <= 0.2
+    assert waits[-1] == 0
+    other.execute("ROLLBACK")
+    other.close()
+    assert set(cache.get_probes(["/a", "/c"])) == {"/a", "/c"}
+    cache.close()
 
 
 def test_a_store_that_cannot_be_written_is_read(

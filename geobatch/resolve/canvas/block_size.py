@@ -9,8 +9,12 @@ from geobatch.model.limits import BLOCK_BYTES
 from geobatch.model.sources.header import Header
 
 
-def check_block(header: Header) -> None:
+def check_block(header: Header, file_bytes: int) -> None:
     """Refuse a source of blocks that take more memory than is allowed.
+
+    Args:
+        header: Of the source.
+        file_bytes: Bytes of its files.
 
     Raises:
         SourceError: A block is larger than the limit.
@@ -18,7 +22,7 @@ def check_block(header: Header) -> None:
     rows, cols = header.block
     count = len(header.dtypes) if header.is_pixel_interleaved else 1
     size = rows * cols * count * np.dtype(header.dtypes[0]).itemsize
-    limit = BLOCK_BYTES.value
+    limit = BLOCK_BYTES.of_file(file_bytes)
     if size > limit:
         raise SourceError(
             f"`{header.uri}`: a block of {rows} x {cols} pixels of {count}"

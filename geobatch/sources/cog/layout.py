@@ -133,6 +133,8 @@ def probe_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
             if failures:
                 raise failures[-1] from error
             raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+        except tiff.CostlyError as error:
+            raise error.refused(uri) from None
 
         def opened() -> RangeFile:
             return RangeFile(source, start=file.start, failures=failures)

@@ -20,8 +20,8 @@ VERSION = 1
 _SCHEMA = "CREATE TABLE entries (kind INTEGER, key BLOB, value BLOB, PRIMARY KEY (kind, key))"
 _SEAL_BYTES = 16
 _KEYS_PER_QUERY = 900
-_READ_PATIENCE, _WRITE_PATIENCE = 1.0, 2.0
-"""Seconds to wait for other processes."""
+_PATIENCE = 1.0
+"""Seconds to wait for other processes, in all; after that, a locked file is as if it were empty."""
 _SAVE_BYTES, _SAVE_SECONDS = 8 << 20, 5.0
 _SAVE_SHARE = 50
 """How many times as long as it takes to save lies between two times, where it is done often."""
@@ -60,6 +60,7 @@ class CacheFile:
         self._unsaved_bytes = 0
         self._saved_at = time.monotonic()
         self._last_seconds = 0.0
+        self._patience = _PATIENCE
         self._is_damaged = False
         self._is_writable = path is not None
 
@@ -103,6 +104,7 @@ class CacheFile:
 
     def _stored(self, kind: int, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
+        began = time.monotonic()
         try:
             reader = self._open_reader()
             if reader is None:
@@ -115,13 +117,13 @@ class CacheFile:
                     if (value := _unseal(kind, key, sealed)) is not None:
                         found[key] = value
         except (*_FAILURES, OSError) as error:
-            self._note(error)
+            self._note(error, began)
             self._close_reader()
         return found
 
     def _open_reader(self) -> sqlite3.Connection | None:
         if self._reader is None and self._path is not None and self._path.is_file():
-            reader = _connect(self._path, "ro", _READ_PATIENCE)
+            reader = _connect(self._path, "ro", self._patience)
             try:
                 is_ours = _version(reader) == VERSION
             except _FAILURES:
@@ -148,6 +150,7 @@ class CacheFile:
         path = self._path
         if not self._unsaved or path is None or not self._is_writable:
             return
+        began = time.monotonic()
         for _ in range(2):  # a damaged file gives way to a new one, once
             try:
                 if not self._may_write():
@@ -157,7 +160,7 @@ class CacheFile:
                     self._remove(path)
                 self._write(path, is_synced)
             except (*_FAILURES, OSError) as error:
-                self._note(error)
+                self._note(error, began)
                 # After a wait it may be tried again later; else this process works without it.
                 self._is_writable = self._is_damaged or _is_busy(error)
                 if self._is_damaged:
@@ -169,7 +172,7 @@ class CacheFile:
         rows = [
             (kind, key, _seal(kind, key, value)) for (kind, key), value in self._unsaved.items()
         ]
-        with contextlib.closing(_connect(path, "rwc", _WRITE_PATIENCE)) as writer:
+        with contextlib.closing(_connect(path, "rwc", self._patience)) as writer:
             # Power may fail: then a torn file must be seen to be one. Where the disk is not waited
             # for, the seals of the entries tell.
             writer.execute(f"PRAGMA synchronous = {'NORMAL' if is_synced else 'OFF'}")
@@ -187,7 +190,9 @@ class CacheFile:
         path.unlink(missing_ok=True)
         self._is_damaged = False
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: Exception, began: float) -> None:
+        if _is_busy(error):
+            self._patience = max(0.0, self._patience - (time.monotonic() - began))
         if isinstance(error, UnicodeDecodeError):
             self._is_damaged = True
         code = getattr(error, "sqlite_errorcode", None)
@@ -198,7 +203,7 @@ class CacheFile:
 def unreadable(path: Path) -> str:
     """Return what of a file cannot be used, for people; empty if all of it can."""
     try:
-        with contextlib.closing(_connect(path, "ro", _READ_PATIENCE)) as reader:
+        with contextlib.closing(_connect(path, "ro", _PATIENCE)) as reader:
             if _version(reader) != VERSION:
                 return "another version of geobatch made it"
             rows = reader.execute("SELECT kind, key, value FROM entries")

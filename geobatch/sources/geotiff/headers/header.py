@@ -79,6 +79,8 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
         raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
+    except tiff.CostlyError as error:
+        raise error.refused(uri) from None
 
 
 def check_tiff(start: bytes, uri: str) -> None:

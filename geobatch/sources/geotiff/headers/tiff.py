@@ -6,7 +6,7 @@ Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, v
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.errors import SourceError
+from geobatch.model.limits import BANDS as BANDS_LIMIT
+from geobatch.model.limits import BLOCK_BYTES, BLOCKS, TAG_BYTES, Limit
 from geobatch.model.window import Window
 
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -42,6 +45,21 @@ _ASSOCIATED = 1
 """Value of `EXTRA_SAMPLES` for alpha that colours are multiplied by."""
 _MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
+
+
+_PLACES = frozenset((STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS))
+
+
+class CostlyError(Exception):
+    """The TIFF needs more of something than a limit allows."""
+
+    def __init__(self, limit: Limit, needed: int, what: str) -> None:
+        super().__init__(f"{what}: {needed:,} {limit.unit}, expected at most {limit.value:,}")
+        self.hint = limit.hint(needed)
+
+    def refused(self, uri: str) -> SourceError:
+        """Return the error of a source."""
+        return SourceError(f"`{uri}`: {self}", hint=self.hint)
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -117,6 +135,7 @@ def read_directories(file: BinaryIO) -> list[Directory]:
 
     Raises:
         ValueError: The file is not a TIFF, or it ends before its directories do.
+        CostlyError: What it declares is more than a limit allows.
     """
     size = file.seek(0, 2)
     file.seek(0)
@@ -141,7 +160,34 @@ def read_directories(file: BinaryIO) -> list[Directory]:
         for tag, field in directory.fields.items():
             if field.offset + field.count * np.dtype(_TYPES[field.type]).itemsize > size:
                 raise ValueError(f"tag {tag} of directory {number} lies beyond the end of the file")
+    _check_cost(file, found)
     return found
+
+
+def _check_cost(file: BinaryIO, directories: Sequence[Directory]) -> None:
+    """Refuse a TIFF before what its tags declare is read; several tags may share their bytes."""
+    every = [(tag, field) for one in directories for tag, field in one.fields.items()]
+    blocks = sum(field.count for tag, field in every if tag in _PLACES)
+    if blocks > 2 * BLOCKS.value:
+        raise CostlyError(BLOCKS, -(-blocks // 2), "its tables of blocks")
+    size = sum(_size(field) for tag, field in every if tag not in _PLACES)
+    if size > TAG_BYTES.value:
+        raise CostlyError(TAG_BYTES, size, "its tags")
+    bands = max(read_number(file, one, BANDS, 1) for one in directories)
+    if bands > BANDS_LIMIT.value:
+        raise CostlyError(BANDS_LIMIT, bands, "an image")
+    for one in directories[1:]:
+        if read_number(file, one, SUBFILE_TYPE, 0) & (MASK | REDUCED) == MASK:
+            _check_mask(file, one, file.seek(0, 2))
+
+
+def _check_mask(file: BinaryIO, directory: Directory, size: int) -> None:
+    """Refuse an internal mask of huge blocks: GDAL decodes each as a whole, a byte per pixel."""
+    tags = (TILE_HEIGHT, TILE_WIDTH) if TILE_WIDTH in directory.fields else (ROWS_PER_STRIP, WIDTH)
+    rows, cols = (read_number(file, directory, tag, 1) for tag in tags)
+    needed = min(rows, read_number(file, directory, HEIGHT, 1)) * cols
+    if needed > BLOCK_BYTES.of_file(size):
+        raise CostlyError(BLOCK_BYTES, needed, "a block of its internal mask")
 
 
 def _read_directory(

@@ -62,6 +62,8 @@ def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Id
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
                 raise changed(uri) from None
+            except tiff.CostlyError as error:
+                raise error.refused(uri) from None
             after = file_stat(os.fstat(file.fileno()))
         named = file_stat(real.stat())
     except OSError as error:

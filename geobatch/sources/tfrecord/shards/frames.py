@@ -18,7 +18,9 @@ from blake3 import blake3
 
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
+from geobatch.model.limits import RECORD_BYTES, RECORD_FEATURES
 from geobatch.sources.files import changed, explain
+from geobatch.sources.tfrecord.shards.feature_count import has_many_features
 from geobatch.sources.tfrecord.shards.shard import compression_of, masked_checksum
 
 MAX_RECORD_BYTES = (1 << 31) - 1
@@ -26,6 +28,8 @@ MAX_RECORD_BYTES = (1 << 31) - 1
 _DEFLATE_FACTOR = 1032
 """Most bytes that DEFLATE can make of one."""
 _CHUNK = 256 << 10
+_UNCOUNTED_BYTES = 1 << 20
+"""A shorter record is parsed whatever it holds."""
 _START_BYTES, _END_BYTES = 12, 4
 _HINT = "the file is truncated or damaged; copy it again"
 
@@ -50,9 +54,10 @@ def records_of(path: Path, uri: str, *, digest: Digest | None = None) -> Iterato
             pieces = _pieces(file, hasher)
             if compression:
                 content, most = _Content(_inflated(pieces, uri)), size * _DEFLATE_FACTOR
+                longest = RECORD_BYTES.of_file(size)
             else:
-                content, most = _Content(pieces), size
-            yield from _records(content, uri, most=most)
+                content, most, longest = _Content(pieces), size, size
+            yield from _records(content, uri, most=most, longest=longest)
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
     if digest is not None and hasher.hexdigest() != digest:
@@ -114,8 +119,15 @@ class _Content:
         return found
 
 
-def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
-    """Yield records; for `most`, see `_check_length`."""
+def _records(content: _Content, uri: str, *, most: int, longest: int) -> Iterator[bytes]:
+    """Yield records.
+
+    Args:
+        content: The bytes of the file, inflated.
+        uri: Its name in messages.
+        most: How many bytes it holds at most.
+        longest: How many bytes a record may have, as far as limits go.
+    """
     number = 0
     while True:
         offset = content.offset
@@ -135,12 +147,25 @@ def _records(content: _Content, uri: str, *, most: int) -> Iterator[bytes]:
         left = max(0, most - content.offset - _END_BYTES)
         if length > min(left, MAX_RECORD_BYTES):
             raise _too_long(where, offset, length, min(left, MAX_RECORD_BYTES))
+        if length > longest:
+            raise SourceError(
+                f"{where}: its length at offset {offset} is {length} bytes, expected at most"
+                f" {longest} in a compressed file of this size",
+                hint=RECORD_BYTES.hint(length),
+            )
         record = content.take(length)
         end = content.take(_END_BYTES)
         if len(end) < _END_BYTES:
             raise _too_long(where, offset, length, max(0, len(record) + len(end) - _END_BYTES))
         if masked_checksum(record) != int.from_bytes(end, "little"):
             raise _corrupted(where, offset, "bytes")
+        if length > _UNCOUNTED_BYTES and has_many_features(
+            record, (limit := RECORD_FEATURES).value
+        ):
+            raise SourceError(
+                f"{where}: it has more than {limit.value:,} features, expected fewer",
+                hint=limit.hint(),
+            )
         yield record
         number += 1
 
