@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from listener import Listener
 from msgspec import Struct
 from shell import environment
 from shuffling import ShuffledTasks, ShufflingExecutor
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.errors import InternalError, SourceError
+from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute import Executor, TaskContext, passes
 from geobatch.execute.executors.choice import shares_of
 from geobatch.execute.executors.processes import ProcessExecutor
@@ -309,6 +310,44 @@ def test_codecs_change_by_tasks(bench: Workbench) -> None:
         stored = [tile[:2] for tile in result.entries.get(task.array, [])]
         assert set(stored) <= set(task.box)
         assert len(stored) == result.tiles - result.empty
+
+
+class Submissions(Struct, frozen=True):
+    """Notes when the first task is submitted."""
+
+    into: list[str]
+
+    def start(self, context: TaskContext) -> ShuffledTasks:
+        running = ShuffledTasks(context, random.Random(0), 2)
+        submit = running.submit
+
+        def noted(number: int, task: Task) -> None:
+            self.into.append("submitted")
+            submit(number, task)
+
+        running.submit = noted  # type: ignore[method-assign]
+        return running
+
+
+def test_tasks_run_while_finished_images_are_taken_in(bench: Workbench) -> None:
+    """They are many after a run that was killed: nobody waits until they are all checked."""
+    spec = bench.write_spec(documents()[2:])
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        apply(
+            [spec], store=bench.store, executor=SerialExecutor(), observer=Listener(14, interrupt)
+        )
+    listener = Listener(-1, lambda: None)
+    found = apply(
+        [spec], store=bench.store, executor=Submissions(listener.events), observer=listener
+    )
+    assert found.tiles.reused >= 4
+    assert listener.events[1] == "submitted"
+    finished = [event for event in listener.events if event.endswith(" finished")]
+    assert len(finished) == len(set(finished)) == 9
 
 
 # --- failures -------------------------------------------------------------------------------------
