@@ -41,7 +41,7 @@ BELOW = {
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
-    "testing": NOUNS | {"format", "store"},
+    "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
     | {"workflow", "explain", "exports"},
@@ -54,7 +54,7 @@ LIBRARIES = {
     - {"versions", "extras", "processors", "logs", "processes", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
-        "execute", "explain", "exports", "reading",
+        "execute", "explain", "exports", "reading", "testing",
     },
     "blake3": {"model", "format", "sources", "table", "store"},
     "pydantic": {"declare"},

