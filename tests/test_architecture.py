@@ -139,6 +139,18 @@ def test_no_module_asks_of_which_class_a_backend_is() -> None:
     assert asked == []
 
 
+KINDS_OF_SOURCES = ("geotiff", "cog", "tfrecord", "remote")
+"""Rooms of `sources` about one kind; what other rooms ask of a kind, they ask its driver."""
+
+
+@pytest.mark.parametrize("here", sorted(BELOW.keys() - {"sources", "exports", "reading"}))
+def test_only_sources_know_a_kind_of_source(here: str) -> None:
+    """Exports write COGs and TFRecord files, and `reading` decodes external images."""
+    for path, name in imports_of(here):
+        _, _, inside = name.partition("geobatch.sources.")
+        assert inside.partition(".")[0] not in KINDS_OF_SOURCES, f"`{path}` imports `{name}`"
+
+
 @pytest.mark.parametrize("here", sorted(BELOW))
 def test_a_module_is_small_and_says_what_it_is_for(here: str) -> None:
     for path in modules_of(here):

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from npy_driver import Npy, NpyReader
+from rasterio.env import get_gdal_config
 from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image, write_tiff
 
-from geobatch.errors import InterruptedRunError, SourceError
+from geobatch.errors import InternalError, InterruptedRunError, PlanError, SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.plans.plan import Op, Reason
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.probe import Probe
 from geobatch.model.window import Window
-from geobatch.sources.driver import ReaderCache
+from geobatch.sources.driver import Pixels, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.reader import Sources
-from geobatch.sources.registry import driver_named, driver_of, registered
+from geobatch.sources.registry import (
+    driver_named,
+    driver_of,
+    in_place,
+    probe_sources,
+    registered,
+    session,
+    stay_in_session,
+)
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.plan import plan
@@ -152,3 +165,96 @@ def test_a_reader_that_opens_after_a_run_was_cancelled_reads_nothing(
         with pytest.raises(InterruptedRunError):
             sources.read(source, Window(row=0, col=0, height=1, width=1), [0])
         assert sources.bytes_read == 0
+
+
+def test_the_mask_of_a_driver_is_read_where_a_band_uses_it(tmp_path: Path) -> None:
+    weights = np.random.default_rng(9).choice([0, 77, 255], SHAPE).astype(np.uint8)
+    requests: list[bool] = []
+
+    class MaskedReader(NpyReader):
+        def read(
+            self,
+            source: Source,
+            window: Window,
+            bands: Sequence[int],
+            *,
+            level: int = 0,
+            with_mask: bool = False,
+        ) -> Pixels:
+            requests.append(with_mask)
+            found = super().read(source, window, bands, level=level)
+            return Pixels(found.bands, weights[window.slices] if with_mask else None)
+
+    class Masked(Npy):
+        def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+            found = super().probe(sources, options)
+            masked = [
+                replace(probe, header=replace(probe.header, mask="internal"))
+                for probe in found.probes
+                if isinstance(probe, Probe)
+            ]
+            return replace(found, probes=masked)
+
+        def open_reader(self, *, folder: Path, cache: ReaderCache) -> MaskedReader:
+            return MaskedReader()
+
+    bench, bands = Workbench(folder=tmp_path), pixels(7, 1)
+    np.save(bench.folder / "a.npy", bands)
+    with registered(Masked()):
+        bench.apply(image("own", tileset=placed("a.npy")))
+        assert_same(bench.array("own/0/b1.mask"), weights, "own/0/b1.mask")
+        valid = weights > 0
+        assert np.array_equal(bench.array("own/0/b1")[valid], bands[0][valid])
+        assert all(requests)
+        requests.clear()
+        bench.apply(image("by_value", tileset=placed("a.npy"), missing_data={"values": [7]}))
+        assert requests
+        assert not any(requests)
+
+
+def test_a_session_is_entered_and_left_for_every_driver() -> None:
+    events: list[str] = []
+
+    class Prepared(Npy):
+        @contextmanager
+        def session(self) -> Iterator[None]:
+            events.append("in")
+            yield
+            events.append("out")
+
+        def stay_in_session(self) -> None:
+            events.append("stay")
+
+    with registered(Prepared()):
+        with session():
+            assert events == ["in"]
+            assert get_gdal_config("GDAL_PAM_ENABLED") == "NO"
+        assert events == ["in", "out"]
+        assert get_gdal_config("GDAL_PAM_ENABLED") is None
+        with ThreadPoolExecutor(1, initializer=stay_in_session) as pool:
+            assert pool.submit(get_gdal_config, "GDAL_PAM_ENABLED").result() == "NO"
+        assert events == ["in", "out", "stay"]
+
+
+def test_pixels_can_stay_only_where_a_driver_reads_them_in_place(bench: Workbench) -> None:
+    np.save(bench.folder / "a.npy", pixels())
+    write_tiff(bench.folder / "a.tif", [pixels(1, 1)[0]])
+    for name in ("a.npy", "a.tif"):
+        declared = DeclaredSource(uri=name, path=bench.folder / name, source=0)
+        (probe,) = probe_sources([declared], ProbeOptions()).probes
+        assert isinstance(probe, Probe)
+        with pytest.raises(PlanError, match=rf"`{name}`: its pixels cannot stay"):
+            in_place(probe)
+
+
+def test_reduced_images_of_a_raster_to_ingest_are_not_read(bench: Workbench) -> None:
+    write_tiff(bench.folder / "a.tif", [pixels(1, 1)[0]])
+    source = Source(
+        uri="a.tif", digest="", row=0, col=0, height=300, width=280,
+        path=str(bench.folder / "a.tif"),
+    )  # fmt: skip
+    window = Window(row=0, col=0, height=1, width=1)
+    with Sources(folder=bench.folder, cache=SourceCache.memory()) as sources:
+        assert sources.read(source, window, [0]).bands[0].shape == (1, 1)
+        with pytest.raises(InternalError, match="reduced images are not read"):
+            sources.read(source, window, [0], level=1)

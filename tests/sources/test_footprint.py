@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.sources.footprint import footprint_mask
+from geobatch.sources.masks.footprint import footprint_mask
 
 Point = tuple[float, float]
 Exact = tuple[Fraction, Fraction]

@@ -14,8 +14,8 @@ from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.sources.driver import Pixels, Reader
-from geobatch.sources.footprint import footprint_mask
-from geobatch.sources.masking import is_near, weights
+from geobatch.sources.masks.footprint import footprint_mask
+from geobatch.sources.masks.weights import is_near, weights
 
 
 class _Reading(NamedTuple):

@@ -16,7 +16,7 @@ from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.sources.header import Header
 from geobatch.resolve.unread_files import placing_hint
-from geobatch.sources.geotiff.gdal_commands import quoted_input, quoted_output
+from geobatch.sources.gdal_commands import quoted_input, quoted_output
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""

@@ -11,7 +11,7 @@ from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Pin, Plane
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.driver import InPlace, Weaknesses
-from geobatch.sources.geotiff.gdal_commands import quoted_input, quoted_output
+from geobatch.sources.gdal_commands import quoted_input, quoted_output
 
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""

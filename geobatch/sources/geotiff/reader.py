@@ -25,7 +25,7 @@ from geobatch.sources.files import check_unchanged, regular_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
-from geobatch.sources.masking import weights
+from geobatch.sources.masks.weights import weights
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 

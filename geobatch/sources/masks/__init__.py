@@ -1,0 +1,1 @@
+"""Masks of windows, whatever the kind of source: weights, and footprints."""
