@@ -31,8 +31,9 @@ def report_lines(report: Report, *, is_whole: bool = False) -> Iterator[str]:
         hurts = finding.hurts if is_whole else finding.hurts[:_HURTS]
         for hurt in hurts:
             yield f"      hurts {hurt_text(hurt, is_whole=is_whole)}"
-        if not finding.hurts and finding.kind is not Kind.FOREIGN:
-            yield "      hurts no asset"
+        if not finding.hurts and finding.digest:
+            is_known = report.totals.unused is not None
+            yield f"      hurts {'no asset' if is_known else 'nothing that can be read now'}"
         if more := len(finding.hurts) - len(hurts):
             yield f"      hurts {more:,} more arrays or assets"
     if len(report.findings) > len(shown):

@@ -75,6 +75,7 @@ def check_identity(backend: Backend) -> Iterator[Finding]:
         yield Finding(kind=Kind.MISSING, name=IDENTITY, problem=problem)
         return
     if problem is not None:
+        problem = f"{problem}, so no command opens the store"
         yield Finding(kind=Kind.DAMAGED, name=IDENTITY, problem=problem)
 
 
