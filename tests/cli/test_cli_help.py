@@ -47,6 +47,9 @@ COMMANDS = {
     "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
     "doctor": ("", ""),
     "new": ("COMMAND [ARGS]...", ""),
+    "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
+    "pin": ("[NAME] [COMMIT]", "--force"),
+    "unpin": ("NAME", ""),
 }
 """Per command: what follows `[OPTIONS]`, and its options."""
 
@@ -111,6 +114,9 @@ def test_defaults_are_shown() -> None:
         ("log", "--max-count", "1000000"),
         ("export", "--level", "0"),
         ("plan", "--max-delete", "20%"),
+        ("gc", "--keep-last", "10"),
+        ("gc", "--keep-within", "90d"),
+        ("gc", "--grace", "14d"),
     ):
         text = " ".join(geobatch(command, "--help").out.split())
         assert re.search(rf"{option} [^\[]*\[default: {default}[;\]]", text), command

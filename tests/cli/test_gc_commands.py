@@ -245,6 +245,19 @@ def test_a_view_that_shows_an_older_commit_keeps_it(bench: Workbench) -> None:
     assert np.array_equal(bench.array("x/a/0/b1"), levels)
 
 
+def test_a_reader_of_a_commit_that_is_dropped_gets_a_clear_error(bench: Workbench) -> None:
+    """As long as its objects are in quarantine, it reads on."""
+    reader = door.open_store(bench.store).open("x/a")
+    bench.apply(image("x/a", "b.tif"), image("b", "b.tif"))
+    run(bench, "gc", "--apply", *STRICT)
+    assert np.array_equal(np.asarray(reader["0/b1"]), PIXELS)
+    run(bench, "gc", "--apply", *STRICT)
+    with pytest.raises(door.NotFoundError, match="commit 3 was dropped by `geobatch gc`"):
+        np.asarray(reader["1/b1"])
+    with pytest.raises(door.NotFoundError, match="commit 3 was dropped by `geobatch gc`"):
+        door.open_store(bench.store).open("x/a", at=3)
+
+
 def test_what_killed_runs_left(bench: Workbench) -> None:
     """Temporary files go; what was made ahead is left to the next apply."""
     dead = bench.store / "runs" / "dead"

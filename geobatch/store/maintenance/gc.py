@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 
@@ -33,8 +33,6 @@ _DIGITS = 64
 _REGIONS = "cache/regions/"
 _CHECKED = "cache/checked/"
 Mask = npt.NDArray[np.bool_]
-OnMoved = Callable[[int], object]
-"""Receives how many more objects were moved."""
 
 
 class GcResult(Struct, frozen=True, kw_only=True):
@@ -71,20 +69,13 @@ def plan_gc(location: Location, options: GcOptions, *, now: datetime | None = No
         return _Work(store, options, now or datetime.now(UTC), own_run="").plan()
 
 
-def collect(
-    location: Location,
-    options: GcOptions,
-    *,
-    now: datetime | None = None,
-    on_moved: OnMoved = lambda _: None,
-) -> GcResult:
+def collect(location: Location, options: GcOptions, *, now: datetime | None = None) -> GcResult:
     """Move what is not needed to quarantine, and delete what has been there long enough.
 
     Args:
         location: Where the store is.
         options: What to keep.
         now: The time; by default that of the clock.
-        on_moved: Receives the progress.
 
     Raises:
         CorruptObjectError: Something that is kept is unreadable; nothing was changed.
@@ -100,7 +91,7 @@ def collect(
             settle(store)
             local = store.backend.local
             own = "" if local is None else local.scratch("gc").parent.name
-            return _Work(store, options, now or datetime.now(UTC), own_run=own).collect(on_moved)
+            return _Work(store, options, now or datetime.now(UTC), own_run=own).collect()
     finally:
         local = store.backend.local
         if local is not None:
@@ -158,7 +149,7 @@ class _Work:
             live_runs=roots.live_runs,
         )
 
-    def collect(self, on_moved: OnMoved) -> GcResult:
+    def collect(self) -> GcResult:
         """Do what the plan says, as far as it is still true."""
         plan = self.plan()
         backend, drops = self._store.backend, self._store.commits.drops
@@ -174,7 +165,6 @@ class _Work:
             count, batch = self._move(self._candidates[first : first + MOST_NAMES])
             moved += count
             made += [batch] if batch else []
-            on_moved(count)
         result = GcResult(plan=plan, moved=moved, restored=restored)
         result = self._delete(result, due)
         if self._options.is_now:

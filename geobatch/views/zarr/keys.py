@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from msgspec import Struct
 
-from geobatch.errors import InternalError
+from geobatch.errors import CorruptObjectError, InternalError
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef
+from geobatch.store.drops import dropped_error
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import (
     DOCUMENT,
@@ -104,6 +105,7 @@ class Keys:
     """
 
     def __init__(self, store: TileStore, head: Head, chunks: Chunks | None = None) -> None:
+        self._number = head.number
         self._store = store
         self._chunks = chunks
         self._entries = {e.id: e for e in head.tree.entries if not e.is_table}
@@ -115,7 +117,20 @@ class Keys:
         self._asset = lru_cache(maxsize=_ASSETS_KEPT)(self._load)
 
     def read(self, key: str) -> bytes | memoryview | None:
-        """Return the bytes of a key, verified, or None where there is no such key."""
+        """Return the bytes of a key, verified, or None where there is no such key.
+
+        Raises:
+            NotFoundError: `gc` dropped the commit since it was opened.
+            CorruptObjectError: Bytes are missing, or do not match their digest.
+        """
+        try:
+            return self._read(key)
+        except CorruptObjectError:
+            if self._number in self._store.commits.drops.numbers():
+                raise dropped_error(self._number) from None
+            raise
+
+    def _read(self, key: str) -> bytes | memoryview | None:
         found = self._find(key)
         if isinstance(found, _Outside):
             if self._chunks is None:
