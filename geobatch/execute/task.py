@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from geobatch.model.assets.asset import Asset, Band, Codec
+from geobatch.model.assets.asset import AnyImage, Band, Codec
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, PageRef
@@ -63,8 +63,8 @@ class RegionTask(Struct, frozen=True, kw_only=True):
 
     key: Digest
     """Fingerprint of everything that determines the result."""
-    asset: Asset
-    """The asset, with its sources."""
+    asset: AnyImage
+    """The image, with its sources."""
     geobox: GeoBox
     """Level 0 of the grid of the bands."""
     region: Region

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from geobatch.errors import InternalError, SourceError
-from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.asset import Raster, Resolution
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
@@ -39,7 +39,7 @@ def driver_of(source: DeclaredSource) -> Driver:
     return found
 
 
-def drivers_of(asset: Asset) -> list[Driver]:
+def drivers_of(asset: Raster) -> list[Driver]:
     """Return the drivers of an asset's sources, each once."""
     names = {source.driver for tileset in asset.tilesets for source in tileset.sources}
     return [driver_named(name) for name in sorted(names)]
@@ -93,7 +93,7 @@ def table_reader(
     late = {name for name, driver in _drivers.items() if driver.has_late_tables}
     sources = {
         source.digest: source
-        for asset in resolution.assets
+        for asset in resolution.images
         for tileset in asset.tilesets
         for source in tileset.sources
         if source.driver in late

@@ -91,7 +91,7 @@ class BandPixels(Struct, frozen=True):
     @property
     def plane(self) -> GeoBox:
         """The pixel plane."""
-        return self.record.asset.grid(self.band.grid).geobox.level(self.level)
+        return self.record.image.grid(self.band.grid).geobox.level(self.level)
 
     def tile(self, row: int, col: int) -> tuple[Values, Weights]:
         """Return the values and masks of a tile, less the padding; both may be read-only.
@@ -99,7 +99,7 @@ class BandPixels(Struct, frozen=True):
         Raises:
             CorruptObjectError: The tile, or an index page on the way, is damaged.
         """
-        asset, band = self.record.asset, self.band
+        asset, band = self.record.image, self.band
         shape = Box.of_tile(row, col).window(self.plane.shape, tile=asset.tile).shape
         values, weights = read_tile(band, self.level, partial(self._array, row, col))
         if values is None:
@@ -110,7 +110,7 @@ class BandPixels(Struct, frozen=True):
         return values, weights[: shape[0], : shape[1]]
 
     def _array(self, row: int, col: int, key: ArrayKey) -> Values | None:
-        asset = self.record.asset
+        asset = self.record.image
         plane = asset.grid(self.band.grid).geobox.tile_shape(tile=asset.tile, level=self.level)
         return read_array(
             TileKey(key, row, col),

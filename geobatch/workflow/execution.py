@@ -14,6 +14,7 @@ from geobatch.declare.checks.lint import peak_warnings
 from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
 from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import BandWork, Failure, Op, Plan, Start
@@ -171,7 +172,8 @@ class _Collector(Struct, kw_only=True, eq=False):
         for record in records:
             change = by_id[record.asset.id]
             try:
-                _finish_reading(record.asset, change.work, self.reader)
+                if isinstance(record.asset, Raster):
+                    _finish_reading(record.asset, change.work, self.reader)
             except SourceError as error:
                 self.failures[change.id] = error
                 continue
@@ -229,7 +231,7 @@ def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterato
             yield from peak_warnings(spec, peaks[spec.id])
 
 
-def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+def _finish_reading(asset: Raster, work: Sequence[BandWork], reader: Sources) -> None:
     """Have sources that were read checked to their end: a record too many masks no pixel."""
     bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
     names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
@@ -244,14 +246,16 @@ def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> 
 
 def _check_sources(asset: Asset, reader: Sources) -> None:
     errors = SourceErrors()
-    for tileset in asset.tilesets:
-        for source in tileset.sources:
-            with errors.collecting(source.uri):
-                reader.check(source)
-    for row_source in asset.sources if isinstance(asset, Table) else ():
-        if row_source.stat is not None:
-            with errors.collecting(row_source.uri):
-                check_unchanged(row_source.path, row_source.uri, row_source.stat)
+    if isinstance(asset, Table):
+        for shard in asset.sources:
+            if shard.stat is not None:
+                with errors.collecting(shard.uri):
+                    check_unchanged(shard.path, shard.uri, shard.stat)
+    else:
+        for tileset in asset.tilesets:
+            for source in tileset.sources:
+                with errors.collecting(source.uri):
+                    reader.check(source)
     errors.raise_all()
 
 

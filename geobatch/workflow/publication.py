@@ -11,6 +11,7 @@ from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
+from geobatch.model.assets.asset import Raster
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
@@ -84,7 +85,7 @@ def _locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:
 
 def _tools(plan: Plan) -> Iterator[str]:
     yield from _TOOLS
-    assets = (change.asset for change in plan.changes if change.asset is not None)
+    assets = (change.asset for change in plan.changes if isinstance(change.asset, Raster))
     if any(change.table is not None and change.table.is_read for change in plan.changes):
         yield from _TABLE_TOOLS
     tilesets = (tileset for asset in assets for tileset in asset.tilesets)
