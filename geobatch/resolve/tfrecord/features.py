@@ -181,7 +181,7 @@ def _candidate(
             hint = "declare the `depth` that the records have"
             raise feature_error(spec, loc, message, hint)
         fits = stated
-    elif wanted.is_channels_last is not None:
+    elif wanted.axis_order is not None:
         fits = tuple(one for one in fits if one.depth > 1) or fits
     elif _is_single(wanted.name, spec, number):
         fits = tuple(one for one in fits if one.depth == 1) or fits
@@ -208,11 +208,11 @@ def _decide(found: _Candidate, fits: Sequence[Reading], spec: RasterSpec) -> Fea
         message = f"`{name}` has {found.size} values per record, which are {_either(fits)}"
         pasted = (f"`{_declaration(wanted, one)}`" for one in fits)
         hint = f"in `tfrecord: {{features: [...]}}`, write {' or '.join(pasted)}"
-        if wanted.is_channels_last is None:
+        if wanted.axis_order is None:
             hint += "; use `CHW` instead of `HWC` if the values of one band are adjacent"
         raise feature_error(spec, found.loc, message, hint)
     (reading,) = fits
-    if reading.depth > 1 and wanted.is_channels_last is None:
+    if reading.depth > 1 and wanted.axis_order is None:
         message = f"`{name}` has {reading.depth} values per pixel, and their order is not declared"
         hint = f"`{{name: {name}, axis_order: HWC}}` if a pixel's values are adjacent, else `CHW`"
         side = guessed_kernel(found.size, found.patch)
@@ -223,7 +223,7 @@ def _decide(found: _Candidate, fits: Sequence[Reading], spec: RasterSpec) -> Fea
         found.values,
         depth=reading.depth,
         margin=reading.margin,
-        is_channels_last=reading.depth > 1 and bool(wanted.is_channels_last),
+        is_channels_last=reading.depth > 1 and wanted.axis_order == "HWC",
     )
 
 
@@ -237,7 +237,7 @@ def _declaration(wanted: FeatureSpec, reading: Reading) -> str:
 
     name = wanted.name if is_band_id(wanted.name) else json.dumps(wanted.name)
     dtype = f", data_type: {TYPE_NAMES[wanted.dtype]}" if wanted.dtype else ""
-    order = "CHW" if wanted.is_channels_last is False else "HWC"
+    order = wanted.axis_order or "HWC"
     axes = f", axis_order: {order}" if reading.depth > 1 else ""
     return f"{{name: {name}, depth: {reading.depth}{axes}{dtype}}}"
 
