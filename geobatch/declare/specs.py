@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -34,10 +34,10 @@ class FeatureSpec(Struct, frozen=True, kw_only=True):
 
     name: str
     """Its key in the records."""
-    dtype: str | None = None
+    dtype: str | None = field(default=None, name="data_type")
     """Numpy name of the pixel type; None to follow the tileset."""
-    is_channels_last: bool | None = None
-    """Whether the values of a pixel are adjacent; None for one value per pixel."""
+    axis_order: Literal["CHW", "HWC"] | None = None
+    """Whether the values of a pixel are adjacent (HWC) or not; None for one value per pixel."""
     depth: int | None = None
     """Values per pixel; None to derive it from the length of the feature."""
 
@@ -49,7 +49,7 @@ class TfrecordSpec(Struct, frozen=True, kw_only=True):
     """(columns, rows) that patches may be larger by than the mixer says."""
     features: tuple[FeatureSpec, ...] = ()
     """In the order of the bands; empty for those that the bands name."""
-    dtype: str | None = None
+    dtype: str | None = field(default=None, name="data_type")
     """Numpy name of the pixel type of features without their own; None to follow the tileset."""
 
 
@@ -60,13 +60,13 @@ class TilesetSpec(Struct, frozen=True, kw_only=True):
     """Unique in the asset; may be empty."""
     sources: tuple[SourceSpec, ...]
     """At least one."""
-    dtype: str | None = None
+    dtype: str | None = field(default=None, name="data_type")
     """Numpy name of the pixel type; None for the files' own."""
     crs: str | None = None
     """Authority code or WKT; None for the files' own."""
     tfrecord: TfrecordSpec | None = None
     """How records are read; None for TIFFs, or to use the defaults."""
-    is_optional: bool = False
+    is_optional: bool = field(default=False, name="optional")
     """Whether an image of a collection is made without it if its files are absent."""
 
 
@@ -81,7 +81,7 @@ class BandSpec(Struct, frozen=True, kw_only=True):
     """Zero-based."""
     feature: str | None = None
     """Feature of the tileset's records, instead of an index."""
-    missing_data: tuple[Number, ...] | None = None
+    missing_data: tuple[Number, ...] | None = field(default=None, name="missing_data.values")
     """Masked values; empty to ignore the file's nodata; None to follow the asset."""
     pyramiding_policy: Policy | None = None
     """None to follow the asset."""
@@ -188,7 +188,7 @@ class SpecFields(Declaration, frozen=True, kw_only=True):
     """Put literally before every uri."""
     moved_from: str | None = None
     """Id under which the asset may be published still."""
-    is_protected: bool = False
+    is_protected: bool = field(default=False, name="lifecycle.protect")
     """Whether deletion is refused."""
 
 
@@ -203,7 +203,7 @@ class RasterSpec(SpecFields, frozen=True, kw_only=True):
     """Sorted by name; each with the ids of existing bands, in order."""
     mask_bands: tuple[MaskBandSpec, ...] = ()
     """A band is masked by one at most."""
-    missing_data: tuple[Number, ...] | None = None
+    missing_data: tuple[Number, ...] | None = field(default=None, name="missing_data.values")
     """Masked values of bands without their own; empty to ignore the files' nodata."""
     pyramiding_policy: Policy | None = None
     """Policy of bands without their own."""
@@ -225,9 +225,9 @@ class ImageSpec(RasterSpec, frozen=True, kw_only=True, tag=Kind.IMAGE.value):
     """Side of a square tile in pixels."""
     codec: Codec = field(default_factory=Codec)
     """Encoding of the tiles."""
-    bounds: Bounds | None = None
+    bounds: Bounds | None = field(default=None, name="grid.bounds")
     """Declared canvas in CRS units."""
-    max_tiles: int | None = None
+    max_tiles: int | None = field(default=None, name="grid.max_tiles")
     """Level-0 tiles that a canvas may have which its sources hardly fill; None for the default."""
 
 

@@ -68,7 +68,7 @@ class AssetRun:
         if change.asset is None:
             raise InternalError(f"`{change.id}`: nothing to execute")
         self.change = change
-        self.asset = asset = change.asset
+        self.asset = asset = change.image
         # An external image has no tiles that another asset could take over.
         names = sorted(band.id for band in asset.bands if not asset.is_external)
         self._fingerprints = {name: band_fingerprint(asset, name) for name in names}

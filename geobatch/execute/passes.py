@@ -9,7 +9,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.execute.tasks.task import BandTask, Region
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Band
+from geobatch.model.assets.image import Raster
 from geobatch.model.tiles import TileSet
 
 REGION_PIXELS = 2048
@@ -60,7 +61,7 @@ def regions(bands: Sequence[PlannedBand], level: int, span: int) -> Iterator[Reg
         yield Region(level=level, row=row * side, col=col * side, span=span)
 
 
-def groups(asset: Asset, bands: Sequence[PlannedBand]) -> list[list[PlannedBand]]:
+def groups(asset: Raster, bands: Sequence[PlannedBand]) -> list[list[PlannedBand]]:
     """Return the bands that are worked on together: those that may share reads of sources.
 
     They are as many as a region of one tile can hold, or a single one. Those that start from the
@@ -78,17 +79,17 @@ def groups(asset: Asset, bands: Sequence[PlannedBand]) -> list[list[PlannedBand]
     return found
 
 
-def first_span(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+def first_span(asset: Raster, bands: Sequence[PlannedBand]) -> int:
     """Return how many levels above level 0 a region of the first pass has."""
     return _span(asset, bands, strip_row=_strip_row(asset, bands))
 
 
-def next_span(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+def next_span(asset: Raster, bands: Sequence[PlannedBand]) -> int:
     """Return how many levels above its base a region of a later pass has; at least one."""
     return max(1, _span(asset, bands, strip_row=0))
 
 
-def _group_bytes(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+def _group_bytes(asset: Raster, bands: Sequence[PlannedBand]) -> int:
     """Return the most bytes of a tile of all bands that are worked on together.
 
     They are more if the bands of a source share their blocks, because each group decodes those
@@ -108,7 +109,7 @@ def _pixel_bytes(bands: Sequence[PlannedBand]) -> int:
     return sum(np.dtype(band.band.dtype).itemsize + 1 for band in bands)
 
 
-def _strip_row(asset: Asset, bands: Sequence[PlannedBand]) -> int:
+def _strip_row(asset: Raster, bands: Sequence[PlannedBand]) -> int:
     """Return the bytes of the widest source row that can only be decoded whole; 0 for tiles."""
     names = {band.band.tileset for band in bands if band.from_sources}
     widest = 0
@@ -121,7 +122,7 @@ def _strip_row(asset: Asset, bands: Sequence[PlannedBand]) -> int:
     return widest
 
 
-def _span(asset: Asset, bands: Sequence[PlannedBand], *, strip_row: int) -> int:
+def _span(asset: Raster, bands: Sequence[PlannedBand], *, strip_row: int) -> int:
     """Return how many levels above its base a region holds within its bounds of memory."""
     pixel = _pixel_bytes(bands)
     span, side = 0, 2 * asset.tile

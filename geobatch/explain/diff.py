@@ -307,7 +307,7 @@ def _places(entries: Entries) -> Places:
 def _side(record: AssetRecord | None, key: ArrayKey) -> _Side | None:
     if record is None or key not in dict(record.arrays):
         return None
-    asset = record.asset
+    asset = record.image
     geobox = asset.grid(asset.band(key.band).grid).geobox
     level = geobox.level(key.level)
     return _Side(

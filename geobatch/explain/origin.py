@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.reasons import Tables, no_tables
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Band
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Digest
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box, Window
@@ -33,7 +34,7 @@ class SourceUnder(Struct, frozen=True, kw_only=True):
     """(rows, columns) of a block; None likewise."""
 
 
-def check_place(asset: Asset, band: Band, place: TilePosition) -> None:
+def check_place(asset: Raster, band: Band, place: TilePosition) -> None:
     """Refuse a tile that a band does not have.
 
     Raises:
@@ -53,7 +54,7 @@ def check_place(asset: Asset, band: Band, place: TilePosition) -> None:
         )
 
 
-def has_place(asset: Asset, band: Band, place: TilePosition) -> bool:
+def has_place(asset: Raster, band: Band, place: TilePosition) -> bool:
     """Return whether a band has a tile, stored or not."""
     try:
         check_place(asset, band, place)
@@ -62,7 +63,7 @@ def has_place(asset: Asset, band: Band, place: TilePosition) -> bool:
     return True
 
 
-def footprint(asset: Asset, band: Band, place: TilePosition | None) -> Window:
+def footprint(asset: Raster, band: Band, place: TilePosition | None) -> Window:
     """Return the pixels of level 0 that determine a tile; without one, the whole plane."""
     whole = asset.grid(band.grid).geobox.window
     if place is None:
@@ -72,7 +73,7 @@ def footprint(asset: Asset, band: Band, place: TilePosition | None) -> Window:
     return tile.intersect(whole) or tile
 
 
-def children(asset: Asset, band: Band, place: TilePosition) -> tuple[TilePosition, ...]:
+def children(asset: Raster, band: Band, place: TilePosition) -> tuple[TilePosition, ...]:
     """Return the tiles of the level below that a tile is built from; none for level 0."""
     if place.level == 0:
         return ()
@@ -86,7 +87,7 @@ def children(asset: Asset, band: Band, place: TilePosition) -> tuple[TilePositio
 
 
 def sources_under(
-    asset: Asset, band: Band, window: Window, *, tables: Tables = no_tables
+    asset: Raster, band: Band, window: Window, *, tables: Tables = no_tables
 ) -> Iterator[SourceUnder]:
     """Yield the sources under a window of a band's level 0: values, then masks, each in order.
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Raster
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import Because, Reason
@@ -34,10 +34,10 @@ def reasons_between(old: Asset, new: Asset, *, tables: Tables = no_tables) -> tu
     renamed = replace(new, id=old.id)
     if asset_fingerprint(renamed) == asset_fingerprint(old):
         return ()
-    before = {tileset.id: tileset for tileset in old.tilesets}
+    before = {one.id: one for one in old.tilesets} if isinstance(old, Raster) else {}
     pairs = [
         (was.digest, now.digest)
-        for tileset in new.tilesets
+        for tileset in (new.tilesets if isinstance(new, Raster) else ())
         if tileset.id in before
         for was, now in changed_sources(before[tileset.id].sources, tileset.sources)
         if was is not None and now is not None

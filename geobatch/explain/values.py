@@ -11,7 +11,7 @@ import numpy as np
 
 from geobatch.errors import NotFoundError
 from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
-from geobatch.model.assets.asset import Band
+from geobatch.model.assets.asset import Band, Image, Raster
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.processors import processor_count
 from geobatch.store.pixels import BandPixels
@@ -38,7 +38,9 @@ def value_diffs(
         CorruptObjectError: A tile, a document or an index page is damaged.
     """
     old, new = records_of(store, asset)
-    if old is None or new is None or old.asset.is_external or new.asset.is_external:
+    if old is None or new is None:
+        return
+    if not isinstance(old.asset, Image) or not isinstance(new.asset, Image):
         return  # of an external image, no earlier pixels are left to compare with
     apart = {array.key.band for array in asset.arrays if not array.is_comparable}
     names = {band.id for band in old.asset.bands}
@@ -68,7 +70,7 @@ def check_level(store: TileStore, diff: StateDiff, level: int) -> None:
         grid.level_count
         for asset in diff.assets
         for record in records_of(store, asset)
-        if record is not None
+        if record is not None and isinstance(record.asset, Raster)
         for grid in record.asset.grids
     ]
     if depths and not 0 <= level < max(depths):
@@ -82,8 +84,8 @@ def _places(
     store: TileStore, old: AssetRecord, new: AssetRecord, band: Band, level: int
 ) -> Iterator[tuple[int, int]]:
     """Yield the tiles whose values or masks differ, by rows."""
-    geobox = new.asset.grid(band.grid).geobox
-    found = np.zeros(geobox.tile_shape(tile=new.asset.tile, level=level), dtype=np.bool_)
+    geobox = new.image.grid(band.grid).geobox
+    found = np.zeros(geobox.tile_shape(tile=new.image.tile, level=level), dtype=np.bool_)
     for is_mask in (False, True):
         key = ArrayKey(band=band.id, level=level, is_mask=is_mask)
         for places in differing(store, old, new, key):

@@ -23,8 +23,9 @@ from geobatch.explain.origin import (
 from geobatch.explain.reasons import Tables, reasons_between
 from geobatch.explain.table_why import refuse_place, table_next, table_why
 from geobatch.explain.target import listed
-from geobatch.model.assets.asset import Asset, Band, Table
+from geobatch.model.assets.asset import AnyImage, Asset, Band, Table
 from geobatch.model.assets.fingerprint import external_content
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head
@@ -81,10 +82,9 @@ def why(
             upcoming = _Upcoming(declared, made, moves(declared.resolved.specs.claims, base=head))
             asset_id = upcoming.moved.get(asset_id, asset_id)
         record = store.record(find_entry(head, asset_id))
-        asset = record.asset
-        if isinstance(asset, Table) and record.table is not None:
+        if isinstance(record.asset, Table) and record.table is not None:
             refuse_place(asset_id, place, band)
-            rows = table_why(store, record, record.table, asset)
+            rows = table_why(store, record, record.table, record.asset)
             if paths:
                 declared = find_declared(
                     paths,
@@ -95,7 +95,8 @@ def why(
                 )
                 made = plan_declared(declared, store, cache=cache, head=head)
                 rows = replace(rows, next=table_next(declared, made, asset_id))
-            return Why(head=head, asset=asset, place=None, bands=(), table=rows)
+            return Why(head=head, asset=record.asset, place=None, bands=(), table=rows)
+        asset = record.image
         bands = _chosen(asset, place, band)
         ids = [one.id for one in bands]
         changes = _last_changes(store, asset_id, place, ids, cache.get_table)
@@ -122,7 +123,7 @@ def why(
         return Why(head=head, asset=asset, place=place, bands=tuple(found))
 
 
-def _chosen(asset: Asset, place: TilePosition | None, name: str | None) -> tuple[Band, ...]:
+def _chosen(asset: Raster, place: TilePosition | None, name: str | None) -> tuple[Band, ...]:
     ids = [band.id for band in asset.bands]
     if name is not None and name not in ids:
         raise NotFoundError(
@@ -148,14 +149,14 @@ def _stored(
     arrays = dict(record.arrays)
     level = 0 if place is None else place.level
     if record.asset.is_external:
-        return external_content(record.asset, band.id, level=level, is_mask=False), None, 0
+        return external_content(record.image, band.id, level=level, is_mask=False), None, 0
     for is_mask in (False, True):
         root = arrays.get(ArrayKey(band=band.id, level=level, is_mask=is_mask))
         if place is None or root is None:
             digests.append(None if root is None else root.content)
             continue
-        geobox = record.asset.grid(band.grid).geobox
-        plane = geobox.tile_shape(tile=record.asset.tile, level=level)
+        geobox = record.image.grid(band.grid).geobox
+        plane = geobox.tile_shape(tile=record.image.tile, level=level)
         entry = store.index.lookup(plane, root, row=place.row, col=place.col)
         digests.append(None if entry is None else entry.content.hex())
         size += 0 if entry is None else entry.size
@@ -214,7 +215,7 @@ def _last_edits(
         record = None if entry is None else store.record(entry)
         if newer is not None:
             for band_id in tuple(pending):
-                about = _edits(newer[1].asset, record, band_id, tables)
+                about = _edits(newer[1].image, record, band_id, tables)
                 if about:
                     pending.remove(band_id)
                     found[band_id] = LastChange(head=newer[0], because=about)
@@ -229,7 +230,7 @@ def _last_edits(
 
 
 def _edits(
-    asset: Asset, before: AssetRecord | None, band_id: str, tables: Tables
+    asset: AnyImage, before: AssetRecord | None, band_id: str, tables: Tables
 ) -> tuple[Because, ...]:
     """Return why the pixels of a band differ between two states, however they are cut."""
     if before is None:
@@ -243,6 +244,8 @@ def _identity(
     store: TileStore, record: AssetRecord, band_id: str, place: TilePosition | None
 ) -> tuple[object, ...] | None:
     """Return what is equal in two commits as long as the pixels are; None without such a tile."""
+    if isinstance(record.asset, Table):
+        return None
     asset = record.asset
     band = next((band for band in asset.bands if band.id == band_id), None)
     if band is None:
@@ -273,7 +276,7 @@ def _change(
     if before is None:
         return LastChange(head=head, because=because_of(record.asset, None))
     reasons = reasons_between(before.asset, record.asset, tables=tables)
-    about = _about(reasons, record.asset, before.asset, band_id, place)
+    about = _about(reasons, record.image, before.asset, band_id, place)
     return LastChange(head=head, because=about or reasons)
 
 
@@ -301,6 +304,8 @@ def _about(
     uris: set[str] = set()
     grids: set[str] = set()
     for side in (asset, before):
+        if not isinstance(side, Raster):
+            continue
         band = next((band for band in side.bands if band.id == band_id), None)
         if band is None:
             continue
@@ -353,8 +358,13 @@ def _next_of(
     change: AssetChange, asset: Asset, record: AssetRecord, band: Band, place: TilePosition | None
 ) -> NextApply:
     reasons = _about(change.because, asset, record.asset, band.id, place)
-    later = next((other for other in asset.bands if other.id == band.id), None)
-    if later is None or (place is not None and not has_place(asset, later, place)):
+    bands = asset.bands if isinstance(asset, Raster) else ()
+    later = next((other for other in bands if other.id == band.id), None)
+    if (
+        not isinstance(asset, Raster)
+        or later is None
+        or (place is not None and not has_place(asset, later, place))
+    ):
         return NextApply(verdict=Verdict.GONE, because=reasons)
     work = next((work for work in change.work if work.band == band.id), None)
     if work is None:

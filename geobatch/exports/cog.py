@@ -88,7 +88,7 @@ def export_cog(
         CorruptObjectError: A tile is damaged; no file is written.
         InterruptedRunError: The user stopped the run.
     """
-    asset, bands = selection.record.asset, selection.bands
+    asset, bands = selection.record.image, selection.bands
     _check_one_dtype(asset, bands)
     stem, suffix = _stem(destination.prefix)
     names = re.compile(rf"{re.escape(stem)}(-\d{{10}}-\d{{10}})?{re.escape(suffix)}")

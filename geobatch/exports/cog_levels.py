@@ -160,7 +160,7 @@ def _chunks(store: TileStore, selection: Selection, level: int, window: Window) 
             values: Values = np.empty(shape, dtype=bands[0].dtype)
             weights = np.empty(shape, dtype=np.uint8)
             for number, band in enumerate(bands):
-                for piece in pieces(part, tile=selection.record.asset.tile):
+                for piece in pieces(part, tile=selection.record.image.tile):
                     pixels, masks = tiles[band.id](piece.row, piece.col)
                     values[number][piece.target] = pixels[piece.source]
                     weights[number][piece.target] = masks[piece.source]

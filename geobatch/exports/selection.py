@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.model.assets.asset import Asset, Band, Kind
+from geobatch.model.assets.asset import Asset, Band, ExternalImage
+from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.published import AssetRecord
 from geobatch.model.suggest import suggestion
@@ -48,7 +49,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     @property
     def _base(self) -> GeoBox:
-        return self.record.asset.grid(self.features[0].bands[0].grid).geobox
+        return self.record.image.grid(self.features[0].bands[0].grid).geobox
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -87,8 +88,8 @@ def select(
         ExportError: The image is external, there is no such band, level or pixel, or the bands lie
             on several grids.
     """
-    asset = record.asset
-    if asset.kind is Kind.EXTERNAL_IMAGE:
+    asset = record.image
+    if isinstance(asset, ExternalImage):
         raise ExportError(
             f"`{asset.id}` is an external image: its pixels stay in its COGs, which `export`"
             " cannot read yet",
@@ -107,7 +108,7 @@ def select(
     return Selection(record=record, features=features, level=level, window=window)
 
 
-def _all(asset: Asset) -> Iterable[Feature]:
+def _all(asset: Raster) -> Iterable[Feature]:
     """Yield the array bands, and the bands that are in none."""
     arrays = dict(asset.array_bands)
     owners: dict[str, list[str]] = {}
@@ -122,7 +123,7 @@ def _all(asset: Asset) -> Iterable[Feature]:
                 yield _feature(asset, name, arrays.get(name))
 
 
-def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
+def _named(asset: Raster, names: Sequence[str]) -> Iterable[Feature]:
     arrays = dict(asset.array_bands)
     known = [*arrays, *(band.id for band in asset.bands)]
     for place, name in enumerate(names):
@@ -137,7 +138,7 @@ def _named(asset: Asset, names: Sequence[str]) -> Iterable[Feature]:
         yield _feature(asset, name, arrays.get(name))
 
 
-def _feature(asset: Asset, name: str, members: tuple[str, ...] | None) -> Feature:
+def _feature(asset: Raster, name: str, members: tuple[str, ...] | None) -> Feature:
     return Feature(
         name=name,
         bands=tuple(asset.band(member) for member in members or (name,)),

@@ -153,7 +153,7 @@ class PatchReader:
             return
         inside = whole.within(there)
         valid = np.zeros(canvas.shape, dtype=np.bool_)
-        for piece in pieces(there, tile=self._selection.record.asset.tile):
+        for piece in pieces(there, tile=self._selection.record.image.tile):
             values, weights = self._tiles[band.id](piece.row, piece.col)
             is_valid = weights[piece.source] == FULL
             valid[inside][piece.target] = is_valid

@@ -21,7 +21,7 @@ CACHE_BYTES = 128 << 20
 
 def tile_readers(store: TileStore, selection: Selection, *, level: int) -> Mapping[str, ReadTile]:
     """Return what reads the tiles of each band of a selection at a level; threads may share it."""
-    tile = selection.record.asset.tile
+    tile = selection.record.image.tile
     pixel = sum(np.dtype(band.dtype).itemsize + 1 for band in selection.bands)
     kept = max(1, CACHE_BYTES // (tile * tile * pixel))
     return {

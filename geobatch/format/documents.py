@@ -10,9 +10,9 @@ from typing import Any
 from msgspec import ValidationError, convert, to_builtins
 
 from geobatch.errors import CorruptObjectError, FormatError
-from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.assets.fingerprint import external_content
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
@@ -223,9 +223,9 @@ def check_format(version: Json, name: str) -> None:
 
 
 def _visible(record: AssetRecord) -> dict[str, Any]:
-    asset = record.asset
-    if isinstance(asset, Table) and record.table is not None:
-        return {**visible_json(asset), **visible_rows_json(record.table, asset)}
+    if isinstance(record.asset, Table) and record.table is not None:
+        return {**visible_json(record.asset), **visible_rows_json(record.table, record.asset)}
+    asset = record.image
     return {
         **visible_json(asset),
         "arrays": [
@@ -240,7 +240,7 @@ def _visible(record: AssetRecord) -> dict[str, Any]:
     }
 
 
-def _array_content(asset: Asset, key: ArrayKey, root: PageRef | None) -> Digest | None:
+def _array_content(asset: Raster, key: ArrayKey, root: PageRef | None) -> Digest | None:
     """Return the digest for the pixels of an array: of its tiles, or of its COGs."""
     if asset.is_external:
         return external_content(asset, key.band, level=key.level, is_mask=key.is_mask)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from msgspec import Struct, field
 
-from geobatch.model.assets.asset import Asset, Codec, Kind
+from geobatch.model.assets.asset import AnyImage, Asset, Codec, Kind, image_of
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import Digest
 from geobatch.model.provenance import Provenance
@@ -48,7 +49,7 @@ class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
     """Whether it is the uint8 mask of the band."""
 
 
-def array_keys(asset: Asset) -> Iterator[ArrayKey]:
+def array_keys(asset: Raster) -> Iterator[ArrayKey]:
     """Yield the arrays of an asset, sorted: values of each band and level, and masks if any."""
     for band in sorted(asset.bands, key=lambda band: band.id):
         for level in range(asset.grid(band.grid).level_count):
@@ -94,6 +95,11 @@ class AssetRecord(Struct, frozen=True, kw_only=True):
     table: StoredTable | None = None
     """The rows of a table; None for an asset of pixels."""
 
+    @property
+    def image(self) -> AnyImage:
+        """Return the asset, which must be an image."""
+        return image_of(self.asset)
+
     def root(self, key: ArrayKey) -> PageRef | None:
         """Return the index root of an array.
 
@@ -105,7 +111,7 @@ class AssetRecord(Struct, frozen=True, kw_only=True):
     def tiles_of(self, band_id: str) -> BandTiles:
         """Return where the tiles of a band are."""
         return BandTiles(
-            codec=self.asset.codec,
+            codec=self.image.codec,
             arrays=tuple(
                 (key.level, key.is_mask, root) for key, root in self.arrays if key.band == band_id
             ),

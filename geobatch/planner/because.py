@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from geobatch.model.assets.asset import Asset, Band, Codec, Source, Table, Tileset
+from geobatch.model.assets.asset import (
+    Asset,
+    Band,
+    Codec,
+    ExternalImage,
+    Grid,
+    Image,
+    Source,
+    Table,
+    Tileset,
+)
+from geobatch.model.assets.image import Raster
 from geobatch.model.plans.plan import Because, Reason
 from geobatch.planner.dirty import Blocks
 from geobatch.planner.tables import table_reasons
+
+ArrayBands: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def because_of(
@@ -34,19 +47,23 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
         yield _because(Reason.KIND_CHANGED, "kind", before.kind, _kind_text(asset))
     if isinstance(asset, Table) and isinstance(before, Table):
         yield from table_reasons(asset, before)
-    yield from _sources(asset, before, blocks)
-    yield from _grids(asset, before)
-    yield from _bands(asset, before)
-    yield from _array_bands(asset, before)
+    # A table has no pixels: of the image that replaces it, everything is new.
+    new = asset if isinstance(asset, Raster) else None
+    old = before if isinstance(before, Raster) else None
+    if new and old:
+        yield from _sources(new.tilesets, old.tilesets, blocks)
+    yield from _grids(new.grids if new else (), old.grids if old else ())
+    yield from _bands(new.bands if new else (), old.bands if old else ())
+    yield from _array_bands(new.array_bands if new else (), old.array_bands if old else ())
     # Tiles and codec of an external image follow from its COGs: of another kind, they say nothing.
-    if is_kind:
-        yield from _encoding(asset, before)
+    if new and old and is_kind:
+        yield from _encoding(new, old)
     yield from _properties(asset, before)
     for name in ("start_time", "end_time"):
-        old, new = getattr(before, name), getattr(asset, name)
-        if old != new:
-            yield _because(Reason.TIME_CHANGED, name, old, new)
-    if asset.footprint != before.footprint:
+        was, now = getattr(before, name), getattr(asset, name)
+        if was != now:
+            yield _because(Reason.TIME_CHANGED, name, was, now)
+    if (new.footprint if new else None) != (old.footprint if old else None):
         yield Because(reason=Reason.MASKING_CHANGED, path="footprint")
     if asset.is_protected != before.is_protected:
         yield _because(
@@ -56,7 +73,7 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
         yield Because(reason=Reason.METADATA_CHANGED, path="memo")
 
 
-def _encoding(asset: Asset, before: Asset) -> Iterator[Because]:
+def _encoding(asset: Raster, before: Raster) -> Iterator[Because]:
     if asset.tile != before.tile:
         yield _because(
             Reason.TILING_CHANGED, "tiling.tile", _tiling_text(before), _tiling_text(asset)
@@ -71,7 +88,7 @@ def _encoding(asset: Asset, before: Asset) -> Iterator[Because]:
         yield _because(Reason.CODEC_CHANGED, "codec", _codec_text(old), _codec_text(new))
 
 
-def _tiling_text(asset: Asset) -> str:
+def _tiling_text(asset: Raster) -> str:
     chunk = asset.codec.chunk
     return f"{asset.tile}" if not chunk else f"{chunk} in shards of {asset.tile}"
 
@@ -82,8 +99,13 @@ def _codec_text(codec: Codec) -> str:
 
 
 def _kind_text(asset: Asset) -> str:
-    is_external = asset.is_external
-    means = "pixels stay in the COGs, tiles are removed" if is_external else "pixels are ingested"
+    match asset:
+        case Image():
+            means = "pixels are ingested"
+        case ExternalImage():
+            means = "pixels stay in the COGs, tiles are removed"
+        case Table():
+            means = "rows are read, pixels are removed"
     return f"{asset.kind}: {means}"
 
 
@@ -97,9 +119,11 @@ def _text(value: Any) -> str:
     )
 
 
-def _sources(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
-    old_tilesets = {tileset.id: tileset for tileset in before.tilesets}
-    for tileset in asset.tilesets:
+def _sources(
+    tilesets: Sequence[Tileset], before: Sequence[Tileset], blocks: Blocks
+) -> Iterator[Because]:
+    old_tilesets = {tileset.id: tileset for tileset in before}
+    for tileset in tilesets:
         old = old_tilesets.get(tileset.id)
         if old is None:
             continue
@@ -182,9 +206,9 @@ def _by_uri(sources: tuple[Source, ...]) -> dict[tuple[str, int], Source]:
     return found
 
 
-def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
-    old = {grid.name: grid.geobox for grid in before.grids}
-    new = {grid.name: grid.geobox for grid in asset.grids}
+def _grids(grids: Sequence[Grid], before: Sequence[Grid]) -> Iterator[Because]:
+    old = {grid.name: grid.geobox for grid in before}
+    new = {grid.name: grid.geobox for grid in grids}
     for name, geobox in new.items():
         if name not in old:
             yield Because(reason=Reason.GRID_CHANGED, path=f"grid {name}", detail="new")
@@ -197,8 +221,8 @@ def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
                 Reason.GRID_CHANGED, f"grid {name}.transform",
                 old[name].transform, geobox.transform,
             )  # fmt: skip
-    shapes = {grid.name: grid.shapes for grid in before.grids}
-    for grid in asset.grids:
+    shapes = {grid.name: grid.shapes for grid in before}
+    for grid in grids:
         if grid.shapes and shapes.get(grid.name, grid.shapes) not in (None, grid.shapes):
             yield Because(
                 reason=Reason.GRID_CHANGED, path=f"grid {grid.name}", detail="overviews changed"
@@ -208,9 +232,9 @@ def _grids(asset: Asset, before: Asset) -> Iterator[Because]:
             yield Because(reason=Reason.GRID_CHANGED, path=f"grid {name}", detail="gone")
 
 
-def _bands(asset: Asset, before: Asset) -> Iterator[Because]:
-    old = {band.id: band for band in before.bands}
-    new = {band.id: band for band in asset.bands}
+def _bands(bands: Sequence[Band], before: Sequence[Band]) -> Iterator[Because]:
+    old = {band.id: band for band in before}
+    new = {band.id: band for band in bands}
     for name, band in new.items():
         if name in old:
             yield from _band(band, old[name])
@@ -223,8 +247,8 @@ def _bands(asset: Asset, before: Asset) -> Iterator[Because]:
         yield Because(reason=Reason.BANDS_REORDERED, path="bands")
 
 
-def _array_bands(asset: Asset, before: Asset) -> Iterator[Because]:
-    old, new = dict(before.array_bands), dict(asset.array_bands)
+def _array_bands(arrays: ArrayBands, before: ArrayBands) -> Iterator[Because]:
+    old, new = dict(before), dict(arrays)
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield Because(reason=Reason.METADATA_CHANGED, path=f"array_bands.{name}")

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from geobatch.model.assets.asset import Asset, Band, Resolution, Table
+from geobatch.model.assets.asset import Asset, Band, Image, Resolution, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint, band_frame
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
 from geobatch.model.published import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
@@ -97,8 +98,8 @@ def wanted_bands(
     return frozenset(
         band_fingerprint(asset, band.id).pyramid
         for asset in resolution.assets
+        if isinstance(asset, Image)
         if entries.get(asset.id) != fingerprints[asset.id]
-        if not asset.is_external
         for band in asset.bands
     )
 
@@ -109,10 +110,10 @@ def block_pairs(
     """Return the (old, new) digests of sources whose changed blocks would narrow a plan."""
     pairs = set()
     for asset in resolution.assets:
-        record = records.get(asset.id)
-        if record is None or asset.is_external or record.asset.is_external:
+        before = records[asset.id].asset if asset.id in records else None
+        if not isinstance(asset, Image) or not isinstance(before, Image):
             continue
-        old = {tileset.id: tileset for tileset in record.asset.tilesets}
+        old = {tileset.id: tileset for tileset in before.tilesets}
         for tileset in asset.tilesets:
             if tileset.id in old:
                 for was, now in changed_sources(old[tileset.id].sources, tileset.sources):
@@ -129,8 +130,8 @@ def _change(
         return table_change(asset, fingerprint, record, because)
     work: list[BandWork] = []
     carried: list[tuple[str, Base]] = []
-    tiled = None if record is None or record.asset.is_external else record
-    for band in () if asset.is_external else asset.bands:
+    tiled = record if record is not None and isinstance(record.asset, Image) else None
+    for band in asset.bands if isinstance(asset, Image) else ():
         mine = band_fingerprint(asset, band.id)
         piece = _made_before(asset, band, mine, tiled, known) or _band_work(
             asset, band, mine, tiled, blocks
@@ -154,10 +155,10 @@ def _change(
 
 
 def _made_before(
-    asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, known: Known
+    asset: Raster, band: Band, mine: BandFingerprint, record: AssetRecord | None, known: Known
 ) -> Base | None:
     """Return the published band that has all tiles of a band, or None."""
-    if record is not None and record.asset.codec == asset.codec:
+    if record is not None and record.image.codec == asset.codec:
         stored = dict(record.fingerprints)
         # The band of the same name first; any equal one is right.
         names = sorted(stored, key=lambda name: (name != band.id, name))
@@ -171,7 +172,7 @@ def _made_before(
 
 
 def _band_work(
-    asset: Asset, band: Band, mine: BandFingerprint, record: AssetRecord | None, blocks: Blocks
+    asset: Raster, band: Band, mine: BandFingerprint, record: AssetRecord | None, blocks: Blocks
 ) -> BandWork | Base:
     """Return what a band needs; if nothing, the band whose tiles it reuses."""
     full = TileSet.full(asset.grid(band.grid).geobox.tile_shape(tile=asset.tile))
@@ -179,13 +180,13 @@ def _band_work(
         return BandWork(band=band.id, start=Start.SOURCES, tiles=full)
     stored = dict(record.fingerprints)
     names = sorted(stored, key=lambda name: (name != band.id, name))
-    same_codec = record.asset.codec == asset.codec
+    same_codec = record.image.codec == asset.codec
     same = next((name for name in names if stored[name] == mine), None)
     if same is not None:
         base = (record.asset.id, same)
         return BandWork(band=band.id, start=Start.RECODE, tiles=full, base=base)
     frame = band_frame(asset, band.id)
-    alike = next((name for name in names if band_frame(record.asset, name) == frame), None)
+    alike = next((name for name in names if band_frame(record.image, name) == frame), None)
     if alike is not None and same_codec and _is_of_today(record, alike):
         return _band_update(asset, band, record, alike, blocks)
     comparable = _comparable(asset, band, record)
@@ -195,7 +196,7 @@ def _band_work(
         tiles=full,
         base=comparable,
         can_stop=comparable is not None
-        and _builds_alike(band, record.asset.band(comparable[1]))
+        and _builds_alike(band, record.image.band(comparable[1]))
         and _is_of_today(record, comparable[1]),
     )
 
@@ -205,16 +206,16 @@ def _is_of_today(record: AssetRecord, name: str) -> bool:
 
     Tiles by an older rule are not to be mixed with those by the rule of today.
     """
-    return dict(record.fingerprints)[name] == band_fingerprint(record.asset, name)
+    return dict(record.fingerprints)[name] == band_fingerprint(record.image, name)
 
 
 def _band_update(
-    asset: Asset, band: Band, record: AssetRecord, name: str, blocks: Blocks
+    asset: Raster, band: Band, record: AssetRecord, name: str, blocks: Blocks
 ) -> BandWork | Base:
     """Return what a band needs that differs from a stored one in sources or policy at most."""
-    before = record.asset.band(name)
+    before = record.image.band(name)
     base = (record.asset.id, name)
-    tiles = dirty_tiles(asset, band, record.asset, before, blocks)
+    tiles = dirty_tiles(asset, band, record.image, before, blocks)
     if _builds_alike(band, before):
         if not tiles:
             return base
@@ -230,9 +231,9 @@ def _builds_alike(band: Band, before: Band) -> bool:
     return (band.policy, band.mask_from_level) == (before.policy, before.mask_from_level)
 
 
-def _comparable(asset: Asset, band: Band, record: AssetRecord) -> Base | None:
+def _comparable(asset: Raster, band: Band, record: AssetRecord) -> Base | None:
     """Return the stored band whose equal tiles need not be encoded again, if any."""
-    old = record.asset
+    old = record.image
     before = next((other for other in old.bands if other.id == band.id), None)
     if before is None or old.codec != asset.codec or old.tile != asset.tile:
         return None
@@ -244,7 +245,7 @@ def _comparable(asset: Asset, band: Band, record: AssetRecord) -> Base | None:
     return (old.id, before.id) if is_alike else None
 
 
-def _level_count(asset: Asset, band: Band) -> int:
+def _level_count(asset: Raster, band: Band) -> int:
     return asset.grid(band.grid).level_count
 
 
@@ -252,7 +253,7 @@ def _array_count(band: Band, level: int) -> int:
     return 1 + band.has_mask(level)
 
 
-def count_tiles(asset: Asset, work: Sequence[BandWork]) -> TileCounts:
+def count_tiles(asset: Raster, work: Sequence[BandWork]) -> TileCounts:
     """Return how many tiles, of values and masks, some work of an asset touches."""
     if asset.is_external:
         return TileCounts(compute=0, total=0, by_level=())
@@ -271,7 +272,7 @@ def count_tiles(asset: Asset, work: Sequence[BandWork]) -> TileCounts:
     return TileCounts(compute=sum(by_level), total=total, by_level=tuple(by_level))
 
 
-def _bytes_to_read(asset: Asset, work: Sequence[BandWork]) -> int:
+def _bytes_to_read(asset: Raster, work: Sequence[BandWork]) -> int:
     """Estimate the source bytes to read: each tileset's, by the share of tiles to ingest."""
     shares: dict[str, float] = {}
     for piece in work:
@@ -287,7 +288,7 @@ def _bytes_to_read(asset: Asset, work: Sequence[BandWork]) -> int:
     )
 
 
-def _bytes_to_write(asset: Asset, work: Sequence[BandWork]) -> int:
+def _bytes_to_write(asset: Raster, work: Sequence[BandWork]) -> int:
     total = 0
     for piece in work:
         band = asset.band(piece.band)

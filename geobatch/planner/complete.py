@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint
-from geobatch.model.digest import digest_json
+from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason
 from geobatch.model.published import AssetRecord, Head
 from geobatch.planner.because import because_of
@@ -122,32 +123,43 @@ def _counted(change: AssetChange, record: AssetRecord, blocks: Blocks) -> AssetC
     if asset is None:
         return change
     # A band of the same name on a plane of the same tiles: each tile replaces one.
-    old = {b.id: (before.grid(b.grid).geobox.shape, before.tile) for b in before.bands}
-    new = {b.id: (asset.grid(b.grid).geobox.shape, asset.tile) for b in asset.bands}
+    old, new = _planes(before), _planes(asset)
     is_other = asset.kind is not before.kind  # of tiles and COGs, neither replaces the other
     same = {name for name, plane in new.items() if old.get(name) == plane and not is_other}
     add = 0
     for piece in change.work:
         if piece.band not in same:
-            band = asset.band(piece.band)
-            levels = piece.dirty(asset.grid(band.grid).level_count)
+            band = change.image.band(piece.band)
+            levels = piece.dirty(change.image.grid(band.grid).level_count)
             add += sum(
                 tiles.count * (1 + band.has_mask(level)) for level, tiles in enumerate(levels)
             )
     remove = sum(
         root.tiles for key, root in record.arrays if root is not None and key.band not in same
     )
-    pairs = {
-        (was.digest, now.digest, now.uri)
-        for tileset in asset.tilesets
-        for other in before.tilesets
-        if other.id == tileset.id
-        for was, now in changed_sources(other.sources, tileset.sources)
-        if was is not None and now is not None and not is_other
-    }
+    pairs = set() if is_other else set(_changed_sources(asset, before))
     counts = {uri: blocks[was, now].count for was, now, uri in pairs if (was, now) in blocks}
     return replace(
         change,
         tiles=replace(change.tiles, add=add, remove=remove),
         blocks_changed=tuple(sorted(counts.items())),
     )
+
+
+def _planes(asset: Asset) -> dict[str, tuple[tuple[int, int], int]]:
+    """Return the shape in pixels and the side of a tile, by band; a table has no bands."""
+    if isinstance(asset, Table):
+        return {}
+    return {band.id: (asset.grid(band.grid).geobox.shape, asset.tile) for band in asset.bands}
+
+
+def _changed_sources(asset: Asset, before: Asset) -> Iterator[tuple[Digest, Digest, str]]:
+    """Yield (old digest, new digest, uri) of the sources of images whose bytes changed."""
+    if isinstance(asset, Table) or isinstance(before, Table):
+        return
+    old = {tileset.id: tileset for tileset in before.tilesets}
+    for tileset in asset.tilesets:
+        if tileset.id in old:
+            for was, now in changed_sources(old[tileset.id].sources, tileset.sources):
+                if was is not None and now is not None:
+                    yield was.digest, now.digest, now.uri

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.model.assets.asset import Asset, Band, MaskSource, Source
+from geobatch.model.assets.asset import Band, MaskSource, Source
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockChanges
 from geobatch.model.tiles import TileSet
@@ -21,7 +22,7 @@ Pair: TypeAlias = tuple[Source | None, Source | None]
 """A source (before, after); None for a missing one."""
 
 
-def dirty_tiles(asset: Asset, band: Band, before: Asset, old: Band, blocks: Blocks) -> TileSet:
+def dirty_tiles(asset: Raster, band: Band, before: Raster, old: Band, blocks: Blocks) -> TileSet:
     """Return the level-0 tiles of a band whose pixels may differ from those of a stored band.
 
     The two bands have one frame (`band_frame`): they differ in nothing but their sources.

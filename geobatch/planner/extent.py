@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import GeoBox
 from geobatch.model.plans.plan import AssetChange
 from geobatch.model.window import Box
@@ -22,11 +23,12 @@ def extent(change: AssetChange, before: Asset | None) -> tuple[GeoBox, ...]:
     """
     asset = change.asset
     if asset is None:
-        return () if before is None else tuple(grid.geobox for grid in before.grids)
-    return tuple(dict.fromkeys((*_gone(asset, before), *_computed(asset, change))))
+        return tuple(grid.geobox for grid in before.grids) if isinstance(before, Raster) else ()
+    made = tuple(_computed(asset, change)) if isinstance(asset, Raster) else ()
+    return tuple(dict.fromkeys((*_gone(asset, before), *made)))
 
 
-def _computed(asset: Asset, change: AssetChange) -> Iterator[GeoBox]:
+def _computed(asset: Raster, change: AssetChange) -> Iterator[GeoBox]:
     masks: dict[str, npt.NDArray[np.bool_]] = {}
     for work in change.work:
         tiles = work.tiles if work.above is None else work.tiles | work.above
@@ -39,9 +41,11 @@ def _computed(asset: Asset, change: AssetChange) -> Iterator[GeoBox]:
 
 def _gone(asset: Asset, before: Asset | None) -> Iterator[GeoBox]:
     """Yield the planes of published bands that are removed, or whose position changes."""
-    planes = {band.id: asset.grid(band.grid).geobox for band in asset.bands}
-    if before is None:
+    if not isinstance(before, Raster):
         return
+    planes: dict[str, GeoBox] = {}
+    if isinstance(asset, Raster):
+        planes = {band.id: asset.grid(band.grid).geobox for band in asset.bands}
     for band in before.bands:
         plane = before.grid(band.grid).geobox
         if planes.get(band.id) != plane:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from geobatch.errors import PlanError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Raster
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.published import AssetRecord
 
@@ -35,11 +35,12 @@ def refuse_alike(
             f" `moved_from: {other}` to a third id, in a separate apply",
         )
     for asset in assets:
-        if asset.id in records:
-            _refuse_bands(asset, records[asset.id].asset)
+        before = records[asset.id].asset if asset.id in records else None
+        if isinstance(asset, Raster) and isinstance(before, Raster):
+            _refuse_bands(asset, before)
 
 
-def _refuse_bands(asset: Asset, before: Asset) -> None:
+def _refuse_bands(asset: Raster, before: Raster) -> None:
     old = {band.id for band in before.bands}
     known = {name.casefold(): name for name in old}
     for band in asset.bands:

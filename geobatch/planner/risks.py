@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Asset, Band, Raster
 from geobatch.model.assets.class_names import is_class_like
 from geobatch.model.plans.plan import AssetChange, Op, Reason, Risk
 from geobatch.pyramid.reducers import REDUCERS
@@ -43,8 +43,8 @@ def risks(change: AssetChange, before: Asset | None) -> Iterator[tuple[Risk, str
     is_by_spec = any(because.reason not in _OF_SOURCES for because in change.because)
     if before is not None and is_by_spec and change.tiles.compute and not change.tiles.unchanged:
         yield Risk.ALL_RECOMPUTED, change.id
-    old = {} if before is None else {band.id: band for band in before.bands}
-    for band in asset.bands:
+    old = {band.id: band for band in before.bands} if isinstance(before, Raster) else {}
+    for band in asset.bands if isinstance(asset, Raster) else ():
         if _mixes_classes(band) and not (band.id in old and _mixes_classes(old[band.id])):
             yield Risk.CLASSES_AVERAGED, f"bands.{band.id}"
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import PlanError
-from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.asset import Asset, Raster, Resolution
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import (
@@ -85,7 +85,7 @@ def choose(
         replaced_bands=frozenset(
             band_fingerprint(asset, band.id).pyramid
             for asset in assets
-            if asset.id in replaced
+            if asset.id in replaced and isinstance(asset, Raster)
             for band in asset.bands
         ),
         not_selected=sum(1 for name in declared if not is_selected(name, options.select, states)),

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
 from geobatch.execute.tasks.ingest import ingest
-from geobatch.model.assets.asset import Asset, Band, FileStat, Grid, Number, Source, Tileset
+from geobatch.model.assets.asset import Band, FileStat, Grid, Number, Source, Tileset
+from geobatch.model.assets.image import Raster
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.pin import Pin
@@ -38,7 +39,7 @@ class _View(Struct, frozen=True, kw_only=True, eq=False):
 
     record: AssetRecord
     """The asset; held, so that its address stays its own."""
-    asset: Asset
+    asset: Raster
     """The level; its sources are the overviews of the COGs."""
 
 
@@ -83,8 +84,8 @@ class ExternalChunks:
         Raises:
             SourceError: A COG is not in the state that was pinned, or cannot be read.
         """
-        band = record.asset.band(key.band)
-        view = self._view(record, record.asset.grid(band.grid), key.level)
+        band = record.image.band(key.band)
+        view = self._view(record, record.image.grid(band.grid), key.level)
         bands = _together(view.asset, band)
         asset = self._checked(view.asset, bands)
         place = (id(view), row, col, tuple(one.id for one in bands))
@@ -108,13 +109,13 @@ class ExternalChunks:
         with self._lock:
             found = self._views.get(key)
             if found is None:
-                asset = self._level(record.asset, grid, level)
+                asset = self._level(record.image, grid, level)
                 found = self._views[key] = _View(record=record, asset=asset)
                 while len(self._views) > _VIEWS_KEPT:
                     self._views.popitem(last=False)
             return found
 
-    def _level(self, asset: Asset, grid: Grid, level: int) -> Asset:
+    def _level(self, asset: Raster, grid: Grid, level: int) -> Raster:
         plane = grid.level(level)
         footprint = asset.footprint
         if footprint is not None:
@@ -146,7 +147,7 @@ class ExternalChunks:
             ),
         )
 
-    def _checked(self, asset: Asset, bands: list[Band]) -> Asset:
+    def _checked(self, asset: Raster, bands: list[Band]) -> Raster:
         """Return the level with the stats of its files, which hold what was pinned."""
         names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
 
@@ -184,7 +185,7 @@ def _pin(source: Source) -> Pin:
     return source.pin
 
 
-def _together(asset: Asset, band: Band) -> list[Band]:
+def _together(asset: Raster, band: Band) -> list[Band]:
     """Return the bands that are decoded with a band, since they share its tiles in the file."""
     tileset = asset.tileset(band.tileset)
     bands = [other for other in asset.bands if other.tileset == band.tileset]
@@ -193,7 +194,7 @@ def _together(asset: Asset, band: Band) -> list[Band]:
     return bands if is_shared else [band]
 
 
-def _window(asset: Asset, row: int, col: int) -> Window:
+def _window(asset: Raster, row: int, col: int) -> Window:
     return Box.of_tile(row, col).window(asset.grids[0].geobox.shape, tile=asset.tile)
 
 

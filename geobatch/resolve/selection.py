@@ -140,7 +140,7 @@ def _request(spec: RasterSpec, number: int) -> _Request:
                 FeatureRequest(
                     name=one.name,
                     dtype=one.dtype,
-                    is_channels_last=one.is_channels_last,
+                    is_channels_last=None if one.axis_order is None else one.axis_order == "HWC",
                     depth=one.depth,
                     is_single=one.name in single,
                 )

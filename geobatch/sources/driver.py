@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
@@ -18,6 +19,7 @@ from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.pin import Pin
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import FeatureRequest, SourceSelection
+from geobatch.model.sources.tfrecord import Feature
 from geobatch.model.window import Window
 from geobatch.sources.probe_cache import ProbeCache
 from geobatch.sources.threads import Meanwhile, nothing
@@ -33,6 +35,10 @@ class AnyProbe(Protocol):
     @property
     def driver(self) -> str:
         """Name of the driver that reads it."""
+
+    @property
+    def digest(self) -> Digest:
+        """What identifies its pixels."""
 
 
 class SelectionError(Exception):
@@ -246,6 +252,32 @@ class Driver(Protocol):
         if not isinstance(probe, Probe):
             raise InternalError(f"the driver `{self.name}` must select from its own probes")
         return probe
+
+    def with_files(
+        self,
+        source: Source,
+        probe: AnyProbe,
+        *,
+        features: Sequence[Feature],  # noqa: ARG002
+    ) -> Source:
+        """Return a published source with its files, as they were probed.
+
+        Args:
+            source: The source, as its asset records it.
+            probe: What `probe` returned; it has the same digest.
+            features: The features of its tileset.
+        """
+        if not isinstance(probe, Probe):
+            raise InternalError(f"the driver `{self.name}` must use its own probes")
+        return replace(
+            source,
+            path=probe.header.path,
+            stat=probe.stat,
+            block=probe.header.block,
+            is_pixel_interleaved=probe.header.is_pixel_interleaved,
+            is_proven=probe.is_proven,
+            driver=probe.driver,
+        )
 
     def band_names(self, probe: Probe) -> Sequence[str]:  # noqa: ARG002 - for drivers
         """Return names for bands that a spec does not name, by index; none if there are none."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from geobatch.errors import InternalError, PlanError, SourceError
-from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.asset import Raster, Resolution
 from geobatch.model.assets.table import TableSource
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
@@ -50,7 +50,7 @@ def row_driver_of(uri: str) -> RowDriver:
     return next(driver for driver in _ROWS if driver.matches(uri))
 
 
-def drivers_of(asset: Asset) -> list[Driver]:
+def drivers_of(asset: Raster) -> list[Driver]:
     """Return the drivers of an asset's sources, each once."""
     names = {source.driver for tileset in asset.tilesets for source in tileset.sources}
     return [driver_named(name) for name in sorted(names)]
@@ -151,7 +151,7 @@ def table_reader(
     late = {name for name, driver in _drivers.items() if driver.has_late_tables}
     sources = {
         source.digest: source
-        for asset in resolution.assets
+        for asset in resolution.images
         for tileset in asset.tilesets
         for source in tileset.sources
         if source.driver in late

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.model.assets.asset import Asset, Resolution, Source
+from geobatch.model.assets.asset import Asset, ExternalImage, Resolution, Source
 from geobatch.model.published import AssetRecord
 
 
@@ -58,6 +58,7 @@ def keep_locations(resolution: Resolution, records: Mapping[str, AssetRecord]) -
     published = {
         (asset_id, source.uri, source.digest): source.pin.location
         for asset_id, record in records.items()
+        if isinstance(record.asset, ExternalImage)
         for tileset in record.asset.tilesets
         for source in tileset.sources
         if source.pin is not None and source.pin.remote is None
@@ -72,6 +73,8 @@ def keep_locations(resolution: Resolution, records: Mapping[str, AssetRecord]) -
 
 def unreachable(record: AssetRecord, *, store: Path) -> tuple[str, ...]:
     """Return the published locations of an asset's COGs that no file is at, as seen from here."""
+    if not isinstance(record.asset, ExternalImage):
+        return ()
     return tuple(
         source.pin.location
         for tileset in record.asset.tilesets
@@ -87,7 +90,7 @@ def _with_locations(resolution: Resolution, locate: Callable[[Asset, Source], st
             return source
         return replace(source, pin=replace(source.pin, location=locate(asset, source)))
 
-    def with_locations(asset: Asset) -> Asset:
+    def with_locations(asset: ExternalImage) -> ExternalImage:
         return replace(
             asset,
             tilesets=tuple(
@@ -96,5 +99,8 @@ def _with_locations(resolution: Resolution, locate: Callable[[Asset, Source], st
             ),
         )
 
-    assets = (with_locations(asset) if asset.is_external else asset for asset in resolution.assets)
+    assets = (
+        with_locations(asset) if isinstance(asset, ExternalImage) else asset
+        for asset in resolution.assets
+    )
     return replace(resolution, assets=tuple(assets))

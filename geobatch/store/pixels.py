@@ -111,7 +111,7 @@ class BandPixels(Struct, frozen=True):
     @property
     def plane(self) -> GeoBox:
         """The pixel plane."""
-        return self.record.asset.grid(self.band.grid).geobox.level(self.level)
+        return self.record.image.grid(self.band.grid).geobox.level(self.level)
 
     def tile(self, row: int, col: int) -> tuple[Values, Weights]:
         """Return the values and masks of a tile, less the padding; both may be read-only.
@@ -119,12 +119,12 @@ class BandPixels(Struct, frozen=True):
         Raises:
             CorruptObjectError: The tile, or an index page on the way, is damaged.
         """
-        shape = Box.of_tile(row, col).window(self.plane.shape, tile=self.record.asset.tile).shape
+        shape = Box.of_tile(row, col).window(self.plane.shape, tile=self.record.image.tile).shape
         return tile_pixels(self.band, self.level, shape, partial(self.read_array, row, col))
 
     def read_array(self, row: int, col: int, key: ArrayKey) -> Values | None:
         """Return what a tile has of an array, with its padding; None if nothing."""
-        asset = self.record.asset
+        asset = self.record.image
         plane = asset.grid(self.band.grid).geobox.tile_shape(tile=asset.tile, level=self.level)
         return read_array(
             TileKey(key, row, col),

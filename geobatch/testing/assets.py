@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from geobatch.model.assets.asset import (
     DTYPES,
-    Asset,
     Band,
     Codec,
     ExternalImage,
     Footprint,
     Grid,
+    Image,
     Masking,
     MaskSource,
     Number,
@@ -66,7 +66,7 @@ def pixel_values(dtype: str) -> st.SearchStrategy[Number]:
 
 
 @st.composite
-def assets(draw: st.DrawFn) -> Asset:
+def assets(draw: st.DrawFn) -> Image | ExternalImage:
     """Return assets of one or two grids, tilesets and bands, with all that JSON may trip over."""
     grids = draw(_tuples(_grids(), key=lambda grid: grid.name, low=1))
     tilesets = draw(
@@ -113,7 +113,7 @@ def assets(draw: st.DrawFn) -> Asset:
 def records(draw: st.DrawFn) -> AssetRecord:
     """Return published assets whose page digests are made up."""
     asset = draw(assets())
-    if asset.is_external:
+    if isinstance(asset, ExternalImage):
         names = sorted(band.id for band in asset.bands)
         return AssetRecord(
             asset=asset,

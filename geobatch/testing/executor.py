@@ -20,7 +20,7 @@ from geobatch.execute import Executor, TaskContext, passes
 from geobatch.execute.executors.protocol import Outcome, RunningTasks
 from geobatch.execute.executors.serial import SerialExecutor
 from geobatch.execute.tasks.task import Task
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.observer import SilentObserver
 from geobatch.model.published import ArrayKey
 from geobatch.store.tilestore import TileStore
@@ -171,7 +171,7 @@ class _Bench:
                 for entry in store.head().tree.entries
                 for record in [store.record(entry)]
                 for key, root in record.arrays
-                for tile in store.index.entries(_plane(record.asset, key), root)
+                for tile in store.index.entries(_plane(record.image, key), root)
             }
         for name in tiles:
             path = self.store / "objects" / name[:2] / name[2:]
@@ -213,7 +213,7 @@ class _Bench:
         self._spec.write_text("\n---\n".join(map(json.dumps, self._document.values())))
 
 
-def _plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
+def _plane(asset: AnyImage, key: ArrayKey) -> tuple[int, int]:
     geobox = asset.grid(asset.band(key.band).grid).geobox
     return geobox.tile_shape(tile=asset.tile, level=key.level)
 

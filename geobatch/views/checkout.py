@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, LockedError, StoreError
+from geobatch.model.assets.asset import ExternalImage
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import AssetRecord, Head
 from geobatch.store.backends.durability import Durability, sync_folder
@@ -77,7 +78,7 @@ def check_out(
         OSError: The disk refused.
     """
     record = store.record(find_entry(head, asset_id))
-    if record.asset.is_external:
+    if isinstance(record.asset, ExternalImage):
         raise StoreError(
             f"`{asset_id}` is an external image: its pixels are not in the store, but in"
             f" `{record.asset.tilesets[0].sources[0].uri}`",

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from geobatch.declare.files.missing import Going, doubt_of_spec, doubts
 from geobatch.declare.specs import Seen
+from geobatch.model.assets.asset import Raster
 from geobatch.model.plans.plan import AssetChange
 from geobatch.model.published import AssetRecord, Head
 from geobatch.planner import deletions, is_under
@@ -95,5 +96,6 @@ def deletion_doubts(
 
 def _going(asset_id: str, records: Mapping[str, AssetRecord], origins: Origins) -> Going:
     asset = records[asset_id].asset if asset_id in records else None
-    uris = () if asset is None else tuple(s.uri for t in asset.tilesets for s in t.sources)
+    tilesets = asset.tilesets if isinstance(asset, Raster) else ()
+    uris = tuple(source.uri for tileset in tilesets for source in tileset.sources)
     return Going(id=asset_id, origin=origins.published[asset_id], uris=uris)

@@ -17,6 +17,7 @@ from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
 from geobatch.execute import Counts, TaskContext, execute, execute_tables, shares_of
 from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import BandWork, Op, Plan, Start
@@ -146,7 +147,8 @@ class _Collector(Struct, kw_only=True, eq=False):
         for record in records:
             change = by_id[record.asset.id]
             try:
-                _finish_reading(record.asset, change.work, self.reader)
+                if isinstance(record.asset, Raster):
+                    _finish_reading(record.asset, change.work, self.reader)
             except SourceError as error:
                 self.failures[change.id] = error
                 continue
@@ -202,7 +204,7 @@ def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterato
             yield from peak_warnings(spec, peaks[spec.id])
 
 
-def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> None:
+def _finish_reading(asset: Raster, work: Sequence[BandWork], reader: Sources) -> None:
     """Have sources that were read checked to their end: a record too many masks no pixel."""
     bands = [asset.band(one.band) for one in work if one.start is Start.SOURCES]
     names = {name for band in bands for name in (band.tileset, band.masking.tileset)}
@@ -217,13 +219,15 @@ def _finish_reading(asset: Asset, work: Sequence[BandWork], reader: Sources) -> 
 
 def _check_sources(asset: Asset, reader: Sources) -> None:
     errors = SourceErrors()
-    for tileset in asset.tilesets:
-        for source in tileset.sources:
-            with errors.collecting(source.uri):
-                reader.check(source)
-    for row_source in asset.sources if isinstance(asset, Table) else ():
-        with errors.collecting(row_source.uri):
-            row_driver_of(row_source.uri).check(row_source)
+    if isinstance(asset, Table):
+        for row_source in asset.sources:
+            with errors.collecting(row_source.uri):
+                row_driver_of(row_source.uri).check(row_source)
+    else:
+        for tileset in asset.tilesets:
+            for source in tileset.sources:
+                with errors.collecting(source.uri):
+                    reader.check(source)
     errors.raise_all()
 
 

@@ -11,6 +11,7 @@ from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
+from geobatch.model.assets.asset import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
@@ -97,7 +98,7 @@ def tools_of(plan: Plan) -> dict[str, str]:
 
 def _tools(plan: Plan) -> Iterator[str]:
     yield from _TOOLS
-    assets = (change.asset for change in plan.changes if change.asset is not None)
+    assets = (change.asset for change in plan.changes if isinstance(change.asset, Raster))
     read = [change.asset for change in plan.changes if change.table and change.table.is_read]
     rows = [source for table in read if isinstance(table, Table) for source in table.sources]
     if rows:

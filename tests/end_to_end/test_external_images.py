@@ -147,7 +147,7 @@ def test_names_come_from_the_file(tmp_path: Path) -> None:
     path = write_cog(tmp_path / "cog.tif", [values(), values()], names=("red", ""))
     bench = Workbench(folder=tmp_path)
     bench.apply(external("a", path.name))
-    assert [band.id for band in record(bench, "a").asset.bands] == ["red", "b2"]
+    assert [band.id for band in record(bench, "a").image.bands] == ["red", "b2"]
 
 
 def test_the_group_pickles(tmp_path: Path) -> None:

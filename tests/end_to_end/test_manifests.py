@@ -18,7 +18,7 @@ from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.declare.earth_engine.to_manifest import export_manifest
-from geobatch.model.assets.asset import Asset, Codec
+from geobatch.model.assets.asset import AnyImage, Codec
 from geobatch.resolve import resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -197,16 +197,16 @@ def assert_documented(value: Any, field: str = "") -> None:
             assert_documented(child, field)
 
 
-def resolved(bench: Workbench, name: str, document: Document) -> Asset:
+def resolved(bench: Workbench, name: str, document: Document) -> AnyImage:
     path = bench.folder / name
     path.write_text(json.dumps(document, allow_nan=False))
-    return resolve(validate([path])).assets[0]
+    return resolve(validate([path])).images[0]
 
 
 def round_trip(bench: Workbench, document: Document) -> None:
     """Assert that the manifest of an asset resolves to that asset."""
     spec = bench.write_spec([document])
-    asset = replace(resolve(validate([spec])).assets[0], tile=512, codec=Codec())
+    asset = replace(resolve(validate([spec])).images[0], tile=512, codec=Codec())
     made = export_manifest(asset, name=f"projects/some-project/assets/{asset.id}")
     assert_documented(made.manifest)
     again = resolved(bench, "back.json", made.manifest)

@@ -20,7 +20,7 @@ from workbench import LAYOUTS, PIXEL, X0, Y0, Document, assert_same, image, writ
 
 from geobatch.errors import SourceError
 from geobatch.execute.tasks.ingest import ingest
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Plane
 from geobatch.sources.geotiff import Reader
@@ -50,14 +50,14 @@ def painted(shape: tuple[int, int], pieces: Sequence[Piece], *, dtype: str, fill
 
 
 def ingested(
-    asset: Asset, window: Window, bands: Sequence[str] | None = None
+    asset: AnyImage, window: Window, bands: Sequence[str] | None = None
 ) -> Mapping[str, Plane]:
     wanted = [asset.band(name) for name in bands] if bands else asset.bands
     with Reader() as reader:
         return ingest(asset, wanted, window, reader=reader)
 
 
-def whole(asset: Asset) -> Window:
+def whole(asset: AnyImage) -> Window:
     height, width = asset.grids[0].geobox.shape
     return Window(row=0, col=0, height=height, width=width)
 

@@ -15,7 +15,7 @@ from zarr_workbench import asset as any_asset
 from zarr_workbench import band as any_band
 
 from geobatch.execute.tasks.batches import pieces
-from geobatch.model.assets.asset import Asset, Source, Tileset
+from geobatch.model.assets.asset import AnyImage, Source, Tileset
 
 Wanted = npt.NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ _SEVERAL = hnp.array_shapes(min_dims=2, max_dims=2, max_side=5).flatmap(
 )
 
 
-def _asset(*, tile: int, row: int = 0, block: tuple[int, int] | None = None) -> Asset:
+def _asset(*, tile: int, row: int = 0, block: tuple[int, int] | None = None) -> AnyImage:
     """Return an asset of two sources, one upon the other, stored in such blocks."""
     blocks = ((tile // 2, tile), block or (tile, tile // 4))
     sources = tuple(

@@ -35,7 +35,7 @@ from geobatch.execute import Counts, SilentObserver, TaskContext, passes
 from geobatch.execute.levels import AssetRun, Shared
 from geobatch.execute.tasks.runner import run_task
 from geobatch.model import geobox
-from geobatch.model.assets.asset import Asset, Codec, Resolution
+from geobatch.model.assets.asset import AnyImage, Codec, Resolution
 from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.model.plans.plan import BandWork, Op, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head
@@ -250,19 +250,19 @@ def repaint(
         }[kind]  # fmt: skip
 
 
-def has_mask(asset: Asset, band: str, level: int) -> bool:
+def has_mask(asset: AnyImage, band: str, level: int) -> bool:
     first = asset.band(band).mask_from_level
     return first is not None and level >= first
 
 
-def depth(asset: Asset) -> int:
+def depth(asset: AnyImage) -> int:
     return max(grid.geobox.level_count for grid in asset.grids)
 
 
 # --- the size of regions, workers, grids ---------------------------------------------------------
 
 
-def grids(folder: Path) -> Asset:
+def grids(folder: Path) -> AnyImage:
     """Return an asset on three grids, of which one has a single level."""
     rng = np.random.default_rng(5)
     for name, shape in (("a", (301, 417)), ("b", (523, 60)), ("c", (31, 40))):
@@ -306,7 +306,7 @@ def test_the_number_of_workers_does_not_matter(tmp_path: Path, pixels: int) -> N
         assert all(other == found[0][0] for other in found[0])
 
 
-def total(asset: Asset) -> int:
+def total(asset: AnyImage) -> int:
     return sum(
         math.prod(tile_shape(asset, band.id, level)) * (1 + has_mask(asset, band.id, level))
         for band in asset.bands
@@ -340,7 +340,7 @@ def assert_levels(
     for level, (values, masks) in enumerate(expected.levels):
         found = executor.plane(record, ArrayKey(band=band, level=level))
         assert found.tolist() == values.tolist()
-        if has_mask(record.asset, band, level):
+        if has_mask(record.image, band, level):
             mask = executor.plane(record, ArrayKey(band=band, level=level, is_mask=True))
             assert mask.tolist() == masks.tolist()
         else:
@@ -421,7 +421,7 @@ def test_a_renamed_band_takes_its_tiles_along(tmp_path: Path) -> None:
         (found,), counts = executor.execute(*made.changes, records={"a": before})
         assert counts.written == 0
         assert roots(found) == roots(Executor().build(after))
-        assert dict(found.fingerprints)["other"] == band_fingerprint(before.asset, "t0")
+        assert dict(found.fingerprints)["other"] == band_fingerprint(before.image, "t0")
 
 
 # --- counts --------------------------------------------------------------------------------------
@@ -489,7 +489,7 @@ def test_a_damaged_tile_in_the_store_is_not_built_upon(tmp_path: Path) -> None:
     with constants():
         executor = Executor()
         before = executor.build(resolved(tmp_path, document()))
-        shape = tile_shape(before.asset, "grey")
+        shape = tile_shape(before.image, "grey")
         entry = executor.index.entries(shape, before.root(ArrayKey(band="grey", level=0)))[0]
         name = executor.objects.path(bytes(entry["stored"]).hex())
         backend = executor.objects.backend

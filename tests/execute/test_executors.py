@@ -191,8 +191,8 @@ def test_equal_inputs_are_kept_as_long_as_one_task_names_them(bench: Workbench) 
         one, other = (opened.record(entry) for entry in opened.head().tree.entries)
     assert dict(one.arrays) == dict(other.arrays)
     inputs = Inputs()
-    digest = inputs.add(one.asset)
-    assert inputs.add(one.asset) == digest
+    digest = inputs.add(one.image)
+    assert inputs.add(one.image) == digest
     inputs.forget(digest)
     assert inputs.asset(digest) == one.asset
     inputs.forget(digest)

@@ -64,7 +64,7 @@ def _with_plain_numbers(record: AssetRecord) -> AssetRecord:
     """Return a record whose numbers have the type that their place asks for."""
     bands = tuple(
         replace(band, fill=float(band.fill) if band.is_float else band.fill)
-        for band in record.asset.bands
+        for band in record.image.bands
     )
     return replace(record, asset=replace(record.asset, bands=bands))
 
@@ -86,7 +86,7 @@ def test_an_asset_document_is_canonical(record: AssetRecord) -> None:
 @settings(max_examples=examples(20, 150))
 @given(records(), DIGESTS)
 def test_what_no_reader_sees_stays_out_of_the_content(record: AssetRecord, digest: str) -> None:
-    asset = record.asset
+    asset = record.image
     stat = FileStat(device=1, inode=2, size=3, mtime_ns=4, ctime_ns=5)
     tilesets = tuple(
         replace(
@@ -137,7 +137,7 @@ def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
                 replace(source, path="/p", stat=stat, block=(7, 9)) for source in tileset.sources
             ),
         )
-        for tileset in record.asset.tilesets
+        for tileset in record.image.tilesets
     )
     here = replace(record, asset=replace(record.asset, tilesets=tilesets, origin="here:1"))
     assert encode_asset(here) == encode_asset(record)
@@ -146,7 +146,7 @@ def test_the_machine_stays_out_of_the_document(record: AssetRecord) -> None:
 @settings(max_examples=examples(20, 150))
 @given(records(), DIGESTS)
 def test_what_readers_see_moves_the_content(record: AssetRecord, digest: str) -> None:
-    asset = record.asset
+    asset = record.image
     seen = asset_content(record)
     others = [
         replace(asset, id=f"{asset.id}x"),

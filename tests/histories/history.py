@@ -320,7 +320,7 @@ class World:
         record = store.record(entry)
         store.close()
         key = rng.choice([key for key, _ in record.arrays])
-        group = record.asset.group(record.asset.band(key.band).grid)
+        group = record.image.group(record.image.band(key.band).grid)
         name = f"{key.band}.mask" if key.is_mask else key.band
         path = f"{group}/{key.level}/{name}".lstrip("/")
         verified = self._read(head.digest, entry.id, path)

@@ -267,7 +267,7 @@ def objects_of(bench: Workbench, number: int) -> Iterator[Path]:
             record = store.record(entry)
             names.add(entry.stored)
             for key, root in record.arrays:
-                asset = record.asset
+                asset = record.image
                 grid = asset.grid(asset.band(key.band).grid)
                 shape = grid.tile_shape(tile=asset.tile, level=key.level)
                 names |= set(store.index.pages(shape, root))

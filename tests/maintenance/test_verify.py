@@ -72,15 +72,15 @@ def tamper(
         record = store.record(entry)
         roots = dict(record.arrays)
         for (key, row, col), pixels in changes.items():
-            grid = record.asset.grid(record.asset.band(key.band).grid)
-            shape = grid.tile_shape(tile=record.asset.tile, level=key.level)
+            grid = record.image.grid(record.image.band(key.band).grid)
+            shape = grid.tile_shape(tile=record.image.tile, level=key.level)
             entries, gone = np.zeros(int(pixels is not None), dtype=TILE_ENTRY), None
             if pixels is None:
                 mask = np.zeros(shape, dtype=np.bool_)
                 mask[row, col] = True
                 gone = TileSet.from_mask(mask)
             else:
-                data = encode(record.asset.codec, pixels)
+                data = encode(record.image.codec, pixels)
                 stored, _ = store.objects.put(data)
                 digests = [list(bytes.fromhex(one)) for one in (content_digest(pixels), stored)]
                 entries[0] = (row, col, *digests, len(data))
@@ -249,7 +249,7 @@ def test_a_damaged_tile_that_is_needed_is_named(bench: Workbench) -> None:
         assert entry is not None
         record: AssetRecord = store.record(entry)
         key = ArrayKey(band="b1", level=3)
-        shape = record.asset.grids[0].tile_shape(tile=256, level=3)
+        shape = record.image.grids[0].tile_shape(tile=256, level=3)
         found = store.index.lookup(shape, record.root(key), row=0, col=0)
         assert found is not None
         path = bench.store / store.objects.path(found.stored.hex())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from geobatch.model.assets.asset import (
-    Asset,
+    AnyImage,
     Band,
     Codec,
     FileStat,
@@ -22,13 +22,14 @@ from geobatch.model.assets.asset import (
     Policy,
     Source,
     Tileset,
+    image_of,
 )
 from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.testing.assets import assets
 
-Change: TypeAlias = Callable[[Asset], Asset]
+Change: TypeAlias = Callable[[AnyImage], AnyImage]
 
 GEOBOX = GeoBox(
     crs=Crs(code="EPSG:32618", wkt="PROJCRS[...]"),
@@ -85,7 +86,7 @@ def band(**changes: object) -> Change:
 
 
 def tileset(at: int, change: Callable[[Tileset], Tileset]) -> Change:
-    def do(asset: Asset) -> Asset:
+    def do(asset: AnyImage) -> AnyImage:
         tilesets = list(asset.tilesets)
         tilesets[at] = change(tilesets[at])
         return replace(asset, tilesets=tuple(tilesets))
@@ -106,7 +107,7 @@ def geobox(**changes: object) -> Change:
     return lambda asset: replace(asset, grids=(Grid(name="g", geobox=moved),))
 
 
-def rename(asset: Asset) -> Asset:
+def rename(asset: AnyImage) -> AnyImage:
     """Rename all that has a name."""
     return replace(
         asset,
@@ -182,7 +183,7 @@ BASE: dict[str, Change] = {
 }
 
 
-def first_fingerprint(asset: Asset) -> tuple[str, str]:
+def first_fingerprint(asset: AnyImage) -> tuple[str, str]:
     found = next(found for found in asset.bands if found.id.startswith("b1"))
     fingerprint = band_fingerprint(asset, found.id)
     return fingerprint.base, fingerprint.pyramid
@@ -226,7 +227,7 @@ def test_no_two_changes_look_alike() -> None:
 
 
 def test_the_order_and_spelling_of_missing_values_do_not_count() -> None:
-    def valued(*values: float) -> Asset:
+    def valued(*values: float) -> AnyImage:
         masking = Masking(source=MaskSource.VALUES, values=values)
         return band(dtype="float32", masking=masking)(ASSET)
 
@@ -236,8 +237,8 @@ def test_the_order_and_spelling_of_missing_values_do_not_count() -> None:
 
 @settings(max_examples=40)
 @given(assets())
-def test_an_asset_keeps_its_fingerprint_through_json(asset: Asset) -> None:
-    again = asset_from_json(visible_json(asset), recorded_json(asset))
+def test_an_asset_keeps_its_fingerprint_through_json(asset: AnyImage) -> None:
+    again = image_of(asset_from_json(visible_json(asset), recorded_json(asset)))
     assert asset_fingerprint(again) == asset_fingerprint(asset)
     for found in asset.bands:
         assert band_fingerprint(again, found.id) == band_fingerprint(asset, found.id)

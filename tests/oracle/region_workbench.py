@@ -15,7 +15,7 @@ from geobatch.declare import validate
 from geobatch.execute import Counts, Observer, SilentObserver, TaskContext, execute
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.format.codec import decode
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef, Tree, TreeEntry
@@ -27,20 +27,20 @@ from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
 
-def resolved(folder: Path, document: Document) -> Asset:
+def resolved(folder: Path, document: Document) -> AnyImage:
     """Return the asset of an image spec."""
     path = folder / "spec.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
-    return resolve(validate([path])).assets[0]
+    return resolve(validate([path])).images[0]
 
 
-def tile_shape(asset: Asset, band: str, level: int = 0) -> tuple[int, int]:
+def tile_shape(asset: AnyImage, band: str, level: int = 0) -> tuple[int, int]:
     """Return (rows, columns) of tiles of a band at a level."""
     geobox = asset.grid(asset.band(band).grid).geobox
     return geobox.tile_shape(tile=asset.tile, level=level)
 
 
-def change_of(asset: Asset, work: Sequence[BandWork] | None = None) -> AssetChange:
+def change_of(asset: AnyImage, work: Sequence[BandWork] | None = None) -> AssetChange:
     """Return the change that does some work, or everything from the sources."""
     if work is None:
         work = [
@@ -104,14 +104,14 @@ class Executor:
             }
         return [finished[change.id] for change in changes], counts
 
-    def build(self, asset: Asset, *, workers: int = 1) -> AssetRecord:
+    def build(self, asset: AnyImage, *, workers: int = 1) -> AssetRecord:
         """Compute an asset from its sources alone."""
         (record,), _ = self.execute(change_of(asset), workers=workers)
         return record
 
     def plane(self, record: AssetRecord, key: ArrayKey) -> Values:
         """Return the pixels of an array, fill where no tile is stored; padding must be fill."""
-        asset = record.asset
+        asset = record.image
         band = asset.band(key.band)
         geobox = asset.grid(band.grid).geobox.level(key.level)
         dtype, fill = ("uint8", 0) if key.is_mask else (band.dtype, band.fill)

@@ -14,7 +14,7 @@ import pyproj
 
 from geobatch.format import codec as coding
 from geobatch.model.assets.asset import (
-    Asset,
+    AnyImage,
     Band,
     Codec,
     Grid,
@@ -81,7 +81,7 @@ def asset(
     shape: tuple[int, int] = (300, 260),
     tile: int = 64,
     **rest: Any,
-) -> Asset:
+) -> AnyImage:
     grids = grids or {"main": geobox(shape)}
     return Image(
         id=asset_id,
@@ -93,7 +93,7 @@ def asset(
     )
 
 
-def keys(made: Asset) -> list[ArrayKey]:
+def keys(made: AnyImage) -> list[ArrayKey]:
     """Return the arrays that the asset has."""
     found = []
     for one in made.bands:
@@ -104,7 +104,7 @@ def keys(made: Asset) -> list[ArrayKey]:
     return sorted(found)
 
 
-def pixels(made: Asset, *, seed: int = 0) -> Pixels:
+def pixels(made: AnyImage, *, seed: int = 0) -> Pixels:
     """Return noise with a masked upper left corner."""
     found: Pixels = {}
     for key in keys(made):
@@ -123,7 +123,7 @@ def pixels(made: Asset, *, seed: int = 0) -> Pixels:
     return found
 
 
-def write(store: TileStore, made: Asset, planes: Pixels) -> AssetRecord:
+def write(store: TileStore, made: AnyImage, planes: Pixels) -> AssetRecord:
     """Put the tiles and indexes of an asset; a tile that is all fill is not stored."""
     arrays = []
     for key, plane in sorted(planes.items()):
@@ -148,7 +148,7 @@ def write(store: TileStore, made: Asset, planes: Pixels) -> AssetRecord:
     return AssetRecord(asset=made, arrays=tuple(arrays), fingerprints=())
 
 
-def publish(store: TileStore, wanted: Mapping[str, tuple[Asset, Pixels]]) -> Head:
+def publish(store: TileStore, wanted: Mapping[str, tuple[AnyImage, Pixels]]) -> Head:
     """Make the head hold these assets and no other."""
     base = store.head()
     changes = {entry.id: None for entry in base.tree.entries} | {

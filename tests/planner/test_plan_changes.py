@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from geobatch.model.assets.asset import (
-    Asset,
+    AnyImage,
     Band,
     Codec,
     ExternalImage,
@@ -39,7 +39,7 @@ from geobatch.planner import fingerprints_of, needed_records, plan
 from geobatch.planner.changes import count_tiles
 from geobatch.testing.assets import assets
 
-Change: TypeAlias = Callable[[Asset], Asset]
+Change: TypeAlias = Callable[[AnyImage], AnyImage]
 
 GEOBOX = GeoBox(
     crs=Crs(code="EPSG:32618", wkt="PROJCRS[...]"),
@@ -85,12 +85,12 @@ ASSET = Image(
 SHAPE = GEOBOX.tile_shape(tile=512)
 
 
-def recorded(asset: Asset) -> AssetRecord:
+def recorded(asset: AnyImage) -> AssetRecord:
     fingerprints = sorted((b.id, band_fingerprint(asset, b.id)) for b in asset.bands)
     return AssetRecord(asset=asset, arrays=(), fingerprints=tuple(fingerprints))
 
 
-def published(*found: Asset) -> tuple[Head, dict[str, AssetRecord]]:
+def published(*found: AnyImage) -> tuple[Head, dict[str, AssetRecord]]:
     entries = tuple(
         TreeEntry(
             id=asset.id, kind=asset.kind.value, content="c" * 64, stored="d" * 64,
@@ -102,12 +102,12 @@ def published(*found: Asset) -> tuple[Head, dict[str, AssetRecord]]:
     return head, {asset.id: recorded(asset) for asset in found}
 
 
-def planned(*after: Asset, before: tuple[Asset, ...] = ()) -> Plan:
+def planned(*after: AnyImage, before: tuple[AnyImage, ...] = ()) -> Plan:
     head, records = published(*before)
     return plan(Resolution(assets=after), base=head, records=records, store_id="store")
 
 
-def update(after: Asset, before: Asset = ASSET) -> AssetChange:
+def update(after: AnyImage, before: AnyImage = ASSET) -> AssetChange:
     (change,) = planned(after, before=(before,)).changes
     assert change.op is Op.UPDATE
     return change
@@ -117,7 +117,7 @@ def update(after: Asset, before: Asset = ASSET) -> AssetChange:
 
 
 def of_band(at: int, **changes: object) -> Change:
-    def do(asset: Asset) -> Asset:
+    def do(asset: AnyImage) -> AnyImage:
         bands = list(asset.bands)
         bands[at] = replace(bands[at], **changes)
         return replace(asset, bands=tuple(bands))
@@ -139,7 +139,7 @@ def of_geobox(**changes: object) -> Change:
 
 
 def of_sources(at: int, change: Callable[[tuple[Source, ...]], tuple[Source, ...]]) -> Change:
-    def do(asset: Asset) -> Asset:
+    def do(asset: AnyImage) -> AnyImage:
         tilesets = list(asset.tilesets)
         tilesets[at] = replace(tilesets[at], sources=change(tilesets[at].sources))
         return replace(asset, tilesets=tuple(tilesets))
@@ -152,7 +152,7 @@ def first(**changes: object) -> Callable[[tuple[Source, ...]], tuple[Source, ...
 
 
 def both(*changes: Change) -> Change:
-    def do(asset: Asset) -> Asset:
+    def do(asset: AnyImage) -> AnyImage:
         for change in changes:
             asset = change(asset)
         return asset
@@ -363,13 +363,13 @@ def test_the_plan_id_tells_all_inputs_apart() -> None:
 
 
 @given(assets())
-def test_what_was_published_is_kept(asset: Asset) -> None:
+def test_what_was_published_is_kept(asset: AnyImage) -> None:
     assert planned(asset, before=(asset,)).is_empty
 
 
 @given(before=assets(), after=assets())
 def test_every_band_is_carried_or_computed_and_every_change_has_a_reason(
-    before: Asset, after: Asset
+    before: AnyImage, after: AnyImage
 ) -> None:
     after = replace(after, id=before.id)
     (change,) = planned(after, before=(before,)).changes
@@ -405,7 +405,7 @@ FACETS = (
 
 @given(asset=assets(), other=assets(), facet=st.sampled_from(FACETS))
 def test_one_facet_gives_reasons_of_its_own_kind_only(
-    asset: Asset, other: Asset, facet: str
+    asset: AnyImage, other: AnyImage, facet: str
 ) -> None:
     assert not isinstance(other, Table)
     is_kind = facet == "kind"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from geobatch.model.assets.asset import (
-    Asset,
+    AnyImage,
     Band,
     Grid,
     Image,
@@ -33,7 +33,7 @@ BAND = Band(
 )  # fmt: skip
 
 
-def mosaic(sources: tuple[Source, ...]) -> Asset:
+def mosaic(sources: tuple[Source, ...]) -> AnyImage:
     return Image(
         id="a",
         grids=(Grid(name="g", geobox=CANVAS),),

@@ -16,7 +16,7 @@ from workbench import Document, Workbench, image
 
 from geobatch.declare import validate
 from geobatch.errors import PlanError, Problem
-from geobatch.model.assets.asset import Asset, Resolution
+from geobatch.model.assets.asset import AnyImage, Resolution
 from geobatch.resolve import resolve
 from geobatch.resolve.canvas.antimeridian import turns_apart
 from geobatch.sources.crs import parse_crs, turn
@@ -88,7 +88,7 @@ def pasted(hint: str) -> list[dict[str, Any]]:
 
 
 def box_of(found: Resolution) -> Any:
-    asset: Asset = found.assets[0]
+    asset: AnyImage = found.images[0]
     return asset.grids[0].geobox
 
 
@@ -128,7 +128,7 @@ def test_the_remedy_gives_a_compact_canvas(
     box = box_of(moved)
     assert box.width == columns < box_of(found).width
     assert box.bounds[0] == pytest.approx(left)
-    assert [source.uri for source in moved.assets[0].tilesets[0].sources] == names
+    assert [source.uri for source in moved.images[0].tilesets[0].sources] == names
 
 
 def test_the_western_files_get_180(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_source_a_turn_away_from_declared_bounds_is_told(tmp_path: Path) -> No
     document["tilesets"][0]["sources"] = pasted(warning.hint or "")
     moved = resolution(tmp_path, document)
     assert not told(moved)
-    assert [source.col for source in moved.assets[0].tilesets[0].sources] == [20, 40]
+    assert [source.col for source in moved.images[0].tilesets[0].sources] == [20, 40]
     with pytest.raises(PlanError, match="no source lies within") as caught:
         resolution(tmp_path, image("x", names[1], grid={"bounds": [176, -1, 184, 1]}))
     assert pasted(caught.value.hint or "")[0]["affine_transform"]["translate_x"] == 180

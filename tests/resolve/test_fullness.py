@@ -18,7 +18,7 @@ from workbench import CRS, Document, Workbench, image, write_tiff
 from geobatch.declare import ImageSpec, load, validate
 from geobatch.declare.text.written import write_spec
 from geobatch.errors import PlanError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.resolve import resolve
 from geobatch.resolve.canvas.fullness import MOST_EMPTY_TILES
 from geobatch.sources.geotiff.headers.tiff import stored_pixels
@@ -42,8 +42,8 @@ def sparse(path: Path, blocks: int, *, count: int = 1, **options: Any) -> str:
     return path.name
 
 
-def resolved(folder: Path, document: Document) -> Asset:
-    (asset,) = resolve(validate([Workbench(folder=folder).write_spec([document])])).assets
+def resolved(folder: Path, document: Document) -> AnyImage:
+    (asset,) = resolve(validate([Workbench(folder=folder).write_spec([document])])).images
     return asset
 
 

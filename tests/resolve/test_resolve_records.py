@@ -13,7 +13,7 @@ from workbench import write_tiff
 
 from geobatch.declare import validate
 from geobatch.errors import GeobatchError, PlanError, SourceError, SpecError
-from geobatch.model.assets.asset import Asset, MaskSource
+from geobatch.model.assets.asset import AnyImage, MaskSource
 from geobatch.model.assets.fingerprint import band_fingerprint
 from geobatch.resolve import resolve
 
@@ -27,10 +27,10 @@ BANDS: dict[str, Pixels] = {
 }
 
 
-def resolved(folder: Path, text: str) -> Asset:
+def resolved(folder: Path, text: str) -> AnyImage:
     path = folder / "x.yaml"
     path.write_text(text)
-    (asset,) = resolve(validate([path])).assets
+    (asset,) = resolve(validate([path])).images
     return asset
 
 

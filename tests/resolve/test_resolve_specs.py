@@ -11,7 +11,7 @@ from workbench import CRS, PIXEL, X0, Y0, Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.errors import PlanError, Problem, SourceError, SpecError
-from geobatch.model.assets.asset import Asset, MaskSource
+from geobatch.model.assets.asset import AnyImage, MaskSource
 from geobatch.model.plans.plan import Reason
 from geobatch.planner import because_of
 from geobatch.resolve import resolve
@@ -22,9 +22,9 @@ def pixels(dtype: str = "uint8", shape: tuple[int, int] = (40, 60), value: int =
     return np.full(shape, value, dtype=dtype)
 
 
-def resolved(folder: Path, document: Document, workers: int = 1) -> Asset:
+def resolved(folder: Path, document: Document, workers: int = 1) -> AnyImage:
     spec = Workbench(folder=folder).write_spec([document])
-    return resolve(validate([spec]), workers=workers).assets[0]
+    return resolve(validate([spec]), workers=workers).images[0]
 
 
 def problem_of(folder: Path, document: Document) -> tuple[Problem, str]:
@@ -152,7 +152,7 @@ def test_missing_data_that_no_pixel_can_equal_is_warned_about(
     )
     spec = Workbench(folder=tmp_path).write_spec([document])
     found = resolve(validate([spec]))
-    assert found.assets[0].bands[0].masking.values == (0,)
+    assert found.images[0].bands[0].masking.values == (0,)
     (warning,) = found.warnings
     assert warning.rule == "nodata-outside-type"
     line = spec.read_text().splitlines()[warning.line - 1]

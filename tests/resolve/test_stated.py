@@ -14,7 +14,7 @@ from workbench import CRS, Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.errors import Problem, SourceError
-from geobatch.model.assets.asset import Asset, MaskSource, Resolution
+from geobatch.model.assets.asset import AnyImage, MaskSource, Resolution
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.resolve import resolve
 from geobatch.resolve.sidecars import parse_world_file
@@ -29,8 +29,8 @@ def resolution(folder: Path, document: Document, project: str = "") -> Resolutio
     return resolve(validate([spec]))
 
 
-def resolved(folder: Path, document: Document) -> Asset:
-    return resolution(folder, document).assets[0]
+def resolved(folder: Path, document: Document) -> AnyImage:
+    return resolution(folder, document).images[0]
 
 
 def bare_tiff(path: Path, shape: tuple[int, int] = (30, 40)) -> None:

@@ -18,7 +18,7 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.errors import SourceError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.resolve import resolve
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -149,8 +149,8 @@ def document(uris: list[str], stated: set[str], asset_id: str = "x") -> Document
     return image(asset_id, tileset=tileset)
 
 
-def resolved(folder: Path, spec: Document) -> Asset:
-    (asset,) = resolve(validate([Workbench(folder=folder).write_spec([spec])])).assets
+def resolved(folder: Path, spec: Document) -> AnyImage:
+    (asset,) = resolve(validate([Workbench(folder=folder).write_spec([spec])])).images
     return asset
 
 

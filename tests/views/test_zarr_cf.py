@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from xarray.coding.times import CFDatetimeCoder, CFTimedeltaCoder
 from zarr_workbench import sync
 
-from geobatch.model.assets.asset import Asset, Masking, MaskSource, Policy
+from geobatch.model.assets.asset import AnyImage, Masking, MaskSource, Policy
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.reading.store import open_store
 from geobatch.store.tilestore import TileStore
@@ -85,7 +85,7 @@ def test_the_oracle_can_fail(word: str) -> None:
     assert not is_numeric(f"{word} since 2000-01-01")
 
 
-def publish(place: Path, made: Asset, values: Any) -> None:
+def publish(place: Path, made: AnyImage, values: Any) -> None:
     store = TileStore.create(place)
     planes = {key: plane for key, plane in bench.pixels(made).items() if key.level}
     bench.publish(store, {made.id: (made, {ArrayKey(band="b1", level=0): values, **planes})})
@@ -127,7 +127,7 @@ def test_masked_days_are_numbers(
         assert dataset["x"].attrs["units"] == "metre"
 
 
-def attributes(made: Asset, path: str) -> dict[str, Any]:
+def attributes(made: AnyImage, path: str) -> dict[str, Any]:
     arrays = tuple((key, None) for key in bench.keys(made))
     record = AssetRecord(asset=made, arrays=arrays, fingerprints=())
     found: dict[str, Any] = json.loads(documents(record)[f"{path}/zarr.json"])["attributes"]

@@ -21,7 +21,7 @@ import zarr_cm
 import zarr_workbench as bench
 from zarr_workbench import Pixels, sync
 
-from geobatch.model.assets.asset import DTYPES, Asset, Band, Masking, MaskSource, Number, Policy
+from geobatch.model.assets.asset import DTYPES, AnyImage, Band, Masking, MaskSource, Number, Policy
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.published import AssetRecord
 from geobatch.store.tilestore import TileStore
@@ -38,7 +38,7 @@ CROWDED = Masking(source=MaskSource.BAND, tileset="m", is_partial=True)
 NONE = Masking(source=MaskSource.NONE)
 
 
-def publish(place: Path, made: Asset) -> Pixels:
+def publish(place: Path, made: AnyImage) -> Pixels:
     store = TileStore.create(place)
     planes = bench.pixels(made)
     bench.publish(store, {made.id: (made, planes)})
@@ -47,14 +47,14 @@ def publish(place: Path, made: Asset) -> Pixels:
     return planes
 
 
-def document(made: Asset, path: str) -> dict[str, Any]:
+def document(made: AnyImage, path: str) -> dict[str, Any]:
     arrays = tuple((key, None) for key in bench.keys(made))
     record = AssetRecord(asset=made, arrays=arrays, fingerprints=())
     found: dict[str, Any] = json.loads(documents(record)[path])
     return found
 
 
-def all_documents(made: Asset) -> dict[str, dict[str, Any]]:
+def all_documents(made: AnyImage) -> dict[str, dict[str, Any]]:
     arrays = tuple((key, None) for key in bench.keys(made))
     record = AssetRecord(asset=made, arrays=arrays, fingerprints=())
     return {
@@ -66,7 +66,7 @@ def all_documents(made: Asset) -> dict[str, dict[str, Any]]:
 
 ODD = bench.geobox((301, 523))
 GRIDS = {"fine": ODD, "coarse": bench.geobox((151, 262), transform=(20.0, 0, 5e5, 0, -20.0, 5e6))}
-SAMPLES: dict[str, Asset] = {
+SAMPLES: dict[str, AnyImage] = {
     "one grid": bench.asset(
         "a",
         bench.band("i", fill=-9999, scale=0.5, offset=2.0, unit="m", description="height"),
@@ -106,11 +106,11 @@ SAMPLES: dict[str, Asset] = {
 
 
 @pytest.fixture(params=sorted(SAMPLES))
-def sample(request: pytest.FixtureRequest) -> Asset:
+def sample(request: pytest.FixtureRequest) -> AnyImage:
     return SAMPLES[request.param]
 
 
-def groups(made: Asset) -> Iterator[tuple[str, GeoBox]]:
+def groups(made: AnyImage) -> Iterator[tuple[str, GeoBox]]:
     """Yield the path and placement of every level group."""
     for grid in made.grids:
         for level in range(grid.geobox.level_count):
@@ -118,7 +118,7 @@ def groups(made: Asset) -> Iterator[tuple[str, GeoBox]]:
             yield path, grid.geobox.level(level)
 
 
-def test_zarr_cm_validates_every_node(sample: Asset) -> None:
+def test_zarr_cm_validates_every_node(sample: AnyImage) -> None:
     found = all_documents(sample)
     levels = dict(groups(sample))
     tops = {sample.group(grid.name) for grid in sample.grids}
@@ -137,7 +137,7 @@ def test_zarr_cm_validates_every_node(sample: Asset) -> None:
     assert tops | levels.keys() <= found.keys()
 
 
-def test_consolidated_metadata_repeats_every_document_below(sample: Asset) -> None:
+def test_consolidated_metadata_repeats_every_document_below(sample: AnyImage) -> None:
     found = all_documents(sample)
     for path, text in found.items():
         if text["node_type"] == "array":
@@ -155,7 +155,7 @@ def test_consolidated_metadata_repeats_every_document_below(sample: Asset) -> No
         }
 
 
-def test_documents_end_with_what_announces_the_others(sample: Asset) -> None:
+def test_documents_end_with_what_announces_the_others(sample: AnyImage) -> None:
     arrays = tuple((key, None) for key in bench.keys(sample))
     paths = list(documents(AssetRecord(asset=sample, arrays=arrays, fingerprints=())))
     found = all_documents(sample)
@@ -167,7 +167,7 @@ def test_documents_end_with_what_announces_the_others(sample: Asset) -> None:
             assert not [later for later in paths[at + 1 :] if later.startswith(start)]
 
 
-def test_levels_are_placed_as_they_are(sample: Asset) -> None:
+def test_levels_are_placed_as_they_are(sample: AnyImage) -> None:
     found = all_documents(sample)
     for path, geobox in groups(sample):
         attributes = found[path]["attributes"]
@@ -194,7 +194,7 @@ def decoded(plane: npt.NDArray[Any], band: Band) -> npt.NDArray[np.float64]:
 
 
 @RIOXARRAY
-def test_xarray_and_rioxarray_read_the_tree(tmp_path: Path, sample: Asset) -> None:
+def test_xarray_and_rioxarray_read_the_tree(tmp_path: Path, sample: AnyImage) -> None:
     planes = publish(tmp_path / "store", sample)
     for path, geobox in groups(sample):
         dataset = xr.open_zarr(tmp_path / "store/zarr/a" / path)
@@ -264,7 +264,7 @@ def test_no_import_of_geobatch_and_no_warning(tmp_path: Path) -> None:
 # GDAL 3.12 takes the transform from the spacing of coordinates: here there are none, or just one.
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.skipif(GDAL < (3, 12), reason="GDAL before 3.12 does not read these stores")
-def test_gdal_reads_every_band(tmp_path: Path, sample: Asset) -> None:
+def test_gdal_reads_every_band(tmp_path: Path, sample: AnyImage) -> None:
     planes = publish(tmp_path / "store", sample)
     for key, plane in planes.items():
         band = sample.band(key.band)
@@ -372,7 +372,7 @@ def test_resampling_and_palette_are_told() -> None:
 # xarray says so of any Zarr v3 that it writes.
 @pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part in the Zarr")
 @pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf", "zarr"])
-def test_what_xarray_opened_it_can_write(tmp_path: Path, sample: Asset, engine: str) -> None:
+def test_what_xarray_opened_it_can_write(tmp_path: Path, sample: AnyImage, engine: str) -> None:
     publish(tmp_path / "store", sample)
     for path, _ in groups(sample):
         opened = xr.open_zarr(tmp_path / "store/zarr/a" / path)

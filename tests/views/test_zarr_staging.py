@@ -13,7 +13,7 @@ import zarr_workbench as bench
 from zarr_workbench import sync
 
 from geobatch.errors import CorruptObjectError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.model.tile import StoredTile
 from geobatch.store.backends.memory import MemoryBackend
@@ -36,7 +36,7 @@ def root_of(store: TileStore) -> Path:
 
 def rows_of(store: TileStore, record: AssetRecord) -> dict[ArrayKey, list[StoredTile]]:
     """Return the tiles of an asset as the regions that put them tell of them."""
-    asset = record.asset
+    asset = record.image
     return {
         key: [
             StoredTile(
@@ -48,18 +48,20 @@ def rows_of(store: TileStore, record: AssetRecord) -> dict[ArrayKey, list[Stored
     }
 
 
-def _plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
+def _plane(asset: AnyImage, key: ArrayKey) -> tuple[int, int]:
     geobox = asset.grid(asset.band(key.band).grid).geobox
     return geobox.tile_shape(tile=asset.tile, level=key.level)
 
 
-def place(store: TileStore, staging: Staging, *assets: Asset, times: int = 3) -> list[AssetRecord]:
+def place(
+    store: TileStore, staging: Staging, *assets: AnyImage, times: int = 3
+) -> list[AssetRecord]:
     """Put tiles of some assets, a few at a time and by turns."""
     records = [bench.write(store, asset, bench.pixels(asset)) for asset in assets]
     found = [rows_of(store, record) for record in records]
     for turn in range(times):
         for record, rows in zip(records, found, strict=True):
-            staging.tiles_put(record.asset, {key: some[turn::times] for key, some in rows.items()})
+            staging.tiles_put(record.image, {key: some[turn::times] for key, some in rows.items()})
     return records
 
 
@@ -102,7 +104,7 @@ ASSETS = [
 
 
 @pytest.mark.parametrize("chosen", [ASSETS[:1], ASSETS[1:2], ASSETS[2:3], ASSETS[3:], ASSETS])
-def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[Asset]) -> None:
+def test_the_tree_is_the_one_that_a_sync_makes(store: TileStore, chosen: list[AnyImage]) -> None:
     staging = Staging(store.backend.local)
     records = place(store, staging, *chosen)
     inodes = {path.stat().st_ino for path in root_of(store).glob("runs/*/ahead/*")}
@@ -209,7 +211,7 @@ def test_a_missing_object_is_said_by_the_sync(store: TileStore) -> None:
     key = ArrayKey(band="b1", level=0)
     digest = rows[key][0].stored.hex()
     (root_of(store) / "objects" / digest[:2] / digest[2:]).unlink()
-    staging.tiles_put(record.asset, rows)
+    staging.tiles_put(record.image, rows)
     with pytest.raises(CorruptObjectError, match=digest[2:]):
         sync(store, head=publish(store, staging, record), staging=staging)
 

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from zarr_workbench import Pixels, look, sync
 
 from geobatch.errors import CorruptObjectError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import ArrayKey, Head
 from geobatch.store.backends.memory import MemoryBackend
@@ -34,7 +34,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.views.protocol import ViewChange
 from geobatch.views.zarr.keys import Keys
 
-State: TypeAlias = dict[str, tuple[Asset, Pixels]]
+State: TypeAlias = dict[str, tuple[AnyImage, Pixels]]
 
 KEY = ArrayKey(band="b1", level=0)
 
@@ -59,7 +59,7 @@ def folder(store: TileStore) -> Path:
     return root / "zarr"
 
 
-def state(*assets: Asset, seed: int = 0) -> State:
+def state(*assets: AnyImage, seed: int = 0) -> State:
     return {made.id: (made, bench.pixels(made, seed=seed)) for made in assets}
 
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from zarr_workbench import look, sync
 
 from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import Head
 from geobatch.store.backends import exchange as exchanging
@@ -57,7 +57,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def publish(store: TileStore, *assets: Asset, seed: int = 0) -> Head:
+def publish(store: TileStore, *assets: AnyImage, seed: int = 0) -> Head:
     return bench.publish(store, {one.id: (one, bench.pixels(one, seed=seed)) for one in assets})
 
 

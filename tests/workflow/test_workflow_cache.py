@@ -56,8 +56,8 @@ def reached(store: Path, *, at: str) -> set[Path]:
         record = opened.record(entry)
         names.append(entry.stored)
         for key, root in record.arrays:
-            grid = record.asset.grid(record.asset.band(key.band).grid)
-            shape = grid.geobox.tile_shape(tile=record.asset.tile, level=key.level)
+            grid = record.image.grid(record.image.band(key.band).grid)
+            shape = grid.geobox.tile_shape(tile=record.image.tile, level=key.level)
             names += opened.index.pages(shape, root)
             names += [one["stored"].tobytes().hex() for one in opened.index.entries(shape, root)]
     opened.close()
@@ -175,7 +175,7 @@ def test_a_row_of_the_cache_that_names_another_band(first: Workbench, tmp_path: 
     bench = copied(first, tmp_path)
     store = TileStore.open(bench.store)
     old, new = (store.record(store.at(at).tree.entries[0]) for at in ("1", "2"))
-    names = [band_fingerprint(one.asset, "b1").pyramid for one in (old, new)]
+    names = [band_fingerprint(one.image, "b1").pyramid for one in (old, new)]
     with SourceCache(bench.store) as cache:
         texts = cache.get_bands(names)
         assert len(texts) == 2

@@ -51,7 +51,7 @@ def test_applied_twice_nothing_is_done(tmp_path: Path) -> None:
 
 def test_a_cog_that_changed_is_never_read(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    before = record(bench, "a").asset.tilesets[0].sources[0]
+    before = record(bench, "a").image.tilesets[0].sources[0]
     assert before.pin is not None
     array: Any = geobatch.open_store(bench.store).open("a")["0/b1"]
     array[:300, :300]  # one tile is known, and the file is open
@@ -262,12 +262,12 @@ def test_crs_and_place_may_be_declared(tmp_path: Path) -> None:
     document["tilesets"][0]["crs"] = "EPSG:32634"
     bench = Workbench(folder=tmp_path)
     bench.apply(document)
-    assert record(bench, "a").asset.grids[0].geobox.crs.code == "EPSG:32634" != CRS
+    assert record(bench, "a").image.grids[0].geobox.crs.code == "EPSG:32634" != CRS
 
 
 def test_a_local_generation(tmp_path: Path) -> None:
     bench = bench_of(tmp_path)
-    digest = record(bench, "a").asset.tilesets[0].sources[0].digest
+    digest = record(bench, "a").image.tilesets[0].sources[0].digest
     bench.apply(external("a", f"cog.tif#{digest}"))
     bench.apply(external("a", "cog.tif#1712345678"))  # of the bucket that it was copied from
     (tmp_path / "cog.tif").unlink()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.cli.views.filters import Filter
 from geobatch.cli.views.store import found_assets
 from geobatch.cli.words import count_text
+from geobatch.model.assets.asset import Raster
 
 if TYPE_CHECKING:
     from geobatch.model.assets.listed import Row
@@ -33,7 +34,9 @@ def collection_json(store: TileStore, head: Head, folder: str) -> dict[str, Any]
     ends = [row.end_time or row.start_time for row in rows if row.start_time]
     bands: Counter[str] = Counter()
     for entry, _ in found:
-        bands.update({band.id: 1 for band in store.record(entry).asset.bands})
+        asset = store.record(entry).asset
+        if isinstance(asset, Raster):
+            bands.update({band.id: 1 for band in asset.bands})
     return {
         "id": folder,
         "assets": len(found),

@@ -13,7 +13,8 @@ from geobatch.cli.views.filters import locate
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
-from geobatch.model.assets.asset import Asset, Band, Grid, Table
+from geobatch.model.assets.asset import Band, Grid, Table
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.listed import Row
 from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
@@ -101,6 +102,7 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
     asset = record.asset
     if isinstance(asset, Table) and record.table is not None:
         return table_json(entry, record, asset, record.table)
+    image = record.image
     return {
         "id": entry.id,
         "kind": entry.kind,
@@ -108,11 +110,11 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
         "start_time": asset.start_time,
         "end_time": asset.end_time,
         "properties": dict(asset.properties),
-        "tile": asset.tile,
-        **({"chunk": asset.codec.chunk} if asset.codec.chunk else {}),
+        "tile": image.tile,
+        **({"chunk": image.codec.chunk} if image.codec.chunk else {}),
         "tiles": entry.tiles,
         "is_protected": entry.is_protected,
-        "grids": [_grid_json(asset, grid) for grid in asset.grids],
+        "grids": [_grid_json(image, grid) for grid in image.grids],
         "bands": [
             {
                 "id": band.id,
@@ -122,19 +124,19 @@ def asset_json(entry: TreeEntry, record: AssetRecord) -> dict[str, Any]:
                 "fill": number_to_json(band.fill),
                 "mask_from_level": band.mask_from_level,
             }
-            for band in asset.bands
+            for band in image.bands
         ],
-        "array_bands": {name: list(members) for name, members in asset.array_bands},
+        "array_bands": {name: list(members) for name, members in image.array_bands},
     }
 
 
-def _tile_text(asset: Asset) -> str:
+def _tile_text(asset: Raster) -> str:
     chunk = asset.codec.chunk
     inside = f", each a shard of {chunk} x {chunk}" if chunk else ""
     return f"{asset.tile} x {asset.tile}{inside}"
 
 
-def _grid_json(asset: Asset, grid: Grid) -> dict[str, Any]:
+def _grid_json(asset: Raster, grid: Grid) -> dict[str, Any]:
     geobox = grid.geobox
     return {
         "name": grid.name,
@@ -161,13 +163,14 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
     if isinstance(asset, Table) and record.table is not None:
         yield from table_lines(asset, record.table)
         return
-    size = _tile_text(asset)
+    image = record.image
+    size = _tile_text(image)
     yield (
         f"  tiles       none stored: squares of {size} are read from the COGs; not in zarr/"
         if asset.is_external
         else f"  tiles       {count_text(entry.tiles, 'tile')} of {size}"
     )
-    for grid in asset.grids:
+    for grid in image.grids:
         geobox = grid.geobox
         sizes = " - ".join(
             f"L{level} {plane.width} x {plane.height}"
@@ -178,15 +181,15 @@ def asset_lines(entry: TreeEntry, record: AssetRecord) -> Iterator[str]:
         yield f"    pixel     {math.hypot(a, d):.12g} x {math.hypot(b, e):.12g}"
         yield f"    bounds    {', '.join(f'{edge:.12g}' for edge in geobox.bounds)}"
         yield f"    levels    {sizes}"
-        bands = [_band_row(band) for band in asset.bands_of(grid.name)]
+        bands = [_band_row(band) for band in image.bands_of(grid.name)]
         for line in columns(bands):
             yield f"    band      {line}"
-    for name, members in asset.array_bands:
+    for name, members in image.array_bands:
         yield f"  array band  {name}: {', '.join(members)}"
-    yield from _source_lines(asset)
+    yield from _source_lines(image)
 
 
-def _source_lines(asset: Asset) -> Iterator[str]:
+def _source_lines(asset: Raster) -> Iterator[str]:
     for tileset in asset.tilesets:
         for source in tileset.sources[:_SOURCES_SHOWN]:
             pin = source.pin.generation if source.pin is not None else source.digest

@@ -10,7 +10,8 @@ from geobatch.cli.views.table_why import table_why_json, table_why_lines
 from geobatch.cli.words import byte_text, count_text, dropped_text
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.origin import SourceUnder
-from geobatch.model.assets.asset import Asset, Band, MaskSource
+from geobatch.model.assets.asset import Band, MaskSource, image_of
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import Because
@@ -32,13 +33,13 @@ def why_lines(found: Why) -> Iterator[str]:
     for one in found.bands:
         yield ""
         yield f"  {one.band.id}"
-        for title, lines in _parts(asset, place, one):
+        for title, lines in _parts(image_of(asset), place, one):
             for number, line in enumerate(lines):
                 yield f"      {title if number == 0 else '':<8} {line}"
 
 
 def _parts(
-    asset: Asset, place: TilePosition | None, one: BandWhy
+    asset: Raster, place: TilePosition | None, one: BandWhy
 ) -> Iterator[tuple[str, Sequence[str]]]:
     band = one.band
     yield "pixels", [_content_text(one, place)]
@@ -93,7 +94,7 @@ def _reason_lines(reasons: Sequence[Because]) -> list[str]:
     return lines
 
 
-def _facets(asset: Asset, band: Band, place: TilePosition | None) -> dict[str, str]:
+def _facets(asset: Raster, band: Band, place: TilePosition | None) -> dict[str, str]:
     """Return what was resolved for the pixels, from specs and headers."""
     geobox = asset.grid(band.grid).geobox
     facets = {
@@ -109,7 +110,7 @@ def _facets(asset: Asset, band: Band, place: TilePosition | None) -> dict[str, s
     return facets
 
 
-def _masking_text(asset: Asset, band: Band) -> str:
+def _masking_text(asset: Raster, band: Band) -> str:
     masking = band.masking
     values = ", ".join(str(number_to_json(value)) for value in masking.values)
     text = {
@@ -158,7 +159,7 @@ def _next_lines(upcoming: NextApply, place: TilePosition | None) -> list[str]:
     return [text, *_reason_lines(upcoming.because), *upcoming.problems]
 
 
-def _bounds(asset: Asset, band: Band, window: Window) -> Bounds:
+def _bounds(asset: Raster, band: Band, window: Window) -> Bounds:
     geobox = asset.grid(band.grid).geobox
     corners = [
         geobox.xy(col=col, row=row)
@@ -177,12 +178,12 @@ def why_json(found: Why) -> dict[str, Any]:
         "commit": found.head.digest,
         "number": found.head.number,
         "tile": None if place is None else _place_json(place),
-        "bands": [_band_json(asset, place, one) for one in found.bands],
+        "bands": [_band_json(image_of(asset), place, one) for one in found.bands],
         **({} if found.table is None else {"table": table_why_json(found.table)}),
     }
 
 
-def _band_json(asset: Asset, place: TilePosition | None, one: BandWhy) -> dict[str, Any]:
+def _band_json(asset: Raster, place: TilePosition | None, one: BandWhy) -> dict[str, Any]:
     band = one.band
     fields: dict[str, Any] = {
         "band": band.id,

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from geobatch.declare.checks.image import asset_id_of
-from geobatch.declare.fields.manifest import (
-    CodecManifest,
-    Manifest,
-    MissingDataManifest,
-    SourceManifest,
-    TfrecordManifest,
-    TilingManifest,
-)
+from geobatch.declare.fields.manifest import CodecManifest, Manifest, TilingManifest
+from geobatch.declare.fields.members import members_of, spec_of
 from geobatch.declare.projects.project import Project
-from geobatch.declare.specs import (
-    BandSpec,
-    ExternalImageSpec,
-    FeatureSpec,
-    FootprintSpec,
-    ImageSpec,
-    MaskBandSpec,
-    Positions,
-    SourceSpec,
-    TfrecordSpec,
-    TilesetSpec,
-)
+from geobatch.declare.specs import ExternalImageSpec, ImageSpec, Positions
 from geobatch.model.assets.asset import Codec, Kind
 
 _PLAIN_LEVEL = 3
@@ -44,118 +25,26 @@ def image_spec(
         positions: Its positions in the file.
         project: Settings of all specs of its project.
     """
-    only = manifest.tilesets[0].id if manifest.tilesets else ""
-    grid, bounds = manifest.grid, None
-    if grid is not None and grid.bounds is not None:
-        left, bottom, right, top = (float(value) for value in grid.bounds)
-        bounds = (left, bottom, right, top)
-    tiling = manifest.tiling or TilingManifest()
-    common: dict[str, Any] = {
+    members = members_of(manifest)
+    members |= {
+        "type": (manifest.kind or Kind.IMAGE).value,
         "id": asset_id_of(manifest, project),
-        "tilesets": tuple(
-            TilesetSpec(
-                id=tileset.id,
-                sources=tuple(_source(source) for source in tileset.sources),
-                dtype=tileset.data_type,
-                crs=tileset.crs,
-                tfrecord=_tfrecord(tileset.tfrecord),
-                is_optional=tileset.optional,
-            )
-            for tileset in manifest.tilesets
-        ),
-        "bands": tuple(
-            BandSpec(
-                id=band.id,
-                tileset_id=only if band.tileset_id is None else band.tileset_id,
-                tileset_band_index=band.tileset_band_index,
-                feature=band.feature,
-                missing_data=_values(band.missing_data),
-                pyramiding_policy=band.pyramiding_policy,
-            )
-            for band in manifest.bands
-        )
-        or None,
-        "array_bands": tuple(
-            (name, tuple(members)) for name, members in sorted(manifest.array_bands.items())
-        ),
-        "mask_bands": tuple(
-            MaskBandSpec(
-                tileset_id=only if mask.tileset_id is None else mask.tileset_id,
-                band_ids=tuple(dict.fromkeys(mask.band_ids)),
-                feature=mask.feature,
-                valid_value=mask.valid_value,
-            )
-            for mask in manifest.mask_bands
-        ),
-        "missing_data": _values(manifest.missing_data),
-        "pyramiding_policy": manifest.pyramiding_policy,
-        "start_time": manifest.start_time,
-        "end_time": manifest.end_time,
-        "properties": tuple(sorted(manifest.properties.items())),
-        "footprint": FootprintSpec(
-            points=tuple((float(p.x), float(p.y)) for p in manifest.footprint.points),
-            band_id=manifest.footprint.band_id,
-        )
-        if manifest.footprint
-        else None,
-        "memo": manifest.memo,
-        "uri_prefix": manifest.uri_prefix,
-        "skip_metadata_read": manifest.skip_metadata_read,
-        "is_protected": bool(manifest.lifecycle and manifest.lifecycle.protect),
-        "moved_from": manifest.moved_from,
+        "bands": members["bands"] or None,
         "positions": positions,
         "project": project,
     }
+    only = manifest.tilesets[0].id if manifest.tilesets else ""
+    for part in (*(members["bands"] or ()), *members["mask_bands"]):
+        part.setdefault("tileset_id", only)
+    for mask in members["mask_bands"]:
+        mask["band_ids"] = list(dict.fromkeys(mask["band_ids"]))
     if manifest.kind is Kind.EXTERNAL_IMAGE:
-        return ExternalImageSpec(**common, allow_unpinned=manifest.allow_unpinned)
-    return ImageSpec(
-        **common,
-        tile=tiling.shard or tiling.tile,
-        codec=replace(_codec(manifest.codec), chunk=tiling.tile if tiling.shard else 0),
-        bounds=bounds,
-        max_tiles=None if grid is None else grid.max_tiles,
-    )
-
-
-def _values(missing: MissingDataManifest | None) -> tuple[int | float, ...] | None:
-    return None if missing is None else tuple(missing.values)
-
-
-def _source(source: SourceManifest) -> SourceSpec:
-    affine, size = source.affine_transform, source.dimensions
-    return SourceSpec(
-        uris=tuple(source.uris),
-        affine_transform=(
-            float(affine.scale_x),
-            float(affine.shear_x),
-            float(affine.translate_x),
-            float(affine.shear_y),
-            float(affine.scale_y),
-            float(affine.translate_y),
-        )
-        if affine
-        else None,
-        dimensions=(size.width, size.height) if size else None,
-    )
-
-
-def _tfrecord(tfrecord: TfrecordManifest | None) -> TfrecordSpec | None:
-    if tfrecord is None:
-        return None
-    columns, rows = tfrecord.kernel_size
-    return TfrecordSpec(
-        kernel_size=(columns, rows),
-        features=tuple(
-            FeatureSpec(
-                name=feature.name,
-                dtype=feature.data_type,
-                is_channels_last=feature.axis_order == "HWC" if feature.axis_order else None,
-                depth=feature.depth,
-            )
-            for feature in tfrecord.features
-        ),
-        dtype=tfrecord.data_type,
-    )
+        return spec_of(ExternalImageSpec, members)
+    tiling = manifest.tiling or TilingManifest()
+    chunk = tiling.tile if tiling.shard else 0
+    members["tile"] = tiling.shard or tiling.tile
+    members["codec"] = replace(_codec(manifest.codec), chunk=chunk)
+    return spec_of(ImageSpec, members)
 
 
 def _codec(codec: CodecManifest | None) -> Codec:

@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from geobatch.declare.checks.image import asset_id_of, identity_problems, is_before
 from geobatch.declare.checks.reporter import problem_at
+from geobatch.declare.fields.members import members_of, spec_of
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.hints import show
 from geobatch.declare.projects.project import Project
-from geobatch.declare.specs import Positions, SourceSpec, TableSpec
+from geobatch.declare.specs import Positions, TableSpec
 from geobatch.errors import Problem
+from geobatch.model.assets.asset import Kind
 
 _SHARED = ("x_column", "y_column", "crs", "charset")
 """Keys with one value in all sources of a table: its rows have one structure."""
@@ -43,26 +45,16 @@ class TableCheck(Struct, frozen=True, kw_only=True):
             **manifest.csv_column_data_type_overrides,
             **manifest.column_data_type_overrides,
         }
-        return TableSpec(
-            id=asset_id_of(manifest, self.project),
-            sources=tuple(SourceSpec(uris=tuple(one.uris)) for one in manifest.sources),
-            x_column=first.x_column if first else None,
-            y_column=first.y_column if first else None,
-            crs=first.crs if first else None,
-            charset=first.charset if first else "utf-8",
-            types=tuple(
-                (name, kind) for name, kind in sorted(declared.items()) if kind is not None
-            ),
-            start_time=manifest.start_time,
-            end_time=manifest.end_time,
-            properties=tuple(sorted(manifest.properties.items())),
-            memo=manifest.memo,
-            uri_prefix=manifest.uri_prefix,
-            moved_from=manifest.moved_from,
-            is_protected=bool(manifest.lifecycle and manifest.lifecycle.protect),
-            positions=self.positions,
-            project=self.project,
-        )
+        members = members_of(manifest) | (members_of(first) if first else {})
+        members |= {
+            "type": Kind.TABLE.value,
+            "id": asset_id_of(manifest, self.project),
+            "sources": [members_of(source) for source in manifest.sources],
+            "types": [(name, kind) for name, kind in sorted(declared.items()) if kind is not None],
+            "positions": self.positions,
+            "project": self.project,
+        }
+        return spec_of(TableSpec, members)
 
     def _sources(self) -> Iterator[Problem]:
         sources = self.manifest.sources

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from geobatch.declare.hints import listed
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import Asset, Raster
 
 _BAND = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}", re.ASCII)
 """Error of Earth Engine, quoted in https://github.com/eMapR/LT-GEE/issues/25."""
@@ -31,10 +31,11 @@ def refused_names(asset: Asset, *, name: str) -> Iterator[str]:
             f"Earth Engine refuses the project `{project}`: 6 to 30 lowercase letters, digits and"
             " hyphens; the first must be a letter"
         )
-    if bands := [band.id for band in asset.bands if not _BAND.fullmatch(band.id)]:
+    bands = asset.bands if isinstance(asset, Raster) else ()
+    if refused := [band.id for band in bands if not _BAND.fullmatch(band.id)]:
         yield (
-            f"Earth Engine refuses the band ids {listed(bands)}: they start with a letter, and have"
-            " at most 100 letters, digits, `_` and `-`"
+            f"Earth Engine refuses the band ids {listed(refused)}: they start with a letter, and"
+            " have at most 100 letters, digits, `_` and `-`"
         )
     keys = [key for key, _ in asset.properties if ":" in key and key not in _SPECIAL]
     if own := [key for key in keys if key in _OWN_FIELDS]:

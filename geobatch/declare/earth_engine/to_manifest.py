@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from geobatch.declare.earth_engine.names import refused_names
 from geobatch.declare.fields.manifest import TilingManifest
 from geobatch.declare.text.written import TYPE_NAMES
-from geobatch.model.assets.asset import Asset, Band, Codec, MaskSource, Number, Source, Tileset
+from geobatch.model.assets.asset import AnyImage, Band, Codec, MaskSource, Number, Source, Tileset
+from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import GeoBox
 
 _PROJECT = re.compile(r"projects/[^/]+/assets/.+")
@@ -37,7 +38,7 @@ def asset_name(asset_id: str, project: str | None) -> str | None:
     return asset_id if _PROJECT.fullmatch(asset_id) else None
 
 
-def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exported:
+def export_manifest(asset: AnyImage, *, name: str, uri_prefix: str = "") -> Exported:
     """Return the manifest of an asset.
 
     It declares what geobatch resolved and the files do not contain: bands, policies, masks, missing
@@ -71,7 +72,7 @@ def export_manifest(asset: Asset, *, name: str, uri_prefix: str = "") -> Exporte
     return Exported(manifest=manifest, notes=tuple(_notes(asset, name)))
 
 
-def _tileset(asset: Asset, tileset: Tileset, prefix: int) -> dict[str, Any]:
+def _tileset(asset: Raster, tileset: Tileset, prefix: int) -> dict[str, Any]:
     plane = asset.grid(tileset.grid).geobox
     members: dict[str, Any] = {"id": tileset.id}
     for band in asset.bands:
@@ -155,7 +156,7 @@ def _masks(bands: Sequence[Band]) -> list[dict[str, Any]]:
     return masks
 
 
-def _footprint(asset: Asset) -> dict[str, Any] | None:
+def _footprint(asset: Raster) -> dict[str, Any] | None:
     if asset.footprint is None:
         return None
     return {
@@ -164,7 +165,7 @@ def _footprint(asset: Asset) -> dict[str, Any] | None:
     }
 
 
-def _notes(asset: Asset, name: str) -> Sequence[str]:
+def _notes(asset: AnyImage, name: str) -> Sequence[str]:
     notes = list(refused_names(asset, name=name))
     wide = sorted({b.dtype.upper() for b in asset.bands if b.dtype in ("int64", "uint64")})
     if wide:
@@ -189,7 +190,7 @@ def _notes(asset: Asset, name: str) -> Sequence[str]:
     return notes
 
 
-def _is_cut(asset: Asset, tileset: Tileset) -> bool:
+def _is_cut(asset: Raster, tileset: Tileset) -> bool:
     """Return whether the canvas differs from the union of the sources that feed bands."""
     if all(band.tileset != tileset.id for band in asset.bands):
         return False

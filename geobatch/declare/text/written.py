@@ -162,10 +162,9 @@ def _tfrecord(records: TfrecordSpec) -> dict[str, Any]:
 
 
 def _feature(feature: FeatureSpec) -> Any:
-    orders = {None: None, True: "HWC", False: "CHW"}
     members = _without_defaults(
         data_type=feature.dtype and TYPE_NAMES[feature.dtype],
-        axis_order=orders[feature.is_channels_last],
+        axis_order=feature.axis_order,
         depth=feature.depth,
     )
     return {"name": feature.name, **members} if members else feature.name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from geobatch.execute.executors.protocol import Executor, Share
 from geobatch.execute.executors.threads import ThreadExecutor
-from geobatch.model.assets.asset import Kind
+from geobatch.model.assets.asset import Image
 from geobatch.model.plans.plan import AssetChange, Start
 from geobatch.sources.registry import drivers_of
 
@@ -47,8 +47,7 @@ def _is_small(change: AssetChange) -> bool:
     """Return whether a change is a new image of few tiles, from sources that a process can read."""
     asset = change.asset
     return (
-        asset is not None
-        and asset.kind is Kind.IMAGE
+        isinstance(asset, Image)
         and change.tiles.total <= _MOST_TILES
         and (change.is_taken_over or not change.carried)
         and all(work.base is None and work.start is Start.SOURCES for work in change.work)

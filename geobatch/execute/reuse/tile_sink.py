@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.tile import StoredTile
 from geobatch.store.backends.protocol import LocalDisk
@@ -22,7 +22,7 @@ class TileSink(Protocol):
     what is published does not depend on it.
     """
 
-    def tiles_put(self, asset: Asset, tiles: Tiles) -> None:
+    def tiles_put(self, asset: AnyImage, tiles: Tiles) -> None:
         """Receive some tiles of an asset that had none before the run."""
 
     def asset_reused(self, record: AssetRecord, index: Index) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Band
+from geobatch.model.assets.image import Raster
 from geobatch.model.window import Box
 
 _PIECE_BYTES = 8 << 20
 """Most bytes of pixels in a piece of several tiles."""
 
 
-def pieces(wanted: Sequence[tuple[Band, npt.NDArray[np.bool_]]], asset: Asset) -> Iterator[Box]:
+def pieces(wanted: Sequence[tuple[Band, npt.NDArray[np.bool_]]], asset: Raster) -> Iterator[Box]:
     """Yield boxes, from the region's corner, that cover the tiles that some bands want.
 
     A few tiles stay in the processor's cache on their whole way, from decoding to encoding, and
@@ -47,7 +48,7 @@ def pieces(wanted: Sequence[tuple[Band, npt.NDArray[np.bool_]]], asset: Asset) -
             height += is_wanted
 
 
-def _is_tiled_alike(asset: Asset, tilesets: set[str]) -> bool:
+def _is_tiled_alike(asset: Raster, tilesets: set[str]) -> bool:
     """Return whether each tile holds whole storage blocks of every source of some tilesets."""
     return all(
         asset.tile % side == 0 and start % side == 0

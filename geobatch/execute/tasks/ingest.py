@@ -10,7 +10,8 @@ import numpy as np
 
 from geobatch.errors import SourceError, SourceErrors
 from geobatch.execute.tasks.task import Peaks
-from geobatch.model.assets.asset import Asset, Band, Masking, MaskSource, Number, Source, Tileset
+from geobatch.model.assets.asset import Band, Masking, MaskSource, Number, Source, Tileset
+from geobatch.model.assets.image import Raster
 from geobatch.model.window import Window
 from geobatch.pyramid.pixels import Mask, Plane, Values
 from geobatch.sources.driver import Pixels, Reader
@@ -39,7 +40,7 @@ class _Reading(NamedTuple):
 
 
 def ingest(
-    asset: Asset,
+    asset: Raster,
     bands: Sequence[Band],
     window: Window,
     *,
@@ -246,7 +247,7 @@ def _mask_band(
     return canvas
 
 
-def _outside_footprint(asset: Asset, grid: str, window: Window) -> Mask | None:
+def _outside_footprint(asset: Raster, grid: str, window: Window) -> Mask | None:
     footprint = asset.footprint
     if footprint is None or footprint.grid != grid:
         return None

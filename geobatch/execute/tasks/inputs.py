@@ -13,7 +13,7 @@ from typing import Any
 
 from geobatch.errors import InternalError
 from geobatch.execute.tasks.task import Roots
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import Digest, digest_bytes
 
 _MOST_LOADED = 16
@@ -34,14 +34,14 @@ class Inputs:
             load: Returns the bytes of a value that is not known: those of `packed`.
         """
         self._load = load
-        self._values: dict[Digest, Asset | Roots] = {}
+        self._values: dict[Digest, AnyImage | Roots] = {}
         self._packed: dict[Digest, bytes] = {}
         self._counts = Counter[Digest]()
         """How often each was added: two assets may have equal index roots."""
         self._loaded: dict[Digest, Any] = {}
         self._lock = threading.Lock()
 
-    def add(self, value: Asset | Roots) -> Digest:
+    def add(self, value: AnyImage | Roots) -> Digest:
         """Add a value, which does not change any more; return the digest by which tasks name it."""
         packed = pickle.dumps(value, protocol=5)
         digest = digest_bytes(packed)
@@ -59,13 +59,13 @@ class Inputs:
         """Return a value of this process as bytes, which may be sent to others."""
         return self._packed[digest]
 
-    def asset(self, digest: Digest) -> Asset:
-        """Return an asset.
+    def asset(self, digest: Digest) -> AnyImage:
+        """Return an image.
 
         Raises:
             InternalError: It is not known, or what was loaded is not what it should be.
         """
-        asset: Asset = self._get(digest)
+        asset: AnyImage = self._get(digest)
         return asset
 
     def roots(self, digest: Digest | None) -> Roots:

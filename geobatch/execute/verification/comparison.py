@@ -87,7 +87,7 @@ def findings(
         kept: Where the bytes are that it put.
     """
     for one in task.bands:
-        band = record.asset.band(one.band)
+        band = record.image.band(one.band)
         made: dict[tuple[int, int, int], dict[bool, bytes | None]] = {}
         for key, tiles in result.entries.items():
             if key.band == one.band:
@@ -105,7 +105,7 @@ def findings(
 
 
 def _is_stored(store: TileStore, record: AssetRecord, key: ArrayKey, row: int, col: int) -> bool:
-    asset = record.asset
+    asset = record.image
     plane = asset.grid(asset.band(key.band).grid).tile_shape(tile=asset.tile, level=key.level)
     return store.index.lookup(plane, record.root(key), row=row, col=col) is not None
 
@@ -118,7 +118,7 @@ def _finding(
     record: AssetRecord,
     store: TileStore,
 ) -> TileFinding:
-    asset = record.asset
+    asset = record.image
     pixels = BandPixels(store, record, band, position.level)
     at = (position.row, position.col)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.task import BandTask, RegionTask
-from geobatch.model.assets.asset import Asset, Band, Source
+from geobatch.model.assets.asset import AnyImage, Band, Source
 from geobatch.model.assets.grid import Grid
 from geobatch.model.digest import digest_json
 from geobatch.model.published import AssetRecord
@@ -23,7 +23,7 @@ Tiles = npt.NDArray[np.bool_]
 
 def verification_tasks(
     record: AssetRecord,
-    asset: Asset,
+    asset: AnyImage,
     *,
     unavailable: Mapping[str, Collection[int]],
     seed: int,
@@ -77,7 +77,7 @@ def verification_tasks(
                     )
 
 
-def tile_total(asset: Asset) -> int:
+def tile_total(asset: AnyImage) -> int:
     """Return how many tiles an image can have, over values and masks."""
     total = 0
     for band in asset.bands:
@@ -88,7 +88,7 @@ def tile_total(asset: Asset) -> int:
     return total
 
 
-def tile_count(task: RegionTask, asset: Asset) -> int:
+def tile_count(task: RegionTask, asset: AnyImage) -> int:
     """Return how many tiles a task computes and compares, over values and masks."""
     return sum(_band_count(band, asset.band(band.band), task.region.level) for band in task.bands)
 
@@ -102,7 +102,7 @@ def _band_count(task: BandTask, band: Band, base: int) -> int:
 
 
 def _ingested(
-    asset: Asset, grid: Grid, band: Band, unavailable: Mapping[str, Collection[int]]
+    asset: AnyImage, grid: Grid, band: Band, unavailable: Mapping[str, Collection[int]]
 ) -> PlannedBand:
     """Return a band with the tiles, level by level, under which every source can be read."""
     lost = np.zeros(grid.geobox.tile_shape(tile=asset.tile), dtype=np.bool_)
@@ -117,7 +117,7 @@ def _ingested(
     return PlannedBand(band=band, dirty=tuple(~one for one in levels), from_sources=True)
 
 
-def _without(asset: Asset, unavailable: Mapping[str, Collection[int]]) -> Asset:
+def _without(asset: AnyImage, unavailable: Mapping[str, Collection[int]]) -> AnyImage:
     """Return an image without some sources: no tile under them is computed."""
     tilesets = tuple(
         replace(tileset, sources=_available(tileset.sources, unavailable.get(tileset.id, ())))

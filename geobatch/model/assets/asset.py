@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from geobatch.errors import Problem
+from geobatch.errors import InternalError, Problem
 from geobatch.model.assets.band import DTYPES, Band, Masking, MaskSource, Number
 from geobatch.model.assets.codec import Codec
 from geobatch.model.assets.facts import Kind
 from geobatch.model.assets.grid import Footprint, Grid
-from geobatch.model.assets.image import ExternalImage, Image
+from geobatch.model.assets.image import ExternalImage, Image, Raster
 from geobatch.model.assets.policy import Policy
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.tileset import Source, Tileset
@@ -20,6 +20,19 @@ from geobatch.model.sources.file_stat import FileStat
 
 Asset: TypeAlias = Image | ExternalImage | Table
 """One declared product with everything resolved."""
+AnyImage: TypeAlias = Image | ExternalImage
+"""An asset of pixels, wherever they are."""
+
+
+def image_of(asset: Asset) -> AnyImage:
+    """Return an asset that is an image.
+
+    Raises:
+        InternalError: It is a table.
+    """
+    if isinstance(asset, Table):
+        raise InternalError(f"`{asset.id}` is a table, not an image")
+    return asset
 
 
 class Resolution(Struct, frozen=True, kw_only=True):
@@ -34,9 +47,14 @@ class Resolution(Struct, frozen=True, kw_only=True):
     warnings: tuple[Problem, ...] = ()
     """Warnings about likely mistakes, from headers."""
 
+    @property
+    def images(self) -> tuple[AnyImage, ...]:
+        """Return the images, ingested and external."""
+        return tuple(asset for asset in self.assets if isinstance(asset, Raster))
+
 
 __all__ = [
-    "DTYPES", "Asset", "Band", "Codec", "ExternalImage", "FileStat", "Footprint", "Grid", "Image",
-    "Kind", "MaskSource", "Masking", "Number", "Policy", "Resolution", "Source", "Table",
-    "Tileset", "Transform",
+    "DTYPES", "AnyImage", "Asset", "Band", "Codec", "ExternalImage", "FileStat", "Footprint",
+    "Grid", "Image", "Kind", "MaskSource", "Masking", "Number", "Policy", "Raster", "Resolution",
+    "Source", "Table", "Tileset", "Transform", "image_of",
 ]  # fmt: skip

@@ -32,7 +32,6 @@ Members: TypeAlias = dict[str, Any]
 
 def visible_json(asset: Asset) -> Members:
     """Return what a reader can see of an asset, without its tiles: its identity."""
-    arrays = {name: list(members) for name, members in asset.array_bands}
     members = {
         "id": asset.id,
         "kind": asset.kind.value,
@@ -42,6 +41,7 @@ def visible_json(asset: Asset) -> Members:
     }
     if isinstance(asset, Table):
         return members
+    arrays = {name: list(members) for name, members in asset.array_bands}
     return {
         **members,
         "tile": asset.tile,

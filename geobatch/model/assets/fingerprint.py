@@ -16,6 +16,7 @@ from geobatch.model.assets.asset_json import (
     source_json,
     visible_json,
 )
+from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.table_json import rows_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
@@ -43,7 +44,7 @@ def table_fingerprint(table: Table) -> Digest:
     return digest_json(["geobatch table", ALGORITHM_EPOCH, shards, rows_json(table)])
 
 
-def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
+def band_fingerprint(asset: Raster, band_id: str) -> BandFingerprint:
     """Return the hashes of what determines a band's level 0, and the levels above it.
 
     Raises:
@@ -57,7 +58,7 @@ def band_fingerprint(asset: Asset, band_id: str) -> BandFingerprint:
     return BandFingerprint(base=base, pyramid=pyramid)
 
 
-def band_frame(asset: Asset, band_id: str) -> Digest:
+def band_frame(asset: Raster, band_id: str) -> Digest:
     """Return the hash of what determines a band's level 0, without sources and their placement.
 
     Of two bands with one frame, only tiles under sources that differ can differ.
@@ -71,7 +72,7 @@ def band_frame(asset: Asset, band_id: str) -> Digest:
     )
 
 
-def external_content(asset: Asset, band_id: str, *, level: int, is_mask: bool) -> Digest:
+def external_content(asset: Raster, band_id: str, *, level: int, is_mask: bool) -> Digest:
     """Return what replaces the digest of pixels of an external image's array, which are not read.
 
     Two of them are equal where the same levels of the same COGs are shown under the same masking.
@@ -83,7 +84,7 @@ def external_content(asset: Asset, band_id: str, *, level: int, is_mask: bool) -
     return digest_json(["geobatch external array", base, level, is_mask])
 
 
-def _base_json(asset: Asset, band: Band, *, has_sources: bool = True) -> Members:
+def _base_json(asset: Raster, band: Band, *, has_sources: bool = True) -> Members:
     tileset = asset.tileset(band.tileset)
     footprint = asset.footprint
     return {
@@ -99,7 +100,7 @@ def _base_json(asset: Asset, band: Band, *, has_sources: bool = True) -> Members
     }
 
 
-def _masking_json(asset: Asset, band: Band, *, has_sources: bool) -> Json:
+def _masking_json(asset: Raster, band: Band, *, has_sources: bool) -> Json:
     masking = band.masking
     values = {
         canonical_json(pixel_json(v, is_float=band.is_float)).decode() for v in masking.values

@@ -33,6 +33,26 @@ class Raster(Facts, frozen=True, kw_only=True):
     footprint: Footprint | None = None
     """Valid region in pixels."""
 
+    def grid(self, name: str) -> Grid:
+        """Return the grid of a name."""
+        return next(grid for grid in self.grids if grid.name == name)
+
+    def band(self, band_id: str) -> Band:
+        """Return the band of an id."""
+        return next(band for band in self.bands if band.id == band_id)
+
+    def tileset(self, tileset_id: str) -> Tileset:
+        """Return the tileset of an id."""
+        return next(tileset for tileset in self.tilesets if tileset.id == tileset_id)
+
+    def group(self, grid: str) -> str:
+        """Return the path of a grid's multiscale group in the asset: empty for a single grid."""
+        return "" if len(self.grids) == 1 else grid
+
+    def bands_of(self, grid: str) -> tuple[Band, ...]:
+        """Return the bands on a grid, in order."""
+        return tuple(band for band in self.bands if band.grid == grid)
+
 
 class Image(Raster, frozen=True, kw_only=True):
     """An image whose pixels are tiles of the store."""

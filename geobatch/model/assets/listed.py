@@ -78,10 +78,12 @@ class Row(Struct, frozen=True, kw_only=True):
 
 def row_of(asset: Asset, stored: StoredTable | None, locate: Locate) -> Row:
     """Return the row of a published asset; `stored` is that of a table."""
-    planes = [
-        (grid.geobox.crs.identity, grid.geobox.bounds, grid.geobox.shape) for grid in asset.grids
-    ]
-    if isinstance(asset, Table) and stored is not None and stored.bounds is not None:
+    planes: list[tuple[str, Bounds, tuple[int, int]]] = []
+    if not isinstance(asset, Table):
+        for grid in asset.grids:
+            box = grid.geobox
+            planes.append((box.crs.identity, box.bounds, box.shape))
+    elif stored is not None and stored.bounds is not None:
         planes.append((asset.crs.identity, stored.bounds, (0, 0)))
     return Row(
         properties=asset.properties,
@@ -96,6 +98,6 @@ def row_of(asset: Asset, stored: StoredTable | None, locate: Locate) -> Row:
             )
             for crs, bounds, shape in planes
         ),
-        bands=len(asset.bands),
+        bands=0 if isinstance(asset, Table) else len(asset.bands),
         table=None if stored is None else (stored.rows, len(stored.columns), stored.size),
     )

@@ -80,16 +80,7 @@ def inputs_of(
                 path=specs[asset.id][0],
                 spec=specs[asset.id][1],
                 fingerprint=asset_fingerprint(asset),
-                sources=_table_inputs(asset)
-                or tuple(
-                    SourceInput(
-                        uri=source.uri,
-                        digest=source.digest,
-                        size=source.size,
-                    )
-                    for tileset in asset.tilesets
-                    for source in tileset.sources
-                ),
+                sources=tuple(_source_inputs(asset)),
             )
             for asset in sorted(resolution.assets, key=lambda asset: asset.id)
             if asset.id in covered
@@ -98,15 +89,15 @@ def inputs_of(
     )
 
 
-def _table_inputs(asset: Asset) -> tuple[SourceInput, ...]:
-    return tuple(
-        SourceInput(
-            uri=source.uri,
-            digest=source.digest,
-            size=None if source.stat is None else source.stat.size,
-        )
-        for source in (asset.sources if isinstance(asset, Table) else ())
-    )
+def _source_inputs(asset: Asset) -> Iterator[SourceInput]:
+    if isinstance(asset, Table):
+        for shard in asset.sources:
+            size = None if shard.stat is None else shard.stat.size
+            yield SourceInput(uri=shard.uri, digest=shard.digest, size=size)
+        return
+    for tileset in asset.tilesets:
+        for source in tileset.sources:
+            yield SourceInput(uri=source.uri, digest=source.digest, size=source.size)
 
 
 def differences(before: Inputs, now: Inputs) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from geobatch.model.assets.asset import Asset
+from geobatch.errors import InternalError
+from geobatch.model.assets.asset import AnyImage, Asset, image_of
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
@@ -198,6 +199,13 @@ class AssetChange(Struct, frozen=True, kw_only=True):
     """Whether all is recomputed by request: nothing cached is trusted."""
     blocked: str = ""
     """Why this is refused; empty if it is allowed."""
+
+    @property
+    def image(self) -> AnyImage:
+        """Return the asset, which must be an image."""
+        if self.asset is None:
+            raise InternalError(f"`{self.id}` is deleted")
+        return image_of(self.asset)
 
     @property
     def is_taken_over(self) -> bool:

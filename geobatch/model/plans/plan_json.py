@@ -217,8 +217,8 @@ def tile_rows(plan: Plan) -> Iterator[dict[str, Json]]:
 def _band_rows(change: AssetChange, work: BandWork) -> Iterator[dict[str, Json]]:
     if change.asset is None:
         return
-    band = change.asset.band(work.band)
-    level_count = change.asset.grid(band.grid).level_count
+    band = change.image.band(work.band)
+    level_count = change.image.grid(band.grid).level_count
     for level, tiles in enumerate(work.dirty(level_count)):
         has_mask = band.has_mask(level)
         for row, col in tiles:

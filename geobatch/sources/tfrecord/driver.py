@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec.structs import replace
+
 from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.geobox import Crs, Transform
@@ -13,7 +15,7 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import SourceSelection
-from geobatch.model.sources.tfrecord import channels_of
+from geobatch.model.sources.tfrecord import Feature, Records, channels_of
 from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.tfrecord.block_table import make_table
 from geobatch.sources.tfrecord.export import DRIVER, ExportProbe
@@ -57,6 +59,24 @@ class TFRecord(Driver):
         if not isinstance(probe, ExportProbe):
             raise InternalError("no export was probed")
         return select_from_export(probe, selection, transform=transform, read_crs=read_crs)
+
+    def with_files(self, source: Source, probe: AnyProbe, *, features: Sequence[Feature]) -> Source:
+        """Return a published export with its files; see `Driver.with_files`."""
+        if not isinstance(probe, ExportProbe):
+            raise InternalError("no export was probed")
+        # How the values are coded is not recorded, and is the same in equal shards.
+        coded = tuple(
+            replace(one, kind=probe.features[one.name][0]) if one.name in probe.features else one
+            for one in features
+        )
+        return replace(
+            source,
+            path=probe.mixer_file.path,
+            stat=probe.mixer_file.stat,
+            block=probe.mixer.patch,
+            driver=self.name,
+            records=Records(shards=probe.shards, mixer=probe.mixer, features=coded),
+        )
 
     def band_names(self, probe: Probe) -> Sequence[str]:
         """Return the features' names; those of several values per pixel have numbers, from 1."""

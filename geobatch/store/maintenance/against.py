@@ -218,7 +218,7 @@ def _plane(record: AssetRecord, key: ArrayKey) -> tuple[int, int, int] | None:
     """Return (rows, columns) of the tiles of an array and their side; None without the array."""
     if key not in dict(record.arrays) or record.asset.kind.value != "image":
         return None
-    asset = record.asset
+    asset = record.image
     grid = asset.grid(asset.band(key.band).grid)
     rows, cols = grid.tile_shape(tile=asset.tile, level=key.level)
     return rows, cols, asset.tile

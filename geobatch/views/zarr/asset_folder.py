@@ -145,7 +145,7 @@ def change(
 
 
 def _arrays(record: AssetRecord) -> dict[str, _Array]:
-    asset = record.asset
+    asset = record.image
     return {
         array_path(asset, key): _Array(
             dtype="uint8" if key.is_mask else asset.band(key.band).dtype,
@@ -163,7 +163,7 @@ def _nodes(texts: Collection[str]) -> set[str]:
 
 def _can_mix(old: AssetRecord, new: AssetRecord, common: set[str]) -> bool:
     """Return whether each chunk of one can be read under the metadata of the other."""
-    if (old.asset.tile, old.asset.codec) != (new.asset.tile, new.asset.codec):
+    if (old.image.tile, old.image.codec) != (new.image.tile, new.image.codec):
         return False
     dtypes = [
         {path: array.dtype for path, array in _arrays(record).items() if path in common}

@@ -8,7 +8,8 @@ import math
 import struct
 from typing import Any, TypeAlias
 
-from geobatch.model.assets.asset import Asset, Band, Grid, Kind
+from geobatch.model.assets.asset import Band, Grid, Kind
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.pyramid.reducer import Reducer
@@ -52,7 +53,7 @@ SPATIAL = _convention(
 )
 
 
-def product(asset: Asset) -> Attributes:
+def product(asset: Raster) -> Attributes:
     """Return what a reader can know of the asset as a whole, for its own group.
 
     Where its pixels are makes no other asset of it: an external image is an image here.

@@ -6,7 +6,8 @@ import re
 
 import numpy as np
 
-from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.asset import Band
+from geobatch.model.assets.image import Raster
 from geobatch.pyramid.reducers import REDUCERS
 
 DURATIONS = frozenset(
@@ -35,7 +36,7 @@ def numeric_unit(unit: str) -> str | None:
     return None if "since" in spelled.lower() else spelled
 
 
-def classes(asset: Asset) -> dict[str, tuple[list[int], str]]:
+def classes(asset: Raster) -> dict[str, tuple[list[int], str]]:
     """Return values and meanings of the classes of bands, as CF's flags, by band.
 
     Properties `class_N` name them. They belong to the one band of integers; of several, to the one
@@ -57,7 +58,7 @@ def classes(asset: Asset) -> dict[str, tuple[list[int], str]]:
     return {band.id: (values, meanings)} if values else {}
 
 
-def _classified(asset: Asset) -> Band | None:
+def _classified(asset: Raster) -> Band | None:
     """Return the band whose classes the properties name; None where that is not clear."""
     whole = [band for band in asset.bands if not band.is_float]
     of_classes = [band for band in whole if REDUCERS[band.policy].is_for_classes]

@@ -69,7 +69,7 @@ class _Outside(NamedTuple):
     @property
     def size(self) -> int:
         """Length of its bytes, where it is not all masked."""
-        asset, key = self.record.asset, self.key
+        asset, key = self.record.image, self.key
         dtype = "uint8" if key.is_mask else asset.band(key.band).dtype
         return asset.tile * asset.tile * np.dtype(dtype).itemsize
 
@@ -165,7 +165,7 @@ class Keys:
 
     def _load(self, asset_id: str) -> _Asset:
         record = self._store.record(self._entries[asset_id])
-        asset = record.asset
+        asset = record.image
         return _Asset(
             documents=documents(record),
             arrays={

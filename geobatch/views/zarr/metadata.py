@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geobatch.format.codec import zarr_codecs
-from geobatch.model.assets.asset import Asset, Grid
+from geobatch.model.assets.asset import Grid
+from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Json, number_to_json
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, AssetRecord
@@ -31,7 +32,7 @@ FLOAT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
 """Coordinates and the grid mapping are small, and every reader knows plain bytes."""
 
 
-def array_path(asset: Asset, key: ArrayKey) -> str:
+def array_path(asset: Raster, key: ArrayKey) -> str:
     """Return the path of an array within its asset: `0/b1`, `1/b1.mask`, `10m/0/b1`.
 
     Raises:
@@ -41,7 +42,7 @@ def array_path(asset: Asset, key: ArrayKey) -> str:
     return join(asset.group(asset.band(key.band).grid), str(key.level), name)
 
 
-def tile_plane(asset: Asset, key: ArrayKey) -> tuple[int, int]:
+def tile_plane(asset: Raster, key: ArrayKey) -> tuple[int, int]:
     """Return how many (rows, columns) of tiles an array has."""
     return asset.grid(asset.band(key.band).grid).tile_shape(tile=asset.tile, level=key.level)
 
@@ -79,7 +80,7 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
         metadata inline as zarr-python writes it, in each group, since a reader that opens a group
         never looks above it.
     """
-    asset = record.asset
+    asset = record.image
     chunks: dict[str, bytes] = {}
     arrays: dict[str, str] = {}
     groups: dict[str, Attributes] = {"": zarr_attributes.product(asset)}
@@ -123,7 +124,7 @@ def join(*parts: str) -> str:
 
 def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
     """Return the documents of the value and mask arrays of a level, by name, in band order."""
-    asset = record.asset
+    asset = record.image
     keys = {key for key, _ in record.arrays}
     geobox = grid.level(level)
     flags = classes(asset)

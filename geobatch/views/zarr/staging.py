@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from geobatch.errors import GeobatchError
-from geobatch.model.assets.asset import Asset
+from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry, array_keys
 from geobatch.model.tile import StoredTile
@@ -85,7 +85,7 @@ class Staging:
         if kind is not None and self._disk is not None:
             self._disk.leave()
 
-    def tiles_put(self, asset: Asset, tiles: Tiles) -> None:
+    def tiles_put(self, asset: AnyImage, tiles: Tiles) -> None:
         """Link tiles of a new asset into its folder, which receives all tiles of the asset."""
         try:
             made = self._made[asset.id] if asset.id in self._made else self._begin(asset)
@@ -105,7 +105,7 @@ class Staging:
         The folder that this run made is taken if it holds what it must, to the last file.
         """
         try:
-            if self._take_left(record, index) or (made := self._begin(record.asset)) is None:
+            if self._take_left(record, index) or (made := self._begin(record.image)) is None:
                 return
             for chunk in chunks(index, record):
                 made.files.link(Objects.path(chunk.stored), chunk.path)
@@ -174,7 +174,7 @@ class Staging:
         self._made[record.asset.id] = _Made(folder=folder, files=files)
         return True
 
-    def _begin(self, asset: Asset) -> _Made | None:
+    def _begin(self, asset: AnyImage) -> _Made | None:
         """Make the folder of an asset, with all that describes it; None for one that gets none."""
         self._made[asset.id] = None
         folder = self._folder(asset.id)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, SourceError
-from geobatch.model.assets.asset import Table
+from geobatch.model.assets.asset import Image, Table
 from geobatch.model.assets.fingerprint import band_fingerprint, table_fingerprint
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.digest import Digest, digest_json
@@ -62,8 +62,8 @@ class AssetWork:
         """
         from geobatch.execute.verification.tasks import verification_tasks  # noqa: PLC0415
 
-        if not self.is_table and not self.record.asset.is_external:
-            located = self.located
+        located = self.located
+        if isinstance(located.asset, Image):
             yield from verification_tasks(
                 self.record,
                 located.asset,
@@ -80,9 +80,9 @@ class AssetWork:
         found = [self.table_key] if self.is_table and not self._lost else []
         for task in self.tasks(Inputs()):
             found.append(task.key)
-            self._computable += tile_count(task, self.record.asset)
+            self._computable += tile_count(task, self.record.image)
         if found or not self.record.asset.is_external:
-            self._tiles = 0 if self.is_table else tile_total(self.record.asset)
+            self._tiles = 0 if self.is_table else tile_total(self.record.image)
         self._regions = len(found)
         return found
 

@@ -23,13 +23,8 @@ from geobatch.model.assets.asset import Asset, Source, Table, Tileset
 from geobatch.model.assets.table import TableSource
 from geobatch.model.published import AssetRecord, Head
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import Probe
-from geobatch.model.sources.tfrecord import Records
-from geobatch.sources.driver import ProbeOptions
-from geobatch.sources.registry import probe_sources
-from geobatch.sources.tfrecord.driver import TFRecord
-from geobatch.sources.tfrecord.export import ExportProbe
-from geobatch.sources.tfrecord.probes import probe_files
+from geobatch.sources.driver import AnyProbe, ProbeOptions
+from geobatch.sources.registry import driver_named, probe_rows, probe_sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import TileStore
@@ -101,10 +96,11 @@ def locate_assets(
 
 def sources_of(asset: Asset) -> Iterator[Source | TableSource]:
     """Yield the sources of any asset."""
-    for tileset in asset.tilesets:
-        yield from tileset.sources
     if isinstance(asset, Table):
         yield from asset.sources
+    else:
+        for tileset in asset.tilesets:
+            yield from tileset.sources
 
 
 def _find_specs(
@@ -182,7 +178,7 @@ def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> D
     return DeclaredSource(uri=source.uri, path=place.path, source=0)
 
 
-_State: TypeAlias = Probe | ExportProbe | TableSource
+_State: TypeAlias = AnyProbe | TableSource
 """The state of a source."""
 _Found = Mapping[DeclaredSource, "_State | str"]
 """The state of each source, or what is wrong with it."""
@@ -194,36 +190,27 @@ def _probe_all(files: Iterable[DeclaredSource], options: ProbeOptions) -> _Found
     there = [one for one in several if one.url or one.path.is_file()]
     found: dict[DeclaredSource, _State | str] = dict.fromkeys(several, "is missing")
     try:
-        found.update(zip(there, _states(there, options), strict=True))
+        found.update(zip(there, probe_sources(there, options).probes, strict=True))
     except SourceError:
         for one in there:
             try:
-                (found[one],) = _states([one], options)
+                (found[one],) = probe_sources([one], options).probes
             except SourceError as error:
                 found[one] = f"cannot be read: {error.message}"
     return found
 
 
-def _states(files: Sequence[DeclaredSource], options: ProbeOptions) -> list[Probe | ExportProbe]:
-    probes = probe_sources(files, options).probes
-    return [probe for probe in probes if isinstance(probe, Probe | ExportProbe)]
-
-
 def _probe_rows(files: Iterable[DeclaredSource], options: ProbeOptions) -> _Found:
-    """Return the state of the shards of tables."""
+    """Return the state of the files of tables."""
     found: dict[DeclaredSource, _State | str] = {}
     for one in dict.fromkeys(files):
         if not one.path.is_file():
             found[one] = "is missing"
             continue
         try:
-            states, _ = probe_files([one], options)
+            (found[one],) = probe_rows([one], options).sources
         except SourceError as error:
             found[one] = f"cannot be read: {error.message}"
-            continue
-        cached = states[os.fspath(one.path)]
-        path = os.path.realpath(one.path) if cached.is_linked else os.fspath(one.path)
-        found[one] = TableSource(uri=one.uri, digest=cached.digest, path=path, stat=cached.stat)
     return found
 
 
@@ -247,7 +234,7 @@ def _located(
         if probe is None or isinstance(probe, TableSource):
             unavailable.setdefault(tileset.id, set()).add(number)
             return source
-        return _with_files(source, tileset, probe)
+        return driver_named(probe.driver).with_files(source, probe, features=tileset.features)
 
     made: Asset
     if isinstance(asset, Table):
@@ -272,32 +259,4 @@ def _located(
         asset=made,
         lost=tuple(sorted(lost.values())),
         unavailable={name: frozenset(numbers) for name, numbers in unavailable.items()},
-    )
-
-
-def _with_files(source: Source, tileset: Tileset, probe: Probe | ExportProbe) -> Source:
-    """Return a published source with what depends on this machine."""
-    if isinstance(probe, ExportProbe):
-        # How the values are coded is not recorded, and is the same in equal shards.
-        features = tuple(
-            replace(one, kind=probe.features[one.name][0]) if one.name in probe.features else one
-            for one in tileset.features
-        )
-        return replace(
-            source,
-            path=probe.mixer_file.path,
-            stat=probe.mixer_file.stat,
-            block=probe.mixer.patch,
-            driver=TFRecord.name,
-            records=Records(shards=probe.shards, mixer=probe.mixer, features=features),
-        )
-    header = probe.header
-    return replace(
-        source,
-        path=header.path,
-        stat=probe.stat,
-        block=header.block,
-        is_pixel_interleaved=header.is_pixel_interleaved,
-        is_proven=probe.is_proven,
-        driver=probe.driver,
     )

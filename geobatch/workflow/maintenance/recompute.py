@@ -210,7 +210,7 @@ def _narrow(
 
 
 def _narrowed(change: AssetChange, record: AssetRecord, damages: Sequence[Damage]) -> AssetChange:
-    asset = record.asset
+    asset = record.image
     works: list[BandWork] = []
     carried: list[tuple[str, tuple[str, str]]] = []
     for work in change.work:

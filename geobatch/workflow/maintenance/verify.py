@@ -173,7 +173,7 @@ class _Run:
                         )
                         one.add_region(outcome.result.tiles, tuple(found))
                     elif isinstance(outcome.error, SourceError | CorruptObjectError):
-                        one.add_error(outcome.error, tiles=tile_count(task, one.record.asset))
+                        one.add_error(outcome.error, tiles=tile_count(task, one.record.image))
                     elif outcome.error is not None:
                         raise outcome.error
                     self._finish_region(one)
@@ -205,7 +205,8 @@ class _Run:
 
     def _check_sources(self, one: AssetWork) -> None:
         """Check that the sources of an asset did not change while they were read."""
-        for tileset in one.located.asset.tilesets:
+        asset = one.located.asset
+        for tileset in () if isinstance(asset, Table) else asset.tilesets:
             for number, source in enumerate(tileset.sources):
                 if number in one.located.unavailable.get(tileset.id, ()):
                     continue
