@@ -135,7 +135,7 @@ def duration_text(time: timedelta) -> str:
 
 
 def _cells(row: Garbage, now: datetime) -> tuple[str, ...]:
-    rest = "(commit and tree)" if row.commit is not None else "(never published)"
+    rest = "(commit and tree)" if row.commit is not None else "(other)"
     return (
         row.asset or rest,
         "" if row.commit is None else str(row.commit),

@@ -22,14 +22,19 @@ from geobatch.store.maintenance.gc_plan import (
 from geobatch.store.maintenance.gc_survey import Roots, Scan, scan_objects
 from geobatch.store.maintenance.guard import moving, only_gc
 from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
-from geobatch.store.maintenance.reachable import Digests, Reachable, digests_of, hex_of
+from geobatch.store.maintenance.reachable import (
+    Digests,
+    Reachable,
+    digests_of,
+    hex_of,
+    object_digests,
+)
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import Location, TileStore
 
 _WHY = "gc"
 """Why a batch was made that `gc` made."""
-_DIGITS = 64
 _REGIONS = "cache/regions/"
 _CHECKED = "cache/checked/"
 Mask = npt.NDArray[np.bool_]
@@ -265,7 +270,8 @@ class _Work:
             with moving(self._store.backend):
                 self._roots.reach()
                 restored += self._restore(batch)
-                removed = self._quarantine.delete(batch)
+            # No live run began before the batch was complete, so none needs it.
+            removed = self._quarantine.delete(batch)
             deleted, freed = deleted + removed.names, freed + removed.freed
         return replace(
             result,
@@ -276,9 +282,7 @@ class _Work:
 
     def _restore(self, batch: str) -> int:
         """Put back what is needed of a batch and missing; return how many objects."""
-        names = (name for name in self._quarantine.held(batch) if name.startswith("objects/"))
-        digests = [name[8:10] + name[11:] for name in names]
-        held = digests_of(digest for digest in digests if len(digest) == _DIGITS)
+        held = digests_of(object_digests(self._quarantine.held(batch)))
         needed = held[self._roots.reachable.digests.has(held)]
         objects = self._store.objects
         return sum(not objects.has(digest) and objects.restore(digest) for digest in hex_of(needed))

@@ -24,7 +24,12 @@ from geobatch.store.maintenance.gc_plan import (
     check_clock,
     kept_commits,
 )
-from geobatch.store.maintenance.reachable import Digests, Reachable, digests_of
+from geobatch.store.maintenance.reachable import (
+    Digests,
+    Reachable,
+    digests_of,
+    object_digests,
+)
 from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 
@@ -60,11 +65,9 @@ def scan_objects(store: TileStore) -> Scan:
 
     state_of = store.backend.state
     for name in store.backend.list("objects/"):
-        digest = name[8:10] + name[11:]
-        if len(name) != len("objects/") + 2 * DIGEST_BYTES + 1 or not _is_hex(digest):
-            continue
-        state = state_of(name)
-        if state is None:  # another process has just removed it
+        digest = next(object_digests((name,)), None)
+        state = None if digest is None else state_of(name)
+        if digest is None or state is None:  # another process may have just removed it
             continue
         names.append(digest)
         freed = state.size if state.links == 1 else 0
@@ -226,7 +229,3 @@ class Roots:
 
 def _time(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-
-
-def _is_hex(text: str) -> bool:
-    return not text.strip("0123456789abcdef")

@@ -31,6 +31,7 @@ from geobatch.store.maintenance.reachable import (
     Reachable,
     digests_of,
     hex_of,
+    object_digests,
 )
 from geobatch.store.objects import Objects
 
@@ -41,7 +42,6 @@ _STEP_SECONDS = 0.02
 _MARGIN = timedelta(days=1)
 """Age from which on a batch was certainly complete before a run began."""
 _HELD = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
-_OBJECTS = "objects/"
 
 
 class Guard:
@@ -102,7 +102,7 @@ class Guard:
             batches = [batch for batch in self._quarantine.ids() if batch not in self._complete]
             moved = DigestSet()
             for batch in batches:
-                moved.add(digests_of(_digests(self._quarantine.held(batch))))
+                moved.add(digests_of(object_digests(self._quarantine.held(batch))))
             if not len(moved):
                 return
         needed = Reachable(objects)
@@ -126,13 +126,6 @@ class Guard:
     def _old_batches(self) -> frozenset[str]:
         before = f"{datetime.now(UTC) - _MARGIN:%Y%m%dT%H%M%SZ}"
         return frozenset(batch for batch in self._quarantine.ids() if batch < before)
-
-
-def _digests(names: Iterator[str]) -> Iterator[Digest]:
-    for name in names:
-        digest = name.removeprefix(_OBJECTS).replace("/", "")
-        if name.startswith(_OBJECTS) and len(digest) == 64:
-            yield digest
 
 
 @contextmanager

@@ -28,7 +28,7 @@ QUARANTINE = "quarantine/"
 """Folder of everything that was moved."""
 BATCHES = f"{QUARANTINE}batches/"
 """Folder of the documents of batches."""
-MOST_NAMES = 1 << 14
+MOST_NAMES = 1 << 13
 """Names that a batch should have at most: its document is read as a whole."""
 
 _DOCUMENT = re.compile(re.escape(BATCHES) + r"([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})\.json")

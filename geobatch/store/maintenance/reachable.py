@@ -5,6 +5,7 @@ A digest takes 32 bytes of an array here, not a string in a set: a store may hav
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias, TypeVar
 
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 _DTYPE = np.dtype(f"S{DIGEST_BYTES}")
 _SIDE = 2 * DIGEST_BYTES
+_OBJECT = re.compile("objects/([0-9a-f]{2})/([0-9a-f]{62})")
 _AT_ONCE = 4096
 """Documents and pages that are read before their children are compared with what is known."""
 
@@ -41,6 +43,13 @@ def hex_of(digests: Digests) -> Iterator[Digest]:
     for first in range(0, len(digests), _AT_ONCE):
         text = np.ascontiguousarray(digests[first : first + _AT_ONCE]).tobytes().hex()
         yield from (text[at : at + _SIDE] for at in range(0, len(text), _SIDE))
+
+
+def object_digests(names: Iterable[str]) -> Iterator[Digest]:
+    """Yield the digests of those names that are names of objects."""
+    for name in names:
+        if (match := _OBJECT.fullmatch(name)) is not None:
+            yield match[1] + match[2]
 
 
 class DigestSet:

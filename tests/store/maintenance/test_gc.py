@@ -204,6 +204,22 @@ def test_what_is_in_quarantine_can_be_read_and_put_again(backend: Backend) -> No
     assert objects(backend) == fresh_objects(backend)
 
 
+def test_any_file_may_be_in_quarantine(backend: Backend) -> None:
+    """`fsck` moves foreign and damaged files there: `gc` deletes them when they are old."""
+    quarantine = Quarantine(backend)
+    names = ["objects/README", f"objects/zz/{'z' * 62}", "objects/ab/short", "zarr/a/c/0/0"]
+    for name in names:
+        backend.put(name, b"foreign")
+    batch = quarantine.move(names, why="fsck: foreign")
+    end_run(backend)
+    assert collect(backend, options(grace=DAY, is_now=True)).deleted == 0
+    assert list(quarantine.held(batch.id)) == sorted(names)
+    end_run(backend)
+    result = collect(backend, options(grace=DAY), now=later(1.01))
+    assert result.deleted == len(names)
+    assert quarantine.get(batch.id) is None
+
+
 @pytest.mark.parametrize("who", ["gc", "apply"])
 def test_what_the_head_needs_is_put_back_if_it_is_in_quarantine(backend: Backend, who: str) -> None:
     """Two processes that were killed at one instant, where there is no lock."""
