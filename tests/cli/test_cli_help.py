@@ -38,6 +38,7 @@ COMMANDS = {
     "status": ("[SPECS]...", "--keep-project-prefix"),
     "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix"),
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
+    "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run"),
     "new": ("COMMAND [ARGS]...", ""),
 }
 """Per command: what follows `[OPTIONS]`, and its options."""

@@ -28,7 +28,7 @@ QUARANTINE = "quarantine/"
 """Folder of everything that was moved."""
 BATCHES = f"{QUARANTINE}batches/"
 """Folder of the documents of batches."""
-MOST_NAMES = 1 << 14
+MOST_NAMES = 1 << 13
 """Names that a batch should have at most: its document is read as a whole."""
 
 _DOCUMENT = re.compile(re.escape(BATCHES) + r"([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})\.json")
@@ -42,7 +42,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     id: str
     """Name of the batch: its time, and eight digits."""
     time_ns: int
-    """When it was made, by the clock of the process and that of the backend: the later one."""
+    """When it was complete, by the clock of the process and that of the backend: the later one."""
+    is_complete: bool = False
+    """Whether all was moved; if not, a process was killed, and the time is that of its begin."""
     why: str
     """Why, in a line; empty if the document is damaged."""
     names: tuple[str, ...]
@@ -99,6 +101,7 @@ class Quarantine:
         else:
             for some in _batched(names):
                 self._copy((name, self.path(batch_id, name)) for name in some)
+        self._backend.replace(_document(batch_id), canonical_json({**document, "complete": True}))
         found = self.get(batch_id)
         if found is None:
             raise StoreError(f"`{_document(batch_id)}` was deleted by another process")
@@ -136,6 +139,7 @@ class Quarantine:
             return Batch(
                 id=batch_id,
                 time_ns=max(int(made * 1e9), state.modified_ns),
+                is_complete=document.get("complete") is True,
                 why=str(document["why"]),
                 names=tuple(map(str, document["names"])),
             )
