@@ -29,11 +29,11 @@ _MODULES = {
     "export": "export.export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
-    "fsck": "maintenance.fsck",
-    "gc": "maintenance.gc",
     "pin": "maintenance.pin",
     "unpin": "maintenance.pin",
     "verify": "maintenance.verify",
+    "fsck": "maintenance.fsck",
+    "gc": "maintenance.gc",
     "doctor": "maintenance.doctor",
     "new": "specs.new",
 }

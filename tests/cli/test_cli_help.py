@@ -44,12 +44,13 @@ COMMANDS = {
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),
-    "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
-    "doctor": ("", ""),
-    "new": ("COMMAND [ARGS]...", ""),
-    "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
+    "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
+    "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run"),
+    "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
+    "doctor": ("", ""),
+    "new": ("COMMAND [ARGS]...", ""),
 }
 """Per command: what follows `[OPTIONS]`, and its options."""
 

@@ -196,6 +196,26 @@ def test_each_byte_of_a_ref_is_noticed_and_restored(folder: Path, number: int) -
     assert path.read_bytes() == data
 
 
+@pytest.mark.parametrize("number", [5, 1 << 40, (1 << 64) - 1])
+def test_a_ref_that_is_added_is_foreign(folder: Path, number: int) -> None:
+    store = folder / "store"
+    path = store / Refs.path(number)
+    path.write_bytes((store / Refs.path(3)).read_bytes())
+    (found,) = fsck(store).findings
+    assert (found.kind, found.name) == (Kind.FOREIGN, Refs.path(number))
+    assert repair(store).after.is_whole
+    assert TileStore.open(store).head().number == 3
+
+
+def test_refs_that_are_lost_are_written_again(folder: Path) -> None:
+    store = folder / "store"
+    for number in (2, 3):
+        (store / Refs.path(number)).unlink()
+    assert [one.number for one in fsck(store).findings] == [2, 3]
+    assert repair(store).after.is_whole
+    assert TileStore.open(store).head().number == 3
+
+
 def test_a_store_in_memory_is_checked_and_repaired(folder: Path) -> None:
     backend = in_memory(folder / "store")
     assert fsck(backend, subset=EVERYTHING).is_whole

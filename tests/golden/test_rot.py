@@ -221,13 +221,13 @@ def test_a_repair_restores_it(golden: Path, tmp_path: Path, whole: Pixels, how: 
 
 @pytest.mark.attack
 @pytest.mark.parametrize("how", HARMS)
-def test_every_file_is_found_never_read_wrong_and_restored(
+def test_files_of_each_class_are_found_never_read_wrong_and_restored(
     golden: Path, tmp_path: Path, whole: Pixels, how: str
 ) -> None:
-    """A few hundred files, each harmed in each way."""
+    """Some three hundred harms, other ones each time: some minutes."""
     rng = random.Random()
     for paths in classes(golden / "store").values():
-        for original in paths:
+        for original in rng.sample(paths, min(len(paths), 4)):
             folder = tmp_path / "golden"
             path = attack(golden, folder, original, how, rng)
             assert_no_wrong_pixel(folder / "store", whole)

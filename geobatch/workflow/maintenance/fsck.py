@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from msgspec import Struct
 
@@ -14,14 +14,15 @@ from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, Head
 from geobatch.model.shortened import shortened
 from geobatch.processors import processor_count
-from geobatch.store.backends.protocol import Backend
+from geobatch.store.backends.file_lock import locked
+from geobatch.store.backends.protocol import Backend, LocalDisk
 from geobatch.store.identity import IDENTITY, read_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
 from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
-from geobatch.views.store_views import StoreViews
+from geobatch.views.store_views import LOCK, StoreViews
 from geobatch.views.zarr.attributes import MASK_SUFFIX
 
 _CHUNK = re.compile(
@@ -91,7 +92,7 @@ def audit(
                 what = f"`{IDENTITY}`" if not is_known else "the newest commit"
                 notes.append(f"`zarr/` and `parquet/` are not compared: {what} is damaged")
             else:
-                with closing(TileStore(backend)) as opened:
+                with closing(TileStore(backend)) as opened, _held(backend.local):
                     found = _Views(opened, head)
                     found.compare(Audit(damaged=checked.damaged, read=subset))
                 findings += found.findings
@@ -106,6 +107,17 @@ def audit(
         seconds=time.perf_counter() - began,
     )
     return Audited(report=report, checked=checked, intact=intact)
+
+
+@contextmanager
+def _held(disk: LocalDisk) -> Iterator[None]:
+    """Keep other processes from updating the views meanwhile, if that is possible."""
+    path = disk.path(LOCK)
+    with ExitStack() as stack:
+        with suppress(OSError):  # a store that cannot be written has nobody who updates it
+            if path.exists():
+                stack.enter_context(locked(path))
+        yield
 
 
 def _is_known(backend: Backend) -> bool:
@@ -151,8 +163,8 @@ class _Views:
                 continue
             if state.number is not None and state.number != self._head.number:
                 self.notes.append(
-                    f"`{view.folder}/` shows commit {state.number}, the newest is "
-                    f"{self._head.number}: an apply was interrupted, the next one completes it"
+                    f"`{view.folder}/` shows commit {state.number}, and {self._head.number} was "
+                    "checked: an apply was interrupted, or runs now; the next one completes it"
                 )
                 return
             self._take(view.folder, state)

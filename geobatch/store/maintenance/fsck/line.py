@@ -61,6 +61,18 @@ class Line:
         self.is_shown_wrong = self._is_shown_wrong(shown)
         """Whether the Zarr tree names a commit that cannot be the one that it shows."""
 
+        self.foreign = tuple(self._take_foreign())
+        """Numbers above the newest commit whose refs name no commit of such a number."""
+
+    def _take_foreign(self) -> Iterator[int]:
+        shown = 0 if self._shown is None or self.is_shown_wrong else self._shown[0]
+        numbers = self._numbers
+        while numbers and numbers[-1] > max(1, shown) and numbers[-2:-1] != [numbers[-1] - 1]:
+            said = self._said(numbers[-1])
+            if said is not None and self._is_nth(numbers[-1], said):
+                return
+            yield numbers.pop()
+
     @property
     def top(self) -> int:
         """The number of the newest commit."""

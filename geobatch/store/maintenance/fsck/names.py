@@ -55,7 +55,7 @@ def objects_of(backend: Backend, into: Names) -> Iterator[str]:
             if digest_of(name) is not None:
                 yield name
             else:
-                into.foreign.append(_foreign(name))
+                into.foreign.append(foreign(name))
         elif name.startswith(CACHE):
             into.caches.append(name)
         elif name.startswith(PINS):
@@ -63,7 +63,7 @@ def objects_of(backend: Backend, into: Names) -> Iterator[str]:
         elif name.startswith(GC_RUNS):
             into.drops.append(name)
         elif name not in (IDENTITY, GITIGNORE) and _REF.fullmatch(name) is None:
-            into.foreign.append(_foreign(name))
+            into.foreign.append(foreign(name))
 
 
 def check_identity(backend: Backend) -> Iterator[Finding]:
@@ -98,10 +98,10 @@ def check_pins(
             yield Finding(kind=Kind.DAMAGED, name=name, problem=error.message)
             continue
         except StoreError:
-            yield _foreign(name)
+            yield foreign(name)
             continue
         if name != Pins.path(stem):
-            yield _foreign(name)
+            yield foreign(name)
         elif commits.get(pin.number) not in (None, pin.commit) or pin.number not in commits:
             problem = f"it pins commit {pin.number} `{pin.commit}`, which the store does not have"
             yield Finding(kind=Kind.DAMAGED, name=name, problem=problem)
@@ -111,7 +111,7 @@ def check_drops(backend: Backend, names: Names) -> Iterator[Finding]:
     """Yield what is wrong with what `gc` recorded."""
     for name in names.drops:
         if not name.endswith(".json"):
-            yield _foreign(name)
+            yield foreign(name)
     try:
         Drops(backend).numbers()
     except CorruptObjectError as error:
@@ -157,7 +157,8 @@ def _names(backend: Backend) -> Iterator[str]:
             yield entry.name
 
 
-def _foreign(name: str) -> Finding:
+def foreign(name: str) -> Finding:
+    """Return the finding of a file that no store has."""
     return Finding(kind=Kind.FOREIGN, name=name, problem="no store has a file of this name")
 
 

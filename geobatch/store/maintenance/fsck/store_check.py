@@ -30,6 +30,7 @@ from geobatch.store.maintenance.fsck.names import (
     check_identity,
     check_pins,
     dropped_of,
+    foreign,
     notes_of,
     objects_of,
 )
@@ -113,6 +114,7 @@ def check_store(
     findings = [
         *check_identity(backend),
         *names.foreign,
+        *(foreign(Refs.path(number)) for number in line.foreign),
         *check_pins(backend, names, commits),
         *check_drops(backend, names),
         *walk.findings(),
