@@ -136,6 +136,12 @@ BANDS = Limit(
     unit="bands",
     guards="time to probe and plan one TIFF or one asset",
 )
+TILES = Limit(
+    name="tiles",
+    default=1 << 24,
+    unit="tiles",
+    guards="memory to plan and compute one image: tiles of one band at full resolution",
+)
 RECORD_BYTES = Limit(
     name="record_bytes",
     default=8 << 20,
@@ -151,7 +157,7 @@ RECORD_FEATURES = Limit(
 
 LIMITS = (
     SPEC_BYTES, SPEC_VALUES, SPEC_PROBLEMS, CSV_BYTES, GLOB_ENTRIES, GLOB_SECONDS, PATTERN_SECONDS,
-    BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, RECORD_BYTES, RECORD_FEATURES,
+    BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, TILES, RECORD_BYTES, RECORD_FEATURES,
 )  # fmt: skip
 """All of them, in the order of `docs/limits.md`."""
 

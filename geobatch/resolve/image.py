@@ -364,8 +364,7 @@ class ImageResolver:
         rows = zip(self.files[number], offsets, probes, declared, strict=True)
         for file, spot, probe, transform in rows:
             header = spot.header
-            shards = probe.records.shards if probe.records else ()
-            check_block(header, sum((one.stat.size for one in shards), probe.stat.size))
+            check_block(header, probe)
             sources.append(
                 Source(
                     uri=file.uri,

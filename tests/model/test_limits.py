@@ -44,6 +44,6 @@ def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, text: str
 
 
 def test_a_variable_of_no_limit_is_refused() -> None:
-    with pytest.raises(SettingError, match="`GEOBATCH_MAX_BLOCKS` is not a limit"):
-        check_variables({"GEOBATCH_MAX_BLOCKS": "5"})
+    with pytest.raises(SettingError, match="`GEOBATCH_MAX_BLOCKZ` is not a limit"):
+        check_variables({"GEOBATCH_MAX_BLOCKZ": "5"})
     check_variables({"GEOBATCH_STORE": "x", "PATH": "y"})

@@ -92,12 +92,25 @@ def test_stored_pixels_are_those_of_blocks_that_were_written(
 @pytest.mark.parametrize("bounds", [[3e5, 4.8e6, 5e5 + 8e6, 5e6]])
 def test_bounds_around_the_world_are_refused(tmp_path: Path, bounds: Sequence[float]) -> None:
     write_tiff(tmp_path / "a.tif", [np.ones((64, 64), np.uint8)])
-    document = image("x", "a.tif", tile=16, grid={"bounds": list(bounds)})
+    document = image("x", "a.tif", tile=32, grid={"bounds": list(bounds)})
     error = refusal(tmp_path, document)
     assert "store 4,096 of" in error.message
     found = pasted(error)
     assert found["grid"]["bounds"] == list(bounds)
     assert resolved(tmp_path, {**document, **found}).grids[0].geobox.bounds == tuple(bounds)
+
+
+def test_a_spec_alone_cannot_allow_any_number_of_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiff(tmp_path / "a.tif", [np.ones((64, 64), np.uint8)])
+    grid = {"bounds": [3e5, 4.8e6, 8.5e6, 5e6], "max_tiles": 1 << 26}
+    document = image("x", "a.tif", tile=16, grid=grid)
+    with pytest.raises(PlanError, match="64,062,500 tiles, expected at most 16,777,216") as one:
+        resolved(tmp_path, document)
+    assert "`GEOBATCH_MAX_TILES=64062500`" in str(one.value.hint)
+    monkeypatch.setenv("GEOBATCH_MAX_TILES", "64062500")
+    assert resolved(tmp_path, document).grids[0].geobox.width == 820_000
 
 
 def test_a_mixer_that_promises_more_than_its_shards_can_hold(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
@@ -41,7 +42,8 @@ def parse_pattern(value: Any) -> re.Pattern[str]:
     if len(value) > _MOST_CHARACTERS:
         refuse("pattern", f"a pattern has at most {_MOST_CHARACTERS} characters, got {len(value)}")
     try:
-        with deadline():
+        with deadline(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what another Python may read differently
             pattern = re.compile(value, re.ASCII)
     except OverdueError:
         refuse("pattern", f"compiling {show(value)} takes more than {PATTERN_SECONDS.value} s")

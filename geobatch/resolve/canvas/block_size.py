@@ -7,14 +7,15 @@ import numpy as np
 from geobatch.errors import SourceError
 from geobatch.model.limits import BLOCK_BYTES
 from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
 
 
-def check_block(header: Header, file_bytes: int) -> None:
+def check_block(header: Header, probe: Probe) -> None:
     """Refuse a source of blocks that take more memory than is allowed.
 
     Args:
-        header: Of the source.
-        file_bytes: Bytes of its files.
+        header: Of the source, as the spec completes it.
+        probe: The source.
 
     Raises:
         SourceError: A block is larger than the limit.
@@ -22,7 +23,8 @@ def check_block(header: Header, file_bytes: int) -> None:
     rows, cols = header.block
     count = len(header.dtypes) if header.is_pixel_interleaved else 1
     size = rows * cols * count * np.dtype(header.dtypes[0]).itemsize
-    limit = BLOCK_BYTES.of_file(file_bytes)
+    shards = probe.records.shards if probe.records else ()
+    limit = BLOCK_BYTES.of_file(sum((one.stat.size for one in shards), probe.stat.size))
     if size > limit:
         raise SourceError(
             f"`{header.uri}`: a block of {rows} x {cols} pixels of {count}"

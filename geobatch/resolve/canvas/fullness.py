@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from geobatch.errors import PlanError
 from geobatch.model.geobox import Bounds
+from geobatch.model.limits import TILES
 from geobatch.model.sources.probe import Probe
 from geobatch.resolve.canvas.canvas import Canvas, covered_pixels
 from geobatch.sources.registry import driver_named
@@ -42,6 +43,12 @@ def check_fullness(
     plane = canvas.geobox
     rows, cols = plane.tile_shape(tile=tile)
     tiles, most = rows * cols, limit or MOST_EMPTY_TILES
+    if tiles > TILES.value:
+        raise PlanError(
+            f"{plane.width:,} x {plane.height:,} pixels are {tiles:,} tiles, expected at most"
+            f" {TILES.value:,}",
+            hint=f"declare a larger `tiling.tile`, or `grid.bounds`; or, {TILES.hint(tiles)}",
+        )
     if tiles <= most:
         return
     area, stored = plane.height * plane.width, 0

@@ -19,6 +19,7 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
 from geobatch.sources.geotiff import identify, read_header
 
@@ -131,7 +132,11 @@ def test_any_damage_that_keeps_the_hash_keeps_the_header(
         damaged = bytearray(content)
         damaged[place] ^= (0x01, 0x90, 0xFF)[place % 3]
         path.write_bytes(damaged)
-        if tags_of(path) == known:
+        try:
+            is_same = tags_of(path) == known
+        except SourceError:
+            continue  # refused, not wrong
+        if is_same:
             same += 1
             assert header_of(path) == header, place
     assert same > (3 if is_long else 1)

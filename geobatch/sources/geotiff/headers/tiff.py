@@ -316,15 +316,21 @@ def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
 
 
 def stored_pixels(path: Path) -> int | None:
-    """Return how many pixels the stored blocks of a TIFF hold; None if unknown.
+    """Return how many pixels the distinct stored blocks of a TIFF hold; None if unknown.
 
     A sparse file stores no bytes for the others.
     """
     try:
         with path.open("rb") as file:
-            sizes = read_block_sizes(file, read_directories(file)[0])
+            directory = read_directories(file)[0]
+            sizes = read_block_sizes(file, directory)
+            tag = TILE_OFFSETS if TILE_OFFSETS in directory.fields else STRIP_OFFSETS
+            offsets = read_values(file, directory, tag)
     except (OSError, ValueError):
         return None
     if sizes is None:
         return None
-    return int((sizes.counts > 0).any(axis=0).sum()) * sizes.rows * sizes.cols
+    is_stored = (sizes.counts > 0).any(axis=0)
+    # Blocks may share their bytes: a megabyte could otherwise count as a million blocks.
+    distinct = np.unique(offsets).size if offsets.size else int(is_stored.sum())
+    return min(int(is_stored.sum()), distinct) * sizes.rows * sizes.cols
