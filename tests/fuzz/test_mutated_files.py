@@ -25,7 +25,7 @@ from test_spec_mutations import IMAGE
 from geobatch.declare import validate
 from geobatch.errors import GeobatchError, SourceError, SpecError
 from geobatch.sources.geotiff import identify, read_header
-from geobatch.sources.tfrecord.frames import records_of
+from geobatch.sources.tfrecord.shards.frames import records_of
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "")
 FIRST = int(os.environ.get("GEOBATCH_FUZZ_SEED", "0"))

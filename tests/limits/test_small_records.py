@@ -15,8 +15,8 @@ from record_workbench import example, feature
 
 from geobatch.errors import SourceError
 from geobatch.model.limits import RECORD_BYTES, RECORD_FEATURES
-from geobatch.sources.tfrecord.feature_count import has_many_features
-from geobatch.sources.tfrecord.frames import records_of
+from geobatch.sources.tfrecord.shards.feature_count import has_many_features
+from geobatch.sources.tfrecord.shards.frames import records_of
 
 
 def inflating(size: int, wbits: int) -> bytes:
