@@ -130,6 +130,9 @@ class Beside:
                 continue
             what, hint = _WORDS[kind]
             if kind is _METADATA:
+                allowed = spec.project.allowed
+                if allowed is not None and not allowed.holds(path):
+                    continue
                 says = _says(path, spec, number, file, header)
                 if not says:
                     continue

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from geobatch.declare.projects.confine import Confine
 from geobatch.model.plans.plan import Options
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
@@ -37,6 +38,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """What to cover."""
     keep_going: bool = False
     """Whether to go on with the other assets if the sources of some fail."""
+    confine: Confine | None = None
+    """Whether to read only the project's folder and what is allowed."""
 
     @classmethod
     def of(
@@ -48,6 +51,7 @@ class Request(Struct, frozen=True, kw_only=True):
         rehash: bool = False,
         options: Options | None = None,
         keep_going: bool = False,
+        confine: Confine | None = None,
     ) -> Request:
         """Return a request from the arguments of a public function.
 
@@ -64,6 +68,7 @@ class Request(Struct, frozen=True, kw_only=True):
             rehash=rehash,
             options=options or Options(),
             keep_going=keep_going,
+            confine=confine,
         )
 
 

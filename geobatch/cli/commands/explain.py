@@ -10,7 +10,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.options import KeepProjectPrefix
+from geobatch.cli.options import AllowFrom, Confined, KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import check_store, reading, require_store
 
@@ -89,9 +89,12 @@ def status(
     ] = None,
     *,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
 ) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
     from geobatch.cli.views.status import status_json, status_lines  # noqa: PLC0415
+    from geobatch.declare.projects.confine import Confine  # noqa: PLC0415
     from geobatch.explain.status import status as find_status  # noqa: PLC0415
 
     settings: Settings = context.obj
@@ -101,6 +104,7 @@ def status(
         paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
+        confine=Confine.of(confine=confine, allow_from=allow_from),
     )
     for line in status_lines(found, is_whole=settings.is_verbose):
         settings.output.line(line)
@@ -128,9 +132,12 @@ def why(
         str | None, typer.Option("--band", metavar="NAME", help="Explain only this band.")
     ] = None,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.views.why import why_json, why_lines  # noqa: PLC0415
+    from geobatch.declare.projects.confine import Confine  # noqa: PLC0415
     from geobatch.explain.why import why as explain  # noqa: PLC0415
     from geobatch.model.tile import TilePosition  # noqa: PLC0415
 
@@ -151,6 +158,7 @@ def why(
         paths=paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
+        confine=Confine.of(confine=confine, allow_from=allow_from),
     )
     for line in why_lines(found):
         settings.output.line(line)

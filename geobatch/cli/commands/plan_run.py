@@ -24,6 +24,7 @@ from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
 from geobatch.cli.views.plan import plan_lines, undeclared_lines
+from geobatch.declare.projects.confine import Confine
 from geobatch.errors import Problem
 from geobatch.model.plans.plan import Failure, Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
@@ -48,6 +49,10 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Whether to publish what can be made."""
     is_new_store: bool = False
     """Whether there may be no store yet, wherever it is."""
+    confine: bool = False
+    """Whether to read only the project's folder and what is allowed."""
+    allow_from: Path | None = None
+    """The project file whose `allow` counts."""
 
 
 def options_of(
@@ -90,7 +95,7 @@ def run_plan(
         raise typer.BadParameter(f"`-o {file}`: there is no folder `{file.parent}`")
     _refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
-    planned = plan_specs(_request(settings, paths, asked, asked.options))
+    planned = plan_specs(_request(settings, paths, asked))
     made, failures = planned.plan, planned.resolved.failures
     output = settings.output
     output.warn(planned.warnings)
@@ -114,14 +119,24 @@ def run_plan(
     return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
 
 
-def _request(settings: Settings, paths: Sequence[Path], asked: Asked, options: Options) -> Request:
+def _request(
+    settings: Settings, paths: Sequence[Path], asked: Asked, saved: SavedPlan | None = None
+) -> Request:
+    """Return the request for some specs, or for those of a saved plan."""
+    if saved is not None:
+        paths = saved.paths
+    # The folder that a plan names may be a stranger's choice.
+    confine = Confine.of(
+        confine=asked.confine, allow_from=asked.allow_from, is_here=saved is not None
+    )
     return Request.of(
         paths,
         store=settings.store,
         workers=settings.workers,
         rehash=asked.rehash,
-        options=options,
+        options=asked.options if saved is None else saved.options,
         keep_going=asked.keep_going,
+        confine=confine,
     )
 
 
@@ -139,7 +154,6 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     from geobatch.cli.views.store import summary_json, summary_lines  # noqa: PLC0415
 
     saved = find_plan(paths[0]) if len(paths) == 1 else None
-    options = asked.options
     if saved is None:
         _refuse_plans(paths, "apply")
         check_store(settings, paths, is_new=asked.is_new_store)
@@ -151,16 +165,15 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise typer.BadParameter(
                 f"`{saved.file}` is a saved plan, which is applied exactly or not at all: "
-                "only `--rehash` can be combined with it"
+                "only `--rehash`, `--confine` and `--allow-from` can be combined with it"
             )
         # A plan for a store that was to be made has said so when it was made.
         is_new = asked.is_new_store or saved.document["store_id"] is None
         check_store(settings, saved.paths, is_new=is_new)
-        paths, options = saved.paths, saved.options
         approve = _showing_first(settings, approval(saved))
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
-        request = _request(settings, paths, asked, options)
+        request = _request(settings, paths, asked, saved)
         summary = apply_specs(request, observer=observer, approve=approve)
     output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}

@@ -27,6 +27,7 @@ from geobatch.declare.files.sidecars import PROJECTION, WORLD, is_placing, refus
 from geobatch.declare.hints import listed, show
 from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
 from geobatch.declare.projects.project import Place
 from geobatch.declare.specs import ImageSpec, Loc, SourceSpec, SpecSet
 from geobatch.errors import Problem
@@ -70,7 +71,11 @@ def found_files(spec: ImageSpec) -> Expansion | None:
 
 
 def validate(
-    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+    paths: Sequence[Path],
+    *,
+    keep_project_prefix: bool = False,
+    cache: SpecCache | None = None,
+    confine: Confine | None = None,
 ) -> SpecSet:
     """Load specs and find their files.
 
@@ -78,11 +83,14 @@ def validate(
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         cache: Specs read in earlier runs; receives those of this run.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
-    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    specs, problems, seen = drafts(
+        paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
+    )
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
         if not _is_there(spec, folders[spec.path]):
@@ -95,6 +103,7 @@ def _is_there(spec: ImageSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
     return spec.table is None and all(
         len(source.uris) == 1
+        and spec.project.allowed is None
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
         and not _is_of_records(uri)
@@ -154,6 +163,8 @@ def _pinned(
     spot = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
     if complaint := unusable(spot.name, may_be_remote=True):
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
+    elif denied := outside(spot):
+        problems.append(problem(spec, (*here, 0), *denied))
     elif is_remote(spot.name):
         path = Path(quote(spot.name, safe=""))
         yield DeclaredSource(
@@ -163,6 +174,7 @@ def _pinned(
             source=place[1],
             generation=generation,
             allow_unpinned=spec.allow_unpinned,
+            servers=None if spot.allowed is None else spot.allowed.servers,
             is_external=True,
         )
     elif is_file(spot.name, spot.folder):
@@ -197,6 +209,8 @@ def _source(
         for index, spot in enumerate(spots)
         for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
     ]
+    if any(one.rule == OUTSIDE for one in problems[count:]):
+        return []
     names = (*(spot.name for spot in spots), *(file.uri for file in found))
     if any(_is_of_records(name) for name in names):
         is_whole = len(problems) == count
@@ -218,6 +232,8 @@ def _find(
     """Yield uri and path of the files that a uri names, the glob followed."""
     if complaint := unusable(spot.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
+    elif denied := outside(spot):
+        problems.append(problem(spec, loc, *denied))
     elif not is_literal(spot.name, spot.folder):
         names, links = matches(spot.name, spot.folder)
         if folders := unreadable(spot.name, spot.folder):

@@ -12,6 +12,7 @@ from geobatch.declare.fields.manifest import Part
 from geobatch.declare.fields.values import Text, refuse
 from geobatch.declare.hints import did_you_mean, show
 from geobatch.declare.loading.document import judge
+from geobatch.declare.projects.allow import entry_complaint
 from geobatch.declare.projects.project import Project
 from geobatch.declare.text.nodes import MappingNode
 from geobatch.declare.text.read import read
@@ -48,9 +49,16 @@ def _check_lint(value: str) -> str:
     return value
 
 
+def _check_allow(value: str) -> str:
+    if complaint := entry_complaint(value):
+        refuse("allow", *complaint)
+    return value
+
+
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
 Mirror = Annotated[Text, AfterValidator(_check_mirror)]
 Lint = Annotated[str, AfterValidator(_check_lint)]
+Entry = Annotated[Text, AfterValidator(_check_allow)]
 
 
 class ProjectManifest(Part):
@@ -62,6 +70,8 @@ class ProjectManifest(Part):
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silence: list[Lint] = Field(default_factory=list)
     """Lints to disable."""
+    allow: list[Entry] | None = None
+    """What specs may read besides the files in this folder: folders, schemes and servers."""
 
 
 def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:
@@ -92,5 +102,6 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
         mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),
         keeps_prefix=said.keep_project_prefix,
         silenced=frozenset(said.silence),
+        allow=None if said.allow is None else tuple(said.allow),
     )
     return made, problems

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import io
 import re
-import socket
 import ssl
 import time
 import urllib.parse
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple, cast
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.pin import Remote
+from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.url import Address, parse_address
 from geobatch.sources.remote.answers import (
     SETTLED_SECONDS,
@@ -24,6 +23,7 @@ from geobatch.sources.remote.answers import (
     failed,
     seconds_to_wait,
 )
+from geobatch.sources.remote.connection import open_connection, timed_response
 
 TIMEOUT = 60.0
 """Seconds without a byte after which a request fails; for a whole answer, twice as many."""
@@ -66,7 +66,13 @@ class RemoteObject:
     """
 
     def __init__(
-        self, url: str, *, uri: str, remote: Remote | None = None, timeout: float = TIMEOUT
+        self,
+        url: str,
+        *,
+        uri: str,
+        remote: Remote | None = None,
+        timeout: float = TIMEOUT,
+        servers: Servers | None = None,
     ) -> None:
         """Name an object; no request is sent yet.
 
@@ -75,6 +81,7 @@ class RemoteObject:
             uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
             timeout: Seconds without a byte after which a request fails.
+            servers: The servers that may be asked; None for all but those that never may.
         """
         self.uri = uri
         self.remote = remote
@@ -83,6 +90,7 @@ class RemoteObject:
         """Bytes of the object that were sent."""
         self._url = self._target = url
         self._timeout = timeout
+        self._servers = servers
         self._connection: http.client.HTTPConnection | None = None
         self._headers: Headers = {}
 
@@ -220,11 +228,18 @@ class RemoteObject:
             if answer.status not in _MOVED or not location:
                 return answer
             self.close()
+            was_safe = self._target.lower().startswith("https:")
             try:
                 self._target = urllib.parse.urljoin(self._target, location[0].strip())
             except ValueError:
                 # The next iteration finds out what it is.
                 self._target = location[0]
+            if was_safe and self._target.lower().startswith("http:"):
+                raise SourceError(
+                    f"`{self.uri}`: the server redirects from `https://` to"
+                    f" {_shown(self._target)}, where anyone could change the bytes",
+                    hint="use the URL to which it leads, if you trust that server",
+                )
         raise SourceError(
             f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
             hint="use the URL to which they lead",
@@ -246,13 +261,12 @@ class RemoteObject:
         address = self._address()
         left = max(0.001, until - time.monotonic())
         if self._connection is None:
-            kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-            self._connection = kinds[address.scheme](
-                address.host, address.port, timeout=min(self._timeout, left)
+            self._connection = open_connection(
+                address, timeout=min(self._timeout, left), servers=self._servers, uri=self.uri
             )
         connection = self._connection
         cast("Any", connection).response_class = partial(
-            _response, silence=self._timeout, until=until
+            timed_response, silence=self._timeout, until=until
         )
         sent = {
             "User-Agent": _AGENT,
@@ -333,40 +347,3 @@ def _ascii(text: str) -> str:
     """Return a server's text, in ASCII and not much longer than a line."""
     start = ascii(text[:_SHOWN])[1:-1]
     return start if len(text) <= _SHOWN else f"{start}..."
-
-
-def _response(
-    sock: socket.socket, *, silence: float, until: float, **more: Any
-) -> http.client.HTTPResponse:
-    """Return a response that is read until a deadline, however slow the server is."""
-    answer = http.client.HTTPResponse(sock, **more)
-    plain = answer.fp
-    answer.fp = io.BufferedReader(_Timed(sock, silence=silence, until=until))
-    plain.close()
-    return answer
-
-
-class _Timed(io.RawIOBase):
-    """What a socket receives, until a deadline."""
-
-    def __init__(self, sock: socket.socket, *, silence: float, until: float) -> None:
-        super().__init__()
-        self._socket = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._silence = silence
-        self._until = until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the server takes too long for its answer")
-        self._socket.settimeout(min(self._silence, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
