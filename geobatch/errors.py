@@ -47,6 +47,8 @@ class Code(StrEnum):
     """An export cannot be made as asked, or its files cannot be written."""
     NOT_DURABLE = "not_durable"
     """The result is published, but a loss of power may undo it; run the command again."""
+    SETTING = "setting"
+    """A variable of the environment has a value that cannot be used."""
 
 
 class GeobatchError(Exception):
@@ -253,6 +255,12 @@ class ExportError(GeobatchError):
     """The export cannot be made as requested, or the files cannot be written."""
 
     code = Code.EXPORT
+
+
+class SettingError(GeobatchError):
+    """A variable of the environment has a value that cannot be used."""
+
+    code = Code.SETTING
 
 
 class InternalError(GeobatchError):

@@ -36,6 +36,7 @@ _CODES: tuple[tuple[type[errors.GeobatchError], Exit], ...] = (
     (errors.LockedError, Exit.LOCKED),
     (errors.FormatError, Exit.FORMAT),
     (errors.InterruptedRunError, Exit.INTERRUPTED),
+    (errors.SettingError, Exit.USAGE),
 )
 
 _OF_SOURCES = ("missing-file", "unreadable-source")

@@ -24,6 +24,7 @@ from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings, UsageProblem, take_settings
 from geobatch.cli.usage import usage_text
 from geobatch.errors import GeobatchError, InterruptedRunError
+from geobatch.model.limits import check_variables
 
 
 def main(argv: Sequence[str] | None = None) -> Never:
@@ -115,6 +116,7 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
     try:
         settings, rest = take_settings(argv, os.environ)
         output = settings.output
+        check_variables(os.environ)
         code = _invoke(rest, settings)
     except UsageProblem as problem:
         output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from workbench import CRS, Workbench, image, write_tiff
 
-from geobatch.errors import SourceError
+from geobatch.errors import SettingError, SourceError
 from geobatch.execute import passes
 from geobatch.workflow.apply import apply
 
@@ -76,5 +76,5 @@ def test_a_huge_block_is_refused_with_its_size(
     assert "2147483648 bytes" in one.value.message
     assert "`GEOBATCH_MAX_BLOCK_BYTES=2147483648`" in str(one.value.hint)
     monkeypatch.setenv("GEOBATCH_MAX_BLOCK_BYTES", "1.5G")
-    with pytest.raises(SourceError, match=r"is `1\.5G`, expected a number of bytes"):
+    with pytest.raises(SettingError, match=r"is `1\.5G`, expected a whole number"):
         apply([spec], store=tmp_path / "store")
