@@ -100,7 +100,7 @@ def ask_server(
         SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
             send what distinguishes states of the object.
     """
-    source = RemoteObject(url, uri=uri, servers=servers)
+    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
     try:
         source.fetch(0, 1)
         if source.settle():
@@ -124,7 +124,7 @@ def probe_url(
     Raises:
         SourceError: As of `ask_server`; or the object changed meanwhile, or is not a readable TIFF.
     """
-    source = RemoteObject(url, uri=uri, servers=servers)
+    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
     try:
         start = source.fetch(0, START_BYTES)
         if source.settle():

@@ -13,7 +13,10 @@ from geobatch.errors import SourceError
 from geobatch.model.sources.servers import Servers, ip_refusal
 from geobatch.model.sources.url import Address
 
-_KINDS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+_KINDS: dict[str, type[http.client.HTTPConnection]] = {
+    "http": http.client.HTTPConnection,
+    "https": http.client.HTTPSConnection,
+}
 
 
 def open_connection(
@@ -35,7 +38,9 @@ def open_connection(
             f"`{uri}`: the server `{address.host}` is not allowed",
             hint=f'if it may be asked, name it in `allow` of `geobatch.yaml`: `"{address.host}"`',
         )
-    connection = _KINDS[address.scheme](address.host, address.port, timeout=timeout)
+    connection: http.client.HTTPConnection = _KINDS[address.scheme](
+        address.host, address.port, timeout=timeout
+    )
     is_confined = servers is not None and not servers.is_named(address)
     cast("Any", connection)._create_connection = partial(  # noqa: SLF001 - where it resolves names
         _connect, is_confined=is_confined, uri=uri
@@ -57,14 +62,11 @@ def _connect(
     # All are checked before the first is used: a name with one forbidden address is suspicious.
     for *_, place in found:
         if why := ip_refusal(str(place[0]), is_confined=is_confined):
-            hint = "it gives credentials to programs, and is never asked"
+            hint = "such addresses are never asked: they give credentials to programs"
             if "private" in why:
-                hint = (
-                    f'if it may be asked, name it in `allow` of `geobatch.yaml`: `"{address[0]}"`'
-                )
-            raise SourceError(
-                f"`{uri}`: the server `{address[0]}` may not be asked: {why}", hint=hint
-            )
+                hint = f'if it may be asked, name it in `allow` of the project: `"{address[0]}"`'
+            message = f"`{uri}`: the server `{address[0]}` may not be asked: {why}"
+            raise SourceError(message, hint=hint)
     failure: OSError = OSError(f"no address of `{address[0]}` is known")
     until = time.monotonic() + timeout
     for family, kind, protocol, _, place in found:

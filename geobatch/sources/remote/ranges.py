@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import re
 import ssl
 import time
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 from geobatch.errors import SourceError
+from geobatch.model.limits import ANSWER_SECONDS, HEADER_BYTES, PROBE_SECONDS, REQUEST_BYTES
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.url import Address, parse_address
@@ -25,12 +27,8 @@ from geobatch.sources.remote.answers import (
 )
 from geobatch.sources.remote.connection import open_connection, timed_response
 
-TIMEOUT = 60.0
-"""Seconds without a byte after which a request fails; for a whole answer, twice as many."""
 SLOWEST = 16 << 10
 """Bytes per second that a server must send on average."""
-MOST_BYTES = 1 << 30
-"""Most bytes of one request: the tiles of a COG are far smaller."""
 
 PAUSE = 0.1
 """Seconds before the third request to a busy server; four times as long before the fourth."""
@@ -71,7 +69,8 @@ class RemoteObject:
         *,
         uri: str,
         remote: Remote | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float | None = None,
+        is_header: bool = False,
         servers: Servers | None = None,
     ) -> None:
         """Name an object; no request is sent yet.
@@ -80,7 +79,9 @@ class RemoteObject:
             url: Where it is, `http://` or `https://`.
             uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
-            timeout: Seconds without a byte after which a request fails.
+            timeout: Seconds without a byte after which a request fails; for a whole answer, twice
+                as many. By default, as the limits say.
+            is_header: Whether only a header is read: then all requests share a limit.
             servers: The servers that may be asked; None for all but those that never may.
         """
         self.uri = uri
@@ -89,7 +90,9 @@ class RemoteObject:
         self.bytes_read = 0
         """Bytes of the object that were sent."""
         self._url = self._target = url
-        self._timeout = timeout
+        self._timeout = ANSWER_SECONDS.value / 2 if timeout is None else timeout
+        self._is_header = is_header
+        self._end = time.monotonic() + PROBE_SECONDS.value if is_header else math.inf
         self._servers = servers
         self._connection: http.client.HTTPConnection | None = None
         self._headers: Headers = {}
@@ -114,12 +117,7 @@ class RemoteObject:
             stop = min(stop, self.remote.size)
             if start >= stop:
                 return b""
-        if stop - start > MOST_BYTES:
-            raise SourceError(
-                f"`{self.uri}`: {stop - start:,} bytes would have to be read at once, more than"
-                f" {MOST_BYTES:,}",
-                hint="the TIFF is damaged, or its tiles are far too large",
-            )
+        self._check_size(stop - start)
         answer = self._ask(start, stop)
         if answer.remote is None:
             raise self._refused(answer)
@@ -127,6 +125,26 @@ class RemoteObject:
         self._headers = answer.headers
         self.bytes_read += len(answer.body)
         return answer.body
+
+    def _check_size(self, length: int) -> None:
+        """Check that a request, with what was read before of a header, is small enough.
+
+        Raises:
+            SourceError: It is not.
+        """
+        limit, what, before = REQUEST_BYTES, "would have to be read at once", 0
+        if self._is_header:
+            limit, what, before = (
+                HEADER_BYTES,
+                "would have to be read as its header",
+                self.bytes_read,
+            )
+        if before + length > limit.value:
+            raise SourceError(
+                f"`{self.uri}`: {before + length:,} bytes {what}, more than {limit.value:,}: the"
+                " TIFF is damaged, or its tiles or tags are far too large",
+                hint=limit.hint(before + length),
+            )
 
     def settle(self) -> bool:
         """Wait until the object has not changed for a while, if only its time shows changes.
@@ -181,6 +199,7 @@ class RemoteObject:
         answer: _Answer | None = None
         failure: Exception | None = None
         until = time.monotonic() + 2 * self._timeout + (stop - start) / SLOWEST
+        until = min(until, self._end)
         for attempt in range(_ATTEMPTS):
             pause = PAUSE * 4 ** (attempt - 1) if attempt > 1 else 0.0
             if attempt and time.monotonic() + pause >= until:
@@ -214,7 +233,10 @@ class RemoteObject:
         # With an OSError, the server may not even exist; else its answer is not understood.
         what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
-        raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
+        hint = ANSWER_SECONDS.hint() if isinstance(failure, TimeoutError) else None
+        if hint and time.monotonic() >= self._end:
+            hint = PROBE_SECONDS.hint()
+        raise SourceError(f"`{self.uri}`: {what}: {words}", hint=hint) from failure
 
     def _start_over(self) -> None:
         """Drop the connection and the target of redirects."""
