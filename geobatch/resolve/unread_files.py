@@ -187,10 +187,20 @@ def _says(path: Path, spec: ImageSpec, number: int, file: DeclaredSource, header
         found.pop("GeoTransform", None)
         found.pop("GCPList", None)
     words = (
-        f"{_SAYS[name]} {show(value)}" if name == "NoDataValue" else _SAYS[name]
+        f"{_SAYS[name]} {show(value)}"
+        if name == "NoDataValue" and _is_float(value)
+        else _SAYS[name]
         for name, value in found.items()
     )
     return ", ".join(words)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str, value: float | None) -> bool:

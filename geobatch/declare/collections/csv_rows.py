@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.hints import show
 
 
 class RowsError(Exception):
@@ -53,8 +53,8 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
     except OSError as error:
         message = f"cannot read {show(uri)}: {error.strerror or error}"
         raise RowsError("unreadable-file", message) from None
-    except UnicodeDecodeError as error:
-        message = f"{show(uri)}: the byte `0x{error.object[error.start]:02x}` is not UTF-8"
+    except UnicodeDecodeError:
+        message = f"{show(uri)}: a byte is not UTF-8"
         raise RowsError("encoding", message, "save the table as UTF-8") from None
 
 
@@ -74,11 +74,17 @@ def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows
     line, columns = next(lines, (1, []))
     if not columns:
         raise RowsError("csv", f"{show(uri)} is empty", "its first line must name the columns")
+    # Names of columns are not quoted: the file may be no table at all.
     for column in columns:
         if columns.count(column) > 1:
-            raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
+            first = columns.index(column)
+            second = columns.index(column, first + 1)
+            message = f"`{uri}:{line}`: columns {first + 1} and {second + 1} have the same name"
+            raise RowsError("csv", message)
     if key not in columns:
-        hint = f"`key` of `csv` names the column of file names: {did_you_mean(key, columns)}"
+        hint = f"`key` of `csv` names the column of file names, one of {len(columns):,}"
+        if any(column.casefold() == key.casefold() for column in columns):
+            hint = "`key` of `csv` names the column of file names: upper and lower case differ"
         if any(mark in columns[0] for mark in ";\t"):
             hint = "separate the columns with commas"
         raise RowsError("csv-key", f"`{uri}:{line}`: no column {show(key)}", hint)

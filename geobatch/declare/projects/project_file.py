@@ -8,12 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from geobatch.declare.checks.other_files import other_file_problem
 from geobatch.declare.fields.manifest import Part
 from geobatch.declare.fields.values import Text, refuse
 from geobatch.declare.hints import did_you_mean, show
 from geobatch.declare.loading.document import judge
 from geobatch.declare.projects.allow import entry_complaint
-from geobatch.declare.projects.project import Project
+from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.declare.text.nodes import MappingNode
 from geobatch.declare.text.read import read
 from geobatch.errors import Problem
@@ -88,8 +89,14 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
 
     whole = read(data, path=path)
     problems = [one for one in whole.problems if one.rule != "empty-file"]
-    said = ProjectManifest()
+    said, said_nothing = ProjectManifest(), Project()
     if whole.documents and isinstance(root := whole.documents[0], MappingNode):
+        hint = f"`{PROJECT_FILE}` has keys such as `uri_map` and `allow`"
+        other = other_file_problem(
+            root, (ProjectManifest,), path=path, what="a project file", hint=hint
+        )
+        if other is not None:
+            return said_nothing, [*problems, other]
         judged = judge(root, ProjectManifest, path)
         problems += judged.problems
         said = judged.value or said

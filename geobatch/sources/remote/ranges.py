@@ -230,13 +230,16 @@ class RemoteObject:
         self._start_over()
         if answer is not None:
             return answer
+        raise self._unreachable(failure) from failure
+
+    def _unreachable(self, failure: Exception | None) -> SourceError:
         # With an OSError, the server may not even exist; else its answer is not understood.
         what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
         hint = ANSWER_SECONDS.hint() if isinstance(failure, TimeoutError) else None
         if hint and time.monotonic() >= self._end:
             hint = PROBE_SECONDS.hint()
-        raise SourceError(f"`{self.uri}`: {what}: {words}", hint=hint) from failure
+        return SourceError(f"`{self.uri}`: {what}: {words}", hint=hint)
 
     def _start_over(self) -> None:
         """Drop the connection and the target of redirects."""
