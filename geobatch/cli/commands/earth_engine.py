@@ -48,7 +48,7 @@ def import_manifests(
     for note in mirror_notes(files):
         output.note(note)
     if folder is None:
-        output.line("---\n".join(file.text for file in files).removesuffix("\n"))
+        output.text("---\n".join(file.text for file in files).removesuffix("\n"))
     else:
         write_new({file.target: file.text for file in files})
     for file in files:
@@ -113,7 +113,7 @@ def export_manifest(
         settings.output.note(f"note: {note}")
     text = json.dumps(made.manifest, indent=2, ensure_ascii=False)
     if file is None:
-        settings.output.line(text)
+        settings.output.text(text)
     else:
         write_new({file: text + "\n"})
         settings.output.line(f"wrote {file}")
@@ -249,6 +249,6 @@ def new_image(
         write_new({file: text})
         settings.output.line(f"wrote {file}")
     else:
-        settings.output.line(text.removesuffix("\n"))
+        settings.output.text(text.removesuffix("\n"))
     settings.output.record("spec", file=None if file is None else str(file), text=text)
     return Exit.OK
