@@ -15,7 +15,7 @@ from geobatch import processes
 
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
-    "table",
+    "table", "confine",
     "stand_ins",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))

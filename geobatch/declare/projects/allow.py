@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
 from geobatch.model.sources.allowed import Allowed, LinkError
@@ -63,7 +65,8 @@ def allowed(
         schemes=frozenset(one for _, one in found if isinstance(one, str) and one in _WEB),
         hosts=frozenset(one for _, one in found if isinstance(one, Host)),
     )
-    return Allowed.of(folder, tuple(folders), servers=servers, named_by=path), problems
+    made = Allowed.of(folder, tuple(folders), servers=servers, named_by=path)
+    return replace(made, entries=frozenset(entries)), problems
 
 
 def _folder_complaint(one: Path, project: Path) -> tuple[str, str] | None:

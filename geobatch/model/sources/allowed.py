@@ -35,6 +35,8 @@ class Allowed(Struct, frozen=True, kw_only=True, eq=False):
     """The servers."""
     named_by: str = ""
     """The file to which `allow` belongs, in messages."""
+    entries: frozenset[str] = frozenset()
+    """The entries of `allow`, as they are written."""
     _above: frozenset[str] = frozenset()
     _real: dict[str, str | None] = field(default_factory=dict)
 
