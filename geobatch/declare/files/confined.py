@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import time
 from pathlib import Path
 
 from geobatch.declare.files.find import GLOB
+from geobatch.model.limits import GLOB_ENTRIES, GLOB_SECONDS, Limit
 from geobatch.model.sources.allowed import Allowed
+
+
+class OverdueSearchError(Exception):
+    """A search would take too long; holds the limit."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__(limit.name)
+        self.limit = limit
 
 
 def leaving(name: str, folder: Path, allowed: Allowed) -> tuple[str, bool] | None:
@@ -21,6 +31,9 @@ def leaving(name: str, folder: Path, allowed: Allowed) -> tuple[str, bool] | Non
     Returns:
         A path, as the name spells it, and whether it is that of a link in an allowed folder which
         leads out.
+
+    Raises:
+        OverdueSearchError: A limit of globs is reached.
     """
     if not GLOB.search(name):
         left = None if allowed.holds(folder / name) else name
@@ -45,6 +58,8 @@ class _Search:
         self._folder = os.fspath(folder)
         self._allowed = allowed
         self._visited: set[tuple[str, int]] = set()
+        self._count, self._most = 0, GLOB_ENTRIES.value
+        self._end = time.monotonic() + GLOB_SECONDS.value
 
     def leaving(self, above: str, parts: list[str]) -> str | None:
         """Return the first path that leads out.
@@ -69,7 +84,7 @@ class _Search:
             return None
         # A name may have the very characters of the pattern.
         is_shown = pattern.startswith(".")
-        names = [n for n, _ in _listed(self._path(above)) if is_shown or not n.startswith(".")]
+        names = [n for n, _ in self._listed(above) if is_shown or not n.startswith(".")]
         for name in sorted({pattern, *fnmatch.filter(names, pattern)}):
             left = self.leaving(_joined(above, name), rest)
             if left is not None:
@@ -89,10 +104,27 @@ class _Search:
             left = self.leaving(here, rest) if rest else None
             if left is not None:
                 return left
-            names = [name for name, is_way in _listed(self._path(here)) if is_way]
+            names = [name for name, is_way in self._listed(here) if is_way]
             shown = sorted((name for name in names if not name.startswith(".")), reverse=True)
             waiting += [_joined(here, name) for name in shown]
         return None
+
+    def _listed(self, name: str) -> list[tuple[str, bool]]:
+        """Return the names in a folder, and whether there may be a folder behind each."""
+        found: list[tuple[str, bool]] = []
+        try:
+            with os.scandir(self._path(name)) as entries:
+                for entry in entries:
+                    self._count += 1
+                    if self._count > self._most:
+                        raise OverdueSearchError(GLOB_ENTRIES)
+                    is_way = entry.is_symlink() or entry.is_dir(follow_symlinks=False)
+                    found.append((entry.name, is_way))
+        except OSError:  # not a folder; or what cannot be read, which the search reports
+            return []
+        if time.monotonic() > self._end:
+            raise OverdueSearchError(GLOB_SECONDS)
+        return found
 
     def _is_visited(self, real: str, part: int) -> bool:
         is_visited = (real, part) in self._visited
@@ -107,15 +139,3 @@ def _joined(above: str, name: str) -> str:
     if not above:
         return name or "/"
     return above + name if above.endswith("/") else f"{above}/{name}"
-
-
-def _listed(folder: str) -> list[tuple[str, bool]]:
-    """Return the names in a folder, and whether there may be a folder behind each."""
-    try:
-        with os.scandir(folder) as found:
-            return [
-                (entry.name, entry.is_symlink() or entry.is_dir(follow_symlinks=False))
-                for entry in found
-            ]
-    except OSError:  # not a folder; or what cannot be read, which the search reports
-        return []

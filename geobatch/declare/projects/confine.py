@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.declare.files.confined import leaving
+from geobatch.declare.files.confined import OverdueSearchError, leaving
 from geobatch.declare.files.find import GLOB
 from geobatch.declare.hints import show
 from geobatch.declare.projects.project import PROJECT_FILE, Place, Project
@@ -105,7 +105,12 @@ def outside(place: Place) -> tuple[str, str, str | None] | None:
         return None
     if place.name.lower().startswith(("http://", "https://")):
         return _server(place, allowed)
-    found = leaving(place.name, place.folder, allowed)
+    try:
+        found = leaving(place.name, place.folder, allowed)
+    except OverdueSearchError as error:
+        limit = error.limit
+        message = f"{show(place.uri)} would search more than {limit.value:,} {limit.unit}"
+        return "glob-limit", message, f"name the folders to search; or, {limit.hint()}"
     if found is None:
         return None
     link, is_link = found

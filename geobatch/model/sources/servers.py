@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from geobatch.model.sources.url import Address, parse_address
+from geobatch.model.sources.url import DEFAULT_PORTS, Address, parse_address
 
 _Ip: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -54,11 +54,10 @@ class Host(Struct, frozen=True, kw_only=True):
 
     def matches(self, address: Address) -> bool:
         """Return whether an address is of this server."""
-        default = 443 if address.scheme == "https" else 80
         return (
             self.name == _name(address.host)
             and self.scheme in ("", address.scheme)
-            and self.port in (None, address.port or default)
+            and self.port in (None, address.port or DEFAULT_PORTS[address.scheme])
         )
 
 

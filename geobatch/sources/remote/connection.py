@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.servers import Servers, ip_refusal
-from geobatch.model.sources.url import Address
+from geobatch.model.sources.url import DEFAULT_PORTS, Address
 
 _KINDS: dict[str, type[http.client.HTTPConnection]] = {
     "http": http.client.HTTPConnection,
@@ -38,9 +38,9 @@ def open_connection(
             f"`{uri}`: the server `{address.host}` is not allowed",
             hint=f'if it may be asked, name it in `allow` of `geobatch.yaml`: `"{address.host}"`',
         )
-    connection: http.client.HTTPConnection = _KINDS[address.scheme](
-        address.host, address.port, timeout=timeout
-    )
+    # With a port, the end of an IPv6 address is not taken for one.
+    port = address.port or DEFAULT_PORTS[address.scheme]
+    connection = _KINDS[address.scheme](address.host, port, timeout=timeout)
     is_confined = servers is not None and not servers.is_named(address)
     cast("Any", connection)._create_connection = partial(  # noqa: SLF001 - where it resolves names
         _connect, is_confined=is_confined, uri=uri
