@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.declare import SpecSet
-from geobatch.declare.projects.confine import OUTSIDE, Confine
+from geobatch.declare.projects.confine import Confine
 from geobatch.errors import GeobatchError, Problem, SpecError
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.plan import Options, Plan
@@ -79,11 +79,7 @@ def find_declared(
     )
     found = resolve_specs(request, resolve_some, cache=cache)
     troubles = {failure.id: errors[failure.id] for failure in found.failures}
-    missing = {
-        name: error
-        for name, error in troubles.items()
-        if isinstance(error, SpecError) and all(one.rule != OUTSIDE for one in error.problems)
-    }
+    missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
     return Declared(
         request=request,
         resolved=found,

@@ -125,7 +125,8 @@ def outside(place: Place) -> tuple[str, str, str | None] | None:
         if not place.name.startswith("/"):
             above = os.path.relpath(above, allowed.folder)
         hint = f"if it may be read, add to {where}: `allow: [{above.rstrip('/')}/]`"
-        if GLOB.search(link) and ".." in link.split("/"):
+        start = GLOB.search(link)
+        if start is not None and ".." in link[start.start() :].split("/"):
             hint = "write the path without `..` after a glob"
     return OUTSIDE, message, hint
 
