@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,9 @@ class Watched:
     """Names that any code opened in the watched folders; only Linux reports them."""
 
 
-def watch(
-    argv: Iterable[str | Path], *, cwd: Path, folders: Iterable[Path], notes: Path
-) -> Watched:
-    """Run a command in a process of its own, while the kernel reports who opens what."""
+@contextlib.contextmanager
+def opening(folders: Iterable[Path]) -> Iterator[list[str]]:
+    """Yield a list that receives, at the end, what anyone has opened in some folders."""
     libc = ctypes.CDLL(None, use_errno=True)
     number = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     assert number >= 0
@@ -57,12 +57,23 @@ def watch(
         watched = libc.inotify_add_watch(number, os.fsencode(folder), _OPENS)
         assert watched >= 0, folder
         names[watched] = str(folder)
+    touched: list[str] = []
+    try:
+        yield touched
+        touched += _events(number, names)
+    finally:
+        os.close(number)
+
+
+def watch(
+    argv: Iterable[str | Path], *, cwd: Path, folders: Iterable[Path], notes: Path
+) -> Watched:
+    """Run a command in a process of its own, while the kernel reports who opens what."""
     command = [sys.executable, "-c", _HOOK, str(notes), *map(str, argv)]
-    done = subprocess.run(
-        command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
-    )
-    touched = _events(number, names)
-    os.close(number)
+    with opening(folders) as touched:
+        done = subprocess.run(
+            command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+        )
     opened = {
         os.path.realpath(one) for one in notes.read_text(errors="surrogateescape").split("\0")
     }
@@ -70,7 +81,7 @@ def watch(
         code=done.returncode,
         text=done.stdout + done.stderr,
         opened=tuple(sorted(one for one in opened if not _is_library(one))),
-        touched=touched,
+        touched=tuple(touched),
     )
 
 

@@ -19,7 +19,7 @@ from geobatch.model.sources.servers import Servers
 from geobatch.sources.files import changed, regular_file, stat
 from geobatch.sources.geotiff import tiff
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
-from geobatch.sources.geotiff.header import check_tiff, describe, read_header, refused
+from geobatch.sources.geotiff.header import check_alone, check_tiff, describe, read_header, refused
 from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
 from geobatch.sources.remote.ranges import RemoteObject
 
@@ -144,6 +144,7 @@ def probe_url(
         def opened() -> RangeFile:
             return RangeFile(source, start=file.start, failures=failures)
 
+        check_alone(tags, uri)
         with gdal_environment():
             try:
                 dataset = open_dataset(url, opener=opened)
