@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,35 @@ def test_a_confined_run_asks_only_allowed_servers(tmp_path: Path, served: Served
 )
 def test_hosts(text: str, url: str, is_same: bool) -> None:
     assert parse_host(text).matches(parse_address(url)) is is_same
+
+
+def test_a_header_without_end_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, served: Served
+) -> None:
+    """A server that makes up what is asked for could give any number of bytes."""
+    size = (Path(served.folder) / "a.tif").stat().st_size
+    monkeypatch.setenv("GEOBATCH_MAX_HEADER_BYTES", "1000")
+    source = RemoteObject(f"{served.url}a.tif", uri="u", is_header=True)
+    assert len(source.fetch(0, 900)) == 900
+    with pytest.raises(SourceError, match="1,001 bytes would have to be read as its header") as one:
+        source.fetch(900, 1001)
+    assert "GEOBATCH_MAX_HEADER_BYTES=1001" in str(one.value.hint)
+    assert len(served.requests) == 1
+    monkeypatch.setenv("GEOBATCH_MAX_REQUEST_BYTES", "500")
+    source = RemoteObject(f"{served.url}a.tif", uri="u")
+    with pytest.raises(SourceError, match="would have to be read at once"):
+        source.fetch(0, min(size, 501))
+    source.close()
+
+
+def test_all_requests_of_a_header_share_a_deadline(
+    monkeypatch: pytest.MonkeyPatch, served: Served
+) -> None:
+    monkeypatch.setenv("GEOBATCH_MAX_PROBE_SECONDS", "1")
+    source = RemoteObject(f"{served.url}a.tif", uri="u", is_header=True)
+    assert source.fetch(0, 4)
+    time.sleep(1.1)
+    with pytest.raises(SourceError) as one:
+        source.fetch(4, 8)
+    assert "GEOBATCH_MAX_PROBE_SECONDS" in str(one.value.hint)
+    source.close()
