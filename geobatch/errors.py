@@ -102,7 +102,9 @@ class Problem(Struct, frozen=True, kw_only=True, order=True):
     """What to write instead."""
 
     def __str__(self) -> str:
-        text = f"{self.path}:{self.line}:{self.column}: {self.rule}: {self.message}"
+        # A name may contain line breaks, which would look like another problem.
+        path, message = (one.replace("\n", "\\n") for one in (self.path, self.message))
+        text = f"{path}:{self.line}:{self.column}: {self.rule}: {message}"
         return f"{text}\n    hint: {self.hint}" if self.hint else text
 
 

@@ -18,6 +18,21 @@ KeepProjectPrefix = Annotated[
         help="Keep `projects/P/assets/` in the ids of Earth Engine manifests.",
     ),
 ]
+Confined = Annotated[
+    bool,
+    Option(
+        "--confine",
+        help="Read only files in the project's folder, and what `allow` in geobatch.yaml names.",
+    ),
+]
+AllowFrom = Annotated[
+    Path | None,
+    Option(
+        "--allow-from",
+        metavar="FILE",
+        help="Confine, and take `allow` from this file, not from the project's geobatch.yaml.",
+    ),
+]
 
 # What `plan` and `apply` cover.
 Rehash = Annotated[

@@ -16,6 +16,15 @@ _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
 }
 """Control characters, and how they are shown: a name in a spec must not steer the terminal."""
+_MARKS = (
+    *(0x061C, 0x200B, 0x200E, 0x200F, 0xFEFF),  # marks of direction, and without width
+    *range(0x2028, 0x202F),  # ends of lines, and embedded directions
+    *range(0x2066, 0x206A),  # isolated directions
+)
+_SHOWN_MARKS = {code: f"\\u{code:04x}" for code in _MARKS}
+"""Characters that reorder, hide or break a line, likewise."""
+_MESSAGE = {**_CONTROLS, **_SHOWN_MARKS}
+_LINE = {**_MESSAGE, ord("\n"): "\\n"}
 
 _PLAIN = "\x1b[0m"
 _MARK_COLOURS = {
@@ -59,9 +68,16 @@ class Output:
         On a terminal, what is marked as created, changed or deleted has the colour of its mark.
         """
         if not self.is_json:
-            shown = text.translate(_CONTROLS)
+            shown = text.translate(_LINE)
             colour = _colour_of(shown) if is_coloured(sys.stdout) else None
             sys.stdout.write(f"{colour}{shown}{_PLAIN}\n" if colour else f"{shown}\n")
+
+    def text(self, text: str) -> None:
+        """Print a document of several lines, such as a spec; left out under `--json`."""
+        if not self.is_json:
+            # In a file, a document keeps its characters.
+            shown = text.translate(_MESSAGE if sys.stdout.isatty() else _CONTROLS)
+            sys.stdout.write(f"{shown}\n")
 
     def record(self, kind: str, /, **fields: Any) -> None:
         """Print a JSON line; left out without `--json`."""
@@ -132,7 +148,7 @@ class Output:
     def _complain(text: str) -> None:
         # In the order in which both were printed, also where both go to one file.
         sys.stdout.flush()
-        shown = _readable(text).translate(_CONTROLS)
+        shown = _readable(text).translate(_MESSAGE)
         if is_coloured(sys.stderr):
             word, colon, rest = shown.partition(":")
             if word in _WORD_COLOURS:

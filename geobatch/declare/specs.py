@@ -13,6 +13,7 @@ from geobatch.model.assets.image import DEFAULT_TILE
 from geobatch.model.assets.table import ColumnType
 from geobatch.model.compared import Compared
 from geobatch.model.geobox import Bounds, Transform
+from geobatch.model.sources.allowed import Allowed
 
 Loc: TypeAlias = tuple[str | int, ...]
 """Keys (in snake_case) and list indexes from the root of a document to an element."""
@@ -283,6 +284,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Real paths of the folders that links in the given folders lead to."""
     broken: tuple[str, ...] = ()
     """Links in the given folders that lead nowhere."""
+    allowed: Allowed | None = None
+    """What the run may read; None for everything."""
     collections: tuple[CollectionSpec, ...] = ()
     """Collections that were read."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.declare import SpecSet
+from geobatch.declare.projects.confine import Confine
 from geobatch.errors import GeobatchError, Problem, SpecError
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.plan import Options, Plan
@@ -41,6 +42,7 @@ def find_declared(
     workers: int,
     only: str | None = None,
     keep_project_prefix: bool = False,
+    confine: Confine | None = None,
 ) -> Declared:
     """Resolve what can be: an asset that fails does not hide the state of the others.
 
@@ -51,6 +53,7 @@ def find_declared(
         workers: Threads that probe sources.
         only: Id of the one asset to resolve, or its former one; None for all.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         SpecError: The specs are wrong in other things than missing files.
@@ -72,6 +75,7 @@ def find_declared(
         workers=workers,
         options=Options(keeps_project_prefix=keep_project_prefix),
         keep_going=True,
+        confine=confine,
     )
     found = resolve_specs(request, resolve_some, cache=cache)
     troubles = {failure.id: errors[failure.id] for failure in found.failures}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.declare.projects.confine import Confine
 from geobatch.errors import StoreError
 from geobatch.explain.declared import (
     Declared,
@@ -115,6 +116,7 @@ def status(
     *,
     workers: int | None = None,
     keep_project_prefix: bool = False,
+    confine: Confine | None = None,
 ) -> Status:
     """Return the state of a store: alone, or compared with some specs and their sources.
 
@@ -123,6 +125,7 @@ def status(
         paths: Spec files, or folders of them; none for the store alone.
         workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         NoStoreError: There is no store, and no specs were given.
@@ -142,6 +145,7 @@ def status(
             cache=cache,
             workers=workers or processor_count(),
             keep_project_prefix=keep_project_prefix,
+            confine=confine,
         )
         if not is_store(place):
             made = plan_declared(declared, None, cache=cache)

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.declare.projects.confine import Confine
 from geobatch.errors import NotFoundError
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.declared import Declared, find_declared, plan_declared
@@ -47,6 +48,7 @@ def why(
     paths: Sequence[Path] = (),
     workers: int | None = None,
     keep_project_prefix: bool = False,
+    confine: Confine | None = None,
 ) -> Why:
     """Return the explanation of a published asset, or of a tile of it.
 
@@ -58,6 +60,7 @@ def why(
         paths: Spec files, or folders of them, to say what the next apply does.
         workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         NotFoundError: There is no such asset, band or tile.
@@ -77,6 +80,7 @@ def why(
                 workers=count,
                 only=asset_id,
                 keep_project_prefix=keep_project_prefix,
+                confine=confine,
             )
             made = plan_declared(declared, store, cache=cache, head=head)
             upcoming = _Upcoming(declared, made, moves(declared.resolved.specs.claims, base=head))
@@ -92,6 +96,7 @@ def why(
                     cache=cache,
                     workers=workers or processor_count(),
                     only=asset_id,
+                    confine=confine,
                 )
                 made = plan_declared(declared, store, cache=cache, head=head)
                 rows = replace(rows, next=table_next(declared, made, asset_id))

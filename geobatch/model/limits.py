@@ -155,9 +155,36 @@ RECORD_FEATURES = Limit(
     guards="memory of one parsed TFRecord record",
 )
 
+ANSWER_SECONDS = Limit(
+    name="answer_seconds",
+    default=120,
+    unit="seconds",
+    guards="time to wait for one answer of a server, besides a second for every 16 KiB; half of it"
+    " without a byte",
+)
+PROBE_SECONDS = Limit(
+    name="probe_seconds",
+    default=300,
+    unit="seconds",
+    guards="time to read the header of one COG on a server, with all its requests",
+)
+HEADER_BYTES = Limit(
+    name="header_bytes",
+    default=64 << 20,
+    unit="bytes",
+    guards="memory of the header of one COG on a server",
+)
+REQUEST_BYTES = Limit(
+    name="request_bytes",
+    default=256 << 20,
+    unit="bytes",
+    guards="memory of one answer of a server, such as one stored tile",
+)
+
 LIMITS = (
     SPEC_BYTES, SPEC_VALUES, SPEC_PROBLEMS, CSV_BYTES, GLOB_ENTRIES, GLOB_SECONDS, PATTERN_SECONDS,
     BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, TILES, RECORD_BYTES, RECORD_FEATURES,
+    ANSWER_SECONDS, PROBE_SECONDS, HEADER_BYTES, REQUEST_BYTES,
 )  # fmt: skip
 """All of them, in the order of `docs/limits.md`."""
 

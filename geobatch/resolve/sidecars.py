@@ -45,8 +45,12 @@ def complete(
     if crs is None and file.projection is not None and tileset.crs is None:
         try:
             crs = read_crs(_text(file, file.projection).strip())
-        except ValueError as error:
-            message = f"`{file.projection.name}` of `{file.uri}`: {error}"
+        except ValueError:
+            # The text is not quoted: the file may be something else.
+            message = (
+                f"`{file.projection.name}` of `{file.uri}`: it holds no coordinate reference"
+                " system, expected WKT"
+            )
             hint = "give `crs` to the tileset in the spec"
             raise SourceError(message, hint=hint) from None
     return replace(header, transform=transform, crs=crs)
@@ -98,7 +102,7 @@ def parse_world_file(text: str, *, name: str) -> Transform:
         ) from None
     transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
     if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        raise SourceError(f"`{name}`: the numbers {(a, d, b, e, x, y)} are not a valid transform")
+        raise SourceError(f"`{name}`: the six numbers are not a valid transform")
     return transform
 
 

@@ -130,6 +130,9 @@ class Beside:
                 continue
             what, hint = _WORDS[kind]
             if kind is _METADATA:
+                allowed = spec.project.allowed
+                if allowed is not None and not allowed.holds(path):
+                    continue
                 says = _says(path, spec, number, file, header)
                 if not says:
                     continue
@@ -184,10 +187,20 @@ def _says(path: Path, spec: RasterSpec, number: int, file: DeclaredSource, heade
         found.pop("GeoTransform", None)
         found.pop("GCPList", None)
     words = (
-        f"{_SAYS[name]} {show(value)}" if name == "NoDataValue" else _SAYS[name]
+        f"{_SAYS[name]} {show(value)}"
+        if name == "NoDataValue" and _is_float(value)
+        else _SAYS[name]
         for name, value in found.items()
     )
     return ", ".join(words)
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str, value: float | None) -> bool:

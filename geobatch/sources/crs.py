@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
 from geobatch.model.shortened import shortened
+from geobatch.sources.crs_files import check_no_files
 from geobatch.sources.proj import proj
 
 if TYPE_CHECKING:
@@ -33,11 +34,14 @@ def parse_crs(text: str) -> Crs:
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
+            check_no_files(text.strip())
             return _to_model(_parse(text.strip()))
-        except proj().exceptions.CRSError as error:
+        except (proj().exceptions.CRSError, ValueError, LookupError) as error:
+            # pyproj looks up parameters that a CRS may lack.
+            why = f"it lacks {error}" if isinstance(error, LookupError) else _first_line(error)
             shown = shortened(text, 4096)
             raise ValueError(
-                f"`{shown}` is not a coordinate reference system ({_first_line(error)}); expected"
+                f"`{shown}` is not a coordinate reference system ({why}); expected"
                 " `EPSG:<number>`, WKT or a PROJ string"
             ) from error
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import SpecSet
-from geobatch.declare.checks.lint import lost_claims, mixed_types
+from geobatch.declare.checks.lint import ignored_allow, lost_claims, mixed_types
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
@@ -243,6 +243,7 @@ def _sorted_warnings(
     found = [
         *mixed_types(specs.specs),
         *absent_warnings(specs.images),
+        *ignored_allow(specs.specs),
         *lost_claims(specs.specs, _ids(base)),
         *resolution.warnings,
         *of_store,

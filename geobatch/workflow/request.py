@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from geobatch.declare.projects.confine import Confine
 from geobatch.model.plans.plan import Options
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
@@ -43,6 +44,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """Whether the commit records the Git commit of the specs, if they are in a checkout."""
     pull_request: str = ""
     """URL of the pull request; empty for the one of the pipeline, if there is one."""
+    confine: Confine | None = None
+    """Whether to read only the project's folder and what is allowed."""
 
     @classmethod
     def of(
@@ -57,6 +60,7 @@ class Request(Struct, frozen=True, kw_only=True):
         message: str = "",
         is_git: bool = True,
         pull_request: str = "",
+        confine: Confine | None = None,
     ) -> Request:
         """Return a request from the arguments of a public function.
 
@@ -76,6 +80,7 @@ class Request(Struct, frozen=True, kw_only=True):
             message=message,
             is_git=is_git,
             pull_request=pull_request,
+            confine=confine,
         )
 
 

@@ -49,7 +49,12 @@ def resolve_specs(
     """
     read = load if request.keep_going else validate
     options = request.options
-    specs = read(request.paths, keep_project_prefix=options.keeps_project_prefix, cache=cache)
+    specs = read(
+        request.paths,
+        keep_project_prefix=options.keeps_project_prefix,
+        cache=cache,
+        confine=request.confine,
+    )
     wanted = specs
     if options.select:
         chosen = tuple(spec for spec in specs.specs if may_be_selected(spec.id, options.select))

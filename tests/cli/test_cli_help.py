@@ -8,7 +8,9 @@ import pytest
 from shell import geobatch
 
 LISTED = "--since --until --property --bounds --bounds-crs --at"
-COVERED = "--rehash --select --replace --prune --max-delete --keep-project-prefix"
+COVERED = (
+    "--rehash --select --replace --prune --max-delete --keep-project-prefix --confine --allow-from"
+)
 PATCHES = (
     "--patch-dimensions --kernel-size --compressed --uncompressed --max-file-size --default-value "
     "--tensor-depths --sequence-data --collapse-bands --masked-threshold --pad-border"
@@ -25,7 +27,7 @@ UPLOADED = (
 ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
     "init": ("", ""),
-    "validate": ("SPECS...", "--keep-project-prefix"),
+    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from"),
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
@@ -39,8 +41,8 @@ COMMANDS = {
     "show": ("ASSET", "--at"),
     "log": ("[ASSET]", "-n --max-count"),
     "diff": ("A [B]", "--stats --level --tiles --exit-code"),
-    "status": ("[SPECS]...", "--keep-project-prefix"),
-    "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix"),
+    "status": ("[SPECS]...", "--keep-project-prefix --confine --allow-from"),
+    "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix --confine --allow-from"),
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),

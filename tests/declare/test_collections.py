@@ -275,7 +275,7 @@ def test_many_files_in_one_trouble_make_few_lines(tmp_path: Path) -> None:
         (CSV.replace("1.5", "1.5,6"), "csv", 6, ["meta.csv:3", "3 cells", "has 2"]),
         ("name,cloud\n", "csv-key", 6, ["meta.csv:1", "no column `file`"]),
         ("file;cloud\n", "csv-key", 6, ["no column"]),
-        ("file,cloud,cloud\n", "csv", 6, ["`cloud` appears twice"]),
+        ("file,cloud,cloud\n", "csv", 6, ["columns 2 and 3 have the same name"]),
         (CSV.replace("cloud", "tile"), "csv", 6, ["`tile`"]),
         ("", "csv", 6, ["is empty"]),
         ('file,cloud\n"a\n', "csv", 6, ["meta.csv:2"]),
@@ -293,7 +293,9 @@ def test_tables_in_trouble(
 
 def test_the_column_of_file_names_is_chosen_by_a_key(tmp_path: Path) -> None:
     found = one_problem(lay(tmp_path, csv="name,cloud\n"))
-    assert found.hint == "`key` of `csv` names the column of file names: use one of `name`, `cloud`"
+    assert found.hint == "`key` of `csv` names the column of file names, one of 2"
+    found = one_problem(lay(tmp_path, csv="File,cloud\n"))
+    assert "upper and lower case differ" in str(found.hint)
 
 
 def test_a_table_that_is_no_text_or_not_there(tmp_path: Path) -> None:
@@ -529,8 +531,8 @@ def test_the_table_of_a_collection_is_read_from_its_mirror(tmp_path: Path) -> No
         ("  memo: {stem}", "`'{stem}'`"),
         ("  start_time: {stem}", "`'{stem}'`"),
         ("  properties: {y: {stem}}", "`'{stem}'`"),
-        ("  start_time: {stem}-01-01", "`'{stem}-01-01'`"),
-        ("  memo: {stem} of {name}  # note", "`'{stem} of {name}'`"),
+        ("  start_time: {stem}-01-01", "in quotes, as in `'{date} {tile}'`"),
+        ("  memo: {stem} of {name}  # note", "in quotes, as in `'{date} {tile}'`"),
         ("\tmemo: x", "replace each with two spaces"),
         ("  \tmemo: x", "replace each with two spaces"),
     ],

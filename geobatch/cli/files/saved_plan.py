@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
     version = document["format_version"]
     if str(version).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise FormatError(
-            f"`{path}` has format version `{version}`, but this geobatch reads {FORMAT_VERSION}",
+            f"`{path}` has {_version_text(version)}, but this geobatch reads {FORMAT_VERSION}",
             hint="make the plan and apply it with the same version of geobatch",
         )
     if (wrong := defect(document)) is not None:
@@ -148,6 +149,12 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
         options=options_from_json(document["options"]),
         inputs=inputs_from_json(document),
     )
+
+
+def _version_text(version: Any) -> str:
+    """Return a format version as messages name it; other text is not quoted."""
+    is_version = isinstance(version, str) and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})?", version)
+    return f"format version `{version}`" if is_version else "an unknown format version"
 
 
 def approval(saved: SavedPlan) -> Callable[[PlannedSpecs], None]:

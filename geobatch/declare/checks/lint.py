@@ -11,7 +11,7 @@ from operator import attrgetter
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.files.order import in_order, shown_order
 from geobatch.declare.files.uris import Expansion, found_files
-from geobatch.declare.hints import show
+from geobatch.declare.hints import listed, show
 from geobatch.declare.loading.enough import MAX_HINTED
 from geobatch.declare.loading.load import problem
 from geobatch.declare.specs import AssetSpec, Declaration, Loc, RasterSpec
@@ -35,9 +35,31 @@ def lint(specs: Sequence[AssetSpec]) -> tuple[Problem, ...]:
             found += order_warnings(spec, files)
     return tuple(
         dict.fromkeys(
-            [*found, *inclusive_ends(specs), *mixed_types(specs), *absent_warnings(images)]
+            [
+                *found,
+                *inclusive_ends(specs),
+                *mixed_types(specs),
+                *absent_warnings(images),
+                *ignored_allow(specs),
+            ]
         )
     )
+
+
+def ignored_allow(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
+    """Yield a warning for each project file whose `allow` does not count in a confined run."""
+    for project in {spec.project.path: spec.project for spec in specs}.values():
+        allowed = project.allowed
+        ignored = () if allowed is None else set(project.allow or ()) - allowed.entries
+        if allowed is not None and ignored:
+            yield Problem(
+                path=project.path,
+                line=1,
+                column=1,
+                rule="ignored-allow",
+                message=f"{listed(sorted(ignored))} of `allow` does not count in this run",
+                hint=f"what counts is `allow` of `{allowed.named_by}`",
+            )
 
 
 def categorical_warning(spec: RasterSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.declare.hints import did_you_mean, show
+from geobatch.declare.hints import show
 from geobatch.model.limits import CSV_BYTES
 
 
@@ -60,8 +59,8 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
     except OSError as error:
         message = f"cannot read {show(uri)}: {error.strerror or error}"
         raise RowsError("unreadable-file", message) from None
-    except UnicodeDecodeError as error:
-        message = f"{show(uri)}: the byte `0x{error.object[error.start]:02x}` is not UTF-8"
+    except UnicodeDecodeError:
+        message = f"{show(uri)}: a byte is not UTF-8"
         raise RowsError("encoding", message, "save the table as UTF-8") from None
 
 
@@ -81,11 +80,16 @@ def _read(lines: Iterator[tuple[int, list[str]]], *, uri: str, key: str) -> Rows
     line, columns = next(lines, (1, []))
     if not columns:
         raise RowsError("csv", f"{show(uri)} is empty", "its first line must name the columns")
-    for column, count in Counter(columns).items():
-        if count > 1:
-            raise RowsError("csv", f"`{uri}:{line}`: the column {show(column)} appears twice")
+    # Names of columns are not quoted: the file may be no table at all.
+    first: dict[str, int] = {}
+    for number, column in enumerate(columns, start=1):
+        if first.setdefault(column, number) != number:
+            message = f"`{uri}:{line}`: columns {first[column]} and {number} have the same name"
+            raise RowsError("csv", message)
     if key not in columns:
-        hint = f"`key` of `csv` names the column of file names: {did_you_mean(key, columns)}"
+        hint = f"`key` of `csv` names the column of file names, one of {len(columns):,}"
+        if any(column.casefold() == key.casefold() for column in columns):
+            hint = "`key` of `csv` names the column of file names: upper and lower case differ"
         if any(mark in columns[0] for mark in ";\t"):
             hint = "separate the columns with commas"
         raise RowsError("csv-key", f"`{uri}:{line}`: no column {show(key)}", hint)

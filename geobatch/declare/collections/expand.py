@@ -30,6 +30,7 @@ from geobatch.declare.files.find import (
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import did_you_mean, listed, show
 from geobatch.declare.loading.enough import MAX_HINTED
+from geobatch.declare.projects.confine import outside
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.declare.specs import Loc, Positions, RasterSpec, SourceSpec, TilesetSpec
 from geobatch.errors import Problem
@@ -179,6 +180,8 @@ class Collection(Struct, kw_only=True):
             place = self.project.place(uri, folder)
             if complaint := unusable(place.name):
                 self._report(here, "unsupported-uri", *complaint)
+            elif denied := outside(place):
+                self._report(here, *denied)
             elif is_literal(place.name, place.folder):
                 if is_file(place.name, place.folder):
                     found[uri] = None
@@ -200,6 +203,9 @@ class Collection(Struct, kw_only=True):
         place = self.project.place(csv.path, folder)
         if complaint := unusable(place.name):
             self._report(here, "unsupported-uri", *complaint)
+            return
+        if denied := outside(place):
+            self._report(here, *denied)
             return
         if not is_file(place.name, place.folder):
             self._report(here, "missing-file", *missing(place))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from geobatch.declare.files.find import is_broken, is_file, is_literal, matches, unusable
 from geobatch.declare.hints import listed
+from geobatch.declare.projects.confine import outside
 from geobatch.declare.specs import Loc, MaskBandSpec, Positions, RasterSpec, TilesetSpec
 from geobatch.errors import Problem
 
@@ -145,7 +146,8 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
         for uri in source.uris:
             place = image.project.place(image.uri_prefix + uri, folder)
             name, start = place.name, place.folder
-            if unusable(name) or is_broken(name, start):
+            # What may not be read is refused when the files of the image are searched.
+            if unusable(name) or outside(place) or is_broken(name, start):
                 return False
             if is_file(name, start):
                 return False

@@ -33,6 +33,8 @@ def doubt_of_spec(origin: str, seen: Seen) -> Doubt | None:
         origin: Absolute path of the spec file that published the asset.
         seen: What was read.
     """
+    if seen.allowed is not None and not seen.allowed.holds(origin):
+        return Doubt(why=f"its spec file `{origin}` may not be read", may_be_meant=False)
     try:
         status = os.stat(origin)  # noqa: PTH116 - by the thousand
     except OSError:
@@ -55,6 +57,9 @@ def doubt_of_images(asset_id: str, uris: tuple[str, ...], seen: Seen) -> Doubt |
             continue
         for uri in uris:
             place = _path(uri, collection)
+            allowed = collection.project.allowed
+            if place is not None and allowed is not None and not allowed.holds(place):
+                return Doubt(why=f"`{uri}` may not be read", may_be_meant=False)
             doubt = None if place is None else doubt_of(place)
             if doubt is not None:
                 return doubt

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from geobatch.declare.projects.confine import outside_problem
 from geobatch.declare.projects.project import PROJECT_FILE
 from geobatch.errors import Problem
+from geobatch.model.sources.allowed import Allowed
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _OTHERS = frozenset({"geobatch.json", "zarr.json"})
@@ -22,6 +24,8 @@ _MIXER_BYTES = 64 << 10
 class Walk(Struct, kw_only=True):
     """One search for spec files, with what was met on the way."""
 
+    allowed: Allowed | None = None
+    """What may be read; None for everything."""
     problems: list[Problem] = field(default_factory=list)
     """Paths that do not exist, and folders that cannot be read."""
     linked: list[str] = field(default_factory=list)
@@ -35,6 +39,8 @@ class Walk(Struct, kw_only=True):
     def files(self, paths: Sequence[Path]) -> Iterator[Path]:
         """Yield the spec files that paths name; a file that two names lead to is one."""
         for path in map(Path, paths):
+            if self._is_outside(str(path)):
+                continue
             if not os.path.lexists(path):
                 hint = "name a spec file or a folder of them"
                 problem = file_problem(path, "missing-spec", "no such file or folder", hint)
@@ -57,6 +63,8 @@ class Walk(Struct, kw_only=True):
                 stack += self._folder(stack.pop(), files, links)
             yield from sorted(files)
             for link in sorted(links):
+                if self._is_outside(link):
+                    continue
                 target = os.path.realpath(link)
                 # A link to a folder around it leads to the link again.
                 if not Path(os.path.realpath(os.path.dirname(link))).is_relative_to(target):  # noqa: PTH120
@@ -94,10 +102,20 @@ class Walk(Struct, kw_only=True):
         elif entry.is_symlink() and entry.is_dir():
             links.append(entry.path)
         elif entry.name.lower().endswith(SUFFIXES):
+            if entry.is_symlink() and self._is_outside(entry.path):
+                return
             if not _is_stream(entry) and not _is_mixer(entry.path):
                 files.append(entry.path)
         elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110
             self.broken.append(entry.path)
+
+    def _is_outside(self, path: str) -> bool:
+        """Return whether a path leads to what may not be read, and report it if so."""
+        allowed = self.allowed
+        if allowed is None or allowed.holds(os.path.abspath(path)):  # noqa: PTH100
+            return False
+        self.problems.append(outside_problem(Path(path), allowed))
+        return True
 
     def _refuse(self, path: str, what: str, error: OSError) -> None:
         message = f"{what}: {error.strerror or error}"

@@ -25,6 +25,7 @@ from geobatch.declare.hints import listed, show
 from geobatch.declare.loading.enough import MAX_HINTED, is_enough, limited
 from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
 from geobatch.declare.projects.project import Place
 from geobatch.declare.specs import (
     AssetSpec,
@@ -78,7 +79,11 @@ def found_files(spec: AssetSpec) -> Expansion | None:
 
 
 def validate(
-    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+    paths: Sequence[Path],
+    *,
+    keep_project_prefix: bool = False,
+    cache: SpecCache | None = None,
+    confine: Confine | None = None,
 ) -> SpecSet:
     """Load specs and find their files.
 
@@ -86,11 +91,14 @@ def validate(
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         cache: Specs read in earlier runs; receives those of this run.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
-    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    specs, problems, seen = drafts(
+        paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
+    )
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     for spec in specs:
         if is_enough(problems):
@@ -105,6 +113,7 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
     return isinstance(spec, RasterSpec) and all(
         len(source.uris) == 1
+        and spec.project.allowed is None
         and not unusable(uri := spec.uri_prefix + source.uris[0])
         and is_file(uri, folder)
         and not _is_of_records(uri)
@@ -166,6 +175,8 @@ def _pinned(
     spot = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
     if complaint := unusable(spot.name, may_be_remote=True):
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
+    elif denied := outside(spot):
+        problems.append(problem(spec, (*here, 0), *denied))
     elif is_remote(spot.name):
         path = Path(quote(spot.name, safe=""))
         yield DeclaredSource(
@@ -175,6 +186,7 @@ def _pinned(
             source=place[1],
             generation=generation,
             allow_unpinned=spec.allow_unpinned,
+            servers=None if spot.allowed is None else spot.allowed.servers,
             is_external=True,
         )
     elif is_file(spot.name, spot.folder):
@@ -209,6 +221,8 @@ def _source(
         for index, spot in enumerate(spots)
         for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
     ]
+    if any(one.rule == OUTSIDE for one in problems[count:]):
+        return []
     names = (*(spot.name for spot in spots), *(file.uri for file in found))
     if any(_is_of_records(name) for name in names):
         is_whole = len(problems) == count
@@ -234,6 +248,8 @@ def _find(
     is_hinted = len(problems) < MAX_HINTED
     if complaint := unusable(spot.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
+    elif denied := outside(spot):
+        problems.append(problem(spec, loc, *denied))
     elif not is_literal(spot.name, spot.folder):
         found = matches(spot, is_hinted=is_hinted)
         if found.problem is not None:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from geobatch.declare.checks.image import Check, asset_id_of, identity_problems
 from geobatch.declare.checks.image_spec import image_spec
+from geobatch.declare.checks.other_files import other_file_problem
 from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.checks.table import TableCheck
 from geobatch.declare.collections.expand import Collection
@@ -86,7 +87,8 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         message = f"a spec document must be a mapping, got {got}"
         hint = "begin with `id: folder/asset`; separate assets by a line `---`"
         return Draft(problems=(problem_at(positions, (), "wrong-type", message, hint),))
-    if (problem := _other_kind(root, path) or foreign_problem(root, path)) is not None:
+    problem = foreign_problem(root, path) or _other_file(root, path) or _other_kind(root, path)
+    if problem is not None:
         return Draft(problems=(problem,))
     if document_part(root) is CollectionManifest:
         return _collection(root, path, project)
@@ -105,6 +107,16 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     spec = image_spec(judged.value, judged.shape.positions, project)
     found = optional_problems(spec, is_of_collection=False)
     return Draft(specs=(spec,), problems=(*judged.problems, *check.problems, *found))
+
+
+def _other_file(root: MappingNode, path: str) -> Problem | None:
+    return other_file_problem(
+        root,
+        (Manifest, TableManifest, CollectionManifest),
+        path=path,
+        what="a spec",
+        hint="a spec begins with `id: folder/asset`; keep other files out of the folder of specs",
+    )
 
 
 class Judged(Struct, Generic[P], kw_only=True):

@@ -12,6 +12,7 @@ from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
 from geobatch.declare.hints import show
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.declare.loading.spec_cache import Known, SpecCache
+from geobatch.declare.projects.confine import Confine, confined, outside_problem
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
 from geobatch.errors import Problem, SpecError
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def load(
-    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+    paths: Sequence[Path],
+    *,
+    keep_project_prefix: bool = False,
+    cache: SpecCache | None = None,
+    confine: Confine | None = None,
 ) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
 
@@ -35,33 +40,44 @@ def load(
         paths: Files or folders; messages name them as they are given.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         cache: Results of files from earlier runs; receives those of this one.
+        confine: Whether to read only the project's folder and what is allowed.
 
     Raises:
         SpecError: Something is wrong, or nothing is declared; carries every problem.
     """
-    specs, problems, seen = drafts(paths, keep_project_prefix=keep_project_prefix, cache=cache)
+    specs, problems, seen = drafts(
+        paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
+    )
     raise_all(problems)
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
 @without_collecting()
 def drafts(
-    paths: Sequence[Path], *, keep_project_prefix: bool = False, cache: SpecCache | None = None
+    paths: Sequence[Path],
+    *,
+    keep_project_prefix: bool = False,
+    cache: SpecCache | None = None,
+    confine: Confine | None = None,
 ) -> tuple[list[AssetSpec], list[Problem], Seen]:
     """Return every spec as far as it is valid, every problem, and what was read.
 
     Arguments are `load`'s.
     """
     known = Known(cache)
-    projects = Projects(keeps_prefix=keep_project_prefix, known=known)
+    run = None if confine is None else confined(confine, paths)
+    projects = Projects(allowed=run, keeps_prefix=keep_project_prefix, known=known)
     drafting: Drafting | None = None
     specs: list[AssetSpec] = []
     collections: list[CollectionSpec] = []
     problems: list[Problem] = []
-    walk = Walk()
+    walk = Walk(allowed=run)
     read: set[tuple[int, int]] = set()
     for path in walk.files(paths):
         project = projects.of(folder_of(str(path)))
+        if project.allowed is not None and not project.allowed.holds(os.path.abspath(path)):  # noqa: PTH100
+            problems.append(outside_problem(path, project.allowed))
+            continue
         try:
             data = bounded_bytes(path, read)
         except OSError as error:
@@ -98,6 +114,7 @@ def drafts(
         files=frozenset(read),
         linked=tuple(walk.linked),
         broken=tuple(walk.broken),
+        allowed=run,
         collections=tuple(collections),
     )
     return specs, problems, seen

@@ -11,14 +11,18 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from geobatch.declare.loading.spec_cache import Known
+from geobatch.declare.projects.confine import outside_problem
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.errors import Problem
 from geobatch.model.limits import SPEC_BYTES
+from geobatch.model.sources.allowed import Allowed
 
 
 class Projects(Struct, kw_only=True):
     """The project files of one load, each read once."""
 
+    allowed: Allowed | None = None
+    """What the options of the run allow, for all specs; None if each project file decides."""
     keeps_prefix: bool = False
     """Whether prefixes are kept, regardless of the project files."""
     known: Known = field(default_factory=Known)
@@ -40,24 +44,40 @@ class Projects(Struct, kw_only=True):
         """Return the project that a folder declares or is known to be in; None to search above."""
         if folder not in self._found:
             file = folder / PROJECT_FILE
+            run = self.allowed
             # Something that exists but is no regular file is reported, not skipped.
-            if os.path.lexists(file):
+            if (run is None or run.holds(folder)) and os.path.lexists(file):
                 said = self._read(file)
+                path = os.path.relpath(file)
                 self._found[folder] = replace(
                     said,
-                    path=os.path.relpath(file),
+                    path=path,
                     keeps_prefix=self.keeps_prefix or said.keeps_prefix,
+                    allowed=run or self._allowed_by(said, folder, path),
                 )
             elif folder.parent == folder:
-                self._found[folder] = Project(keeps_prefix=self.keeps_prefix)
+                self._found[folder] = Project(keeps_prefix=self.keeps_prefix, allowed=run)
             else:
                 return None
         return self._found[folder]
 
+    def _allowed_by(self, said: Project, folder: Path, path: str) -> Allowed | None:
+        """Return what a project file allows; None if it does not say."""
+        if said.allow is None:
+            return None
+        from geobatch.declare.projects.allow import allowed  # noqa: PLC0415 - rarely needed
+
+        made, problems = allowed(said.allow, said.mirrors, folder=folder, path=path)
+        self.problems += problems
+        return made
+
     def _read(self, file: Path) -> Project:
         path = os.path.relpath(file)
+        if self.allowed is not None and not self.allowed.holds(file):
+            self.problems.append(outside_problem(file, self.allowed))
+            return Project()
         try:
-            data = _bytes(file)
+            data = project_bytes(file)
         except OSError as error:
             message = f"cannot read the file: {error.strerror}"
             self.problems.append(
@@ -77,7 +97,12 @@ class Projects(Struct, kw_only=True):
         return made
 
 
-def _bytes(file: Path) -> bytes:
+def project_bytes(file: Path) -> bytes:
+    """Return the bytes of a project file.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file.
+    """
     if not stat.S_ISREG(file.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
     with file.open("rb") as stream:

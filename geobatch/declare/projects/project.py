@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.model.sources.allowed import Allowed
+
 PROJECT_FILE = "geobatch.yaml"
 """Name of the file that says it: the nearest one, beside a spec or above it, holds for the spec."""
 
@@ -19,6 +21,8 @@ class Place(Struct, frozen=True):
     """Absolute folder that the name starts from."""
     name: str
     """Path or glob below the folder; absolute where the uri is an absolute path."""
+    allowed: Allowed | None = None
+    """What may be read; None for everything."""
 
     @property
     def path(self) -> Path:
@@ -41,13 +45,17 @@ class Project(Struct, frozen=True, kw_only=True):
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silenced: frozenset[str] = frozenset()
     """Lints to disable."""
+    allow: tuple[str, ...] | None = None
+    """Folders, schemes and servers that may be read besides its folder; None for everything."""
+    allowed: Allowed | None = None
+    """What `allow` and the options of the run come to; None for everything."""
 
     def place(self, uri: str, folder: Path) -> Place:
         """Return the location of a uri: in the first mirror for it, else in a folder."""
         for prefix, mirror in self.mirrors:
             if uri.startswith(prefix):
-                return Place(uri, mirror, uri[len(prefix) :].lstrip("/"))
-        return Place(uri, folder, uri)
+                return Place(uri, mirror, uri[len(prefix) :].lstrip("/"), self.allowed)
+        return Place(uri, folder, uri, self.allowed)
 
 
 NO_PROJECT = Project()

@@ -8,11 +8,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from geobatch.declare.checks.other_files import other_file_problem
 from geobatch.declare.fields.manifest import Part
 from geobatch.declare.fields.values import Text, refuse
 from geobatch.declare.hints import did_you_mean, show
 from geobatch.declare.loading.document import judge
-from geobatch.declare.projects.project import Project
+from geobatch.declare.projects.allow import entry_complaint
+from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.declare.text.nodes import MappingNode
 from geobatch.declare.text.read import read
 from geobatch.errors import Problem
@@ -48,9 +50,16 @@ def _check_lint(value: str) -> str:
     return value
 
 
+def _check_allow(value: str) -> str:
+    if complaint := entry_complaint(value):
+        refuse("allow", *complaint)
+    return value
+
+
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
 Mirror = Annotated[Text, AfterValidator(_check_mirror)]
 Lint = Annotated[str, AfterValidator(_check_lint)]
+Entry = Annotated[Text, AfterValidator(_check_allow)]
 
 
 class ProjectManifest(Part):
@@ -62,6 +71,8 @@ class ProjectManifest(Part):
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silence: list[Lint] = Field(default_factory=list)
     """Lints to disable."""
+    allow: list[Entry] | None = None
+    """What specs may read besides the files in this folder: folders, schemes and servers."""
 
 
 def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:
@@ -78,8 +89,14 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
 
     whole = read(data, path=path)
     problems = [one for one in whole.problems if one.rule != "empty-file"]
-    said = ProjectManifest()
+    said, said_nothing = ProjectManifest(), Project()
     if whole.documents and isinstance(root := whole.documents[0], MappingNode):
+        hint = f"`{PROJECT_FILE}` has keys such as `uri_map` and `allow`"
+        other = other_file_problem(
+            root, (ProjectManifest,), path=path, what="a project file", hint=hint
+        )
+        if other is not None:
+            return said_nothing, [*problems, other]
         judged = judge(root, ProjectManifest, path)
         problems += judged.problems
         said = judged.value or said
@@ -92,5 +109,6 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
         mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),
         keeps_prefix=said.keep_project_prefix,
         silenced=frozenset(said.silence),
+        allow=None if said.allow is None else tuple(said.allow),
     )
     return made, problems

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from geobatch.declare.hints import show
 from geobatch.declare.loading.enough import is_enough
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, Plain, ScalarNode, parse_plain
 from geobatch.errors import Problem
@@ -167,7 +166,8 @@ class Composer(Struct):
         if node is None:
             is_open = any(frame.anchor == anchor for frame in self._stack)
             why = "is inside its own anchor" if is_open else "has no anchor before it"
-            message = f"the alias {show('*' + anchor)} {why}"
+            # No name of a file that may be something else is quoted, here and below.
+            message = f"an alias {why}"
             raise UnreadableError(self.problem(place, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
             raise UnreadableError(self.too_deep(place))
@@ -215,9 +215,11 @@ class Composer(Struct):
         value = parse_plain(text)
         types = SCALAR_TAGS.get(tag)
         if types is None:
-            self.report(place, "yaml-tag", f"unknown tag {show(tag)}", "remove the tag")
+            self.report(place, "yaml-tag", "unknown tag", "remove the tag")
         elif type(value) not in types:
-            self.report(place, "yaml-tag", f"{show(text)} does not fit its tag {show(tag)}")
+            self.report(
+                place, "yaml-tag", f"the text does not fit its tag `!!{tag.rpartition(':')[2]}`"
+            )
         return value
 
     def _entries(self, pairs: list[tuple[Node, Node]]) -> list[tuple[ScalarNode, Node]]:
@@ -231,7 +233,7 @@ class Composer(Struct):
                 self.has_aliases = True
             elif key.text in entries:
                 first = entries[key.text][0]
-                message = f"the key {show(key.text)} appears here a second time"
+                message = "this key appears a second time"
                 hint = f"line {first.line} already has it; keep one"
                 self.report(key, "duplicate-key", message, hint)
             else:

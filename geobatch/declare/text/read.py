@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from geobatch.declare.hints import show
 from geobatch.declare.loading.similar import MAX_EVENTS, Memory
 from geobatch.declare.specs import AssetSpec
 from geobatch.declare.text.compose import Composer, Place, UnreadableError
@@ -162,7 +161,7 @@ def _decode(data: bytes, composer: Composer) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         place = place_at(before, len(before))
-        message = f"the byte `0x{data[error.start]:02x}` is not UTF-8"
+        message = "this byte is not UTF-8"
         problem = composer.problem(place, "encoding", message, "save the file as UTF-8")
         raise UnreadableError(problem) from None
     text = text.removeprefix("\ufeff")
@@ -206,11 +205,8 @@ def _line_hint(line: str) -> str | None:
     """Return a common cause why YAML cannot read a line."""
     if _TAB.match(line):
         return "YAML does not allow tabs: replace each with two spaces"
-    if match := _PLACEHOLDER.fullmatch(line):
-        meant = match[1]
-        while meant[-1] in "]}" and meant.count("}") + meant.count("]") > meant.count("{"):
-            meant = meant[:-1]  # of the mapping or list around the text
-        return f"put text with placeholders in quotes: `'{meant}'`"
+    if _PLACEHOLDER.fullmatch(line):
+        return "put text with placeholders in quotes, as in `'{date} {tile}'`"
     return None
 
 
@@ -258,7 +254,7 @@ def _take(event: Any, composer: Composer) -> None:
 
 def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
     if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
-        composer.report(place, "yaml-tag", f"unknown tag {show(event.tag)}", "remove the tag")
+        composer.report(place, "yaml-tag", "unknown tag", "remove the tag")
 
 
 def _compose_json(text: str, composer: Composer) -> None:

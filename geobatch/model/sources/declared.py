@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.model.sources.servers import Servers
+
 
 class DeclaredSource(Struct, frozen=True, kw_only=True):
     """A source as a spec declares it: one file, or the mixer of TFRecord shards with its shards."""
@@ -32,3 +34,5 @@ class DeclaredSource(Struct, frozen=True, kw_only=True):
     """What follows `#` in the uri of an external image."""
     allow_unpinned: bool = False
     """Whether its server may omit what distinguishes one state of it from the next."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""

@@ -12,6 +12,8 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _LONGEST_HOST = 253
 _BRACKETS = re.compile(r"(^|@)\[[^\[\]]+\](:[^\[\]]*)?$")
 _NO_IPV6 = "its host in brackets is not an IPv6 address"
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""Ports by scheme."""
 _KEPT = "/%:@!$&'()*+,;=~-._"
 
 

@@ -15,10 +15,17 @@ from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import Digest
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Plane, Remote
+from geobatch.model.sources.servers import Servers
 from geobatch.sources.files import changed, regular_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
-from geobatch.sources.geotiff.headers.header import check_tiff, describe, read_header, refused
+from geobatch.sources.geotiff.headers.header import (
+    check_alone,
+    check_tiff,
+    describe,
+    read_header,
+    refused,
+)
 from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
 from geobatch.sources.remote.ranges import RemoteObject
 
@@ -84,19 +91,22 @@ def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
     return hasher.hexdigest(), before
 
 
-def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
+def ask_server(
+    url: str, uri: str, *, allow_unpinned: bool = False, servers: Servers | None = None
+) -> Remote:
     """Return the current state of an object on a server; one byte is fetched.
 
     Args:
         url: Where it is.
         uri: Its name in messages.
         allow_unpinned: Whether the server may omit what distinguishes its states.
+        servers: The servers that may be asked; None for all.
 
     Raises:
         SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
             send what distinguishes states of the object.
     """
-    source = RemoteObject(url, uri=uri)
+    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
     try:
         source.fetch(0, 1)
         if source.settle():
@@ -106,18 +116,21 @@ def ask_server(url: str, uri: str, *, allow_unpinned: bool = False) -> Remote:
     return _known(source, allow_unpinned=allow_unpinned)
 
 
-def probe_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
+def probe_url(
+    url: str, uri: str, *, allow_unpinned: bool = False, servers: Servers | None = None
+) -> Cog:
     """Read a COG on a server: only its header is fetched.
 
     Args:
         url: Where it is.
         uri: Its name in messages.
         allow_unpinned: Whether the server may omit what distinguishes its states.
+        servers: The servers that may be asked; None for all.
 
     Raises:
         SourceError: As of `ask_server`; or the object changed meanwhile, or is not a readable TIFF.
     """
-    source = RemoteObject(url, uri=uri)
+    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
     try:
         start = source.fetch(0, START_BYTES)
         if source.settle():
@@ -139,6 +152,7 @@ def probe_url(url: str, uri: str, *, allow_unpinned: bool = False) -> Cog:
         def opened() -> RangeFile:
             return RangeFile(source, start=file.start, failures=failures)
 
+        check_alone(tags, uri)
         with gdal_environment():
             try:
                 dataset = open_dataset(url, opener=opened)

@@ -120,7 +120,9 @@ def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, Cac
     if file.url and before is not None:
         from geobatch.sources.cog.layout import ask_server  # noqa: PLC0415 - slow to import
 
-        remote = ask_server(file.url, file.uri, allow_unpinned=file.allow_unpinned)
+        remote = ask_server(
+            file.url, file.uri, allow_unpinned=file.allow_unpinned, servers=file.servers
+        )
         # An object that is not pinned may have another header now.
         if remote.lacks is None and before.is_trusted(remote.stat(file.url)):
             probe = _cached(file, before, remote)
@@ -130,7 +132,9 @@ def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, Cac
     from geobatch.sources.cog.layout import probe_file, probe_url  # noqa: PLC0415 - slow to import
 
     if file.url:
-        cog = probe_url(file.url, file.uri, allow_unpinned=file.allow_unpinned)
+        cog = probe_url(
+            file.url, file.uri, allow_unpinned=file.allow_unpinned, servers=file.servers
+        )
     else:
         cog = probe_file(file.path, file.uri)
     header = cog.header

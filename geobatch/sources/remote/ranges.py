@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import io
+import math
 import re
-import socket
 import ssl
 import time
 import urllib.parse
@@ -14,7 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 from geobatch.errors import SourceError
+from geobatch.model.limits import ANSWER_SECONDS, HEADER_BYTES, PROBE_SECONDS, REQUEST_BYTES
 from geobatch.model.sources.pin import Remote
+from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.url import Address, parse_address
 from geobatch.sources.remote.answers import (
     SETTLED_SECONDS,
@@ -24,13 +25,10 @@ from geobatch.sources.remote.answers import (
     failed,
     seconds_to_wait,
 )
+from geobatch.sources.remote.connection import open_connection, timed_response
 
-TIMEOUT = 60.0
-"""Seconds without a byte after which a request fails; for a whole answer, twice as many."""
 SLOWEST = 16 << 10
 """Bytes per second that a server must send on average."""
-MOST_BYTES = 1 << 30
-"""Most bytes of one request: the tiles of a COG are far smaller."""
 
 PAUSE = 0.1
 """Seconds before the third request to a busy server; four times as long before the fourth."""
@@ -66,7 +64,14 @@ class RemoteObject:
     """
 
     def __init__(
-        self, url: str, *, uri: str, remote: Remote | None = None, timeout: float = TIMEOUT
+        self,
+        url: str,
+        *,
+        uri: str,
+        remote: Remote | None = None,
+        timeout: float | None = None,
+        is_header: bool = False,
+        servers: Servers | None = None,
     ) -> None:
         """Name an object; no request is sent yet.
 
@@ -74,7 +79,10 @@ class RemoteObject:
             url: Where it is, `http://` or `https://`.
             uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
-            timeout: Seconds without a byte after which a request fails.
+            timeout: Seconds without a byte after which a request fails; for a whole answer, twice
+                as many. By default, as the limits say.
+            is_header: Whether only a header is read: then all requests share a limit.
+            servers: The servers that may be asked; None for all but those that never may.
         """
         self.uri = uri
         self.remote = remote
@@ -82,7 +90,10 @@ class RemoteObject:
         self.bytes_read = 0
         """Bytes of the object that were sent."""
         self._url = self._target = url
-        self._timeout = timeout
+        self._timeout = ANSWER_SECONDS.value / 2 if timeout is None else timeout
+        self._is_header = is_header
+        self._end = time.monotonic() + PROBE_SECONDS.value if is_header else math.inf
+        self._servers = servers
         self._connection: http.client.HTTPConnection | None = None
         self._headers: Headers = {}
 
@@ -106,12 +117,7 @@ class RemoteObject:
             stop = min(stop, self.remote.size)
             if start >= stop:
                 return b""
-        if stop - start > MOST_BYTES:
-            raise SourceError(
-                f"`{self.uri}`: {stop - start:,} bytes would have to be read at once, more than"
-                f" {MOST_BYTES:,}",
-                hint="the TIFF is damaged, or its tiles are far too large",
-            )
+        self._check_size(stop - start)
         answer = self._ask(start, stop)
         if answer.remote is None:
             raise self._refused(answer)
@@ -119,6 +125,26 @@ class RemoteObject:
         self._headers = answer.headers
         self.bytes_read += len(answer.body)
         return answer.body
+
+    def _check_size(self, length: int) -> None:
+        """Check that a request, with what was read before of a header, is small enough.
+
+        Raises:
+            SourceError: It is not.
+        """
+        limit, what, before = REQUEST_BYTES, "would have to be read at once", 0
+        if self._is_header:
+            limit, what, before = (
+                HEADER_BYTES,
+                "would have to be read as its header",
+                self.bytes_read,
+            )
+        if before + length > limit.value:
+            raise SourceError(
+                f"`{self.uri}`: {before + length:,} bytes {what}, more than {limit.value:,}: the"
+                " TIFF is damaged, or its tiles or tags are far too large",
+                hint=limit.hint(before + length),
+            )
 
     def settle(self) -> bool:
         """Wait until the object has not changed for a while, if only its time shows changes.
@@ -173,6 +199,7 @@ class RemoteObject:
         answer: _Answer | None = None
         failure: Exception | None = None
         until = time.monotonic() + 2 * self._timeout + (stop - start) / SLOWEST
+        until = min(until, self._end)
         for attempt in range(_ATTEMPTS):
             pause = PAUSE * 4 ** (attempt - 1) if attempt > 1 else 0.0
             if attempt and time.monotonic() + pause >= until:
@@ -203,10 +230,16 @@ class RemoteObject:
         self._start_over()
         if answer is not None:
             return answer
+        raise self._unreachable(failure) from failure
+
+    def _unreachable(self, failure: Exception | None) -> SourceError:
         # With an OSError, the server may not even exist; else its answer is not understood.
         what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
-        raise SourceError(f"`{self.uri}`: {what}: {words}") from failure
+        hint = ANSWER_SECONDS.hint() if isinstance(failure, TimeoutError) else None
+        if hint and time.monotonic() >= self._end:
+            hint = PROBE_SECONDS.hint()
+        return SourceError(f"`{self.uri}`: {what}: {words}", hint=hint)
 
     def _start_over(self) -> None:
         """Drop the connection and the target of redirects."""
@@ -220,11 +253,18 @@ class RemoteObject:
             if answer.status not in _MOVED or not location:
                 return answer
             self.close()
+            was_safe = self._target.lower().startswith("https:")
             try:
                 self._target = urllib.parse.urljoin(self._target, location[0].strip())
             except ValueError:
                 # The next iteration finds out what it is.
                 self._target = location[0]
+            if was_safe and self._target.lower().startswith("http:"):
+                raise SourceError(
+                    f"`{self.uri}`: the server redirects from `https://` to"
+                    f" {_shown(self._target)}, where anyone could change the bytes",
+                    hint="use the URL to which it leads, if you trust that server",
+                )
         raise SourceError(
             f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
             hint="use the URL to which they lead",
@@ -246,13 +286,12 @@ class RemoteObject:
         address = self._address()
         left = max(0.001, until - time.monotonic())
         if self._connection is None:
-            kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-            self._connection = kinds[address.scheme](
-                address.host, address.port, timeout=min(self._timeout, left)
+            self._connection = open_connection(
+                address, timeout=min(self._timeout, left), servers=self._servers, uri=self.uri
             )
         connection = self._connection
         cast("Any", connection).response_class = partial(
-            _response, silence=self._timeout, until=until
+            timed_response, silence=self._timeout, until=until
         )
         sent = {
             "User-Agent": _AGENT,
@@ -333,40 +372,3 @@ def _ascii(text: str) -> str:
     """Return a server's text, in ASCII and not much longer than a line."""
     start = ascii(text[:_SHOWN])[1:-1]
     return start if len(text) <= _SHOWN else f"{start}..."
-
-
-def _response(
-    sock: socket.socket, *, silence: float, until: float, **more: Any
-) -> http.client.HTTPResponse:
-    """Return a response that is read until a deadline, however slow the server is."""
-    answer = http.client.HTTPResponse(sock, **more)
-    plain = answer.fp
-    answer.fp = io.BufferedReader(_Timed(sock, silence=silence, until=until))
-    plain.close()
-    return answer
-
-
-class _Timed(io.RawIOBase):
-    """What a socket receives, until a deadline."""
-
-    def __init__(self, sock: socket.socket, *, silence: float, until: float) -> None:
-        super().__init__()
-        self._socket = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._silence = silence
-        self._until = until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the server takes too long for its answer")
-        self._socket.settimeout(min(self._silence, left))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()

@@ -168,7 +168,7 @@ def test_a_number_that_no_float_has(place: int, number: str) -> None:
 
 def test_a_key_that_stands_there_twice() -> None:
     text = json.dumps(GOOD).replace('"patchesPerRow": 3', '"patchesPerRow": 5, "patchesPerRow": 3')
-    with pytest.raises(SourceError, match="'patchesPerRow' appears twice"):
+    with pytest.raises(SourceError, match="a key appears twice"):
         parse_mixer(text, "m")
 
 

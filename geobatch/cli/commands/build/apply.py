@@ -10,6 +10,8 @@ import typer
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
+    AllowFrom,
+    Confined,
     IsNewStore,
     KeepProjectPrefix,
     MaxDelete,
@@ -38,6 +40,8 @@ def apply(
     prune: Prune = False,
     max_delete: MaxDelete = None,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
     is_new_store: IsNewStore = False,
     expect_plan: Annotated[
         str | None,
@@ -92,5 +96,7 @@ def apply(
         is_git=git,
         pull_request=pull_request,
         is_agreed=yes,
+        confine=confine,
+        allow_from=allow_from,
     )
     return run_apply(settings, paths, asked)

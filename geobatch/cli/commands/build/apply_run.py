@@ -36,7 +36,6 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     from geobatch.cli.views.store import summary_json, summary_lines
 
     saved = find_plan(paths[0]) if len(paths) == 1 else None
-    options = asked.options
     if saved is None:
         refuse_plans(paths, "apply")
         check_store(settings, paths, is_new=asked.is_new_store)
@@ -48,16 +47,15 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         if asked.options != Options() or asked.keep_going or asked.expected:
             raise typer.BadParameter(
                 f"`{saved.file}` is a saved plan, which is applied exactly or not at all: "
-                "only `--rehash` can be combined with it"
+                "only `--rehash`, `--confine` and `--allow-from` can be combined with it"
             )
         # A plan for a store that was to be made has said so when it was made.
         is_new = asked.is_new_store or saved.document["store_id"] is None
         check_store(settings, saved.paths, is_new=is_new)
-        paths, options = saved.paths, saved.options
         approve = _showing_first(settings, approval(saved), is_asking=False)
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
-        request = request_of(settings, paths, asked, options)
+        request = request_of(settings, paths, asked, saved)
         try:
             summary = apply_specs(request, observer=observer, approve=approve)
         except _DeclinedError:

@@ -9,10 +9,9 @@ from pathlib import Path
 import typer
 from msgspec import Struct
 
-from geobatch.cli.files.saved_plan import (
-    find_plan,
-)
+from geobatch.cli.files.saved_plan import SavedPlan, find_plan
 from geobatch.cli.settings import Settings
+from geobatch.declare.projects.confine import Confine
 from geobatch.model.plans.plan import Options
 from geobatch.workflow.request import Request
 
@@ -32,6 +31,10 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Whether to publish what can be made."""
     is_new_store: bool = False
     """Whether there may be no store yet, wherever it is."""
+    confine: bool = False
+    """Whether to read only the project's folder and what is allowed."""
+    allow_from: Path | None = None
+    """The project file whose `allow` counts."""
     message: str = ""
     """What the commit says besides what was done."""
     is_git: bool = True
@@ -71,15 +74,22 @@ def options_of(
 
 
 def request_of(
-    settings: Settings, paths: Sequence[Path], asked: Asked, options: Options
+    settings: Settings, paths: Sequence[Path], asked: Asked, saved: SavedPlan | None = None
 ) -> Request:
-    """Return the request of a command line, with the options of its plan."""
+    """Return the request for some specs, or for those of a saved plan."""
+    if saved is not None:
+        paths = saved.paths
+    # The folder that a plan names may be a stranger's choice.
+    confine = Confine.of(
+        confine=asked.confine, allow_from=asked.allow_from, is_here=saved is not None
+    )
     return Request.of(
         paths,
         store=settings.store,
         workers=settings.workers,
         rehash=asked.rehash,
-        options=options,
+        options=asked.options if saved is None else saved.options,
+        confine=confine,
         keep_going=asked.keep_going,
         message=asked.message,
         is_git=asked.is_git,

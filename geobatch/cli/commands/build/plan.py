@@ -10,6 +10,8 @@ import typer
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
+    AllowFrom,
+    Confined,
     IsNewStore,
     KeepProjectPrefix,
     MaxDelete,
@@ -50,6 +52,8 @@ def plan(
     prune: Prune = False,
     max_delete: MaxDelete = None,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
     is_new_store: IsNewStore = False,
 ) -> Exit:
     """Show what apply would do, without changing anything."""
@@ -64,5 +68,12 @@ def plan(
         max_delete=max_delete,
         keep_project_prefix=keep_project_prefix,
     )
-    asked = Asked(options=options, rehash=rehash, keep_going=keep_going, is_new_store=is_new_store)
+    asked = Asked(
+        options=options,
+        rehash=rehash,
+        keep_going=keep_going,
+        is_new_store=is_new_store,
+        confine=confine,
+        allow_from=allow_from,
+    )
     return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)

@@ -37,7 +37,7 @@ def run_plan(
         raise typer.BadParameter(f"`-o {file}`: there is no folder `{file.parent}`")
     refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
-    planned = plan_specs(request_of(settings, paths, asked, asked.options))
+    planned = plan_specs(request_of(settings, paths, asked))
     made, failures = planned.plan, planned.resolved.failures
     output = settings.output
     output.warn(planned.warnings)

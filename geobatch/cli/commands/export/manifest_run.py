@@ -66,7 +66,7 @@ def export_manifest(
         settings.output.note(f"note: {note}")
     text = json.dumps(made.manifest, indent=2, ensure_ascii=False)
     if file is None:
-        settings.output.line(text)
+        settings.output.text(text)
     else:
         write_new({file: text + "\n"})
         settings.output.line(f"wrote {file}")

@@ -45,6 +45,6 @@ def show(
         if entry is None:
             raise no_asset(asset, [entry.id for entry in head.tree.entries])
         document = resolved_json(store, entry)
-        settings.output.line(json.dumps(document, indent=2, ensure_ascii=False))
+        settings.output.text(json.dumps(document, indent=2, ensure_ascii=False))
         settings.output.record("asset", **document)
     return Exit.OK

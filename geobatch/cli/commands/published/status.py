@@ -9,7 +9,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.options import KeepProjectPrefix
+from geobatch.cli.options import AllowFrom, Confined, KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import check_store
 
@@ -28,9 +28,12 @@ def status(
     ] = None,
     *,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
 ) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
     from geobatch.cli.views.status import status_json, status_lines
+    from geobatch.declare.projects.confine import Confine
     from geobatch.explain.status import status as find_status
 
     settings: Settings = context.obj
@@ -40,6 +43,7 @@ def status(
         paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
+        confine=Confine.of(confine=confine, allow_from=allow_from),
     )
     for line in status_lines(found, is_whole=settings.is_verbose):
         settings.output.line(line)

@@ -9,7 +9,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.options import KeepProjectPrefix
+from geobatch.cli.options import AllowFrom, Confined, KeepProjectPrefix
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import require_store
 
@@ -36,9 +36,12 @@ def why(
         str | None, typer.Option("--band", metavar="NAME", help="Explain only this band.")
     ] = None,
     keep_project_prefix: KeepProjectPrefix = False,
+    confine: Confined = False,
+    allow_from: AllowFrom = None,
 ) -> Exit:
     """Show the sources of a tile, its last change, and what the next apply does with it."""
     from geobatch.cli.views.why import why_json, why_lines
+    from geobatch.declare.projects.confine import Confine
     from geobatch.explain.why import why as explain
     from geobatch.model.tile import TilePosition
 
@@ -59,6 +62,7 @@ def why(
         paths=paths or (),
         workers=settings.workers,
         keep_project_prefix=keep_project_prefix,
+        confine=Confine.of(confine=confine, allow_from=allow_from),
     )
     for line in why_lines(found):
         settings.output.line(line)

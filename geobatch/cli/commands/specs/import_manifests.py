@@ -43,7 +43,7 @@ def import_manifests(
     for note in mirror_notes(files):
         output.note(note)
     if folder is None:
-        output.line("---\n".join(file.text for file in files).removesuffix("\n"))
+        output.text("---\n".join(file.text for file in files).removesuffix("\n"))
     else:
         write_new({file.target: file.text for file in files})
     for file in files:

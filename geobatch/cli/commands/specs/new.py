@@ -141,6 +141,6 @@ def new_image(
         write_new({file: text})
         settings.output.line(f"wrote {file}")
     else:
-        settings.output.line(text.removesuffix("\n"))
+        settings.output.text(text.removesuffix("\n"))
     settings.output.record("spec", file=None if file is None else str(file), text=text)
     return Exit.OK

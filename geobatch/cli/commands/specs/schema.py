@@ -19,6 +19,6 @@ def schema(context: typer.Context) -> Exit:
     from geobatch.declare.fields.json_schema import schema as spec_schema
 
     settings: Settings = context.obj
-    settings.output.line(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
+    settings.output.text(json.dumps(spec_schema(), indent=2, ensure_ascii=False))
     settings.output.record("schema", schema=spec_schema())
     return Exit.OK

@@ -74,13 +74,29 @@ def _tags(real: Path, uri: str) -> tiff.Tags:
     try:
         with real.open("rb") as file:
             check_tiff(file.read(4), uri)
-            return tiff.read_tags(file)
+            tags = tiff.read_tags(file)
     except OSError as error:
         raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
     except tiff.CostlyError as error:
         raise error.refused(uri) from None
+    check_alone(tags, uri)
+    return tags
+
+
+def check_alone(tags: tiff.Tags, uri: str) -> None:
+    """Refuse a TIFF that names another file, before GDAL opens either.
+
+    Raises:
+        SourceError: It names one.
+    """
+    if tags.names_file:
+        raise SourceError(
+            f"`{uri}`: its metadata name a file with overviews (`OVERVIEW_FILE`), which GDAL would"
+            " open, wherever it is",
+            hint="remove them: `gdal_translate -co PROFILE=GeoTIFF IN OUT` keeps the pixels",
+        )
 
 
 def check_tiff(start: bytes, uri: str) -> None:

@@ -5,6 +5,7 @@ Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, v
 
 from __future__ import annotations
 
+import html
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258
 STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTE_COUNTS, SUB_DIRECTORIES = 322, 323, 324, 325, 330
 EXTRA_SAMPLES, MODEL_TRANSFORMATION, GDAL_NODATA = 338, 34264, 42113
+GDAL_METADATA = 42112
 REDUCED, MASK = 1, 4
 """Bits of `SUBFILE_TYPE`."""
 
@@ -43,6 +45,7 @@ MAX_DIRECTORIES = 64
 """How many directories are read."""
 _ASSOCIATED = 1
 """Value of `EXTRA_SAMPLES` for alpha that colours are multiplied by."""
+_OVERVIEW_FILE = "overview_file"
 _MAX_FIELDS = 1 << 16
 _MAX_VALUES = 1 << 28
 
@@ -103,6 +106,8 @@ class Tags(Struct, frozen=True, kw_only=True):
     """Whether the colours are already multiplied by alpha (associated alpha)."""
     pages: int
     """How many other images there are, without reduced ones and masks."""
+    names_file: bool
+    """Whether the metadata name another file, which GDAL would open for overviews."""
 
 
 class BlockSizes(Struct, frozen=True, kw_only=True):
@@ -209,6 +214,8 @@ def _read_directory(
         is_plain = is_plain and kind in _TYPES and tag not in fields
         if kind not in _TYPES:
             continue
+        if tag == GDAL_METADATA and tag in fields:
+            raise ValueError(f"tag {tag} appears twice in one directory")
         value_offset = first + index * size + size - inline
         if values * np.dtype(_TYPES[kind]).itemsize > inline:
             value_offset = struct.unpack_from(order + pointer, data, (index + 1) * size - inline)[0]
@@ -290,7 +297,24 @@ def read_tags(file: BinaryIO) -> Tags:
         mask_bits=read_number(file, masks[0], BITS, 1) if masks else 1,
         is_premultiplied=_ASSOCIATED in read_values(file, directory, EXTRA_SAMPLES),
         pages=sum(not kind & (MASK | REDUCED) for kind in kinds),
+        names_file=any(_names_file(file, one) for one in (directory, *others)),
     )
+
+
+def _names_file(file: BinaryIO, directory: Directory) -> bool:
+    """Return whether the metadata of an image name a file with its overviews.
+
+    Source: GDAL's `GDALDefaultOverviews::OverviewScan`. It opens the file with any driver.
+    """
+    values = read_values(file, directory, GDAL_METADATA)
+    data = values.astype(np.uint8) if values.dtype.kind in "iu" else values
+    text = data.tobytes().decode("latin-1")
+    # XML may spell each character as a number.
+    for _ in range(3):
+        if _OVERVIEW_FILE in text.casefold():
+            return True
+        text = html.unescape(text)
+    return _OVERVIEW_FILE in text.casefold()
 
 
 def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
