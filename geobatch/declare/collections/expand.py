@@ -91,14 +91,14 @@ class Collection(Struct, kw_only=True):
         """Report placeholders without a field in every file."""
         groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
         common = set.intersection(*groups) if groups else set[str]()
-        known = {*BUILT_IN, *common, *self._columns}
+        fields = {*BUILT_IN, *common, *self._columns}
         for loc, template in templates.items():
             for name in template.names:
-                field_, form = field_of(name, known), name.rpartition(":")
-                if field_ in known:
+                field_, form = field_of(name, fields), name.rpartition(":")
+                if field_ in fields:
                     continue
-                message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(known))
-                if form[0] in known:
+                message, hint = f"no field {show(field_)}", did_you_mean(field_, sorted(fields))
+                if form[0] in fields:
                     message, hint = f"a placeholder has no form {show(form[2])}", FORMS
                 if any(field_ in group for group in groups):
                     message = f"not every pattern has the group {show(field_)}"
@@ -144,10 +144,10 @@ class Collection(Struct, kw_only=True):
     ) -> None:
         """Report a property that is text in one image and a number in another."""
         for key, value in image.properties:
-            other, known = kinds.setdefault(key, (match, value))
-            if isinstance(value, str) is not isinstance(known, str):
+            other, first = kinds.setdefault(key, (match, value))
+            if isinstance(value, str) is not isinstance(first, str):
                 message = (
-                    f"the property {show(key)} is {show(known)}, {_kind(known)},"
+                    f"the property {show(key)} is {show(first)}, {_kind(first)},"
                     f" {_of(other, self._rows)}, but {show(value)}, {_kind(value)},"
                 )
                 hint = f"write `'{{{key}:text}}'`, or correct the table"
@@ -160,7 +160,7 @@ class Collection(Struct, kw_only=True):
         found: dict[str, None] = {}
         for index, uri in enumerate(self.rule.files):
             here: Loc = ("for_each", "files", index)
-            place = self.project.place(uri, folder)
+            place = self.project.locate(uri, folder)
             if complaint := unusable(place.name):
                 self._report(here, "unsupported-uri", *complaint)
             elif is_literal(place.name, place.folder):
@@ -185,7 +185,7 @@ class Collection(Struct, kw_only=True):
             return
         here: Loc = ("for_each", "csv", "path")
         folder = folder_of(self.positions.path)
-        place = self.project.place(csv.path, folder)
+        place = self.project.locate(csv.path, folder)
         if complaint := unusable(place.name):
             self._report(here, "unsupported-uri", *complaint)
             return

@@ -143,7 +143,7 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
     """Return whether no file of a tileset is there; a link that leads nowhere is one."""
     for source in tileset.sources:
         for uri in source.uris:
-            place = image.project.place(image.uri_prefix + uri, folder)
+            place = image.project.locate(image.uri_prefix + uri, folder)
             name, start = place.name, place.folder
             if unusable(name) or is_broken(name, start):
                 return False
@@ -157,10 +157,10 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
 def _moved(positions: Positions, kept: dict[str, list[int]]) -> Positions:
     """Return positions of a document of which only some elements of its lists are left."""
     places: dict[Loc, tuple[int, int]] = {}
-    for loc, place in positions.places.items():
+    for loc, place in positions.by_loc.items():
         if len(loc) > 1 and loc[0] in kept:
             if loc[1] not in kept[str(loc[0])]:
                 continue
             loc = (loc[0], kept[str(loc[0])].index(int(loc[1])), *loc[2:])  # noqa: PLW2901
         places[loc] = place
-    return Positions(path=positions.path, places=places)
+    return Positions(path=positions.path, by_loc=places)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import listed, show
-from geobatch.declare.projects.project import PROJECT_FILE, Place
+from geobatch.declare.projects.project import PROJECT_FILE, Location
 from geobatch.model.sources.url import parse_address
 from geobatch.model.suggest import closest
 
@@ -122,10 +122,10 @@ def _open(folder: str, found: dict[str, None]) -> None:
         found[f"`{folder}`: {error.strerror or error}"] = None
 
 
-def closed(place: Place, folders: Sequence[str]) -> tuple[str, str | None]:
+def closed(location: Location, folders: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob cannot search some folders, and a hint."""
     more = f", and {len(folders) - 1} more" if len(folders) > 1 else ""
-    message = f"{show(place.uri)} cannot be searched in {folders[0]}{more}"
+    message = f"{show(location.uri)} cannot be searched in {folders[0]}{more}"
     return (message, "make the folder readable, or name the folders to search")
 
 
@@ -186,31 +186,40 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
     return None
 
 
-def missing(place: Place) -> tuple[str, str | None]:
+def missing(location: Location) -> tuple[str, str | None]:
     """Return why a uri names no file, and a hint."""
-    path = place.folder / place.name
+    path = location.folder / location.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
-        return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
+        return (f"{show(location.uri)} is a folder", f"write `{location.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
-        return (f"{show(place.uri)} is not a regular file, or is a broken link", None)
-    return (f"no file {show(place.uri)}{_mirrored(place)}", nearest(place.name, place.folder))
+        return (f"{show(location.uri)} is not a regular file, or is a broken link", None)
+    return (
+        f"no file {show(location.uri)}{_mirrored(location)}",
+        nearest(location.name, location.folder),
+    )
 
 
-def unmatched(place: Place) -> tuple[str, str | None]:
+def unmatched(location: Location) -> tuple[str, str | None]:
     """Return a message that a glob matches no file, and a hint."""
-    message = f"no file matches {show(place.uri)}{_mirrored(place)}"
-    return (message, nearest(place.name, place.folder))
+    message = f"no file matches {show(location.uri)}{_mirrored(location)}"
+    return (message, nearest(location.name, location.folder))
 
 
-def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:
+def broken(location: Location, links: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob matches broken links, and a hint."""
     more = f", and {len(links) - 1} more" if len(links) > 1 else ""
-    message = f"{show(place.uri)} matches {show(place.uri_of(links[0]))}{more}: the link is broken"
+    message = (
+        f"{show(location.uri)} matches {show(location.uri_of(links[0]))}{more}: the link is broken"
+    )
     return (message, "is a disk not mounted? remove links that you do not need")
 
 
-def _mirrored(place: Place) -> str:
-    return "" if place.name == place.uri else f", in the mirror `{place.folder / place.name}`"
+def _mirrored(location: Location) -> str:
+    return (
+        ""
+        if location.name == location.uri
+        else f", in the mirror `{location.folder / location.name}`"
+    )
 
 
 def nearest(uri: str, folder: Path) -> str | None:

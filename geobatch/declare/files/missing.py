@@ -54,16 +54,16 @@ def doubt_of_images(asset_id: str, uris: tuple[str, ...], seen: Seen) -> Doubt |
         if not asset_id.startswith(f"{collection.id}/"):
             continue
         for uri in uris:
-            place = _path(uri, collection)
-            doubt = None if place is None else doubt_of(place)
+            location = _path(uri, collection)
+            doubt = None if location is None else doubt_of(location)
             if doubt is not None:
                 return doubt
     return None
 
 
 def _path(uri: str, spec: CollectionSpec) -> str | None:
-    place = spec.project.place(uri, folder_of(spec.path))
-    return None if SCHEME.match(place.name) else str(place.path)
+    location = spec.project.locate(uri, folder_of(spec.path))
+    return None if SCHEME.match(location.name) else str(location.path)
 
 
 def doubt_of(path: str) -> Doubt | None:

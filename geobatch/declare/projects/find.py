@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from geobatch.declare.loading.spec_cache import Known
+from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.errors import Problem
 
@@ -20,7 +20,7 @@ class Projects(Struct, kw_only=True):
 
     keeps_prefix: bool = False
     """Whether prefixes are kept, regardless of the project files."""
-    known: Known = field(default_factory=Known)
+    cache: SpecCache = field(default_factory=SpecCache)
     """Results of earlier runs."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with the files."""
@@ -32,11 +32,11 @@ class Projects(Struct, kw_only=True):
             file = folder / PROJECT_FILE
             # Something that exists but is no regular file is reported, not skipped.
             if os.path.lexists(file):
-                said = self._read(file)
+                declared = self._read(file)
                 self._found[folder] = replace(
-                    said,
+                    declared,
                     path=os.path.relpath(file),
-                    keeps_prefix=self.keeps_prefix or said.keeps_prefix,
+                    keeps_prefix=self.keeps_prefix or declared.keeps_prefix,
                 )
             elif folder.parent == folder:
                 self._found[folder] = Project(keeps_prefix=self.keeps_prefix)
@@ -54,16 +54,16 @@ class Projects(Struct, kw_only=True):
                 Problem(path=path, line=1, column=1, rule="unreadable-file", message=message)
             )
             return Project()
-        known = self.known.project(str(file), data)
-        if known is not None:
-            return known
+        cached = self.cache.project(str(file), data)
+        if cached is not None:
+            return cached
         # Checking imports much that a cached file does not need.
         from geobatch.declare.projects.project_file import read_project  # noqa: PLC0415
 
         made, problems = read_project(data, path=path, folder=file.parent)
         self.problems += problems
         if not problems:
-            self.known.learn_project(str(file), data, made)
+            self.cache.put_project(str(file), data, made)
         return made
 
 

@@ -10,7 +10,7 @@ PROJECT_FILE = "geobatch.yaml"
 """Name of the file that says it: the nearest one, beside a spec or above it, holds for the spec."""
 
 
-class Place(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """The location of a uri on this machine."""
 
     uri: str
@@ -42,12 +42,12 @@ class Project(Struct, frozen=True, kw_only=True):
     silenced: frozenset[str] = frozenset()
     """Lints to disable."""
 
-    def place(self, uri: str, folder: Path) -> Place:
+    def locate(self, uri: str, folder: Path) -> Location:
         """Return the location of a uri: in the first mirror for it, else in a folder."""
         for prefix, mirror in self.mirrors:
             if uri.startswith(prefix):
-                return Place(uri, mirror, uri[len(prefix) :].lstrip("/"))
-        return Place(uri, folder, uri)
+                return Location(uri, mirror, uri[len(prefix) :].lstrip("/"))
+        return Location(uri, folder, uri)
 
 
 NO_PROJECT = Project()

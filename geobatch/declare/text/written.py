@@ -115,14 +115,14 @@ def document_of(spec: AssetSpec) -> dict[str, Any]:
 
 
 def _table_document(table: TableSpec) -> dict[str, Any]:
-    said = {
+    members = {
         "crs": table.crs,
         # An empty name means no points, and must be written.
         "x_column": table.x_column,
         "y_column": table.y_column,
         "charset": None if table.charset == TableSourceManifest().charset else table.charset,
     }
-    shared = {key: value for key, value in said.items() if value is not None}
+    shared = {key: value for key, value in members.items() if value is not None}
     names = {kind: name for name, kind in COLUMN_TYPES.items()}
     return _without_defaults(
         kind=table.kind.value,
