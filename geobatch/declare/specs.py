@@ -115,18 +115,18 @@ class Positions(Struct, frozen=True, kw_only=True):
 
     path: str
     """Spec file, as the user named it."""
-    places: dict[Loc, tuple[int, int]]
+    by_loc: dict[Loc, tuple[int, int]]
     """(line, column), both from 1, of every element; the empty loc is the document."""
 
     def where(self, loc: Loc) -> tuple[str, int, int]:
         """Return (path, line, column) of an element, or of the nearest around it."""
         for length in range(len(loc), -1, -1):
-            if place := self.places.get(loc[:length]):
-                return (self.path, *place)
+            if position := self.by_loc.get(loc[:length]):
+                return (self.path, *position)
         return (self.path, 1, 1)
 
 
-NOWHERE = Positions(path="", places={})
+NOWHERE = Positions(path="", by_loc={})
 """The position of a spec without a file."""
 
 

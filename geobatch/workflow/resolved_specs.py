@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from geobatch.declare import SpecSet, load, validate
 from geobatch.declare.loading.garbage import without_collecting
-from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.plan import Failure
@@ -33,7 +33,7 @@ class ResolvedSpecs(Struct, frozen=True, kw_only=True):
 
 @without_collecting()
 def resolve_specs(
-    request: Request, resolve: Resolve, *, cache: SpecCache | None = None
+    request: Request, resolve: Resolve, *, cache: SpecEntries | None = None
 ) -> ResolvedSpecs:
     """Return what the specs of a request declare, resolved.
 

@@ -192,4 +192,4 @@ def test_an_entry_behind_a_link_in_the_project_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_project_without_allow_reads_everything() -> None:
-    assert Project().place("/etc/passwd", Path("/x")).allowed is None
+    assert Project().locate("/etc/passwd", Path("/x")).allowed is None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from msgspec import Struct
 
 from geobatch.declare.fields.keys import part_of
 from geobatch.declare.fields.manifest import Manifest, Part
 from geobatch.declare.fields.members import INLINE, TUPLES
 from geobatch.declare.fields.table import TableManifest
+from geobatch.declare.loading.document import draft
 from geobatch.declare.specs import (
     BandSpec,
     ExternalImageSpec,
@@ -21,6 +23,8 @@ from geobatch.declare.specs import (
     TfrecordSpec,
     TilesetSpec,
 )
+from geobatch.declare.text.read import read
+from geobatch.declare.text.written import write_spec
 
 BY_HAND = frozenset({"kind", "name", "tiling", "codec"})
 """Keys that rules turn into fields of other names or values."""
@@ -87,3 +91,61 @@ def test_a_field_that_is_missing_is_noticed() -> None:
 
 
 PART = part_of(Manifest, "tilesets") or Part
+
+
+WRITTEN = """\
+kind: external_image
+id: e
+tilesets:
+  - sources:
+      - uris: [x.tif]
+bands:
+  - {id: a, tileset_band_index: 0, missing_data: {values: []}}
+missing_data: {values: [.nan, 0]}
+allow_unpinned: true
+---
+kind: table
+id: t
+uri_prefix: d/
+sources:
+  - {uris: [x.tfrecord], charset: iso8859-1, crs: EPSG:32633, x_column: "", y_column: ""}
+  - {uris: [y.tfrecord], charset: iso8859-1, crs: EPSG:32633, x_column: "", y_column: ""}
+column_data_type_overrides: {a: STRING, b: LONG}
+lifecycle: {protect: true}
+---
+kind: image
+id: i
+moved_from: old
+tilesets:
+  - id: p
+    data_type: FLOAT
+    sources:
+      - uris: [p.tfrecord, p.json]
+    tfrecord: {kernel_size: [8, 0], features: [{name: f, data_type: UINT8, axis_order: CHW, depth: 2}, g]}
+  - id: m
+    sources:
+      - uris: [m.tif]
+        affine_transform: {scale_x: 10, translate_x: 0.5, shear_y: -0.0, scale_y: -10}
+        dimensions: {width: 7, height: 9}
+bands:
+  - {id: a, tileset_id: p, feature: f, pyramiding_policy: MODE}
+  - {id: b, tileset_id: p, tileset_band_index: 2}
+array_bands: {both: [b, a]}
+mask_bands: {tileset_id: m, feature: k, valid_value: 1}
+skip_metadata_read: true
+grid: {bounds: [0, 0.5, 20, 31], max_tiles: 5}
+tiling: {tile: 256, shard: 512}
+codec: {name: zstd, level: 9}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("text", WRITTEN.split("---\n"))
+def test_every_key_is_written(text: str) -> None:
+    (root,) = read(text.encode(), path="a.yaml").documents
+    made = draft(root, path="a.yaml")
+    (spec,) = made.specs
+    (again,) = read(write_spec(spec).encode(), path="a.yaml").documents
+    assert repr(draft(again, path="a.yaml").specs[0]) == repr(spec)
+    assert yaml.safe_load(write_spec(spec).replace(".nan", "7")) == yaml.safe_load(
+        text.replace(".nan", "7")
+    )

@@ -17,7 +17,7 @@ from workbench import Document, Workbench, image, write_tiff
 from geobatch.declare import expand, validate
 from geobatch.declare.files.find import matches
 from geobatch.declare.files.order import in_order, shown_order
-from geobatch.declare.projects.project import Place
+from geobatch.declare.projects.project import Location
 
 DIGITS = "0123456789"
 
@@ -90,7 +90,7 @@ def test_zero_padded_numbers_are_in_both_orders(numbers: set[int], width: int) -
 def test_a_glob_follows_it_wherever_it_is_read(tmp_path: Path) -> None:
     for number in (0, 1, 2, 9, 10, 11, 100):
         (tmp_path / f"s_{number}.tif").touch()
-    names = matches(Place("s_*.tif", tmp_path, "s_*.tif")).files
+    names = matches(Location("s_*.tif", tmp_path, "s_*.tif")).files
     assert names == [f"s_{n}.tif" for n in (0, 1, 2, 9, 10, 11, 100)]
     for number in range(12):
         (tmp_path / f"p-{number}.tfrecord").touch()

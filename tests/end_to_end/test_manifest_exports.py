@@ -14,7 +14,7 @@ from table_workbench import Row, floats, longs, texts, write_shard
 from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.declare import validate
-from geobatch.model.assets.asset import AnyImage, Table
+from geobatch.model.assets.asset import Asset, Table, image_of
 from geobatch.resolve import resolve
 
 ARGV = ["--format", "manifest", "--project", "some-project"]
@@ -31,13 +31,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return Workbench(folder=tmp_path)
 
 
-def publish(bench: Workbench, document: Document, project: str = "") -> AnyImage:
+def publish(bench: Workbench, document: Document, project: str = "") -> Asset:
     spec = bench.folder / "specs/spec.json"
     spec.write_text(json.dumps(document))
     (spec.parent / "geobatch.yaml").write_text(project)
     done = geobatch("apply", spec)
     assert done.code == 0, done.err
-    return resolve(validate([spec])).images[0]
+    return resolve(validate([spec])).assets[0]
 
 
 def uris(done: Done) -> list[str]:
@@ -60,7 +60,7 @@ def test_the_map_of_the_project_is_inverted(bench: Workbench, argv: list[str]) -
 
 
 def test_the_manifest_leads_back_to_the_same_asset(bench: Workbench) -> None:
-    asset = publish(bench, image("i", "data/b.tif", "data/inner/c.tif", tile=512), MAP)
+    asset = image_of(publish(bench, image("i", "data/b.tif", "data/inner/c.tif", tile=512), MAP))
     made = bench.folder / "specs/back.json"
     assert geobatch("export", "i", made, *ARGV).code == 0
     back = resolve(validate([made])).images[0]
@@ -166,7 +166,7 @@ def test_a_table_comes_back(bench: Workbench, source: dict[str, Any]) -> None:
     assert uris(done) == ["gs://one/x/r1.tfrecord.gz", "gs://one/x/r2.tfrecord.gz"]
     made = bench.folder / "specs/back.json"
     made.write_text(done.out)
-    back = resolve(validate([made])).images[0]
+    back = resolve(validate([made])).assets[0]
     assert isinstance(back, Table)
     assert isinstance(asset, Table)
     sources = tuple(

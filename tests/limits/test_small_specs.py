@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from geobatch.declare.files.find import matches
 from geobatch.declare.files.uris import validate
-from geobatch.declare.projects.project import Place
+from geobatch.declare.projects.project import Location
 from geobatch.errors import Problem, SpecError
 from geobatch.model.limits import GLOB_ENTRIES, SPEC_BYTES, SPEC_PROBLEMS, SPEC_VALUES
 
@@ -141,7 +141,7 @@ def test_a_glob_counts_what_it_walks(
     for number in range(30):
         (tmp_path / "d" / f"{number}.tif").touch()
     monkeypatch.setenv(GLOB_ENTRIES.variable, "20")
-    found = matches(Place(name, tmp_path, name))
+    found = matches(Location(name, tmp_path, name))
     assert found.problem is not None
     rule, message, hint = found.problem
     assert rule == "glob-limit"
@@ -154,7 +154,7 @@ def test_links_in_a_loop_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
     (tmp_path / "a" / "b" / "all").symlink_to("/", target_is_directory=True)
     (tmp_path / "a" / "b" / "x.tif").touch()
-    found = matches(Place("**/*.tif", tmp_path, "**/*.tif"))
+    found = matches(Location("**/*.tif", tmp_path, "**/*.tif"))
     assert found.files == ["a/b/x.tif"]
 
 
@@ -178,4 +178,4 @@ def test_globs_match_as_those_of_python(
     name = "/".join(parts)
     found = glob.glob(name, root_dir=root, recursive=True)  # noqa: PTH207 - the oracle
     wanted = {one for one in found if (root / one).is_file()}
-    assert set(matches(Place(name, root, name)).files) == wanted
+    assert set(matches(Location(name, root, name)).files) == wanted

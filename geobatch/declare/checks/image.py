@@ -71,9 +71,9 @@ class Check(Reporter, kw_only=True):
             here: Loc = ("tilesets", index, "tfrecord", "features")
             self._unique((((*here, i), one.name) for i, one in enumerate(names)), "feature")
         if self.manifest.skip_metadata_read:
-            self._all_told()
+            self._check_stated()
 
-    def _all_told(self) -> None:
+    def _check_stated(self) -> None:
         """Report what must be declared where the files' metadata is not read."""
         for index, tileset in enumerate(self.manifest.tilesets):
             here: Loc = ("tilesets", index)
@@ -100,41 +100,41 @@ class Check(Reporter, kw_only=True):
         for index, band in enumerate(bands):
             self._tileset(("bands", index), band.tileset_id)
             loc = ("bands", index, "tileset_band_index")
-            if band.feature is not None and loc in self.positions.places:
+            if band.feature is not None and loc in self.positions.by_loc:
                 message = f"the band has both the feature {show(band.feature)} and an index"
                 self.report(loc, "feature", message, "remove the index")
 
     def _array_bands(self) -> None:
         bands = {band.id for band in self.manifest.bands}
-        can_judge = bool(bands) and "bands" not in self.lost
+        is_complete = bool(bands) and "bands" not in self.lost
         for name, members in self.manifest.array_bands.items():
             here: Loc = ("array_bands", name)
             if name in bands:
                 hint = "a tensor and a band cannot have the same name; choose another"
                 self.report(here, "duplicate-band", f"{show(name)} is already a band", hint)
             seen: set[str] = set()
-            for place, one in enumerate(members):
+            for position, one in enumerate(members):
                 is_second = one in seen
                 seen.add(one)
                 if is_second:
                     message = f"{show(one)} appears twice in {show(name)}"
-                    self.report((*here, place), "duplicate-band", message, "keep one")
-                elif can_judge and one not in bands:
-                    message, loc = f"no band {show(one)}", (*here, place)
+                    self.report((*here, position), "duplicate-band", message, "keep one")
+                elif is_complete and one not in bands:
+                    message, loc = f"no band {show(one)}", (*here, position)
                     self.report(loc, "unknown-band", message, self.hint(one, bands))
 
     def _masks(self) -> None:
         bands = {band.id for band in self.manifest.bands}
-        can_judge = bool(bands) and "bands" not in self.lost
+        is_complete = bool(bands) and "bands" not in self.lost
         every = sorted(bands) or [""]
         masked: set[str] = set()
         is_full = False
         for index, mask in enumerate(self.manifest.mask_bands):
             here: Loc = ("mask_bands", index)
             self._tileset(here, mask.tileset_id)
-            for place, band in enumerate(mask.band_ids):
-                loc = (*here, "band_ids", place)
-                if can_judge and band not in bands:
+            for position, band in enumerate(mask.band_ids):
+                loc = (*here, "band_ids", position)
+                if is_complete and band not in bands:
                     message = f"no band {show(band)}"
                     self.report(loc, "unknown-band", message, self.hint(band, bands))
             for band in dict.fromkeys(mask.band_ids) or every:
@@ -146,7 +146,7 @@ class Check(Reporter, kw_only=True):
             masked.update(mask.band_ids if mask.band_ids or is_full else every)
             is_full = is_full or not mask.band_ids
         footprint = self.manifest.footprint
-        if footprint and footprint.band_id and can_judge and footprint.band_id not in bands:
+        if footprint and footprint.band_id and is_complete and footprint.band_id not in bands:
             band = footprint.band_id
             message = f"no band {show(band)}"
             loc = ("footprint", "band_id")

@@ -142,7 +142,7 @@ def peak_warnings(spec: RasterSpec, peaks: Mapping[str, int]) -> Iterator[Proble
             continue
         uri = show(tileset.sources[0].uris[0])
         loc: Loc = ("tilesets", number, "sources", 0, "uris", 0)
-        known = declared.get(tileset.id)
+        found = declared.get(tileset.id)
         message = (
             f"the highest value read from the mask of {uri} is {peak} of 255: no pixel is"
             " fully valid"
@@ -151,11 +151,11 @@ def peak_warnings(spec: RasterSpec, peaks: Mapping[str, int]) -> Iterator[Proble
             f"if {peak} means valid, make a separate tileset of the mask and declare"
             f" `mask_bands: {{tileset_id: ..., valid_value: {peak}}}`"
         )
-        if known is not None:
-            loc = ("mask_bands", known[0])
+        if found is not None:
+            loc = ("mask_bands", found[0])
             hint = f"if {peak} means valid, declare `valid_value: {peak}` in `mask_bands`"
-            if known[1] is not None:
-                hint = f"is `valid_value: {known[1]}` too high?"
+            if found[1] is not None:
+                hint = f"is `valid_value: {found[1]}` too high?"
         yield from warning(spec, loc, "mask-never-valid", message, hint)
 
 
@@ -182,15 +182,15 @@ def inclusive_ends(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
 
     One per line: images of a collection share theirs.
     """
-    told: set[tuple[str, int, int]] = set()
+    reported: set[tuple[str, int, int]] = set()
     for spec in specs:
         if spec.end_time is None or not (meant := _end_meant(spec.start_time, spec.end_time)):
             continue
         message = f"the end {show(spec.end_time)} is exclusive, but looks inclusive"
         hint = f"write {show(meant)} if the asset includes that last day or second"
         for found in warning(spec, ("end_time",), "inclusive-end", message, hint):
-            if (at := (found.path, found.line, found.column)) not in told:
-                told.add(at)
+            if (at := (found.path, found.line, found.column)) not in reported:
+                reported.add(at)
                 yield found
 
 
@@ -220,20 +220,20 @@ def mixed_types(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
             shape = tuple([(key, isinstance(value, str)) for key, value in spec.properties])
             shapes.setdefault((spec.id.rpartition("/")[0], shape), spec)
     first: dict[tuple[str, str], tuple[bool, AssetSpec]] = {}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for (folder, shape), spec in shapes.items():
         for key, is_text in shape if folder else ():
             was_text, other = first.setdefault((folder, key), (is_text, spec))
-            if was_text is not is_text and (folder, key) not in told:
-                told.add((folder, key))
+            if was_text is not is_text and (folder, key) not in reported:
+                reported.add((folder, key))
                 yield from _mixed(spec, other, folder, key)
 
 
 def _mixed(spec: AssetSpec, other: AssetSpec, folder: str, key: str) -> Iterator[Problem]:
-    value, known = dict(spec.properties)[key], dict(other.properties)[key]
+    value, first = dict(spec.properties)[key], dict(other.properties)[key]
     message = (
-        f"the property {show(key)} is {show(value)}, {_kind(value)}, but {show(known)},"
-        f" {_kind(known)}, in `{other.id}`"
+        f"the property {show(key)} is {show(value)}, {_kind(value)}, but {show(first)},"
+        f" {_kind(first)}, in `{other.id}`"
     )
     hint = f"give it one type in all of `{folder}`; `022` and `1.10` without quotes are numbers"
     yield from warning(spec, ("properties", key), "mixed-property-types", message, hint)
@@ -262,7 +262,7 @@ def _same_bands(spec: RasterSpec) -> Iterator[Problem]:
         counts[band.tileset_id] += 1
         if band.feature is not None:
             continue
-        if other is not None and loc not in spec.positions.places:
+        if other is not None and loc not in spec.positions.by_loc:
             message = f"the bands {show(other)} and {show(band.id)} have the same pixels: without"
             message += " `tileset_band_index`, a band is the first of its files"
             hint = f"write `tileset_band_index: {at}`; or `0`, if you mean it"

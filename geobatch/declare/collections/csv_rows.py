@@ -47,7 +47,7 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
         key: Column that names the file of a row.
 
     Raises:
-        RowsError: It cannot be read, is uneven, or a key stands twice.
+        RowsError: It cannot be read, is uneven, or a key appears twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

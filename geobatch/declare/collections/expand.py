@@ -96,7 +96,7 @@ class Collection(Struct, kw_only=True):
 
     @property
     def has_fields(self) -> bool:
-        """Whether all fields are known."""
+        """Whether all fields are fields."""
         return self.rule.csv is None or self._rows is not None
 
     def check_names(self, templates: dict[Loc, Template]) -> None:
@@ -104,17 +104,17 @@ class Collection(Struct, kw_only=True):
         groups = [set(pattern.groupindex) for pattern in self.rule.pattern]
         common = set.intersection(*groups) if groups else set[str]()
         every = set[str]().union(*groups)
-        known = {*BUILT_IN, *common, *self._columns}
-        names = sorted(known)
+        fields = {*BUILT_IN, *common, *self._columns}
+        names = sorted(fields)
         for loc, template in templates.items():
             for name in template.names:
-                field_, form = field_of(name, known), name.rpartition(":")
-                if field_ in known:
+                field_, form = field_of(name, fields), name.rpartition(":")
+                if field_ in fields:
                     continue
                 message, hint = f"no field {show(field_)}", None
                 if len(self.problems) < MAX_HINTED:
                     hint = did_you_mean(field_, names)
-                if form[0] in known:
+                if form[0] in fields:
                     message, hint = f"a placeholder has no form {show(form[2])}", FORMS
                 if field_ in every:
                     message = f"not every pattern has the group {show(field_)}"
@@ -160,10 +160,10 @@ class Collection(Struct, kw_only=True):
     ) -> None:
         """Report a property that is text in one image and a number in another."""
         for key, value in image.properties:
-            other, known = kinds.setdefault(key, (match, value))
-            if isinstance(value, str) is not isinstance(known, str):
+            other, first = kinds.setdefault(key, (match, value))
+            if isinstance(value, str) is not isinstance(first, str):
                 message = (
-                    f"the property {show(key)} is {show(known)}, {_kind(known)},"
+                    f"the property {show(key)} is {show(first)}, {_kind(first)},"
                     f" {_of(other, self._rows)}, but {show(value)}, {_kind(value)},"
                 )
                 hint = f"write `'{{{key}:text}}'`, or correct the table"
@@ -177,21 +177,21 @@ class Collection(Struct, kw_only=True):
         for index, uri in enumerate(self.rule.files):
             here: Loc = ("for_each", "files", index)
             is_hinted = len(self.problems) < MAX_HINTED
-            place = self.project.place(uri, folder)
-            if complaint := unusable(place.name):
+            location = self.project.locate(uri, folder)
+            if complaint := unusable(location.name):
                 self._report(here, "unsupported-uri", *complaint)
-            elif denied := outside(place):
+            elif denied := outside(location):
                 self._report(here, *denied)
-            elif is_literal(place.name, place.folder):
-                if is_file(place.name, place.folder):
+            elif is_literal(location.name, location.folder):
+                if is_file(location.name, location.folder):
                     found[uri] = None
                 else:
-                    self._report(here, "missing-file", *missing(place, is_hinted=is_hinted))
+                    self._report(here, "missing-file", *missing(location, is_hinted=is_hinted))
             else:
-                matched = matches(place, is_hinted=is_hinted)
+                matched = matches(location, is_hinted=is_hinted)
                 if matched.problem is not None:
                     self._report(here, *matched.problem)
-                found.update(dict.fromkeys(map(place.uri_of, matched.files)))
+                found.update(dict.fromkeys(map(location.uri_of, matched.files)))
         return in_order(found)
 
     def _read_rows(self) -> None:
@@ -200,18 +200,18 @@ class Collection(Struct, kw_only=True):
             return
         here: Loc = ("for_each", "csv", "path")
         folder = folder_of(self.positions.path)
-        place = self.project.place(csv.path, folder)
-        if complaint := unusable(place.name):
+        location = self.project.locate(csv.path, folder)
+        if complaint := unusable(location.name):
             self._report(here, "unsupported-uri", *complaint)
             return
-        if denied := outside(place):
+        if denied := outside(location):
             self._report(here, *denied)
             return
-        if not is_file(place.name, place.folder):
-            self._report(here, "missing-file", *missing(place))
+        if not is_file(location.name, location.folder):
+            self._report(here, "missing-file", *missing(location))
             return
         try:
-            rows = read_rows(place.path, uri=csv.path, key=csv.key)
+            rows = read_rows(location.path, uri=csv.path, key=csv.key)
         except RowsError as error:
             self._report(here, error.rule, error.message, error.hint)
             return
@@ -344,9 +344,9 @@ class _Maker(Generic[R]):
             if loc[2] == "crs":
                 crs = text
                 continue
-            number, place = int(loc[3]), int(loc[5])
+            number, location = int(loc[3]), int(loc[5])
             source = sources[number]
-            uris = (*source.uris[:place], text, *source.uris[place + 1 :])
+            uris = (*source.uris[:location], text, *source.uris[location + 1 :])
             sources[number] = SourceSpec(
                 uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
             )

@@ -144,7 +144,7 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
     """Return whether no file of a tileset is there; a link that leads nowhere is one."""
     for source in tileset.sources:
         for uri in source.uris:
-            place = image.project.place(image.uri_prefix + uri, folder)
+            place = image.project.locate(image.uri_prefix + uri, folder)
             name, start = place.name, place.folder
             # What may not be read is refused when the files of the image are searched.
             if unusable(name) or outside(place) or is_broken(name, start):
@@ -163,11 +163,11 @@ def _moved(positions: Positions, kept: dict[str, list[int]]) -> Positions:
     """Return positions of a document of which only some elements of its lists are left."""
     numbers = {key: {old: new for new, old in enumerate(left)} for key, left in kept.items()}
     places: dict[Loc, tuple[int, int]] = {}
-    for loc, place in positions.places.items():
-        if len(loc) > 1 and (known := numbers.get(str(loc[0]))) is not None:
-            number = known.get(int(loc[1]))
+    for loc, place in positions.by_loc.items():
+        if len(loc) > 1 and (renumbered := numbers.get(str(loc[0]))) is not None:
+            number = renumbered.get(int(loc[1]))
             if number is None:
                 continue
             loc = (loc[0], number, *loc[2:])  # noqa: PLW2901
         places[loc] = place
-    return Positions(path=positions.path, places=places)
+    return Positions(path=positions.path, by_loc=places)

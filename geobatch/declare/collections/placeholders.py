@@ -34,10 +34,10 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
         return templates, found
     if "tilesets" not in image:
         image["tilesets"] = [{"sources": [{"uris": ["{file}"]}]}]
-        place = shape.places.get(("for_each", "files", 0)) or shape.places.get(
+        place = shape.by_loc.get(("for_each", "files", 0)) or shape.by_loc.get(
             ("for_each", "files")
         )
-        shape.places["image", "tilesets"] = place or shape.places["image",]
+        shape.by_loc["image", "tilesets"] = place or shape.by_loc["image",]
     for loc, value in list(_texts(image, ())):
         if not _may_vary(loc):
             if LIKE_PLACEHOLDER.search(value):
@@ -70,8 +70,8 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
 
 def image_positions(positions: Positions) -> Positions:
     """Return the positions of a collection's image as those of a separate document."""
-    places = {loc[1:]: place for loc, place in positions.places.items() if loc[:1] == ("image",)}
-    return Positions(path=positions.path, places=places)
+    places = {loc[1:]: place for loc, place in positions.by_loc.items() if loc[:1] == ("image",)}
+    return Positions(path=positions.path, by_loc=places)
 
 
 def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:

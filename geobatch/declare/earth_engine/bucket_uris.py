@@ -58,6 +58,6 @@ def _inverted(uri: str, project: Project, folder: Path) -> str | None:
             if not prefix.startswith(BUCKETS) or not path.is_relative_to(mirror):
                 continue
             made = prefix + path.relative_to(mirror).as_posix()
-            if Path(real(project.place(made, folder).path)) == path:
+            if Path(real(project.locate(made, folder).path)) == path:
                 return made
     return None

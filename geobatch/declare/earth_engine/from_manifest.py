@@ -153,12 +153,12 @@ def _beside(spec: AssetSpec, root: MappingNode) -> Iterator[tuple[str, str]]:
     if any(_TYPO.fullmatch(key.text) for key, _ in root.entries):
         yield "pyramiding_policy", "`pyramindingPolicy` in the manifest"
     for key, time in (("start_time", spec.start_time), ("end_time", spec.end_time)):
-        said = root.get(key, to_camel(key))
-        if isinstance(said, MappingNode):
-            seconds = said.get("seconds")
+        node = root.get(key, to_camel(key))
+        if isinstance(node, MappingNode):
+            seconds = node.get("seconds")
             yield key, f"{getattr(seconds, 'text', '')} seconds since 1970 in the manifest"
-        elif isinstance(said, ScalarNode) and said.text not in (time, (time or "")[:10]):
-            yield key, f"{said.text} in the manifest"
+        elif isinstance(node, ScalarNode) and node.text not in (time, (time or "")[:10]):
+            yield key, f"{node.text} in the manifest"
 
 
 def _keys(node: Node | None) -> Iterator[str]:

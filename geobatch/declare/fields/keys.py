@@ -27,10 +27,10 @@ def to_camel(name: str) -> str:
 def spellings(part: type[Part]) -> dict[str, str]:
     """Return the snake_case name by every spelling that a mapping's keys may have."""
     names = [*part.model_fields, *part.unsupported, *part.barred]
-    known = {spelling: name for name in names for spelling in (name, to_camel(name))}
+    found = {spelling: name for name in names for spelling in (name, to_camel(name))}
     for wrong, meant in part.misspelt.items():
-        known |= {wrong: meant, to_camel(wrong): meant}
-    return known
+        found |= {wrong: meant, to_camel(wrong): meant}
+    return found
 
 
 def fields_of(part: type[Part]) -> list[str]:
@@ -70,10 +70,10 @@ class Shape(Struct, kw_only=True):
     """Spec file, as the user named it."""
     value: Any = None
     """Mappings, lists and scalars, ready for the manifest's types."""
-    places: dict[Loc, tuple[int, int]] = field(default_factory=dict)
+    by_loc: dict[Loc, tuple[int, int]] = field(default_factory=dict)
     """(line, column) by loc: of a scalar itself, of the key that leads to a list or mapping."""
     keys: dict[Loc, tuple[int, int]] = field(default_factory=dict)
-    """(line, column) of the key that leads to an element; known once `trace` was called."""
+    """(line, column) of the key that leads to an element; empty until `trace` is called."""
     owners: dict[Loc, tuple[ListNode | MappingNode, Node]] = field(default_factory=dict)
     """The node around an element, and its own; likewise."""
     problems: list[Problem] = field(default_factory=list)
@@ -84,31 +84,31 @@ class Shape(Struct, kw_only=True):
     def of(cls, root: Node, part: type[Part], *, path: str) -> Shape:
         """Return the shape of a document, read as a `part`."""
         shape = cls(path=path)
-        shape.places[()] = (root.line, root.column)
+        shape.by_loc[()] = (root.line, root.column)
         shape.value = shape._walk(root, part, ())
         return shape
 
     def trace(self, root: Node, part: type[Part]) -> None:
         """Record the keys and owners too; only problems need them."""
         traced = Shape(path=self.path, _is_traced=True)
-        traced.places[()] = (root.line, root.column)
+        traced.by_loc[()] = (root.line, root.column)
         traced._walk(root, part, ())
         self.keys, self.owners = traced.keys, traced.owners
 
     @property
     def positions(self) -> Positions:
         """Only the positions."""
-        return Positions(path=self.path, places=self.places)
+        return Positions(path=self.path, by_loc=self.by_loc)
 
     def prune(self, locs: Iterable[Loc]) -> set[Loc]:
-        """Take the nearest known elements out of the document's nodes and return their locs.
+        """Take the nearest elements that exist out of the document's nodes and return their locs.
 
         The empty loc among them is the document itself, which stays.
         """
-        known = {self._nearest(loc) for loc in locs}
+        nearest = {self._nearest(loc) for loc in locs}
         owners: dict[int, ListNode | MappingNode] = {}
         gone: set[int] = set()
-        for loc in known - {()}:
+        for loc in nearest - {()}:
             owner, child = self.owners[loc]
             owners[id(owner)] = owner
             gone.add(id(child))
@@ -117,7 +117,7 @@ class Shape(Struct, kw_only=True):
                 owner.items = [item for item in owner.items if id(item) not in gone]
             else:
                 owner.entries = [entry for entry in owner.entries if id(entry[1]) not in gone]
-        return known
+        return nearest
 
     def _nearest(self, loc: Loc) -> Loc:
         while loc and loc not in self.owners:
@@ -144,7 +144,7 @@ class Shape(Struct, kw_only=True):
             values = []
             for index, item in enumerate(node.items):
                 here = (*loc, index)
-                self.places[here] = (item.line, item.column)
+                self.by_loc[here] = (item.line, item.column)
                 if self._is_traced:
                     self.owners[here] = (node, item)
                 values.append(self._walk(item, part, here))
@@ -155,7 +155,7 @@ class Shape(Struct, kw_only=True):
 
     def _enter(self, owner: MappingNode, key: ScalarNode, node: Node, loc: Loc) -> None:
         first = node if isinstance(node, ScalarNode) else key
-        self.places[loc] = (first.line, first.column)
+        self.by_loc[loc] = (first.line, first.column)
         if self._is_traced:
             self.keys[loc] = (key.line, key.column)
             self.owners[loc] = (owner, node)
@@ -171,9 +171,9 @@ class Shape(Struct, kw_only=True):
     def _walk_part(self, node: MappingNode, part: type[Part], loc: Loc) -> dict[str, Any]:
         values: dict[str, Any] = {}
         seen: dict[str, ScalarNode] = {}
-        known = spellings(part)
+        names = spellings(part)
         for key, child in node.entries:
-            name = known.get(key.text)
+            name = names.get(key.text)
             if name is not None and name in part.barred:
                 message = f"the key {show(key.text)} is not allowed here"
                 self.report(key, "unknown-key", message, part.barred[name])
@@ -199,7 +199,7 @@ class Shape(Struct, kw_only=True):
                 one = MappingNode if inner else ScalarNode
                 if name in part.one_or_many and isinstance(child, one):
                     item = (*here, 0)
-                    self.places[item] = self.places[here]
+                    self.by_loc[item] = self.by_loc[here]
                     values[name] = [self._walk(child, inner, item)]
                 else:
                     values[name] = self._walk(child, inner, here)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from geobatch.declare.files.globs import OverdueError, Walk
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import listed, show
-from geobatch.declare.projects.project import PROJECT_FILE, Place
+from geobatch.declare.projects.project import PROJECT_FILE, Location
 from geobatch.model.sources.url import parse_address
 from geobatch.model.suggest import closest
 
@@ -66,37 +66,37 @@ class Matches(Struct, frozen=True, kw_only=True):
     """Rule, message and hint, if it does not match what it should."""
 
 
-def matches(place: Place, *, is_hinted: bool = True) -> Matches:
+def matches(location: Location, *, is_hinted: bool = True) -> Matches:
     """Return what a glob matches.
 
     Args:
-        place: The glob.
+        location: The glob.
         is_hinted: Whether a problem gets a hint that takes a while.
     """
-    walk = Walk(folder=str(place.folder))
+    walk = Walk(folder=str(location.folder))
     try:
-        names = set(walk.names(place.name))
+        names = set(walk.names(location.name))
     except OverdueError as error:
         limit = error.limit
-        message = f"{show(place.uri)} would search more than {limit.value:,} {limit.unit}"
+        message = f"{show(location.uri)} would search more than {limit.value:,} {limit.unit}"
         hint = f"name the folders to search; or, {limit.hint()}"
         return Matches(files=[], links=[], problem=("glob-limit", message, hint))
-    files = in_order(name for name in names if is_file(name, place.folder))
-    links = in_order(name for name in names - set(files) if is_broken(name, place.folder))
+    files = in_order(name for name in names if is_file(name, location.folder))
+    links = in_order(name for name in names - set(files) if is_broken(name, location.folder))
     problem: tuple[str, str, str | None] | None = None
     if walk.closed:
-        problem = ("unreadable-source", *closed(place, list(walk.closed)))
+        problem = ("unreadable-source", *closed(location, list(walk.closed)))
     elif links:
-        problem = ("missing-file", *broken(place, links))
+        problem = ("missing-file", *broken(location, links))
     elif not files:
-        problem = ("missing-file", *unmatched(place, is_hinted=is_hinted))
+        problem = ("missing-file", *unmatched(location, is_hinted=is_hinted))
     return Matches(files=files, links=links, problem=problem)
 
 
-def closed(place: Place, folders: Sequence[str]) -> tuple[str, str | None]:
+def closed(location: Location, folders: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob cannot search some folders, and a hint."""
     more = f", and {len(folders) - 1} more" if len(folders) > 1 else ""
-    message = f"{show(place.uri)} cannot be searched in {folders[0]}{more}"
+    message = f"{show(location.uri)} cannot be searched in {folders[0]}{more}"
     return (message, "make the folder readable, or name the folders to search")
 
 
@@ -157,32 +157,38 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
     return None
 
 
-def missing(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+def missing(location: Location, *, is_hinted: bool = True) -> tuple[str, str | None]:
     """Return why a uri names no file, and a hint, which takes a while."""
-    path = place.folder / place.name
+    path = location.folder / location.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
-        return (f"{show(place.uri)} is a folder", f"write `{place.uri.rstrip('/')}/*.tif`")
+        return (f"{show(location.uri)} is a folder", f"write `{location.uri.rstrip('/')}/*.tif`")
     if os.path.lexists(path):
-        return (f"{show(place.uri)} is not a regular file, or is a broken link", None)
-    hint = nearest(place.name, place.folder) if is_hinted else None
-    return (f"no file {show(place.uri)}{_mirrored(place)}", hint)
+        return (f"{show(location.uri)} is not a regular file, or is a broken link", None)
+    hint = nearest(location.name, location.folder) if is_hinted else None
+    return (f"no file {show(location.uri)}{_mirrored(location)}", hint)
 
 
-def unmatched(place: Place, *, is_hinted: bool = True) -> tuple[str, str | None]:
+def unmatched(location: Location, *, is_hinted: bool = True) -> tuple[str, str | None]:
     """Return a message that a glob matches no file, and a hint, which takes a while."""
-    message = f"no file matches {show(place.uri)}{_mirrored(place)}"
-    return (message, nearest(place.name, place.folder) if is_hinted else None)
+    message = f"no file matches {show(location.uri)}{_mirrored(location)}"
+    return (message, nearest(location.name, location.folder) if is_hinted else None)
 
 
-def broken(place: Place, links: Sequence[str]) -> tuple[str, str | None]:
+def broken(location: Location, links: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob matches broken links, and a hint."""
     more = f", and {len(links) - 1} more" if len(links) > 1 else ""
-    message = f"{show(place.uri)} matches {show(place.uri_of(links[0]))}{more}: the link is broken"
+    message = (
+        f"{show(location.uri)} matches {show(location.uri_of(links[0]))}{more}: the link is broken"
+    )
     return (message, "is a disk not mounted? remove links that you do not need")
 
 
-def _mirrored(place: Place) -> str:
-    return "" if place.name == place.uri else f", in the mirror `{place.folder / place.name}`"
+def _mirrored(location: Location) -> str:
+    return (
+        ""
+        if location.name == location.uri
+        else f", in the mirror `{location.folder / location.name}`"
+    )
 
 
 def nearest(uri: str, folder: Path) -> str | None:

@@ -56,19 +56,19 @@ def doubt_of_images(asset_id: str, uris: tuple[str, ...], seen: Seen) -> Doubt |
         if not asset_id.startswith(f"{collection.id}/"):
             continue
         for uri in uris:
-            place = _path(uri, collection)
+            location = _path(uri, collection)
             allowed = collection.project.allowed
-            if place is not None and allowed is not None and not allowed.holds(place):
+            if location is not None and allowed is not None and not allowed.holds(location):
                 return Doubt(why=f"`{uri}` may not be read", may_be_meant=False)
-            doubt = None if place is None else doubt_of(place)
+            doubt = None if location is None else doubt_of(location)
             if doubt is not None:
                 return doubt
     return None
 
 
 def _path(uri: str, spec: CollectionSpec) -> str | None:
-    place = spec.project.place(uri, folder_of(spec.path))
-    return None if SCHEME.match(place.name) else str(place.path)
+    location = spec.project.locate(uri, folder_of(spec.path))
+    return None if SCHEME.match(location.name) else str(location.path)
 
 
 def doubt_of(path: str) -> Doubt | None:

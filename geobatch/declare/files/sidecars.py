@@ -43,9 +43,9 @@ def refusal(uri: str, count: int, *, is_of_one: bool) -> tuple[str, str]:
         count: How many uris the source has.
         is_of_one: Whether the first is one file, not a glob.
     """
-    known = _OTHERS.get(suffix_of(uri))
-    if known is not None:
-        return f"{show(uri)}: {known[0]}", known[1]
+    words = _OTHERS.get(suffix_of(uri))
+    if words is not None:
+        return f"{show(uri)}: {words[0]}", words[1]
     message = f"{count} uris in one source, and {show(uri)} is not a `.tfw` or `.prj` of the first"
     if not is_of_one:
         message = f"{show(uri)} belongs to one file, but is listed with a glob"

@@ -24,9 +24,9 @@ from geobatch.declare.files.sidecars import PROJECTION, WORLD, is_placing, refus
 from geobatch.declare.hints import listed, show
 from geobatch.declare.loading.enough import MAX_HINTED, is_enough, limited
 from geobatch.declare.loading.load import drafts, problem, raise_all
-from geobatch.declare.loading.spec_cache import SpecCache
+from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
-from geobatch.declare.projects.project import Place
+from geobatch.declare.projects.project import Location
 from geobatch.declare.specs import (
     AssetSpec,
     ExternalImageSpec,
@@ -82,7 +82,7 @@ def validate(
     paths: Sequence[Path],
     *,
     keep_project_prefix: bool = False,
-    cache: SpecCache | None = None,
+    cache: SpecEntries | None = None,
     confine: Confine | None = None,
 ) -> SpecSet:
     """Load specs and find their files.
@@ -144,8 +144,8 @@ def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[De
     for number, source in enumerate(spec.sources):
         for index, written in enumerate(source.uris):
             here: Loc = ("sources", number, "uris", index)
-            spot = spec.project.place(spec.uri_prefix + written, folder)
-            found = list(_find(spec, here, spot, problems))
+            location = spec.project.locate(spec.uri_prefix + written, folder)
+            found = list(_find(spec, here, location, problems))
             other = next((uri for uri, _ in found if uri.lower().endswith(NO_TABLES)), None)
             if other is not None:
                 message = f"{show(other)}: tables are read from TFRecord files only"
@@ -158,49 +158,49 @@ def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[De
 def _pinned(
     spec: ExternalImageSpec,
     folder: Path,
-    place: tuple[int, int],
+    at: tuple[int, int],
     source: SourceSpec,
     problems: list[Problem],
 ) -> Iterator[DeclaredSource]:
     """Yield the one COG of a source."""
-    here = ("tilesets", place[0], "sources", place[1], "uris")
+    here = ("tilesets", at[0], "sources", at[1], "uris")
     if len(source.uris) > 1:
         message = f"{len(source.uris)} uris: a source of an external image must be one COG"
         problems.append(problem(spec, (*here, 1), "external-image", message, "name one file"))
     if not source.uris:  # what stood there was refused already
         return
-    whole = spec.project.place(spec.uri_prefix + source.uris[0], folder)
+    whole = spec.project.locate(spec.uri_prefix + source.uris[0], folder)
     name, generation = split_generation(whole.name, whole.folder)
     end = len(whole.name) - len(name)
-    spot = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
-    if complaint := unusable(spot.name, may_be_remote=True):
+    location = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
+    if complaint := unusable(location.name, may_be_remote=True):
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
-    elif denied := outside(spot):
+    elif denied := outside(location):
         problems.append(problem(spec, (*here, 0), *denied))
-    elif is_remote(spot.name):
-        path = Path(quote(spot.name, safe=""))
+    elif is_remote(location.name):
+        path = Path(quote(location.name, safe=""))
         yield DeclaredSource(
-            uri=spot.uri,
+            uri=location.uri,
             path=path,
-            url=spot.name,
-            source=place[1],
+            url=location.name,
+            source=at[1],
             generation=generation,
             allow_unpinned=spec.allow_unpinned,
-            servers=None if spot.allowed is None else spot.allowed.servers,
+            servers=None if location.allowed is None else location.allowed.servers,
             is_external=True,
         )
-    elif is_file(spot.name, spot.folder):
+    elif is_file(location.name, location.folder):
         yield DeclaredSource(
-            uri=spot.uri,
-            path=spot.path,
-            source=place[1],
+            uri=location.uri,
+            path=location.path,
+            source=at[1],
             generation=generation,
             is_external=True,
         )
-    elif is_literal(spot.name, spot.folder):
-        problems.append(problem(spec, (*here, 0), "missing-file", *missing(spot)))
+    elif is_literal(location.name, location.folder):
+        problems.append(problem(spec, (*here, 0), "missing-file", *missing(location)))
     else:
-        message = f"{show(spot.uri)} is a glob: a source of an external image must be one COG"
+        message = f"{show(location.uri)} is a glob: a source of an external image must be one COG"
         hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
         problems.append(problem(spec, (*here, 0), "external-image", message, hint))
 
@@ -208,87 +208,91 @@ def _pinned(
 def _source(
     spec: ImageSpec,
     folder: Path,
-    place: tuple[int, int],
+    at: tuple[int, int],
     source: SourceSpec,
     problems: list[Problem],
 ) -> list[DeclaredSource]:
     """Return the files of a source: each a raster, or one mixer with its shards."""
-    loc = ("tilesets", place[0], "sources", place[1])
-    spots = [spec.project.place(spec.uri_prefix + uri, folder) for uri in source.uris]
+    loc = ("tilesets", at[0], "sources", at[1])
+    locations = [spec.project.locate(spec.uri_prefix + uri, folder) for uri in source.uris]
     count = len(problems)
     found = [
-        DeclaredSource(uri=uri, path=path, source=place[1], uri_index=index)
-        for index, spot in enumerate(spots)
-        for uri, path in _find(spec, (*loc, "uris", index), spot, problems)
+        DeclaredSource(uri=uri, path=path, source=at[1], uri_index=index)
+        for index, location in enumerate(locations)
+        for uri, path in _find(spec, (*loc, "uris", index), location, problems)
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
         return []
-    names = (*(spot.name for spot in spots), *(file.uri for file in found))
+    names = (*(location.name for location in locations), *(file.uri for file in found))
     if any(_is_of_records(name) for name in names):
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
-    _check_beside(spec, loc, spots, problems)
+    _check_beside(spec, loc, locations, problems)
     counts = Counter(file.uri_index for file in found)
-    for index, spot in enumerate(spots):
+    for index, location in enumerate(locations):
         matched = counts[index]
         for key in ("affine_transform", "dimensions"):
             if matched > 1 and getattr(source, key) is not None:
-                message = f"`{key}` is for one file, but {show(spot.uri)} matches {matched}"
+                message = f"`{key}` is for one file, but {show(location.uri)} matches {matched}"
                 hint = "write one source per file, each with its own"
                 problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
-    return _with_sidecars(spots, found)
+    return _with_sidecars(locations, found)
 
 
 def _find(
-    spec: AssetSpec, loc: Loc, spot: Place, problems: list[Problem]
+    spec: AssetSpec, loc: Loc, location: Location, problems: list[Problem]
 ) -> Iterator[tuple[str, Path]]:
     """Yield uri and path of the files that a uri names, the glob followed."""
     if is_enough(problems):
         return
     is_hinted = len(problems) < MAX_HINTED
-    if complaint := unusable(spot.name):
+    if complaint := unusable(location.name):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
-    elif denied := outside(spot):
+    elif denied := outside(location):
         problems.append(problem(spec, loc, *denied))
-    elif not is_literal(spot.name, spot.folder):
-        found = matches(spot, is_hinted=is_hinted)
+    elif not is_literal(location.name, location.folder):
+        found = matches(location, is_hinted=is_hinted)
         if found.problem is not None:
             problems.append(problem(spec, loc, *found.problem))
         for name in found.files:
-            yield spot.uri_of(name), spot.folder / name
-    elif is_file(spot.name, spot.folder):
-        yield spot.uri, spot.path
+            yield location.uri_of(name), location.folder / name
+    elif is_file(location.name, location.folder):
+        yield location.uri, location.path
     else:
-        words = missing(spot, is_hinted=is_hinted)
+        words = missing(location, is_hinted=is_hinted)
         problems.append(problem(spec, loc, "missing-file", *words))
 
 
 def _check_beside(
-    spec: AssetSpec, loc: Loc, spots: Sequence[Place], problems: list[Problem]
+    spec: AssetSpec, loc: Loc, locations: Sequence[Location], problems: list[Problem]
 ) -> None:
     """Report a file that may not be listed with others in one source."""
-    literal = [i for i, spot in enumerate(spots) if is_literal(spot.name, spot.folder)]
-    if len(spots) == 1 or not literal:
+    literal = [
+        i for i, location in enumerate(locations) if is_literal(location.name, location.folder)
+    ]
+    if len(locations) == 1 or not literal:
         return
     is_of_one = 0 in literal
     for index in literal:
-        if index and not (is_of_one and is_placing(spots[index].name)):
-            words = refusal(spots[index].uri, len(spots), is_of_one=is_of_one)
+        if index and not (is_of_one and is_placing(locations[index].name)):
+            words = refusal(locations[index].uri, len(locations), is_of_one=is_of_one)
             at = (*loc, "uris", index)
             problems.append(problem(spec, at, "sidecar-unsupported", *words))
             return
 
 
-def _with_sidecars(spots: Sequence[Place], found: Sequence[DeclaredSource]) -> list[DeclaredSource]:
+def _with_sidecars(
+    locations: Sequence[Location], found: Sequence[DeclaredSource]
+) -> list[DeclaredSource]:
     """Return the rasters among some files, with the sidecars that place them."""
-    world = next((s.path for s in spots[1:] if suffix_of(s.name) in WORLD), None)
-    projection = next((s.path for s in spots[1:] if suffix_of(s.name) in PROJECTION), None)
+    world = next((s.path for s in locations[1:] if suffix_of(s.name) in WORLD), None)
+    projection = next((s.path for s in locations[1:] if suffix_of(s.name) in PROJECTION), None)
     return [
         replace(file, world=world, projection=projection)
-        if is_literal(spots[file.uri_index].name, spots[file.uri_index].folder)
+        if is_literal(locations[file.uri_index].name, locations[file.uri_index].folder)
         else file
         for file in found
-        if not (file.uri_index and is_placing(spots[file.uri_index].name))
+        if not (file.uri_index and is_placing(locations[file.uri_index].name))
     ]
 
 

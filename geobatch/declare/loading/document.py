@@ -83,7 +83,7 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
     """
     if not isinstance(root, MappingNode):
         got = kind_of(root.value) if isinstance(root, ScalarNode) else "a list"
-        positions = Positions(path=path, places={(): (root.line, root.column)})
+        positions = Positions(path=path, by_loc={(): (root.line, root.column)})
         message = f"a spec document must be a mapping, got {got}"
         hint = "begin with `id: folder/asset`; separate assets by a line `---`"
         return Draft(problems=(problem_at(positions, (), "wrong-type", message, hint),))
@@ -94,19 +94,19 @@ def draft(root: Node, *, path: str, project: Project = NO_PROJECT) -> Draft:
         return _collection(root, path, project)
     if document_part(root) is TableManifest:
         return _table(root, path, project)
-    judged = judge(root, Manifest, path)
-    if judged.value is None:
-        return Draft(problems=tuple(judged.problems))
+    checked = check_fields(root, Manifest, path)
+    if checked.value is None:
+        return Draft(problems=tuple(checked.problems))
     check = Check(
-        manifest=judged.value,
-        positions=judged.shape.positions,
+        manifest=checked.value,
+        positions=checked.shape.positions,
         project=project,
-        lost=frozenset(str(loc[0]) for loc in judged.lost if len(loc) <= 2 or loc[2] == "id"),
+        lost=frozenset(str(loc[0]) for loc in checked.lost if len(loc) <= 2 or loc[2] == "id"),
     )
     check.run()
-    spec = image_spec(judged.value, judged.shape.positions, project)
+    spec = image_spec(checked.value, checked.shape.positions, project)
     found = optional_problems(spec, is_of_collection=False)
-    return Draft(specs=(spec,), problems=(*judged.problems, *check.problems, *found))
+    return Draft(specs=(spec,), problems=(*checked.problems, *check.problems, *found))
 
 
 def _other_file(root: MappingNode, path: str) -> Problem | None:
@@ -119,13 +119,13 @@ def _other_file(root: MappingNode, path: str) -> Problem | None:
     )
 
 
-class Judged(Struct, Generic[P], kw_only=True):
+class Checked(Struct, Generic[P], kw_only=True):
     """A document whose fields were checked one by one."""
 
     value: P | None
     """Its valid parts; None if nothing valid is left."""
     shape: Shape
-    """Places, and plain values."""
+    """Positions, and plain values."""
     problems: list[Problem]
     """What is wrong."""
     lost: set[Loc]
@@ -134,7 +134,7 @@ class Judged(Struct, Generic[P], kw_only=True):
     """Texts with placeholders, by loc in the image."""
 
 
-def judge(root: MappingNode, part: type[P], path: str) -> Judged[P]:
+def check_fields(root: MappingNode, part: type[P], path: str) -> Checked[P]:
     """Read a mapping as a part, with the problems of each field."""
     problems: list[Problem] = []
     lost: set[Loc] = set()
@@ -158,18 +158,18 @@ def judge(root: MappingNode, part: type[P], path: str) -> Judged[P]:
         pruned = shape.prune(tuple(one["loc"]) for one in found)
         lost |= pruned
         if value is not None or () in pruned:
-            return Judged(
+            return Checked(
                 value=value, shape=shape, problems=problems, lost=lost, templates=templates
             )
 
 
 def _collection(root: MappingNode, path: str, project: Project) -> Draft:
-    judged = judge(root, CollectionManifest, path)
-    found, positions = judged.value, judged.shape.positions
+    checked = check_fields(root, CollectionManifest, path)
+    found, positions = checked.value, checked.shape.positions
     if found is None:
-        return Draft(problems=tuple(judged.problems))
-    lost = {str(loc[0]) for loc in judged.lost if len(loc) == 1}
-    problems = [*judged.problems, *identity_problems(found, positions, lost, project)]
+        return Draft(problems=tuple(checked.problems))
+    lost = {str(loc[0]) for loc in checked.lost if len(loc) == 1}
+    problems = [*checked.problems, *identity_problems(found, positions, lost, project)]
     named = CollectionSpec(id=asset_id_of(found, project), positions=positions, project=project)
     base: ImageSpec | ExternalImageSpec | None = None
     if found.image is not None:
@@ -179,7 +179,7 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
             project=project,
             lost=frozenset(
                 str(loc[1])
-                for loc in judged.lost
+                for loc in checked.lost
                 if loc[:1] == ("image",) and (2 <= len(loc) <= 3 or loc[3:4] == ("id",))
             ),
         )
@@ -189,30 +189,30 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         if not check.problems:
             problems += optional_problems(base, is_of_collection=True)
     rule = found.for_each
-    if rule is None or any(loc[0] == "for_each" for loc in judged.lost):
+    if rule is None or any(loc[0] == "for_each" for loc in checked.lost):
         return Draft(problems=tuple(problems), collection=named)
     collection = Collection(id=named.id, rule=rule, positions=positions, project=project)
     matches = collection.matches()
     if not collection.problems or collection.has_fields:
-        collection.check_names(judged.templates)
+        collection.check_names(checked.templates)
     problems += collection.problems
     if problems or base is None:
         return Draft(problems=tuple(problems), collection=named)
-    specs = collection.images(base, judged.templates, matches)
+    specs = collection.images(base, checked.templates, matches)
     return Draft(specs=specs, problems=tuple(collection.problems), collection=named)
 
 
 def _table(root: MappingNode, path: str, project: Project) -> Draft:
-    judged = judge(root, TableManifest, path)
-    if judged.value is None:
-        return Draft(problems=tuple(judged.problems))
+    checked = check_fields(root, TableManifest, path)
+    if checked.value is None:
+        return Draft(problems=tuple(checked.problems))
     check = TableCheck(
-        manifest=judged.value,
-        positions=judged.shape.positions,
+        manifest=checked.value,
+        positions=checked.shape.positions,
         project=project,
-        lost=frozenset(str(loc[0]) for loc in judged.lost),
+        lost=frozenset(str(loc[0]) for loc in checked.lost),
     )
-    return Draft(specs=(check.spec(),), problems=(*judged.problems, *check.problems()))
+    return Draft(specs=(check.spec(),), problems=(*checked.problems, *check.problems()))
 
 
 def _other_kind(root: MappingNode, path: str) -> Problem | None:
@@ -224,18 +224,18 @@ def _other_kind(root: MappingNode, path: str) -> Problem | None:
         parse_kind(node.value)
     except PydanticCustomError as error:
         if error.type == "unsupported-kind":
-            positions = Positions(path=path, places={(): (node.line, node.column)})
+            positions = Positions(path=path, by_loc={(): (node.line, node.column)})
             context = error.context or {}
             return problem_at(positions, (), error.type, context["message"], context["hint"])
     return None
 
 
 def _problem(error: Any, shape: Shape) -> Problem:
-    """Return pydantic's error as a problem at its place, in the words of specs."""
+    """Return pydantic's error as a problem at its position, in the words of specs."""
     loc: Loc = tuple(error["loc"])
     rule, message, hint = _words(error, loc)
     if loc and loc[-1] == "[key]":
-        line, column = shape.keys.get(loc[:-1], shape.places[()])
+        line, column = shape.keys.get(loc[:-1], shape.by_loc[()])
         return Problem(
             path=shape.path, line=line, column=column, rule=rule, message=message, hint=hint
         )

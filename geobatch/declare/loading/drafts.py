@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from geobatch.declare.loading.document import draft
 from geobatch.declare.loading.enough import is_enough, limited
-from geobatch.declare.loading.similar import Memory
+from geobatch.declare.loading.similar import SimilarDocuments
 from geobatch.declare.projects.project import Project
 from geobatch.declare.specs import AssetSpec, CollectionSpec
 from geobatch.declare.text.read import Reading
@@ -33,7 +33,7 @@ class Drafting:
     """Reads the files of one load."""
 
     def __init__(self) -> None:
-        self._memories: dict[int, Memory] = {}
+        self._similar: dict[int, SimilarDocuments] = {}
 
     def file(self, data: bytes, *, path: str, project: Project) -> FileDraft:
         """Read the bytes of a spec file.
@@ -44,9 +44,9 @@ class Drafting:
             project: What holds for all specs of its project; as long as this object lives.
         """
         # Documents that are alike share their project too.
-        memory = self._memories.setdefault(id(project), Memory())
+        similar = self._similar.setdefault(id(project), SimilarDocuments())
         made = FileDraft()
-        reading = Reading(data, path=path, memory=memory)
+        reading = Reading(data, path=path, similar=similar)
         for found in reading:
             if is_enough(made.problems):
                 break
@@ -57,7 +57,7 @@ class Drafting:
             made.problems += one.problems
             made.specs += one.specs
             if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
-                memory.learn(reading.events, one.specs[0])
+                similar.add(reading.events, one.specs[0])
             if one.collection is not None:
                 made.collections.append(one.collection)
         made.problems = limited(made.problems + reading.problems)

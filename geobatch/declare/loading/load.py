@@ -11,7 +11,7 @@ from geobatch.declare.files.find import folder_of
 from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
 from geobatch.declare.hints import show
 from geobatch.declare.loading.garbage import without_collecting
-from geobatch.declare.loading.spec_cache import Known, SpecCache
+from geobatch.declare.loading.spec_cache import SpecCache, SpecEntries
 from geobatch.declare.projects.confine import Confine, confined, outside_problem
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
@@ -27,7 +27,7 @@ def load(
     paths: Sequence[Path],
     *,
     keep_project_prefix: bool = False,
-    cache: SpecCache | None = None,
+    cache: SpecEntries | None = None,
     confine: Confine | None = None,
 ) -> SpecSet:
     """Read spec files, and folders of them, into one set of specs.
@@ -57,16 +57,16 @@ def drafts(
     paths: Sequence[Path],
     *,
     keep_project_prefix: bool = False,
-    cache: SpecCache | None = None,
+    cache: SpecEntries | None = None,
     confine: Confine | None = None,
 ) -> tuple[list[AssetSpec], list[Problem], Seen]:
     """Return every spec as far as it is valid, every problem, and what was read.
 
     Arguments are `load`'s.
     """
-    known = Known(cache)
+    cached = SpecCache(cache)
     run = None if confine is None else confined(confine, paths)
-    projects = Projects(allowed=run, keeps_prefix=keep_project_prefix, known=known)
+    projects = Projects(allowed=run, keeps_prefix=keep_project_prefix, cache=cached)
     drafting: Drafting | None = None
     specs: list[AssetSpec] = []
     collections: list[CollectionSpec] = []
@@ -84,9 +84,9 @@ def drafts(
             message = f"cannot read the file: {error.strerror or error}"
             problems.append(file_problem(path, "unreadable-file", message, None))
             continue
-        remembered = known.specs(str(path), data, project)
-        if remembered is not None:
-            specs += remembered
+        found = cached.specs(str(path), data, project)
+        if found is not None:
+            specs += found
             continue
         if drafting is None:
             # Reading imports much that a cached file does not need.
@@ -98,7 +98,7 @@ def drafts(
         collections += made.collections
         problems += made.problems
         if made.is_plain:
-            known.learn_specs(str(path), data, made.specs, project)
+            cached.put_specs(str(path), data, made.specs, project)
     problems += walk.problems
     problems += projects.problems
     problems += _clashes(specs)
@@ -154,7 +154,7 @@ def bounded_bytes(path: Path, read: set[tuple[int, int]] | None = None) -> bytes
         size = status.st_size
         if read is not None:
             read.add((status.st_dev, status.st_ino))
-        # A file with a known size needs no buffer of the maximum; a pipe does.
+        # A file with a cached size needs no buffer of the maximum; a pipe does.
         most = SPEC_BYTES.value
         return stream.read() if 0 < size <= most else stream.read(most + 1)
 
@@ -169,7 +169,7 @@ def _clashes(specs: list[AssetSpec]) -> Iterator[Problem]:
             hint = f"{_position(first[spec.id])} already declares it; choose another id"
             yield problem(spec, ("id",), "duplicate-asset", message, hint)
         first.setdefault(spec.id, spec)
-    told: set[tuple[str, int]] = set()
+    reported: set[tuple[str, int]] = set()
     for spec in first.values():
         parts = spec.id.split("/")
         for length in range(1, len(parts)):
@@ -177,8 +177,8 @@ def _clashes(specs: list[AssetSpec]) -> Iterator[Problem]:
             if folder is None:
                 continue
             # The images of a collection have one position: one of them represents all.
-            if (told_of := (folder.id, id(spec.positions))) not in told:
-                told.add(told_of)
+            if (reported_id := (folder.id, id(spec.positions))) not in reported:
+                reported.add(reported_id)
                 message = f"{show(spec.id)} is inside {show(folder.id)}, which is itself an asset"
                 hint = f"{_position(folder)} declares that asset; an asset cannot be a folder"
                 yield problem(spec, ("id",), "asset-in-asset", message, hint)
@@ -187,18 +187,18 @@ def _clashes(specs: list[AssetSpec]) -> Iterator[Problem]:
 def _alike(specs: list[AssetSpec]) -> Iterator[Problem]:
     """Report ids or folders of ids that differ only by case."""
     first: dict[str, tuple[str, AssetSpec]] = {}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for spec in specs:
         for folder in folders(spec.id):
-            other, known = first.setdefault(folder.casefold(), (folder, spec))
-            if other != folder and (other, folder) not in told:
-                told.add((other, folder))
+            other, same = first.setdefault(folder.casefold(), (folder, spec))
+            if other != folder and (other, folder) not in reported:
+                reported.add((other, folder))
                 inside = f", in {show(folder)} and {show(other)}" if folder != spec.id else ""
                 message = (
-                    f"{show(spec.id)} and {show(known.id)} differ only by case{inside}: on many"
+                    f"{show(spec.id)} and {show(same.id)} differ only by case{inside}: on many"
                     " disks they are one folder"
                 )
-                hint = f"{_position(known)} declares the other one"
+                hint = f"{_position(same)} declares the other one"
                 yield problem(spec, ("id",), "duplicate-asset", message, hint)
 
 
@@ -206,11 +206,11 @@ def _claims(specs: list[AssetSpec]) -> Iterator[Problem]:
     """Report former ids that are also declared, or that two assets claim."""
     declared = {spec.id: spec for spec in specs}
     first: dict[str, AssetSpec] = {}
-    told: set[int] = set()
+    reported: set[int] = set()
     for spec in specs:
         old = spec.moved_from
         # The images of a collection have one position: one of them represents all.
-        if old is None or id(spec.positions) in told:
+        if old is None or id(spec.positions) in reported:
             continue
         if old == spec.id:
             message, hint = f"{show(old)} is the asset's own id", "write the former id"
@@ -224,7 +224,7 @@ def _claims(specs: list[AssetSpec]) -> Iterator[Problem]:
         else:
             first[old] = spec
             continue
-        told.add(id(spec.positions))
+        reported.add(id(spec.positions))
         yield problem(spec, ("moved_from",), "moved-from", message, hint)
 
 
@@ -246,13 +246,13 @@ def problem(
 
     Args:
         spec: The spec.
-        loc: Keys in snake_case and list indexes; the nearest known element around it serves.
+        loc: Keys in snake_case and list indexes; the nearest element that exists around it serves.
         rule: Stable name of the broken rule.
         message: What is wrong, with the value in backticks.
         hint: What to write instead.
     """
     keys = tuple(loc)
-    if keys == ("id",) and keys not in spec.positions.places:
+    if keys == ("id",) and keys not in spec.positions.by_loc:
         keys = ("name",)
     path, line, column = spec.where(*keys)
     return Problem(path=path, line=line, column=column, rule=rule, message=message, hint=hint)

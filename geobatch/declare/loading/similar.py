@@ -1,7 +1,7 @@
 """Documents that differ from an earlier one only in names, times and properties.
 
-Of ten thousand documents that a script wrote, one is judged; the others are compared with it,
-event by event, and only what differs is checked. Any doubt, and the document is judged itself.
+Of ten thousand documents that a script wrote, one is checked; the others are compared with it,
+event by event, and only what differs is checked. Any doubt, and the document is checked itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from geobatch.declare.specs import AssetSpec, Loc, Positions, RasterSpec, Source
 from geobatch.declare.text.nodes import Plain, parse_plain
 
 MAX_EVENTS = 1000
-"""Documents with more parse events are judged one by one."""
+"""Documents with more parse events are checked one by one."""
 MAX_MODELS = 16
 """How many documents of one outline are kept for comparison."""
 MAX_OUTLINES = 256
@@ -29,7 +29,7 @@ MAX_OUTLINES = 256
 
 Events: TypeAlias = Sequence[Any]
 """PyYAML's events of one document, its start and end included."""
-Made: TypeAlias = dict[str, Any]
+Fields: TypeAlias = dict[str, Any]
 Slot: TypeAlias = tuple[int, Callable[[Any], Any]]
 
 _PLAIN_CODES = {
@@ -50,18 +50,18 @@ class Model(Struct, kw_only=True):
     """Those texts."""
     locs: tuple[Loc, ...]
     """Every element."""
-    places: tuple[int, ...]
+    events: tuple[int, ...]
     """The event of each of them."""
     slots: dict[Loc, int]
     """The event of each value that may differ."""
 
 
-class Memory(Struct, kw_only=True):
+class SimilarDocuments(Struct, kw_only=True):
     """The documents of one load that later ones are compared with."""
 
     _models: dict[bytes, list[Model]] = field(default_factory=dict)
 
-    def recall(self, events: Events, *, path: str) -> AssetSpec | None:
+    def find(self, events: Events, *, path: str) -> AssetSpec | None:
         """Return the spec of a document that is similar to an earlier one, or None."""
         codes = outline(events)
         for model in self._models.get(codes, ()) if codes else ():
@@ -73,14 +73,14 @@ class Memory(Struct, kw_only=True):
                     return None
         return None
 
-    def learn(self, events: Events, spec: AssetSpec) -> None:
+    def add(self, events: Events, spec: AssetSpec) -> None:
         """Keep a document without problems for later comparisons."""
         codes = outline(events)
         if not codes or (codes not in self._models and len(self._models) >= MAX_OUTLINES):
             return
-        known = self._models.setdefault(codes, [])
-        if len(known) < MAX_MODELS and (model := _model(events, spec)) is not None:
-            known.append(model)
+        models = self._models.setdefault(codes, [])
+        if len(models) < MAX_MODELS and (model := _model(events, spec)) is not None:
+            models.append(model)
 
 
 def outline(events: Events) -> bytes:
@@ -111,21 +111,21 @@ def _model(events: Events, spec: AssetSpec) -> Model | None:
     scalars: dict[tuple[int, int], int] = {}
     for number, event in enumerate(events):
         mark, end = event.start_mark, event.end_mark
-        place = (mark.line + 1, mark.column + 1)
+        position = (mark.line + 1, mark.column + 1)
         if type(event) is yaml.ScalarEvent:
             if mark.index == end.index:
                 return None  # an empty position, where a new element may start
-            scalars[place] = number
+            scalars[position] = number
         if type(event) is not yaml.DocumentStartEvent:
-            first.setdefault(place, number)
-    places = spec.positions.places
-    if not all(place in first for place in places.values()):
+            first.setdefault(position, number)
+    positions = spec.positions.by_loc
+    if not all(position in first for position in positions.values()):
         return None
-    inner = {loc[:-1] for loc in places}
+    inner = {loc[:-1] for loc in positions}
     slots = {
-        loc: scalars[place]
-        for loc, place in places.items()
-        if loc not in inner and place in scalars and _may_vary(loc)
+        loc: scalars[position]
+        for loc, position in positions.items()
+        if loc not in inner and position in scalars and _may_vary(loc)
     }
     varying = set(slots.values())
     fixed = [number for number in scalars.values() if number not in varying]
@@ -136,8 +136,8 @@ def _model(events: Events, spec: AssetSpec) -> Model | None:
         spec=spec,
         same=same,
         texts=same([getattr(event, "value", None) for event in events]),
-        locs=tuple(places),
-        places=tuple(first[place] for place in places.values()),
+        locs=tuple(positions),
+        events=tuple(first[position] for position in positions.values()),
         slots=slots,
     )
 
@@ -152,7 +152,7 @@ def _may_vary(loc: Loc) -> bool:
 
 def _like(model: Model, events: Events, path: str) -> AssetSpec | None:
     """Return the spec of a similar document; None if a value is not valid."""
-    made: Made = asdict(model.spec)
+    made: Fields = asdict(model.spec)
     properties: dict[str, str | int | float] = dict(model.spec.properties)
     uris: list[tuple[Loc, str]] = []
     for loc, number in model.slots.items():
@@ -174,9 +174,9 @@ def _like(model: Model, events: Events, path: str) -> AssetSpec | None:
     made["properties"] = tuple(properties.items())
     if isinstance(model.spec, RasterSpec):
         made["tilesets"] = _tilesets(model.spec.tilesets, uris)
-    marks = [events[number].start_mark for number in model.places]
-    places = dict(zip(model.locs, [(m.line + 1, m.column + 1) for m in marks], strict=True))
-    made["positions"] = Positions(path=path, places=places)
+    marks = [events[number].start_mark for number in model.events]
+    by_loc = dict(zip(model.locs, [(m.line + 1, m.column + 1) for m in marks], strict=True))
+    made["positions"] = Positions(path=path, by_loc=by_loc)
     return type(model.spec)(**made)
 
 

@@ -1,7 +1,7 @@
-"""Spec files and project files that were read before: the same bytes are not read again.
+"""Spec files and project files of earlier runs, cached: the same bytes are not read again.
 
-A file is known by its bytes and by the modules that would read it, so that neither an edit nor
-another version of geobatch meets what was remembered for something else.
+The key is the bytes of a file and the modules that would read it: neither an edit nor another
+version of geobatch finds what was cached for something else.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from geobatch.model.digest import digest_bytes
 T = TypeVar("T")
 _READERS = ("model", "declare")
 """Rooms whose modules determine the result of reading a spec file."""
-_UNKNOWN = (msgspec.MsgspecError, OverflowError, TypeError, ValueError)
+_UNUSABLE = (msgspec.MsgspecError, OverflowError, TypeError, ValueError)
 """Errors for a value that cannot be stored, or has an unexpected type."""
 
 
-class SpecCache(Protocol):
+class SpecEntries(Protocol):
     """What is kept from run to run; `geobatch.store.caches.cache.SourceCache` is one."""
 
     def get_spec(self, path: str) -> bytes | None:
@@ -35,10 +35,10 @@ class SpecCache(Protocol):
         """Keep something about a file."""
 
 
-class Known:
+class SpecCache:
     """Results of reading files, from a cache; without a cache there are none."""
 
-    def __init__(self, cache: SpecCache | None = None) -> None:
+    def __init__(self, cache: SpecEntries | None = None) -> None:
         self._cache = cache
 
     def specs(self, path: str, data: bytes, project: Project) -> list[AssetSpec] | None:
@@ -49,22 +49,22 @@ class Known:
             data: Its bytes.
             project: What holds for all specs of its project.
         """
-        found = self._recall(path, data, project.keeps_prefix, tuple[_Remembered, ...])
-        return None if found is None else [one.spec(path, project) for one in found]
+        found = self._get(path, data, project.keeps_prefix, tuple[_Cached, ...])
+        return None if found is None else [one.with_position(path, project) for one in found]
 
-    def learn_specs(self, path: str, data: bytes, specs: list[AssetSpec], project: Project) -> None:
-        """Remember the specs of a file that has no problem and declares no collection."""
-        self._learn(path, data, project.keeps_prefix, tuple(map(_Remembered.of, specs)))
+    def put_specs(self, path: str, data: bytes, specs: list[AssetSpec], project: Project) -> None:
+        """Cache the specs of a file that has no problem and declares no collection."""
+        self._put(path, data, project.keeps_prefix, tuple(map(_Cached.of, specs)))
 
     def project(self, path: str, data: bytes) -> Project | None:
         """Return what a project file without problems says, or None if it must be read."""
-        return self._recall(path, data, False, Project)
+        return self._get(path, data, False, Project)
 
-    def learn_project(self, path: str, data: bytes, project: Project) -> None:
-        """Remember what a project file says that has no problem."""
-        self._learn(path, data, False, project)
+    def put_project(self, path: str, data: bytes, project: Project) -> None:
+        """Cache what a project file says that has no problem."""
+        self._put(path, data, False, project)
 
-    def _recall(self, path: str, data: bytes, keeps_prefix: bool, kind: type[T]) -> T | None:
+    def _get(self, path: str, data: bytes, keeps_prefix: bool, kind: type[T]) -> T | None:
         entry = None if self._cache is None else self._cache.get_spec(_name(path))
         key = None if entry is None else _key(path, data, keeps_prefix)
         if entry is None or key is None or not entry.startswith(key):
@@ -73,34 +73,34 @@ class Known:
             return msgspec.msgpack.decode(
                 memoryview(entry)[len(key) :], type=kind, dec_hook=_from_text
             )
-        except _UNKNOWN:
+        except _UNUSABLE:
             return None
 
-    def _learn(self, path: str, data: bytes, keeps_prefix: bool, value: Any) -> None:
+    def _put(self, path: str, data: bytes, keeps_prefix: bool, value: Any) -> None:
         key = None if self._cache is None else _key(path, data, keeps_prefix)
         if self._cache is None or key is None:
             return
         try:
             encoded = msgspec.msgpack.encode(value, enc_hook=_to_text)
-        except _UNKNOWN:
+        except _UNUSABLE:
             return
         self._cache.put_spec(_name(path), key + encoded)
 
 
-class _Remembered(msgspec.Struct, frozen=True, kw_only=True):
+class _Cached(msgspec.Struct, frozen=True, kw_only=True):
     """A spec without what depends on its file's name and its project file."""
 
-    said: AssetSpec
-    places: dict[tuple[str | int, ...], tuple[int, int]]
+    spec: AssetSpec
+    by_loc: dict[tuple[str | int, ...], tuple[int, int]]
 
     @classmethod
-    def of(cls, spec: AssetSpec) -> _Remembered:
-        said = replace(spec, positions=NOWHERE, project=NO_PROJECT)
-        return cls(said=said, places=spec.positions.places)
+    def of(cls, spec: AssetSpec) -> _Cached:
+        bare = replace(spec, positions=NOWHERE, project=NO_PROJECT)
+        return cls(spec=bare, by_loc=spec.positions.by_loc)
 
-    def spec(self, path: str, project: Project) -> AssetSpec:
-        positions = Positions(path=path, places=self.places)
-        return replace(self.said, positions=positions, project=project)
+    def with_position(self, path: str, project: Project) -> AssetSpec:
+        positions = Positions(path=path, by_loc=self.by_loc)
+        return replace(self.spec, positions=positions, project=project)
 
 
 def _name(path: str) -> str:
@@ -134,7 +134,7 @@ def _readers() -> bytes | None:
 def _to_text(value: Any) -> str:
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"{type(value)} is not remembered")
+    raise TypeError(f"{type(value)} cannot be cached")
 
 
 def _from_text(kind: type[Any], value: Any) -> Any:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from geobatch.declare.files.confined import OverdueSearchError, leaving
 from geobatch.declare.files.find import GLOB
 from geobatch.declare.hints import show
-from geobatch.declare.projects.project import PROJECT_FILE, Place, Project
+from geobatch.declare.projects.project import PROJECT_FILE, Location, Project
 from geobatch.errors import Problem, SpecError
 from geobatch.model.sources.allowed import Allowed
 from geobatch.model.sources.servers import Servers
@@ -94,7 +94,7 @@ def _start(paths: Sequence[Path], *, is_here: bool) -> Path:
     return named if named.is_dir() else named.parent
 
 
-def outside(place: Place) -> tuple[str, str, str | None] | None:
+def outside(place: Location) -> tuple[str, str, str | None] | None:
     """Return why a uri may not be read: rule, message and hint; None if it may.
 
     This is the one check of all files and servers that specs name. A glob is checked with all
@@ -131,7 +131,7 @@ def outside(place: Place) -> tuple[str, str, str | None] | None:
     return OUTSIDE, message, hint
 
 
-def _server(place: Place, allowed: Allowed) -> tuple[str, str, str | None] | None:
+def _server(place: Location, allowed: Allowed) -> tuple[str, str, str | None] | None:
     try:
         address = parse_address(place.name.partition("#")[0])
     except ValueError:

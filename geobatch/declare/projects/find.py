@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from geobatch.declare.loading.spec_cache import Known
+from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.confine import outside_problem
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.errors import Problem
@@ -25,7 +25,7 @@ class Projects(Struct, kw_only=True):
     """What the options of the run allow, for all specs; None if each project file decides."""
     keeps_prefix: bool = False
     """Whether prefixes are kept, regardless of the project files."""
-    known: Known = field(default_factory=Known)
+    cache: SpecCache = field(default_factory=SpecCache)
     """Results of earlier runs."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with the files."""
@@ -47,13 +47,13 @@ class Projects(Struct, kw_only=True):
             run = self.allowed
             # Something that exists but is no regular file is reported, not skipped.
             if (run is None or run.holds(folder)) and os.path.lexists(file):
-                said = self._read(file)
+                declared = self._read(file)
                 path = os.path.relpath(file)
                 self._found[folder] = replace(
-                    said,
+                    declared,
                     path=path,
-                    keeps_prefix=self.keeps_prefix or said.keeps_prefix,
-                    allowed=run or self._allowed_by(said, folder, path),
+                    keeps_prefix=self.keeps_prefix or declared.keeps_prefix,
+                    allowed=run or self._allowed_by(declared, folder, path),
                 )
             elif folder.parent == folder:
                 self._found[folder] = Project(keeps_prefix=self.keeps_prefix, allowed=run)
@@ -61,13 +61,13 @@ class Projects(Struct, kw_only=True):
                 return None
         return self._found[folder]
 
-    def _allowed_by(self, said: Project, folder: Path, path: str) -> Allowed | None:
+    def _allowed_by(self, declared: Project, folder: Path, path: str) -> Allowed | None:
         """Return what a project file allows; None if it does not say."""
-        if said.allow is None:
+        if declared.allow is None:
             return None
         from geobatch.declare.projects.allow import allowed  # noqa: PLC0415 - rarely needed
 
-        made, problems = allowed(said.allow, said.mirrors, folder=folder, path=path)
+        made, problems = allowed(declared.allow, declared.mirrors, folder=folder, path=path)
         self.problems += problems
         return made
 
@@ -84,16 +84,16 @@ class Projects(Struct, kw_only=True):
                 Problem(path=path, line=1, column=1, rule="unreadable-file", message=message)
             )
             return Project()
-        known = self.known.project(str(file), data)
-        if known is not None:
-            return known
+        cached = self.cache.project(str(file), data)
+        if cached is not None:
+            return cached
         # Checking imports much that a cached file does not need.
         from geobatch.declare.projects.project_file import read_project  # noqa: PLC0415
 
         made, problems = read_project(data, path=path, folder=file.parent)
         self.problems += problems
         if not problems:
-            self.known.learn_project(str(file), data, made)
+            self.cache.put_project(str(file), data, made)
         return made
 
 

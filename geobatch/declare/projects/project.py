@@ -12,7 +12,7 @@ PROJECT_FILE = "geobatch.yaml"
 """Name of the file that says it: the nearest one, beside a spec or above it, holds for the spec."""
 
 
-class Place(Struct, frozen=True):
+class Location(Struct, frozen=True):
     """The location of a uri on this machine."""
 
     uri: str
@@ -50,12 +50,12 @@ class Project(Struct, frozen=True, kw_only=True):
     allowed: Allowed | None = None
     """What `allow` and the options of the run come to; None for everything."""
 
-    def place(self, uri: str, folder: Path) -> Place:
+    def locate(self, uri: str, folder: Path) -> Location:
         """Return the location of a uri: in the first mirror for it, else in a folder."""
         for prefix, mirror in self.mirrors:
             if uri.startswith(prefix):
-                return Place(uri, mirror, uri[len(prefix) :].lstrip("/"), self.allowed)
-        return Place(uri, folder, uri, self.allowed)
+                return Location(uri, mirror, uri[len(prefix) :].lstrip("/"), self.allowed)
+        return Location(uri, folder, uri, self.allowed)
 
 
 NO_PROJECT = Project()

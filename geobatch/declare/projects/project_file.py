@@ -12,7 +12,7 @@ from geobatch.declare.checks.other_files import other_file_problem
 from geobatch.declare.fields.manifest import Part
 from geobatch.declare.fields.values import Text, refuse
 from geobatch.declare.hints import did_you_mean, show
-from geobatch.declare.loading.document import judge
+from geobatch.declare.loading.document import check_fields
 from geobatch.declare.projects.allow import entry_complaint
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.declare.text.nodes import MappingNode
@@ -89,7 +89,7 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
 
     whole = read(data, path=path)
     problems = [one for one in whole.problems if one.rule != "empty-file"]
-    said, said_nothing = ProjectManifest(), Project()
+    declared, said_nothing = ProjectManifest(), Project()
     if whole.documents and isinstance(root := whole.documents[0], MappingNode):
         hint = f"`{PROJECT_FILE}` has keys such as `uri_map` and `allow`"
         other = other_file_problem(
@@ -97,18 +97,18 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
         )
         if other is not None:
             return said_nothing, [*problems, other]
-        judged = judge(root, ProjectManifest, path)
-        problems += judged.problems
-        said = judged.value or said
+        checked = check_fields(root, ProjectManifest, path)
+        problems += checked.problems
+        declared = checked.value or declared
     elif whole.documents:
         report("wrong-type", "a project file must be a mapping, such as `uri_map: ...`")
     if len(whole.documents) > 1:
         report("project-file", "a project file must hold one document, got more")
-    mirrors = [(prefix, folder / mirror) for prefix, mirror in said.uri_map.items()]
+    mirrors = [(prefix, folder / mirror) for prefix, mirror in declared.uri_map.items()]
     made = Project(
         mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),
-        keeps_prefix=said.keep_project_prefix,
-        silenced=frozenset(said.silence),
-        allow=None if said.allow is None else tuple(said.allow),
+        keeps_prefix=declared.keep_project_prefix,
+        silenced=frozenset(declared.silence),
+        allow=None if declared.allow is None else tuple(declared.allow),
     )
     return made, problems

@@ -40,7 +40,7 @@ def canonical(text: str, *, path: str) -> str | None:
         path: Its name: JSON if it ends in `.json`, else YAML; messages bear it.
 
     Raises:
-        SpecError: The text is no YAML or JSON, or a key stands twice.
+        SpecError: The text is no YAML or JSON, or a key appears twice.
     """
     file = read(text.encode("utf-8", "surrogatepass"), path=str(path))
     problems = list(file.problems)
@@ -110,8 +110,8 @@ def _is_same(file: File, formatted: str, path: str) -> bool:
     pairs = zip(file.documents, again.documents, strict=True)
     if not all(_value(one) == _value(two) for one, two in pairs):
         return False
-    said = [_said(one) for one in (file, again)]
-    return said[0] == said[1] and _yaml(again) == formatted
+    contents = [_contents(one) for one in (file, again)]
+    return contents[0] == contents[1] and _yaml(again) == formatted
 
 
 def _value(root: Node) -> str:
@@ -119,7 +119,7 @@ def _value(root: Node) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _said(file: File) -> Counter[str]:
+def _contents(file: File) -> Counter[str]:
     scalars = [scalar for root in file.documents for scalar in _scalars(root)]
     return Counter(remark.text for remark in remarks(file.text, scalars) if remark.text)
 
@@ -140,10 +140,10 @@ def _ordered(
     """Return (canonical name, key, value, part of the value), known keys first in their order."""
     if part is None:
         return [(None, key, value, None) for key, value in node.entries]
-    known, order = spellings(part), list(part.model_fields)
+    names, order = spellings(part), list(part.model_fields)
     rows: list[tuple[str | None, ScalarNode, Node, type[Part] | None]] = []
     for key, value in node.entries:
-        name = known.get(key.text)
+        name = names.get(key.text)
         inner = part_of(part, name) if name in order else None
         rows.append((name, key, value, inner))
     return sorted(rows, key=lambda row: order.index(row[0]) if row[0] in order else len(order))

@@ -133,8 +133,8 @@ def attach(root: Node, text: str, found: list[Remark]) -> Comments:
                 comments.beside[id(previous.node)] = remark.text
                 continue
         following = elements[index] if index < len(elements) else None
-        place = _place(comments, elements[:index], following, remark)
-        place += [*blanks, remark.text]
+        position = _place(comments, elements[:index], following, remark)
+        position += [*blanks, remark.text]
         blanks = []
     _attach_blanks(comments, elements, found)
     _split_head(comments, elements)

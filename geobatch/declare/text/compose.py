@@ -23,7 +23,7 @@ SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 }
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """The position of an event."""
 
     line: int
@@ -72,24 +72,28 @@ class Composer(Struct):
     _open_anchors: list[str] = field(default_factory=list)
     _stack: list[Frame] = field(default_factory=list)
 
-    def problem(self, place: Place | Node, rule: str, message: str, hint: str | None) -> Problem:
-        """Return a problem at a place of this file."""
+    def problem(
+        self, position: Position | Node, rule: str, message: str, hint: str | None
+    ) -> Problem:
+        """Return a problem at a position of this file."""
         return Problem(
             path=self.path,
-            line=place.line,
-            column=place.column,
+            line=position.line,
+            column=position.column,
             rule=rule,
             message=message,
             hint=hint,
         )
 
-    def report(self, place: Place | Node, rule: str, message: str, hint: str | None = None) -> None:
+    def report(
+        self, position: Position | Node, rule: str, message: str, hint: str | None = None
+    ) -> None:
         """Record a problem and continue.
 
         Raises:
             UnreadableError: These are enough.
         """
-        self.problems.append(self.problem(place, rule, message, hint))
+        self.problems.append(self.problem(position, rule, message, hint))
         if is_enough(self.problems):
             raise UnreadableError(self.problems.pop())
 
@@ -100,7 +104,7 @@ class Composer(Struct):
 
     def scalar(
         self,
-        place: Place,
+        position: Position,
         text: str,
         *,
         style: str = "",
@@ -110,38 +114,40 @@ class Composer(Struct):
         """Take a single value."""
         value = text if style or tag == "!" else parse_plain(text)
         if tag is not None and tag != "!":
-            value = text if tag == TAG + "str" else self._tagged(place, text, tag)
+            value = text if tag == TAG + "str" else self._tagged(position, text, tag)
         node = ScalarNode(
-            line=place.line,
-            column=place.column,
-            start=place.start,
-            end=place.end,
+            line=position.line,
+            column=position.column,
+            start=position.start,
+            end=position.end,
             value=value,
             text=text,
             style=style,
         )
         if anchor is not None:
             self._name(anchor, node)
-        self.place(node)
+        self.attach(node)
 
-    def open(self, place: Place, node: ListNode | MappingNode, anchor: str | None = None) -> None:
+    def open(
+        self, position: Position, node: ListNode | MappingNode, anchor: str | None = None
+    ) -> None:
         """Take the start of a list or mapping.
 
         Raises:
             UnreadableError: It is nested too deep.
         """
         if len(self._stack) >= MAX_DEPTH:
-            raise UnreadableError(self.too_deep(place))
+            raise UnreadableError(self.too_deep(position))
         if anchor is not None:
             self.has_aliases = True
             self._anchors.pop(anchor, None)
         self._stack.append(Frame(node, anchor, node.items if isinstance(node, ListNode) else None))
 
-    def close(self, place: Place) -> None:
+    def close(self, position: Position) -> None:
         """Take the end of the innermost list or mapping."""
         frame = self._stack.pop()
         node = frame.node
-        node.end = place.end
+        node.end = position.end
         children = frame.items
         if children is None:
             children = [part for pair in frame.pairs for part in pair]
@@ -153,9 +159,9 @@ class Composer(Struct):
         if isinstance(node, MappingNode):
             node.entries = self._entries(frame.pairs)
         self._name(frame.anchor, node)
-        self.place(node)
+        self.attach(node)
 
-    def alias(self, place: Place, anchor: str) -> None:
+    def alias(self, position: Position, anchor: str) -> None:
         """Take an alias.
 
         Raises:
@@ -168,22 +174,22 @@ class Composer(Struct):
             why = "is inside its own anchor" if is_open else "has no anchor before it"
             # No name of a file that may be something else is quoted, here and below.
             message = f"an alias {why}"
-            raise UnreadableError(self.problem(place, "yaml-alias", message, None))
+            raise UnreadableError(self.problem(position, "yaml-alias", message, None))
         if len(self._stack) + node.depth > MAX_DEPTH:
-            raise UnreadableError(self.too_deep(place))
-        self.place(node, is_alias=True)
+            raise UnreadableError(self.too_deep(position))
+        self.attach(node, is_alias=True)
 
-    def too_deep(self, place: Place) -> Problem:
+    def too_deep(self, position: Position) -> Problem:
         """Return the problem of an element that is nested too deep."""
         message = f"nested more than {MAX_DEPTH} levels deep"
-        return self.problem(place, "too-deep", message, "a spec needs fewer than 10")
+        return self.problem(position, "too-deep", message, "a spec needs fewer than 10")
 
     def _name(self, anchor: str | None, node: Node) -> None:
         if anchor is not None:
             self.has_aliases = True
             self._anchors[anchor] = node
 
-    def place(self, node: Node, *, is_alias: bool = False) -> None:
+    def attach(self, node: Node, *, is_alias: bool = False) -> None:
         """Add a finished node to the open list or mapping, or to the documents.
 
         Raises:
@@ -211,14 +217,14 @@ class Composer(Struct):
                 self.problem(node, "too-large", message, f"{hint} {SPEC_VALUES.hint()}")
             )
 
-    def _tagged(self, place: Place, text: str, tag: str) -> Plain:
+    def _tagged(self, position: Position, text: str, tag: str) -> Plain:
         value = parse_plain(text)
         types = SCALAR_TAGS.get(tag)
         if types is None:
-            self.report(place, "yaml-tag", "unknown tag", "remove the tag")
+            self.report(position, "yaml-tag", "unknown tag", "remove the tag")
         elif type(value) not in types:
             self.report(
-                place, "yaml-tag", f"the text does not fit its tag `!!{tag.rpartition(':')[2]}`"
+                position, "yaml-tag", f"the text does not fit its tag `!!{tag.rpartition(':')[2]}`"
             )
         return value
 

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 from msgspec import Struct
 
-from geobatch.declare.loading.similar import MAX_EVENTS, Memory
+from geobatch.declare.loading.similar import MAX_EVENTS, SimilarDocuments
 from geobatch.declare.specs import AssetSpec
-from geobatch.declare.text.compose import Composer, Place, UnreadableError
+from geobatch.declare.text.compose import Composer, Position, UnreadableError
 from geobatch.declare.text.nodes import ListNode, MappingNode, Node, ScalarNode, parse_plain
 from geobatch.errors import Problem
 from geobatch.model.limits import SPEC_BYTES
@@ -57,10 +57,10 @@ def read(data: bytes, *, path: str) -> File:
 class Reading:
     """A spec file that is read document by document, to save memory."""
 
-    def __init__(self, data: bytes, *, path: str, memory: Memory | None = None) -> None:
+    def __init__(self, data: bytes, *, path: str, similar: SimilarDocuments | None = None) -> None:
         self._data = data
         self._composer = Composer(path)
-        self._memory = memory
+        self._similar = similar
         self.events: list[Any] = []
         """The parse events of the last document; empty where they were too many, or for JSON."""
         self.text = ""
@@ -93,7 +93,7 @@ class Reading:
         except UnreadableError as error:
             composer.problems.append(error.problem)
         if is_empty and not composer.problems:
-            start = Place(1, 1, 0, 0)
+            start = Position(1, 1, 0, 0)
             hint = "declare an asset: `id`, `tilesets`, `bands`"
             composer.report(start, "empty-file", "the file holds no document", hint)
 
@@ -102,19 +102,19 @@ class Reading:
 
         Events wait until their document ends, or proves long; they may be like some before.
         """
-        composer, memory, waiting = self._composer, self._memory, self.events
-        is_waiting = memory is not None
+        composer, similar, waiting = self._composer, self._similar, self.events
+        is_waiting = similar is not None
         try:
             for event in yaml.parse(self.text, Loader=LOADER):
                 kind = type(event)
                 if kind is yaml.StreamStartEvent or kind is yaml.StreamEndEvent:
                     continue
                 is_end = kind is yaml.DocumentEndEvent
-                if memory is not None and is_waiting:
+                if similar is not None and is_waiting:
                     waiting.append(event)
                     if not is_end and len(waiting) <= MAX_EVENTS:
                         continue
-                    spec = memory.recall(waiting, path=composer.path) if is_end else None
+                    spec = similar.find(waiting, path=composer.path) if is_end else None
                     if spec is not None:
                         yield spec
                     else:
@@ -124,7 +124,7 @@ class Reading:
                 if is_end:
                     while composer.documents:
                         yield composer.documents.pop()
-                    is_waiting = memory is not None
+                    is_waiting = similar is not None
                 else:
                     is_waiting = False
                 waiting.clear()
@@ -142,55 +142,57 @@ def _take_all(events: list[Any], composer: Composer) -> None:
         _take(event, composer)
 
 
-def place_at(text: str, index: int) -> Place:
+def position_at(text: str, index: int) -> Position:
     """Return line and column of an offset in a text."""
     line, start = 1, 0
     for match in BREAK.finditer(text, 0, index):
         line, start = line + 1, match.end()
-    return Place(line, index - start + 1, index, index)
+    return Position(line, index - start + 1, index, index)
 
 
 def _decode(data: bytes, composer: Composer) -> str:
     if len(data) > (most := SPEC_BYTES.value):
         message = f"a spec file may hold at most {most} bytes, got more"
         hint = f"split the file; or, {SPEC_BYTES.hint()}"
-        problem = composer.problem(Place(1, 1, 0, 0), "too-large", message, hint)
+        problem = composer.problem(Position(1, 1, 0, 0), "too-large", message, hint)
         raise UnreadableError(problem)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
-        place = place_at(before, len(before))
+        position = position_at(before, len(before))
         message = "this byte is not UTF-8"
-        problem = composer.problem(place, "encoding", message, "save the file as UTF-8")
+        problem = composer.problem(position, "encoding", message, "save the file as UTF-8")
         raise UnreadableError(problem) from None
     text = text.removeprefix("\ufeff")
     if match := FORBIDDEN.search(text):
         message = f"the character `U+{ord(match[0]):04X}` is not allowed in a spec"
-        problem = composer.problem(place_at(text, match.start()), "encoding", message, None)
+        problem = composer.problem(position_at(text, match.start()), "encoding", message, None)
         raise UnreadableError(problem)
     return text
 
 
 def _yaml_problem(error: yaml.YAMLError, text: str, composer: Composer) -> Problem:
     if not isinstance(error, yaml.MarkedYAMLError):
-        return composer.problem(Place(1, 1, 0, 0), "yaml-syntax", str(error), None)
+        return composer.problem(Position(1, 1, 0, 0), "yaml-syntax", str(error), None)
     mark = error.problem_mark or error.context_mark
-    place = Place(mark.line + 1, mark.column + 1, 0, 0) if mark else Place(1, 1, 0, 0)
-    end = place_at(text, len(text))
-    if (place.line, place.column) > (end.line, end.column):
-        place = end  # the parser adds a line break of its own
+    position = Position(mark.line + 1, mark.column + 1, 0, 0) if mark else Position(1, 1, 0, 0)
+    end = position_at(text, len(text))
+    if (position.line, position.column) > (end.line, end.column):
+        position = end  # the parser adds a line break of its own
     if error.problem == "exceeded maximum nesting depth":
         # libyaml reads ahead, and since 0.2.6 it gives up by itself at a thousand.
-        return composer.too_deep(place)
+        return composer.too_deep(position)
     message = ", ".join(part for part in (error.context, error.problem) if part)
     lines = BREAK.split(text)
-    hint = _line_hint(lines[place.line - 1][:_MOST_HINTED] if place.line <= len(lines) else "")
+    hint = _line_hint(
+        lines[position.line - 1][:_MOST_HINTED] if position.line <= len(lines) else ""
+    )
     hint = hint or (
         "quote text that holds `: `, ` #`, or starts with one of `*&!%@{[|>`; in a list, also text"
         " that holds one of `[]{},`"
     )
-    return composer.problem(place, "yaml-syntax", message or "not YAML", hint)
+    return composer.problem(position, "yaml-syntax", message or "not YAML", hint)
 
 
 _MOST_HINTED = 1000
@@ -216,7 +218,7 @@ def _take(event: Any, composer: Composer) -> None:
     line, column, start = first.line + 1, first.column + 1, first.index
     if kind is yaml.ScalarEvent and event.tag is None and event.anchor is None:
         text, style = event.value, event.style or ""
-        composer.place(
+        composer.attach(
             ScalarNode(
                 line=line,
                 column=column,
@@ -228,47 +230,47 @@ def _take(event: Any, composer: Composer) -> None:
             )
         )
         return
-    place = Place(line, column, start, event.end_mark.index)
+    position = Position(line, column, start, event.end_mark.index)
     if kind is yaml.ScalarEvent:
         style = event.style or ""
-        composer.scalar(place, event.value, style=style, tag=event.tag, anchor=event.anchor)
+        composer.scalar(position, event.value, style=style, tag=event.tag, anchor=event.anchor)
     elif kind is yaml.MappingStartEvent:
         flow = bool(event.flow_style)
         mapping = MappingNode(line=line, column=column, start=start, is_flow=flow)
         if event.tag is not None:
-            _check_tag(event, place, composer, "map")
-        composer.open(place, mapping, event.anchor)
+            _check_tag(event, position, composer, "map")
+        composer.open(position, mapping, event.anchor)
     elif kind is yaml.SequenceStartEvent:
         flow = bool(event.flow_style)
         node = ListNode(line=line, column=column, start=start, is_flow=flow)
         if event.tag is not None:
-            _check_tag(event, place, composer, "seq")
-        composer.open(place, node, event.anchor)
+            _check_tag(event, position, composer, "seq")
+        composer.open(position, node, event.anchor)
     elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-        composer.close(place)
+        composer.close(position)
     elif kind is yaml.AliasEvent:
-        composer.alias(place, event.anchor or "")
+        composer.alias(position, event.anchor or "")
     elif kind is yaml.DocumentStartEvent:
         composer.start_document()
 
 
-def _check_tag(event: Any, place: Place, composer: Composer, name: str) -> None:
+def _check_tag(event: Any, position: Position, composer: Composer, name: str) -> None:
     if event.tag not in ("!", f"tag:yaml.org,2002:{name}"):
-        composer.report(place, "yaml-tag", "unknown tag", "remove the tag")
+        composer.report(position, "yaml-tag", "unknown tag", "remove the tag")
 
 
 def _compose_json(text: str, composer: Composer) -> None:
-    """Check with the standard parser, then walk the tokens: those alone know their places."""
+    """Check with the standard parser, then walk the tokens: those alone know their positions."""
     if not text.strip():
         return
     try:
         json.loads(text, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         hint = "JSON allows no comments, no trailing commas, and only double quotes"
-        problem = composer.problem(place_at(text, error.pos), "json-syntax", error.msg, hint)
+        problem = composer.problem(position_at(text, error.pos), "json-syntax", error.msg, hint)
         raise UnreadableError(problem) from None
     except RecursionError:
-        problem = composer.problem(Place(1, 1, 0, 0), "too-deep", "nested too deep", None)
+        problem = composer.problem(Position(1, 1, 0, 0), "too-deep", "nested too deep", None)
         raise UnreadableError(problem) from None
     composer.start_document()
     index, line, line_start = 0, 1, 0
@@ -279,23 +281,25 @@ def _compose_json(text: str, composer: Composer) -> None:
         value = ""
         if match[0] == '"':
             value, index = STRING.raw_decode(text, start)
-        place = Place(line, start - line_start + 1, start, index)
-        _take_json(match[0], value, place, composer)
+        position = Position(line, start - line_start + 1, start, index)
+        _take_json(match[0], value, position, composer)
 
 
-def _take_json(token: str, value: str, place: Place, composer: Composer) -> None:
-    line, column, start = place.line, place.column, place.start
+def _take_json(token: str, value: str, position: Position, composer: Composer) -> None:
+    line, column, start = position.line, position.column, position.start
     match token:
         case "[":
-            composer.open(place, ListNode(line=line, column=column, start=start, is_flow=True))
+            composer.open(position, ListNode(line=line, column=column, start=start, is_flow=True))
         case "{":
-            composer.open(place, MappingNode(line=line, column=column, start=start, is_flow=True))
+            composer.open(
+                position, MappingNode(line=line, column=column, start=start, is_flow=True)
+            )
         case "]" | "}":
-            composer.close(place)
+            composer.close(position)
         case '"':
             if any("\ud800" <= character <= "\udfff" for character in value):
                 message = "half of a surrogate pair is not valid text"
-                raise UnreadableError(composer.problem(place, "json-syntax", message, None))
-            composer.scalar(place, value, style='"')
+                raise UnreadableError(composer.problem(position, "json-syntax", message, None))
+            composer.scalar(position, value, style='"')
         case _:
-            composer.scalar(place, token)
+            composer.scalar(position, token)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from geobatch.declare.fields.manifest import Manifest, TilingManifest
-from geobatch.declare.fields.table import COLUMN_TYPES, TableManifest, TableSourceManifest
+from geobatch.declare.fields.table import COLUMN_TYPES, TableManifest
 from geobatch.declare.fields.values import DATA_TYPES
 from geobatch.declare.specs import (
     AssetSpec,
-    BandSpec,
-    ExternalImageSpec,
     FeatureSpec,
     ImageSpec,
-    MaskBandSpec,
-    SourceSpec,
     TableSpec,
-    TfrecordSpec,
-    TilesetSpec,
 )
 from geobatch.declare.text.canonical import Emitter
 from geobatch.declare.text.comments import Comments
@@ -33,8 +29,12 @@ TYPE_NAMES = {numpy: name for name, numpy in reversed(DATA_TYPES.items())}
 
 _PLAIN = re.compile(r"[A-Za-z_./](?:[\w./+@*-]|:(?=[\w/.])| (?=[\w./]))*", re.ASCII)
 _YAML_1_1 = frozenset({"y", "n", "yes", "no", "on", "off"})
+_NO_KEYS = frozenset({"positions", "project", "absent", "tile", "codec"})
+"""Fields that no single key declares."""
 _MIDNIGHT = "T00:00:00Z"
 _AFFINE = ("scale_x", "shear_x", "translate_x", "shear_y", "scale_y", "translate_y")
+_SHARED = ("crs", "x_column", "y_column", "charset")
+"""Keys of a table that are written in each of its sources."""
 _BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint")
 """Keys whose lists and mappings are written one element below the other."""
 
@@ -74,139 +74,79 @@ def _comment(text: str) -> str:
 
 def document_of(spec: AssetSpec) -> dict[str, Any]:
     """Return a spec as plain values with snake_case keys; without defaults."""
+    document = {"kind": spec.kind.value, **_members(spec)}
     if isinstance(spec, TableSpec):
-        return _table_document(spec)
-    only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
-    footprint = spec.footprint
-    masks = [_mask(mask, only=only) for mask in spec.mask_bands]
-    document = {
-        "kind": spec.kind.value,
-        "id": spec.id,
-        "moved_from": spec.moved_from,
-        "uri_prefix": spec.uri_prefix,
-        "tilesets": [_tileset(tileset) for tileset in spec.tilesets],
-        "bands": [_band(band, only=only) for band in spec.bands or ()],
-        "mask_bands": masks[0] if len(masks) == 1 else masks,
-        "array_bands": {name: list(members) for name, members in spec.array_bands},
-        "missing_data": _missing(spec.missing_data),
-        "pyramiding_policy": spec.pyramiding_policy and spec.pyramiding_policy.value,
-        "footprint": None
-        if footprint is None
-        else _without_defaults(
-            points=[{"x": _short(x), "y": _short(y)} for x, y in footprint.points],
-            band_id=footprint.band_id,
-        ),
-        "start_time": _time(spec.start_time),
-        "end_time": _time(spec.end_time),
-        "properties": dict(spec.properties),
-        "skip_metadata_read": spec.skip_metadata_read or None,
-        "memo": spec.memo,
-        "lifecycle": {"protect": True} if spec.is_protected else None,
-    }
-    if isinstance(spec, ExternalImageSpec):
-        return _without_defaults(**document, allow_unpinned=spec.allow_unpinned or None)
-    bounds = None if spec.bounds is None else [_short(value) for value in spec.bounds]
-    return _without_defaults(
-        **document,
-        grid=_without_defaults(bounds=bounds, max_tiles=spec.max_tiles),
-        tiling=_tiling(spec),
-        codec=None if replace(spec.codec, chunk=0) == Codec() else _codec(spec.codec),
-    )
+        return _with_shared(document, spec)
+    is_only = len(spec.tilesets) == 1 and not spec.tilesets[0].id
+    for band in document.get("bands", ()):
+        if "feature" not in band:
+            band.setdefault("tileset_band_index", 0)
+    masks = document.get("mask_bands", [])
+    for part in (*document.get("bands", ()), *masks):
+        # The id of a tileset may be empty, and then it is still one of several.
+        if is_only and len(part) > 1:
+            del part["tileset_id"]
+    if len(masks) == 1:
+        document["mask_bands"] = masks[0]
+    if isinstance(spec, ImageSpec):
+        if (tiling := _tiling(spec)) is not None:
+            document["tiling"] = tiling
+        if replace(spec.codec, chunk=0) != Codec():
+            document["codec"] = _codec(spec.codec)
+    return document
 
 
-def _table_document(table: TableSpec) -> dict[str, Any]:
-    said = {
-        "crs": table.crs,
-        # An empty name means no points, and must be written.
-        "x_column": table.x_column,
-        "y_column": table.y_column,
-        "charset": None if table.charset == TableSourceManifest().charset else table.charset,
-    }
-    shared = {key: value for key, value in said.items() if value is not None}
-    names = {kind: name for name, kind in COLUMN_TYPES.items()}
-    return _without_defaults(
-        kind=table.kind.value,
-        id=table.id,
-        moved_from=table.moved_from,
-        uri_prefix=table.uri_prefix,
-        sources=[{"uris": list(source.uris), **shared} for source in table.sources],
-        column_data_type_overrides={name: names[kind] for name, kind in table.types},
-        start_time=_time(table.start_time),
-        end_time=_time(table.end_time),
-        properties=dict(table.properties),
-        memo=table.memo,
-        lifecycle={"protect": True} if table.is_protected else None,
-    )
+def _with_shared(document: dict[str, Any], table: TableSpec) -> dict[str, Any]:
+    """Return the document of a table, whose sources share some keys."""
+    shared = {key: document.pop(key) for key in _SHARED if key in document}
+    document["sources"] = [source | shared for source in document["sources"]]
+    if table.types:
+        names = {kind: name for name, kind in COLUMN_TYPES.items()}
+        document["column_data_type_overrides"] = {key: names[kind] for key, kind in table.types}
+        del document["types"]
+    return document
 
 
-def _without_defaults(**members: Any) -> dict[str, Any]:
-    return {key: value for key, value in members.items() if value not in (None, "", [], {})}
+def _members(spec: Struct) -> dict[str, Any]:
+    """Return the fields of a spec that have no default value, by their keys in a document."""
+    found: dict[str, Any] = {}
+    for one in fields(spec):
+        value = getattr(spec, one.name)
+        is_empty = one.required and value in ("", ()) and one.name != "tileset_id"
+        if one.name in _NO_KEYS or is_empty or (value == one.default and not one.required):
+            continue
+        outer, _, inner = one.encode_name.partition(".")
+        plain = _FORMS.get(outer, _plain)(value)
+        if inner:
+            found.setdefault(outer, {})[inner] = plain
+        else:
+            found[outer] = plain
+    return found
 
 
-def _tileset(tileset: TilesetSpec) -> dict[str, Any]:
-    return _without_defaults(
-        id=tileset.id,
-        data_type=tileset.dtype and TYPE_NAMES[tileset.dtype],
-        crs=tileset.crs,
-        tfrecord=None if tileset.tfrecord is None else _tfrecord(tileset.tfrecord),
-        sources=[_source(source) for source in tileset.sources],
-    )
-
-
-def _tfrecord(records: TfrecordSpec) -> dict[str, Any]:
-    return _without_defaults(
-        kernel_size=list(records.kernel_size) if any(records.kernel_size) else None,
-        features=[_feature(feature) for feature in records.features],
-        data_type=records.dtype and TYPE_NAMES[records.dtype],
-    )
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return _members(value)
+    if isinstance(value, Enum):
+        return value.value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _feature(feature: FeatureSpec) -> Any:
-    members = _without_defaults(
-        data_type=feature.dtype and TYPE_NAMES[feature.dtype],
-        axis_order=feature.axis_order,
-        depth=feature.depth,
-    )
-    return {"name": feature.name, **members} if members else feature.name
+    members = _members(feature)
+    return members if len(members) > 1 else feature.name
 
 
-def _source(source: SourceSpec) -> dict[str, Any]:
-    affine, size = source.affine_transform, source.dimensions
-    return _without_defaults(
-        uris=list(source.uris),
-        affine_transform=None
-        if affine is None
-        else {
-            key: _short(value)
-            for key, value in zip(_AFFINE, affine, strict=True)
-            if repr(value) != "0.0" or key.startswith("scale")
-        },
-        dimensions=None if size is None else {"width": size[0], "height": size[1]},
-    )
+def _affine(transform: Sequence[float]) -> dict[str, float]:
+    return {
+        key: _short(value)
+        for key, value in zip(_AFFINE, transform, strict=True)
+        if repr(value) != "0.0" or key.startswith("scale")
+    }
 
 
-def _band(band: BandSpec, *, only: bool) -> dict[str, Any]:
-    members = _without_defaults(
-        id=band.id,
-        pyramiding_policy=band.pyramiding_policy and band.pyramiding_policy.value,
-        missing_data=_missing(band.missing_data),
-    )
-    # The id of a tileset may be empty, and then it is still one of several.
-    named = {} if only else {"tileset_id": band.tileset_id}
-    if band.feature is not None:
-        return members | named | {"feature": band.feature}
-    return members | named | {"tileset_band_index": band.tileset_band_index}
-
-
-def _mask(mask: MaskBandSpec, *, only: bool) -> dict[str, Any]:
-    members = _without_defaults(
-        band_ids=list(mask.band_ids), feature=mask.feature, valid_value=mask.valid_value
-    )
-    return members | ({} if only and members else {"tileset_id": mask.tileset_id})
-
-
-def _missing(values: Sequence[float] | None) -> dict[str, Any] | None:
-    return None if values is None else {"values": list(values)}
+def _grid(value: Any) -> Any:
+    return [_short(edge) for edge in value] if isinstance(value, tuple) else value
 
 
 def _tiling(spec: ImageSpec) -> dict[str, int] | None:
@@ -216,8 +156,9 @@ def _tiling(spec: ImageSpec) -> dict[str, int] | None:
 
 
 def _codec(codec: Codec) -> Any:
-    members = _without_defaults(compressor=codec.compressor, shuffle=codec.shuffle)
-    return {"name": codec.name, "level": codec.level, **members}
+    members = {"compressor": codec.compressor, "shuffle": codec.shuffle}
+    inner = {key: value for key, value in members.items() if value}
+    return {"name": codec.name, "level": codec.level, **inner}
 
 
 def _time(time: str | None) -> str | None:
@@ -227,6 +168,21 @@ def _time(time: str | None) -> str | None:
 def _short(value: float) -> float:
     is_whole = value.is_integer() and abs(value) < 1e15 and repr(value) != "-0.0"
     return int(value) if is_whole else value
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "data_type": TYPE_NAMES.__getitem__,
+    "start_time": _time,
+    "end_time": _time,
+    "properties": dict,
+    "array_bands": lambda arrays: {name: list(bands) for name, bands in arrays},
+    "features": lambda features: [_feature(feature) for feature in features],
+    "points": lambda points: [{"x": _short(x), "y": _short(y)} for x, y in points],
+    "affine_transform": _affine,
+    "dimensions": lambda size: {"width": size[0], "height": size[1]},
+    "grid": _grid,
+}
+"""How values are written that a document holds in another form, by key."""
 
 
 def _node(value: Any, *, is_flow: bool, key: str = "") -> Node:

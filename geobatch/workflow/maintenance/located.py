@@ -174,7 +174,7 @@ def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> D
     if not where.spec and not os.path.isabs(source.uri):  # noqa: PTH117 - a uri
         return "it is unknown which spec declared it"
     base = folder_of(where.spec) if where.spec else Path("/")
-    place = Projects().of(base).place(source.uri, base)
+    place = Projects().of(base).locate(source.uri, base)
     return DeclaredSource(uri=source.uri, path=place.path, source=0)
 
 
