@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from shlex import quote
 
-from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError
+from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, canonical_json, digest_json
 from geobatch.store.backends.protocol import Backend
@@ -50,14 +50,14 @@ def read_identity(backend: Backend) -> str:
             f"`{IDENTITY}` in {where} does not identify a store: {error}",
             hint=_remedy(backend),
         ) from error
-    if (problem := _check_problem(document)) is not None:
-        raise CorruptObjectError(
-            f"`{IDENTITY}` in {where} is damaged: {problem}", hint=_remedy(backend)
-        )
     check_format(version, f"the store in {where}")
     if algorithm != ALGORITHM:
         raise FormatError(
             f"the store in {where} uses digests `{algorithm}`, expected `{ALGORITHM}`"
+        )
+    if (problem := _check_problem(document)) is not None:
+        raise CorruptObjectError(
+            f"`{IDENTITY}` in {where} is damaged: {problem}", hint=_remedy(backend)
         )
     return str(store_id)
 
@@ -74,6 +74,14 @@ def _remedy(backend: Backend) -> str:
 def new_identity() -> bytes:
     """Return the document of a store that was never there before."""
     return _document(str(uuid.uuid4()), has_check=True)
+
+
+def has_wrong_check(backend: Backend) -> bool:
+    """Return whether the document contradicts itself: it is damaged, whatever format it says."""
+    try:
+        return _check_problem(json.loads(backend.get(IDENTITY))) is not None
+    except (StoreError, ValueError, AttributeError):
+        return False
 
 
 def identity_problem(data: bytes) -> str | None:

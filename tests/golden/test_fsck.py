@@ -166,7 +166,8 @@ def test_each_bit_of_the_identity_is_noticed(folder: Path) -> None:
             changed = bytearray(data)
             changed[at] ^= 1 << bit
             backend.replace("geobatch.json", bytes(changed))
-            if at % 16 == 0 and bit == 3:  # the whole check is slow for each of them
+            is_format = data[at - 9 : at] == b'"format":'
+            if is_format or (at % 16 == 0 and bit == 3):  # the whole check is slow for each of them
                 assert any(one.name == "geobatch.json" for one in fsck(backend).findings)
             try:
                 read_identity(backend)

@@ -254,7 +254,6 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
 )
 def test_another_format_is_refused(store: TileStore, change: dict[str, object]) -> None:
     document = json.loads(store.backend.get("geobatch.json")) | change
-    del document["check"]
     store.backend.replace("geobatch.json", json.dumps(document).encode())
     with pytest.raises(FormatError):
         TileStore.open(store.backend)

@@ -9,14 +9,14 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 
 from msgspec import Struct
 
-from geobatch.errors import CorruptObjectError, InterruptedRunError, StoreError
+from geobatch.errors import CorruptObjectError, FormatError, InterruptedRunError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, Head
 from geobatch.model.shortened import shortened
 from geobatch.processors import processor_count
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend, LocalDisk
-from geobatch.store.identity import IDENTITY, read_identity
+from geobatch.store.identity import IDENTITY, has_wrong_check, read_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
@@ -131,6 +131,10 @@ def _is_known(backend: Backend) -> bool:
         read_identity(backend)
     except CorruptObjectError:
         return False
+    except FormatError:
+        if has_wrong_check(backend):
+            return False
+        raise
     return True
 
 
