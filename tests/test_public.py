@@ -42,7 +42,7 @@ FUNCTIONS = {
     "apply": (
         "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
-        " options: 'Options | None' = None, keep_going: 'bool' = False,"
+        " options: 'Options | None' = None, keep_going: 'bool' = False, message: 'str' = '',"
         " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
         " executor: 'Executor | None' = None) -> 'ApplySummary'"
     ),

@@ -59,7 +59,8 @@ def test_help_imports_the_command_line_alone(argv: list[str], tmp_path: Path) ->
     rooms = {name.split(".")[1] for name in names if name.startswith("geobatch.")}
     assert rooms == {"cli", "errors", "model", "versions"}
     assert {name for name in names if name.startswith("geobatch.model.")} == {
-        "geobatch.model.shortened"
+        "geobatch.model.limits",
+        "geobatch.model.shortened",
     }
 
 
