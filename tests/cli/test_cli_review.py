@@ -292,11 +292,11 @@ def test_an_external_image_is_the_same_under_another_path_of_the_store(
 
 
 def test_a_tree_that_cannot_be_checked_is_no_word_of_a_commit(bench: Workbench) -> None:
-    """An empty apply; what the system refuses is made by a folder in the way."""
+    """An empty apply; what the system refuses is made by a link to nowhere in the way."""
     assert geobatch("apply", "spec.yaml").code == 0
     place = bench.store / "runs" / "zarr.lock"
     place.unlink(missing_ok=True)
-    place.mkdir()
+    place.symlink_to(bench.folder / "no" / "where")
     done = geobatch("apply", "spec.yaml")
     assert done.code == 1
     assert "nothing was to be done, every asset is as declared; cannot check" in done.err
