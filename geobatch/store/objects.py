@@ -15,11 +15,18 @@ _HINT = (
 class Objects:
     """The objects of a store."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, is_strict: bool = False) -> None:
+        """Open nothing yet.
+
+        Args:
+            backend: Where the bytes are.
+            is_strict: Whether an object in quarantine is missing: for whoever checks the store.
+        """
         self.backend = backend
         """Where the bytes are."""
         self.restores = False
         """Whether what is read from quarantine is put back: for whoever is going to refer to it."""
+        self._is_strict = is_strict
 
     @staticmethod
     def path(digest: Digest) -> str:
@@ -70,6 +77,8 @@ class Objects:
 
     def _quarantined(self, digest: Digest) -> bytes | None:
         """Return the bytes of an object that `gc` moved while it was needed; None without any."""
+        if self._is_strict:
+            return None
         from geobatch.store.maintenance.quarantine import find_object  # noqa: PLC0415 - seldom used
 
         return find_object(self.backend, digest, is_restored=self.restores)

@@ -25,6 +25,7 @@ from geobatch.store.index import Index
 from geobatch.store.maintenance.check import Checker, StateLeaves
 from geobatch.store.maintenance.fsck.contents import EVERYTHING, NOTHING, Subset
 from geobatch.store.maintenance.fsck.findings import Kind, Report
+from geobatch.store.maintenance.quarantine import Quarantine
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
@@ -234,6 +235,26 @@ def test_a_store_in_memory_is_checked_and_repaired(folder: Path) -> None:
     left = repair(backend, subset=EVERYTHING)
     assert [one.name for one in left.after.findings] == [tile]
     assert "in a folder" in left.left[0]
+
+
+@pytest.mark.parametrize("is_local", [False, True])
+def test_an_object_in_quarantine_is_missing_and_put_back(folder: Path, *, is_local: bool) -> None:
+    """A later gc deletes it there, though readers still find it; also if all of them are there."""
+    store = folder / "store"
+    whole = fsck(store).totals.objects
+    for path in objects(store)[::5]:
+        backend = LocalBackend(store) if is_local else in_memory(store)
+        name = path.relative_to(store).as_posix()
+        Quarantine(backend).move([name], why="test")
+        found = fsck(backend).findings
+        assert [(one.kind, one.name) for one in found][:1] == [(Kind.MISSING, name)]
+        done = repair(backend)
+        assert done.after.is_whole
+        assert done.after.totals.objects == whole
+        assert not list(backend.list("quarantine/2"))
+    backend = LocalBackend(store) if is_local else in_memory(store)
+    Quarantine(backend).move([o.relative_to(store).as_posix() for o in objects(store)], why="test")
+    assert repair(backend).after.totals.objects == whole
 
 
 def test_nothing_is_lost_by_a_repair(folder: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,14 @@ from geobatch.errors import (
 )
 from geobatch.model.plans.plan import Op, Options
 from geobatch.model.published import Head
-from geobatch.store.maintenance.rollback import plan_rollback, publish_rollback
+from geobatch.store.maintenance.fsck.contents import EVERYTHING
+from geobatch.store.maintenance.gc import collect
+from geobatch.store.maintenance.gc_plan import GcOptions
+from geobatch.store.maintenance.rollback import RollbackPlan, plan_rollback, publish_rollback
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
+from geobatch.workflow.maintenance.fsck import fsck
 from geobatch.workflow.maintenance.rollback import RolledBack, rollback
 from geobatch.workflow.plan import plan
 
@@ -343,3 +350,37 @@ def test_a_lost_cache_changes_nothing(bench: Workbench) -> None:
     made = plan([bench.write_spec(documents)], store=bench.store)
     assert not made.is_empty
     assert made.base_commit == root.digest
+
+
+@pytest.mark.parametrize("is_now", [True, False])
+def test_a_gc_while_the_plan_is_shown_takes_nothing(bench: Workbench, *, is_now: bool) -> None:
+    first = publish(bench, document("a"))
+    publish(bench, document("a", pyramiding_policy="MIN"))
+    before = state(bench, 1)
+    for path in bench.store.rglob("*"):
+        if path.is_file():
+            os.utime(path, ns=(time.time_ns() - 3600 * 10**9,) * 2)
+    options = GcOptions(
+        keep_last=1, keep_within=timedelta(0), grace=timedelta(0), is_now=is_now
+    )  # the commit that is rolled back to is dropped
+
+    def agree(_: RollbackPlan) -> bool:
+        assert collect(bench.store, options).moved
+        return True
+
+    done = rollback(bench.store, "1", agree=agree)
+    assert done.head.commit is not None
+    assert done.head.commit.content_root == first
+    assert fsck(bench.store, subset=EVERYTHING).is_whole
+    assert_same(state(bench), before)
+    assert_same(shown(bench), before)
+
+
+def test_a_dry_run_writes_nothing(bench: Workbench) -> None:
+    publish(bench, document("a"))
+    publish(bench, document("a", pyramiding_policy="MIN"))
+    before = {path: path.stat().st_mtime_ns for path in bench.store.rglob("*")}
+    done = rollback(bench.store, "1", is_dry_run=True)
+    assert not done.is_done
+    assert not done.plan.is_empty
+    assert before == {path: path.stat().st_mtime_ns for path in bench.store.rglob("*")}

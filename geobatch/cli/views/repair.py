@@ -61,6 +61,9 @@ def _steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
     if restored.commit is not None:
         text = f"publish the tree of commit {restored.commit[0]} again, whose document is lost"
         yield _step("commit", text, [])
+    if plan.returned:
+        names = [Objects.path(digest) for digest in plan.returned]
+        yield _step("return", "put objects back from `quarantine/`", names)
     if plan.copied:
         names = [f"{Objects.path(digest)}  {path}" for digest, path in plan.copied.items()]
         yield _step("copy", "copy objects from files of the views that have their bytes", names)

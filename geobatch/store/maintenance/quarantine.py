@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -255,6 +255,21 @@ def find_object(backend: Backend, digest: Digest, *, is_restored: bool) -> bytes
                 backend.delete(quarantine.path(batch_id, name))
             return data
     return None
+
+
+def whole_objects(backend: Backend, digests: Collection[Digest]) -> tuple[Digest, ...]:
+    """Return those of some objects that quarantine has with all their bytes, sorted."""
+    quarantine = Quarantine(backend)
+    names = {Objects.path(digest): digest for digest in digests}
+    held = {
+        names[name]
+        for batch_id in (quarantine.ids() if names else ())
+        for name in quarantine.held(batch_id)
+        if name in names
+    }
+    return tuple(
+        digest for digest in sorted(held) if find_object(backend, digest, is_restored=False)
+    )
 
 
 def _document(batch_id: str) -> str:

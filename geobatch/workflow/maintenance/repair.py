@@ -24,7 +24,12 @@ from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Kind, Report
 from geobatch.store.maintenance.fsck.restore import Restored, Restorer, write
-from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
+from geobatch.store.maintenance.quarantine import (
+    MOST_NAMES,
+    Quarantine,
+    find_object,
+    whole_objects,
+)
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.refs import REFS, TREE, Refs
@@ -50,6 +55,8 @@ class RepairPlan(Struct, frozen=True, kw_only=True, eq=False):
     """Whether the store gets a new id."""
     restored: Restored = Restored()
     """Refs and documents that are told from others."""
+    returned: tuple[Digest, ...] = ()
+    """Objects that are put back from quarantine; then there is nothing else in the plan."""
     copied: Mapping[Digest, str] = {}
     """Objects that are copied from intact files of the views, by digest."""
     recomputing: Recomputing = Recomputing()
@@ -71,6 +78,7 @@ class RepairPlan(Struct, frozen=True, kw_only=True, eq=False):
             or restored.refs
             or restored.documents
             or restored.commit
+            or self.returned
             or self.copied
             or self.recomputing.planned is not None
             or self.shown
@@ -128,7 +136,8 @@ def repair(
     tried: set[Digest] = set()
     first: Report | None = None
     found = audit(backend, subset=subset, workers=count, progress=progress)
-    for _ in range(_ROUNDS):
+    rounds = 0
+    while rounds < _ROUNDS:
         first = first or found.report
         if found.report.is_whole:
             break
@@ -142,6 +151,7 @@ def repair(
                 break
             left += run.execute(plan, observer or SilentObserver())
             batches += run.batches
+        rounds += not plan.returned  # of these there are only so many
         found = audit(backend, subset=subset, workers=count, progress=progress)
     return Repaired(
         before=first or found.report,
@@ -181,6 +191,8 @@ class _Repair:
 
     def plan(self) -> RepairPlan:
         """Return what can be done; nothing is changed."""
+        if returned := whole_objects(self._backend, self._checked.damaged):
+            return RepairPlan(returned=returned)  # then everything is checked again
         findings = self._found.report.findings
         restored = Restorer(self._objects, self._checked, self._origins).find()
         copied = {
@@ -289,6 +301,8 @@ class _Repair:
         if plan.is_new_identity:
             self._backend.create(IDENTITY, new_identity())
         write(self._objects, plan.restored)
+        for digest in plan.returned:
+            find_object(self._backend, digest, is_restored=True)
         for data in copies.values():
             if data is not None:
                 self._objects.put(data)

@@ -40,7 +40,12 @@ class RolledBack(Struct, frozen=True, kw_only=True):
 
 
 def rollback(
-    folder: Path, commit: str, names: Sequence[str] = (), *, agree: Agree = lambda _: True
+    folder: Path,
+    commit: str,
+    names: Sequence[str] = (),
+    *,
+    agree: Agree = lambda _: True,
+    is_dry_run: bool = False,
 ) -> RolledBack:
     """Publish an earlier state of a store again, as a new commit.
 
@@ -49,6 +54,7 @@ def rollback(
         commit: The earlier commit: digest, prefix, number, `HEAD~1`.
         names: Assets and folders of assets to roll back; empty for everything.
         agree: Receives the plan before anything is done.
+        is_dry_run: Whether nothing is done, whatever is agreed; the store may be read-only.
 
     Raises:
         NotFoundError: There is no such commit or asset.
@@ -58,8 +64,10 @@ def rollback(
         StoreError: The store cannot be used; or it is published, and the views are not updated.
     """
     with closing(TileStore.open(folder)) as store:
+        if not is_dry_run:
+            store.begin()  # from now on, no `gc` deletes what the plan finds
         plan = plan_rollback(store, commit, names)
-        is_agreed = agree(plan)
+        is_agreed = agree(plan) and not is_dry_run
         plan.check_allowed()
         if not is_agreed:
             return RolledBack(plan=plan, head=plan.base, is_done=False)

@@ -50,11 +50,11 @@ def rollback(
         for line in rollback_lines(plan, is_whole=settings.is_verbose):
             output.line(line)
         output.flush()
-        if dry_run or plan.blocked:
+        if plan.blocked:
             return False
-        return yes or plan.is_empty or output.is_confirmed("Publish this rollback?")
+        return dry_run or yes or plan.is_empty or output.is_confirmed("Publish this rollback?")
 
-    done = roll_back(settings.store, commit, assets or (), agree=agree)
+    done = roll_back(settings.store, commit, assets or (), agree=agree, is_dry_run=dry_run)
     root = "" if done.head.commit is None else done.head.commit.content_root
     if done.is_done:
         output.line("")

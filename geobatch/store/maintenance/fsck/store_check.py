@@ -91,7 +91,7 @@ def check_store(
         FormatError: A newer geobatch wrote it.
         StoreError: The backend failed.
     """
-    objects = Objects(backend)
+    objects = Objects(backend, is_strict=True)
     line = Line(
         Refs(backend), objects, dropped_of(backend)
     )  # what is published later is not looked for
@@ -144,7 +144,7 @@ class _Noted(Objects):
     """Notes in an inventory which documents and pages are needed."""
 
     def __init__(self, objects: Objects, inventory: Inventory) -> None:
-        super().__init__(objects.backend)
+        super().__init__(objects.backend, is_strict=True)
         self._inventory = inventory
 
     def get(self, digest: Digest) -> bytes:
