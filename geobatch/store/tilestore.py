@@ -32,6 +32,7 @@ from geobatch.model.provenance import Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS, Backend
+from geobatch.store.backoff import Backoff
 from geobatch.store.history import History
 from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
@@ -46,7 +47,7 @@ Location: TypeAlias = Path | str | Backend
 GITIGNORE = ".gitignore"
 IGNORED = b"*\n"
 """What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
-_ATTEMPTS = 20
+_ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
 
@@ -227,8 +228,8 @@ class TileStore:
             CorruptObjectError: A ref, a commit or a tree is damaged.
         """
         stamp = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
-        head = base
-        for _ in range(_ATTEMPTS):
+        head, backoff = base, Backoff()
+        while backoff.lost < _ATTEMPTS:
             tree = _changed(head.tree, changes)
             if tree == head.tree:
                 if not self._has_origins(head):  # equal bytes mend what is damaged
@@ -253,6 +254,8 @@ class TileStore:
             # A create that was repeated on the way may find its own work.
             if made or self.commits.refs.digest(number) == digest:
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
+            if not is_exact:
+                backoff.pause()
             head = self.head()
             if is_exact:
                 raise ConflictError(

@@ -1,0 +1,30 @@
+"""How long to wait before an attempt is repeated that another process has won."""
+
+from __future__ import annotations
+
+import time
+from random import SystemRandom
+
+MOST_SECONDS = 5.0
+"""Limit of one pause."""
+_RANDOM = SystemRandom()
+
+
+class Backoff:
+    """Pauses between attempts, each drawn from a window that doubles.
+
+    The first window is as long as the attempt that was lost took, so the pauses suit a fast disk
+    and a slow bucket. Without randomness, processes that met once would meet again.
+    """
+
+    def __init__(self) -> None:
+        self.lost = 0
+        """Attempts that were lost."""
+        self._since = time.monotonic()
+
+    def pause(self) -> None:
+        """Wait, after an attempt was lost; the next attempt begins on return."""
+        self.lost += 1
+        took = time.monotonic() - self._since
+        time.sleep(_RANDOM.uniform(0.0, min(took * 2**self.lost, MOST_SECONDS)))
+        self._since = time.monotonic()
