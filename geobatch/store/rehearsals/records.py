@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
-from geobatch.model.digest import Digest, canonical_json
+from geobatch.model.digest import Digest, canonical_json, digest_json
 from geobatch.store.backends.protocol import Backend
 
 REHEARSALS = "rehearsals/"
@@ -99,7 +99,7 @@ class Rehearsals:
                 if found is None:  # `gc` has just removed it
                     continue
                 kept = rehearsal
-                if found.tree == rehearsal.tree and found.findings == rehearsal.findings:
+                if found.tree == rehearsal.tree:
                     expires = max(found.expires, rehearsal.expires)
                     kept = replace(found, expires=expires)
                 if kept == found:
@@ -144,27 +144,30 @@ def check_name(name: str) -> None:
 
 
 def _encode(one: Rehearsal) -> bytes:
-    return canonical_json(
-        {
-            "format": FORMAT,
-            "plan": one.id,
-            "base": one.base,
-            "base_number": one.base_number,
-            "tree": one.tree,
-            "content_root": one.content_root,
-            "findings": one.findings,
-            "tiles_put": one.tiles_put,
-            "bytes_put": one.bytes_put,
-            "made": time_text(one.made),
-            "expires": time_text(one.expires),
-        }
-    )
+    members = _members(one)
+    return canonical_json({**members, "seal": digest_json(members)})
+
+
+def _members(one: Rehearsal) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "plan": one.id,
+        "base": one.base,
+        "base_number": one.base_number,
+        "tree": one.tree,
+        "content_root": one.content_root,
+        "findings": one.findings,
+        "tiles_put": one.tiles_put,
+        "bytes_put": one.bytes_put,
+        "made": time_text(one.made),
+        "expires": time_text(one.expires),
+    }
 
 
 def _decode(document: Any, name: str) -> Rehearsal:
     check_format(document["format"], f"`{name}`")
     base = document["base"]
-    return Rehearsal(
+    found = Rehearsal(
         id=_digest(document["plan"]),
         base=None if base is None else _digest(base),
         base_number=int(document["base_number"]),
@@ -176,6 +179,9 @@ def _decode(document: Any, name: str) -> Rehearsal:
         made=datetime.fromisoformat(document["made"]).astimezone(UTC),
         expires=datetime.fromisoformat(document["expires"]).astimezone(UTC),
     )
+    if document["seal"] != digest_json(_members(found)):
+        raise ValueError("its members do not have the digest that it states")
+    return found
 
 
 def _digest(text: str) -> Digest:

@@ -44,6 +44,21 @@ def plan(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="If some assets fail, plan the others; exit 3.")
     ] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Execute the plan without publishing it: exact numbers, and a fast apply.",
+        ),
+    ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="TIME",
+            help="How long `gc` keeps a rehearsal.  [default: 14d]",
+        ),
+    ] = None,
     rehash: Rehash = False,
     select: Select = None,
     replace: Replace = None,
@@ -65,4 +80,12 @@ def plan(
         keep_project_prefix=keep_project_prefix,
     )
     asked = Asked(options=options, rehash=rehash, keep_going=keep_going, is_new_store=is_new_store)
-    return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
+    if not rehearse:
+        if expires is not None:
+            raise typer.BadParameter("`--expires` needs `--rehearse`")
+        return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
+    from geobatch.cli.commands.build.rehearse_run import run_rehearsal
+
+    return run_rehearsal(
+        settings, paths, asked, file=file, detailed=detailed_exitcode, expires=expires
+    )
