@@ -42,6 +42,7 @@ from geobatch.store.rehearsals.differences import (
     rehearsed_assets,
 )
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
+from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
 from geobatch.store.tilestore import TileStore, changed_tree
 from geobatch.workflow.apply import (
     Approve,
@@ -122,9 +123,15 @@ def rehearse_specs(
             if found is not None:
                 return found
             executed = _execute(planned, store, request, cache, observer)
-            made = now or _now()
             return _hold(
-                planned, executed, store, base.head, locate=locate, made=made, lifetime=lifetime
+                planned,
+                executed,
+                store,
+                base.head,
+                workers=request.workers,
+                locate=locate,
+                made=now or _now(),
+                lifetime=lifetime,
             )
 
 
@@ -246,6 +253,7 @@ def _hold(
     store: TileStore,
     base: Head,
     *,
+    workers: int,
     locate: Locate,
     made: datetime,
     lifetime: timedelta,
@@ -255,7 +263,7 @@ def _hold(
     tree = changed_tree(base.tree, _changes(plan, executed.changes))
     document = plan_json(plan, locate=locate)
     found = {
-        asset.change.id: {"levels": level_counts(store, asset)}
+        asset.change.id: _found(store, asset, workers=workers)
         for asset in rehearsed_assets(store, plan, base=base.tree, tree=tree)
     }
     for change in document["asset_changes"]:
@@ -280,6 +288,17 @@ def _hold(
     return Rehearsed(
         planned=planned, rehearsal=rehearsal, document=document, warnings=executed.warnings
     )
+
+
+def _found(store: TileStore, asset: RehearsedAsset, *, workers: int) -> dict[str, Any]:
+    """Return what changes of an image, as the plan states it."""
+    bands = list(band_statistics(store, asset, workers=workers))
+    new = [statistics_json(band) for band in bands if band.is_new]
+    return {
+        "levels": level_counts(store, asset),
+        "bands": [statistics_json(band) for band in bands if not band.is_new],
+        **({"values": new} if new else {}),
+    }
 
 
 def _find_again(

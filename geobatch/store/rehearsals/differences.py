@@ -109,6 +109,9 @@ def _positions(store: TileStore, asset: RehearsedAsset, key: ArrayKey) -> Places
     """Return (row, column) of the tiles of an array that differ, sorted.
 
     If tiles cover other squares than before, these are all tiles of the new array.
+
+    Raises:
+        CorruptObjectError: An index page is damaged.
     """
     was, now = side_of(asset.before, key), side_of(asset.after, key)
     is_like = was is not None and now is not None and was.is_like(now)
