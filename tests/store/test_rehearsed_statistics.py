@@ -25,10 +25,14 @@ def histogram(parts: list[list[float]], dtype: str) -> Histogram:
     return made
 
 
+def drawn(data: st.DataObject, dtype: str) -> list[float]:
+    return list(data.draw(INTEGERS if dtype == "int64" else FLOATS))
+
+
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
 @given(data=st.data())
 def test_every_value_is_in_the_bin_of_its_edges(dtype: str, data: st.DataObject) -> None:
-    values = data.draw(INTEGERS if dtype == "int64" else FLOATS)
+    values = drawn(data, dtype)
     found = histogram([values], dtype)
     finite = [value for value in values if math.isfinite(value)]
     assert sum(found.counts) == len(finite)
@@ -48,7 +52,7 @@ def test_every_value_is_in_the_bin_of_its_edges(dtype: str, data: st.DataObject)
 @pytest.mark.parametrize("dtype", ["int64", "float64"])
 @given(data=st.data())
 def test_order_and_cuts_do_not_matter(dtype: str, data: st.DataObject) -> None:
-    values = data.draw(INTEGERS if dtype == "int64" else FLOATS)
+    values = drawn(data, dtype)
     order = data.draw(st.permutations(values))
     cut = data.draw(st.integers(0, len(values)))
     whole = histogram([values], dtype)
