@@ -184,7 +184,7 @@ def test_a_function_of_the_workflow_fits_on_a_screen() -> None:
 
 
 def test_the_spine_shows_each_stage_once_and_in_order() -> None:
-    stages = ("_resolve", "_plan", "execute_plan", "publish", "show")
+    stages = ("resolve_request", "plan_request", "execute_plan", "publish", "show")
     tree = ast.parse((PACKAGE / "workflow" / "apply.py").read_text())
     (spine,) = (n for n in tree.body if getattr(n, "name", "") == "apply_specs")
     calls = sorted(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,14 +13,13 @@ from geobatch.explain.table_diff import TableDiff, table_diff
 from geobatch.explain.target import Target, listed
 from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.plans.plan import Because, Op, Reason
-from geobatch.model.published import ArrayKey, AssetRecord, PageRef, TreeEntry
+from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry
 from geobatch.model.tile import TileKey
-from geobatch.store.index import Entries, Places
 from geobatch.store.renames import renames
+from geobatch.store.tile_diff import differing, side_of
 from geobatch.store.tilestore import TileStore
 
 _OPS = (Op.CREATE, Op.UPDATE, Op.DELETE)
-_NOWHERE: Places = np.zeros((0, 2), dtype=np.uint32)
 
 
 class ArrayDiff(Struct, frozen=True, kw_only=True):
@@ -156,24 +154,6 @@ def array_tiles(
             yield TileChange(key=TileKey(key, int(row), int(col)), op=op)
 
 
-def differing(
-    store: TileStore, old: AssetRecord | None, new: AssetRecord | None, key: ArrayKey
-) -> tuple[Places, Places, Places]:
-    """Return the (row, col) of the tiles of one array that were added, changed and removed.
-
-    Raises:
-        CorruptObjectError: An index page is damaged.
-    """
-    before, after = _side(old, key), _side(new, key)
-    if before is not None and after is not None and before.is_like(after):
-        return store.index.diff(before.plane, before.root, after.root)
-    removed, added = (
-        _NOWHERE if side is None else _places(store.index.entries(side.plane, side.root))
-        for side in (before, after)
-    )
-    return added, _NOWHERE, removed
-
-
 def records_of(store: TileStore, asset: AssetDiff) -> tuple[AssetRecord | None, AssetRecord | None]:
     """Return the records of an asset in both states.
 
@@ -184,21 +164,6 @@ def records_of(store: TileStore, asset: AssetDiff) -> tuple[AssetRecord | None, 
         None if asset.before is None else store.record(asset.before),
         None if asset.after is None else store.record(asset.after),
     )
-
-
-class _Side(Struct, frozen=True, kw_only=True):
-    """One array of one of two records."""
-
-    plane: tuple[int, int]
-    """(rows, columns) of its tiles."""
-    pixels: tuple[int, int, int]
-    """(rows, columns) of its pixels, and the side of a tile."""
-    root: PageRef | None
-    """Root of its index."""
-
-    def is_like(self, other: _Side) -> bool:
-        """Return whether a tile of one covers the same pixels as that of the other."""
-        return self.pixels == other.pixels
 
 
 def _asset_diff(
@@ -283,7 +248,7 @@ def _array_diffs(
 def _array_diff(
     store: TileStore, old: AssetRecord | None, new: AssetRecord | None, key: ArrayKey
 ) -> ArrayDiff:
-    before, after = _side(old, key), _side(new, key)
+    before, after = side_of(old, key), side_of(new, key)
     if before is not None and after is not None and before.is_like(after):
         diff = store.index.diff(before.plane, before.root, after.root)
         return ArrayDiff(
@@ -297,21 +262,4 @@ def _array_diff(
         added=counts[1],
         removed=counts[0],
         is_comparable=before is None or after is None,
-    )
-
-
-def _places(entries: Entries) -> Places:
-    return np.stack([entries["row"], entries["col"]], axis=1)
-
-
-def _side(record: AssetRecord | None, key: ArrayKey) -> _Side | None:
-    if record is None or key not in dict(record.arrays):
-        return None
-    asset = record.image
-    geobox = asset.grid(asset.band(key.band).grid).geobox
-    level = geobox.level(key.level)
-    return _Side(
-        plane=geobox.tile_shape(tile=asset.tile, level=key.level),
-        pixels=(level.height, level.width, asset.tile),
-        root=record.root(key),
     )

@@ -10,11 +10,12 @@ from itertools import islice
 import numpy as np
 
 from geobatch.errors import NotFoundError
-from geobatch.explain.diff import AssetDiff, StateDiff, differing, records_of
+from geobatch.explain.diff import AssetDiff, StateDiff, records_of
 from geobatch.model.assets.asset import Band, Image, Raster
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.processors import processor_count
 from geobatch.store.pixels import BandPixels
+from geobatch.store.tile_diff import differing
 from geobatch.store.tilestore import TileStore
 from geobatch.store.value_diff import ValueDiff, difference
 

@@ -40,6 +40,7 @@ from geobatch.store.maintenance.guard import Guard
 from geobatch.store.objects import Objects
 from geobatch.store.pins import Pin, Pins
 from geobatch.store.refs import Refs
+from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
 Location: TypeAlias = Path | str | Backend
 """A folder, or a backend that is open already."""
@@ -67,6 +68,8 @@ class TileStore:
         """Uuid of the store."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
+        self.rehearsals = Rehearsals(backend)
+        """Plans that were executed and not published."""
         self._guard = Guard(backend)
 
     @classmethod
@@ -190,6 +193,29 @@ class TileStore:
         stored, _ = self.objects.put(encode_asset(record))
         return entry_of(record, stored)
 
+    def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:
+        """Have `gc` keep what a rehearsal is going to publish, until it expires.
+
+        Args:
+            rehearsal: The rehearsal; all that it needs is put.
+            documents: Digests of the asset documents that its base does not have.
+
+        Returns:
+            The record as it is kept; see `Rehearsals.keep`.
+
+        Raises:
+            ConflictError: A `gc` removed something that it needs.
+            StoreError: The store cannot be written.
+        """
+        others = [rehearsal.tree, rehearsal.findings]
+        self.backend.sync()
+        with self._guard.publishing():  # so that no `gc` moves anything meanwhile
+            self._guard.restore(self.objects, documents=documents, others=others)
+            kept = self.rehearsals.keep(rehearsal)
+        if self.backend.local is None:  # where there is no lock, a `gc` may have begun meanwhile
+            self._guard.restore(self.objects, documents=documents, others=others)
+        return kept
+
     def publish(
         self,
         *,
@@ -230,7 +256,7 @@ class TileStore:
         stamp = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
         head, backoff = base, Backoff()
         while backoff.lost < _ATTEMPTS:
-            tree = _changed(head.tree, changes)
+            tree = changed_tree(head.tree, changes)
             if tree == head.tree:
                 if not self._has_origins(head):  # equal bytes mend what is damaged
                     self._put_origins(head, tree, origins)
@@ -334,7 +360,13 @@ def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
     )
 
 
-def _changed(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
+def changed_tree(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
+    """Return a tree with some changes.
+
+    Args:
+        tree: The tree.
+        changes: Asset id to its new entry, or None to delete it.
+    """
     entries = {entry.id: entry for entry in tree.entries}
     for asset_id, entry in changes.items():
         if entry is None:

@@ -88,10 +88,34 @@ def difference(
     )
 
 
+def spread(after: tuple[Values, Weights], *, band: str = "", level: int = 0) -> ValueDiff:
+    """Return how the values of some pixels are spread, as if each valid one had changed from 0.
+
+    Args:
+        after: Values and masks, of one shape.
+        band: Band id, for the result.
+        level: Level, for the result.
+    """
+    is_valid = after[1] > 0
+    values = after[0][is_valid]
+    total, smallest, largest = _spread(np.zeros_like(values), values)
+    return ValueDiff(
+        band=band,
+        level=level,
+        tiles=1,
+        changed=len(values),
+        masked=int(is_valid.size) - len(values),
+        reweighted=int(np.count_nonzero(is_valid & (after[1] < 255))),
+        total=total,
+        smallest=smallest,
+        largest=largest,
+    )
+
+
 def _spread(
     before: Values, after: Values
 ) -> tuple[int | float, int | float | None, int | float | None]:
-    """Return sum, minimum and maximum of the differences of values that all differ."""
+    """Return sum, minimum and maximum of the differences of values."""
     if len(before) == 0:
         return 0, None, None
     if before.dtype.kind == "f" or after.dtype.kind == "f":

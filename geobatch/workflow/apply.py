@@ -109,10 +109,10 @@ def apply_specs(
     started = time.perf_counter()
     _LOG.info("apply to %s starts: %s", request.store, ", ".join(map(str, request.paths)))
     with SourceCache(request.store) as cache:
-        resolved = _resolve(request, cache)
+        resolved = resolve_request(request, cache)
         planned: PlannedSpecs | None = None
         if not is_store(request.store):  # what is refused leaves no store behind
-            planned = _plan(resolved, Base(), request, cache, approve)
+            planned = plan_request(resolved, Base(), request, cache, approve)
         with closing(TileStore.create(request.store)) as store:
             settle(store)
             cache.save()
@@ -120,7 +120,7 @@ def apply_specs(
             views = open_views(store, cache=cache)
             broken = repair_views(views, base.head)
             if planned is None or base.head.number:
-                planned = _plan(resolved, base, request, cache, approve, is_applied=True)
+                planned = plan_request(resolved, base, request, cache, approve, is_applied=True)
             if broken is not None:
                 raise undone(broken, planned.plan)
             head, executed = base.head, Executed()
@@ -140,13 +140,13 @@ def apply_specs(
                 show(
                     views,
                     head,
-                    again=_changed_ids(planned, executed),
+                    again=changed_ids(planned, executed),
                     is_new=head.number != base.head.number,
                 )
             # Not before: this run takes over what they computed, and deleting files is slow.
             with suppress(OSError):  # the next apply removes them
                 remove_dead_runs(request.store / RUNS)
-            return _summary(planned, executed, base.head, head, started=started)
+            return summary_of(planned, executed, base.head, head, started=started)
 
 
 def _checks(expected: Plan | None, approve: Approve | None) -> Approve:
@@ -166,7 +166,8 @@ def _checks(expected: Plan | None, approve: Approve | None) -> Approve:
     return check
 
 
-def _resolve(request: Request, cache: SourceCache) -> ResolvedSpecs:
+def resolve_request(request: Request, cache: SourceCache) -> ResolvedSpecs:
+    """Return what the specs of a request declare, resolved."""
     resolve_all = partial(
         resolve,
         workers=request.workers,
@@ -178,7 +179,7 @@ def _resolve(request: Request, cache: SourceCache) -> ResolvedSpecs:
         return resolve_specs(request, resolve_all, cache=cache)
 
 
-def _plan(
+def plan_request(
     resolved: ResolvedSpecs,
     base: Base,
     request: Request,
@@ -207,14 +208,16 @@ def _plan(
     return planned
 
 
-def _changed_ids(planned: PlannedSpecs, executed: Executed) -> set[str]:
+def changed_ids(planned: PlannedSpecs, executed: Executed) -> set[str]:
+    """Return the ids of the assets that a run changed."""
     changed = {one.id for one in planned.plan.changes if one.op is not Op.KEEP}
     return changed - {failure.id for failure in executed.failures}
 
 
-def _summary(
+def summary_of(
     planned: PlannedSpecs, executed: Executed, base: Head, head: Head, *, started: float
 ) -> ApplySummary:
+    """Return what a run did that has made one head from another."""
     wanted = {change.id for change in planned.plan.changes}
     wanted -= {failure.id for failure in executed.failures}
     stored = sum(entry.tiles for entry in head.tree.entries if entry.id in wanted)

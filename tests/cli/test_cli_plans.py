@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from shell import Done, geobatch
 from workbench import CRS, PIXEL, X0, Y0, Workbench, image, write_tiff
 
+from geobatch.cli.files.saved_plan import find_plan, tiles_of
 from geobatch.store.tilestore import TileStore
 
 
@@ -78,7 +79,7 @@ def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) 
     beside = saved.pop("tiles")
     printed.pop("type")
     assert printed == saved
-    assert saved["format_version"] == "1.1"
+    assert saved["format_version"] == "1.2"
     assert saved["summary"] == {
         "create": 1, "update": 1, "rename": 0, "delete": 1, "blocked": 0, "unchanged": 0,
         "not_selected": 0,
@@ -91,9 +92,12 @@ def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) 
     store.close()
     assert entry is not None
     assert changes["b"]["tiles"]["remove"] == entry.tiles
-    text = Path(beside["file"]).read_text()
-    rows = [json.loads(line) for line in text.splitlines()]
+    rows = beside["rows"]
     assert beside["count"] == len(rows)
+    found = find_plan("p.json")
+    assert found is not None
+    assert list(tiles_of(found)) == rows
+    assert not list(bench.folder.glob("*.jsonl"))
     counts = Counter(row["asset"] for row in rows)
     assert counts == {id_: changes[id_]["tiles"]["compute"] for id_ in ("a", "c")}
     sources = {source["uri"]: source for source in saved["sources"]}
@@ -154,6 +158,42 @@ def test_a_newer_minor_version_is_read(bench: Workbench) -> None:
     assert "x NEVER_HEARD" in geobatch("show", "p.json").out
     assert geobatch("apply", "p.json").code == 0
     assert ids(bench) == {"a", "b"}
+
+
+def test_a_plan_of_version_1_1_is_read(bench: Workbench) -> None:
+    """It has its tiles in a file beside it, which nothing needs."""
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    found = document()
+    found["tiles"] = {"file": "p.json.tiles.jsonl", "count": 1, "sha256": "0" * 64}
+    Path("p.json").write_text(json.dumps({**found, "format_version": "1.1"}, indent=2))
+    assert geobatch("show", "p.json").code == 0
+    assert geobatch("apply", "p.json").code == 0
+    assert ids(bench) == {"a", "b"}
+
+
+def test_a_plan_written_again_by_another_tool_is_the_same_plan(bench: Workbench) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    before = geobatch("show", "p.json", "--json").record("plan")
+    found = find_plan("p.json")
+    assert found is not None
+    rows = list(tiles_of(found))
+    assert len(rows) == before["tiles"]["count"] > 0
+    assert "rows" not in before["tiles"]
+    Path("p.json").write_text(json.dumps(document()))
+    assert geobatch("show", "p.json", "--json").record("plan") == before
+    assert list(tiles_of(found)) == rows
+
+
+@pytest.mark.parametrize("lost", [1, 2, 20, 200, -60])
+def test_a_plan_that_was_cut_short_is_refused(bench: Workbench, lost: int) -> None:
+    geobatch("plan", "spec.yaml", "-o", "p.json")
+    text = Path("p.json").read_text()
+    assert json.loads(text)["tiles"]["count"] > 3
+    Path("p.json").write_text(text[:-lost].rstrip("\n}") if lost > 0 else text[:-lost])
+    done = geobatch("apply", "p.json")
+    assert done.code in (1, 64)
+    assert "Traceback" not in done.err
+    assert not bench.store.exists()
 
 
 @pytest.mark.parametrize("member", ["paths", "options", "sources", "assets", "store_id", "tool"])

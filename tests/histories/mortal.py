@@ -133,14 +133,23 @@ def _live(job: dict[str, Any], said: int) -> None:
 
 
 def _do(job: dict[str, Any]) -> None:
+    from geobatch.model.observer import SilentObserver  # noqa: PLC0415
     from geobatch.store.tilestore import TileStore  # noqa: PLC0415 - the test imports it anyway
     from geobatch.views.checkout import check_out  # noqa: PLC0415
     from geobatch.workflow.apply import apply  # noqa: PLC0415
     from geobatch.workflow.maintenance.rollback import rollback  # noqa: PLC0415
+    from geobatch.workflow.rehearsal import rehearse_specs  # noqa: PLC0415
+    from geobatch.workflow.request import Request  # noqa: PLC0415
 
     store = Path(job["store"])
     if job["do"] == "apply":
         apply([Path(job["spec"])], store=store, workers=job["workers"])
+    elif job["do"] == "rehearse":
+        rehearse_specs(
+            Request.of(job["spec"], store=store, workers=job["workers"]),
+            observer=SilentObserver(),
+            locate=lambda _: None,
+        )
     elif job["do"] == "rollback":
         rollback(store, "1")
     else:
@@ -152,7 +161,8 @@ def _nurse() -> None:
     """Fork a child per line of the standard input, and say how it ended."""
     import geobatch.views.checkout  # noqa: PLC0415 - so that no child need import it
     import geobatch.workflow.apply  # noqa: PLC0415
-    import geobatch.workflow.maintenance.rollback  # noqa: F401, PLC0415
+    import geobatch.workflow.maintenance.rollback  # noqa: PLC0415
+    import geobatch.workflow.rehearsal  # noqa: F401, PLC0415
 
     for line in sys.stdin:
         heard, said = os.pipe()

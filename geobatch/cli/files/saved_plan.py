@@ -1,12 +1,12 @@
-"""Saved plans: a JSON document, and beside it a file with a line per tile."""
+"""Saved plans: one JSON document, whose last member has a line for each tile."""
 
 from __future__ import annotations
 
-import hashlib
+import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
+from geobatch.model.digest import Json
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.plans.inputs import Inputs, differences
-from geobatch.model.plans.plan import Options, Plan
+from geobatch.model.plans.plan import Options
 from geobatch.model.plans.plan_document import defect
 from geobatch.model.plans.plan_json import (
     FORMAT_VERSION,
@@ -26,20 +27,24 @@ from geobatch.model.plans.plan_json import (
     options_from_json,
     options_json,
     plan_json,
-    tile_rows,
 )
 from geobatch.sources.bounds import box_around, transform_bounds
 
 if TYPE_CHECKING:
     from geobatch.workflow.planned_specs import PlannedSpecs
 
-TILES_SUFFIX = ".tiles.jsonl"
-"""What the name of the file with a line per tile adds to that of the plan."""
+_TILES = '  "tiles": {"rows": ['
+"""The line after which a saved plan has a line for each tile; the members before are few."""
+_END = "]"
+"""The line before the last one, which ends the rows."""
 PREFIX_DIGITS = 8
 """How many digits of a plan id are enough to name it."""
 _SHOWN = 10
 _HEAD = 64
 """How much of a file must look like a JSON object for it to be parsed as one."""
+_LAST = 64
+"""The last bytes of a file, which have the count of its tiles."""
+_COUNT = re.compile(r'\], "count": ([0-9]+)}\n}$')
 
 
 class SavedPlan(Struct, frozen=True, kw_only=True):
@@ -58,13 +63,30 @@ class SavedPlan(Struct, frozen=True, kw_only=True):
     inputs: Inputs
     """What it was made of."""
 
+    @property
+    def rehearsal(self) -> Mapping[str, Any] | None:
+        """What executing the plan gave; None if it was not rehearsed, or only a sample of it."""
+        found: Mapping[str, Any] | None = self.document.get("rehearsal")
+        return None if found is None or found["content_root"] is None else found
+
 
 def plan_document(
-    planned: PlannedSpecs, *, paths: Sequence[Path], options: Options
+    planned: PlannedSpecs,
+    *,
+    paths: Sequence[Path],
+    options: Options,
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the whole document of a plan: what `plan --json` prints and `plan -o` saves."""
+    """Return the whole document of a plan: what `plan --json` prints and `plan -o` saves.
+
+    Args:
+        planned: The plan.
+        paths: What it was made from, as it was given.
+        options: What it covers.
+        changes: What it does, as JSON; by default what the plan says.
+    """
     return {
-        **plan_json(planned.plan, locate=locate),
+        **(plan_json(planned.plan, locate=locate) if changes is None else changes),
         **inputs_json(planned.plan, planned.inputs()),
         "paths": [str(path) for path in paths],
         "options": options_json(options),
@@ -79,28 +101,80 @@ def locate(planes: Sequence[GeoBox]) -> Bounds | None:
     return box_around([box for box in boxes if box is not None])
 
 
-def write_plan(file: Path, document: Mapping[str, Any], plan: Plan) -> None:
-    """Save a plan, the file of its tiles first; each appears whole or not at all.
+def write_plan(
+    file: Path, document: Mapping[str, Any], tiles: Iterable[Mapping[str, Json]]
+) -> None:
+    """Save a plan in one file, which appears whole or not at all; the tiles are not held in memory.
+
+    Args:
+        file: Where.
+        document: The plan.
+        tiles: A row for each of its tiles.
 
     Raises:
-        OSError: A file cannot be written.
+        OSError: The file cannot be written.
     """
-    tiles = file.with_name(file.name + TILES_SUFFIX)
-    digest = hashlib.sha256()
-    count = 0
 
-    def rows(stream: IO[bytes]) -> None:
-        nonlocal count
-        for row in tile_rows(plan):
-            line = json.dumps(row, separators=(",", ":")).encode() + b"\n"
-            digest.update(line)
-            stream.write(line)
-            count += 1
+    def write(stream: IO[bytes]) -> None:
+        text = json.dumps(document, indent=2, allow_nan=False)
+        stream.write(f"{text.removesuffix('}').rstrip()},\n{_TILES}".encode())
+        count = 0
+        for count, row in enumerate(tiles, start=1):
+            line = json.dumps(row, separators=(",", ":"))
+            stream.write(f"{',' if count > 1 else ''}\n{line}".encode())
+        stream.write(f'\n{_END}, "count": {count}}}\n}}\n'.encode())
 
-    _write_whole(tiles, rows)
-    beside = {"file": tiles.name, "count": count, "sha256": digest.hexdigest()}
-    text = json.dumps({**document, "tiles": beside}, indent=2, allow_nan=False) + "\n"
-    _write_whole(file, lambda stream: stream.write(text.encode()))
+    _write_whole(file, write)
+
+
+def tiles_of(saved: SavedPlan) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the tiles of a saved plan; few of them are in memory at a time.
+
+    A plan of format 1.1 has them in a file beside it, which is not read.
+    """
+    with saved.file.open(encoding="utf-8") as stream:
+        if _head_of(stream) is not None:
+            for line in stream:
+                if line.startswith(_END):
+                    return
+                yield json.loads(line.rstrip().removesuffix(","))
+            return
+        stream.seek(0)
+        rows = json.load(stream).get("tiles")
+    yield from rows.get("rows", ()) if isinstance(rows, dict) else ()
+
+
+def _head_of(stream: IO[str]) -> str | None:
+    """Return the members before the rows of tiles, as JSON; None if there is no such line.
+
+    The stream is then where the rows begin.
+    """
+    parts: list[str] = []
+    for line in stream:
+        if line.rstrip("\n") == _TILES:
+            return "".join(parts).rstrip().removesuffix(",") + "}"
+        parts.append(line)
+    return None
+
+
+def _load(path: Path) -> Any:
+    """Return the document of a file, without the rows of its tiles."""
+    with path.open(encoding="utf-8") as stream:
+        head = _head_of(stream)
+        if head is None:
+            stream.seek(0)
+            document = json.load(stream)
+            if isinstance(document, dict) and isinstance(document.get("tiles"), dict):
+                document["tiles"].pop("rows", None)
+            return document
+    document = json.loads(head)
+    with path.open("rb") as last:
+        last.seek(-min(_LAST, last.seek(0, io.SEEK_END)), io.SEEK_END)
+        end = last.read().decode(errors="replace").rstrip()
+    found = _COUNT.search(end)
+    # A file that was cut short has no count.
+    document["tiles"] = {"count": int(found[1])} if found else {}
+    return document
 
 
 def find_plan(name: str | Path) -> SavedPlan | None:
@@ -119,8 +193,7 @@ def find_plan(name: str | Path) -> SavedPlan | None:
         with path.open("rb") as stream:
             if not stream.read(_HEAD).lstrip().startswith(b"{"):
                 return None
-            stream.seek(0)
-            document = json.load(stream)
+        document = _load(path)
     # Whoever reads it as something else will say what is wrong.
     except (OSError, ValueError, RecursionError):
         return None
@@ -136,7 +209,8 @@ def _saved(path: Path, document: dict[str, Any]) -> SavedPlan:
             f"`{path}` has {_version_text(version)}, but this geobatch reads {FORMAT_VERSION}",
             hint="make the plan and apply it with the same version of geobatch",
         )
-    if (wrong := defect(document)) is not None:
+    wrong = "it is cut short" if document.get("tiles") == {} else defect(document)
+    if wrong is not None:
         raise PlanError(
             f"`{path}` is not a complete plan: {wrong}",
             hint="make it again with `geobatch plan -o`",

@@ -65,6 +65,9 @@ def _totals(plan: GcPlan, total: Garbage, *, is_applied: bool) -> Iterator[str]:
             f"In quarantine: {count_text(held, 'file')}; due to be deleted now: {count:,}"
             f" ({byte_text(size)})."
         )
+    if plan.rehearsals or plan.expired:
+        kept, gone = count_text(plan.rehearsals, "rehearsal"), len(plan.expired)
+        yield f"Kept for rehearsed plans: {kept}; expired: {gone:,}."
     if is_applied:
         return
     if plan.is_empty:

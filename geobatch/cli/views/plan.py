@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from geobatch.cli.views.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
+from geobatch.cli.views.plan_rehearsal import rehearsal_lines, rehearsed_lines
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.plans.plan import Because, Op, Reason, Risk
 
@@ -89,6 +90,7 @@ def plan_lines(
     left = f"  {skipped:,} not selected." if skipped else ""
     yield f"Plan: {', '.join(counts)}.  {summary['unchanged']:,} unchanged.{left}"
     yield from _total_lines(document)
+    yield from rehearsal_lines(document)
     yield from undeclared_lines(document)
     for refusal in document["refusals"]:
         yield f"apply would refuse: {refusal}"
@@ -206,6 +208,8 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
             f"      io       read {byte_text(change['bytes']['read'])}, "
             f"write <= {byte_text(change['bytes']['write_max'])}"
         )
+    if rehearsed := change.get("rehearsed"):
+        yield from rehearsed_lines(rehearsed)
     if ids := change.get("ids"):
         yield f"      assets   {names_text(ids)}"
 

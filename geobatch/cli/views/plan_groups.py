@@ -59,7 +59,19 @@ def joined(group: Sequence[Change]) -> dict[str, Any]:
         "is_level_0_kept": all(change.get("is_level_0_kept") for change in group),
         "reused_bands": sorted({band for one in group for band in one.get("reused_bands", ())}),
         "ids": [change["id"] for change in group],
+        "rehearsed": _rehearsed(group),
     }
+
+
+def _rehearsed(group: Sequence[Change]) -> dict[str, Any] | None:
+    """Return how many tiles of a rehearsed group differ; how bands change, only `--json` says."""
+    found = [change["rehearsed"]["levels"] for change in group if "rehearsed" in change]
+    depth = max(map(len, found), default=0)
+    levels = [
+        {"level": n, "different": sum(one[n]["different"] for one in found if n < len(one))}
+        for n in range(depth)
+    ]
+    return {"levels": levels} if found else None
 
 
 def names_text(ids: Sequence[str]) -> str:

@@ -150,6 +150,14 @@ class OptionsDocument(Struct):
     keep_project_prefix: bool = False
 
 
+class RehearsalDocument(Struct):
+    """What executing the plan gave."""
+
+    id: str
+    content_root: str | None
+    expires: str | None
+
+
 class PlanDocument(Struct):
     """A whole saved plan."""
 
@@ -171,6 +179,7 @@ class PlanDocument(Struct):
     totals: TotalsDocument | None = None
     collections: list[CollectionDocument] = []
     undeclared: list[str] = []
+    rehearsal: RehearsalDocument | None = None
 
 
 def defect(document: Any) -> str | None:

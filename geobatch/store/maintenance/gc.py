@@ -152,6 +152,8 @@ class _Work:
             young=int(is_young.sum()),
             young_bytes=int(scan.sizes[is_young].sum()),
             live_runs=roots.live_runs,
+            rehearsals=len(roots.rehearsals),
+            expired=tuple(one.id for one in roots.expired),
         )
 
     def collect(self) -> GcResult:
@@ -163,6 +165,8 @@ class _Work:
             self._roots.reach()
             restored = sum(self._restore(batch.id) for batch in plan.batches)
             kept = {one.number for one in self._roots.kept}
+            for one in self._roots.expired:
+                self._store.rehearsals.delete(one.id)
             drops.record([n for n in plan.dropped if n not in kept], time=self._now)
         moved = 0
         made: list[str] = []

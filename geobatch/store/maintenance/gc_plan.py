@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -61,7 +62,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     digest: Digest
     """Its digest."""
     why: tuple[str, ...]
-    """`head`, `last`, `recent`, `pin NAME`, `live run`, `view`."""
+    """`head`, `last`, `recent`, `pin NAME`, `rehearsal ID`, `live run`, `view`."""
 
 
 class Garbage(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,10 @@ class GcPlan(Struct, frozen=True, kw_only=True):
     """Their length."""
     live_runs: int
     """Other runs that are alive now."""
+    rehearsals: int = 0
+    """Rehearsals that are kept."""
+    expired: tuple[Digest, ...] = ()
+    """Ids of expired rehearsals, which are deleted now."""
 
     @property
     def total(self) -> Garbage:
@@ -139,7 +144,8 @@ class GcPlan(Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.dropped or self.garbage or any(batch.is_due for batch in self.batches))
+        is_due = any(batch.is_due for batch in self.batches)
+        return not (self.dropped or self.garbage or self.expired or is_due)
 
 
 def kept_commits(
@@ -148,6 +154,7 @@ def kept_commits(
     options: GcOptions,
     now: datetime,
     pins: Mapping[str, int],
+    rehearsals: Mapping[Digest, int] = MappingProxyType({}),
     dropped: Collection[int] = (),
     live_since: datetime | None = None,
     shown: int | None = None,
@@ -159,6 +166,7 @@ def kept_commits(
         options: What to keep.
         now: The time.
         pins: Number of the pinned commit, by name of the pin.
+        rehearsals: Number of the commit that a rehearsal builds upon, by its id.
         dropped: Numbers of commits that were dropped before.
         live_since: When the oldest live run began; it may build upon what was the head since.
         shown: Number of the commit that the views show.
@@ -177,6 +185,7 @@ def kept_commits(
         if fact.number == shown != head:
             yield "view"
         yield from (f"pin {name}" for name, number in pins.items() if number == fact.number)
+        yield from (f"rehearsal {one[:8]}" for one, n in rehearsals.items() if n == fact.number)
         # It was the head until the following one was published.
         if live_since is not None and following is not None and following.published >= live_since:
             yield "live run"
@@ -251,6 +260,7 @@ def plan_json(plan: GcPlan) -> dict[str, Any]:
         "young": {"objects": plan.young, "bytes": plan.young_bytes},
         "store": {"objects": plan.objects, "bytes": plan.bytes},
         "live_runs": plan.live_runs,
+        "rehearsals": {"kept": plan.rehearsals, "expired": list(plan.expired)},
     }
 
 

@@ -31,6 +31,7 @@ from geobatch.store.maintenance.reachable import (
     object_digests,
 )
 from geobatch.store.refs import Refs
+from geobatch.store.rehearsals.records import Rehearsal
 from geobatch.store.tilestore import TileStore
 
 _PART = 1 << 16
@@ -104,6 +105,10 @@ class Roots:
         """Those that are kept, newest first."""
         self.dropped: frozenset[int] = frozenset()
         """Numbers of those that were dropped before."""
+        self.rehearsals: tuple[Rehearsal, ...] = ()
+        """Rehearsals that are kept."""
+        self.expired: tuple[Rehearsal, ...] = ()
+        """Rehearsals that have expired."""
 
     def refresh(self) -> Iterator[Digests]:
         """Find out what is kept now; yield what is reached that was not reached before.
@@ -124,12 +129,16 @@ class Roots:
                     f"pin `{name}` is on commit `{pin.commit}`, which this store does not have",
                     hint=f"`geobatch unpin {name}` deletes the pin",
                 )
+        rehearsals = tuple(store.rehearsals.all())
+        self.rehearsals = tuple(one for one in rehearsals if one.is_live(self._now))
+        self.expired = tuple(one for one in rehearsals if not one.is_live(self._now))
         shown = store.commits.refs.shown()
         why = kept_commits(
             self.commits,
             options=self._options,
             now=self._now,
             pins={name: number for name, (_, number) in pins.items() if number is not None},
+            rehearsals={one.id: one.base_number for one in self.rehearsals},
             dropped=self.dropped,
             live_since=self.live_since,
             shown=None if shown is None else shown[0],
@@ -144,6 +153,11 @@ class Roots:
         new = [kept.digest for kept in self.kept if kept.digest not in self._reached]
         yield from self.reachable.commits(new)
         self._reached.update(new)
+        for one in self.rehearsals:
+            yield self.reachable.digests.add(digests_of([one.tree, one.findings]))
+            yield from self.reachable.documents(
+                [stored for _, stored in self.reachable.assets(one.tree)]
+            )
 
     def reach(self) -> None:
         """Find out what is kept now, and reach all of it."""
@@ -158,6 +172,9 @@ class Roots:
             for time in (fact.time, fact.published)
         ]
         times += [(f"pin `{pin.name}`", pin.time) for pin in self._store.pins.all()]
+        times += [
+            (f"rehearsal `{one.id[:8]}`", one.made) for one in (*self.rehearsals, *self.expired)
+        ]
         last = self._store.commits.drops.last_run()
         if last is not None:
             times.append(("the last `geobatch gc`", last))

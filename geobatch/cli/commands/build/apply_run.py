@@ -11,6 +11,7 @@ from geobatch.cli.commands.build.options import Asked, refuse_plans, request_of
 from geobatch.cli.commands.build.plan_run import print_failures
 from geobatch.cli.exits import Exit
 from geobatch.cli.files.saved_plan import (
+    SavedPlan,
     approval,
     expectation,
     find_plan,
@@ -22,8 +23,10 @@ from geobatch.cli.views.plan import plan_lines, undeclared_lines
 from geobatch.errors import Problem
 from geobatch.model.plans.plan import Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
+from geobatch.model.plans.summary import ApplySummary
 from geobatch.workflow.apply import Approve, apply_specs
 from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.request import Request
 
 
 class _DeclinedError(Exception):
@@ -52,12 +55,14 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
         # A plan for a store that was to be made has said so when it was made.
         is_new = asked.is_new_store or saved.document["store_id"] is None
         check_store(settings, saved.paths, is_new=is_new)
-        approve = _showing_first(settings, approval(saved), is_asking=False)
+        approve = _showing_first(settings, approval(saved), is_asking=False, saved=saved)
     output = settings.output
     with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
         request = request_of(settings, paths, asked, saved)
         try:
-            summary = apply_specs(request, observer=observer, approve=approve)
+            summary = _published(settings, request, saved, approve)
+            if summary is None:
+                summary = apply_specs(request, observer=observer, approve=approve)
         except _DeclinedError:
             output.note("nothing was changed")
             return Exit.ERROR
@@ -73,7 +78,31 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     return Exit.PARTIAL if failed else Exit.OK
 
 
-def _showing_first(settings: Settings, agree: Approve, *, is_asking: bool) -> Approve:
+def _published(
+    settings: Settings, request: Request, saved: SavedPlan | None, approve: Approve
+) -> ApplySummary | None:
+    """Publish what a saved plan has put already; return None if it must be computed."""
+    if saved is None or saved.rehearsal is None:
+        return None
+    from geobatch.workflow.rehearsal import LostRehearsalError, apply_rehearsed
+
+    stated = saved.rehearsal["content_root"]
+    try:
+        summary = apply_rehearsed(request, saved.plan_id, stated=stated, approve=approve)
+    except LostRehearsalError as error:
+        settings.output.note(f"note: the plan is computed again: {error.message}")
+        return None
+    if summary.content_root != stated:
+        settings.output.note(
+            "note: other assets were published since the plan was made, so the content root is "
+            f"`{summary.content_root}`, not `{stated}`; the planned assets are as reviewed"
+        )
+    return summary
+
+
+def _showing_first(
+    settings: Settings, agree: Approve, *, is_asking: bool, saved: SavedPlan | None = None
+) -> Approve:
     """Return an approval that prints a plan and its warnings before it is carried out, once.
 
     On a terminal it asks before a plan with a risk, which a saved plan was reviewed for.
@@ -92,7 +121,9 @@ def _showing_first(settings: Settings, agree: Approve, *, is_asking: bool) -> Ap
         if made.plan_id in shown:
             return
         shown.add(made.plan_id)
-        document = plan_json(made)
+        # What was rehearsed is published as it was reviewed.
+        is_rehearsed = saved is not None and saved.rehearsal is not None
+        document = saved.document if saved is not None and is_rehearsed else plan_json(made)
         output.record("plan", **document)
         lines = undeclared_lines(document)
         if not made.is_empty:

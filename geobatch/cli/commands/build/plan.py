@@ -46,6 +46,21 @@ def plan(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="If some assets fail, plan the others; exit 3.")
     ] = False,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse",
+            help="Execute the plan without publishing it: exact numbers, and a fast apply.",
+        ),
+    ] = False,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="TIME",
+            help="How long `gc` keeps a rehearsal.  [default: 14d]",
+        ),
+    ] = None,
     rehash: Rehash = False,
     select: Select = None,
     replace: Replace = None,
@@ -76,4 +91,12 @@ def plan(
         confine=confine,
         allow_from=allow_from,
     )
-    return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
+    if not rehearse:
+        if expires is not None:
+            raise typer.BadParameter("`--expires` needs `--rehearse`")
+        return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
+    from geobatch.cli.commands.build.rehearse_run import run_rehearsal
+
+    return run_rehearsal(
+        settings, paths, asked, file=file, detailed=detailed_exitcode, expires=expires
+    )

@@ -21,7 +21,7 @@ from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
 from geobatch.cli.views.plan import plan_lines
 from geobatch.model.plans.plan import Failure
-from geobatch.model.plans.plan_json import plan_json
+from geobatch.model.plans.plan_json import plan_json, tile_rows
 from geobatch.workflow.plan import plan_specs
 
 
@@ -30,11 +30,7 @@ def run_plan(
 ) -> Exit:
     """Print a plan, and save it if a file is named."""
     started = time.perf_counter()
-    # A plan takes the place of a file in one step: of a device, it would take that too.
-    if file is not None and (not file.name or (file.exists() and not file.is_file())):
-        raise typer.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
-    if file is not None and not file.parent.is_dir():
-        raise typer.BadParameter(f"`-o {file}`: there is no folder `{file.parent}`")
+    check_file(file)
     refuse_plans(paths, "plan")
     check_store(settings, paths, is_new=asked.is_new_store)
     planned = plan_specs(request_of(settings, paths, asked))
@@ -46,7 +42,7 @@ def run_plan(
     else:
         document = plan_document(planned, paths=paths, options=asked.options)
     if file is not None:
-        write_plan(file, document, made)
+        write_plan(file, document, tile_rows(made))
     seconds = time.perf_counter() - started
     for line in plan_lines(document, seconds=seconds, is_whole=settings.is_verbose):
         output.line(line)
@@ -59,6 +55,19 @@ def run_plan(
     if failures:
         return Exit.PARTIAL
     return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
+
+
+def check_file(file: Path | None) -> None:
+    """Check that a plan can be saved in a file.
+
+    Raises:
+        typer.BadParameter: It is not a regular file, or its folder does not exist.
+    """
+    # A plan replaces a file in one step: a device would be replaced, too.
+    if file is not None and (not file.name or (file.exists() and not file.is_file())):
+        raise typer.BadParameter(f"`-o {file}` is not a regular file; name a file for the plan")
+    if file is not None and not file.parent.is_dir():
+        raise typer.BadParameter(f"`-o {file}`: there is no folder `{file.parent}`")
 
 
 def show_plan(settings: Settings, saved: SavedPlan) -> Exit:

@@ -20,13 +20,14 @@ from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
 from geobatch.store.maintenance.quarantine import QUARANTINE
 from geobatch.store.pins import PINS, Pins
 from geobatch.store.refs import REFS
+from geobatch.store.rehearsals.records import REHEARSALS, Rehearsal, Rehearsals, check_name
 from geobatch.store.tilestore import GITIGNORE, IGNORED
 
 CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
 _ELSEWHERE = ("zarr/", "parquet/", QUARANTINE, RUNS)
 """Folders that are checked by themselves, or by no one."""
-_OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS)
+_OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS, REHEARSALS)
 """Folders whose names are checked here."""
 
 
@@ -39,6 +40,8 @@ class Names(Struct, kw_only=True):
     """Those of caches."""
     pins: list[str] = field(default_factory=list)
     """Those of pins."""
+    rehearsals: list[str] = field(default_factory=list)
+    """Those of rehearsals."""
     drops: list[str] = field(default_factory=list)
     """Those in which `gc` says what it dropped."""
 
@@ -60,6 +63,8 @@ def objects_of(backend: Backend, into: Names) -> Iterator[str]:
             into.caches.append(name)
         elif name.startswith(PINS):
             into.pins.append(name)
+        elif name.startswith(REHEARSALS):
+            into.rehearsals.append(name)
         elif name.startswith(GC_RUNS):
             into.drops.append(name)
         elif name not in (IDENTITY, GITIGNORE) and _REF.fullmatch(name) is None:
@@ -105,6 +110,29 @@ def check_pins(
         elif commits.get(pin.number) not in (None, pin.commit) or pin.number not in commits:
             problem = f"it pins commit {pin.number} `{pin.commit}`, which the store does not have"
             yield Finding(kind=Kind.DAMAGED, name=name, problem=problem)
+
+
+def find_rehearsals(backend: Backend, names: Names) -> Iterator[Rehearsal | Finding]:
+    """Yield the rehearsals of a store, and what is wrong with records that cannot be read.
+
+    Args:
+        backend: The store.
+        names: The names that were found.
+    """
+    rehearsals = Rehearsals(backend)
+    for name in names.rehearsals:
+        try:
+            check_name(name)
+        except StoreError:
+            yield foreign(name)
+            continue
+        try:
+            found = rehearsals.find(name.removeprefix(REHEARSALS).removesuffix(".json"))
+        except CorruptObjectError as error:
+            yield Finding(kind=Kind.DAMAGED, name=name, problem=error.message)
+        else:
+            if found is not None:  # `gc` may have just removed it
+                yield found
 
 
 def check_drops(backend: Backend, names: Names) -> Iterator[Finding]:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from geobatch.errors import StoreError
+from geobatch.format.documents import decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, TreeEntry
 from geobatch.store.backends.protocol import Backend
@@ -21,7 +23,7 @@ from geobatch.store.maintenance.fsck.contents import (
     no_progress,
     read_all,
 )
-from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Totals
+from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Totals
 from geobatch.store.maintenance.fsck.inventory import Inventory
 from geobatch.store.maintenance.fsck.line import Line, Step, kind_of
 from geobatch.store.maintenance.fsck.names import (
@@ -30,12 +32,14 @@ from geobatch.store.maintenance.fsck.names import (
     check_identity,
     check_pins,
     dropped_of,
+    find_rehearsals,
     foreign,
     notes_of,
     objects_of,
 )
 from geobatch.store.objects import Objects
 from geobatch.store.refs import Refs
+from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
 
 class HurtAsset(Struct, frozen=True, kw_only=True):
@@ -109,6 +113,8 @@ def check_store(
     walk = _Walk(objects, inventory)
     for step in line.steps():
         walk.take(step)
+    for rehearsal in find_rehearsals(backend, names):
+        walk.take_rehearsal(rehearsal)
     walk.add_unused(read.damaged)
     commits = {step.number: step.digest for step in walk.steps}
     findings = [
@@ -216,6 +222,31 @@ class _Walk:
         self.commits += 1
         for entry in step.tree.entries:
             self._take_asset(entry, step.number)
+
+    def take_rehearsal(self, found: Rehearsal | Finding) -> None:
+        """Check what a rehearsal keeps: no reader needs it, and `apply` can compute it again."""
+        if isinstance(found, Finding):
+            self._findings.append(found)
+            self.is_blind = True
+            return
+        damaged = ""
+        try:
+            self._inventory.use(found.tree)
+            self._inventory.use(found.findings)
+            self._store.get(found.findings)
+            entries = decode_tree(self._store.get(found.tree), name="its tree").entries
+        except StoreError as error:
+            damaged, entries = error.message, ()
+            self.is_blind = True
+        for entry in entries:
+            damages = self.assets.get(entry.stored)
+            if damages is None:
+                damages = self.assets[entry.stored] = tuple(self._checker.asset(entry))
+            damaged = damaged or next((str(damage) for damage in damages), "")
+        if damaged:
+            name = Rehearsals.path(found.id)
+            problem = f"what it keeps is damaged; `geobatch apply` computes it again: {damaged}"
+            self._findings.append(Finding(kind=Kind.DAMAGED, name=name, problem=problem))
 
     def _take_asset(self, entry: TreeEntry, number: int) -> None:
         damages = self.assets.get(entry.stored)

@@ -1,0 +1,99 @@
+"""What `plan --rehearse` does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from geobatch.cli.commands.build.options import Asked, refuse_plans, request_of
+from geobatch.cli.commands.build.plan_run import check_file
+from geobatch.cli.commands.maintenance.gc import read_duration
+from geobatch.cli.exits import Exit
+from geobatch.cli.files.saved_plan import locate, plan_document, write_plan
+from geobatch.cli.progress import observing
+from geobatch.cli.settings import Settings
+from geobatch.cli.stores import check_store
+from geobatch.cli.views.plan import plan_lines
+from geobatch.store.rehearsals.records import Rehearsal, time_text
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.rehearsal import LIFETIME, Rehearsed, rehearse_specs
+
+if TYPE_CHECKING:
+    from geobatch.model.digest import Json
+
+
+def run_rehearsal(
+    settings: Settings,
+    paths: Sequence[Path],
+    asked: Asked,
+    *,
+    file: Path | None,
+    detailed: bool,
+    expires: str | None,
+) -> Exit:
+    """Execute a plan without publishing it, print it, and save it if a file is named."""
+    started = time.perf_counter()
+    lifetime = LIFETIME if expires is None else read_duration(expires, "--expires")
+    if not lifetime:
+        raise typer.BadParameter("`--expires` needs a time above 0, such as `14d`")
+    if asked.keep_going:
+        raise typer.BadParameter("`--rehearse` cannot be combined with `--keep-going`")
+    check_file(file)
+    refuse_plans(paths, "plan")
+    check_store(settings, paths, is_new=asked.is_new_store)
+    output = settings.output
+    with observing(is_quiet=output.is_quiet, is_json=output.is_json) as observer:
+        done = rehearse_specs(
+            request_of(settings, paths, asked),
+            observer=observer,
+            locate=locate,
+            lifetime=lifetime,
+        )
+    output.warn([*done.planned.warnings, *done.warnings])
+    document = plan_document(
+        done.planned, paths=paths, options=asked.options, changes=done.document
+    )
+    if done.rehearsal is not None:
+        document["rehearsal"] = rehearsal_json(done.rehearsal)
+    if file is not None:
+        write_plan(file, document, _rows(settings, done))
+    seconds = time.perf_counter() - started
+    for line in plan_lines(document, seconds=seconds, is_whole=settings.is_verbose):
+        output.line(line)
+    if file is not None:
+        output.note(f"saved {file}; `geobatch apply {file}` publishes exactly this, or nothing")
+    output.record("plan", **document)
+    if done.planned.plan.refusals:
+        return Exit.REFUSED
+    return Exit.CHANGES if detailed and not done.planned.plan.is_empty else Exit.OK
+
+
+def rehearsal_json(one: Rehearsal) -> dict[str, Any]:
+    """Return what a plan says of its rehearsal."""
+    return {
+        "id": one.id,
+        "commit": None,
+        "content_root": one.content_root,
+        "base_commit": one.base,
+        "made": time_text(one.made),
+        "expires": time_text(one.expires),
+        "sample": None,
+        "tiles_put": one.tiles_put,
+        "bytes_put": one.bytes_put,
+    }
+
+
+def _rows(settings: Settings, done: Rehearsed) -> Iterator[dict[str, Json]]:
+    """Yield a row for each tile that differs."""
+    from geobatch.store.rehearsals.differences import differing_rows
+    from geobatch.workflow.rehearsal import compared_assets
+
+    if done.rehearsal is not None:
+        with closing(TileStore.open(settings.store)) as store:
+            for asset in compared_assets(store, done.planned.plan, done.rehearsal):
+                yield from differing_rows(store, asset)
