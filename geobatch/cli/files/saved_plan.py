@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -65,6 +65,16 @@ def plan_document(
     return {
         **plan_json(planned.plan, locate=locate),
         **inputs_json(planned.plan, planned.inputs()),
+        "warnings": [
+            {
+                "path": warning.path,
+                "line": warning.line,
+                "rule": warning.rule,
+                "message": warning.message,
+                "hint": warning.hint,
+            }
+            for warning in planned.warnings
+        ],
         "paths": [str(path) for path in paths],
         "options": options_json(options),
     }
@@ -200,3 +210,23 @@ def _write_whole(file: Path, write: Callable[[IO[bytes]], object]) -> None:
         aside.replace(file)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def saved_tiles(saved: SavedPlan) -> Iterator[Mapping[str, Any]]:
+    """Yield the tiles of a saved plan, in order; none if the file beside it is gone.
+
+    Raises:
+        PlanError: A line is not a tile.
+    """
+    tiles = saved.file.with_name(saved.file.name + TILES_SUFFIX)
+    if not tiles.is_file():
+        return
+    with tiles.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise PlanError(
+                    f"`{tiles}:{number}` is not JSON", hint="make the plan again: `plan -o`"
+                ) from error
+            yield row
