@@ -41,10 +41,11 @@ BELOW = {
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
+    "review": NOUNS | {"sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
-    | {"workflow", "explain", "exports"},
+    | {"workflow", "explain", "exports", "review"},
     "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }

@@ -18,6 +18,7 @@ _MODULES = {
     "schema": "specs.schema",
     "import": "specs.import_manifests",
     "plan": "build.plan",
+    "review": "review.review",
     "apply": "build.apply",
     "ls": "published.ls",
     "info": "published.info",
@@ -77,6 +78,8 @@ class _Commands(Group):
         self, ctx: Context, args: list[str]
     ) -> tuple[str | None, AnyCommand | None, list[str]]:
         """Find the command of a command line; a mistyped one is compared with all names."""
+        if (both := " ".join(args[:2])) in _MODULES:  # a name of two words
+            args = [both, *args[2:]]
         if args[0] not in _MODULES:
             for name in _MODULES:
                 self.get_command(ctx, name)

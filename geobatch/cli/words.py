@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from geobatch.model.words import byte_text, count_text
 
-def byte_text(count: int) -> str:
-    """Return a byte count in decimal units: `1.8 MB`."""
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{count} B"
-
-
-def count_text(count: int, noun: str) -> str:
-    """Return a number with its noun: `1 tile`, `1,204 tiles`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+__all__ = ["byte_text", "columns", "count_text", "dropped_text"]
 
 
 def dropped_text(count: int) -> str:

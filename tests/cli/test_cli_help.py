@@ -32,6 +32,7 @@ COMMANDS = {
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": ("SPECS...", f"-o --output --detailed-exitcode --keep-going {COVERED} --init"),
+    "review": ("PLAN", "--format -o --output --base-url"),
     "apply": (
         "SPECS|PLAN...",
         f"{COVERED} --init --expect-plan --keep-going {ABOUT} -y --yes",

@@ -88,6 +88,16 @@ def plan_document(
     return {
         **(plan_json(planned.plan, locate=locate) if changes is None else changes),
         **inputs_json(planned.plan, planned.inputs()),
+        "warnings": [
+            {
+                "path": warning.path,
+                "line": warning.line,
+                "rule": warning.rule,
+                "message": warning.message,
+                "hint": warning.hint,
+            }
+            for warning in planned.warnings
+        ],
         "paths": [str(path) for path in paths],
         "options": options_json(options),
     }

@@ -9,7 +9,8 @@ from typing import Any
 from geobatch.cli.views.plan_groups import ALIKE, NAMES_SHOWN, grouped, joined, names_text
 from geobatch.cli.views.plan_rehearsal import rehearsal_lines, rehearsed_lines
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.plans.plan import Because, Op, Reason, Risk
+from geobatch.model.plans.plan import Because, Op, Reason
+from geobatch.model.plans.words import reason_words, risk_words
 
 _SIGNS = {
     "create": Op.CREATE.value,
@@ -20,42 +21,6 @@ _SIGNS = {
 _COUNTED = ("update", "rename", "create", "delete", "blocked")
 _IF_ANY = ("rename", "blocked")
 """What a plan counts only where there is any."""
-_WORDS: dict[str, str] = {
-    Reason.NEW_ASSET: "new",
-    Reason.RENAMED: "renamed",
-    Reason.KIND_CHANGED: "",
-    Reason.SOURCE_CHANGED: "changed",
-    Reason.SOURCE_ADDED: "added",
-    Reason.SOURCE_REMOVED: "removed",
-    Reason.SOURCE_MOVED: "moved",
-    Reason.BAND_ADDED: "added",
-    Reason.BAND_REMOVED: "removed",
-    Reason.BANDS_REORDERED: "reordered",
-    Reason.BAND_SOURCE_CHANGED: "source",
-    Reason.POLICY_CHANGED: "",
-    Reason.MASKING_CHANGED: "masking changed",
-    Reason.DTYPE_CHANGED: "data type",
-    Reason.GRID_CHANGED: "",
-    Reason.TILING_CHANGED: "",
-    Reason.CODEC_CHANGED: "",
-    Reason.PROPERTIES_CHANGED: "",
-    Reason.TIME_CHANGED: "",
-    Reason.METADATA_CHANGED: "changed",
-    Reason.LIFECYCLE_CHANGED: "",
-    Reason.REPLACE_REQUESTED: "is computed again, as requested",
-    Reason.NOT_DECLARED: "is no longer declared",
-}
-_RISKS: dict[str, str] = {
-    Risk.ASSET_DELETED: "is deleted: readers no longer find it",
-    Risk.ASSET_RENAMED: "is the former id: readers no longer find the asset there",
-    Risk.PROTECTION_LIFTED: "is removed: the next apply can delete the asset",
-    Risk.BAND_REMOVED: "is removed: readers no longer find the band",
-    Risk.DTYPE_CHANGED: "gets another data type",
-    Risk.GRID_CHANGED: "changes: pixels move to other locations",
-    Risk.TILING_CHANGED: "changes: readers find chunks of another size",
-    Risk.ALL_RECOMPUTED: "every tile is computed again",
-    Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
-}
 REASONS_SHOWN = 8
 
 
@@ -193,13 +158,14 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
                 if reason["code"] == Reason.POLICY_CHANGED and change.get("is_level_0_kept")
                 else ""
             )
-            yield f"      reason   {_reason_text(reason)}{kept}"
+            words = reason_words(reason["code"], reason["path"], reason["detail"])
+            yield f"      reason   {words}{kept}"
         if len(reasons) > REASONS_SHOWN:
             yield f"      reason   and {len(reasons) - REASONS_SHOWN} more"
     for risk in change["risks"]:
         path = "" if risk["path"] == change["id"] else f"{risk['path']} "
         # A plan that a newer minor version saved may give risks that have no word here.
-        yield f"      risk     {path}{_RISKS.get(risk['code'], risk['code'])}"
+        yield f"      risk     {path}{risk_words(risk['code'])}"
     if reused := change.get("reused_bands"):
         yield f"      reused   {', '.join(reused)}: the tiles are in the store already"
     if tiles["compute"]:
@@ -214,15 +180,9 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         yield f"      assets   {names_text(ids)}"
 
 
-def _reason_text(reason: Mapping[str, str]) -> str:
-    # A plan that a newer minor version saved may give reasons that have no word here.
-    word = _WORDS.get(reason["code"], reason["code"])
-    return " ".join(part for part in (reason["path"], word, reason["detail"]) if part)
-
-
 def reason_text(because: Because) -> str:
     """Return a reason as people read it: what, how, and from what to what."""
-    return " ".join(part for part in (because.path, _WORDS[because.reason], because.detail) if part)
+    return reason_words(because.reason, because.path, because.detail)
 
 
 def because_json(because: Because) -> dict[str, str]:

@@ -5,12 +5,15 @@ Other members are allowed: minor versions of the format add some.
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Side = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Action = Literal["create", "update", "rename", "delete", "keep", "blocked"]
 
 
@@ -55,6 +58,63 @@ class RowsDocument(Struct):
     rows: Count | None
 
 
+class DeclaredDocument(Struct):
+    """Where a spec is."""
+
+    path: str
+    line: Count
+
+
+class GridDocument(Struct):
+    """A pixel plane and the bands on it."""
+
+    name: str
+    crs: str
+    transform: tuple[Finite, Finite, Finite, Finite, Finite, Finite]
+    height: Side
+    width: Side
+    tile: Side
+    bands: list[str]
+
+
+class HistogramDocument(Struct):
+    """Counts of values between edges."""
+
+    edges: list[Finite]
+    counts: list[Count]
+
+
+class LevelDocument(Struct):
+    """Tiles of one level that were computed by a rehearsal."""
+
+    level: Count
+    tiles: Count
+    different: Count
+
+
+class BandDocument(Struct):
+    """Statistics of a band: of what differs, or of the values of a new asset."""
+
+    band: str
+    pixels: Count = 0
+    changed: Count = 0
+    masked: Count = 0
+    unmasked: Count = 0
+    reweighted: Count = 0
+    minimum: Finite | None = None
+    maximum: Finite | None = None
+    mean: Finite | None = None
+    histogram: HistogramDocument | None = None
+
+
+class RehearsedDocument(Struct):
+    """What a rehearsal computed of an asset."""
+
+    levels: list[LevelDocument] = []
+    bands: list[BandDocument] = []
+    values: list[BandDocument] = []
+
+
 class ChangeDocument(Struct):
     """What happens to an asset."""
 
@@ -69,6 +129,36 @@ class ChangeDocument(Struct):
     is_level_0_kept: bool = False
     table: RowsDocument | None = None
     reused_bands: list[str] = []
+    bounds_4326: tuple[Finite, Finite, Finite, Finite] | None = None
+    declared: DeclaredDocument | None = None
+    grids: list[GridDocument] = []
+    rehearsed: RehearsedDocument | None = None
+
+
+class WarningDocument(Struct):
+    """A warning about a spec or a source."""
+
+    path: str
+    line: Count
+    rule: str
+    message: str
+    hint: str | None = None
+
+
+class SampleDocument(Struct):
+    """How much of a plan a rehearsal computed."""
+
+    share: Finite
+    bound: str = ""
+
+
+class RehearsalDocument(Struct):
+    """What a rehearsal left in the store."""
+
+    id: str
+    content_root: str | None
+    expires: str | None = None
+    sample: SampleDocument | None = None
 
 
 class ProbedDocument(Struct):
@@ -150,14 +240,6 @@ class OptionsDocument(Struct):
     keep_project_prefix: bool = False
 
 
-class RehearsalDocument(Struct):
-    """What executing the plan gave."""
-
-    id: str
-    content_root: str | None
-    expires: str | None
-
-
 class PlanDocument(Struct):
     """A whole saved plan."""
 
@@ -179,6 +261,7 @@ class PlanDocument(Struct):
     totals: TotalsDocument | None = None
     collections: list[CollectionDocument] = []
     undeclared: list[str] = []
+    warnings: list[WarningDocument] = []
     rehearsal: RehearsalDocument | None = None
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
+from geobatch.model.assets.asset import Raster
 from geobatch.model.digest import Json
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.plans.inputs import AssetInput, Inputs, SourceInput
@@ -102,6 +103,7 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
     }
     if locate is not None:
         document["bounds_4326"] = locate(change.extent) if change.extent else None
+        document |= _declared(change)
     if change.table is not None:
         document["table"] = {"is_read": change.table.is_read, "rows": change.table.rows}
     if is_kept:
@@ -111,6 +113,29 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
         document["reused_bands"] = reused
     if change.blocked:
         document["blocked"] = change.blocked
+    return document
+
+
+def _declared(change: AssetChange) -> dict[str, Json]:
+    """Return which line of which spec declares an asset, and the planes of its pixels."""
+    if change.asset is None:
+        return {}
+    path, _, line = change.asset.origin.rpartition(":")
+    document: dict[str, Json] = {"declared": {"path": path, "line": int(line)}} if path else {}
+    if isinstance(change.asset, Raster):
+        image = change.asset
+        document["grids"] = [
+            {
+                "name": grid.name,
+                "crs": grid.geobox.crs.identity,
+                "transform": list(grid.geobox.transform),
+                "height": grid.geobox.height,
+                "width": grid.geobox.width,
+                "tile": image.tile,
+                "bands": [band.id for band in image.bands_of(grid.name)],
+            }
+            for grid in image.grids
+        ]
     return document
 
 

@@ -1,0 +1,1 @@
+"""Commands of review: reports of saved plans, and comments with them."""
