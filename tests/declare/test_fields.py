@@ -11,6 +11,7 @@ from geobatch.declare.fields.members import INLINE, TUPLES
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.specs import (
     BandSpec,
+    CheckSpec,
     ExternalImageSpec,
     FeatureSpec,
     FootprintSpec,
@@ -30,7 +31,7 @@ NOT_EXTERNAL = frozenset({"grid.bounds", "grid.max_tiles"})
 PARTS: dict[str, type[Struct]] = {
     "tilesets": TilesetSpec, "sources": SourceSpec, "tfrecord": TfrecordSpec,
     "features": FeatureSpec, "bands": BandSpec, "mask_bands": MaskBandSpec,
-    "footprint": FootprintSpec,
+    "footprint": FootprintSpec, "checks": CheckSpec,
 }  # fmt: skip
 
 

@@ -41,6 +41,7 @@ _WORDS: dict[str, str] = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
+    Reason.CHECKS_CHANGED: "changed",
     Reason.REPLACE_REQUESTED: "is computed again, as requested",
     Reason.NOT_DECLARED: "is no longer declared",
 }
@@ -53,6 +54,7 @@ _RISKS: dict[str, str] = {
     Risk.GRID_CHANGED: "changes: pixels move to other locations",
     Risk.TILING_CHANGED: "changes: readers find chunks of another size",
     Risk.ALL_RECOMPUTED: "every tile is computed again",
+    Risk.CHECK_FAILED: "fails",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }
 REASONS_SHOWN = 8
@@ -198,6 +200,7 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         path = "" if risk["path"] == change["id"] else f"{risk['path']} "
         # A plan that a newer minor version saved may give risks that have no word here.
         yield f"      risk     {path}{_RISKS.get(risk['code'], risk['code'])}"
+    yield from _check_lines(change)
     if reused := change.get("reused_bands"):
         yield f"      reused   {', '.join(reused)}: the tiles are in the store already"
     if tiles["compute"]:
@@ -208,6 +211,19 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         )
     if ids := change.get("ids"):
         yield f"      assets   {names_text(ids)}"
+
+
+def _check_lines(change: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the checks that failed, and those that read tiles which the plan does not compute."""
+    for check in change.get("checks", ()):
+        what = f"{check['kind']} of {check['subject']}"
+        if check["status"] == "failed":
+            yield (
+                f"      check    {what}: {check['found']}, expected {check['expected']} "
+                f"({check['severity']})"
+            )
+        elif check.get("basis") == "stored tiles":
+            yield f"      check    {what}: is computed from stored tiles, no source is read"
 
 
 def _reason_text(reason: Mapping[str, str]) -> str:

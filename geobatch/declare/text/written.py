@@ -14,6 +14,7 @@ from geobatch.declare.fields.values import DATA_TYPES
 from geobatch.declare.specs import (
     AssetSpec,
     BandSpec,
+    CheckSpec,
     ExternalImageSpec,
     FeatureSpec,
     ImageSpec,
@@ -35,7 +36,7 @@ _PLAIN = re.compile(r"[A-Za-z_./](?:[\w./+@*-]|:(?=[\w/.])| (?=[\w./]))*", re.AS
 _YAML_1_1 = frozenset({"y", "n", "yes", "no", "on", "off"})
 _MIDNIGHT = "T00:00:00Z"
 _AFFINE = ("scale_x", "shear_x", "translate_x", "shear_y", "scale_y", "translate_y")
-_BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint")
+_BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint", "checks")
 """Keys whose lists and mappings are written one element below the other."""
 
 
@@ -102,6 +103,7 @@ def document_of(spec: AssetSpec) -> dict[str, Any]:
         "skip_metadata_read": spec.skip_metadata_read or None,
         "memo": spec.memo,
         "lifecycle": {"protect": True} if spec.is_protected else None,
+        "checks": [_check(check) for check in spec.checks],
     }
     if isinstance(spec, ExternalImageSpec):
         return _without_defaults(**document, allow_unpinned=spec.allow_unpinned or None)
@@ -207,6 +209,20 @@ def _mask(mask: MaskBandSpec, *, only: bool) -> dict[str, Any]:
 
 def _missing(values: Sequence[float] | None) -> dict[str, Any] | None:
     return None if values is None else {"values": list(values)}
+
+
+def _check(check: CheckSpec) -> dict[str, Any]:
+    size = check.resolution
+    return _without_defaults(
+        range=None if check.range is None else list(check.range),
+        classes=None if check.classes is None else list(check.classes),
+        max_masked=check.max_masked,
+        max_changed=check.max_changed,
+        resolution=None if size is None else [_short(one) for one in size],
+        crs=check.crs,
+        bands=list(check.bands),
+        severity=None if check.severity == CheckSpec().severity else check.severity,
+    )
 
 
 def _tiling(spec: ImageSpec) -> dict[str, int] | None:

@@ -55,6 +55,22 @@ class RowsDocument(Struct):
     rows: Count | None
 
 
+class CheckDocument(Struct):
+    """What is known of a check, for one band or grid."""
+
+    index: Count
+    kind: str
+    severity: str
+    subject: str
+    expected: str
+    status: str
+    found: str = ""
+    basis: str = ""
+    count: Count | None = None
+    pixels: Count | None = None
+    first: list[Count] | None = None
+
+
 class ChangeDocument(Struct):
     """What happens to an asset."""
 
@@ -69,6 +85,7 @@ class ChangeDocument(Struct):
     is_level_0_kept: bool = False
     table: RowsDocument | None = None
     reused_bands: list[str] = []
+    checks: list[CheckDocument] = []
 
 
 class ProbedDocument(Struct):

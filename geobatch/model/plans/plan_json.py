@@ -11,7 +11,7 @@ from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.plans.inputs import AssetInput, Inputs, SourceInput
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Options, Plan, Reason, Start
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """Minor versions add members; a reader refuses a major version that it does not know."""
 VERBS = {
     Op.CREATE: "create", Op.UPDATE: "update", Op.RENAME: "rename", Op.DELETE: "delete",
@@ -109,6 +109,8 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
     # The bands of a published state are kept; those of an earlier one, or of another asset, reused.
     if reused := [band for band, (asset_id, _) in change.carried if not asset_id]:
         document["reused_bands"] = reused
+    if change.checks:
+        document["checks"] = [check.to_json() for check in change.checks]
     if change.blocked:
         document["blocked"] = change.blocked
     return document
