@@ -49,6 +49,8 @@ class Code(StrEnum):
     """The result is published, but a loss of power may undo it; run the command again."""
     SETTING = "setting"
     """A variable of the environment has a value that cannot be used."""
+    CHECK = "check"
+    """Data do not pass a check of their spec."""
 
 
 class GeobatchError(Exception):
@@ -185,6 +187,12 @@ class StalePlanError(PlanError):
     """The head or an input moved since the plan was made; says which one differs."""
 
     code = Code.STALE_PLAN
+
+
+class CheckError(GeobatchError):
+    """Data do not pass a check that their spec declares."""
+
+    code = Code.CHECK
 
 
 class ProtectedError(PlanError):

@@ -13,6 +13,7 @@ from geobatch.errors import Code, GeobatchError, Problem, SpecError
 
 TREE = """\
 GeobatchError internal 1
+  CheckError check 9
   ExecutionError execution 1
     InterruptedRunError interrupted 130
   ExportError export 1

@@ -18,6 +18,7 @@ class Exit(IntEnum):
     REFUSED = 5
     CORRUPT = 6
     SOURCE = 7
+    CHECK = 9
     NO_STORE = 10
     LOCKED = 11
     FORMAT = 12
@@ -32,6 +33,7 @@ _CODES: tuple[tuple[type[errors.GeobatchError], Exit], ...] = (
     (errors.ProtectedError, Exit.REFUSED),
     (errors.CorruptObjectError, Exit.CORRUPT),
     (errors.SourceError, Exit.SOURCE),
+    (errors.CheckError, Exit.CHECK),
     (errors.NoStoreError, Exit.NO_STORE),
     (errors.LockedError, Exit.LOCKED),
     (errors.FormatError, Exit.FORMAT),

@@ -6,6 +6,7 @@ from geobatch.declare.loading.load import load, problem, spec_files
 from geobatch.declare.specs import (
     AssetSpec,
     BandSpec,
+    CheckSpec,
     ExternalImageSpec,
     FeatureSpec,
     FootprintSpec,
@@ -23,8 +24,8 @@ from geobatch.declare.specs import (
 )
 
 __all__ = [
-    "AssetSpec", "BandSpec", "Expansion", "ExternalImageSpec", "FeatureSpec", "FootprintSpec",
-    "ImageSpec", "Loc", "MaskBandSpec", "Positions", "RasterSpec", "Seen", "SourceSpec", "SpecSet",
-    "TableSpec", "TfrecordSpec", "TilesetSpec", "expand", "lint", "load", "problem", "spec_files",
-    "validate",
+    "AssetSpec", "BandSpec", "CheckSpec", "Expansion", "ExternalImageSpec", "FeatureSpec",
+    "FootprintSpec", "ImageSpec", "Loc", "MaskBandSpec", "Positions", "RasterSpec", "Seen",
+    "SourceSpec", "SpecSet", "TableSpec", "TfrecordSpec", "TilesetSpec", "expand", "lint", "load",
+    "problem", "spec_files", "validate",
 ]  # fmt: skip

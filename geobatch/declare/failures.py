@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from geobatch.declare.files.find import GLOB
 from geobatch.declare.specs import AssetSpec, Loc, SpecSet, sources_of
-from geobatch.errors import GeobatchError, PlanError, Problem, SourceError, joined
+from geobatch.errors import CheckError, GeobatchError, PlanError, Problem, SourceError, joined
 from geobatch.model.plans.plan import Failure
 
 _QUOTED = re.compile("`([^`]+)`")
@@ -63,7 +63,8 @@ def asset_failures(spec: AssetSpec, error: GeobatchError) -> Iterator[Failure]:
 def refusal_of(failures: Sequence[Failure]) -> GeobatchError:
     """Return the error that names every asset which fails, of which there is one at least."""
     is_source = any(failure.code == SourceError.code.value for failure in failures)
-    kind = SourceError if is_source else PlanError
+    is_check = any(failure.code == CheckError.code.value for failure in failures)
+    kind = SourceError if is_source else CheckError if is_check else PlanError
     problems = tuple(map(_problem, failures))
     if len(problems) > 1:
         return joined(kind, problems)

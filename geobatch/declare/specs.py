@@ -110,6 +110,27 @@ class FootprintSpec(Struct, frozen=True, kw_only=True):
     """Band whose pixels the coordinates count; empty for the first."""
 
 
+class CheckSpec(Struct, frozen=True, kw_only=True):
+    """One check of the data; one of the first six is given."""
+
+    range: tuple[Number, Number] | None = None
+    """Lowest and highest value of valid pixels."""
+    classes: tuple[Number, ...] | None = None
+    """All values that valid pixels may have."""
+    max_masked: str | None = None
+    """Largest share of masked pixels, such as `20%`."""
+    max_changed: str | None = None
+    """Largest share of pixels that differ from the published ones."""
+    resolution: tuple[float, float] | None = None
+    """Width and height of a pixel."""
+    crs: str | None = None
+    """Authority code or WKT."""
+    bands: tuple[str, ...] = ()
+    """Bands that are checked; all when empty."""
+    severity: Literal["error", "warn"] = "error"
+    """What it means if it fails."""
+
+
 class Positions(Struct, frozen=True, kw_only=True):
     """The positions of the elements of a document."""
 
@@ -210,6 +231,8 @@ class RasterSpec(SpecFields, frozen=True, kw_only=True):
     """Policy of bands without their own."""
     footprint: FootprintSpec | None = None
     """Valid region."""
+    checks: tuple[CheckSpec, ...] = ()
+    """What the data must be to be published."""
     skip_metadata_read: bool = False
     """Whether every tileset and source declares its placement and type, and the files' are
     ignored."""

@@ -1,5 +1,6 @@
 """A plan becomes tasks, executors run them, and the scheduler indexes what they put."""
 
+from geobatch.execute.checking import inside_of
 from geobatch.execute.counts import Counts
 from geobatch.execute.executors.choice import shares_of
 from geobatch.execute.executors.protocol import Executor
@@ -11,5 +12,5 @@ from geobatch.model.observer import Observer, SilentObserver
 
 __all__ = [
     "Counts", "Executor", "Observer", "RegionCache", "SilentObserver", "TaskContext", "execute",
-    "execute_tables", "shares_of",
+    "execute_tables", "inside_of", "shares_of",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from geobatch.execute.tasks.task import TaskResult
+from geobatch.model.checks.measure import Measure
 
 
 class Counts(Struct, kw_only=True):
@@ -24,6 +25,8 @@ class Counts(Struct, kw_only=True):
     """Source bytes that were read by others than the run's own reader."""
     peaks: dict[str, dict[str, int]] = field(default_factory=dict)
     """The highest weight that was read of the masks of files, by asset and tileset."""
+    differing: dict[str, dict[str, Measure]] = field(default_factory=dict)
+    """Pixels that differ from the published ones, by asset and band, if a check needs them."""
 
     @property
     def tiles(self) -> int:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import InternalError
+from geobatch.execute.checking import AssetChecks
 from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
 from geobatch.execute.reuse.region_cache import region_fingerprint
 from geobatch.execute.reuse.tile_sink import TileSink
@@ -90,6 +91,15 @@ class AssetRun:
         self._bands: dict[str, list[PlannedBand]] = {grid.name: [] for grid in asset.grids}
         self._recodes: list[Iterator[Task]] = []
         self._tops: dict[str, int] = {}
+        self.checks: AssetChecks | None = None
+        if asset.checks:
+            self.checks = AssetChecks(
+                change,
+                {name: shared.tiles_of(base) for name, base in change.bases},
+                before=shared.records.get(change.id),
+                index=shared.index,
+                inputs=shared.inputs,
+            )
         for band_id, base in change.carried:
             self._roots |= shared.tiles_of(base).named(band_id)
         for work in change.work:
@@ -107,6 +117,7 @@ class AssetRun:
                     dirty=tuple(level.mask for level in work.dirty(level_count)),
                     from_sources=work.start is Start.SOURCES,
                     can_stop=work.can_stop,
+                    is_counted=self.checks is not None and self.checks.is_counted(band.id),
                 )
             )
 
@@ -133,11 +144,15 @@ class AssetRun:
                 parts += [
                     self._regions(grid, level, span, group) for group in groups(self.asset, stored)
                 ]
-        return chain.from_iterable(parts) if parts else None
+        if parts or self.checks is None:
+            return chain.from_iterable(parts) if parts else None
+        return self.checks.next_pass(self._roots)
 
     def absorb(self, result: TaskResult) -> None:
         """Take in what a task of the current pass has put."""
         self._results.append(result)
+        if self.checks is not None:
+            self.checks.absorb(result)
         if self._sink is not None and result.sunk:
             self._sink.unpack(self.asset.id, result.sunk)
         elif self._sink is not None:
@@ -196,6 +211,7 @@ class AssetRun:
             asset=self.asset,
             arrays=tuple((key, self._roots.get(key)) for key in array_keys(self.asset)),
             fingerprints=tuple(self._fingerprints.items()),
+            measures=() if self.checks is None else self.checks.measures(),
         )
         if self._taken is not None:
             self._taken.asset_reused(record, self._index)
@@ -232,6 +248,7 @@ class AssetRun:
                     self._fingerprints,
                     codec=self.asset.codec,
                     base=self._base_commit,
+                    counted={} if self.checks is None else self.checks.names,
                 ),
                 asset=self._named,
                 roots=self._named_roots,
@@ -247,6 +264,8 @@ class AssetRun:
         """Forget what tasks name: none is left."""
         self._inputs.forget(self._named)
         self._forget_roots()
+        if self.checks is not None:
+            self.checks.close()
 
     def _forget_roots(self) -> None:
         if self._named_roots is not None:

@@ -35,6 +35,8 @@ class PlannedBand(Struct, frozen=True, kw_only=True, eq=False):
     """Whether level 0 is ingested; else it is kept and read from the store."""
     can_stop: bool = False
     """Whether a tile that equals the stored one leaves its ancestors unchanged."""
+    is_counted: bool = False
+    """Whether all of level 0 is ingested, and counted for checks."""
 
     def task(self, region: Region) -> BandTask:
         """Return the part of the work that is in a region."""
@@ -44,6 +46,7 @@ class PlannedBand(Struct, frozen=True, kw_only=True, eq=False):
             dirty=tuple(TileSet.from_mask(self._part(region, level)) for level in levels),
             from_sources=self.from_sources,
             can_stop=self.can_stop,
+            is_counted=self.is_counted and region.level == 0,
         )
 
     def _part(self, region: Region, level: int) -> npt.NDArray[np.bool_]:

@@ -171,6 +171,8 @@ class _Schedule(Struct, frozen=True, kw_only=True, eq=False):
                 item.run.close()
                 self.observer.asset_finished(item.run.change.id)
                 if not item.is_failed:
+                    if item.run.checks is not None:
+                        self.counts.differing[item.run.change.id] = item.run.checks.differing
                     yield item.run.record()
             if in_flight:
                 for outcome in self.running.completed():

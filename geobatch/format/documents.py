@@ -15,6 +15,7 @@ from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
+from geobatch.model.checks.measure import Measure
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.provenance import Provenance
 from geobatch.model.published import (
@@ -55,6 +56,15 @@ def _tiles_json(record: AssetRecord) -> dict[str, Any]:
             band: {"base": fingerprint.base, "pyramid": fingerprint.pyramid}
             for band, fingerprint in record.fingerprints
         },
+        # Absent without checks, as in documents written before they existed.
+        **({"measures": _measures_json(record)} if record.measures else {}),
+    }
+
+
+def _measures_json(record: AssetRecord) -> dict[str, Any]:
+    return {
+        band: {name: measure.to_json() for name, measure in measures}
+        for band, measures in record.measures
     }
 
 
@@ -84,6 +94,10 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
             fingerprints=tuple(
                 (band, BandFingerprint(**fingerprint))
                 for band, fingerprint in sorted(recorded["fingerprints"].items())
+            ),
+            measures=tuple(
+                (band, tuple((name, Measure.from_json(one)) for name, one in sorted(found.items())))
+                for band, found in sorted(recorded.get("measures", {}).items())
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from geobatch.model.assets.asset import AnyImage, Asset, Codec, Kind, image_of
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import StoredTable
+from geobatch.model.checks.measure import Measure
 from geobatch.model.digest import Digest
 from geobatch.model.provenance import Provenance
 
@@ -74,6 +75,8 @@ class BandTiles(Struct, frozen=True, kw_only=True):
     """How they are encoded."""
     arrays: tuple[tuple[int, bool, PageRef | None], ...]
     """(level, whether it is the mask, index root) of every array of the band."""
+    measures: tuple[tuple[Digest, Measure], ...] = ()
+    """What was counted of its level-0 pixels, by the name of the measure, sorted."""
 
     def named(self, band_id: str) -> dict[ArrayKey, PageRef | None]:
         """Return the index roots by array, for a band of this id."""
@@ -94,6 +97,9 @@ class AssetRecord(Struct, frozen=True, kw_only=True):
     """Per band id, sorted."""
     table: StoredTable | None = None
     """The rows of a table; None for an asset of pixels."""
+    measures: tuple[tuple[str, tuple[tuple[Digest, Measure], ...]], ...] = ()
+    """What was counted for its checks, per band id, sorted; so the next update counts only what
+    changes."""
 
     @property
     def image(self) -> AnyImage:
@@ -115,6 +121,7 @@ class AssetRecord(Struct, frozen=True, kw_only=True):
             arrays=tuple(
                 (key.level, key.is_mask, root) for key, root in self.arrays if key.band == band_id
             ),
+            measures=dict(self.measures).get(band_id, ()),
         )
 
 

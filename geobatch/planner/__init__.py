@@ -9,6 +9,7 @@ from geobatch.planner.changes import (
     plan,
     wanted_bands,
 )
+from geobatch.planner.checks import grid_results, pending_results, pixel_results
 from geobatch.planner.complete import complete
 from geobatch.planner.dirty import Blocks, changed_sources
 from geobatch.planner.moves import moves, renamed_head, renamed_record
@@ -24,7 +25,7 @@ from geobatch.planner.selection import (
 
 __all__ = [
     "Blocks", "Choice", "Fingerprints", "because_of", "block_pairs", "changed_sources", "choose",
-    "complete", "deletions", "fingerprints_of", "is_selected", "is_under", "may_be_selected",
-    "moves", "needed_records", "plan", "refuse_alike", "renamed_head", "renamed_record",
-    "wanted_bands",
+    "complete", "deletions", "fingerprints_of", "grid_results", "is_selected", "is_under",
+    "may_be_selected", "moves", "needed_records", "pending_results", "pixel_results", "plan",
+    "refuse_alike", "renamed_head", "renamed_record", "wanted_bands",
 ]  # fmt: skip

@@ -65,10 +65,18 @@ def _reasons(asset: Asset, before: Asset, blocks: Blocks) -> Iterator[Because]:
             yield _because(Reason.TIME_CHANGED, name, was, now)
     if (new.footprint if new else None) != (old.footprint if old else None):
         yield Because(reason=Reason.MASKING_CHANGED, path="footprint")
+    yield from _kept_beside(asset, before)
+
+
+def _kept_beside(asset: Asset, before: Asset) -> Iterator[Because]:
+    """Yield what changes of that which no reader sees."""
     if asset.is_protected != before.is_protected:
         yield _because(
             Reason.LIFECYCLE_CHANGED, "lifecycle.protect", before.is_protected, asset.is_protected
         )
+    checks, old = (one.checks if isinstance(one, Raster) else () for one in (asset, before))
+    if checks != old:
+        yield Because(reason=Reason.CHECKS_CHANGED, path="checks")
     if asset.memo != before.memo:
         yield Because(reason=Reason.METADATA_CHANGED, path="memo")
 

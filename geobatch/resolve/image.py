@@ -34,6 +34,7 @@ from geobatch.resolve.canvas.canvas import (
 )
 from geobatch.resolve.canvas.fullness import check_fullness
 from geobatch.resolve.canvas.grid_names import grid_names
+from geobatch.resolve.checks import resolve_checks
 from geobatch.resolve.lint import band_warnings, missing_warning, source_warnings
 from geobatch.resolve.refusals import spec_error, unknown_band
 from geobatch.resolve.selection import feature_index
@@ -85,6 +86,7 @@ class ImageResolver:
             start_time=spec.start_time,
             end_time=spec.end_time if spec.end_time is not None else spec.start_time,
             footprint=footprint,
+            checks=tuple(resolve_checks(spec, bands, self.read_crs)),
             memo=spec.memo,
             is_protected=spec.is_protected,
             origin=spec.origin,

@@ -23,6 +23,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.checks import refuse_failed
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
@@ -80,6 +81,7 @@ def apply(
         SourceError: A source cannot be read, or changed while it was read; nothing is published.
         PlanError: The sources do not fit together, or a pattern of `options` matches no asset.
         StalePlanError: The plan is not the expected one; nothing is done.
+        CheckError: Data do not pass a check of their spec; nothing is published.
         ProtectedError: A protected asset, or too many assets, would be deleted.
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; it says whether anything was published.
@@ -193,6 +195,8 @@ def plan_request(
         planned = plan_resolved(resolved, base, request=request, cache=cache, is_applied=is_applied)
     log_plan(planned)
     approve(planned)
+    if len(planned.plan.refusals) == len(planned.refused):
+        refuse_failed(planned.refused)
     if planned.plan.refusals:
         is_protected = any(
             change.blocked and change.op is Op.DELETE for change in planned.plan.changes
@@ -235,6 +239,7 @@ def summary_of(
         bytes=ByteTotals(read=executed.bytes_read, written=executed.bytes_written),
         seconds=seconds,
         failures=(*planned.resolved.failures, *executed.failures),
+        checks=executed.checks,
         warnings=executed.warnings,
     )
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from geobatch.errors import Problem
 from geobatch.model.assets.table import StoredTable
+from geobatch.model.checks.result import CheckResult
 from geobatch.model.plans.plan import Failure
 from geobatch.model.published import TreeEntry
 
@@ -32,5 +33,7 @@ class Executed(Struct, frozen=True, kw_only=True):
     """Bytes of tile and table objects that were put."""
     failures: tuple[Failure, ...] = ()
     """Assets whose sources failed."""
+    checks: Mapping[str, tuple[CheckResult, ...]] = MappingProxyType({})
+    """What became of the checks of each computed asset, by asset id."""
     warnings: tuple[Problem, ...] = ()
     """Warnings found in the pixels that were read."""

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from geobatch.declare import SpecSet
+from geobatch.declare import AssetSpec, SpecSet
 from geobatch.declare.checks.lint import peak_warnings
 from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
-from geobatch.execute import Counts, TaskContext, execute, execute_tables, shares_of
+from geobatch.execute import Counts, TaskContext, execute, execute_tables, inside_of, shares_of
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import StoredTable, Table
+from geobatch.model.checks.result import CheckResult
 from geobatch.model.observer import Observer
-from geobatch.model.plans.plan import BandWork, Op, Plan, Start
+from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start
 from geobatch.model.published import AssetRecord, TreeEntry
+from geobatch.planner import grid_results, pixel_results
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import row_driver_of
 from geobatch.store.backends.protocol import RUNS
@@ -29,6 +31,7 @@ from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
@@ -77,6 +80,7 @@ def execute_plan(
             counts=Counts(),
             staging=staging,
             failures={},
+            specs={spec.id: spec for spec in planned.resolved.specs.specs},
         )
         # Whatever happens here, no thread reads or puts any more when the sources are closed.
         computed = _compute(
@@ -138,7 +142,9 @@ class _Collector(Struct, kw_only=True, eq=False):
     counts: Counts
     staging: Staging
     failures: dict[str, SourceError]
+    specs: Mapping[str, AssetSpec]
     changes: dict[str, TreeEntry | None] = field(default_factory=dict)
+    checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     tables: dict[str, StoredTable] = field(default_factory=dict)
 
     def collect(self, records: Iterable[AssetRecord]) -> None:
@@ -155,7 +161,21 @@ class _Collector(Struct, kw_only=True, eq=False):
             reused = [name for _, (_, name) in change.carried] if change.is_taken_over else []
             self._add_peaks(change.id, reused)
             self._store_record(record)
+            self._check(change, record)
         self.changes |= {one.id: None for one in self.plan.changes if one.op is Op.DELETE}
+
+    def _check(self, change: AssetChange, record: AssetRecord) -> None:
+        """Check what was counted; an asset that does not pass is kept for the next run only."""
+        asset = record.asset
+        if not isinstance(asset, Raster) or not asset.checks:
+            return
+        measures = {band: dict(found) for band, found in record.measures}
+        differing = self.counts.differing.pop(change.id, {})
+        found = pixel_results(record.image, measures, differing, inside_of(asset))
+        results = sorted([*grid_results(asset), *found], key=lambda one: one.index)
+        self.checks[change.id] = tuple(results)
+        if any(result.is_refusing for result in results):
+            del self.changes[change.id]
 
     def check_sources(self) -> None:
         """Compare all sources a last time: what is published was read from unchanged files."""
@@ -170,6 +190,12 @@ class _Collector(Struct, kw_only=True, eq=False):
     def result(self, specs: SpecSet) -> Executed:
         """Return everything that was collected."""
         counts = self.counts
+        failed = (
+            failure
+            for name, results in sorted(self.checks.items())
+            if name not in self.failures
+            for failure in failures_of_checks(self.specs[name], results)
+        )
         return Executed(
             changes=self.changes,
             tables=self.tables,
@@ -178,9 +204,15 @@ class _Collector(Struct, kw_only=True, eq=False):
             rows=counts.rows,
             bytes_read=self.reader.bytes_read + counts.bytes_read,
             bytes_written=counts.bytes_written,
-            failures=failures_of(specs, self.failures),
-            warnings=tuple(_warnings(specs, counts.peaks)),
+            failures=(*failures_of(specs, self.failures), *failed),
+            checks=self.checks,
+            warnings=(*_warnings(specs, counts.peaks), *self._check_warnings()),
         )
+
+    def _check_warnings(self) -> Iterator[Problem]:
+        for name, results in sorted(self.checks.items()):
+            of_pixels = (result for result in results if result.kind.is_of_pixels)
+            yield from warnings_of_checks(self.specs[name], of_pixels)
 
     def _add_peaks(self, asset_id: str, reused: Sequence[str]) -> None:
         for peaks in peaks_of(self.cache, reused):

@@ -41,6 +41,11 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.check import check, whole_record
 from geobatch.versions import VERSION
 from geobatch.workflow.bands import Bands, damage_warnings, damaged_bands
+from geobatch.workflow.checks import (
+    grid_warnings,
+    refused_checks,
+    with_checks,
+)
 from geobatch.workflow.deletions import (
     deletion_doubts,
     find_deletions,
@@ -66,6 +71,11 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
+
+    @property
+    def refused(self) -> tuple[Problem, ...]:
+        """Checks of severity `error` that fail already; they are among the plan's refusals."""
+        return refused_checks(self.plan, self.resolved.specs)
 
     def inputs(self) -> Inputs:
         """Return the digests of all inputs; they say later which input differs."""
@@ -113,20 +123,21 @@ def plan_resolved(
     work = _Work(choice, base, prints, records, blocks, is_applied)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
+    completed = complete(
+        made,
+        choice,
+        base=head,
+        records=records,
+        declared=declared,
+        blocks=blocks,
+        deleted=deleted,
+        moved=moved,
+        foreign=unread_specs(moved.values(), origins),
+        max_delete=options.max_delete,
+        unseen=doubts,
+    )
     return PlannedSpecs(
-        plan=complete(
-            made,
-            choice,
-            base=head,
-            records=records,
-            declared=declared,
-            blocks=blocks,
-            deleted=deleted,
-            moved=moved,
-            foreign=unread_specs(moved.values(), origins),
-            max_delete=options.max_delete,
-            unseen=doubts,
-        ),
+        plan=with_checks(completed, specs, records=records, known=bands),
         resolved=replace(resolved, resolution=resolution),
         warnings=_sorted_warnings(specs, resolution, warnings, base=base.head),
         records=records,
@@ -245,6 +256,7 @@ def _sorted_warnings(
         *absent_warnings(specs.images),
         *ignored_allow(specs.specs),
         *lost_claims(specs.specs, _ids(base)),
+        *grid_warnings(specs, resolution),
         *resolution.warnings,
         *of_store,
     ]

@@ -14,6 +14,7 @@ from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.plan import Failure
 from geobatch.planner import may_be_selected
 from geobatch.resolve.partial import refuse_all, salvage
+from geobatch.workflow.checks import without_refused
 from geobatch.workflow.request import Request
 
 Resolve = Callable[[SpecSet], Resolution]
@@ -61,7 +62,8 @@ def resolve_specs(
         wanted = SpecSet(specs=chosen)
     if request.keep_going:
         resolution, failures = salvage(wanted, resolve)
-        return ResolvedSpecs(specs=specs, resolution=resolution, failures=failures)
+        resolution, refused = without_refused(wanted, resolution)
+        return ResolvedSpecs(specs=specs, resolution=resolution, failures=(*failures, *refused))
     try:
         return ResolvedSpecs(specs=specs, resolution=resolve(wanted))
     except (SourceError, PlanError) as error:

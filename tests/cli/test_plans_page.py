@@ -39,7 +39,7 @@ def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         [
             image("a", "a.tif", pyramiding_policy="MIN"),
             image("x", "b.tif", moved_from="b", properties={"k": 1}),
-            image("d", "d.tif"),
+            image("d", "d.tif", checks=[{"range": [0, 9]}, {"crs": "EPSG:32633"}]),
             image("e", "a.tif"),
             {"id": "t", "kind": "table", "sources": [{"uris": ["rows.tfrecord"]}]},
         ]
@@ -76,6 +76,15 @@ def test_the_members_of_lists(document: Any) -> None:
     line = document["tiles"]["rows"][0]
     (sentence,) = re.findall(r"(?s)A row of `tiles` has (.*?)\.", PAGE)
     assert line.keys() == set(re.findall(r"`(\w+)`", sentence))
+
+
+def test_the_members_of_checks(document: Any) -> None:
+    checks = [one for change in document["asset_changes"] for one in change.get("checks", ())]
+    assert [one["kind"] for one in checks] == ["range", "crs"]
+    done = geobatch("apply", "spec.yaml", "--json", "--select", "d")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    checks += [one for line in lines if line["type"] == "asset" for one in line["checks"]]
+    assert set[str]().union(*checks) | {"first"} == listed("A check")
 
 
 def test_the_risks() -> None:

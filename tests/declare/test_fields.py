@@ -13,6 +13,7 @@ from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.loading.document import draft
 from geobatch.declare.specs import (
     BandSpec,
+    CheckSpec,
     ExternalImageSpec,
     FeatureSpec,
     FootprintSpec,
@@ -34,7 +35,7 @@ NOT_EXTERNAL = frozenset({"grid.bounds", "grid.max_tiles"})
 PARTS: dict[str, type[Struct]] = {
     "tilesets": TilesetSpec, "sources": SourceSpec, "tfrecord": TfrecordSpec,
     "features": FeatureSpec, "bands": BandSpec, "mask_bands": MaskBandSpec,
-    "footprint": FootprintSpec,
+    "footprint": FootprintSpec, "checks": CheckSpec,
 }  # fmt: skip
 
 

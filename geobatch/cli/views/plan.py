@@ -166,6 +166,7 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         path = "" if risk["path"] == change["id"] else f"{risk['path']} "
         # A plan that a newer minor version saved may give risks that have no word here.
         yield f"      risk     {path}{risk_words(risk['code'])}"
+    yield from _check_lines(change)
     if reused := change.get("reused_bands"):
         yield f"      reused   {', '.join(reused)}: the tiles are in the store already"
     if tiles["compute"]:
@@ -178,6 +179,19 @@ def _detail_lines(change: Mapping[str, Any]) -> Iterator[str]:
         yield from rehearsed_lines(rehearsed)
     if ids := change.get("ids"):
         yield f"      assets   {names_text(ids)}"
+
+
+def _check_lines(change: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the checks that failed, and those that read tiles which the plan does not compute."""
+    for check in change.get("checks", ()):
+        what = f"{check['kind']} of {check['subject']}"
+        if check["status"] == "failed":
+            yield (
+                f"      check    {what}: {check['found']}, expected {check['expected']} "
+                f"({check['severity']})"
+            )
+        elif check.get("basis") == "stored tiles":
+            yield f"      check    {what}: is computed from stored tiles, no source is read"
 
 
 def reason_text(because: Because) -> str:

@@ -88,7 +88,11 @@ def _kind(change: Change) -> Any:
     is_free = not change["tiles"]["compute"]
     reasons = sorted({(one["code"], _part(change, one)) for one in change["reasons"]})
     risks = sorted({risk["code"] for risk in change["risks"]})
-    return (change["actions"][0], is_free, tuple(reasons), tuple(risks))
+    checks = [
+        (one["index"], one["subject"], one["status"], one.get("found"), one.get("basis"))
+        for one in change.get("checks", ())
+    ]
+    return (change["actions"][0], is_free, tuple(reasons), tuple(risks), tuple(checks))
 
 
 def _part(change: Change, reason: Mapping[str, str]) -> str:

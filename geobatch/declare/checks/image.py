@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from geobatch.declare.checks.reporter import EnoughError, Reporter, problem_at
 from geobatch.declare.fields.collection import CollectionManifest
-from geobatch.declare.fields.manifest import Manifest
+from geobatch.declare.fields.manifest import CheckManifest, Manifest
 from geobatch.declare.fields.names import ASSET_ID, without_project
 from geobatch.declare.fields.table import TableManifest
 from geobatch.declare.hints import show
@@ -48,6 +48,7 @@ class Check(Reporter, kw_only=True):
         self._bands()
         self._array_bands()
         self._masks()
+        self._checks()
         self._times()
         if self.manifest.kind is Kind.EXTERNAL_IMAGE:
             self._external()
@@ -151,6 +152,24 @@ class Check(Reporter, kw_only=True):
             message = f"no band {show(band)}"
             loc = ("footprint", "band_id")
             self.report(loc, "unknown-band", message, self.hint(band, bands))
+
+    def _checks(self) -> None:
+        bands = {band.id for band in self.manifest.bands}
+        can_judge = bool(bands) and "bands" not in self.lost
+        for index, check in enumerate(self.manifest.checks):
+            for place, band in enumerate(check.bands):
+                if can_judge and band not in bands:
+                    message, loc = f"no band {show(band)}", ("checks", index, "bands", place)
+                    self.report(loc, "unknown-band", message, self.hint(band, bands))
+            if self.manifest.kind is Kind.EXTERNAL_IMAGE:
+                self._external_check(index, check)
+
+    def _external_check(self, index: int, check: CheckManifest) -> None:
+        for name in ("range", "classes", "max_masked", "max_changed"):
+            if getattr(check, name) is not None:
+                message = f"`{name}` cannot be checked of an external image: no pixel is ingested"
+                hint = "only `crs` and `resolution` can; or write `kind: image`"
+                self.report(("checks", index, name), "external-image", message, hint)
 
     def _external(self) -> None:
         for key, why in NOT_EXTERNAL.items():

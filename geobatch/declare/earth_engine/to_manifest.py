@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -172,22 +172,28 @@ def _notes(asset: AnyImage, name: str) -> Sequence[str]:
         notes.append(f"Earth Engine has no {' or '.join(wide)}")
     if asset.is_external:
         notes.append("it is an external image: `earthengine upload external_image` takes it")
-    left = []
-    if asset.tile != TilingManifest().tile or asset.codec.chunk:
-        left.append("`tiling`")
-    if any(_is_cut(asset, tileset) for tileset in asset.tilesets):
-        left.append("`grid.bounds`")
-    if replace(asset.codec, chunk=0) != Codec():
-        left.append("`codec`")
-    if asset.is_protected:
-        left.append("`lifecycle`")
-    if asset.array_bands:
-        left.append("`array_bands`")
-    if any(band.masking.valid_value != 255 for band in asset.bands):
-        left.append("`valid_value` of `mask_bands` (there, 255 means valid)")
+    left = list(_omitted(asset))
     if left:
         notes.append(f"omitted, because Earth Engine does not have it: {', '.join(left)}")
     return notes
+
+
+def _omitted(asset: AnyImage) -> Iterator[str]:
+    """Yield the keys of specs that a manifest cannot have."""
+    if asset.tile != TilingManifest().tile or asset.codec.chunk:
+        yield "`tiling`"
+    if any(_is_cut(asset, tileset) for tileset in asset.tilesets):
+        yield "`grid.bounds`"
+    if replace(asset.codec, chunk=0) != Codec():
+        yield "`codec`"
+    if asset.is_protected:
+        yield "`lifecycle`"
+    if asset.checks:
+        yield "`checks`"
+    if asset.array_bands:
+        yield "`array_bands`"
+    if any(band.masking.valid_value != 255 for band in asset.bands):
+        yield "`valid_value` of `mask_bands` (there, 255 means valid)"
 
 
 def _is_cut(asset: Raster, tileset: Tileset) -> bool:

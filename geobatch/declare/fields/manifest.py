@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from geobatch.declare.fields.checks import Bound, Resolution, Share, check_one
 from geobatch.declare.fields.values import (
     AssetId,
     AssetName,
@@ -294,11 +295,33 @@ class GridManifest(Part):
             left, bottom, right, top = self.bounds
             if not (left < right and bottom < top):
                 message = f"{show(self.bounds)} spans no area"
-                refuse(
-                    "bounds",
-                    message,
-                    "in this order: left < right, bottom < top",
-                )
+                refuse("bounds", message, "in this order: left < right, bottom < top")
+        return self
+
+
+class CheckManifest(Part):
+    """One check of the data: one of `range` to `crs`, for some bands."""
+
+    range: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = None
+    """[lowest, highest] stored value of valid pixels, both allowed; `.inf` for an open end."""
+    classes: Annotated[list[Finite], Field(min_length=1, max_length=2**16)] | None = None
+    """All stored values that valid pixels may have."""
+    max_masked: Share | None = None
+    """Largest share of masked pixels, of the canvas, or of the footprint if there is one."""
+    max_changed: Share | None = None
+    """Largest share of pixels that differ from the published ones, of the same pixels."""
+    resolution: Resolution | None = None
+    """Width and height of a pixel in units of the CRS; one number if they are equal."""
+    crs: Text | None = None
+    """Authority code such as `EPSG:32633`, or WKT, of the grid."""
+    bands: list[str] = []
+    """Bands that are checked; an empty list means all."""
+    severity: Literal["error", "warn"] = "error"
+    """Whether a failed check prevents the publication, or is a warning."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> CheckManifest:
+        check_one(self.__dict__)
         return self
 
 
@@ -370,3 +393,5 @@ class Manifest(Part):
     """Encoding of the tiles."""
     lifecycle: LifecycleManifest | None = None
     """Protection."""
+    checks: list[CheckManifest] = []
+    """What the pixels and grids must be to be published; no pixel depends on it."""

@@ -118,6 +118,7 @@ class TableManifest(Part):
             for key in Manifest.model_fields
             if key not in _SHARED
         },
+        "checks": "only images have checks",
         "for_each": "it requires `kind: image_collection`",
         "image": "it requires `kind: image_collection`",
     }

@@ -35,7 +35,7 @@ _MIDNIGHT = "T00:00:00Z"
 _AFFINE = ("scale_x", "shear_x", "translate_x", "shear_y", "scale_y", "translate_y")
 _SHARED = ("crs", "x_column", "y_column", "charset")
 """Keys of a table that are written in each of its sources."""
-_BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint")
+_BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint", "checks")
 """Keys whose lists and mappings are written one element below the other."""
 
 
@@ -181,6 +181,7 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "affine_transform": _affine,
     "dimensions": lambda size: {"width": size[0], "height": size[1]},
     "grid": _grid,
+    "resolution": lambda size: [_short(one) for one in size],
 }
 """How values are written that a document holds in another form, by key."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from geobatch.errors import GeobatchError
 from geobatch.execute.tasks.task import BandTask, Region, TaskResult
 from geobatch.model.assets.asset import Codec
+from geobatch.model.checks.measure import Measure
 from geobatch.model.digest import Digest, canonical_json, digest_json
 from geobatch.model.published import ArrayKey, BandFingerprint
 from geobatch.model.tile import StoredTile
@@ -32,6 +34,7 @@ def region_fingerprint(
     *,
     codec: Codec,
     base: Digest | None,
+    counted: Mapping[str, Collection[Digest]] = MappingProxyType({}),
 ) -> Digest:
     """Return the hash of everything that determines what a region puts.
 
@@ -41,6 +44,7 @@ def region_fingerprint(
         fingerprints: Per band id.
         codec: Codec of the tiles.
         base: Commit whose tiles the work builds upon; None if it builds upon none.
+        counted: What is counted of bands, besides, by band id.
     """
     pieces = [
         [
@@ -50,7 +54,10 @@ def region_fingerprint(
         for task in bands
     ]  # fmt: skip
     position = [region.level, region.row, region.col, region.span]
-    return digest_json(["geobatch region", base, position, pieces])
+    names = {task.band: sorted(counted.get(task.band, ())) for task in bands if task.is_counted}
+    # Absent without checks, so that regions of the version before them are found.
+    extra = [names] if names else []
+    return digest_json(["geobatch region", base, position, pieces, *extra])
 
 
 def to_bytes(result: TaskResult) -> bytes:
@@ -70,6 +77,10 @@ def to_bytes(result: TaskResult) -> bytes:
             "changed": result.changed,
             "tiles": [result.written + result.reused, result.empty],
             "peaks": result.peaks,
+            "measures": {
+                band: {name: measure.to_json() for name, measure in found.items()}
+                for band, found in result.measures.items()
+            },
         }
     )  # fmt: skip
 
@@ -97,7 +108,11 @@ def from_bytes(data: bytes, objects: Objects) -> TaskResult | None:
         }
         result.reused, result.empty = value["tiles"]
         result.peaks = {asset: dict(peaks) for asset, peaks in value["peaks"].items()}
-    except (ValueError, KeyError, TypeError, IndexError):
+        result.measures = {
+            band: {name: Measure.from_json(one) for name, one in found.items()}
+            for band, found in value["measures"].items()
+        }
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
     try:
         for rows in result.entries.values():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from geobatch.errors import SourceErrors
 from geobatch.execute.tasks.batches import pieces
+from geobatch.execute.tasks.counting import Counting
 from geobatch.execute.tasks.ingest import ingest
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.stored_pixels import StoredLevels
@@ -62,7 +63,10 @@ def compute_region(
             index=index,
             roots=roots,
         )
-        climbs.append(_Climb(band_task, stored, region, geobox, result))
+        climb = _Climb(band_task, stored, region, geobox, result)
+        if band_task.is_counted:
+            climb.counting = Counting.of(asset, band)
+        climbs.append(climb)
     ingesting = [climb for climb in climbs if climb.task.from_sources and climb.dirty(0).any()]
     cut = pieces([(climb.band, climb.dirty(0)) for climb in ingesting], asset)
     errors = SourceErrors()
@@ -87,6 +91,8 @@ def compute_region(
     errors.raise_all()
     for climb in climbs:
         climb.finish()
+        if climb.counting is not None:
+            result.measures[climb.band.id] = climb.counting.found
     return result
 
 
@@ -115,6 +121,7 @@ class _Climb:
         result: TaskResult,
     ) -> None:
         self.task = task
+        self.counting: Counting | None = None
         self.band = stored.band
         self.stored = stored
         self.region = region
@@ -269,6 +276,8 @@ class _Climb:
             tile_key = TileKey(layer.values, *at)
             values = plane.values[area]
             mask = None if plane.mask is None else plane.mask[area]
+            if self.counting is not None and level == 0:
+                self.counting.add(Plane(values, mask), row=at[0] * tile, col=at[1] * tile)
             if mask is not None and not mask.any():
                 is_changed = stored.find(tile_key) is not None
                 for key in (layer.values,) if layer.mask is None else (layer.values, layer.mask):

@@ -9,7 +9,8 @@ from geobatch.execute.reuse.tile_sink import TileSink
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.recode import recode_tiles
 from geobatch.execute.tasks.region import compute_region
-from geobatch.execute.tasks.task import RecodeTask, Task, TaskResult
+from geobatch.execute.tasks.stored_counts import count_tiles
+from geobatch.execute.tasks.task import CheckTask, RecodeTask, Task, TaskResult
 from geobatch.sources.driver import Reader
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -43,6 +44,8 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
     objects, index, cache = context.objects, context.index, context.regions
     if isinstance(task, RecodeTask):
         return recode_tiles(task, objects=objects, index=index)
+    if isinstance(task, CheckTask):
+        return count_tiles(task, context.inputs, objects=objects, index=index)
     if cache is not None and task.is_cached:
         found = cache.get(task.key)
         cached = None if found is None else from_bytes(found, objects)

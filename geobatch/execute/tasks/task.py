@@ -7,6 +7,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 
 from geobatch.model.assets.asset import Codec
+from geobatch.model.checks.measure import BandMeasures, Measure
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, PageRef
 from geobatch.model.tile import StoredTile
@@ -52,6 +53,8 @@ class BandTask(Struct, frozen=True, kw_only=True):
     """Whether level 0 is ingested; else the base is read from the store."""
     can_stop: bool = False
     """Whether a tile that equals the stored one leaves its ancestors unchanged."""
+    is_counted: bool = False
+    """Whether the pixels of level 0 are counted for the checks of the band."""
 
 
 class RegionTask(Struct, frozen=True, kw_only=True):
@@ -113,7 +116,39 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
         return ()
 
 
-Task: TypeAlias = RegionTask | RecodeTask
+class CheckTask(Struct, frozen=True, kw_only=True):
+    """Some stored level-0 tiles of a band that are read and counted for its checks."""
+
+    asset: Digest
+    """The asset, as `Inputs` resolves it."""
+    roots: Digest
+    """The index roots of its level 0, likewise."""
+    band: str
+    """Id of the band."""
+    tiles: tuple[tuple[int, int], ...]
+    """(row, column) of the tiles."""
+    names: tuple[Digest, ...] = ()
+    """What is counted."""
+    before: Digest | None = None
+    """The asset whose tiles were there before, if they are read, too."""
+    before_roots: Digest | None = None
+    """The index roots of its level 0."""
+    is_compared: bool = False
+    """Whether the pixels that differ from those before are counted."""
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether another process can run it: no source is read."""
+        return True
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        named = (self.asset, self.roots, self.before, self.before_roots)
+        return tuple(one for one in named if one is not None)
+
+
+Task: TypeAlias = RegionTask | RecodeTask | CheckTask
 """What an executor runs."""
 
 
@@ -138,6 +173,12 @@ class TaskResult(Struct, kw_only=True):
     """Source bytes that were read by another process than the coordinator's."""
     peaks: dict[str, Peaks] = field(default_factory=dict)
     """The highest weight that was read of masks, by asset and tileset."""
+    measures: BandMeasures = field(default_factory=dict)
+    """What was counted of the level-0 pixels of bands."""
+    measures_before: BandMeasures = field(default_factory=dict)
+    """The same of the tiles that were there before."""
+    differing: dict[str, Measure] = field(default_factory=dict)
+    """Pixels that differ from those before, per band."""
     sunk: bytes = b""
     """What the sink of another process made of an image that is one task; see `TileSink.pack`."""
 

@@ -21,6 +21,7 @@ from geobatch.model.assets.asset import (
 )
 from geobatch.model.assets.image import IMAGES
 from geobatch.model.assets.table_json import rows_from_json, table_json
+from geobatch.model.checks.check import Check
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.model.sources.pin import Pin
@@ -75,6 +76,8 @@ def recorded_json(asset: Asset) -> Members:
         else {"grid": footprint.grid, "points": points_json(footprint)},
         "memo": asset.memo,
         "is_protected": asset.is_protected,
+        # Absent if empty, as in assets written before this field existed.
+        **({"checks": [check.to_json() for check in asset.checks]} if asset.checks else {}),
     }
 
 
@@ -108,6 +111,7 @@ def asset_from_json(visible: Members, recorded: Members) -> Asset:
         else Footprint(
             grid=footprint["grid"], points=tuple((x, y) for x, y in footprint["points"])
         ),
+        checks=tuple(Check.from_json(check) for check in recorded.get("checks", ())),
     )
 
 

@@ -9,6 +9,7 @@ from geobatch.model.assets.codec import Codec
 from geobatch.model.assets.facts import Facts, Kind
 from geobatch.model.assets.grid import Footprint, Grid
 from geobatch.model.assets.tileset import Tileset
+from geobatch.model.checks.check import Check
 
 DEFAULT_TILE = 512
 """Side of a tile in pixels, unless the spec declares another."""
@@ -32,6 +33,8 @@ class Raster(Facts, frozen=True, kw_only=True):
     """How tiles are encoded."""
     footprint: Footprint | None = None
     """Valid region in pixels."""
+    checks: tuple[Check, ...] = ()
+    """What its pixels and grids must be, in the order of the spec; no pixel depends on them."""
 
     def grid(self, name: str) -> Grid:
         """Return the grid of a name."""

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from geobatch.errors import InternalError
 from geobatch.model.assets.asset import AnyImage, Asset, image_of
+from geobatch.model.checks.result import CheckResult
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
@@ -52,6 +53,7 @@ class Reason(StrEnum):
     TIME_CHANGED = "TIME_CHANGED"
     METADATA_CHANGED = "METADATA_CHANGED"
     LIFECYCLE_CHANGED = "LIFECYCLE_CHANGED"
+    CHECKS_CHANGED = "CHECKS_CHANGED"
     REPLACE_REQUESTED = "REPLACE_REQUESTED"
     NOT_DECLARED = "NOT_DECLARED"
 
@@ -88,6 +90,8 @@ class Risk(StrEnum):
     """Every tile of a published asset is recomputed, and not only because of its sources."""
     CLASSES_AVERAGED = "CLASSES_AVERAGED"
     """Levels of a band of classes would be built by MEAN, which gives values of no class."""
+    CHECK_FAILED = "CHECK_FAILED"
+    """A check of the spec fails, whose severity is `warn`."""
 
 
 class Start(StrEnum):
@@ -199,6 +203,8 @@ class AssetChange(Struct, frozen=True, kw_only=True):
     """Whether all is recomputed by request: nothing cached is trusted."""
     blocked: str = ""
     """Why this is refused; empty if it is allowed."""
+    checks: tuple[CheckResult, ...] = ()
+    """What is known of the checks of its spec, for each band or grid."""
 
     @property
     def image(self) -> AnyImage:
@@ -206,6 +212,12 @@ class AssetChange(Struct, frozen=True, kw_only=True):
         if self.asset is None:
             raise InternalError(f"`{self.id}` is deleted")
         return image_of(self.asset)
+
+    @property
+    def bases(self) -> tuple[tuple[str, tuple[str, str]], ...]:
+        """The stored bands that bands build upon, as in `carried`; of those, too."""
+        worked = ((work.band, work.base) for work in self.work if work.base is not None)
+        return (*self.carried, *worked)
 
     @property
     def is_taken_over(self) -> bool:

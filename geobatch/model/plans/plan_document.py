@@ -115,6 +115,22 @@ class RehearsedDocument(Struct):
     values: list[BandDocument] = []
 
 
+class CheckDocument(Struct):
+    """What is known of a check, for one band or grid."""
+
+    index: Count
+    kind: str
+    severity: str
+    subject: str
+    expected: str
+    status: str
+    found: str = ""
+    basis: str = ""
+    count: Count | None = None
+    pixels: Count | None = None
+    first: list[Count] | None = None
+
+
 class ChangeDocument(Struct):
     """What happens to an asset."""
 
@@ -159,6 +175,7 @@ class RehearsalDocument(Struct):
     content_root: str | None
     expires: str | None = None
     sample: SampleDocument | None = None
+    checks: list[CheckDocument] = []
 
 
 class ProbedDocument(Struct):

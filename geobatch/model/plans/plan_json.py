@@ -111,6 +111,8 @@ def change_json(change: AssetChange, *, locate: Locate | None = None) -> dict[st
     # The bands of a published state are kept; those of an earlier one, or of another asset, reused.
     if reused := [band for band, (asset_id, _) in change.carried if not asset_id]:
         document["reused_bands"] = reused
+    if change.checks:
+        document["checks"] = [check.to_json() for check in change.checks]
     if change.blocked:
         document["blocked"] = change.blocked
     return document

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
 from geobatch.errors import Problem
+from geobatch.model.checks.result import CheckResult
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import Failure, Plan
 
@@ -48,5 +52,7 @@ class ApplySummary(Struct, frozen=True, kw_only=True):
     """Rows of tables that were read."""
     failures: tuple[Failure, ...] = ()
     """Assets that failed; only with `--keep-going`."""
+    checks: Mapping[str, tuple[CheckResult, ...]] = MappingProxyType({})
+    """What became of the checks of assets that were computed, by asset id."""
     warnings: tuple[Problem, ...] = ()
     """Warnings found in pixels; warnings of specs and headers are known before."""

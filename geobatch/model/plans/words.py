@@ -26,6 +26,7 @@ REASON_WORDS: dict[str, str] = {
     Reason.TIME_CHANGED: "",
     Reason.METADATA_CHANGED: "changed",
     Reason.LIFECYCLE_CHANGED: "",
+    Reason.CHECKS_CHANGED: "changed",
     Reason.REPLACE_REQUESTED: "is computed again, as requested",
     Reason.NOT_DECLARED: "is no longer declared",
 }
@@ -39,6 +40,7 @@ RISK_WORDS: dict[str, str] = {
     Risk.GRID_CHANGED: "changes: pixels move to other locations",
     Risk.TILING_CHANGED: "changes: readers find chunks of another size",
     Risk.ALL_RECOMPUTED: "every tile is computed again",
+    Risk.CHECK_FAILED: "fails",
     Risk.CLASSES_AVERAGED: "holds classes and is averaged; MODE and SAMPLE keep classes",
 }
 """What a risk means for its subject."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from msgspec.structs import replace
 
 from geobatch.cli.commands.build.options import Asked, refuse_plans, request_of
 from geobatch.cli.commands.build.plan_run import print_failures
@@ -70,7 +71,8 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
     failed = {failure.id for failure in summary.failures}
     for change in summary.plan.changes:
         if output.is_json and change.op is not Op.KEEP and change.id not in failed:
-            output.record("asset", **change_json(change, locate=locate))
+            done = replace(change, checks=summary.checks.get(change.id, change.checks))
+            output.record("asset", **change_json(done, locate=locate))
     print_failures(output, summary.failures)
     for line in summary_lines(summary):
         output.line(line)

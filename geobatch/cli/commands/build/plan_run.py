@@ -51,7 +51,8 @@ def run_plan(
     output.record("plan", **document)
     print_failures(output, failures)
     if made.refusals:
-        return Exit.REFUSED
+        is_of_checks = len(made.refusals) == len(planned.refused)
+        return Exit.CHECK if is_of_checks else Exit.REFUSED
     if failures:
         return Exit.PARTIAL
     return Exit.CHANGES if detailed and not made.is_empty else Exit.OK
