@@ -87,22 +87,21 @@ find_reviewed() {
     curl --silent --show-error --fail --location --retry 3 --max-time 60 --header @- \
         --get --data-urlencode "name=$ARTIFACT" --data-urlencode per_page=100 \
         "$url" <<<"Authorization: Bearer $GITHUB_TOKEN" >"$work/artifacts.json"
-    output run "$(python3 - "$work/artifacts.json" <<'END'
+    python3 - "$work/artifacts.json" >"$work/run.txt" <<'END'
 import json, os, sys
 
+artifacts = json.load(open(sys.argv[1], encoding="utf-8"))["artifacts"]
 runs = [
-    one["workflow_run"]
-    for one in json.load(open(sys.argv[1], encoding="utf-8"))["artifacts"]
-    if not one["expired"] and one["name"] == os.environ["ARTIFACT"]
+    one["workflow_run"]["id"]
+    for one in artifacts
+    if one["name"] == os.environ["ARTIFACT"]
+    and not one["expired"]
+    and one["workflow_run"]["head_sha"] == os.environ["HEAD"]
+    and one["workflow_run"]["head_repository_id"] == one["workflow_run"]["repository_id"]
 ]
-print(max((
-    run["id"]
-    for run in runs
-    if run["head_sha"] == os.environ["HEAD"]
-    and run["head_repository_id"] == run["repository_id"]
-), default=""))
+print(max(runs, default=""))
 END
-    )"
+    output run "$(cat "$work/run.txt")"
 }
 
 # Publish a plan.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -65,6 +66,7 @@ class Job:
         self.scratch.mkdir()
         (self.scratch / "temp").mkdir()
         self._file("summary").touch()
+        self._file("event.json").write_text(json.dumps(self.event))
         for step in ACTION["runs"]["steps"]:
             if step["name"] in self.without or not self._is_wanted(step.get("if", "true")):
                 continue
@@ -106,6 +108,7 @@ class Job:
             "GITHUB_ACTION_PATH": str(ROOT),
             "GITHUB_ACTIONS": "true",
             "GITHUB_API_URL": self.forge.url,
+            "GITHUB_EVENT_PATH": str(self._file("event.json")),
             "GITHUB_OUTPUT": str(self._file("output")),
             "GITHUB_PATH": str(self._file("path")),
             "GITHUB_REF": self.event["ref"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import HAS_REVIEW, needs_review
+from built import HAS_REVIEW, needs_rehearsal, needs_review
 from checkouts import Team, spec
 from composite import ACTION, Job
 from forge import FORK, TOKEN, Forge, hosting
 
-from geobatch import apply
+from geobatch import apply, open_store
 from geobatch.model.provenance import Provenance
 
 TITLE = "--no-git $(touch owned)`touch owned`\"; touch owned; '"
@@ -37,7 +38,7 @@ class Desk:
 
     def run(self, command: str, **inputs: str) -> Job:
         """Run the action in the checkout of the pipeline."""
-        request = {
+        request = self.head and {
             "number": 12, "title": TITLE, "html_url": URL,
             "head": {"sha": self.head, "repo": {"full_name": self.source}},
         }  # fmt: skip
@@ -204,6 +205,17 @@ def test_a_refused_plan_is_kept_and_fails_the_check(desk: Desk) -> None:
     assert len(desk.forge.artifacts) == 1
 
 
+def test_without_a_pull_request_the_tip_is_planned_and_published(desk: Desk) -> None:
+    ana = desk.team.ana
+    ana.write("specs/a.yaml", spec("a", pyramiding_policy="SAMPLE"))
+    pushed = ana.push("main", "Pushed without a review")
+    job = desk.run("apply")
+    assert job.code == 0
+    assert "**There is no reviewed plan.**" in job.summary
+    assert desk.team.newest()[1] == Provenance(author="Ana <ana@example.org>", git_commit=pushed)
+    assert not desk.forge.artifacts
+
+
 @needs_review
 def test_there_is_one_comment_whatever_is_pushed(desk: Desk) -> None:
     desk.propose()
@@ -224,3 +236,17 @@ def test_a_fork_gets_no_comment(desk: Desk) -> None:
     assert job.code == 0
     assert "Comment" not in job.codes
     assert not desk.forge.comments
+
+
+@needs_rehearsal
+def test_a_rehearsed_plan_is_published_as_it_was_stated(desk: Desk) -> None:
+    desk.propose()
+    job = desk.plan(rehearse="true")
+    assert job.code == 0
+    (kept,) = desk.forge.artifacts
+    files = desk.forge.kept(kept["name"], run=kept["workflow_run"]["id"])
+    stated = json.loads((files / "plan.json").read_text())["rehearsal"]["content_root"]
+    desk.merge()
+    assert desk.run("apply").code == 0
+    with open_store(desk.team.store) as store:
+        assert str(next(iter(store.log())).content_root) == stated
