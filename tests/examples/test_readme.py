@@ -7,10 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from blocks import blocks, steady
 
 from geobatch.declare import validate
 
@@ -23,30 +23,6 @@ shift
 [ "$1" = pytest ] && exec pytest --version  # these are the tests: once is enough
 exec "$@"
 """
-VARYING = re.compile(
-    r"\b[0-9a-f]{6,}\b|\d+(\.\d+)?(?= s\b)|\([^)]*(unchanged on disk|hashed)[^)]*\)"
-)
-"""Digests, durations, and how sources were known: what differs from run to run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """One fenced block."""
-
-    language: str
-    """Word after the fence."""
-    text: str
-    """What stands in it."""
-    line: int
-    """Line of its first character in the page."""
-
-
-def blocks(page: Path = README) -> list[Block]:
-    text = page.read_text()
-    return [
-        Block(language=match[1], text=match[2], line=text[: match.start(2)].count("\n") + 1)
-        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    ]
 
 
 @pytest.fixture
@@ -75,12 +51,8 @@ def run(command: list[str], *, clone: Path, what: str) -> str:
     return done.stdout
 
 
-def steady(text: str) -> list[str]:
-    return [VARYING.sub("*", " ".join(line.split())) for line in text.splitlines() if line.strip()]
-
-
 def test_the_readme_shows_each_kind_of_block() -> None:
-    languages = [block.language for block in blocks()]
+    languages = [block.language for block in blocks(README)]
     assert {"sh", "python", "yaml", "text"} <= set(languages)
 
 
@@ -90,7 +62,7 @@ def test_the_readme_is_short() -> None:
 
 def test_spec_blocks_say_what_the_examples_say(clone: Path) -> None:
     shown = clone / "specs" / "shown.yaml"
-    for block in blocks():
+    for block in blocks(README):
         if block.language == "yaml":
             shown.write_text(block.text)
             (spec,) = validate([shown]).images
@@ -108,7 +80,7 @@ def test_spec_blocks_say_what_the_examples_say(clone: Path) -> None:
 @pytest.mark.attack
 def test_blocks_run_one_after_the_other(clone: Path) -> None:
     printed = ""
-    for block in blocks():
+    for block in blocks(README):
         what = f"README.md:{block.line}"
         if block.language == "sh":
             command = ["bash", "-euo", "pipefail", "-c", block.text]
