@@ -107,18 +107,23 @@ class Case(Struct, frozen=True, kw_only=True):
         finished = _states(self.store)
         ended = self.run(jobs)
         assert ended.code == 0, (ended.code, ended.out, ended.err)
-        now = seen(self.store)
-        assert now.tree == self.after.tree
-        assert now.number == self.after.number
-        assert now.shown == self.after.shown, now.shown.keys() ^ self.after.shown.keys()
-        assert now.names == self.after.names, f"litter: {now.names ^ self.after.names}"
-        assert now.objects == self.after.objects, now.objects ^ self.after.objects
+        now = self.assert_shows_after()
         again = [name for name, state in finished.items() if _states(self.store).get(name) != state]
         again = [name for name in again if name in now.objects]
         assert again == [], f"finished work was done again: {again}"
         assert sorted(path.name for path in self.folder.glob(".out*")) == []
         if CHECKOUT in self.argv:
             assert _files(self.folder / "out"), "it is there"
+
+    def assert_shows_after(self) -> Seen:
+        """Assert that all is as after a command that nobody disturbed."""
+        now = seen(self.store)
+        assert now.tree == self.after.tree
+        assert now.number == self.after.number
+        assert now.shown == self.after.shown, now.shown.keys() ^ self.after.shown.keys()
+        assert now.names == self.after.names, f"litter: {now.names ^ self.after.names}"
+        assert now.objects == self.after.objects, now.objects ^ self.after.objects
+        return now
 
     def assert_told(self, ended: Ended) -> None:
         """Assert that a command that did not succeed said so, in words."""

@@ -124,8 +124,7 @@ def repair(
     """
     count = workers or processor_count()
     backend = open_backend(store)
-    left: list[str] = []
-    batches: list[str] = []
+    left, batches = list[str](), list[str]()
     tried: set[Digest] = set()
     first: Report | None = None
     is_agreed = True
