@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ for folder in (
 
 import depth  # noqa: E402 (from the folders above)
 import stand_ins  # noqa: E402
+from cases import COMMANDS, Case, make_cases  # noqa: E402
+from history import in_memory  # noqa: E402
+from jobs import Jobs, is_possible  # noqa: E402
 
 # Hundreds of processes are started: that each of them compiles all modules again would cost most of
 # their time. Where no bytecode is wanted next to modules, it is kept in pytest's own folder.
@@ -95,3 +99,33 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
 
     monkeypatch.setattr(pool, "_start", _start)
     return found
+
+
+@pytest.fixture(scope="session")
+def attack_folder() -> Iterator[Path]:
+    """A folder in memory, for attacks."""
+    with in_memory() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def jobs(attack_folder: Path) -> Iterator[Jobs]:
+    """Runs command lines in processes that meet faults."""
+    if not is_possible():
+        pytest.skip("the faults are written for Linux, and need a C compiler")
+    with Jobs(attack_folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def cases(attack_folder: Path, jobs: Jobs) -> dict[str, Case]:
+    """Commands on small stores, by name."""
+    return make_cases(attack_folder, jobs)
+
+
+@pytest.fixture(params=COMMANDS)
+def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
+    """A command on a small store, whose state is that before the command."""
+    made: Case = cases[request.param]
+    made.put_back()
+    return made

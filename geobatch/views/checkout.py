@@ -74,8 +74,8 @@ def check_out(
         NotFoundError: The commit has no such asset.
         CorruptObjectError: An object is damaged or missing; there is no folder.
         LockedError: Another checkout to this destination runs.
-        StoreError: The destination has something else, lies in the store, or cannot be linked to.
-        OSError: The disk refused.
+        StoreError: The destination has something else, lies in the store, or cannot be linked to
+            or written.
     """
     record = store.record(find_entry(head, asset_id))
     if isinstance(record.asset, ExternalImage):
@@ -98,7 +98,7 @@ def check_out(
                 hint="name a folder that does not exist or is empty",
             )
         return _made(plan, target, is_new=False)
-    with _building(target) as folder:
+    with _writing(destination), _building(target) as folder:
         _build(store, asset_id, plan, folder, link=link)
         try:
             folder.rename(target)
@@ -252,6 +252,18 @@ def _reason(link: Link, error: OSError) -> str:
         links = "hard links" if link is Link.HARDLINK else "files that share blocks (reflinks)"
         return f"the file system has no {links}"
     return error.strerror or str(error)
+
+
+@contextmanager
+def _writing(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f"`{error.filename}`: " if error.filename else ""
+        raise StoreError(
+            f"cannot make `{destination}`: {where}{error.strerror or error}",
+            hint="remove the cause, then run the same command again",
+        ) from error
 
 
 @contextmanager

@@ -354,13 +354,40 @@ def test_a_tree_that_an_apply_left_behind_is_a_note(tmp_path: Path) -> None:
     report = fsck(bench.store, subset=EVERYTHING)
     assert report.is_whole
     assert any("shows commit 1" in note for note in report.notes)
-    flip(bench.tree / "one/0/b1/c/0/0")
+    done = repair(bench.store, subset=EVERYTHING)
+    assert done.after.is_whole
+    assert done.after.notes == ()
+    assert done.batches == ()
+    assert repair(bench.store).before.notes == (), "it shows the newest commit now"
     shutil.rmtree(bench.tree)
     assert [one.name for one in fsck(bench.store).findings] == [
         "zarr/one/zarr.json",
         "zarr/zarr.json",
     ]
     assert repair(bench.store, subset=EVERYTHING).after.is_whole
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "one/zarr.json", "one/0/b1/c/0/0"])
+def test_what_a_killed_update_left_aside_is_a_note(tmp_path: Path, name: str) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((90, 80), dtype=np.uint8)])
+    bench.apply(image("one", "a.tif"))
+    left = bench.tree / f"{name}.aside"
+    left.write_bytes(b"half of it")
+    dead = bench.store / "runs" / "dead"
+    dead.mkdir()
+    (dead / "lock").touch()
+    report = fsck(bench.store, subset=EVERYTHING)
+    assert report.is_whole
+    assert any("an update that could not end" in note for note in report.notes)
+    done = repair(bench.store, subset=EVERYTHING, approve=lambda *_: False)
+    assert left.exists()
+    assert dead.exists(), "nothing is done that was not approved"
+    done = repair(bench.store, subset=EVERYTHING)
+    assert done.after.is_whole
+    assert done.after.notes == ()
+    assert not left.exists()
+    assert not dead.exists()
 
 
 def test_the_lost_document_of_the_newest_commit_is_replaced(folder: Path) -> None:

@@ -79,6 +79,19 @@ def test_a_run_that_dies_while_it_removes_a_dead_one(tmp_path: Path) -> None:
         assert_next_run_removes_all(runs)
 
 
+def test_a_run_whose_lock_is_lost_is_removed(tmp_path: Path) -> None:
+    """As after a loss of power: other files are there, and the lock is not."""
+    make_dead(tmp_path / "dead", "1-0", "zarr/0/zarr.json")
+    (tmp_path / "dead" / "lock").unlink()
+    (tmp_path / "zarr.lock").touch()
+    mine = Run.start(tmp_path)
+    assert {str(entry) for entry in tmp_path.iterdir()} == {
+        mine.folder,
+        str(tmp_path / "zarr.lock"),
+    }
+    mine.end()
+
+
 def test_what_dead_runs_made_ahead_goes_to_the_next(tmp_path: Path) -> None:
     """The first that has a name keeps it, and a live run keeps what is its own."""
     live = Run.start(tmp_path)

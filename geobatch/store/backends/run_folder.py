@@ -113,13 +113,14 @@ def _is_live(folder: Path) -> bool:
 
 
 def _remove_if_dead(folder: Path, heir: Path | None) -> None:
+    lock: int | None
     try:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-        return
+        lock = _lock_of_lost(folder)
     except OSError:
+        return
+    if lock is None:
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,6 +132,20 @@ def _remove_if_dead(folder: Path, heir: Path | None) -> None:
         _remove(folder)
     finally:
         os.close(lock)
+
+
+def _lock_of_lost(folder: Path) -> int | None:
+    """Return the lock of a folder that has none; None if the folder is gone.
+
+    A loss of power may take the lock and leave other files. A process that starts just now waits
+    for the lock, and makes another folder if it is removed.
+    """
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+        return None
+    with contextlib.suppress(OSError):
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    return None
 
 
 def _move_each(source: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, 
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
 from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
 from geobatch.views.zarr.attributes import MASK_SUFFIX
@@ -40,6 +41,8 @@ class Audited(Struct, frozen=True, kw_only=True, eq=False):
     """What was found of objects and commits."""
     intact: dict[Digest, str]
     """Paths of files in the views with the bytes of an object that is damaged, by its digest."""
+    is_unfinished: bool = False
+    """Whether the views are as a run left them that was interrupted: a note, and no damage."""
 
 
 def fsck(
@@ -86,6 +89,7 @@ def audit(
         )
         findings, notes = list(checked.findings), list(checked.notes)
         intact: dict[Digest, str] = {}
+        is_unfinished = False
         if backend.local is not None:
             head = checked.head.head if checked.head.number else Head()
             if not is_known or head is None:
@@ -97,7 +101,7 @@ def audit(
                     found.compare(Audit(damaged=checked.damaged, read=subset))
                 findings += found.findings
                 notes += found.notes
-                intact = found.intact
+                intact, is_unfinished = found.intact, found.is_unfinished
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; nothing was changed") from None
     report = Report(
@@ -106,7 +110,7 @@ def audit(
         totals=checked.totals,
         seconds=time.perf_counter() - began,
     )
-    return Audited(report=report, checked=checked, intact=intact)
+    return Audited(report=report, checked=checked, intact=intact, is_unfinished=is_unfinished)
 
 
 @contextmanager
@@ -148,6 +152,7 @@ class _Views:
         self.findings: list[Finding] = []
         self.notes: list[str] = []
         self.intact: dict[Digest, str] = {}
+        self.is_unfinished = False
 
     def compare(self, how: Audit) -> None:
         """Compare every view.
@@ -166,6 +171,7 @@ class _Views:
                 )
                 continue
             if state.number is not None and state.number != self._head.number:
+                self.is_unfinished = True
                 self.notes.append(
                     f"`{view.folder}/` shows commit {state.number}, and {self._head.number} was "
                     "checked: an apply was interrupted, or runs now; the next one completes it"
@@ -176,12 +182,20 @@ class _Views:
     def _take(self, folder: str, state: ViewState) -> None:
         self.intact |= state.intact
         parents = {above for part in state.parts for above in _above(part.path)}
+        parts = [part for part in state.parts if not _is_aside(part)]
         self.findings += [
             self._finding(folder, part)
-            for part in state.parts
+            for part in parts
             if part.path.rstrip("/") not in parents  # what is in it is named
         ]
+        if len(parts) < len(state.parts):
+            self.is_unfinished = True
+            self.notes.append(
+                f"`{folder}/` has files of an update that could not end; the next apply removes "
+                "them"
+            )
         if state.unsettled:
+            self.is_unfinished = True
             ids = shortened(", ".join(state.unsettled), 200)
             self.notes.append(
                 f"`{folder}/` may show any state of {ids}: an update could not end; the next apply "
@@ -217,6 +231,11 @@ class _Views:
             is_mask=band.endswith(MASK_SUFFIX),
         )
         return Hurt(asset=asset, array=array, tiles=((int(chunk["row"]), int(chunk["col"])),))
+
+
+def _is_aside(part: Part) -> bool:
+    """Return whether a file is what an update writes before it renames it."""
+    return part.problem == FOREIGN and part.path.endswith(ASIDE)
 
 
 def _above(path: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ with the digest that names it; a second check says what is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,7 +18,8 @@ from geobatch.errors import CorruptObjectError, GeobatchError, StoreError
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.processors import processor_count
-from geobatch.store.backends.protocol import Backend, parse_name
+from geobatch.store.backends.protocol import RUNS, Backend, parse_name
+from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
@@ -131,28 +132,30 @@ def repair(
     """
     count = workers or processor_count()
     backend = open_backend(store)
-    left: list[str] = []
-    batches: list[str] = []
+    left, batches = list[str](), list[str]()
     tried: set[Digest] = set()
     first: Report | None = None
+    is_agreed = True
     found = audit(backend, subset=subset, workers=count, progress=progress)
     rounds = 0
     while rounds < _ROUNDS:
         first = first or found.report
-        if found.report.is_whole:
+        if found.report.is_whole and not found.is_unfinished:
             break
         folder = None if backend.local is None else backend.local.root
         request = Request(paths=tuple(map(Path, paths)), store=folder or Path(), workers=count)
-        has = folder is not None
-        with closing(_Repair(backend, found, request, has_folder=has, tried=tried)) as run:
+        with closing(_Repair(backend, found, request, tried=tried)) as run:
             plan = run.plan()
             left += plan.left
-            if not approve(plan, found.report) or plan.is_empty:
+            is_agreed = approve(plan, found.report)
+            if not is_agreed or plan.is_empty:
                 break
             left += run.execute(plan, observer or SilentObserver())
             batches += run.batches
         rounds += not plan.returned  # of these there are only so many
         found = audit(backend, subset=subset, workers=count, progress=progress)
+    if is_agreed:
+        _remove_dead_runs(backend)
     return Repaired(
         before=first or found.report,
         after=found.report,
@@ -170,7 +173,6 @@ class _Repair:
         found: Audited,
         request: Request,
         *,
-        has_folder: bool,
         tried: set[Digest],
     ) -> None:
         self._backend = backend
@@ -178,7 +180,7 @@ class _Repair:
         self._found = found
         self._checked = found.checked
         self._request = request
-        self._cache = SourceCache(request.store if has_folder else None)
+        self._cache = SourceCache(None if backend.local is None else request.store)
         self._store: TileStore | None = None
         self._tried = tried
         self.batches: list[str] = []
@@ -214,7 +216,8 @@ class _Repair:
             return replace(plan, shown=(TREE,))  # it must not name the commit that is lost
         if not plan.is_empty:  # the views are compared with what is whole by then
             return plan
-        return replace(plan, shown=shown, is_shown_again=any(map(_is_shown, findings)))
+        is_shown_again = self._found.is_unfinished or any(map(_is_shown, findings))
+        return replace(plan, shown=shown, is_shown_again=is_shown_again)
 
     def _moved(
         self, findings: Sequence[Finding], restored: Restored
@@ -329,6 +332,12 @@ class _Repair:
         for start in range(0, len(names), MOST_NAMES):
             batch = quarantine.move(names[start : start + MOST_NAMES], why=_WHY)
             self.batches.append(batch.id)
+
+
+def _remove_dead_runs(backend: Backend) -> None:
+    if backend.local is not None:
+        with suppress(OSError):  # the next apply removes them
+            remove_dead_runs(backend.local.root / RUNS)
 
 
 def _is_shown(finding: Finding) -> bool:
