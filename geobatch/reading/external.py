@@ -25,8 +25,8 @@ from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
 from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
+from geobatch.sources.naming import LostStateError
 from geobatch.sources.registry import stay_in_session
-from geobatch.sources.remote.answers import failed
 from geobatch.store.caches.cache import SourceCache
 
 KEPT_BYTES = 64 << 20
@@ -169,11 +169,11 @@ class ExternalChunks:
             if known is not None and file_stat(os.stat(source.path)) == known:  # noqa: PTH116
                 return known
             with self._lock, SourceCache.borrowed(self._place) as cache:
-                digest, found, is_sure = digest_of(Path(source.path), source.uri, cache=cache)
+                digest, found, is_sure = digest_of(Path(source.path), cache=cache)
         except (SourceError, OSError) as error:
-            raise failed(source.uri, _pin(source).generation) from error
+            raise LostStateError(_pin(source).generation).named(source.uri) from error
         if digest != source.digest:
-            raise failed(source.uri, _pin(source).generation)
+            raise LostStateError(_pin(source).generation).named(source.uri)
         if is_sure:
             self._states[key] = found
         return found

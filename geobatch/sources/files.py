@@ -14,9 +14,9 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
 from geobatch.model.sources.file_stat import FileStat, file_stat
+from geobatch.sources.naming import UnnamedError
 
 _CHUNK = 8 << 20
 _PARALLEL_FROM = 64 << 20
@@ -33,43 +33,43 @@ no time; nor overlays and network disks."""
 _REMOTE = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")  # pathlib has made one slash of two
 
 
-def regular_file(path: Path, uri: str, *, may_be_empty: bool = False) -> Path:
+def regular_file(path: Path, *, may_be_empty: bool = False) -> Path:
     """Return the absolute real path of a regular file that is not empty, unless it may be.
 
     Raises:
-        SourceError: There is no such file, it cannot be reached, or it is something else.
+        UnnamedError: There is no such file, it cannot be reached, or it is something else.
     """
     # The path decides: a uri may have a local mirror.
     if _REMOTE.match(str(path)) or str(path).startswith("/vsi"):
-        raise SourceError(
-            f"`{uri}`: not a local file", hint="copy the raster to a local disk and name that file"
+        raise UnnamedError(
+            "not a local file", hint="copy the raster to a local disk and name that file"
         )
     try:
         real = path.resolve(strict=True)
         found = real.stat()
     except FileNotFoundError:
-        raise SourceError(f"`{uri}`: no such file", hint="check the uri in the spec") from None
+        raise UnnamedError("no such file", hint="check the uri in the spec") from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise SourceError(f"`{uri}`: cannot be reached: {explain(error)}") from error
+        raise UnnamedError(f"cannot be reached: {explain(error)}") from error
     if not modes.S_ISREG(found.st_mode):
         kind = next((name for test, name in _KINDS if test(found.st_mode)), "something else")
-        raise SourceError(f"`{uri}`: expected a regular file, got {kind}")
+        raise UnnamedError(f"expected a regular file, got {kind}")
     if found.st_size == 0 and not may_be_empty:
-        raise SourceError(f"`{uri}`: the file is empty")
+        raise UnnamedError("the file is empty")
     return real
 
 
-def stat(path: Path, uri: str) -> FileStat:
+def stat(path: Path) -> FileStat:
     """Return the state of a source file from the file system; nothing is read.
 
     Raises:
-        SourceError: There is no such regular file.
+        UnnamedError: There is no such regular file.
     """
-    real = regular_file(path, uri)
+    real = regular_file(path)
     try:
         return file_stat(real.stat())
     except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be reached: {explain(error)}") from error
+        raise UnnamedError(f"cannot be reached: {explain(error)}") from error
 
 
 def is_written(descriptor: int) -> bool:
@@ -114,24 +114,44 @@ def digest_file(file: FileIO, size: int) -> Digest:
     return hasher.hexdigest()
 
 
-def check_unchanged(path: str, uri: str, expected: FileStat) -> None:
+def identify_file(path: Path, *, may_be_empty: bool = False) -> tuple[Digest, FileStat]:
+    """Return the digest of all bytes of a file, and its stat, which was the same before and after.
+
+    Raises:
+        UnnamedError: The file is missing, unreadable, or changed meanwhile.
+    """
+    real = regular_file(path, may_be_empty=may_be_empty)
+    try:
+        with real.open("rb", buffering=0) as file:
+            before = file_stat(os.fstat(file.fileno()))
+            digest = digest_file(file, before.size)
+            after = file_stat(os.fstat(file.fileno()))
+        named = file_stat(real.stat())
+    except OSError as error:
+        raise UnnamedError(f"cannot be read: {explain(error)}") from error
+    if not before == after == named:
+        raise changed()
+    return digest, before
+
+
+def check_unchanged(path: str, expected: FileStat) -> None:
     """Raise unless a file still has the stat that it had when it was identified.
 
     Raises:
-        SourceError: The file is gone, or its stat differs.
+        UnnamedError: The file is gone, or its stat differs.
     """
     try:
         found = file_stat(os.stat(path))  # noqa: PTH116  (called per read: half the cost of Path)
     except (OSError, ValueError) as error:
-        raise SourceError(f"`{uri}`: cannot be reached: {explain(error)}") from error
+        raise UnnamedError(f"cannot be reached: {explain(error)}") from error
     if found != expected:
-        raise changed(uri)
+        raise changed()
 
 
-def changed(uri: str) -> SourceError:
+def changed() -> UnnamedError:
     """Return the error for a file that changed under the reader."""
-    return SourceError(
-        f"`{uri}`: changed while it was being read",
+    return UnnamedError(
+        "changed while it was being read",
         hint="run again when nothing writes to the file",
     )
 

@@ -11,6 +11,7 @@ from geobatch.model.assets.table import TableSource
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.files import check_unchanged
+from geobatch.sources.naming import Named
 
 Row: TypeAlias = list[tuple[str, str, Any]]
 """(name, kind, values) of each feature that has values; kinds are those of `tf.train.Feature`:
@@ -53,7 +54,8 @@ class RowDriver(Protocol):
             SourceError: It is missing, or it changed.
         """
         if source.stat is not None:
-            check_unchanged(source.path, source.uri, source.stat)
+            with Named(source.uri):
+                check_unchanged(source.path, source.stat)
 
     def rows(self, source: TableSource) -> Iterator[tuple[int, Row]]:
         """Yield the rows of a file with their numbers, from 0; it is streamed.

@@ -57,7 +57,7 @@ SPELLINGS = (
 def test_no_spelling_of_a_metadata_address_is_asked(host: str) -> None:
     named = Servers(hosts=frozenset({parse_host(host)}))
     for servers in (None, named):
-        source = RemoteObject(f"http://{host}/latest", uri="u", timeout=0.2, servers=servers)
+        source = RemoteObject(f"http://{host}/latest", timeout=0.2, servers=servers)
         with pytest.raises(SourceError, match=r"may not be asked|cannot be reached") as caught:
             source.fetch(0, 10)
         if "cannot be reached" in caught.value.message:  # a spelling that this system does not read
@@ -81,10 +81,10 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]
 def test_a_name_that_resolves_to_a_metadata_address(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, ["169.254.169.254"])
     with pytest.raises(SourceError, match=r"`data\.example` may not be asked: it is a link-local"):
-        RemoteObject("http://data.example/a", uri="u").fetch(0, 10)
+        RemoteObject("http://data.example/a").fetch(0, 10)
     answering(monkeypatch, ["127.0.0.1", "169.254.169.254"])
     with pytest.raises(SourceError, match="link-local"):
-        RemoteObject("http://data.example/a", uri="u").fetch(0, 10)
+        RemoteObject("http://data.example/a").fetch(0, 10)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_connection_is_made_to_the_address_that_was_checked(
     """A resolver that answers differently the second time is asked once per connection."""
     port = served.url.rstrip("/").rpartition(":")[2]
     asked = answering(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
-    source = RemoteObject(f"http://data.example:{port}/a.tif", uri="u")
+    source = RemoteObject(f"http://data.example:{port}/a.tif")
     assert source.fetch(0, 4) in (b"II*\0", b"II+\0")
     assert asked == ["data.example"]
     source.close()
@@ -120,12 +120,12 @@ def test_redirects_are_checked_again(served: Served) -> None:
     ):
         served.redirects["b.tif"] = target
         with pytest.raises(SourceError, match=words):
-            RemoteObject(f"{served.url}b.tif", uri="u", servers=named).fetch(0, 4)
+            RemoteObject(f"{served.url}b.tif", servers=named).fetch(0, 4)
     served.redirects["b.tif"] = "http://2852039166/"
     with pytest.raises(SourceError, match="link-local"):
-        RemoteObject(f"{served.url}b.tif", uri="u").fetch(0, 4)
+        RemoteObject(f"{served.url}b.tif").fetch(0, 4)
     served.redirects["b.tif"] = "/a.tif"
-    assert RemoteObject(f"{served.url}b.tif", uri="u", servers=named).fetch(0, 4)
+    assert RemoteObject(f"{served.url}b.tif", servers=named).fetch(0, 4)
 
 
 def test_no_redirect_leaves_encryption(monkeypatch: pytest.MonkeyPatch, served: Served) -> None:
@@ -134,9 +134,9 @@ def test_no_redirect_leaves_encryption(monkeypatch: pytest.MonkeyPatch, served: 
     url = served.url.replace("http://", "https://")
     served.redirects["b.tif"] = f"{served.url}a.tif"
     with pytest.raises(SourceError, match="redirects from `https://` to"):
-        RemoteObject(f"{url}b.tif", uri="u").fetch(0, 4)
+        RemoteObject(f"{url}b.tif").fetch(0, 4)
     served.redirects["b.tif"] = f"{url}a.tif"
-    assert RemoteObject(f"{url}b.tif", uri="u").fetch(0, 4)
+    assert RemoteObject(f"{url}b.tif").fetch(0, 4)
 
 
 def plan(folder: Path, url: str, allow: list[str] | None, *flags: str) -> Done:
@@ -199,14 +199,14 @@ def test_a_header_without_end_is_refused_before_it_is_read(
     """A server that makes up what is asked for could give any number of bytes."""
     size = (Path(served.folder) / "a.tif").stat().st_size
     monkeypatch.setenv("GEOBATCH_MAX_HEADER_BYTES", "1000")
-    source = RemoteObject(f"{served.url}a.tif", uri="u", is_header=True)
+    source = RemoteObject(f"{served.url}a.tif", is_header=True)
     assert len(source.fetch(0, 900)) == 900
     with pytest.raises(SourceError, match="1,001 bytes would have to be read as its header") as one:
         source.fetch(900, 1001)
     assert "GEOBATCH_MAX_HEADER_BYTES=1001" in str(one.value.hint)
     assert len(served.requests) == 1
     monkeypatch.setenv("GEOBATCH_MAX_REQUEST_BYTES", "500")
-    source = RemoteObject(f"{served.url}a.tif", uri="u")
+    source = RemoteObject(f"{served.url}a.tif")
     with pytest.raises(SourceError, match="would have to be read at once"):
         source.fetch(0, min(size, 501))
     source.close()
@@ -216,7 +216,7 @@ def test_all_requests_of_a_header_share_a_deadline(
     monkeypatch: pytest.MonkeyPatch, served: Served
 ) -> None:
     monkeypatch.setenv("GEOBATCH_MAX_PROBE_SECONDS", "1")
-    source = RemoteObject(f"{served.url}a.tif", uri="u", is_header=True)
+    source = RemoteObject(f"{served.url}a.tif", is_header=True)
     assert source.fetch(0, 4)
     time.sleep(1.1)
     with pytest.raises(SourceError) as one:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cogs import external, overview, values, write_cog
+from msgspec.structs import replace
 from odd_server import EARLIER, NEWER, OLD, Answer, Change, OddServer, odd_server, right
 from workbench import Workbench, assert_same
 
@@ -16,13 +17,19 @@ import geobatch
 from geobatch.cli.main import run
 from geobatch.errors import SourceError
 from geobatch.model.plans.plan import Op
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.sources.cog.layout import ask_server, probe_url
+from geobatch.sources.naming import Named
 from geobatch.sources.remote import ranges
 from geobatch.sources.remote.answers import WHOLE_BYTES
 from geobatch.sources.remote.ranges import RemoteObject
 from geobatch.workflow.plan import plan
 
 SIDE = 600
+
+
+def declared(url: str) -> DeclaredSource:
+    return DeclaredSource(uri=url, path=Path(), url=url, source=0, is_external=True)
 
 
 def says(**headers: str | list[str] | None) -> Change:
@@ -192,7 +199,7 @@ def assert_clear(caught: pytest.ExceptionInfo[SourceError], served: OddServer) -
 def test_an_odd_answer_is_an_error_that_says_what_is_odd(served: OddServer, kind: str) -> None:
     served.change, words = RANGES[kind]
     with pytest.raises(SourceError, match=words) as caught:
-        probe_url(served.url, served.url)
+        probe_url(declared(served.url))
     assert_clear(caught, served)
 
 
@@ -266,7 +273,7 @@ def test_what_is_merely_unusual_is_read(served: OddServer, cog: Path, change: Ch
             change(answer)
 
     served.change = changed
-    source = RemoteObject(served.url, uri=served.url)
+    source = RemoteObject(served.url)
     data = cog.read_bytes()
     assert source.fetch(0, 100) == data[:100]
     assert source.fetch(500, 70_000) == data[500:70_000]
@@ -291,14 +298,17 @@ def test_a_part_that_is_sent_as_the_whole_is_refused(served: OddServer) -> None:
 
     served.change = partly
     with pytest.raises(SourceError, match="status 200 with a `Content-Range`"):
-        probe_url(served.url, served.url)
+        probe_url(declared(served.url))
 
 
 def test_a_total_that_changes_between_requests(served: OddServer) -> None:
-    source = RemoteObject(served.url, uri=served.url)
+    source = RemoteObject(served.url)
     source.fetch(0, 10)
     served.change = says(Content_Range=f"bytes {{f}}-{{l}}/{len(served.data) + 1}")
-    with pytest.raises(SourceError, match="Failed to load the GeoTIFF at") as caught:
+    with (
+        pytest.raises(SourceError, match="Failed to load the GeoTIFF at") as caught,
+        Named(served.url),
+    ):
         source.fetch(10, 20)
     assert_clear(caught, served)
 
@@ -310,8 +320,9 @@ def test_a_server_that_stops_or_trickles_is_given_up(served: OddServer) -> None:
         answer.body = answer.body[:-1]
 
     served.change = stops
-    source = RemoteObject(served.url, uri=served.url, timeout=0.1)
-    with pytest.raises(SourceError, match=r"cannot be reached: timed out|takes too long") as caught:
+    source = RemoteObject(served.url, timeout=0.1)
+    words = r"cannot be reached: timed out|takes too long"
+    with pytest.raises(SourceError, match=words) as caught, Named(served.url):
         source.fetch(0, 100)
     assert_clear(caught, served)
     assert len(served.asked) < 4, "it is not asked for longer than twice the time"
@@ -326,10 +337,10 @@ def test_a_server_that_stays_busy_is_named_with_its_status(
 
     served.change = busy
     with pytest.raises(SourceError, match="HTTP status 503"):
-        RemoteObject(served.url, uri=served.url).fetch(0, 10)
+        RemoteObject(served.url).fetch(0, 10)
     monkeypatch.setattr(ranges, "PAUSE", 10.0)
     with pytest.raises(SourceError, match="HTTP status 503"):
-        RemoteObject(served.url, uri=served.url, timeout=0.1).fetch(0, 10)
+        RemoteObject(served.url, timeout=0.1).fetch(0, 10)
 
 
 def test_an_address_that_a_redirect_gave_for_a_while_is_asked_for_again(served: OddServer) -> None:
@@ -345,7 +356,7 @@ def test_an_address_that_a_redirect_gave_for_a_while_is_asked_for_again(served: 
             answer.put(Content_Length="0", Content_Range=None)
 
     served.change = expiring
-    source = RemoteObject(served.url, uri=served.url)
+    source = RemoteObject(served.url)
     assert source.fetch(0, 10) == served.data[:10]
     assert source.fetch(10, 20) == served.data[10:20]
     assert [one["path"] for one in served.asked] == [
@@ -373,9 +384,9 @@ def test_what_cannot_be_pinned_is_refused_unless_the_spec_says_so(
     served.change, words = UNPINNED[kind]
     for ask in (ask_server, probe_url):
         with pytest.raises(SourceError, match=words) as caught:
-            ask(served.url, served.url)
+            ask(declared(served.url))
         assert_clear(caught, served)
-        ask(served.url, served.url, allow_unpinned=True)
+        ask(replace(declared(served.url), allow_unpinned=True))
 
 
 @pytest.mark.parametrize("tag", ['W/"a"', None])

@@ -21,6 +21,7 @@ import geobatch
 from geobatch.errors import SourceError, SpecError
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.url import parse_address
+from geobatch.sources.naming import Named
 from geobatch.sources.remote.answers import WHOLE_BYTES, check_answer, check_pinnable
 from geobatch.sources.remote.ranges import RemoteObject
 
@@ -74,9 +75,10 @@ def fetch(raw: Raw | bytes, *, remote: Remote | None = PINNED, timeout: float = 
     """Ask for bytes 100 to 199."""
     made = (lambda _: raw) if isinstance(raw, bytes) else raw
     with answering(made) as url:
-        source = RemoteObject(url, uri=url, remote=remote, timeout=timeout)
+        source = RemoteObject(url, remote=remote, timeout=timeout)
         try:
-            return source.fetch(100, 200)
+            with Named(url):
+                return source.fetch(100, 200)
         except SourceError as error:
             if url not in error.message:
                 raise AssertionError(error.message) from error
@@ -259,7 +261,7 @@ def test_what_is_taken_is_what_was_asked_for(
     is_right = size == 12 and first == start and last == min(start + count, 12) - 1
     is_right = is_right and length in (None, last - first + 1)
     try:
-        body = check_answer(206, headers, start=start, stop=start + count, uri="u", pinned=pinned)
+        body = check_answer(206, headers, start=start, stop=start + count, pinned=pinned)
     except SourceError:
         assert not is_right
     else:
@@ -280,8 +282,8 @@ def test_what_is_taken_is_what_was_asked_for(
 )  # fmt: skip
 def test_no_header_is_a_traceback(status: int, headers: dict[str, list[str]]) -> None:
     with contextlib.suppress(SourceError):
-        body = check_answer(status, headers, start=0, stop=10, uri="u", pinned=None)
-        check_pinnable(headers, body.remote, uri="u")
+        body = check_answer(status, headers, start=0, stop=10, pinned=None)
+        check_pinnable(headers, body.remote)
 
 
 @given(url=st.text() | st.text(max_size=20).map("http://".__add__))
@@ -313,12 +315,12 @@ WITHIN = "Mon, 30 Nov 2026 03:59:59 GMT"
 def test_what_cannot_be_pinned(headers: dict[str, str], words: str | None) -> None:
     sent = {name: [value] for name, value in {**headers, "date": NOW}.items()}
     sent["content-range"] = ["bytes 0-9/10"]
-    found = check_answer(206, sent, start=0, stop=10, uri="u", pinned=None).remote
+    found = check_answer(206, sent, start=0, stop=10, pinned=None).remote
     if words is None:
-        check_pinnable(sent, found, uri="u")
+        check_pinnable(sent, found)
     else:
         with pytest.raises(SourceError, match=words):
-            check_pinnable(sent, found, uri="u")
+            check_pinnable(sent, found)
 
 
 def test_states_that_a_server_tells_apart() -> None:

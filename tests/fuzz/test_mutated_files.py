@@ -25,6 +25,7 @@ from test_spec_mutations import IMAGE
 from geobatch.declare import validate
 from geobatch.errors import GeobatchError, SourceError, SpecError
 from geobatch.sources.geotiff import identify, read_header
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.shards.frames import records_of
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "")
@@ -121,8 +122,9 @@ def test_records(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
         path.write_bytes(mutated(data, seed))
         with not_hanging(seed):
             try:
-                for found in records_of(path, "s"):
-                    assert found in records or not found, seed
+                with Named("s"):
+                    for found in records_of(path):
+                        assert found in records or not found, seed
             except SourceError as error:
                 assert "`s`" in str(error), seed  # noqa: PT017
 
@@ -132,12 +134,13 @@ def test_tiffs(tmp_path: Path) -> None:
     block = zeros(64 * 64)
     path = tmp_path / "a.tif"
     write(path, image(128, 64, tile=(64, 64), block=block), block=block)
-    data, known = path.read_bytes(), identify(path, "a.tif")
+    data, known = path.read_bytes(), identify(path)
     for seed in count(150, 3000, 10_000):
         path.write_bytes(mutated(data, seed))
         with not_hanging(seed):
             try:
-                found = identify(path, "a.tif")
+                with Named("a.tif"):
+                    found = identify(path)
                 header = read_header(path, "a.tif")
             except SourceError as error:
                 assert "`a.tif`" in str(error), seed  # noqa: PT017

@@ -15,6 +15,7 @@ from record_workbench import example, feature
 
 from geobatch.errors import SourceError
 from geobatch.model.limits import RECORD_BYTES, RECORD_FEATURES
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.shards.feature_count import has_many_features
 from geobatch.sources.tfrecord.shards.frames import records_of
 
@@ -32,8 +33,11 @@ def test_a_bomb_is_refused_by_its_length(tmp_path: Path, wbits: int) -> None:
     path = tmp_path / "s"
     path.write_bytes(inflating(64 << 20, wbits))
     assert path.stat().st_size < 100_000
-    with pytest.raises(SourceError, match=r"`s`: record 0 .* expected at most 8388608 in a") as one:
-        next(records_of(path, "s"))
+    with (
+        pytest.raises(SourceError, match=r"`s`: record 0 .* expected at most 8388608 in a") as one,
+        Named("s"),
+    ):
+        next(records_of(path))
     assert f"`{RECORD_BYTES.variable}={64 << 20}`" in str(one.value.hint)
 
 
@@ -45,15 +49,15 @@ def test_a_large_file_may_have_long_records(
     path = tmp_path / "s"
     path.write_bytes(gzip.compress(hostile_records.frame(record)))
     with pytest.raises(SourceError):
-        list(records_of(path, "s"))
+        list(records_of(path))
     monkeypatch.setenv(RECORD_BYTES.variable, str(12 << 20))
-    assert list(records_of(path, "s")) == [record]
+    assert list(records_of(path)) == [record]
     monkeypatch.delenv(RECORD_BYTES.variable)
     frames = hostile_records.frame(record) + hostile_records.frame(noise)
     path.write_bytes(gzip.compress(frames))
-    assert list(records_of(path, "s")) == [record, noise]
+    assert list(records_of(path)) == [record, noise]
     path.write_bytes(hostile_records.frame(record))  # not compressed: as long as its file
-    assert list(records_of(path, "s")) == [record]
+    assert list(records_of(path)) == [record]
 
 
 def test_millions_of_features_are_counted_before_they_are_parsed(
@@ -65,9 +69,9 @@ def test_millions_of_features_are_counted_before_they_are_parsed(
     path = tmp_path / "s"
     path.write_bytes(hostile_records.frame(b"\x0a" + varint + entries))
     with pytest.raises(SourceError, match="more than 10,000 features"):
-        next(records_of(path, "s"))
+        next(records_of(path))
     monkeypatch.setenv(RECORD_FEATURES.variable, "200000")
-    assert len(next(records_of(path, "s"))) == length + 4
+    assert len(next(records_of(path))) == length + 4
 
 
 @given(count=st.integers(0, 20), values=st.integers(0, 300), most=st.integers(1, 20))

@@ -11,10 +11,11 @@ import google_crc32c
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Feature, Mixer, Shard
+from geobatch.sources.files import identify_file
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.features.patches import Decoder
 from geobatch.sources.tfrecord.shards.examples import examples
 from geobatch.sources.tfrecord.shards.records import batches, describe, digests_of
-from geobatch.sources.tfrecord.shards.shard import identify_shard
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
 
@@ -47,19 +48,24 @@ def main() -> None:
         said = []
 
         def images(path: Path = path) -> None:
-            digest, stat = identify_shard(path, path.name)
+            digest, stat = identify_file(path, may_be_empty=True)
             shard = Shard(uri=path.name, path=str(path), stat=stat, digest=digest)
             for batch in batches(shard):
                 for one in features:
-                    list(Decoder([one], mixer).decode(batch, uri=path.name, first=0))
+                    with Named(path.name):
+                        list(Decoder([one], mixer).decode(batch, first=0))
 
         def rows(path: Path = path) -> None:
-            digest, stat = identify_shard(path, path.name)
+            digest, stat = identify_file(path, may_be_empty=True)
             shard = Shard(uri=path.name, path=str(path), stat=stat, digest=digest)
             list(examples(shard))
             digests_of(shard)
 
-        for way in (lambda path=path: describe(path, path.name), images, rows):
+        def first(path: Path = path) -> None:
+            with Named(path.name):
+                describe(path)
+
+        for way in (first, images, rows):
             try:
                 way()
                 said.append("ok")

@@ -16,7 +16,8 @@ from geobatch.model.sources.header import header_of_pixels
 from geobatch.model.sources.probe import Probe
 from geobatch.model.window import Window
 from geobatch.sources.driver import Driver, Pixels, ProbeOptions, Probes, ReaderCache
-from geobatch.sources.files import check_unchanged, digest_file, stat
+from geobatch.sources.files import check_unchanged, identify_file
+from geobatch.sources.naming import Named
 
 
 class Npy(Driver):
@@ -66,7 +67,8 @@ class NpyReader:
     def check(self, source: Source) -> None:
         """Check that the file is unchanged."""
         assert source.stat is not None
-        check_unchanged(source.path, source.uri, source.stat)
+        with Named(source.uri):
+            check_unchanged(source.path, source.stat)
 
     def finish(self, source: Source) -> None:
         """Check nothing more."""
@@ -85,16 +87,15 @@ def _bands(path: str) -> npt.NDArray[Any]:
 
 
 def _probe(source: DeclaredSource) -> Probe:
-    before = stat(source.path, source.uri)
-    with source.path.open("rb", buffering=0) as file:
-        digest = digest_file(file, before.size)
+    with Named(source.uri):
+        digest, before = identify_file(source.path)
     try:
         count, rows, cols = _bands(str(source.path)).shape
         dtype = str(_bands(str(source.path)).dtype)
     except ValueError as error:
         raise SourceError(f"`{source.uri}`: cannot be read as `.npy`: {error}") from error
-    if stat(source.path, source.uri) != before:
-        raise SourceError(f"`{source.uri}`: changed while it was read")
+    with Named(source.uri):
+        check_unchanged(str(source.path), before)
     header = header_of_pixels(
         uri=source.uri,
         path=str(source.path),

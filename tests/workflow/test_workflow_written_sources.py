@@ -67,7 +67,7 @@ def test_every_published_block_is_one_that_was_digested(tmp_path: Path, pause: f
     size = BLOCK * BLOCK
     start = path.read_bytes().index(pixels[:BLOCK, :BLOCK].tobytes())
     spec = bench.write_spec([image("a", "a.tif", tile=BLOCK)])
-    table = identify(path, "a").table
+    table = identify(path).table
     assert table is not None
     published = 0
     with writer(path, start=start, size=size, pause=pause):

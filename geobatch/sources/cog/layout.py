@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, cast
 
 import numpy as np
-from blake3 import blake3
 from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import Digest
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Plane, Remote
-from geobatch.model.sources.servers import Servers
-from geobatch.sources.files import changed, regular_file, stat
+from geobatch.sources.files import changed, identify_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.header import (
@@ -26,10 +27,9 @@ from geobatch.sources.geotiff.headers.header import (
     read_header,
     refused,
 )
+from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
 from geobatch.sources.remote.ranges import RemoteObject
-
-_CHUNK = 8 << 20
 
 
 class Cog(Struct, frozen=True, kw_only=True):
@@ -47,134 +47,107 @@ class Cog(Struct, frozen=True, kw_only=True):
     """The server's answer; None for a local file."""
 
 
-def probe_file(path: Path, uri: str) -> Cog:
+def probe_file(source: DeclaredSource) -> Cog:
     """Read a local COG, and digest its bytes.
-
-    Raises:
-        SourceError: The file is missing, unreadable, not a TIFF, or changed meanwhile.
-    """
-    digest, found = digest_file(path, uri)
-    header = read_header(path, uri)
-    try:
-        with path.open("rb") as file:
-            layout = read_layout(file)
-    except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
-    if stat(path, uri) != found:
-        raise changed(uri)
-    return Cog(header=header, layout=layout, digest=digest, stat=found, remote=None)
-
-
-def digest_file(path: Path, uri: str) -> tuple[Digest, FileStat]:
-    """Return the digest of all bytes of a file, and its stat, which was the same before and after.
 
     Of a COG whose pixels stay in it, any byte counts: reduced images are read too, and a reader
     cannot compare blocks one by one.
 
     Raises:
-        SourceError: The file is missing, unreadable, or changed meanwhile.
+        SourceError: The file is missing, unreadable, not a TIFF, or changed meanwhile.
     """
-    real = regular_file(path, uri)
-    before = stat(path, uri)
-    hasher = blake3()
-    buffer = memoryview(bytearray(min(_CHUNK, before.size + 1)))
-    try:
-        with real.open("rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                hasher.update(buffer[:count])
-    except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
-    if stat(path, uri) != before:
-        raise changed(uri)
-    return hasher.hexdigest(), before
+    with Named(source.uri):
+        digest, found = identify_file(source.path)
+        header = read_header(source.path, source.uri)
+        try:
+            with source.path.open("rb") as file:
+                layout = read_layout(file)
+        except OSError as error:
+            raise UnnamedError(f"cannot be read: {error.strerror or error}") from error
+        except ValueError as error:
+            raise UnnamedError(f"the TIFF is damaged: {error}") from error
+        if stat(source.path) != found:
+            raise changed()
+    return Cog(header=header, layout=layout, digest=digest, stat=found, remote=None)
 
 
-def ask_server(
-    url: str, uri: str, *, allow_unpinned: bool = False, servers: Servers | None = None
-) -> Remote:
+def ask_server(source: DeclaredSource) -> Remote:
     """Return the current state of an object on a server; one byte is fetched.
-
-    Args:
-        url: Where it is.
-        uri: Its name in messages.
-        allow_unpinned: Whether the server may omit what distinguishes its states.
-        servers: The servers that may be asked; None for all.
 
     Raises:
         SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
             send what distinguishes states of the object.
     """
-    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
-    try:
-        source.fetch(0, 1)
-        if source.settle():
-            source.fetch(0, 1)
-    finally:
-        source.close()
-    return _known(source, allow_unpinned=allow_unpinned)
+    with Named(source.uri), _opened(source) as remote:
+        remote.fetch(0, 1)
+        if remote.settle():
+            remote.fetch(0, 1)
+        return _known(remote, source)
 
 
-def probe_url(
-    url: str, uri: str, *, allow_unpinned: bool = False, servers: Servers | None = None
-) -> Cog:
+def probe_url(source: DeclaredSource) -> Cog:
     """Read a COG on a server: only its header is fetched.
-
-    Args:
-        url: Where it is.
-        uri: Its name in messages.
-        allow_unpinned: Whether the server may omit what distinguishes its states.
-        servers: The servers that may be asked; None for all.
 
     Raises:
         SourceError: As of `ask_server`; or the object changed meanwhile, or is not a readable TIFF.
     """
-    source = RemoteObject(url, uri=uri, servers=servers, is_header=True)
+    with Named(source.uri), _opened(source) as remote:
+        start = remote.fetch(0, START_BYTES)
+        if remote.settle():
+            start = remote.fetch(0, START_BYTES)
+        state = _known(remote, source)
+        check_tiff(start[:4])
+        header, layout = _read_remote(remote, start)
+    return Cog(
+        header=replace(header, uri=source.uri, path=source.url),
+        layout=layout,
+        digest=state.identity(source.url),
+        stat=state.stat(source.url),
+        remote=state,
+    )
+
+
+@contextmanager
+def _opened(source: DeclaredSource) -> Iterator[RemoteObject]:
+    remote = RemoteObject(source.url, servers=source.servers, is_header=True)
     try:
-        start = source.fetch(0, START_BYTES)
-        if source.settle():
-            start = source.fetch(0, START_BYTES)
-        remote = _known(source, allow_unpinned=allow_unpinned)
-        check_tiff(start[:4], uri)
-        failures: list[SourceError] = []
-        file = StartFile(source, start=start, failures=failures)
+        yield remote
+    finally:
+        remote.close()
+
+
+def _read_remote(remote: RemoteObject, start: bytes) -> tuple[Header, CogLayout]:
+    """Return header and layout of an object that starts with some bytes.
+
+    Raises:
+        UnnamedError: The object changed meanwhile, or is not a readable TIFF.
+    """
+    failures: list[SourceError] = []
+    file = StartFile(remote, start=start, failures=failures)
+    try:
+        layout = read_layout(cast("BinaryIO", file))
+        tags = tiff.read_tags(cast("BinaryIO", file))
+    except (ValueError, OSError) as error:
+        if failures:
+            raise failures[-1] from error
+        raise UnnamedError(f"the TIFF is damaged: {error}") from error
+    check_alone(tags)
+    with gdal_environment():
         try:
-            layout = read_layout(cast("BinaryIO", file))
-            tags = tiff.read_tags(cast("BinaryIO", file))
-        except (ValueError, OSError) as error:
+            dataset = open_dataset(
+                "remote.tif",
+                opener=lambda: RangeFile(remote, start=file.start, failures=failures),
+            )
+        except FAILURES as error:
             if failures:
                 raise failures[-1] from error
-            raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
-        except tiff.CostlyError as error:
-            raise error.refused(uri) from None
-
-        def opened() -> RangeFile:
-            return RangeFile(source, start=file.start, failures=failures)
-
-        check_alone(tags, uri)
-        with gdal_environment():
-            try:
-                dataset = open_dataset(url, opener=opened)
-            except FAILURES as error:
-                if failures:
-                    raise failures[-1] from error
-                raise refused(uri, tags.compression, reason(error)) from error
-            try:
-                header = describe(dataset, uri, url, tags)
-            except FAILURES as error:
-                raise SourceError(f"`{uri}`: the header cannot be read: {reason(error)}") from error
-            finally:
-                dataset.close()
-    finally:
-        source.close()
-    return Cog(
-        header=header,
-        layout=layout,
-        digest=remote.identity(url),
-        stat=remote.stat(url),
-        remote=remote,
-    )
+            raise refused(tags.compression, reason(error)) from error
+        try:
+            return describe(dataset, tags), layout
+        except FAILURES as error:
+            raise UnnamedError(f"the header cannot be read: {reason(error)}") from error
+        finally:
+            dataset.close()
 
 
 def read_layout(file: BinaryIO) -> CogLayout:
@@ -222,9 +195,9 @@ def _shape(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
     )
 
 
-def _known(source: RemoteObject, *, allow_unpinned: bool) -> Remote:
-    if source.remote is None:
-        raise SourceError(f"`{source.uri}`: the object is empty")
-    if not allow_unpinned:
-        source.check_pinnable()
-    return source.remote
+def _known(remote: RemoteObject, source: DeclaredSource) -> Remote:
+    if remote.remote is None:
+        raise UnnamedError("the object is empty")
+    if not source.allow_unpinned:
+        remote.check_pinnable()
+    return remote.remote

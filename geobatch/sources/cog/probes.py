@@ -24,6 +24,8 @@ from geobatch.model.sources.header import (
 from geobatch.model.sources.pin import CogLayout, Remote
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.driver import ProbeOptions, Probes
+from geobatch.sources.files import identify_file
+from geobatch.sources.naming import LostStateError
 from geobatch.sources.probe_cache import ProbeCache, maker
 from geobatch.sources.threads import on_threads
 
@@ -77,7 +79,7 @@ def probe_cogs(files: Sequence[DeclaredSource], options: ProbeOptions) -> Probes
     )
 
 
-def digest_of(path: Path, uri: str, *, cache: ProbeCache) -> tuple[Digest, FileStat, bool]:
+def digest_of(path: Path, *, cache: ProbeCache) -> tuple[Digest, FileStat, bool]:
     """Return the digest of a COG's bytes with its stat; an unchanged file is not read.
 
     Returns:
@@ -85,16 +87,14 @@ def digest_of(path: Path, uri: str, *, cache: ProbeCache) -> tuple[Digest, FileS
         `CachedProbe.is_trusted`.
 
     Raises:
-        SourceError: The file is missing, unreadable, or changes.
+        UnnamedError: The file is missing, unreadable, or changes.
     """
     name = _PREFIX + os.fspath(path)
     before, now = cache.get_probes([name]).get(name), _stat(path)
     if before is not None and now is not None and before.is_trusted(now):
         return before.digest, now, True
-    from geobatch.sources.cog.layout import digest_file  # noqa: PLC0415 - slow to import
-
     time_ns = time.time_ns()
-    digest, found = digest_file(path, uri)
+    digest, found = identify_file(path)
     # No header: planning reads the file again.
     cached = CachedProbe(
         stat=found, time_ns=time_ns, digest=digest, header="", crs="", is_linked=False, maker=""
@@ -120,9 +120,7 @@ def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, Cac
     if file.url and before is not None:
         from geobatch.sources.cog.layout import ask_server  # noqa: PLC0415 - slow to import
 
-        remote = ask_server(
-            file.url, file.uri, allow_unpinned=file.allow_unpinned, servers=file.servers
-        )
+        remote = ask_server(file)
         # An object that is not pinned may have another header now.
         if remote.lacks is None and before.is_trusted(remote.stat(file.url)):
             probe = _cached(file, before, remote)
@@ -131,12 +129,7 @@ def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, Cac
     time_ns = time.time_ns()
     from geobatch.sources.cog.layout import probe_file, probe_url  # noqa: PLC0415 - slow to import
 
-    if file.url:
-        cog = probe_url(
-            file.url, file.uri, allow_unpinned=file.allow_unpinned, servers=file.servers
-        )
-    else:
-        cog = probe_file(file.path, file.uri)
+    cog = probe_url(file) if file.url else probe_file(file)
     header = cog.header
     cached = CachedProbe(
         stat=cog.stat,
@@ -208,10 +201,9 @@ def _check_generation(file: DeclaredSource, found: Probe) -> None:
     else:
         names = {remote.version, remote.generation, remote.etag, remote.tag}
     if wanted not in names:
-        from geobatch.sources.remote.answers import failed  # noqa: PLC0415 - slow to import
-
         now = found.digest if remote is None else remote.generation
-        raise failed(file.uri, wanted, hint=f"it is now `{now}`; write that one, or no generation")
+        hint = f"it is now `{now}`; write that one, or no generation"
+        raise LostStateError(wanted, hint=hint).named(file.uri)
 
 
 def _maker() -> str:

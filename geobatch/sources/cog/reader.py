@@ -15,7 +15,7 @@ from geobatch.model.sources.pin import Pin
 from geobatch.sources.files import check_unchanged, regular_file
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.reader import Handle, Reader
-from geobatch.sources.remote.answers import failed
+from geobatch.sources.naming import LostStateError, UnnamedError
 from geobatch.sources.remote.file import RangeFile
 from geobatch.sources.remote.ranges import RemoteObject
 
@@ -56,12 +56,10 @@ class PinnedReader(Reader):
                 handle.dataset = self._open_object(source, pin, overview, handle)
         except FAILURES as error:
             self._confirm(source, handle)
-            raise SourceError(
-                f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
-            ) from error
+            raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
         if (handle.dataset.height, handle.dataset.width) != (source.height, source.width):
             handle.run(handle.dataset.close)
-            raise failed(source.uri, pin.generation)
+            raise LostStateError(pin.generation)
         return handle
 
     def _confirm(self, source: Source, handle: Handle) -> None:
@@ -77,19 +75,19 @@ class PinnedReader(Reader):
         if pin is None or pin.remote is not None:
             return
         try:
-            check_unchanged(source.path, source.uri, expected)
+            check_unchanged(source.path, expected)
         except SourceError as error:
-            raise failed(source.uri, pin.generation) from error
+            raise LostStateError(pin.generation) from error
 
     def _open_file(self, source: Source, pin: Pin, overview: int) -> Any:
         try:
-            real = regular_file(Path(source.path), source.uri)
+            real = regular_file(Path(source.path))
         except SourceError as error:
-            raise failed(source.uri, pin.generation) from error
+            raise LostStateError(pin.generation) from error
         return open_dataset(real, overview=overview)
 
     def _open_object(self, source: Source, pin: Pin, overview: int, handle: Handle) -> Any:
-        remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
+        remote = RemoteObject(source.path, remote=pin.remote)
         start, failures = self._header(source, pin, handle.stat), handle.failures
         return handle.run(
             open_dataset,
@@ -103,7 +101,7 @@ class PinnedReader(Reader):
         with self._fetching:
             found = self._headers.get((source.path, state))
             if found is None:
-                remote = RemoteObject(source.path, uri=source.uri, remote=pin.remote)
+                remote = RemoteObject(source.path, remote=pin.remote)
                 try:
                     found = remote.fetch(0, pin.header_bytes)
                 finally:

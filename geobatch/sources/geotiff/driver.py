@@ -31,7 +31,7 @@ class GeoTiff(Driver):
     def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
         """Return the state of TIFFs; see `Driver.probe`."""
         found = probe_rasters(
-            {source.path: source.uri for source in sources},
+            sources,
             cache=options.cache,
             workers=options.workers,
             rehash=options.rehash,

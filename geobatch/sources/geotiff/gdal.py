@@ -16,6 +16,7 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioError
 
 from geobatch.errors import SourceError
+from geobatch.sources.naming import UnnamedError
 
 CACHE_BYTES = 64 << 20
 """GDAL's block cache for the whole process; its default, 5 % of the memory, halves the speed."""
@@ -129,10 +130,10 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def source_errors(what: str) -> Iterator[None]:
-    """Turn what rasterio raises into a SourceError that starts with `what`."""
+    """Turn what rasterio raises into an error that starts with `what`."""
     try:
         yield
     except SourceError:
         raise
     except FAILURES as error:
-        raise SourceError(f"{what}: {reason(error)}") from error
+        raise UnnamedError(f"{what}: {reason(error)}") from error

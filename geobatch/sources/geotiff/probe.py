@@ -6,12 +6,13 @@ import os
 import time
 from collections.abc import Callable
 from functools import cache as once
-from pathlib import Path
 
-from geobatch.errors import SourceError
+from msgspec.structs import replace
+
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import (
     Header,
     crs_from_text,
@@ -20,13 +21,13 @@ from geobatch.model.sources.header import (
     header_to_text,
 )
 from geobatch.model.sources.probe import Probe
+from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import maker
 from geobatch.sources.threads import nothing
 
 
 def probe_file(
-    path: Path,
-    uri: str,
+    source: DeclaredSource,
     before: CachedProbe | None,
     trusted: CachedProbe | None,
     *,
@@ -40,32 +41,36 @@ def probe_file(
     """
     from geobatch.sources.geotiff import identify, stat  # noqa: PLC0415 - needed seldom
 
+    path = source.path
+
     @once
     def read_header() -> Header:
         from geobatch.sources import geotiff  # noqa: PLC0415 - slow to import
 
         geotiff.stay_in_environment()
-        return geotiff.read_header(path, uri, read_crs=read_crs)
+        return geotiff.read_header(path, source.uri, read_crs=read_crs)
 
     table, header = None, None
-    if trusted is None:
-        time_ns = time.time_ns()
-        may_serve = before is not None and _may_serve(before)
-        identity = identify(path, uri, meanwhile=nothing if may_serve else read_header)
-        digest, found, table, tags = identity.digest, identity.stat, identity.table, identity.tags
-        is_still = identity.is_still
-        if before is not None and may_serve and before.tags == tags:
-            header = cached_header(before, uri, os.path.realpath(path), known_crs)
-    else:
-        time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
-        tags, is_still = trusted.tags, trusted.is_still
-    if header is None:
-        header = read_header()
-    if stat(path, uri) != found:
-        raise SourceError(
-            f"`{uri}`: changed while geobatch read it",
-            hint="wait until the file is complete, then run again",
-        )
+    with Named(source.uri):
+        if trusted is None:
+            time_ns = time.time_ns()
+            may_serve = before is not None and _may_serve(before)
+            identity = identify(path, meanwhile=nothing if may_serve else read_header)
+            digest, found, table = identity.digest, identity.stat, identity.table
+            tags, is_still = identity.tags, identity.is_still
+            if before is not None and may_serve and before.tags == tags:
+                # The file may be behind a link now.
+                header = cached_header(replace(before, is_linked=True), source, known_crs)
+        else:
+            time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
+            tags, is_still = trusted.tags, trusted.is_still
+        if header is None:
+            header = read_header()
+        if stat(path) != found:
+            raise UnnamedError(
+                "changed while geobatch read it",
+                hint="wait until the file is complete, then run again",
+            )
     cached = CachedProbe(
         stat=found,
         time_ns=time_ns,
@@ -82,15 +87,16 @@ def probe_file(
 
 
 def cached_header(
-    cached: CachedProbe, uri: str, path: str, known_crs: dict[str, Crs | None]
+    cached: CachedProbe, source: DeclaredSource, known_crs: dict[str, Crs | None]
 ) -> Header | None:
     """Return the header of a cached state, or None if it must be read again."""
     if cached.maker != maker():
         return None
+    path = os.path.realpath(source.path) if cached.is_linked else os.fspath(source.path)
     try:
         if cached.crs not in known_crs:
             known_crs[cached.crs] = crs_from_text(cached.crs)
-        return header_from_text(cached.header, uri=uri, path=path, crs=known_crs[cached.crs])
+        return header_from_text(cached.header, uri=source.uri, path=path, crs=known_crs[cached.crs])
     except (ValueError, KeyError, TypeError):
         return None
 

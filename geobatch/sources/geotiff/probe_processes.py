@@ -18,6 +18,7 @@ from geobatch.errors import GeobatchError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import MOST_SENT, Keep, Work, start
 from geobatch.processes.worker import serve
 from geobatch.sources.geotiff import gdal_environment
@@ -99,9 +100,8 @@ def _probe_files(paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found
     positions: dict[str, int] = {}
     for number, path in enumerate(paths):
         with suppress(GeobatchError):
-            _, cached, table = probe_file(
-                Path(path), "", None, None, known_crs={}, read_crs=read_crs
-            )
+            source = DeclaredSource(uri="", path=Path(path), source=0)
+            _, cached, table = probe_file(source, None, None, known_crs={}, read_crs=read_crs)
             found.numbers.append(number)
             found.probes.append(replace(cached, crs=""))
             found.tables.append(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.geotiff.probe import cached_header, probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader, trusted_probes
@@ -33,7 +34,7 @@ class RasterProbes(Struct, frozen=True, kw_only=True):
 
 
 def probe_rasters(
-    files: Mapping[Path, str],
+    files: Collection[DeclaredSource],
     *,
     cache: ProbeCache | None = None,
     workers: int = 1,
@@ -43,7 +44,7 @@ def probe_rasters(
     """Return the state of source files; files that did not change are not opened.
 
     Args:
-        files: Uri for messages, by absolute path.
+        files: The files; one that is declared several times is probed once.
         cache: State of rasters from earlier runs; receives that of this run.
         workers: Threads that open and digest files; where very many are new, processes.
         rehash: Whether to read every file, without the cache.
@@ -52,24 +53,22 @@ def probe_rasters(
     Raises:
         SourceError: A source is missing, cannot be read, or changed while it was probed.
     """
-    names = {os.fspath(path): path for path in files}
+    names = {os.fspath(file.path): file for file in files}
     earlier = {} if cache is None or rehash else cache.get_probes(names)
     unchanged = trusted_probes(earlier)
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Probe] = {}
 
     def take(name: str, cached: CachedProbe) -> None:
-        path = names[name]
-        real = os.path.realpath(name) if cached.is_linked else name
-        header = cached_header(cached, files[path], real, crs)
+        header = cached_header(cached, names[name], crs)
         if header is not None:
-            sources[path] = Probe(
+            sources[names[name].path] = Probe(
                 header=header, digest=cached.digest, stat=cached.stat, is_proven=cached.is_proven
             )
 
     for name, cached in unchanged.items():
         take(name, cached)
-    new = [name for name, path in names.items() if path not in sources and name not in earlier]
+    new = [name for name, file in names.items() if file.path not in sources and name not in earlier]
     if len(new) >= _PROCESSES_FROM and workers > 1:
         from geobatch.sources.geotiff.probe_processes import probe_by_processes  # noqa: PLC0415 - rare
 
@@ -78,22 +77,20 @@ def probe_rasters(
         for number, cached, table in by_processes:
             take(new[number], cached)
             _keep(new[number], cached, table, cache)
-    others = [path for path in names.values() if path not in sources]
-    before = [earlier.get(os.fspath(path)) for path in others]
-    trusted = [unchanged.get(os.fspath(path)) for path in others]
-
+    others = [file for file in names.values() if file.path not in sources]
+    before = [earlier.get(os.fspath(file.path)) for file in others]
+    trusted = [unchanged.get(os.fspath(file.path)) for file in others]
     found = on_threads(
         partial(probe_file, known_crs=crs, read_crs=crs_reader(cache)),
         others,
-        [files[path] for path in others],
         before,
         trusted,
         workers=workers,
         name="source",
         meanwhile=meanwhile,
     )
-    for path, (sources[path], cached, table) in zip(others, found, strict=True):
-        _keep(os.fspath(path), cached, table, cache)
+    for file, (sources[file.path], cached, table) in zip(others, found, strict=True):
+        _keep(os.fspath(file.path), cached, table, cache)
     return RasterProbes(sources=sources, hashed=len(names) - len(unchanged), by_stat=len(unchanged))
 
 

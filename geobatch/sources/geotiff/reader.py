@@ -26,6 +26,7 @@ from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_datas
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
 from geobatch.sources.masks.weights import weights
+from geobatch.sources.naming import Named, UnnamedError
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 
@@ -136,8 +137,9 @@ class Reader:
                 cannot be read; names file, band and block.
         """
         _check_inside(source, window)
-        pixels = list(self._read_bands(source, window, bands, level)) if bands else []
-        mask = self._read_mask(source, window, level) if with_mask and source.mask else None
+        with Named(source.uri):
+            pixels = list(self._read_bands(source, window, bands, level)) if bands else []
+            mask = self._read_mask(source, window, level) if with_mask and source.mask else None
         return Pixels(pixels, mask)
 
     def cancel(self) -> None:
@@ -153,7 +155,8 @@ class Reader:
             SourceError: It is missing, or it changed.
         """
         if source.stat is not None:
-            check_unchanged(source.path, source.uri, source.stat)
+            with Named(source.uri):
+                check_unchanged(source.path, source.stat)
 
     def _read_bands(
         self, source: Source, window: Window, indexes: Sequence[int], level: int
@@ -169,7 +172,7 @@ class Reader:
                 handle.run(handle.dataset.read, bands, out=pixels, window=_in_file(window))
             except FAILURES as error:
                 self._confirm(source, handle)
-                raise _bad_block(handle, source.uri, bands, window, error) from error
+                raise _bad_block(handle, bands, window, error) from error
         self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
@@ -187,7 +190,7 @@ class Reader:
                 )
             except FAILURES as error:
                 self._confirm(source, handle)
-                raise _bad_mask(source.uri, window, error) from error
+                raise _bad_mask(window, error) from error
         self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
@@ -239,7 +242,7 @@ class Reader:
         """Refuse pixels of a file that changed meanwhile."""
         if handle.failures:
             raise handle.failures[0]
-        check_unchanged(source.path, source.uri, handle.stat)
+        check_unchanged(source.path, handle.stat)
 
     def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
         handle = handles.pop(key)
@@ -250,9 +253,9 @@ class Reader:
 
 def _open(source: Source, known: Checked | None) -> Handle:
     path = Path(source.path)
-    expected = source.stat or stat(path, source.uri)
-    real = regular_file(path, source.uri)
-    check_unchanged(source.path, source.uri, expected)
+    expected = source.stat or stat(path)
+    real = regular_file(path)
+    check_unchanged(source.path, expected)
     handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
     try:
         handle.sizes, handle.mask_sizes = _block_sizes(real)
@@ -266,15 +269,13 @@ def _open(source: Source, known: Checked | None) -> Handle:
     except FAILURES as error:
         if handle.failures:
             raise handle.failures[0] from None
-        check_unchanged(source.path, source.uri, expected)
-        raise SourceError(
-            f"`{source.uri}`: cannot be opened as a GeoTIFF: {reason(error)}"
-        ) from error
+        check_unchanged(source.path, expected)
+        raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
     dataset = handle.dataset
     if (dataset.height, dataset.width) != (source.height, source.width):
         handle.run(dataset.close)
-        raise SourceError(
-            f"`{source.uri}`: expected {source.height} x {source.width} pixels,"
+        raise UnnamedError(
+            f"expected {source.height} x {source.width} pixels,"
             f" got {dataset.height} x {dataset.width}"
         )
     return handle
@@ -334,28 +335,28 @@ def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, 
 
 
 def _bad_block(
-    handle: Handle, uri: str, bands: list[int], window: Window, error: BaseException
-) -> SourceError:
+    handle: Handle, bands: list[int], window: Window, error: BaseException
+) -> UnnamedError:
     """Return the error for the first block of a window that cannot be read."""
     for band in bands:
         for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
             try:
                 handle.run(handle.dataset.read, band, window=_in_file(part))
             except FAILURES as found:
-                return SourceError(
-                    f"`{uri}`: band index {band - 1}, block (row {block_row}, col {block_col})"
+                return UnnamedError(
+                    f"band index {band - 1}, block (row {block_row}, col {block_col})"
                     f" cannot be read: {reason(found)}",
                     hint="the file is truncated or damaged; copy it again",
                 )
-    return SourceError(
-        f"`{uri}`: band indexes {[band - 1 for band in bands]}, rows {window.row} to"
+    return UnnamedError(
+        f"band indexes {[band - 1 for band in bands]}, rows {window.row} to"
         f" {window.row + window.height - 1} cannot be read: {reason(error)}"
     )
 
 
-def _bad_mask(uri: str, window: Window, error: BaseException) -> SourceError:
-    return SourceError(
-        f"`{uri}`: internal mask, pixels at row {window.row}, col {window.col} and on"
+def _bad_mask(window: Window, error: BaseException) -> UnnamedError:
+    return UnnamedError(
+        f"internal mask, pixels at row {window.row}, col {window.col} and on"
         f" cannot be read: {reason(error)}",
         hint="the file is truncated or damaged; copy it again",
     )

@@ -28,6 +28,7 @@ from geobatch.sources.geotiff.file_like import FileLike
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.identity.blocks import Layout, layouts_of, tabulate
 from geobatch.sources.geotiff.identity.identity import identify
+from geobatch.sources.naming import UnnamedError
 
 _START_BYTES = 4096
 """Where GDAL searches for hints about the layout, before the directories."""
@@ -38,7 +39,6 @@ _NONE = np.zeros(0, dtype=np.uint64)
 class Checked(Struct, frozen=True, kw_only=True, eq=False):
     """The state of a file before its blocks are read; shared by all readers."""
 
-    uri: str
     path: str
     size: int
     pieces: tuple[tuple[int, bytes], ...] = ()
@@ -66,14 +66,14 @@ def checked(source: Source, table: BlockTable | None) -> Checked:
         table: The blocks that the digest was computed from; None if they are not known.
 
     Raises:
-        SourceError: The file changed after it was digested, cannot be read, or there is no room
+        UnnamedError: The file changed after it was digested, cannot be read, or there is no room
             for a copy.
     """
     try:
         if table is None:
-            identity = identify(Path(source.path), source.uri)
+            identity = identify(Path(source.path))
             if identity.digest != source.digest:
-                raise changed(source.uri)
+                raise changed()
             table = identity.table
         with Path(source.path).open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
@@ -82,8 +82,8 @@ def checked(source: Source, table: BlockTable | None) -> Checked:
                 found = _by_blocks(_Recorder(file), source, table, size)
             return found or _copied(file, source, table, size)
     except OSError as error:
-        raise SourceError(
-            f"`{source.uri}`: cannot be read: {explain(error)}",
+        raise UnnamedError(
+            f"cannot be read: {explain(error)}",
             hint="run again when no program writes to the file; the disk needs room for a copy",
         ) from error
 
@@ -96,9 +96,9 @@ def _copied(file: FileIO, source: Source, table: BlockTable | None, size: int) -
             copy.write(piece)
         copy.flush()
         if _digest_of(copy, table, size) != source.digest:
-            raise changed(source.uri)
+            raise changed()
         stack.pop_all()  # it lives as long as it is read
-    return Checked(uri=source.uri, path=source.path, size=size, copy=copy)
+    return Checked(path=source.path, size=size, copy=copy)
 
 
 def _digest_of(copy: IO[bytes], table: BlockTable | None, size: int) -> str | None:
@@ -143,18 +143,18 @@ def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) ->
         directories = tiff.read_directories(cast("BinaryIO", file))
         layouts = layouts_of(cast("BinaryIO", file), directories, size)
     except ValueError:
-        raise changed(source.uri) from None
+        raise changed() from None
     pieces = tuple((offset, data) for (offset, _), data in file.pieces.items())
     if any(
         data[: len(start[offset:])] != start[offset : offset + len(data)] for offset, data in pieces
     ):
-        raise changed(source.uri)
+        raise changed()
     tables = [table] if table.mask is None else [table, table.mask]
     if layouts is None or len(layouts) != len(tables):
-        raise changed(source.uri)
+        raise changed()
     extents, digests = zip(*map(_stored, layouts, tables), strict=True)
     if any(found is None for found in digests):
-        raise changed(source.uri)
+        raise changed()
     rows = np.concatenate(
         [np.concatenate(extents), np.concatenate(digests).view("<u8")], axis=1, dtype=np.uint64
     )
@@ -164,7 +164,6 @@ def _by_blocks(file: _Recorder, source: Source, table: BlockTable, size: int) ->
     if np.any(stops[:-1] > rows[1:, 0]):
         return None
     return Checked(
-        uri=source.uri,
         path=source.path,
         size=size,
         pieces=pieces,
@@ -219,7 +218,7 @@ class CheckedFile(FileLike):
         try:
             return self._digested(start, stop)
         except (OSError, EOFError):
-            raise changed(self._known.uri) from None
+            raise changed() from None
 
     def _digested(self, offset: int, stop: int) -> bytes:
         known = self._known

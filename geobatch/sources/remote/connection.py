@@ -9,9 +9,9 @@ import time
 from functools import partial
 from typing import Any, cast
 
-from geobatch.errors import SourceError
 from geobatch.model.sources.servers import Servers, ip_refusal
 from geobatch.model.sources.url import DEFAULT_PORTS, Address
+from geobatch.sources.naming import UnnamedError
 
 _KINDS: dict[str, type[http.client.HTTPConnection]] = {
     "http": http.client.HTTPConnection,
@@ -20,7 +20,7 @@ _KINDS: dict[str, type[http.client.HTTPConnection]] = {
 
 
 def open_connection(
-    address: Address, *, timeout: float, servers: Servers | None, uri: str
+    address: Address, *, timeout: float, servers: Servers | None
 ) -> http.client.HTTPConnection:
     """Return a connection that is made with the first request, to an address that was checked.
 
@@ -28,14 +28,13 @@ def open_connection(
         address: The server.
         timeout: Seconds without a byte after which it fails.
         servers: The servers that may be asked; None for all but those that never may.
-        uri: Name of the object in messages.
 
     Raises:
-        SourceError: The server is not allowed. The first request raises it, too.
+        UnnamedError: The server is not allowed. The first request raises it, too.
     """
     if servers is not None and not servers.allows(address):
-        raise SourceError(
-            f"`{uri}`: the server `{address.host}` is not allowed",
+        raise UnnamedError(
+            f"the server `{address.host}` is not allowed",
             hint=f'if it may be asked, name it in `allow` of `geobatch.yaml`: `"{address.host}"`',
         )
     # With a port, the end of an IPv6 address is not taken for one.
@@ -43,7 +42,7 @@ def open_connection(
     connection = _KINDS[address.scheme](address.host, port, timeout=timeout)
     is_confined = servers is not None and not servers.is_named(address)
     cast("Any", connection)._create_connection = partial(  # noqa: SLF001 - where it resolves names
-        _connect, is_confined=is_confined, uri=uri
+        _connect, is_confined=is_confined
     )
     return connection
 
@@ -54,7 +53,6 @@ def _connect(
     source_address: tuple[str, int] | None = None,
     *,
     is_confined: bool,
-    uri: str,
 ) -> socket.socket:
     """Connect to a server by the addresses that were checked; a name is resolved once."""
     del source_address
@@ -65,8 +63,8 @@ def _connect(
             hint = "such addresses are never asked: they give credentials to programs"
             if "private" in why:
                 hint = f'if it may be asked, name it in `allow` of the project: `"{address[0]}"`'
-            message = f"`{uri}`: the server `{address[0]}` may not be asked: {why}"
-            raise SourceError(message, hint=hint)
+            message = f"the server `{address[0]}` may not be asked: {why}"
+            raise UnnamedError(message, hint=hint)
     failure: OSError = OSError(f"no address of `{address[0]}` is known")
     until = time.monotonic() + timeout
     for family, kind, protocol, _, place in found:

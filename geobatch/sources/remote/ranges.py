@@ -12,17 +12,16 @@ from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodyS
 from functools import partial
 from typing import Any, NamedTuple, cast
 
-from geobatch.errors import SourceError
 from geobatch.model.limits import ANSWER_SECONDS, HEADER_BYTES, PROBE_SECONDS, REQUEST_BYTES
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.url import Address, parse_address
+from geobatch.sources.naming import LostStateError, UnnamedError
 from geobatch.sources.remote.answers import (
     SETTLED_SECONDS,
     Headers,
     check_answer,
     check_pinnable,
-    failed,
     seconds_to_wait,
 )
 from geobatch.sources.remote.connection import open_connection, timed_response
@@ -67,7 +66,6 @@ class RemoteObject:
         self,
         url: str,
         *,
-        uri: str,
         remote: Remote | None = None,
         timeout: float | None = None,
         is_header: bool = False,
@@ -77,14 +75,12 @@ class RemoteObject:
 
         Args:
             url: Where it is, `http://` or `https://`.
-            uri: What messages call it.
             remote: The state in which it must be; None to take the first that is found.
             timeout: Seconds without a byte after which a request fails; for a whole answer, twice
                 as many. By default, as the limits say.
             is_header: Whether only a header is read: then all requests share a limit.
             servers: The servers that may be asked; None for all but those that never may.
         """
-        self.uri = uri
         self.remote = remote
         """The state of the object."""
         self.bytes_read = 0
@@ -110,7 +106,7 @@ class RemoteObject:
         """Return the bytes between two offsets, cut at the end of the object.
 
         Raises:
-            SourceError: The server cannot be reached, has no such object or serves no ranges, or
+            UnnamedError: The server cannot be reached, has no such object or serves no ranges, or
                 the object is in another state than before.
         """
         if self.remote is not None:
@@ -130,7 +126,7 @@ class RemoteObject:
         """Check that a request, with what was read before of a header, is small enough.
 
         Raises:
-            SourceError: It is not.
+            UnnamedError: It is not.
         """
         limit, what, before = REQUEST_BYTES, "would have to be read at once", 0
         if self._is_header:
@@ -140,8 +136,8 @@ class RemoteObject:
                 self.bytes_read,
             )
         if before + length > limit.value:
-            raise SourceError(
-                f"`{self.uri}`: {before + length:,} bytes {what}, more than {limit.value:,}: the"
+            raise UnnamedError(
+                f"{before + length:,} bytes {what}, more than {limit.value:,}: the"
                 " TIFF is damaged, or its tiles or tags are far too large",
                 hint=limit.hint(before + length),
             )
@@ -154,7 +150,7 @@ class RemoteObject:
         """
         if self.remote is None:
             return False
-        pause = seconds_to_wait(self._headers, self.remote, uri=self.uri)
+        pause = seconds_to_wait(self._headers, self.remote)
         # A longer one means that clocks differ, which waiting does not fix.
         if not 0 < pause <= SETTLED_SECONDS:
             return False
@@ -165,10 +161,10 @@ class RemoteObject:
         """Check that the server's answer is enough to notice a later change of the object.
 
         Raises:
-            SourceError: It does not.
+            UnnamedError: It does not.
         """
         if self.remote is not None:
-            check_pinnable(self._headers, self.remote, uri=self.uri)
+            check_pinnable(self._headers, self.remote)
 
     def _conditions(self) -> dict[str, str]:
         """Return what makes a server refuse rather than send bytes of another state.
@@ -183,16 +179,16 @@ class RemoteObject:
             return {"If-Unmodified-Since": self.remote.modified}
         return {}
 
-    def _refused(self, answer: _Answer) -> SourceError:
+    def _refused(self, answer: _Answer) -> UnnamedError:
         if self.remote is not None and answer.status in {404, 410, 412, 416}:
-            return failed(self.uri, self.remote.generation)
+            return LostStateError(self.remote.generation)
         what = {
             401: "not allowed", 403: "not allowed", 404: "no such file", 410: "gone",
             416: "the object is empty",
         }  # fmt: skip
         word = what.get(answer.status, "the server refused")
-        return SourceError(
-            f"`{self.uri}`: {word} (HTTP status {answer.status})", hint="check the uri in the spec"
+        return UnnamedError(
+            f"{word} (HTTP status {answer.status})", hint="check the uri in the spec"
         )
 
     def _ask(self, start: int, stop: int) -> _Answer:
@@ -218,7 +214,7 @@ class RemoteObject:
                 if attempt and not isinstance(error, OSError | _CutError):
                     break
                 continue
-            except SourceError:
+            except UnnamedError:
                 self._start_over()
                 raise
             if answer.remote is not None:
@@ -232,14 +228,14 @@ class RemoteObject:
             return answer
         raise self._unreachable(failure) from failure
 
-    def _unreachable(self, failure: Exception | None) -> SourceError:
+    def _unreachable(self, failure: Exception | None) -> UnnamedError:
         # With an OSError, the server may not even exist; else its answer is not understood.
         what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
         hint = ANSWER_SECONDS.hint() if isinstance(failure, TimeoutError) else None
         if hint and time.monotonic() >= self._end:
             hint = PROBE_SECONDS.hint()
-        return SourceError(f"`{self.uri}`: {what}: {words}", hint=hint)
+        return UnnamedError(f"{what}: {words}", hint=hint)
 
     def _start_over(self) -> None:
         """Drop the connection and the target of redirects."""
@@ -260,13 +256,13 @@ class RemoteObject:
                 # The next iteration finds out what it is.
                 self._target = location[0]
             if was_safe and self._target.lower().startswith("http:"):
-                raise SourceError(
-                    f"`{self.uri}`: the server redirects from `https://` to"
+                raise UnnamedError(
+                    f"the server redirects from `https://` to"
                     f" {_shown(self._target)}, where anyone could change the bytes",
                     hint="use the URL to which it leads, if you trust that server",
                 )
-        raise SourceError(
-            f"`{self.uri}`: more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
+        raise UnnamedError(
+            f"more than {_REDIRECTS} redirects, the last to {_shown(self._target)}",
             hint="use the URL to which they lead",
         )
 
@@ -275,9 +271,9 @@ class RemoteObject:
             return parse_address(self._target)
         except ValueError as error:
             if self._target == self._url:
-                raise SourceError(f"`{self.uri}` is not a valid URL: {error}") from error
-            raise SourceError(
-                f"`{self.uri}`: the server redirects to {_shown(self._target)}, which is not a"
+                raise UnnamedError(f"is not a valid URL: {error}", joint=" ") from error
+            raise UnnamedError(
+                f"the server redirects to {_shown(self._target)}, which is not a"
                 f" valid URL: {error}",
                 hint="use the URL of the file",
             ) from error
@@ -287,7 +283,7 @@ class RemoteObject:
         left = max(0.001, until - time.monotonic())
         if self._connection is None:
             self._connection = open_connection(
-                address, timeout=min(self._timeout, left), servers=self._servers, uri=self.uri
+                address, timeout=min(self._timeout, left), servers=self._servers
             )
         connection = self._connection
         cast("Any", connection).response_class = partial(
@@ -310,14 +306,12 @@ class RemoteObject:
             # What follows is a page for people, of any length.
             self.close()
             return _Answer(answer.status, headers)
-        body = check_answer(
-            answer.status, headers, start=start, stop=stop, uri=self.uri, pinned=self.remote
-        )
+        body = check_answer(answer.status, headers, start=start, stop=stop, pinned=self.remote)
         if body.length == 0:
-            raise SourceError(f"`{self.uri}`: the object is empty")
+            raise UnnamedError("the object is empty")
         data = _read(answer, body.length)
         if len(data) > body.length:
-            raise SourceError(f"`{self.uri}`: the server sent more than {body.length} bytes")
+            raise UnnamedError(f"the server sent more than {body.length} bytes")
         if answer.will_close or not answer.isclosed():
             self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Json
 from geobatch.model.geobox import Transform
 from geobatch.model.shortened import shortened
 from geobatch.model.sources.tfrecord import Mixer
+from geobatch.sources.naming import UnnamedError
 
 MAX_BYTES = 1 << 20
 """Most bytes of a mixer; real ones have some 300."""
@@ -24,74 +22,57 @@ _MATRIX = "projection.affine.doubleMatrix"
 _HINT = "use the mixer file that the export wrote next to its patches"
 
 
-def parse_mixer(text: str, uri: str) -> Mixer:
+def parse_mixer(text: str) -> Mixer:
     """Return the arrangement of a mixer's patches; other functions return CRS and transform.
 
     Its format: https://developers.google.com/earth-engine/guides/tfrecord. Keys that it need not
     have are passed over.
 
-    Args:
-        text: The file.
-        uri: Its name in messages.
+    Raises:
+        UnnamedError: The text is not JSON, or a value is missing or not valid.
+    """
+    found = _json(text)
+    width, height = _numbers(found, "patchDimensions")
+    total, per_row = _number(found, "totalPatches"), _number(found, "patchesPerRow")
+    if total % per_row:
+        raise UnnamedError(
+            f"`totalPatches` is {total}, expected a multiple of `patchesPerRow`, which is {per_row}"
+        )
+    mixer = Mixer(patch=(height, width), patches_per_row=per_row, total=total)
+    if max(mixer.size) > _MOST:
+        raise UnnamedError(
+            f"the patches make {mixer.size[0]} x {mixer.size[1]} pixels, expected at most"
+            f" {_MOST} on a side"
+        )
+    return mixer
+
+
+def mixer_crs(text: str) -> str:
+    """Return the CRS that a mixer names: an authority code or WKT.
 
     Raises:
-        SourceError: The text is not JSON, or a value is missing or not valid.
+        UnnamedError: It names none.
     """
-    with _named(uri):
-        found = _json(text)
-        width, height = _numbers(found, "patchDimensions")
-        total, per_row = _number(found, "totalPatches"), _number(found, "patchesPerRow")
-        if total % per_row:
-            raise SourceError(
-                f"`totalPatches` is {total}, expected a multiple of `patchesPerRow`, which is"
-                f" {per_row}"
-            )
-        mixer = Mixer(patch=(height, width), patches_per_row=per_row, total=total)
-        if max(mixer.size) > _MOST:
-            raise SourceError(
-                f"the patches make {mixer.size[0]} x {mixer.size[1]} pixels, expected at most"
-                f" {_MOST} on a side"
-            )
-        return mixer
+    return _crs(_get(_json(text), "projection"))
 
 
-def mixer_crs(text: str, uri: str) -> str:
-    """Return the CRS that a mixer names: an authority code or WKT; arguments are `parse_mixer`'s.
-
-    Raises:
-        SourceError: It names none.
-    """
-    with _named(uri):
-        return _crs(_get(_json(text), "projection"))
-
-
-def mixer_transform(text: str, uri: str) -> Transform:
+def mixer_transform(text: str) -> Transform:
     """Return pixel corner to CRS coordinates, from the first pixel of the first patch.
 
-    Margins are not counted; arguments are `parse_mixer`'s.
+    Margins are not counted.
 
     Raises:
-        SourceError: There is none, or it is not valid.
+        UnnamedError: There is none, or it is not valid.
     """
-    with _named(uri):
-        projection = _get(_json(text), "projection")
-        return _transform(_get(projection, _MATRIX, "affine", "doubleMatrix"))
-
-
-@contextmanager
-def _named(uri: str) -> Iterator[None]:
-    """Put the name of the mixer before the message of an error."""
-    try:
-        yield
-    except SourceError as error:
-        raise SourceError(f"`{uri}`: {error.message}", hint=error.hint) from None
+    projection = _get(_json(text), "projection")
+    return _transform(_get(projection, _MATRIX, "affine", "doubleMatrix"))
 
 
 def _json(text: str) -> Json:
     try:
         found: Json = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"the mixer is not valid JSON: {error}", hint=_HINT) from None
+        raise UnnamedError(f"the mixer is not valid JSON: {error}", hint=_HINT) from None
     return found
 
 
@@ -106,7 +87,7 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 def _get(value: Json, path: str, *keys: str) -> Json:
     for key in keys or (path,):
         if not isinstance(value, dict) or key not in value:
-            raise SourceError(f"the mixer has no `{path}`", hint=_HINT)
+            raise UnnamedError(f"the mixer has no `{path}`", hint=_HINT)
         value = value[key]
     return value
 
@@ -128,7 +109,7 @@ def _transform(matrix: Json) -> Transform:
     a, b, c, d, e, f = (float(value) for value in matrix)
     if not math.isfinite(a * e - b * d) or a * e - b * d == 0:
         message = f"the transform {(a, b, c, d, e, f)} is not valid"
-        raise SourceError(message, hint=_STATE_TRANSFORM)
+        raise UnnamedError(message, hint=_STATE_TRANSFORM)
     return (a, b, c, d, e, f)
 
 
@@ -159,10 +140,10 @@ def _number(found: Json, path: str) -> int:
     return int(value)
 
 
-def _wrong(path: str, expected: str, got: Json, hint: str | None = None) -> SourceError:
+def _wrong(path: str, expected: str, got: Json, hint: str | None = None) -> UnnamedError:
     try:
         shown = ascii(got)
     except (RecursionError, ValueError):  # nested too deep
         shown = f"a {type(got).__name__}"
     shown = shortened(shown, _SHOWN)
-    return SourceError(f"`{path}` is `{shown}`, expected {expected}", hint=hint)
+    return UnnamedError(f"`{path}` is `{shown}`, expected {expected}", hint=hint)

@@ -16,11 +16,17 @@ from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.driver import ProbeOptions, Probes
-from geobatch.sources.files import changed, check_unchanged, explain, regular_file
+from geobatch.sources.files import (
+    changed,
+    check_unchanged,
+    explain,
+    identify_file,
+    regular_file,
+)
+from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
 from geobatch.sources.tfrecord.export import ExportProbe
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
-from geobatch.sources.tfrecord.shards.shard import identify_shard
 from geobatch.sources.threads import on_threads
 
 PROBE_EPOCH = 1
@@ -81,12 +87,14 @@ def probe_files(
 
 def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
     time_ns = time.time_ns()
-    digest, stat = identify_shard(part.path, part.uri)
+    with Named(part.uri):
+        digest, stat = identify_file(part.path, may_be_empty=True)
+        text = _text(part, digest) if is_mixer else ""
     return CachedProbe(
         stat=stat,
         time_ns=time_ns,
         digest=digest,
-        header=_text(part, digest) if is_mixer else "",
+        header=text,
         crs="",
         is_linked=os.path.realpath(part.path) != os.fspath(part.path),
         maker=_MAKER,
@@ -95,34 +103,34 @@ def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
 
 def _text(mixer: DeclaredSource, digest: Digest) -> str:
     """Return the text of a mixer, whose bytes have a digest."""
-    real = regular_file(mixer.path, mixer.uri)
     try:
-        with real.open("rb") as file:
+        with regular_file(mixer.path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise SourceError(f"`{mixer.uri}`: a mixer has at most {MAX_BYTES} bytes, got more")
+            raise UnnamedError(f"a mixer has at most {MAX_BYTES} bytes, got more")
         if digest_bytes(data) != digest:
-            raise changed(mixer.uri)
+            raise changed()
         return data.decode()
     except OSError as error:
-        raise SourceError(f"`{mixer.uri}`: cannot be read: {explain(error)}") from error
+        raise UnnamedError(f"cannot be read: {explain(error)}") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"`{mixer.uri}`: the mixer is not valid JSON: {error}") from None
+        raise UnnamedError(f"the mixer is not valid JSON: {error}") from None
 
 
 def _export(
     file: DeclaredSource, probes: dict[str, CachedProbe], cache: ProbeCache | None
 ) -> ExportProbe:
-    mixer_file = _shard(file, probes[os.fspath(file.path)])
-    mixer = parse_mixer(probes[os.fspath(file.path)].header, file.uri)
+    text = probes[os.fspath(file.path)].header
+    with Named(file.uri):
+        mixer = parse_mixer(text)
     shards = tuple(_shard(part, probes[os.fspath(part.path)]) for part in file.shards)
     for part, shard in zip(file.shards, shards, strict=True):
         described: Json = json.loads(_described(part, shard, probes, cache))
         if described:
             return ExportProbe(
                 mixer=mixer,
-                mixer_text=probes[os.fspath(file.path)].header,
-                mixer_file=mixer_file,
+                mixer_text=text,
+                mixer_file=_shard(file, probes[os.fspath(file.path)]),
                 shards=shards,
                 features={name: (kind, n) for name, (kind, n) in described["features"].items()},
                 first=part.uri,
@@ -146,8 +154,9 @@ def _described(
     if not probes[name].header:
         from geobatch.sources.tfrecord.shards.records import describe  # noqa: PLC0415 - imports tensorflow
 
-        text = describe(Path(shard.path), shard.uri)
-        check_unchanged(shard.path, shard.uri, shard.stat)
+        with Named(shard.uri):
+            text = describe(Path(shard.path))
+            check_unchanged(shard.path, shard.stat)
         probes[name] = replace(probes[name], header=text)
         if cache is not None:
             cache.put_probes({name: probes[name]})

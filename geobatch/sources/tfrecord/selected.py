@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from geobatch.errors import SourceError
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import header_of_pixels
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import SourceSelection
 from geobatch.model.sources.tfrecord import Records, channels_of
+from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.tfrecord.export import ExportProbe
 from geobatch.sources.tfrecord.features.selection import select_features
 from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform
@@ -34,14 +34,15 @@ def select_from_export(
         SelectionError: The spec requests features in a way that is not possible.
         SourceError: The mixer or the first record does not say what it should.
     """
-    mixer, uri = found.mixer, found.mixer_file.uri
-    crs = None if selection.has_crs else _crs(found, read_crs)
-    if transform is None:
-        transform = mixer_transform(found.mixer_text, uri)
+    mixer, file = found.mixer, found.mixer_file
+    with Named(file.uri):
+        crs = None if selection.has_crs else _crs(found, read_crs)
+        if transform is None:
+            transform = mixer_transform(found.mixer_text)
     features = select_features(found, selection)
     header = header_of_pixels(
-        uri=uri,
-        path=found.mixer_file.path,
+        uri=file.uri,
+        path=file.path,
         size=mixer.size,
         dtypes=tuple(feature.dtype for feature, _ in channels_of(features)),
         block=mixer.patch,
@@ -51,7 +52,7 @@ def select_from_export(
     return Probe(
         header=header,
         digest=found.digest,
-        stat=found.mixer_file.stat,
+        stat=file.stat,
         records=Records(shards=found.shards, mixer=mixer, features=features),
         driver=found.driver,
     )
@@ -59,9 +60,8 @@ def select_from_export(
 
 def _crs(found: ExportProbe, read_crs: Callable[[str], Crs]) -> Crs:
     """Return the CRS that a mixer names."""
-    uri = found.mixer_file.uri
     try:
-        return read_crs(mixer_crs(found.mixer_text, uri))
+        return read_crs(mixer_crs(found.mixer_text))
     except ValueError as error:
         hint = "give `crs` to the tileset in the spec"
-        raise SourceError(f"`{uri}`: {error}", hint=hint) from None
+        raise UnnamedError(str(error), hint=hint) from None

@@ -17,6 +17,7 @@ import rasterio
 from workbench import write_tiff
 
 from geobatch.errors import SourceError
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import Pool, _Other
 from geobatch.sources.geotiff import probe_processes, probes
 from geobatch.sources.geotiff.gdal import _ENTERED
@@ -48,7 +49,8 @@ def probe(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probes, "_PROCESSES_FROM", most)
         patch.setattr(probe_processes, "_WORTH", 1)
-        return probe_rasters({path: path.name for path in paths}, cache=cache, workers=workers)
+        files = [DeclaredSource(uri=path.name, path=path, source=0) for path in paths]
+        return probe_rasters(files, cache=cache, workers=workers)
 
 
 def at_once(paths: list[Path]) -> RasterProbes:

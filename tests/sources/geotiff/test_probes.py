@@ -25,6 +25,7 @@ from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
+from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.header import Header, crs_from_text, crs_to_text
 from geobatch.model.sources.header import header_from_text as from_text
@@ -52,8 +53,12 @@ def settle(*paths: Path) -> None:
         time.sleep(0.005)
 
 
+def declared(path: Path, uri: str) -> DeclaredSource:
+    return DeclaredSource(uri=uri, path=path, source=0)
+
+
 def probe(*paths: Path, cache: SourceCache | None = None, **options: Any) -> RasterProbes:
-    return probe_rasters({path: path.name for path in paths}, cache=cache, **options)
+    return probe_rasters([declared(path, path.name) for path in paths], cache=cache, **options)
 
 
 def counts(found: RasterProbes) -> tuple[int, int]:
@@ -75,7 +80,7 @@ def test_what_stood_still_is_known_by_its_stat(tmp_path: Path, workers: int) -> 
     assert first.sources == second.sources
     for path in paths:
         assert first.sources[path].header == read_header(path, path.name)
-        known = identify(path, "")
+        known = identify(path)
         assert (first.sources[path].digest, first.sources[path].stat) == (known.digest, known.stat)
         table = cache.get_table(first.sources[path].digest)
         assert table is not None
@@ -119,7 +124,7 @@ def test_the_uri_is_that_of_the_asking_spec(tmp_path: Path) -> None:
     settle(path)
     cache = SourceCache.memory()
     for uri in ("one", "two"):
-        assert probe_rasters({path: uri}, cache=cache).sources[path].header.uri == uri
+        assert probe_rasters([declared(path, uri)], cache=cache).sources[path].header.uri == uri
 
 
 def test_a_link_leads_to_where_it_leads_now(tmp_path: Path) -> None:
@@ -208,7 +213,7 @@ def test_rehash_sees_what_the_stat_hides(tmp_path: Path) -> None:
     assert probe(path, cache=cache).sources[path].digest == first.digest, "not faked"
     found = probe(path, cache=cache, rehash=True)
     assert counts(found) == (1, 0)
-    assert found.sources[path].digest == identify(path, "a.tif").digest != first.digest
+    assert found.sources[path].digest == identify(path).digest != first.digest
     assert probe(path, cache=cache).sources[path].digest == found.sources[path].digest
 
 
@@ -301,7 +306,7 @@ def test_a_declared_crs_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(first) == repr(parse_crs("EPSG:32633"))
     with pytest.raises(ValueError, match="not a coordinate reference system"):
         crs_reader(cache)("EPSG:nonsense")
-    monkeypatch.setattr("geobatch.sources.crs.parse_crs", None)
+    monkeypatch.setattr(probe_cache, "parse_crs", None)
     assert repr(crs_reader(cache)("EPSG:32633")) == repr(first)
     monkeypatch.setattr(probe_cache, "maker", lambda: "another library")
     with pytest.raises(TypeError):

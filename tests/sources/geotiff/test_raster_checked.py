@@ -63,7 +63,7 @@ def write(path: Path, layout: str, *, has_mask: bool = True) -> Source:
         other = path.with_suffix(".cog.tif")
         copy_raster(path, other, driver="COG", blocksize=128, overview_count=1)
         other.replace(path)
-    identity = identify(path, path.name)
+    identity = identify(path)
     with rasterio.open(path) as file:
         is_masked = MaskFlags.per_dataset in file.mask_flag_enums[0]
     return Source(
@@ -89,7 +89,7 @@ def test_the_pixels_are_those_of_the_file(
     tmp_path: Path, layout: str, has_mask: bool, is_known: bool
 ) -> None:
     source = write(tmp_path / "a.tif", layout, has_mask=has_mask)
-    tables = {source.digest: identify(tmp_path / "a.tif", "a").table} if is_known else None
+    tables = {source.digest: identify(tmp_path / "a.tif").table} if is_known else None
     found, plain = read(source, tables), read(replace(source, is_proven=True))
     with rasterio.open(tmp_path / "a.tif") as file:
         np.testing.assert_array_equal(found[0], file.read([1, 3]))
@@ -109,7 +109,7 @@ def test_a_file_without_a_table_is_read_from_a_copy(tmp_path: Path) -> None:
     data += (count + 1).to_bytes(2, "little") + entries + entries[-12:] + bytes(4)
     data[4:8] = place.to_bytes(4, "little")
     path.write_bytes(data)
-    identity = identify(path, "a.tif")
+    identity = identify(path)
     assert identity.table is None
     source = Source(
         uri="a.tif", digest=identity.digest, row=0, col=0, height=SIDE, width=SIDE, path=str(path),
@@ -138,7 +138,7 @@ def test_no_byte_of_a_block_or_a_mask_can_be_another(
     write(path, layout)
     rng = np.random.default_rng(1)
     with mapped(path) as pages:
-        identity = identify(path, "a.tif")
+        identity = identify(path)
         assert not identity.is_still
         source = Source(
             uri="a.tif", digest=identity.digest, row=0, col=0, height=SIDE, width=SIDE,

@@ -26,6 +26,7 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.window import Window
 from geobatch.sources.geotiff import Reader, identify, read_header, stat
 from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.naming import Named
 
 PLACE: dict[str, Any] = {"crs": "EPSG:32618", "transform": Affine(10, 0, 5e5, 0, -10, 4e6)}
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -66,7 +67,7 @@ def write(path: Path, pixels: Any, *, has_mask: bool = False, **options: Any) ->
 
 def source(path: Path) -> tuple[Source, int]:
     header = read_header(path, path.name)
-    identity = identify(path, path.name)
+    identity = identify(path)
     of = Source(
         uri=path.name,
         digest=identity.digest,
@@ -318,11 +319,11 @@ def test_a_file_that_changes_is_noticed(tmp_path: Path, name: str, is_open: bool
 
 def test_a_touch_between_counts_as_a_change_of_stat_only(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", pixels_of((1, 8, 8)))
-    before = identify(path, "a.tif")
+    before = identify(path)
     os.utime(path)
-    after = identify(path, "a.tif")
+    after = identify(path)
     assert (before.digest, before.tags) == (after.digest, after.tags)
-    assert before.stat != after.stat == stat(path, "a.tif")
+    assert before.stat != after.stat == stat(path)
 
 
 @pytest.mark.parametrize("size", [1, 1000, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 65 << 20])
@@ -330,7 +331,7 @@ def test_the_digest_is_blake3_of_the_bytes(tmp_path: Path, size: int) -> None:
     content = (bytes(range(251)) * (size // 251 + 1))[:size]
     path = tmp_path / "any.bin"
     path.write_bytes(content)
-    found = identify(path, "any.bin")
+    found = identify(path)
     assert found.table is None
     assert found.tags is None
     assert found.digest == blake3(content).hexdigest()
@@ -341,8 +342,8 @@ def test_the_digest_is_blake3_of_the_bytes(tmp_path: Path, size: int) -> None:
 def test_what_has_no_identity(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty.tif").touch()
     for function in (identify, stat):
-        with pytest.raises(SourceError, match=f"`{name}`: "):
-            function(tmp_path / name, name)
+        with pytest.raises(SourceError, match=f"`{name}`: "), Named(name):
+            function(tmp_path / name)
 
 
 def test_errors_leave_nothing_on_stderr_nor_a_logger_changed(

@@ -60,7 +60,7 @@ def noise(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:
 
 def source(path: Path) -> Source:
     header = read_header(path, path.name)
-    identity = identify(path, path.name)
+    identity = identify(path)
     return Source(
         uri=path.name,
         digest=identity.digest,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from geobatch.errors import SourceError
 from geobatch.model.sources.pin import Remote
+from geobatch.sources.naming import Named
 from geobatch.sources.remote.answers import (
     WHOLE_BYTES,
     Body,
@@ -66,7 +67,8 @@ def body_or_error(
     sent: Headers, *, status: int = 206, pinned: Remote | None = None
 ) -> Body | SourceError:
     try:
-        return check_answer(status, sent, start=10, stop=20, uri=URI, pinned=pinned)
+        with Named(URI):
+            return check_answer(status, sent, start=10, stop=20, pinned=pinned)
     except SourceError as error:
         return error
 
@@ -119,13 +121,13 @@ def test_a_header_that_contradicts_itself_is_refused_whatever_others_say(name: s
 
 
 def test_right_headers_are_taken() -> None:
-    found = check_answer(206, RIGHT, start=10, stop=20, uri=URI, pinned=PINNED)
+    found = check_answer(206, RIGHT, start=10, stop=20, pinned=PINNED)
     assert found == Body(remote=PINNED, start=10, length=10)
 
 
 def test_the_last_bytes_may_be_fewer_than_were_asked_for() -> None:
     sent = {**RIGHT, "content-range": [f"bytes 99990-99999/{SIZE}"]}
-    found = check_answer(206, sent, start=99_990, stop=200_000, uri=URI, pinned=None)
+    found = check_answer(206, sent, start=99_990, stop=200_000, pinned=None)
     assert found == Body(remote=PINNED, start=99_990, length=10)
 
 
@@ -136,11 +138,12 @@ def test_pinning_any_headers_says_what_is_missing_or_takes_them(sent: Headers) -
         return
     remote = body.remote
     try:
-        check_pinnable(sent, remote, uri=URI)
+        with Named(URI):
+            check_pinnable(sent, remote)
     except SourceError as error:
         assert_safe(error)
     else:
-        assert seconds_to_wait(sent, remote, uri=URI) == 0
+        assert seconds_to_wait(sent, remote) == 0
         assert remote.version or remote.tag or remote.moment is not None
 
 
@@ -157,6 +160,6 @@ def test_pinning_any_headers_says_what_is_missing_or_takes_them(sent: Headers) -
 )
 def test_a_time_in_whole_seconds_must_be_past(date: str, modified: str, pause: float) -> None:
     sent = {"date": [date]}
-    assert seconds_to_wait(sent, Remote(size=1, modified=modified), uri=URI) == pause
+    assert seconds_to_wait(sent, Remote(size=1, modified=modified)) == pause
     tagged = Remote(size=1, modified=modified, etag=TAG)
-    assert seconds_to_wait(sent, tagged, uri=URI) == 0
+    assert seconds_to_wait(sent, tagged) == 0

@@ -15,6 +15,7 @@ from record_workbench import Export, example, feature
 from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES
 from geobatch.model.sources.tfrecord import Feature, Mixer
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.features.patches import Decoder
 
 NATIVE = {"float_list": "float32", "int64_list": "int64"}
@@ -28,7 +29,8 @@ def mixer(rows: int, cols: int) -> Mixer:
 
 def decode(records: list[bytes], features: list[Feature], patch: tuple[int, int]) -> list[Any]:
     decoder = Decoder(features, mixer(*patch))
-    return [np.array(b) for b in decoder.decode(records, uri="s", first=7)]
+    with Named("s"):
+        return [np.array(b) for b in decoder.decode(records, first=7)]
 
 
 def is_same(value: Any, dtype: np.dtype[Any]) -> bool:

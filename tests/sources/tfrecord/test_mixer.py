@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geobatch.errors import SourceError
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.mixer import mixer_crs, mixer_transform, parse_mixer
 
 GOOD: dict[str, Any] = {
@@ -26,7 +27,8 @@ GOOD: dict[str, Any] = {
 
 def read_all(text: str, uri: str) -> None:
     for read in (parse_mixer, mixer_crs, mixer_transform):
-        read(text, uri)
+        with Named(uri):
+            read(text)
 
 
 def test_real_mixers_are_read(rasters: Path) -> None:
@@ -34,28 +36,28 @@ def test_real_mixers_are_read(rasters: Path) -> None:
     assert len(files) > 1
     for file in files:
         text = file.read_text()
-        said, found = json.loads(text), parse_mixer(text, "m")
+        said, found = json.loads(text), parse_mixer(text)
         width, height = said["patchDimensions"]
         per_row, total = said["patchesPerRow"], said["totalPatches"]
-        assert mixer_crs(text, "m") == said["projection"]["crs"]
-        assert mixer_transform(text, "m") == tuple(said["projection"]["affine"]["doubleMatrix"])
+        assert mixer_crs(text) == said["projection"]["crs"]
+        assert mixer_transform(text) == tuple(said["projection"]["affine"]["doubleMatrix"])
         assert (found.patch, found.total) == ((height, width), total)
         assert found.shape == (total // per_row, per_row)
         assert found.size == (total // per_row * height, per_row * width)
 
 
 def test_width_comes_before_height() -> None:
-    mixer = parse_mixer(json.dumps(GOOD), "m")
+    mixer = parse_mixer(json.dumps(GOOD))
     assert mixer.patch == (16, 32)
     assert mixer.size == (5 * 16, 3 * 32)
-    assert mixer_transform(json.dumps(GOOD), "m") == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
+    assert mixer_transform(json.dumps(GOOD)) == (0.5, 0.0, -105.0, 0.0, -0.5, 20.0)
 
 
 def test_a_crs_may_be_wkt_and_other_keys_are_passed_over() -> None:
     found = copy.deepcopy(GOOD)
     found["projection"]["wkt"] = found["projection"].pop("crs")
     found["note"] = {"kernel": 1}
-    assert mixer_crs(json.dumps(found), "m") == "EPSG:4326"
+    assert mixer_crs(json.dumps(found)) == "EPSG:4326"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_wrong_value_is_named(path: list[str], value: Any, words: str) -> None
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"projection": []}', "[" * 100_000])
 def test_what_is_no_mixer_is_no_crash(text: str) -> None:
     with pytest.raises(SourceError):
-        parse_mixer(text, "m")
+        parse_mixer(text)
 
 
 LONG = "9" * 400
@@ -141,9 +143,10 @@ def test_any_value_anywhere_is_a_mixer_or_a_source_error(
         f' "patchesPerRow": {per_row}, "totalPatches": {total}}}'
     )
     try:
-        mixer = parse_mixer(text, "m")
-        transform = mixer_transform(text, "m")
-        mixer_crs(text, "m")
+        with Named("m"):
+            mixer = parse_mixer(text)
+            transform = mixer_transform(text)
+            mixer_crs(text)
     except SourceError as error:
         said = str(error)
     else:
@@ -163,16 +166,16 @@ def test_a_number_that_no_float_has(place: int, number: str) -> None:
     terms[place] = number
     text = json.dumps(GOOD).replace("[0.5, 0, -105, 0, -0.5, 20]", f"[{', '.join(terms)}]")
     with pytest.raises(SourceError, match=r"`projection\.affine.doubleMatrix` is .* six numbers"):
-        mixer_transform(text, "m")
+        mixer_transform(text)
 
 
 def test_a_key_that_stands_there_twice() -> None:
     text = json.dumps(GOOD).replace('"patchesPerRow": 3', '"patchesPerRow": 5, "patchesPerRow": 3')
     with pytest.raises(SourceError, match="a key appears twice"):
-        parse_mixer(text, "m")
+        parse_mixer(text)
 
 
 def test_a_mixer_of_more_pixels_than_a_raster_has() -> None:
     found = GOOD | {"patchDimensions": [2**31 - 1] * 2, "totalPatches": 2**31 - 2}
     with pytest.raises(SourceError, match="on a side"):
-        parse_mixer(json.dumps(found), "m")
+        parse_mixer(json.dumps(found))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags, WktVersion
 
-from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
@@ -25,6 +25,7 @@ from geobatch.sources.geotiff.gdal import (
     source_errors,
 )
 from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.naming import Named, UnnamedError
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -45,81 +46,81 @@ def read_header(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Hea
         SourceError: The file is missing, is no readable TIFF, is compressed in a way that this
             GDAL lacks, has complex pixels, or has only ground control points.
     """
-    real = regular_file(path, uri)
-    _check_name(real, uri)
-    tags = _tags(real, uri)
-    with gdal_environment():
-        try:
-            dataset = open_dataset(real)
-        except FAILURES as error:
-            raise refused(uri, tags.compression, reason(error)) from error
-        with source_errors(f"`{uri}`: the header cannot be read"):
+    with Named(uri):
+        real = regular_file(path)
+        _check_name(real)
+        tags = _tags(real)
+        with gdal_environment():
             try:
-                return describe(dataset, uri, str(real), tags, read_crs=read_crs)
-            finally:
-                dataset.close()
+                dataset = open_dataset(real)
+            except FAILURES as error:
+                raise refused(tags.compression, reason(error)) from error
+            with source_errors("the header cannot be read"):
+                try:
+                    header = describe(dataset, tags, read_crs=read_crs)
+                finally:
+                    dataset.close()
+    return replace(header, uri=uri, path=str(real))
 
 
-def _check_name(real: Path, uri: str) -> None:
+def _check_name(real: Path) -> None:
     try:
         str(real).encode()
     except UnicodeEncodeError:
-        raise SourceError(
-            f"`{uri}`: the name of the file, or of a folder above it, is not UTF-8",
+        raise UnnamedError(
+            "the name of the file, or of a folder above it, is not UTF-8",
             hint="rename it: GDAL reads only UTF-8 names",
         ) from None
 
 
-def _tags(real: Path, uri: str) -> tiff.Tags:
+def _tags(real: Path) -> tiff.Tags:
     try:
         with real.open("rb") as file:
-            check_tiff(file.read(4), uri)
+            check_tiff(file.read(4))
             tags = tiff.read_tags(file)
     except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {error.strerror or error}") from error
+        raise UnnamedError(f"cannot be read: {error.strerror or error}") from error
     except ValueError as error:
-        raise SourceError(f"`{uri}`: the TIFF is damaged: {error}") from error
-    except tiff.CostlyError as error:
-        raise error.refused(uri) from None
-    check_alone(tags, uri)
+        raise UnnamedError(f"the TIFF is damaged: {error}") from error
+    check_alone(tags)
     return tags
 
 
-def check_alone(tags: tiff.Tags, uri: str) -> None:
+def check_alone(tags: tiff.Tags) -> None:
     """Refuse a TIFF that names another file, before GDAL opens either.
 
     Raises:
-        SourceError: It names one.
+        UnnamedError: It names one.
     """
     if tags.names_file:
-        raise SourceError(
-            f"`{uri}`: its metadata name a file with overviews (`OVERVIEW_FILE`), which GDAL would"
+        raise UnnamedError(
+            "its metadata name a file with overviews (`OVERVIEW_FILE`), which GDAL would"
             " open, wherever it is",
             hint="remove them: `gdal_translate -co PROFILE=GeoTIFF IN OUT` keeps the pixels",
         )
 
 
-def check_tiff(start: bytes, uri: str) -> None:
+def check_tiff(start: bytes) -> None:
     """Refuse a file that does not start like a TIFF.
 
     Raises:
-        SourceError: It is not a TIFF.
+        UnnamedError: It is not a TIFF.
     """
     if not tiff.is_tiff(start):
-        raise SourceError(
-            f"`{uri}`: expected a TIFF file, got a file that starts with `{_printable(start)}`",
+        raise UnnamedError(
+            f"expected a TIFF file, got a file that starts with `{_printable(start)}`",
             hint="only GeoTIFF rasters are read; convert others with `gdal_translate`",
         )
 
 
-def refused(uri: str, compression: int, why: str) -> SourceError:
+def refused(compression: int, why: str) -> UnnamedError:
     """Return the error for a file that GDAL does not open."""
     if compression not in tiff.COMPRESSIONS or "codec" in why:
-        return SourceError(
-            f"`{uri}`: compression `{_name(compression)}` cannot be read by this GDAL: {why}",
+        return UnnamedError(
+            f"compression `{_name(compression)}` cannot be read by this GDAL: {why}",
             hint="rewrite the file with another one, such as `gdal_translate -co COMPRESS=ZSTD`",
         )
-    return SourceError(f"`{uri}`: cannot be opened as a GeoTIFF: {why}")
+    return UnnamedError(f"cannot be opened as a GeoTIFF: {why}")
 
 
 def _name(compression: int) -> str:
@@ -139,19 +140,17 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
     return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
 
 
-def describe(
-    dataset: Any, uri: str, path: str, tags: tiff.Tags, *, read_crs: ReadCrs | None = None
-) -> Header:
-    """Return the header of an open dataset; for `read_crs` see `read_header`.
+def describe(dataset: Any, tags: tiff.Tags, *, read_crs: ReadCrs | None = None) -> Header:
+    """Return the header of an open dataset, without uri and path; see `read_header`.
 
     Raises:
-        SourceError: It has complex pixels, or has only ground control points.
+        UnnamedError: It has complex pixels, or has only ground control points.
     """
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:
-            raise SourceError(
-                f"`{uri}`: band index {band}: expected one of {', '.join(DTYPES)}, got `{dtype}`",
+            raise UnnamedError(
+                f"band index {band}: expected one of {', '.join(DTYPES)}, got `{dtype}`",
                 hint="split complex pixels into real bands first" if "complex" in dtype else None,
             )
     transform, transform_fault = _transform(dataset, has_matrix=tags.has_matrix)
@@ -167,8 +166,8 @@ def describe(
     indexes = range(1, dataset.count + 1)
     block_rows, block_cols = dataset.block_shapes[0]
     return Header(
-        uri=uri,
-        path=path,
+        uri="",
+        path="",
         width=dataset.width,
         height=dataset.height,
         dtypes=dtypes,

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from geobatch.errors import SourceError
 from geobatch.model.limits import BANDS as BANDS_LIMIT
 from geobatch.model.limits import BLOCK_BYTES, BLOCKS, TAG_BYTES, Limit
 from geobatch.model.window import Window
+from geobatch.sources.naming import UnnamedError
 
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 STRIP_OFFSETS, BANDS, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, PLANAR = 273, 277, 278, 279, 284
@@ -53,16 +53,12 @@ _MAX_VALUES = 1 << 28
 _PLACES = frozenset((STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS))
 
 
-class CostlyError(Exception):
+class CostlyError(UnnamedError):
     """The TIFF needs more of something than a limit allows."""
 
     def __init__(self, limit: Limit, needed: int, what: str) -> None:
-        super().__init__(f"{what}: {needed:,} {limit.unit}, expected at most {limit.value:,}")
-        self.hint = limit.hint(needed)
-
-    def refused(self, uri: str) -> SourceError:
-        """Return the error of a source."""
-        return SourceError(f"`{uri}`: {self}", hint=self.hint)
+        message = f"{what}: {needed:,} {limit.unit}, expected at most {limit.value:,}"
+        super().__init__(message, hint=limit.hint(needed))
 
 
 class Field(Struct, frozen=True, kw_only=True):

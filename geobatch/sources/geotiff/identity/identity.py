@@ -8,7 +8,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
@@ -18,6 +17,7 @@ from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.tags import digest_tags
 from geobatch.sources.geotiff.identity.blocks import tabulate
 from geobatch.sources.geotiff.identity.hashing import Meanwhile
+from geobatch.sources.naming import UnnamedError
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Whether its stat shows every later change."""
 
 
-def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Identity:
+def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
     """Return the identity of a file, by the bytes of its blocks and its tags.
 
     Its pixels are identified by its block table where one can be made, so that an edit of the other
@@ -46,13 +46,12 @@ def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Id
 
     Args:
         path: The file.
-        uri: What messages call it.
         meanwhile: May be called, while other processes read a large file; what it raises is raised.
 
     Raises:
-        SourceError: The file is missing, unreadable, or changed meanwhile.
+        UnnamedError: The file is missing, unreadable, or changed meanwhile.
     """
-    real = regular_file(path, uri)
+    real = regular_file(path)
     try:
         with real.open("rb", buffering=0) as file:
             before = file_stat(os.fstat(file.fileno()))
@@ -61,15 +60,13 @@ def identify(path: Path, uri: str, *, meanwhile: Meanwhile = lambda: None) -> Id
                 table, tags = _read(file, meanwhile)
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
-                raise changed(uri) from None
-            except tiff.CostlyError as error:
-                raise error.refused(uri) from None
+                raise changed() from None
             after = file_stat(os.fstat(file.fileno()))
         named = file_stat(real.stat())
     except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
+        raise UnnamedError(f"cannot be read: {explain(error)}") from error
     if not before == after == named:
-        raise changed(uri)
+        raise changed()
     return Identity(digest=digest, stat=before, table=table, tags=tags, is_still=is_still)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Feature, Mixer
 from geobatch.model.suggest import suggestion
+from geobatch.sources.naming import UnnamedError
 from geobatch.sources.tfrecord.shards.records import parse_example
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow
 
@@ -36,25 +36,24 @@ class Decoder:
             for feature in features
         }
 
-    def decode(self, batch: Sequence[bytes], *, uri: str, first: int) -> Iterator[Patches]:
+    def decode(self, batch: Sequence[bytes], *, first: int) -> Iterator[Patches]:
         """Yield the patches of each band in turn, without their margins.
 
         Args:
             batch: Serialized records.
-            uri: Shard, for messages.
             first: Number of the first record within the shard.
 
         Raises:
-            SourceError: A record lacks a feature, or holds it in another length or kind than the
+            UnnamedError: A record lacks a feature, or holds it in another length or kind than the
                 first one, or a value that the pixel type cannot hold.
         """
         try:
             parsed = self._parse(batch, self._spec)
         except self._errors as error:
-            raise self._explain(batch, uri, first, error) from None
+            raise self._explain(batch, first, error) from None
         for feature in self._features:
-            values = self._values(feature, parsed[feature.name], uri, first)
-            yield from self._bands(feature, _converted(values, feature, uri, first))
+            values = self._values(feature, parsed[feature.name], first)
+            yield from self._bands(feature, _converted(values, feature, first))
 
     def _length(self, feature: Feature) -> int:
         rows, cols = self._padded(feature)
@@ -64,7 +63,7 @@ class Decoder:
         (rows, cols), (more_rows, more_cols) = self._mixer.patch, feature.margin
         return (rows + more_rows, cols + more_cols)
 
-    def _values(self, feature: Feature, tensor: Any, uri: str, first: int) -> npt.NDArray[Any]:
+    def _values(self, feature: Feature, tensor: Any, first: int) -> npt.NDArray[Any]:
         """Return the values of the records, (record, value)."""
         if feature.kind != "bytes_list":
             # The tensor's own memory: it is not written to.
@@ -74,7 +73,7 @@ class Decoder:
         texts = tensor.numpy()
         for number, text in enumerate(texts, first):
             if len(text) != expected:
-                raise _wrong_length(uri, number, feature.name, f"{expected} bytes", len(text))
+                raise _wrong_length(number, feature.name, f"{expected} bytes", len(text))
         return np.frombuffer(b"".join(texts), dtype=dtype).reshape(len(texts), -1)
 
     def _bands(self, feature: Feature, values: npt.NDArray[Any]) -> Iterator[Patches]:
@@ -88,19 +87,17 @@ class Decoder:
         for channel in range(feature.depth):
             yield planes[:, channel, top : top + height, left : left + width]
 
-    def _explain(
-        self, records: Sequence[bytes], uri: str, first: int, error: Exception
-    ) -> SourceError:
+    def _explain(self, records: Sequence[bytes], first: int, error: Exception) -> UnnamedError:
         """Return the error for the first bad record of a batch that cannot be parsed."""
         for number, record in enumerate(records, first):
-            found = parse_example(record, uri, number)
+            found = parse_example(record, number)
             for feature in self._features:
                 if feature.name not in found:
-                    return missing_feature(uri, number, feature.name, found)
+                    return missing_feature(number, feature.name, found)
                 kind = found[feature.name].WhichOneof("kind") or "nothing"
                 if kind != feature.kind:
-                    return SourceError(
-                        f"`{uri}`: record {number}: feature `{feature.name}`: expected"
+                    return UnnamedError(
+                        f"record {number}: feature `{feature.name}`: expected"
                         f" `{feature.kind}`, as in the first record, got `{kind}`"
                     )
                 length = len(getattr(found[feature.name], kind).value)
@@ -108,30 +105,28 @@ class Decoder:
                 if length != expected:
                     unit = "value" if expected == 1 else "values"
                     what = f"{expected} {unit}"
-                    return _wrong_length(uri, number, feature.name, what, length)
-        return SourceError(f"`{uri}`: records from {first} on cannot be parsed: {error}")
+                    return _wrong_length(number, feature.name, what, length)
+        return UnnamedError(f"records from {first} on cannot be parsed: {error}")
 
 
-def missing_feature(uri: str, number: int, name: str, found: Sequence[str] | Any) -> SourceError:
+def missing_feature(number: int, name: str, found: Sequence[str] | Any) -> UnnamedError:
     """Return the error for a record without a requested feature."""
     names = sorted(found)
     shown = ", ".join(f"`{one}`" for one in names[:24]) or "none"
-    return SourceError(
-        f"`{uri}`: record {number} has no feature `{name}`; it has {shown}",
+    return UnnamedError(
+        f"record {number} has no feature `{name}`; it has {shown}",
         hint=suggestion(name, names) or "every record of an export must have the same features",
     )
 
 
-def _wrong_length(uri: str, number: int, name: str, expected: str, got: int) -> SourceError:
-    return SourceError(
-        f"`{uri}`: record {number}: feature `{name}`: expected {expected}, got {got}",
+def _wrong_length(number: int, name: str, expected: str, got: int) -> UnnamedError:
+    return UnnamedError(
+        f"record {number}: feature `{name}`: expected {expected}, got {got}",
         hint="every record of an export must be one patch of the mixer's size",
     )
 
 
-def _converted(
-    values: npt.NDArray[Any], feature: Feature, uri: str, first: int
-) -> npt.NDArray[Any]:
+def _converted(values: npt.NDArray[Any], feature: Feature, first: int) -> npt.NDArray[Any]:
     """Return values in the feature's pixel type, which must be able to hold each."""
     target = np.dtype(feature.dtype)
     if values.dtype == target or feature.kind == "bytes_list":
@@ -151,8 +146,8 @@ def _converted(
         is_same &= floats < float(limits.max + 1)
     if not is_same.all():
         record, position = np.argwhere(~is_same)[0].tolist()
-        raise SourceError(
-            f"`{uri}`: record {first + record}: feature `{feature.name}`: value"
+        raise UnnamedError(
+            f"record {first + record}: feature `{feature.name}`: value"
             f" {values[record, position]} is no {target.name.upper()}",
             hint="declare a `data_type` that can hold every value, or round the values first",
         )

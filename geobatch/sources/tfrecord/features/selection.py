@@ -79,7 +79,7 @@ def _candidate(
 ) -> _Candidate:
     """Return a feature with every reading of it that the spec allows."""
     if wanted.name not in found.features:
-        raise missing_feature(found.first, 0, wanted.name, list(found.features))
+        raise missing_feature(0, wanted.name, list(found.features)).named(found.first)
     kind, size = found.features[wanted.name]
     what = f"`{found.first}`: record 0: feature `{wanted.name}`"
     if kind not in KINDS:

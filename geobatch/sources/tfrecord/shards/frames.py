@@ -16,12 +16,12 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Digest
 from geobatch.model.limits import RECORD_BYTES, RECORD_FEATURES
 from geobatch.sources.files import changed, explain
+from geobatch.sources.naming import UnnamedError
 from geobatch.sources.tfrecord.shards.feature_count import has_many_features
-from geobatch.sources.tfrecord.shards.shard import compression_of, masked_checksum
+from geobatch.sources.tfrecord.shards.shard import START_BYTES, compression_of, masked_checksum
 
 MAX_RECORD_BYTES = (1 << 31) - 1
 """Most bytes of a record: protobuf allows no longer message."""
@@ -30,38 +30,38 @@ _DEFLATE_FACTOR = 1032
 _CHUNK = 256 << 10
 _UNCOUNTED_BYTES = 1 << 20
 """A shorter record is parsed whatever it holds."""
-_START_BYTES, _END_BYTES = 12, 4
+_END_BYTES = 4
 _HINT = "the file is truncated or damaged; copy it again"
 
 
-def records_of(path: Path, uri: str, *, digest: Digest | None = None) -> Iterator[bytes]:
+def records_of(path: Path, *, digest: Digest | None = None) -> Iterator[bytes]:
     """Yield the serialized records of a file, in order.
 
     Args:
         path: The file; plain, or compressed with GZIP or ZLIB.
-        uri: Its name in messages.
         digest: Expected digest, checked if the file is read to its end.
 
     Raises:
-        SourceError: It is no such file, a record is damaged or longer than the file, it is cut
+        UnnamedError: It is no such file, a record is damaged or longer than the file, it is cut
             short, or its bytes are others than those that were digested.
     """
-    compression = compression_of(path, uri)
     hasher = blake3()
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
+            compression = compression_of(file.read(START_BYTES))
+            file.seek(0)
             pieces = _pieces(file, hasher)
             if compression:
-                content, most = _Content(_inflated(pieces, uri)), size * _DEFLATE_FACTOR
+                content, most = _Content(_inflated(pieces)), size * _DEFLATE_FACTOR
                 longest = RECORD_BYTES.of_file(size)
             else:
                 content, most, longest = _Content(pieces), size, size
-            yield from _records(content, uri, most=most, longest=longest)
+            yield from _records(content, most=most, longest=longest)
     except OSError as error:
-        raise SourceError(f"`{uri}`: cannot be read: {explain(error)}") from error
+        raise UnnamedError(f"cannot be read: {explain(error)}") from error
     if digest is not None and hasher.hexdigest() != digest:
-        raise changed(uri)
+        raise changed()
 
 
 def _pieces(file: FileIO, hasher: blake3) -> Iterator[bytes]:
@@ -70,7 +70,7 @@ def _pieces(file: FileIO, hasher: blake3) -> Iterator[bytes]:
         yield piece
 
 
-def _inflated(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
+def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the content of a compressed file, which may have several members, in small parts."""
     data = next(pieces, b"")
     while data:
@@ -79,19 +79,19 @@ def _inflated(pieces: Iterator[bytes], uri: str) -> Iterator[bytes]:
             try:
                 made = member.decompress(data, _CHUNK)
             except zlib.error as error:
-                raise _cut(uri, str(error)) from None
+                raise _cut(str(error)) from None
             if made:
                 yield made
             if member.eof:
                 break
             if not made and not data:
-                raise _cut(uri, "its end is missing")
+                raise _cut("its end is missing")
             data = member.unconsumed_tail or next(pieces, b"")
         data = member.unused_data or next(pieces, b"")
 
 
-def _cut(uri: str, why: str) -> SourceError:
-    return SourceError(f"`{uri}`: the compressed file is incomplete: {why}", hint=_HINT)
+def _cut(why: str) -> UnnamedError:
+    return UnnamedError(f"the compressed file is incomplete: {why}", hint=_HINT)
 
 
 class _Content:
@@ -119,26 +119,25 @@ class _Content:
         return found
 
 
-def _records(content: _Content, uri: str, *, most: int, longest: int) -> Iterator[bytes]:
+def _records(content: _Content, *, most: int, longest: int) -> Iterator[bytes]:
     """Yield records.
 
     Args:
         content: The bytes of the file, inflated.
-        uri: Its name in messages.
         most: How many bytes it holds at most.
         longest: How many bytes a record may have, as far as limits go.
     """
     number = 0
     while True:
         offset = content.offset
-        start = content.take(_START_BYTES)
+        start = content.take(START_BYTES)
         if not start:
             return
-        where = f"`{uri}`: record {number} cannot be read"
-        if len(start) < _START_BYTES:
-            raise SourceError(
+        where = f"record {number} cannot be read"
+        if len(start) < START_BYTES:
+            raise UnnamedError(
                 f"{where}: got {len(start)} bytes at offset {offset}, expected none or"
-                f" at least {_START_BYTES}",
+                f" at least {START_BYTES}",
                 hint=_HINT,
             )
         if masked_checksum(start[:8]) != int.from_bytes(start[8:], "little"):
@@ -148,7 +147,7 @@ def _records(content: _Content, uri: str, *, most: int, longest: int) -> Iterato
         if length > min(left, MAX_RECORD_BYTES):
             raise _too_long(where, offset, length, min(left, MAX_RECORD_BYTES))
         if length > longest:
-            raise SourceError(
+            raise UnnamedError(
                 f"{where}: its length at offset {offset} is {length} bytes, expected at most"
                 f" {longest} in a compressed file of this size",
                 hint=RECORD_BYTES.hint(length),
@@ -162,7 +161,7 @@ def _records(content: _Content, uri: str, *, most: int, longest: int) -> Iterato
         if length > _UNCOUNTED_BYTES and has_many_features(
             record, (limit := RECORD_FEATURES).value
         ):
-            raise SourceError(
+            raise UnnamedError(
                 f"{where}: it has more than {limit.value:,} features, expected fewer",
                 hint=limit.hint(),
             )
@@ -170,15 +169,15 @@ def _records(content: _Content, uri: str, *, most: int, longest: int) -> Iterato
         number += 1
 
 
-def _corrupted(where: str, offset: int, what: str) -> SourceError:
-    return SourceError(
+def _corrupted(where: str, offset: int, what: str) -> UnnamedError:
+    return UnnamedError(
         f"{where}: corrupted record at offset {offset}: its {what} does not match its checksum",
         hint=_HINT,
     )
 
 
-def _too_long(where: str, offset: int, length: int, left: int) -> SourceError:
-    return SourceError(
+def _too_long(where: str, offset: int, length: int, left: int) -> UnnamedError:
+    return UnnamedError(
         f"{where}: its length at offset {offset} is {length} bytes, expected at most {left}:"
         " no more can follow",
         hint=_HINT,

@@ -9,10 +9,10 @@ from typing import Any
 
 from blake3 import blake3
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Json
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.files import check_unchanged
+from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.tfrecord.shards.frames import records_of
 from geobatch.sources.tfrecord.tensorflow_library import example_of
 
@@ -32,23 +32,28 @@ def batches(shard: Shard) -> Iterator[list[bytes]]:
     Raises:
         SourceError: A record is damaged, or the file is truncated or changed meanwhile.
     """
-    check_unchanged(shard.path, shard.uri, shard.stat)
+    with Named(shard.uri):
+        yield from _batches(shard)
+
+
+def _batches(shard: Shard) -> Iterator[list[bytes]]:
+    check_unchanged(shard.path, shard.stat)
     batch: list[bytes] = []
     size = 0
     try:
-        for record in records_of(Path(shard.path), shard.uri, digest=shard.digest):
+        for record in records_of(Path(shard.path), digest=shard.digest):
             batch.append(record)
             size += len(record)
             if size >= BATCH_BYTES or len(batch) == _BATCH_RECORDS:
                 yield batch
                 batch, size = [], 0
-    except SourceError:
+    except UnnamedError:
         # The damage may be new.
-        check_unchanged(shard.path, shard.uri, shard.stat)
+        check_unchanged(shard.path, shard.stat)
         raise
     if batch:
         yield batch
-    check_unchanged(shard.path, shard.uri, shard.stat)
+    check_unchanged(shard.path, shard.stat)
 
 
 def record_digests(records: Sequence[bytes]) -> bytes:
@@ -75,20 +80,20 @@ def digests_of(shard: Shard) -> bytes:
     return b"".join(record_digests(batch) for batch in batches(shard))
 
 
-def describe(path: Path, uri: str) -> str:
+def describe(path: Path) -> str:
     """Return the features of the first record of a file, as JSON text.
 
     That is, per feature, the kind and the number of its values; for `bytes_list`, the number of
     bytes in its only value, or -1. Of a file without records it is `{}`.
 
     Raises:
-        SourceError: The file is damaged, not TFRecord, or its records are not Examples.
+        UnnamedError: The file is damaged, not TFRecord, or its records are not Examples.
     """
-    first = next(records_of(path, uri), None)
+    first = next(records_of(path), None)
     if first is None:
         return "{}"
     features: dict[str, Json] = {}
-    for name, feature in parse_example(first, uri, 0).items():
+    for name, feature in parse_example(first, 0).items():
         kind = feature.WhichOneof("kind") or ""
         values: Any = getattr(feature, kind).value if kind else ()
         count = len(values)
@@ -98,16 +103,16 @@ def describe(path: Path, uri: str) -> str:
     return json.dumps({"features": features}, sort_keys=True)
 
 
-def parse_example(record: bytes, uri: str, number: int) -> dict[str, Any]:
+def parse_example(record: bytes, number: int) -> dict[str, Any]:
     """Return the features of a serialized record, by name.
 
     Raises:
-        SourceError: It is not a `tf.train.Example`.
+        UnnamedError: It is not a `tf.train.Example`.
     """
     example = example_of(record)
     if example is None:
-        raise SourceError(
-            f"`{uri}`: record {number} is not a `tf.train.Example`",
+        raise UnnamedError(
+            f"record {number} is not a `tf.train.Example`",
             hint="an image must have one Example per patch, with one feature per band",
         )
     return dict(example.features.feature.items())

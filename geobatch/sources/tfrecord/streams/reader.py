@@ -18,6 +18,7 @@ from geobatch.model.sources.tfrecord import Feature, Records
 from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels, ReaderCache
 from geobatch.sources.files import check_unchanged
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.streams.stream import Stream
 
 STREAMS = 2
@@ -96,9 +97,11 @@ class Reader:
             SourceError: One is missing or changed.
         """
         if source.stat is not None:
-            check_unchanged(source.path, source.uri, source.stat)
+            with Named(source.uri):
+                check_unchanged(source.path, source.stat)
         for shard in _records(source).shards:
-            check_unchanged(shard.path, shard.uri, shard.stat)
+            with Named(shard.uri):
+                check_unchanged(shard.path, shard.stat)
 
     def finish(self, source: Source) -> None:
         """Check the records that no window needed, unless they were checked before, and release.

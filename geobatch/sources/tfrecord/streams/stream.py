@@ -16,6 +16,7 @@ from geobatch.model.assets.asset import Source
 from geobatch.model.sources.tfrecord import Records, Shard, count_records
 from geobatch.model.window import Window
 from geobatch.sources.driver import ReaderCache
+from geobatch.sources.naming import Named
 from geobatch.sources.tfrecord.block_table import table_of
 from geobatch.sources.tfrecord.features.patches import Decoder
 from geobatch.sources.tfrecord.shards.records import batches, record_digests
@@ -176,7 +177,8 @@ class Stream:
                 return
             if start + count + len(batch) > self._mixer.total:
                 raise self._too_many(shard, self._mixer.total - start)
-            bands = list(decoder.decode(batch, uri=shard.uri, first=count))
+            with Named(shard.uri):
+                bands = list(decoder.decode(batch, first=count))
             self._spill.write(start + count, bands)
             digests += record_digests(batch)
             with self._changed:
