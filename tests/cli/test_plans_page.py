@@ -89,3 +89,28 @@ def test_the_members_of_checks(document: Any) -> None:
 
 def test_the_risks() -> None:
     assert set(Risk) == listed("Risks")
+
+
+def test_the_members_of_a_rehearsed_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.full((300, 280), 1, dtype=np.uint8)
+    write_tiff(tmp_path / "a.tif", [pixels])
+    bench = Workbench(folder=tmp_path)
+    bench.apply(image("a", "a.tif"))
+    write_tiff(tmp_path / "a.tif", [pixels + np.uint8(1), pixels])
+    assert geobatch("plan", "spec.yaml", "--rehearse", "-o", "p.json").code == 0
+    document = json.loads(Path("p.json").read_text())
+    assert document.keys() == listed("The document")
+    (change,) = document["asset_changes"]
+    rehearsal, found, band = re.findall(
+        r"^\| member of .*?(?=\n\n)", PAGE, re.DOTALL | re.MULTILINE
+    )
+    for table, members in (
+        (rehearsal, document["rehearsal"]),
+        (found, change["rehearsed"]),
+        (band, change["rehearsed"]["bands"][0]),
+        (band, change["rehearsed"]["values"][0]),
+    ):
+        rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        names = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+        assert members.keys() == names
