@@ -16,7 +16,8 @@ from geobatch.processes import pool
 
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
-    "table", "stand_ins", "processes", "golden", "execute", "confine", "attacks", "review", "gitops", "examples",
+    "table", "stand_ins", "processes", "golden", "execute", "confine", "attacks", "review",
+    "gitops", "examples",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

@@ -55,7 +55,7 @@ LIBRARIES = {
     - {"versions", "extras", "processors", "logs", "processes", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
-        "execute", "explain", "exports", "reading", "testing",
+        "execute", "explain", "exports", "reading", "review", "testing",
     },
     "blake3": {"model", "format", "sources", "table", "store"},
     "pydantic": {"declare"},

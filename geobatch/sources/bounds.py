@@ -44,6 +44,24 @@ def transform_bounds(bounds: Bounds, source: str, target: str) -> Bounds | None:
     return (left, bottom, right, top)
 
 
+def transform_points(
+    points: Sequence[tuple[float, float]], source: str, target: str
+) -> list[tuple[float, float]]:
+    """Return points in another CRS, x first; what cannot be transformed is infinite.
+
+    Raises:
+        ValueError: One of the texts is not a CRS.
+    """
+    if source == target:
+        return list(points)
+    try:
+        transformer = _transformer(source, target)
+    except proj().exceptions.ProjError as error:
+        raise ValueError(f"`{source}` is not a coordinate reference system") from error
+    xs, ys = transformer.transform([x for x, _ in points], [y for _, y in points])
+    return [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
+
+
 def box_around(boxes: Sequence[Bounds]) -> Bounds | None:
     """Return the narrowest box of longitudes and latitudes that holds some; None for none.
 

@@ -1,0 +1,1 @@
+"""Pictures of published pixels: from levels that fit, with stretch, palettes and masks."""
