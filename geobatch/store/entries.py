@@ -1,12 +1,16 @@
-"""Assets of a commit, found by their ids."""
+"""Assets of a commit: found by their ids, added, changed and removed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from geobatch.errors import NotFoundError
-from geobatch.model.published import Head, TreeEntry
+from geobatch.errors import ConflictError, NotFoundError
+from geobatch.format.documents import asset_content
+from geobatch.model.assets.fingerprint import asset_fingerprint
+from geobatch.model.assets.names_by_case import first_alike
+from geobatch.model.digest import Digest
+from geobatch.model.published import AssetRecord, Head, Tree, TreeEntry
 from geobatch.model.suggest import suggestion
 
 
@@ -50,3 +54,69 @@ def find_ids(names: Sequence[str], ids: Collection[str], *, where: str) -> set[s
             )
         found |= matched
     return found
+
+
+def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
+    """Return the entry of an asset in a tree.
+
+    Args:
+        record: The asset.
+        stored: Digest of its document.
+    """
+    return TreeEntry(
+        id=record.asset.id,
+        kind=record.asset.kind.value,
+        content=asset_content(record),
+        stored=stored,
+        fingerprint=asset_fingerprint(record.asset),
+        is_protected=record.asset.is_protected,
+        tiles=sum(root.tiles for _, root in record.arrays if root is not None),
+    )
+
+
+def changed_tree(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
+    """Return a tree with some changes.
+
+    Args:
+        tree: The tree.
+        changes: Asset id to its new entry, or None to delete it.
+    """
+    entries = {entry.id: entry for entry in tree.entries}
+    for asset_id, entry in changes.items():
+        if entry is None:
+            entries.pop(asset_id, None)
+        elif entry.id != asset_id:
+            raise ValueError(f"the entry of `{entry.id}` is given for `{asset_id}`")
+        else:
+            entries[asset_id] = entry
+    return Tree(entries=tuple(entries[asset_id] for asset_id in sorted(entries)))
+
+
+def refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | None]) -> None:
+    """Refuse changes that somebody else's commit contradicts.
+
+    Args:
+        base: The tree that the changes were made against.
+        head: The newest commit.
+        changes: Asset id to its new entry, or None to delete it.
+
+    Raises:
+        ConflictError: It changed one of the same assets, or made one that differs only by case.
+    """
+    before = {entry.id: entry for entry in base.entries}
+    after = {entry.id: entry for entry in head.tree.entries}
+    for asset_id, wanted in sorted(changes.items()):
+        got = after.get(asset_id)
+        if got not in (before.get(asset_id), wanted):
+            raise ConflictError(
+                f"asset `{asset_id}` was changed by commit {head.number} (`{head.digest}`) "
+                "since this run began; nothing was published",
+                hint="run the command again: finished work is kept",
+            )
+    new = [name for name, entry in sorted(changes.items()) if entry is not None]
+    if (found := first_alike((name for name in new if name not in before), after)) is not None:
+        raise ConflictError(
+            f"asset `{found[0]}` differs only by case from `{found[2]}`, which was published since"
+            " this run began; nothing was published",
+            hint="choose another id: on many disks both are the same folder",
+        )

@@ -16,7 +16,6 @@ from geobatch.errors import (
     StoreError,
 )
 from geobatch.format.documents import (
-    asset_content,
     content_root,
     decode_asset,
     decode_origins,
@@ -25,14 +24,13 @@ from geobatch.format.documents import (
     encode_origins,
     encode_tree,
 )
-from geobatch.model.assets.fingerprint import asset_fingerprint
-from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.digest import Digest
 from geobatch.model.provenance import Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.backoff import Backoff
+from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
 from geobatch.store.history import History
 from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
@@ -289,7 +287,7 @@ class TileStore:
                     "nothing was published",
                     hint="run the command again, and review what it would change now",
                 )
-            _refuse_conflict(base.tree, head, changes)
+            refuse_conflict(base.tree, head, changes)
         raise ConflictError(
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
@@ -342,62 +340,6 @@ def open_backend(location: Location) -> Backend:
     return LocalBackend(location) if isinstance(location, Path | str) else location
 
 
-def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
-    """Return the entry of an asset in a tree.
-
-    Args:
-        record: The asset.
-        stored: Digest of its document.
-    """
-    return TreeEntry(
-        id=record.asset.id,
-        kind=record.asset.kind.value,
-        content=asset_content(record),
-        stored=stored,
-        fingerprint=asset_fingerprint(record.asset),
-        is_protected=record.asset.is_protected,
-        tiles=sum(root.tiles for _, root in record.arrays if root is not None),
-    )
-
-
-def changed_tree(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
-    """Return a tree with some changes.
-
-    Args:
-        tree: The tree.
-        changes: Asset id to its new entry, or None to delete it.
-    """
-    entries = {entry.id: entry for entry in tree.entries}
-    for asset_id, entry in changes.items():
-        if entry is None:
-            entries.pop(asset_id, None)
-        elif entry.id != asset_id:
-            raise ValueError(f"the entry of `{entry.id}` is given for `{asset_id}`")
-        else:
-            entries[asset_id] = entry
-    return Tree(entries=tuple(entries[asset_id] for asset_id in sorted(entries)))
-
-
 def _is_ours(name: str) -> bool:
     """Return whether a name may be there before the store is: another run makes it just now."""
     return name.startswith(RUNS) or name == GITIGNORE
-
-
-def _refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | None]) -> None:
-    before = {entry.id: entry for entry in base.entries}
-    after = {entry.id: entry for entry in head.tree.entries}
-    for asset_id, wanted in sorted(changes.items()):
-        got = after.get(asset_id)
-        if got not in (before.get(asset_id), wanted):
-            raise ConflictError(
-                f"asset `{asset_id}` was changed by commit {head.number} (`{head.digest}`) "
-                "since this run began; nothing was published",
-                hint="run the command again: finished work is kept",
-            )
-    new = [name for name, entry in sorted(changes.items()) if entry is not None]
-    if (found := first_alike((name for name in new if name not in before), after)) is not None:
-        raise ConflictError(
-            f"asset `{found[0]}` differs only by case from `{found[2]}`, which was published since"
-            " this run began; nothing was published",
-            hint="choose another id: on many disks both are the same folder",
-        )

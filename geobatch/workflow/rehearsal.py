@@ -33,6 +33,7 @@ from geobatch.model.published import Head, Tree, TreeEntry
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.entries import changed_tree
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.check import READ_ALL, Checker, StateLeaves
 from geobatch.store.maintenance.sync_repair import settle
@@ -43,7 +44,7 @@ from geobatch.store.rehearsals.differences import (
 )
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
-from geobatch.store.tilestore import TileStore, changed_tree
+from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import (
     Approve,
     changed_ids,

@@ -132,12 +132,10 @@ def repair(
     """
     count = workers or processor_count()
     backend = open_backend(store)
-    left, batches = list[str](), list[str]()
-    tried: set[Digest] = set()
+    left, batches, tried = list[str](), list[str](), set[Digest]()
     first: Report | None = None
-    is_agreed = True
+    is_agreed, rounds = True, 0
     found = audit(backend, subset=subset, workers=count, progress=progress)
-    rounds = 0
     while rounds < _ROUNDS:
         first = first or found.report
         if found.report.is_whole and not found.is_unfinished:
