@@ -31,7 +31,7 @@ BLOCKS = 3
 BLOCK = 512
 SETTLE = 0.1
 """Seconds that a file rests before it is looked at, so that its stat counts as evidence."""
-NAMES = ("edit", "noop", "documents", "collection", "files", "index", "resume")
+NAMES = ("edit", "rehearse", "noop", "documents", "collection", "files", "index", "resume")
 SIGNALS = (signal.SIGINT, signal.SIGKILL)
 
 
@@ -160,6 +160,38 @@ class Increments:
             Line(
                 title="another policy for one band of four: apply / full ingest",
                 values=tuple(policies), limit=0.25, unit="x",
+            ),
+        ]  # fmt: skip
+
+    def rehearse(self) -> list[Line]:
+        """Measure a rehearsal, and the apply that publishes it, against the full ingest."""
+        _, spec, _ = self._workload()
+        plan = self.folder / "rehearsed.json"
+        rehearsals: list[float] = []
+        applies: list[float] = []
+        for number in range(self.runs + 1):
+            full = self.apply(spec, store=self.fresh("full"))[0].wall
+            store = self.fresh("rehearse")
+            first = self.geobatch("plan", spec, "--init", "--rehearse", "-o", plan, store=store)
+            os.sync()
+            second, summary = self.apply(plan, store=store)
+            self._say(
+                f"rehearse {number}: full {full:.2f} s, rehearsal {first.wall:.2f} s, "
+                f"apply {second.wall:.2f} s, {summary}"
+            )
+            if number:
+                rehearsals.append(first.wall / full)
+                applies.append(second.wall / full)
+        for name in ("full", "rehearse"):
+            self.fresh(name)
+        return [
+            Line(
+                title="rehearsed plan: apply / full ingest",
+                values=tuple(applies), limit=0.05, unit="x",
+            ),
+            Line(
+                title="plan --rehearse / full ingest",
+                values=tuple(rehearsals), limit=1.5, unit="x",
             ),
         ]  # fmt: skip
 

@@ -356,6 +356,10 @@ def test_an_empty_plan_is_rehearsed(bench: Workbench) -> None:
         ["--rehearse", "--expires", "0d"],
         ["--rehearse", "--expires", "soon"],
         ["--rehearse", "--keep-going"],
+        ["--sample", "5%"],
+        ["--rehearse", "--sample", "5"],
+        ["--rehearse", "--sample", "0%"],
+        ["--rehearse", "--sample", "5%", "--expires", "1d"],
     ],
 )
 def test_what_does_not_go_together_is_a_usage_error(bench: Workbench, argv: list[str]) -> None:
@@ -384,3 +388,17 @@ def expire(store: Path) -> None:
         opened.rehearsals.delete(one.id)
         opened.rehearsals.keep(replace(one, expires=datetime.now(UTC) - timedelta(minutes=1)))
     opened.close()
+
+
+def test_a_sampled_plan_says_so_and_is_computed(bench: Workbench) -> None:
+    done = geobatch("plan", "spec.yaml", "--rehearse", "--sample", "50%", "-o", "p.json")
+    assert done.code == 0
+    assert "Sampled: 1 of 1 regions were computed, and 1 of them differ" in done.out
+    saved = json.loads(Path("p.json").read_text())
+    assert saved["rehearsal"]["content_root"] is None
+    assert saved["rehearsal"]["sample"].keys() == {"share", "regions", "of", "bound"}
+    assert saved["tiles"]["count"] == saved["totals"]["tiles"]["compute"]
+    shown = geobatch("show", "p.json")
+    assert "Sampled: " in shown.out
+    applied_plan = applied(geobatch("apply", "p.json", "--json"))
+    assert applied_plan["bytes"]["read"] > 0

@@ -138,7 +138,7 @@ def _do(job: dict[str, Any]) -> None:
     from geobatch.views.checkout import check_out  # noqa: PLC0415
     from geobatch.workflow.apply import apply  # noqa: PLC0415
     from geobatch.workflow.maintenance.rollback import rollback  # noqa: PLC0415
-    from geobatch.workflow.rehearsal import rehearse_specs  # noqa: PLC0415
+    from geobatch.workflow.rehearsal.rehearse import rehearse_specs  # noqa: PLC0415
     from geobatch.workflow.request import Request  # noqa: PLC0415
 
     store = Path(job["store"])
@@ -162,7 +162,7 @@ def _nurse() -> None:
     import geobatch.views.checkout  # noqa: PLC0415 - so that no child need import it
     import geobatch.workflow.apply  # noqa: PLC0415
     import geobatch.workflow.maintenance.rollback  # noqa: PLC0415
-    import geobatch.workflow.rehearsal  # noqa: F401, PLC0415
+    import geobatch.workflow.rehearsal.rehearse  # noqa: F401, PLC0415
 
     for line in sys.stdin:
         heard, said = os.pipe()

@@ -20,7 +20,8 @@ from geobatch.errors import GeobatchError
 from geobatch.model.observer import SilentObserver
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
-from geobatch.workflow.rehearsal import Rehearsed, apply_rehearsed, rehearse_specs
+from geobatch.workflow.rehearsal.publish import apply_rehearsed
+from geobatch.workflow.rehearsal.rehearse import Rehearsed, rehearse_specs
 from geobatch.workflow.request import Request
 
 
@@ -238,3 +239,54 @@ def test_a_mask_that_is_added_or_removed_is_compared(tmp_path: Path) -> None:
         found = band["changed"], band["masked"], band["unmasked"], band["reweighted"]
         assert found == (0, masked, unmasked, weighted)
         publish(spec, bench.store, done)
+
+
+def test_a_sample_measures_its_regions_and_keeps_nothing(tmp_path: Path) -> None:
+    """Tiles are 64 pixels and regions 2048: the image has 2 x 2 of them."""
+    rng = np.random.default_rng(5)
+    before = rng.integers(1, 200, (2100, 2200)).astype(np.uint8)
+    after = before.copy()
+    after[:, :300] += 1
+    after[2060:, 2100:] += 2
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [before], nodata=0)
+    bench.apply(image("a", "a.tif"))
+    write_tiff(tmp_path / "a.tif", [after], nodata=0)
+    write_tiff(tmp_path / "b.tif", [after], nodata=0)
+    spec = bench.write_spec([image("a", "a.tif"), image("b", "b.tif")])
+    request = Request.of(spec, store=bench.store)
+    expected = apply([spec], store=copied(bench.store)).content_root
+
+    def sample(share: float) -> Rehearsed:
+        return rehearse_specs(
+            request, observer=SilentObserver(), locate=lambda _: None, share=share
+        )
+
+    whole = sample(1.0)
+    assert whole.sample is not None
+    regions = {"a": 4, "b": 4}
+    assert (whole.sample.regions, whole.sample.total) == (8, 8)
+    assert whole.sample.different == sum(regions.values()) - 1  # the upper right of `a` is equal
+    found = {one["id"]: one["rehearsed"] for one in whole.document["asset_changes"]}
+    differs = before != after
+    assert_band(
+        found["a"]["bands"][0], after[differs].astype(float) - before[differs].astype(float)
+    )
+    assert_band(found["b"]["values"][0], after.ravel().astype(float))
+    part, again = sample(0.3), sample(0.3)
+    assert part.sample is not None
+    assert part.document == again.document
+    assert part.sample.regions == 3
+    assert "at most" in part.sample.bound
+    sampled = {
+        one["id"]: one["rehearsed"] for one in part.document["asset_changes"] if "rehearsed" in one
+    }
+    for name, one in sampled.items():
+        (band,) = one["bands"] or one["values"]
+        (all_of_it,) = found[name]["bands"] or found[name]["values"]
+        assert band["changed"] <= all_of_it["changed"]
+        assert 0 < band["pixels"] <= all_of_it["pixels"]
+        assert len(one["levels"]) == 1
+    assert not list(bench.store.glob("rehearsals/*"))
+    # Nothing of a sample may be taken for a whole region or band.
+    assert apply([spec], store=bench.store).content_root == expected

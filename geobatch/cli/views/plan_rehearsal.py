@@ -20,6 +20,9 @@ def rehearsal_lines(document: Mapping[str, Any]) -> Iterator[str]:
     found = document.get("rehearsal")
     if found is None:
         return
+    if found.get("sample"):
+        yield f"Sampled: {found['sample']['bound']}."
+        return
     yield (
         f"Rehearsed: content root {found['content_root'][:12]};"
         f" {count_text(found.get('tiles_put', 0), 'tile')} put,"

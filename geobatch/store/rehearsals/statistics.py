@@ -7,7 +7,7 @@ computed now, by a run that was killed, or for another asset.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from geobatch.model.assets.asset import Band
 from geobatch.model.digest import Json
 from geobatch.model.published import ArrayKey
+from geobatch.model.tiles import TileSet
+from geobatch.model.window import Box
 from geobatch.store.index import Places
 from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.rehearsals.differences import RehearsedAsset
@@ -44,10 +46,16 @@ class BandStatistics(Struct, frozen=True, kw_only=True, eq=False):
     """Pixels of the band."""
     is_new: bool
     """Whether there is no state before that pixels could be compared with."""
+    different: tuple[tuple[int, int], ...] = ()
+    """Of a sample: (row, column) of the tiles that differ, or that are new."""
 
 
 def band_statistics(
-    store: TileStore, asset: RehearsedAsset, *, workers: int
+    store: TileStore,
+    asset: RehearsedAsset,
+    *,
+    workers: int,
+    sample: Mapping[str, TileSet] | None = None,
 ) -> Iterator[BandStatistics]:
     """Yield how each band of an image changes.
 
@@ -55,12 +63,15 @@ def band_statistics(
         store: The store.
         asset: The image.
         workers: Threads that decode tiles; only they decide how much memory is taken.
+        sample: The tiles that were computed, by band, if they are not all; then only they count.
 
     Raises:
         CorruptObjectError: A tile, a document or an index page is damaged.
     """
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="statistics") as pool:
         for band in asset.after.image.bands:
+            if sample is not None and band.id not in sample:
+                continue
             measure, positions = _work(store, asset, band)
             found = ValueDiff(band=band.id, level=0), Histogram()
             places = iter(positions.tolist())
@@ -70,12 +81,16 @@ def band_statistics(
                     found = found[0] + values, found[1]
                     found[1].merge(histogram)
             values, histogram = found
-            shape = asset.after.image.grid(band.grid).geobox.shape
+            pixels = _pixels(asset, band, None if sample is None else sample[band.id])
             is_new = not asset.is_comparable(band)
             if is_new:  # tiles that are not stored are masked
-                values = replace(values, masked=math.prod(shape) - values.changed)
+                values = replace(values, masked=pixels - values.changed)
             yield BandStatistics(
-                values=values, histogram=histogram, pixels=math.prod(shape), is_new=is_new
+                values=values,
+                histogram=histogram,
+                pixels=pixels,
+                is_new=is_new,
+                different=() if sample is None else tuple(map(tuple, positions.tolist())),
             )
 
 
@@ -96,6 +111,15 @@ def statistics_json(found: BandStatistics) -> dict[str, Json]:
         if edges
         else None,
     }
+
+
+def _pixels(asset: RehearsedAsset, band: Band, tiles: TileSet | None) -> int:
+    """Return how many pixels a band, or some tiles of it, has."""
+    shape = asset.after.image.grid(band.grid).geobox.shape
+    if tiles is None:
+        return math.prod(shape)
+    side = asset.after.image.tile
+    return sum(math.prod(Box.of_tile(*at).window(shape, tile=side).shape) for at in tiles)
 
 
 def _work(

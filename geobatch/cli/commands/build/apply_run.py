@@ -86,7 +86,8 @@ def _published(
     """Publish what a saved plan has put already; return None if it must be computed."""
     if saved is None or saved.rehearsal is None:
         return None
-    from geobatch.workflow.rehearsal import LostRehearsalError, apply_rehearsed
+    from geobatch.workflow.rehearsal.publish import apply_rehearsed
+    from geobatch.workflow.rehearsal.results import LostRehearsalError
 
     stated = saved.rehearsal["content_root"]
     try:

@@ -53,6 +53,14 @@ def plan(
             help="Execute the plan without publishing it: exact numbers, and a fast apply.",
         ),
     ] = False,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample",
+            metavar="N%",
+            help="Rehearse only a share of the regions; `apply` computes such a plan.",
+        ),
+    ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
@@ -92,11 +100,18 @@ def plan(
         allow_from=allow_from,
     )
     if not rehearse:
-        if expires is not None:
-            raise typer.BadParameter("`--expires` needs `--rehearse`")
+        for name, value in (("--expires", expires), ("--sample", sample)):
+            if value is not None:
+                raise typer.BadParameter(f"`{name}` needs `--rehearse`")
         return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)
     from geobatch.cli.commands.build.rehearse_run import run_rehearsal
 
     return run_rehearsal(
-        settings, paths, asked, file=file, detailed=detailed_exitcode, expires=expires
+        settings,
+        paths,
+        asked,
+        file=file,
+        detailed=detailed_exitcode,
+        expires=expires,
+        sample=sample,
     )

@@ -64,7 +64,7 @@ def verify(
     return _verify(
         settings,
         assets or [],
-        sample=1.0 if sample is None else _share(sample),
+        sample=1.0 if sample is None else read_share(sample),
         seed=seed or 0,
         at=at,
         rehash=rehash,
@@ -130,7 +130,12 @@ def _compare(
     return Exit.OK if found.is_equal else Exit.CORRUPT
 
 
-def _share(text: str) -> float:
+def read_share(text: str) -> float:
+    """Return the share that `5%` is.
+
+    Raises:
+        typer.BadParameter: It is no share above 0 and at most 100 %.
+    """
     try:
         percent = float(text.removesuffix("%"))
     except ValueError:

@@ -1,0 +1,267 @@
+"""Specs to a rehearsal: load, resolve, plan, execute, and keep what that put."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.declare.failures import refusal_of
+from geobatch.errors import (
+    CorruptObjectError,
+    Problem,
+)
+from geobatch.format.documents import content_root, encode_tree
+from geobatch.logs import Logger
+from geobatch.model.digest import canonical_json
+from geobatch.model.observer import Observer
+from geobatch.model.plans.plan_json import Locate, plan_json
+from geobatch.model.published import Head
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.entries import changed_tree
+from geobatch.store.identity import is_store
+from geobatch.store.maintenance.sync_repair import settle
+from geobatch.store.rehearsals.differences import (
+    RehearsedAsset,
+    level_counts,
+    rehearsed_assets,
+)
+from geobatch.store.rehearsals.records import Rehearsal
+from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.apply import (
+    resolve_request,
+)
+from geobatch.workflow.executed import Executed
+from geobatch.workflow.plan import log_plan, planning
+from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.rehearsal.results import (
+    LostRehearsalError,
+    base_of,
+    changes_of,
+    current_time,
+    find_executed,
+    find_rehearsal,
+)
+from geobatch.workflow.request import Base, Request
+from geobatch.workflow.resolved_specs import ResolvedSpecs
+
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.workflow.rehearsal.sample import Sample
+
+_LOG = Logger(__name__)
+LIFETIME = timedelta(days=14)
+"""How long a rehearsal is kept by default."""
+
+
+class Rehearsed(Struct, frozen=True, kw_only=True):
+    """A plan that was executed and not published."""
+
+    planned: PlannedSpecs
+    """The plan."""
+    rehearsal: Rehearsal | None = None
+    """What keeps its result; None if `apply` would refuse the plan."""
+    document: Mapping[str, Any]
+    """The plan as JSON, with what it changes."""
+    warnings: tuple[Problem, ...] = ()
+    """Warnings found in the pixels that were read."""
+    sample: Sample | None = None
+    """What was computed, if it was only a sample."""
+
+
+def rehearse_specs(
+    request: Request,
+    *,
+    observer: Observer,
+    locate: Locate,
+    lifetime: timedelta = LIFETIME,
+    share: float | None = None,
+) -> Rehearsed:
+    """Execute a plan without publishing it: its tiles, pages, documents and tree become objects.
+
+    A plan that was rehearsed before, and whose result is whole, is not executed again.
+
+    Args:
+        request: What to plan; the store is created if there is none and nothing is refused.
+        observer: Receives the progress.
+        locate: Returns where changes are.
+        lifetime: How long `gc` keeps the result.
+        share: The share of all regions to compute for statistics alone; None for a rehearsal.
+
+    Raises:
+        SourceError: A source cannot be read, or changed while it was read; nothing is kept.
+        InterruptedRunError: The user stopped the run.
+        GeobatchError: As for `apply`.
+    """
+    _LOG.info("rehearsal in %s starts: %s", request.store, ", ".join(map(str, request.paths)))
+    with SourceCache(request.store) as cache:
+        resolved = resolve_request(request, cache)
+        if not is_store(request.store):  # what is refused leaves no store behind
+            planned = _plan(resolved, Base(), request, cache)
+            if planned.plan.refusals:
+                return Rehearsed(planned=planned, document=plan_json(planned.plan, locate=locate))
+        with closing(TileStore.create(request.store)) as store:
+            settle(store)
+            cache.save()
+            base = Base(store=store, head=store.head())
+            planned = _plan(resolved, base, request, cache)
+            if planned.plan.refusals:
+                return Rehearsed(planned=planned, document=plan_json(planned.plan, locate=locate))
+            if share is not None:
+                return _sample(planned, store, request, cache, observer, locate=locate, share=share)
+            found = _find_again(store, planned, now=current_time(), lifetime=lifetime)
+            if found is not None:
+                return found
+            executed = _execute(planned, store, request, cache, observer)
+            return _hold(
+                planned,
+                executed,
+                store,
+                base.head,
+                workers=request.workers,
+                locate=locate,
+                lifetime=lifetime,
+            )
+
+
+def _sample(
+    planned: PlannedSpecs,
+    store: TileStore,
+    request: Request,
+    cache: SourceCache,
+    observer: Observer,
+    *,
+    locate: Locate,
+    share: float,
+) -> Rehearsed:
+    """Compute a sample of a plan, of which nothing is kept."""
+    from geobatch.workflow.rehearsal.sample import sample_plan  # noqa: PLC0415 - loads codecs
+
+    sample = sample_plan(
+        planned,
+        store,
+        share=share,
+        request=request,
+        cache=cache,
+        observer=observer,
+        locate=locate,
+    )
+    return Rehearsed(planned=planned, document=sample.document, sample=sample)
+
+
+def _plan(
+    resolved: ResolvedSpecs, base: Base, request: Request, cache: SourceCache
+) -> PlannedSpecs:
+    with planning():
+        planned = plan_resolved(resolved, base, request=request, cache=cache, is_applied=True)
+    log_plan(planned)
+    return planned
+
+
+def _execute(
+    planned: PlannedSpecs,
+    store: TileStore,
+    request: Request,
+    cache: SourceCache,
+    observer: Observer,
+) -> Executed:
+    """Put everything that a plan names, and nothing for the views."""
+    if planned.plan.is_empty:
+        return Executed()
+    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415 - loads codecs
+    from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
+
+    executed = execute_plan(
+        planned, store, staging=Staging(None), request=request, cache=cache, observer=observer
+    )
+    if executed.failures:
+        raise refusal_of(executed.failures)
+    return executed
+
+
+def _hold(
+    planned: PlannedSpecs,
+    executed: Executed,
+    store: TileStore,
+    base: Head,
+    *,
+    workers: int,
+    locate: Locate,
+    lifetime: timedelta,
+) -> Rehearsed:
+    """Put the tree and the findings, and have them kept."""
+    plan = planned.plan
+    tree = changed_tree(base.tree, changes_of(plan, executed.changes))
+    document = plan_json(plan, locate=locate)
+    found = {
+        asset.change.id: _found(store, asset, workers=workers)
+        for asset in rehearsed_assets(store, plan, base=base.tree, tree=tree)
+    }
+    for change in document["asset_changes"]:
+        if change["id"] in found:
+            change["rehearsed"] = found[change["id"]]
+    before = {entry.stored for entry in base.tree.entries}
+    made = current_time()
+    rehearsal = store.hold(
+        Rehearsal(
+            id=plan.plan_id,
+            base=base.digest,
+            base_number=base.number,
+            tree=store.objects.put(encode_tree(tree))[0],
+            content_root=content_root(tree),
+            findings=store.objects.put(canonical_json(document))[0],
+            tiles_put=executed.written,
+            bytes_put=executed.bytes_written,
+            made=made,
+            expires=made + lifetime,
+        ),
+        documents=[one.stored for one in tree.entries if one.stored not in before],
+    )
+    return Rehearsed(
+        planned=planned, rehearsal=rehearsal, document=document, warnings=executed.warnings
+    )
+
+
+def _found(store: TileStore, asset: RehearsedAsset, *, workers: int) -> dict[str, Any]:
+    """Return what changes of an image, as the plan states it."""
+    bands = list(band_statistics(store, asset, workers=workers))
+    new = [statistics_json(band) for band in bands if band.is_new]
+    return {
+        "levels": level_counts(store, asset),
+        "bands": [statistics_json(band) for band in bands if not band.is_new],
+        **({"values": new} if new else {}),
+    }
+
+
+def _find_again(
+    store: TileStore, planned: PlannedSpecs, *, now: datetime, lifetime: timedelta
+) -> Rehearsed | None:
+    """Return an earlier rehearsal of a plan if it is whole, kept for longer."""
+    plan = planned.plan
+    try:
+        found = find_rehearsal(store, plan.plan_id, now=now)
+        head = base_of(store, found)
+        executed = find_executed(store, plan, found, head=head)
+        document = json.loads(store.objects.get(found.findings))
+    except (LostRehearsalError, CorruptObjectError) as error:
+        _LOG.info("%s", error)
+        return None
+    before = {entry.stored for entry in head.tree.entries}
+    documents = [
+        entry.stored
+        for entry in executed.changes.values()
+        if entry is not None and entry.stored not in before
+    ]
+    kept = store.hold(replace(found, expires=now + lifetime), documents=documents)
+    looked_at = {"hashed": plan.sources_hashed, "by_stat": plan.sources_by_stat}
+    return Rehearsed(
+        planned=planned,
+        rehearsal=kept,
+        document={**document, "looked_at": looked_at},
+    )
