@@ -14,7 +14,8 @@ import pytest
 from depth import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference_pyramid import Masks, Values
+from numpy.typing import NDArray
+from reference_pyramid import Values
 from test_execute_resume import StopsAfter
 from workbench import Workbench, image, write_tiff
 
@@ -50,7 +51,7 @@ class Scene:
             for number, (row, col, pixels) in enumerate(self.files)
         ]  # fmt: skip
 
-    def canvas(self) -> tuple[Values, Masks]:
+    def canvas(self) -> tuple[Values, NDArray[np.bool_]]:
         """Return the pixels and which of them are valid."""
         values = np.zeros((ROWS, COLS), dtype=self.dtype)
         is_valid = np.zeros((ROWS, COLS), dtype=np.bool_)
@@ -75,7 +76,7 @@ class Expected:
     is_failed: bool = field(default=False)
 
 
-def counted(wrong: Masks) -> Expected:
+def counted(wrong: NDArray[np.bool_]) -> Expected:
     places = np.argwhere(wrong)
     first = None if not len(places) else (int(places[0][0]), int(places[0][1]))
     return Expected(int(wrong.sum()), first)
@@ -176,7 +177,7 @@ def test_results_are_those_of_numpy(data: st.DataObject) -> None:
                 checks = data.draw(checks_of())
 
 
-CHECKS = [
+CHECKS: list[dict[str, Any]] = [
     {"range": [0, 3], "severity": "warn"},
     {"classes": [1, 2], "severity": "warn"},
     {"max_masked": "10%", "severity": "warn"},
@@ -257,7 +258,7 @@ def test_a_new_check_reads_stored_tiles_only(bench: Workbench) -> None:
     assert bench.apply(image("a", file, tile=TILE, checks=CHECKS)).commit is None
 
 
-EXECUTORS = (SerialExecutor(), ThreadExecutor(2), ProcessExecutor(2))
+EXECUTORS: tuple[Executor, ...] = (SerialExecutor(), ThreadExecutor(2), ProcessExecutor(2))
 
 
 def test_executors_give_the_same(bench: Workbench) -> None:
