@@ -1,6 +1,8 @@
 """The C library's memory: what the pixels of one tile took is kept for those of the next.
 
-It saves 6 % of one run in four of `benchmarks/run.py`, and half of the time of a cluster's workers.
+What it saves is not settled: 6 % of one run in four of `benchmarks/run.py`, half of the time of a
+cluster's workers, and no CPU time of a raster of 173 MB on a busy machine
+(docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ class ImageResolver:
             remedy = self._check_wrap(tileset, canvas, is_union=not is_declared)
             check_gap(canvas, is_declared=is_declared, remedy=remedy)
             tile = self.ingested.tile if self.ingested else DEFAULT_TILE
-            check_size(canvas.geobox, tile=tile, uri=headers[0].uri)
+            check_size(canvas, tile=tile)
             if self.ingested:  # of an external image, no tile is computed
                 check_fullness(
                     canvas,
@@ -269,7 +269,7 @@ class ImageResolver:
         spec = self.spec
         header = canvas.sources[0].header
         declared = spec.tilesets[self.numbers[band.tileset_id]].dtype
-        dtype = decide_dtype(header.dtypes[band.tileset_band_index], declared, uri=header.uri)
+        dtype = decide_dtype(header, band.tileset_band_index, declared)
         mask = self._mask(band.id)
         cut = footprint is not None and footprint.grid == grid
         decided = decide_band(

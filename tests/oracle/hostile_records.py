@@ -62,8 +62,8 @@ def main() -> None:
             digests_of(shard)
 
         def first(path: Path = path) -> None:
-            with Named(path.name):
-                describe(path)
+            digest, stat = identify_file(path, may_be_empty=True)
+            describe(Shard(uri=path.name, path=str(path), stat=stat, digest=digest))
 
         for way in (first, images, rows):
             try:

@@ -236,7 +236,7 @@ def test_no_mask_at_level_0_means_that_fill_tells_all(
 @pytest.mark.parametrize("declared", DTYPES)
 def test_a_declared_dtype_holds_every_value_or_is_refused(file_dtype: str, declared: str) -> None:
     if {file_dtype, declared} == {"int8", "uint8"}:
-        assert decide_dtype(file_dtype, declared, uri="a.tif") == declared
+        assert decide_dtype(header(file_dtype), 0, declared) == declared
         return
     kind = np.dtype(file_dtype).kind
     if kind == "f":
@@ -252,15 +252,15 @@ def test_a_declared_dtype_holds_every_value_or_is_refused(file_dtype: str, decla
         else:
             holds = all(np.iinfo(declared).min <= x <= np.iinfo(declared).max for x in limits)
     if holds:
-        assert decide_dtype(file_dtype, declared, uri="a.tif") == declared
+        assert decide_dtype(header(file_dtype), 0, declared) == declared
     else:
         with pytest.raises(PlanError, match=rf"{declared.upper()}.*{file_dtype.upper()}.*a\.tif"):
-            decide_dtype(file_dtype, declared, uri="a.tif")
+            decide_dtype(header(file_dtype), 0, declared)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_no_declared_dtype_is_the_files_own(dtype: str) -> None:
-    assert decide_dtype(dtype, None, uri="a.tif") == dtype
+    assert decide_dtype(header(dtype), 0, None) == dtype
 
 
 def test_bytes_read_as_int8_take_their_nodata_with_them() -> None:

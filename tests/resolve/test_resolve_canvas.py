@@ -285,9 +285,10 @@ def test_bounds_beyond_what_readers_know_are_refused(reach: float) -> None:
 def test_more_tiles_than_a_plan_can_name_are_refused() -> None:
     side = 8192 * 64
     plane = GeoBox(crs=UTM, transform=(1.0, 0.0, 0.0, 0.0, -1.0, 0.0), height=side, width=side)
-    check_size(plane, tile=64, uri=A)
+    canvas = Canvas(geobox=plane, sources=(SourceOffset(header=header(A), row=0, col=0),))
+    check_size(canvas, tile=64)
     with pytest.raises(PlanError, match=r"524289 x 524288 pixels.*67,108,864"):
-        check_size(replace(plane, width=side + 1), tile=64, uri=A)
+        check_size(replace(canvas, geobox=replace(plane, width=side + 1)), tile=64)
 
 
 def test_bounds_without_a_source_are_refused() -> None:

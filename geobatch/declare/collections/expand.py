@@ -178,12 +178,12 @@ class Collection(Struct, kw_only=True):
             here: Loc = ("for_each", "files", index)
             is_hinted = len(self.problems) < MAX_HINTED
             location = self.project.locate(uri, folder)
-            if complaint := unusable(location.name):
+            if complaint := unusable(location):
                 self._report(here, "unsupported-uri", *complaint)
             elif denied := outside(location):
                 self._report(here, *denied)
-            elif is_literal(location.name, location.folder):
-                if is_file(location.name, location.folder):
+            elif is_literal(location):
+                if is_file(location):
                     found[uri] = None
                 else:
                     self._report(here, "missing-file", *missing(location, is_hinted=is_hinted))
@@ -191,7 +191,7 @@ class Collection(Struct, kw_only=True):
                 matched = matches(location, is_hinted=is_hinted)
                 if matched.problem is not None:
                     self._report(here, *matched.problem)
-                found.update(dict.fromkeys(map(location.uri_of, matched.files)))
+                found.update((location.file(name).uri, None) for name in matched.files)
         return in_order(found)
 
     def _read_rows(self) -> None:
@@ -201,13 +201,13 @@ class Collection(Struct, kw_only=True):
         here: Loc = ("for_each", "csv", "path")
         folder = folder_of(self.positions.path)
         location = self.project.locate(csv.path, folder)
-        if complaint := unusable(location.name):
+        if complaint := unusable(location):
             self._report(here, "unsupported-uri", *complaint)
             return
         if denied := outside(location):
             self._report(here, *denied)
             return
-        if not is_file(location.name, location.folder):
+        if not is_file(location):
             self._report(here, "missing-file", *missing(location))
             return
         try:

@@ -145,13 +145,12 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
     for source in tileset.sources:
         for uri in source.uris:
             place = image.project.locate(image.uri_prefix + uri, folder)
-            name, start = place.name, place.folder
             # What may not be read is refused when the files of the image are searched.
-            if unusable(name) or outside(place) or is_broken(name, start):
+            if unusable(place) or outside(place) or is_broken(place):
                 return False
-            if is_file(name, start):
+            if is_file(place):
                 return False
-            if not is_literal(name, start):
+            if not is_literal(place):
                 found = matches(place, is_hinted=False)
                 is_sure = found.problem is not None and found.problem[0] == "missing-file"
                 if found.files or found.links or not is_sure:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from geobatch.declare.files.globs import OverdueError, Walk
 from geobatch.declare.files.order import in_order
@@ -39,19 +40,20 @@ def _folder(path: str, working: str) -> Path:
     return Path(os.path.normpath(os.path.join(working, path))).parent  # noqa: PTH118
 
 
-def is_literal(uri: str, folder: Path) -> bool:
+def is_literal(location: Location) -> bool:
     """Return whether a uri names one file: it is no glob, or a file of that very name exists."""
-    return not GLOB.search(uri) or bool(unusable(uri)) or is_file(uri, folder)
+    return not GLOB.search(location.name) or bool(unusable(location)) or is_file(location)
 
 
-def is_file(uri: str, folder: Path) -> bool:
+def is_file(location: Location) -> bool:
     """Return whether a uri names a file; a uri that is too long for the system does not."""
-    return os.path.isfile(os.path.join(folder, uri))  # noqa: PTH113, PTH118 - by the thousand
+    path = os.path.join(location.folder, location.name)  # noqa: PTH118 - by the thousand
+    return os.path.isfile(path)  # noqa: PTH113 - likewise
 
 
-def is_broken(uri: str, folder: Path) -> bool:
+def is_broken(location: Location) -> bool:
     """Return whether a name is that of a broken link."""
-    path = os.path.join(folder, uri)  # noqa: PTH118 - by the thousand
+    path = os.path.join(location.folder, location.name)  # noqa: PTH118 - by the thousand
     return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - never raise
 
 
@@ -81,8 +83,8 @@ def matches(location: Location, *, is_hinted: bool = True) -> Matches:
         message = f"{show(location.uri)} would search more than {limit.value:,} {limit.unit}"
         hint = f"name the folders to search; or, {limit.hint()}"
         return Matches(files=[], links=[], problem=("glob-limit", message, hint))
-    files = in_order(name for name in names if is_file(name, location.folder))
-    links = in_order(name for name in names - set(files) if is_broken(name, location.folder))
+    files = in_order(name for name in names if is_file(location.file(name)))
+    links = in_order(name for name in names - set(files) if is_broken(location.file(name)))
     problem: tuple[str, str, str | None] | None = None
     if walk.closed:
         problem = ("unreadable-source", *closed(location, list(walk.closed)))
@@ -100,29 +102,32 @@ def closed(location: Location, folders: Sequence[str]) -> tuple[str, str | None]
     return (message, "make the folder readable, or name the folders to search")
 
 
-def is_remote(uri: str) -> bool:
+def is_remote(location: Location) -> bool:
     """Return whether a uri names an object on a server that is read by byte ranges."""
-    return uri.lower().startswith(("http://", "https://"))
+    return location.name.lower().startswith(("http://", "https://"))
 
 
-def split_generation(uri: str, folder: Path) -> tuple[str, str]:
-    """Return a uri without its `#generation`, and the generation; a file's name may contain `#`."""
-    if not is_remote(uri) and is_file(uri, folder):
-        return uri, ""
-    name, _, generation = uri.partition("#")
-    return name, generation
+def split_generation(location: Location) -> tuple[Location, str]:
+    """Return a location without its `#generation`, and that; a file's name may contain `#`."""
+    if not is_remote(location) and is_file(location):
+        return location, ""
+    name, _, generation = location.name.partition("#")
+    end = len(location.name) - len(name)
+    uri = location.uri[: len(location.uri) - end]
+    return replace(location, uri=uri, name=name), generation
 
 
-def unusable(uri: str, *, may_be_remote: bool = False) -> tuple[str, str | None] | None:
+def unusable(location: Location, *, may_be_remote: bool = False) -> tuple[str, str | None] | None:
     """Return why a uri cannot name a local file, and a hint; None if it can.
 
     Args:
-        uri: The uri.
+        location: Its location.
         may_be_remote: Whether an object on a server is allowed.
     """
-    if may_be_remote and is_remote(uri):
+    uri = location.name
+    if may_be_remote and is_remote(location):
         return _no_address(uri)
-    if is_remote(uri):
+    if is_remote(location):
         hint = "copy the file to a local disk, or let its pixels stay there: `kind: external_image`"
         return (f"{show(uri)}: files on servers cannot be ingested", hint)
     if match := SCHEME.match(uri):
@@ -177,9 +182,8 @@ def unmatched(location: Location, *, is_hinted: bool = True) -> tuple[str, str |
 def broken(location: Location, links: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob matches broken links, and a hint."""
     more = f", and {len(links) - 1} more" if len(links) > 1 else ""
-    message = (
-        f"{show(location.uri)} matches {show(location.uri_of(links[0]))}{more}: the link is broken"
-    )
+    first = show(location.file(links[0]).uri)
+    message = f"{show(location.uri)} matches {first}{more}: the link is broken"
     return (message, "is a disk not mounted? remove links that you do not need")
 
 

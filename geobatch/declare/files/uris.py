@@ -26,7 +26,7 @@ from geobatch.declare.loading.enough import MAX_HINTED, is_enough, limited
 from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
-from geobatch.declare.projects.project import Location
+from geobatch.declare.projects.project import NO_PROJECT, Location
 from geobatch.declare.specs import (
     AssetSpec,
     ExternalImageSpec,
@@ -43,6 +43,7 @@ from geobatch.model.sources.declared import DeclaredSource
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 """Endings of TFRecord files; next to a mixer, shards may have any name."""
 MIXER = ".json"
+_OF_RECORDS = (*SHARDS, MIXER)
 
 NO_TABLES = (
     ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
@@ -114,9 +115,10 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
     return isinstance(spec, RasterSpec) and all(
         len(source.uris) == 1
         and spec.project.allowed is None
-        and not unusable(uri := spec.uri_prefix + source.uris[0])
-        and is_file(uri, folder)
-        and not _is_of_records(uri)
+        # Whatever is mirrored: a file beside the spec is enough.
+        and not unusable(location := NO_PROJECT.locate(spec.uri_prefix + source.uris[0], folder))
+        and is_file(location)
+        and not location.name.lower().endswith(_OF_RECORDS)
         for tileset in spec.tilesets
         for source in tileset.sources
     )
@@ -146,13 +148,13 @@ def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[De
             here: Loc = ("sources", number, "uris", index)
             location = spec.project.locate(spec.uri_prefix + written, folder)
             found = list(_find(spec, here, location, problems))
-            other = next((uri for uri, _ in found if uri.lower().endswith(NO_TABLES)), None)
+            other = next((one for one in found if one.uri.lower().endswith(NO_TABLES)), None)
             if other is not None:
-                message = f"{show(other)}: tables are read from TFRecord files only"
+                message = f"{show(other.uri)}: tables are read from TFRecord files only"
                 hint = "convert the table to a `.tfrecord` file with one Example per row"
                 problems.append(problem(spec, here, "table-format", message, hint))
-            for uri, path in found:
-                yield DeclaredSource(uri=uri, path=path, source=number, uri_index=index)
+            for one in found:
+                yield DeclaredSource(uri=one.uri, path=one.path, source=number, uri_index=index)
 
 
 def _pinned(
@@ -170,14 +172,12 @@ def _pinned(
     if not source.uris:  # what stood there was refused already
         return
     whole = spec.project.locate(spec.uri_prefix + source.uris[0], folder)
-    name, generation = split_generation(whole.name, whole.folder)
-    end = len(whole.name) - len(name)
-    location = replace(whole, uri=whole.uri[: len(whole.uri) - end], name=name)
-    if complaint := unusable(location.name, may_be_remote=True):
+    location, generation = split_generation(whole)
+    if complaint := unusable(location, may_be_remote=True):
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
     elif denied := outside(location):
         problems.append(problem(spec, (*here, 0), *denied))
-    elif is_remote(location.name):
+    elif is_remote(location):
         path = Path(quote(location.name, safe=""))
         yield DeclaredSource(
             uri=location.uri,
@@ -189,7 +189,7 @@ def _pinned(
             servers=None if location.allowed is None else location.allowed.servers,
             is_external=True,
         )
-    elif is_file(location.name, location.folder):
+    elif is_file(location):
         yield DeclaredSource(
             uri=location.uri,
             path=location.path,
@@ -197,7 +197,7 @@ def _pinned(
             generation=generation,
             is_external=True,
         )
-    elif is_literal(location.name, location.folder):
+    elif is_literal(location):
         problems.append(problem(spec, (*here, 0), "missing-file", *missing(location)))
     else:
         message = f"{show(location.uri)} is a glob: a source of an external image must be one COG"
@@ -217,14 +217,14 @@ def _source(
     locations = [spec.project.locate(spec.uri_prefix + uri, folder) for uri in source.uris]
     count = len(problems)
     found = [
-        DeclaredSource(uri=uri, path=path, source=at[1], uri_index=index)
+        DeclaredSource(uri=one.uri, path=one.path, source=at[1], uri_index=index)
         for index, location in enumerate(locations)
-        for uri, path in _find(spec, (*loc, "uris", index), location, problems)
+        for one in _find(spec, (*loc, "uris", index), location, problems)
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
         return []
     names = (*(location.name for location in locations), *(file.uri for file in found))
-    if any(_is_of_records(name) for name in names):
+    if any(name.lower().endswith(_OF_RECORDS) for name in names):
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
     _check_beside(spec, loc, locations, problems)
@@ -241,23 +241,23 @@ def _source(
 
 def _find(
     spec: AssetSpec, loc: Loc, location: Location, problems: list[Problem]
-) -> Iterator[tuple[str, Path]]:
-    """Yield uri and path of the files that a uri names, the glob followed."""
+) -> Iterator[Location]:
+    """Yield the files that a uri names, the glob followed."""
     if is_enough(problems):
         return
     is_hinted = len(problems) < MAX_HINTED
-    if complaint := unusable(location.name):
+    if complaint := unusable(location):
         problems.append(problem(spec, loc, "unsupported-uri", *complaint))
     elif denied := outside(location):
         problems.append(problem(spec, loc, *denied))
-    elif not is_literal(location.name, location.folder):
+    elif not is_literal(location):
         found = matches(location, is_hinted=is_hinted)
         if found.problem is not None:
             problems.append(problem(spec, loc, *found.problem))
         for name in found.files:
-            yield location.uri_of(name), location.folder / name
-    elif is_file(location.name, location.folder):
-        yield location.uri, location.path
+            yield location.file(name)
+    elif is_file(location):
+        yield location
     else:
         words = missing(location, is_hinted=is_hinted)
         problems.append(problem(spec, loc, "missing-file", *words))
@@ -267,9 +267,7 @@ def _check_beside(
     spec: AssetSpec, loc: Loc, locations: Sequence[Location], problems: list[Problem]
 ) -> None:
     """Report a file that may not be listed with others in one source."""
-    literal = [
-        i for i, location in enumerate(locations) if is_literal(location.name, location.folder)
-    ]
+    literal = [i for i, location in enumerate(locations) if is_literal(location)]
     if len(locations) == 1 or not literal:
         return
     is_of_one = 0 in literal
@@ -289,15 +287,11 @@ def _with_sidecars(
     projection = next((s.path for s in locations[1:] if suffix_of(s.name) in PROJECTION), None)
     return [
         replace(file, world=world, projection=projection)
-        if is_literal(locations[file.uri_index].name, locations[file.uri_index].folder)
+        if is_literal(locations[file.uri_index])
         else file
         for file in found
         if not (file.uri_index and is_placing(locations[file.uri_index].name))
     ]
-
-
-def _is_of_records(uri: str) -> bool:
-    return uri.lower().endswith((*SHARDS, MIXER))
 
 
 def _records(

@@ -29,9 +29,10 @@ class Location(Struct, frozen=True):
         """The absolute path of a file that is no glob."""
         return self.folder / self.name
 
-    def uri_of(self, name: str) -> str:
-        """Return how a file that the glob matches is declared."""
-        return self.uri[: len(self.uri) - len(self.name)] + name
+    def file(self, name: str) -> Location:
+        """Return the location of a file that the glob matches, as it would be declared."""
+        uri = self.uri[: len(self.uri) - len(self.name)] + name
+        return Location(uri, self.folder, name, self.allowed)
 
 
 class Project(Struct, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """Runs tasks in several processes: threads that run small tasks wait for Python's lock.
 
 Each process opens the store and the sources by itself, and returns what its tasks put. The pool
-runs a task here that failed elsewhere, or was lost with its process. It saves 40 % of the time of
-10,000 small images (`benchmarks/increments.py --only documents`, its first apply).
+runs a task here that failed elsewhere, or was lost with its process. It saved 37 to 48 % of the
+time of small images on free processors (docs/decisions/022-small-images-by-processes.md), and 18 %
+of that of 2,000 on a busy machine (docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations

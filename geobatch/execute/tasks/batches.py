@@ -1,6 +1,7 @@
 """How the tiles of a region are cut into pieces that are ingested at a time.
 
-It saves 6 % of the CPU time of a large raster, and more of the time (`benchmarks/run.py`).
+On a busy machine, a raster of 173 MB took 0.94 of the CPU time with it, and 0.90 of the time
+(docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from geobatch.model.assets.asset import Band, Masking, MaskSource, Number, Polic
 from geobatch.model.sources.header import Header
 
 
-def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
+def decide_dtype(header: Header, index: int, declared: str | None) -> str:
     """Return the dtype of a band: the file's, or the declared one if it holds all its values.
 
     Byte files may be read as INT8 and the reverse, because TIFF had no such difference for long.
@@ -21,12 +21,13 @@ def decide_dtype(file_dtype: str, declared: str | None, *, uri: str) -> str:
     Raises:
         PlanError: The declared dtype cannot hold the file's values.
     """
+    file_dtype = header.dtypes[index]
     if declared is None or declared == file_dtype or {declared, file_dtype} == {"int8", "uint8"}:
         return declared or file_dtype
     if not _holds(declared, file_dtype):
         raise PlanError(
             f"`data_type` {declared.upper()} cannot hold the {file_dtype.upper()} values of"
-            f" `{uri}`",
+            f" `{header.uri}`",
             hint="declare a type that holds every value of the file, or remove `data_type`",
         )
     return declared

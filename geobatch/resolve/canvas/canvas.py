@@ -120,17 +120,18 @@ def canvas_of(
     )
 
 
-def check_size(geobox: GeoBox, *, tile: int, uri: str) -> None:
+def check_size(canvas: Canvas, *, tile: int) -> None:
     """Refuse a canvas of more tiles than a plan can name.
 
     Raises:
         PlanError: It has too many.
     """
+    geobox, first = canvas.geobox, canvas.sources[0].header
     rows, cols = geobox.tile_shape(tile=tile)
     if rows * cols > MOST_TILES:
         raise PlanError(
-            f"{geobox.width:.6g} x {geobox.height:.6g} pixels of the size of those of `{uri}` are"
-            f" {rows * cols:.6g} tiles; at most {MOST_TILES:,} can be planned",
+            f"{geobox.width:.6g} x {geobox.height:.6g} pixels of the size of those of `{first.uri}`"
+            f" are {rows * cols:.6g} tiles; at most {MOST_TILES:,} can be planned",
             hint="check that `grid.bounds` are in the units of the CRS, or choose larger tiles",
         )
 

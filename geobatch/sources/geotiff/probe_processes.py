@@ -1,6 +1,7 @@
 """Probes many new rasters in several processes: threads would wait for Python's lock.
 
-It saves 30 % of a first plan of 2,000 files (`benchmarks/increments.py --only documents`).
+It saved 41 % of a first plan on free processors (docs/decisions/020-hashing-by-processes.md), and
+32 % of that of 2,000 files on a busy machine (docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations

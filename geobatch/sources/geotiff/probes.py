@@ -59,15 +59,15 @@ def probe_rasters(
     crs: dict[str, Crs | None] = {"": None}
     sources: dict[Path, Probe] = {}
 
-    def take(name: str, cached: CachedProbe) -> None:
-        header = cached_header(cached, names[name], crs)
+    def take(file: DeclaredSource, cached: CachedProbe) -> None:
+        header = cached_header(cached, file, crs)
         if header is not None:
-            sources[names[name].path] = Probe(
+            sources[file.path] = Probe(
                 header=header, digest=cached.digest, stat=cached.stat, is_proven=cached.is_proven
             )
 
     for name, cached in unchanged.items():
-        take(name, cached)
+        take(names[name], cached)
     new = [name for name, file in names.items() if file.path not in sources and name not in earlier]
     if len(new) >= _PROCESSES_FROM and workers > 1:
         from geobatch.sources.geotiff.probe_processes import probe_by_processes  # noqa: PLC0415 - rare
@@ -75,8 +75,9 @@ def probe_rasters(
         by_processes = probe_by_processes(new, workers=workers, cache=cache, meanwhile=meanwhile)
         meanwhile = nothing
         for number, cached, table in by_processes:
-            take(new[number], cached)
-            _keep(new[number], cached, table, cache)
+            file = names[new[number]]
+            take(file, cached)
+            _keep(file, cached, table, cache)
     others = [file for file in names.values() if file.path not in sources]
     before = [earlier.get(os.fspath(file.path)) for file in others]
     trusted = [unchanged.get(os.fspath(file.path)) for file in others]
@@ -90,14 +91,14 @@ def probe_rasters(
         meanwhile=meanwhile,
     )
     for file, (sources[file.path], cached, table) in zip(others, found, strict=True):
-        _keep(os.fspath(file.path), cached, table, cache)
+        _keep(file, cached, table, cache)
     return RasterProbes(sources=sources, hashed=len(names) - len(unchanged), by_stat=len(unchanged))
 
 
 def _keep(
-    name: str, cached: CachedProbe, table: BlockTable | None, cache: ProbeCache | None
+    file: DeclaredSource, cached: CachedProbe, table: BlockTable | None, cache: ProbeCache | None
 ) -> None:
     if cache is not None:
-        cache.put_probes({name: cached})
+        cache.put_probes({os.fspath(file.path): cached})
         if table is not None:
             cache.put_table(cached.digest, table)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, BinaryIO, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -258,7 +258,8 @@ def _open(source: Source, known: Checked | None) -> Handle:
     check_unchanged(source.path, expected)
     handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
     try:
-        handle.sizes, handle.mask_sizes = _block_sizes(real)
+        with real.open("rb") as file:
+            handle.sizes, handle.mask_sizes = _block_sizes(file)
         if known is None:
             handle.dataset = open_dataset(real)
         else:
@@ -281,20 +282,18 @@ def _open(source: Source, known: Checked | None) -> Handle:
     return handle
 
 
-def _block_sizes(path: Path) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
-    with path.open("rb") as file:
-        first, *others = tiff.read_directories(file)
-        size = _plane(file, first)
-        masks = (
-            tiff.read_block_sizes(file, other)
-            for other in others
-            if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4
-            and _plane(file, other) == size
-        )
-        return tiff.read_block_sizes(file, first), next(masks, None)
+def _block_sizes(file: BinaryIO) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
+    first, *others = tiff.read_directories(file)
+    size = _plane(file, first)
+    masks = (
+        tiff.read_block_sizes(file, other)
+        for other in others
+        if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4 and _plane(file, other) == size
+    )
+    return tiff.read_block_sizes(file, first), next(masks, None)
 
 
-def _plane(file: Any, directory: tiff.Directory) -> tuple[int, int]:
+def _plane(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
     return (
         tiff.read_number(file, directory, tiff.HEIGHT, 0),
         tiff.read_number(file, directory, tiff.WIDTH, 0),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +17,6 @@ from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import (
     changed,
-    check_unchanged,
     explain,
     identify_file,
     regular_file,
@@ -55,9 +53,9 @@ def probe_exports(sources: Sequence[DeclaredSource], options: ProbeOptions) -> P
 
 
 def probe_files(
-    parts: Iterable[DeclaredSource], options: ProbeOptions, *, mixers: Collection[str] = ()
-) -> tuple[dict[str, CachedProbe], set[DeclaredSource]]:
-    """Return the state of files by path, and those files that were read to be identified.
+    parts: Collection[DeclaredSource], options: ProbeOptions, *, mixers: Collection[str] = ()
+) -> tuple[dict[DeclaredSource, CachedProbe], set[DeclaredSource]]:
+    """Return the state of each file, and those files that were read to be identified.
 
     Args:
         parts: The files, each once or several times.
@@ -82,7 +80,7 @@ def probe_files(
         states[name] = replace(cached, header=old.header) if old and is_same else cached
         if cache is not None:
             cache.put_probes({name: states[name]})
-    return states, set(others)
+    return {part: states[os.fspath(part.path)] for part in parts}, set(others)
 
 
 def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
@@ -118,19 +116,21 @@ def _text(mixer: DeclaredSource, digest: Digest) -> str:
 
 
 def _export(
-    file: DeclaredSource, probes: dict[str, CachedProbe], cache: ProbeCache | None
+    file: DeclaredSource, states: dict[DeclaredSource, CachedProbe], cache: ProbeCache | None
 ) -> ExportProbe:
-    text = probes[os.fspath(file.path)].header
+    text = states[file].header
     with Named(file.uri):
         mixer = parse_mixer(text)
-    shards = tuple(_shard(part, probes[os.fspath(part.path)]) for part in file.shards)
+    shards = tuple(_shard(part, states[part]) for part in file.shards)
     for part, shard in zip(file.shards, shards, strict=True):
-        described: Json = json.loads(_described(part, shard, probes, cache))
+        if not states[part].header:
+            states[part] = _described(part, shard, states[part], cache)
+        described: Json = json.loads(states[part].header)
         if described:
             return ExportProbe(
                 mixer=mixer,
                 mixer_text=text,
-                mixer_file=_shard(file, probes[os.fspath(file.path)]),
+                mixer_file=_shard(file, states[file]),
                 shards=shards,
                 features={name: (kind, n) for name, (kind, n) in described["features"].items()},
                 first=part.uri,
@@ -147,17 +147,12 @@ def _shard(part: DeclaredSource, cached: CachedProbe) -> Shard:
 
 
 def _described(
-    part: DeclaredSource, shard: Shard, probes: dict[str, CachedProbe], cache: ProbeCache | None
-) -> str:
-    """Return the features of the first record of a shard, from the cache if possible."""
-    name = os.fspath(part.path)
-    if not probes[name].header:
-        from geobatch.sources.tfrecord.shards.records import describe  # noqa: PLC0415 - imports tensorflow
+    part: DeclaredSource, shard: Shard, state: CachedProbe, cache: ProbeCache | None
+) -> CachedProbe:
+    """Return the state of a shard with the features of its first record."""
+    from geobatch.sources.tfrecord.shards.records import describe  # noqa: PLC0415 - imports tensorflow
 
-        with Named(shard.uri):
-            text = describe(Path(shard.path))
-            check_unchanged(shard.path, shard.stat)
-        probes[name] = replace(probes[name], header=text)
-        if cache is not None:
-            cache.put_probes({name: probes[name]})
-    return probes[name].header
+    found = replace(state, header=describe(shard))
+    if cache is not None:
+        cache.put_probes({os.fspath(part.path): found})
+    return found

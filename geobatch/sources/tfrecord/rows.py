@@ -32,9 +32,9 @@ class TFRecordRows(RowDriver):
         """Return the state of shards; see `RowDriver.probe`."""
         probes, read = probe_files(sources, options)
         return RowProbes(
-            sources=[_source(source, probes[os.fspath(source.path)]) for source in sources],
+            sources=[_source(source, probes[source]) for source in sources],
             hashed=len(read),
-            by_stat=len(probes) - len(read),
+            by_stat=len({source.path for source in sources}) - len(read),
         )
 
     def rows(self, source: TableSource) -> Iterator[tuple[int, Row]]:

@@ -67,7 +67,7 @@ def test_a_shard_may_be_empty(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     assert read(path) == []
     assert digests_of(shard_of(path)) == b""
-    assert describe(path) == "{}"
+    assert describe(shard_of(path)) == "{}"
 
 
 def test_gzip_may_have_several_members(tmp_path: Path) -> None:

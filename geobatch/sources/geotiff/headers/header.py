@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
@@ -48,8 +48,17 @@ def read_header(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Hea
     """
     with Named(uri):
         real = regular_file(path)
-        _check_name(real)
-        tags = _tags(real)
+        try:
+            str(real).encode()
+            with real.open("rb") as file:
+                tags = _tags(file)
+        except UnicodeEncodeError:
+            raise UnnamedError(
+                "the name of the file, or of a folder above it, is not UTF-8",
+                hint="rename it: GDAL reads only UTF-8 names",
+            ) from None
+        except OSError as error:
+            raise UnnamedError(f"cannot be read: {error.strerror or error}") from error
         with gdal_environment():
             try:
                 dataset = open_dataset(real)
@@ -63,23 +72,10 @@ def read_header(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Hea
     return replace(header, uri=uri, path=str(real))
 
 
-def _check_name(real: Path) -> None:
+def _tags(file: BinaryIO) -> tiff.Tags:
+    check_tiff(file.read(4))
     try:
-        str(real).encode()
-    except UnicodeEncodeError:
-        raise UnnamedError(
-            "the name of the file, or of a folder above it, is not UTF-8",
-            hint="rename it: GDAL reads only UTF-8 names",
-        ) from None
-
-
-def _tags(real: Path) -> tiff.Tags:
-    try:
-        with real.open("rb") as file:
-            check_tiff(file.read(4))
-            tags = tiff.read_tags(file)
-    except OSError as error:
-        raise UnnamedError(f"cannot be read: {error.strerror or error}") from error
+        tags = tiff.read_tags(file)
     except ValueError as error:
         raise UnnamedError(f"the TIFF is damaged: {error}") from error
     check_alone(tags)

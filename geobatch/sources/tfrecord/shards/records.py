@@ -80,20 +80,23 @@ def digests_of(shard: Shard) -> bytes:
     return b"".join(record_digests(batch) for batch in batches(shard))
 
 
-def describe(path: Path) -> str:
-    """Return the features of the first record of a file, as JSON text.
+def describe(shard: Shard) -> str:
+    """Return the features of the first record of a shard, as JSON text.
 
     That is, per feature, the kind and the number of its values; for `bytes_list`, the number of
     bytes in its only value, or -1. Of a file without records it is `{}`.
 
     Raises:
-        UnnamedError: The file is damaged, not TFRecord, or its records are not Examples.
+        SourceError: The file is damaged or changed, not TFRecord, or its records are not Examples.
     """
-    first = next(records_of(path), None)
+    with Named(shard.uri):
+        first = next(records_of(Path(shard.path)), None)
+        parsed = {} if first is None else parse_example(first, 0)
+        check_unchanged(shard.path, shard.stat)
     if first is None:
         return "{}"
     features: dict[str, Json] = {}
-    for name, feature in parse_example(first, 0).items():
+    for name, feature in parsed.items():
         kind = feature.WhichOneof("kind") or ""
         values: Any = getattr(feature, kind).value if kind else ()
         count = len(values)
