@@ -23,7 +23,7 @@ from workbench import Workbench, image, write_tiff
 import geobatch
 from geobatch import errors
 from geobatch.errors import CorruptObjectError, NoStoreError, NotFoundError
-from geobatch.model.html import html_table
+from geobatch.model.text.html import html_table
 
 
 @pytest.fixture

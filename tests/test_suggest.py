@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.model.suggest import closest, suggestion
+from geobatch.model.text.suggest import closest, suggestion
 
 NAMES = st.text(st.characters(codec="ascii"), max_size=12)
 

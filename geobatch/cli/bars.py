@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from geobatch.cli.words import byte_text
-from geobatch.model.shortened import shortened
+from geobatch.model.text.shortened import shortened
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from geobatch.errors import GeobatchError, Problem, SpecError
-from geobatch.model.shortened import all_shortened
+from geobatch.model.text.shortened import all_shortened
 
 _CONTROLS = {
     code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"

@@ -69,7 +69,7 @@ def reading(settings: Settings) -> closing[TileStore]:
 
 def no_asset(asset: str, ids: list[str]) -> NotFoundError:
     """Return the error of an asset that is not published, with the nearest that is."""
-    from geobatch.model.suggest import suggestion  # noqa: PLC0415
+    from geobatch.model.text.suggest import suggestion  # noqa: PLC0415
 
     hint = suggestion(asset, ids) or "`geobatch ls` lists the assets"
     return NotFoundError(f"no asset `{asset}` is published", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from geobatch.model.words import byte_text, count_text
+from geobatch.model.text.words import byte_text, count_text
 
 __all__ = ["byte_text", "columns", "count_text", "dropped_text"]
 

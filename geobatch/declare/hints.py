@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from geobatch.model.shortened import shortened
-from geobatch.model.suggest import MOST_NAMES, suggestion
+from geobatch.model.text.shortened import shortened
+from geobatch.model.text.suggest import MOST_NAMES, suggestion
 
 MOST_DIGITS = 60
 LONGEST = 4096

@@ -16,7 +16,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import AssetRecord
-from geobatch.sources.crs import projjson
+from geobatch.sources.projections.crs import projjson
 from geobatch.sources.registry import row_driver_of
 from geobatch.store.objects import Objects
 from geobatch.table.gather import Gatherer

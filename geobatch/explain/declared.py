@@ -16,7 +16,7 @@ from geobatch.model.published import Head
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.planned_specs import plan_resolved
+from geobatch.workflow.planning.planned_specs import plan_resolved
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 

@@ -15,7 +15,7 @@ from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.plans.plan import Because, Op, Reason
 from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry
 from geobatch.model.tile import TileKey
-from geobatch.store.renames import renames
+from geobatch.store.commits.renames import renames
 from geobatch.store.tile_diff import differing, side_of
 from geobatch.store.tilestore import TileStore
 

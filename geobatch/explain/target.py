@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.model.published import Head, TreeEntry
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
+from geobatch.store.commits.renames import renames
 from geobatch.store.entries import find_entry
-from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
 
 _COMMIT_LIKE = re.compile("[0-9a-f]+|HEAD(~[0-9]*)?")

@@ -30,7 +30,7 @@ from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason, Start
 from geobatch.model.published import ArrayKey, AssetRecord, Head
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.model.tile import TilePosition
 from geobatch.planner import because_of, moves
 from geobatch.processors import processor_count

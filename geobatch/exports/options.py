@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 
 _MAX_SIDE = 1 << 16
 _SMALLEST_FILE = 1024

@@ -12,7 +12,7 @@ from geobatch.model.assets.asset import Asset, Band, ExternalImage
 from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.published import AssetRecord
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.model.window import Window
 
 _TOLERANCE = 0.01

@@ -10,11 +10,15 @@ from typing import Any
 from msgspec import ValidationError, convert, to_builtins
 
 from geobatch.errors import CorruptObjectError, FormatError
-from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.assets.documents.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.assets.documents.table_json import (
+    stored_from_json,
+    stored_json,
+    visible_rows_json,
+)
 from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
-from geobatch.model.assets.table_json import stored_from_json, stored_json, visible_rows_json
 from geobatch.model.checks.measure import Measure
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.provenance import Provenance

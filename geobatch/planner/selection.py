@@ -24,7 +24,7 @@ from geobatch.model.plans.plan import (
     TileCounts,
 )
 from geobatch.model.published import Head, Tree, TreeEntry
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 
 STATES = ("state:new", "state:modified")
 """Patterns of `--select` that ask how an asset compares with the published one of its name."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from geobatch.errors import GeobatchError
-from geobatch.model.assets.listed import Row
-from geobatch.model.html import html_table
+from geobatch.model.assets.documents.listed import Row
 from geobatch.model.published import Head, TreeEntry
+from geobatch.model.text.html import html_table
 from geobatch.store.caches.asset_list import rows_of
 from geobatch.store.tilestore import TileStore
 

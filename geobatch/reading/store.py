@@ -11,7 +11,7 @@ from geobatch.errors import NotFoundError
 from geobatch.model.assets.asset import Kind
 from geobatch.reading.description import store_html, store_text
 from geobatch.reading.log import LogEntry, entries_of
-from geobatch.store.pins import Pin
+from geobatch.store.commits.pins import Pin
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:

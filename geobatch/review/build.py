@@ -21,7 +21,7 @@ from geobatch.review.report import (
     ValueChange,
     Work,
 )
-from geobatch.sources.bounds import box_around
+from geobatch.sources.projections.bounds import box_around
 
 EXAMPLES = 5
 """Subjects of a risk that are named."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from geobatch.model.words import byte_text, count_text
+from geobatch.model.text.words import byte_text, count_text
 from geobatch.review import phrases
 from geobatch.review.numbers import bounds_text
 from geobatch.review.report import Group, Report, ReportedAsset, SpecLine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from geobatch.model.plans.plan_document import BandDocument
-from geobatch.model.words import byte_text, count_text
+from geobatch.model.text.words import byte_text, count_text
 from geobatch.review.numbers import bounds_text, share_text, value_text
 from geobatch.review.report import ACTIONS, Report, Work
 

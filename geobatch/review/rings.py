@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from geobatch.model.geobox import GeoBox
 from geobatch.model.window import Window
-from geobatch.sources.bounds import transform_points
+from geobatch.sources.projections.bounds import transform_points
 
 Point: TypeAlias = tuple[float, float]
 """(longitude, latitude) in degrees."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from geobatch.model.words import count_text
+from geobatch.model.text.words import count_text
 from geobatch.review import phrases
 from geobatch.review.report import Report
 from geobatch.review.visible import visible

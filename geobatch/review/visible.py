@@ -9,7 +9,7 @@ import re
 import unicodedata
 from html import escape
 
-from geobatch.model.shortened import shortened
+from geobatch.model.text.shortened import shortened
 
 MOST_LETTERS = 160
 """Characters of a foreign text that a report shows."""

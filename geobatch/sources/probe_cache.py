@@ -14,7 +14,7 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.header import crs_from_text, crs_to_text
-from geobatch.sources.crs import parse_crs
+from geobatch.sources.projections.crs import parse_crs
 from geobatch.versions import version_of
 
 HEADER_EPOCH = 3
@@ -56,7 +56,7 @@ def trusted_probes(probes: Mapping[str, CachedProbe]) -> dict[str, CachedProbe]:
 def crs_reader(cache: ProbeCache | None = None) -> Callable[[str], Crs]:
     """Return a function that returns the CRS that a text names, and caches it.
 
-    The function raises ValueError if there is no such CRS; see `geobatch.sources.crs.parse_crs`.
+    The function raises ValueError if there is none; see `projections.crs.parse_crs`.
     """
 
     @once

@@ -11,7 +11,7 @@ from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.digest import Digest
 from geobatch.model.published import AssetRecord, Head, Tree, TreeEntry
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 
 
 def find_entry(head: Head, asset_id: str) -> TreeEntry:

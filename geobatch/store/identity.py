@@ -11,7 +11,7 @@ from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFo
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, canonical_json, digest_json
 from geobatch.store.backends.protocol import Backend
-from geobatch.store.refs import REFS
+from geobatch.store.commits.refs import REFS
 
 IDENTITY = "geobatch.json"
 

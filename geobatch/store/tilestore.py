@@ -29,15 +29,15 @@ from geobatch.model.provenance import Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS, Backend
-from geobatch.store.backoff import Backoff
+from geobatch.store.commits.backoff import Backoff
+from geobatch.store.commits.history import History
+from geobatch.store.commits.pins import Pin, Pins
+from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.history import History
 from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
 from geobatch.store.maintenance.guard import Guard
 from geobatch.store.objects import Objects
-from geobatch.store.pins import Pin, Pins
-from geobatch.store.refs import Refs
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
 Location: TypeAlias = Path | str | Backend

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from geobatch.errors import SourceError
 from geobatch.model.assets.table import Table
 from geobatch.model.geobox import Bounds
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.table.gather import Gathered
 from geobatch.table.part import Part
 

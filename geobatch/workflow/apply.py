@@ -26,7 +26,7 @@ from geobatch.store.tilestore import TileStore
 from geobatch.workflow.checks import refuse_failed
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
-from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import publish
 from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs

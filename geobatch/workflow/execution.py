@@ -33,7 +33,7 @@ from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
-from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
 from geobatch.workflow.resolved_specs import resolve_specs
 

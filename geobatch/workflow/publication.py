@@ -17,7 +17,7 @@ from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.published import Head
-from geobatch.sources.bounds import transform_bounds
+from geobatch.sources.projections.bounds import transform_bounds
 from geobatch.sources.registry import driver_named, row_driver_of
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.value_cache import ValueCache
@@ -25,7 +25,7 @@ from geobatch.store.origins import origin_of
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
 from geobatch.workflow.executed import Executed
-from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.provenance import find_provenance
 from geobatch.workflow.request import Request
 

@@ -9,7 +9,7 @@ from geobatch.errors import InterruptedRunError, StoreError
 from geobatch.logs import Logger
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import Head
-from geobatch.model.shortened import shortened
+from geobatch.model.text.shortened import shortened
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 

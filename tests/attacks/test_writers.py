@@ -20,7 +20,7 @@ from racer import DONE, ORACLE, Racers
 from geobatch.errors import ConflictError, LockedError
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backoff import MOST_SECONDS, Backoff
+from geobatch.store.commits.backoff import MOST_SECONDS, Backoff
 from geobatch.store.maintenance import guard
 from geobatch.store.maintenance.gc import collect
 from geobatch.store.tilestore import TileStore

@@ -60,7 +60,8 @@ def test_help_imports_the_command_line_alone(argv: list[str], tmp_path: Path) ->
     assert rooms == {"cli", "errors", "model", "versions"}
     assert {name for name in names if name.startswith("geobatch.model.")} == {
         "geobatch.model.limits",
-        "geobatch.model.shortened",
+        "geobatch.model.text",
+        "geobatch.model.text.shortened",
     }
 
 

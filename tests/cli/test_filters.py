@@ -14,7 +14,7 @@ from rasterio.warp import transform as warp_points
 from shell import Done, geobatch, process
 from workbench import Workbench, write_tiff
 
-from geobatch.sources.bounds import transform_bounds
+from geobatch.sources.projections.bounds import transform_bounds
 
 RULE = """\
 kind: image_collection

@@ -13,7 +13,7 @@ from shell import Done, geobatch
 from workbench import Workbench, image, write_tiff
 
 import geobatch as door
-from geobatch.cli.views.gc import duration_text
+from geobatch.cli.views.maintenance.gc import duration_text
 from geobatch.store.backends.local import LocalBackend
 
 STRICT = ("--keep-last", "1", "--keep-within", "0d", "--grace", "0d")

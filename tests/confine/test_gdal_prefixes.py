@@ -16,9 +16,9 @@ from watch import Watched, opening, watch
 from workbench import Document, write_tiff
 
 from geobatch.errors import SourceError
-from geobatch.sources.crs import parse_crs
-from geobatch.sources.crs_files import check_no_files
 from geobatch.sources.geotiff.headers.header import read_header
+from geobatch.sources.projections.crs import parse_crs
+from geobatch.sources.projections.crs_files import check_no_files
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
 

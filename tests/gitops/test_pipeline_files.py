@@ -56,10 +56,7 @@ def test_the_workflow_of_the_page_gives_the_inputs_that_the_action_has() -> None
     (workflow,) = [block for block in shown("yaml") if block.startswith("name:")]
     jobs = yaml.safe_load(workflow)["jobs"]
     given = [
-        step["with"]
-        for job in jobs.values()
-        for step in job["steps"]
-        if "geobatch@" in step["uses"]
+        step["with"] for job in jobs.values() for step in job["steps"] if "geobatch" in step["uses"]
     ]
     assert [one["command"] for one in given] == ["plan", "apply"]
     required = {name for name, one in ACTION["inputs"].items() if one.get("required")}

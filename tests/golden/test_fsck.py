@@ -20,6 +20,7 @@ from geobatch.errors import CorruptObjectError, GeobatchError
 from geobatch.model.published import TILE_ENTRY
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
+from geobatch.store.commits.refs import Refs
 from geobatch.store.identity import read_identity
 from geobatch.store.index import Index
 from geobatch.store.maintenance.check import Checker, StateLeaves
@@ -27,7 +28,6 @@ from geobatch.store.maintenance.fsck.contents import EVERYTHING, NOTHING, Subset
 from geobatch.store.maintenance.fsck.findings import Kind, Report
 from geobatch.store.maintenance.quarantine import Quarantine
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.fsck import fsck
 from geobatch.workflow.maintenance.repair import RepairPlan, repair

@@ -24,7 +24,7 @@ from geobatch.model.assets.asset import (
     Tileset,
     image_of,
 )
-from geobatch.model.assets.asset_json import asset_from_json, recorded_json, visible_json
+from geobatch.model.assets.documents.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.testing.assets import assets

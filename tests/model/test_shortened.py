@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geobatch.model.shortened import all_shortened, shortened
+from geobatch.model.text.shortened import all_shortened, shortened
 
 
 @given(st.text(max_size=300), st.integers(20, 140))

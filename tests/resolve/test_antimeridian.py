@@ -19,7 +19,7 @@ from geobatch.errors import PlanError, Problem
 from geobatch.model.assets.asset import AnyImage, Resolution
 from geobatch.resolve import resolve
 from geobatch.resolve.canvas.antimeridian import turns_apart
-from geobatch.sources.crs import parse_crs, turn
+from geobatch.sources.projections.crs import parse_crs, turn
 
 MERCATOR = 40075016.68557848
 

@@ -12,7 +12,7 @@ from shell import geobatch as run
 from workbench import Workbench
 
 from geobatch.errors import CorruptObjectError
-from geobatch.sources.bounds import transform_bounds
+from geobatch.sources.projections.bounds import transform_bounds
 from geobatch.store.caches.asset_list import rows_of
 from geobatch.store.tilestore import TileStore
 

@@ -24,7 +24,7 @@ from geobatch.model.plans.plan_json import inputs_from_json, inputs_json, plan_j
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan, plan_specs
-from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
 PRUNE = Options(is_pruning=True, max_delete="9")

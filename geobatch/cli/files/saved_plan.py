@@ -28,10 +28,10 @@ from geobatch.model.plans.plan_json import (
     options_json,
     plan_json,
 )
-from geobatch.sources.bounds import box_around, transform_bounds
+from geobatch.sources.projections.bounds import box_around, transform_bounds
 
 if TYPE_CHECKING:
-    from geobatch.workflow.planned_specs import PlannedSpecs
+    from geobatch.workflow.planning.planned_specs import PlannedSpecs
 
 _TILES = '  "tiles": {"rows": ['
 """The line after which a saved plan has a line for each tile; the members before are few."""

@@ -13,7 +13,7 @@ from geobatch.cli.words import count_text
 from geobatch.model.assets.asset import Raster
 
 if TYPE_CHECKING:
-    from geobatch.model.assets.listed import Row
+    from geobatch.model.assets.documents.listed import Row
     from geobatch.model.published import Head
     from geobatch.store.tilestore import TileStore
 

@@ -13,10 +13,10 @@ import typer
 from msgspec import Struct
 
 from geobatch.cli.options import LONGITUDE_LATITUDE
-from geobatch.sources.bounds import is_geographic, transform_bounds
+from geobatch.sources.projections.bounds import is_geographic, transform_bounds
 
 if TYPE_CHECKING:
-    from geobatch.model.assets.listed import Row
+    from geobatch.model.assets.documents.listed import Row
     from geobatch.model.geobox import Bounds
 
 _TEST = re.compile(r"\s*([A-Za-z0-9_:]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)

@@ -14,8 +14,8 @@ from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import Band, Grid, Table
+from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.image import Raster
-from geobatch.model.assets.listed import Row
 from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.store.caches.asset_list import rows_of

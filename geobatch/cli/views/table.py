@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.words import byte_text, columns, count_text
-from geobatch.model.assets.listed import Row
+from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.table import Column, StoredTable, Table
 from geobatch.model.published import AssetRecord, TreeEntry
 

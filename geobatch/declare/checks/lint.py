@@ -18,7 +18,7 @@ from geobatch.declare.specs import AssetSpec, Declaration, Loc, RasterSpec
 from geobatch.errors import Problem
 from geobatch.model.assets.class_names import is_class_like
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 
 
 def lint(specs: Sequence[AssetSpec]) -> tuple[Problem, ...]:

@@ -8,7 +8,7 @@ from geobatch.declare.fields.keys import fields_of, part_of, spellings
 from geobatch.declare.fields.manifest import Part
 from geobatch.declare.text.nodes import MappingNode
 from geobatch.errors import Problem
-from geobatch.model.suggest import closest
+from geobatch.model.text.suggest import closest
 
 _COMPARED = 20
 """Most unknown keys of a document that are compared with known ones."""

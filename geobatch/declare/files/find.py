@@ -16,7 +16,7 @@ from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import listed, show
 from geobatch.declare.projects.project import PROJECT_FILE, Location
 from geobatch.model.sources.url import parse_address
-from geobatch.model.suggest import closest
+from geobatch.model.text.suggest import closest
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")

@@ -7,7 +7,7 @@ codec none either: a band keeps its fingerprint through a renaming and through a
 from __future__ import annotations
 
 from geobatch.model.assets.asset import Asset, Band, MaskSource, Tileset
-from geobatch.model.assets.asset_json import (
+from geobatch.model.assets.documents.asset_json import (
     Members,
     geobox_json,
     pixel_json,
@@ -16,9 +16,9 @@ from geobatch.model.assets.asset_json import (
     source_json,
     visible_json,
 )
+from geobatch.model.assets.documents.table_json import rows_json
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
-from geobatch.model.assets.table_json import rows_json
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
 from geobatch.model.published import BandFingerprint
 from geobatch.model.sources.tfrecord import channels_of

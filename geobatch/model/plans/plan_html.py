@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geobatch.model.html import html_table
-from geobatch.model.shortened import shortened
+from geobatch.model.text.html import html_table
+from geobatch.model.text.shortened import shortened
 
 if TYPE_CHECKING:
     from geobatch.model.plans.plan import AssetChange, Plan

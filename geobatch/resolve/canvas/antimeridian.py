@@ -13,7 +13,7 @@ from geobatch.declare import RasterSpec
 from geobatch.model.geobox import GeoBox, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.resolve.canvas.canvas import Canvas, SourceOffset
-from geobatch.sources.crs import turn
+from geobatch.sources.projections.crs import turn
 
 _WHOLE = 0.005
 """Pixels by which a turn around the Earth may miss the pixel grid."""

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from geobatch.model.plans.plan_document import GridDocument
-from geobatch.model.words import byte_text, count_text
+from geobatch.model.text.words import byte_text, count_text
 from geobatch.review import phrases
 from geobatch.review.numbers import bounds_text, value_text
 from geobatch.review.page.drawings import box_map, histogram, tile_map

@@ -8,8 +8,8 @@ from typing import Any
 
 from geobatch.model.digest import Json
 from geobatch.model.geobox import Transform
-from geobatch.model.shortened import shortened
 from geobatch.model.sources.tfrecord import Mixer
+from geobatch.model.text.shortened import shortened
 from geobatch.sources.naming import UnnamedError
 
 MAX_BYTES = 1 << 20

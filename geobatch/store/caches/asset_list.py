@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from geobatch.model.assets.asset import Asset
-from geobatch.model.assets.listed import Locate, Row, row_of
+from geobatch.model.assets.documents.listed import Locate, Row, row_of
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head, TreeEntry

@@ -22,9 +22,9 @@ from geobatch.format.page import FAN_OUT, child_position, references
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.store.caches.value_cache import ValueCache
+from geobatch.store.commits.refs import Refs
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
-from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 
 READ_ALL = 0

@@ -17,6 +17,7 @@ from geobatch.format.documents import decode_commit
 from geobatch.model.digest import DIGEST_BYTES, Digest
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
+from geobatch.store.commits.refs import Refs
 from geobatch.store.maintenance.gc_plan import (
     CommitFact,
     GcOptions,
@@ -30,7 +31,6 @@ from geobatch.store.maintenance.reachable import (
     digests_of,
     object_digests,
 )
-from geobatch.store.refs import Refs
 from geobatch.store.rehearsals.records import Rehearsal
 from geobatch.store.tilestore import TileStore
 

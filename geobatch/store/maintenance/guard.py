@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from geobatch.errors import ConflictError, LockedError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import Backend, LocalDisk
-from geobatch.store.drops import Drops
+from geobatch.store.commits.drops import Drops
 from geobatch.store.identity import IDENTITY
 from geobatch.store.maintenance.quarantine import Quarantine, find_object
 from geobatch.store.maintenance.reachable import (

@@ -13,9 +13,9 @@ from geobatch.errors import CorruptObjectError, PlanError, ProtectedError
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.plans.plan import Op
 from geobatch.model.published import Head, TreeEntry
+from geobatch.store.commits.renames import renames
 from geobatch.store.entries import find_ids
 from geobatch.store.maintenance.check import Checker, Damage, StateLeaves, modified_since
-from geobatch.store.renames import renames
 from geobatch.store.tilestore import TileStore
 
 _SHOWN = 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from geobatch.store.backends.protocol import Backend
+from geobatch.store.commits.refs import Refs
 from geobatch.store.identity import IDENTITY
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 
 

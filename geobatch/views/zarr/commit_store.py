@@ -19,7 +19,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
 from geobatch.errors import NotFoundError
 from geobatch.model.published import Head
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.keys import Chunks, Keys

@@ -14,7 +14,7 @@ from msgspec import Struct
 from geobatch.errors import CorruptObjectError, InternalError
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef
-from geobatch.store.drops import dropped_error
+from geobatch.store.commits.drops import dropped_error
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import (
     DOCUMENT,

@@ -12,7 +12,7 @@ from msgspec import Struct
 from geobatch.errors import CorruptObjectError, FormatError, InterruptedRunError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, Head
-from geobatch.model.shortened import shortened
+from geobatch.model.text.shortened import shortened
 from geobatch.processors import processor_count
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend, LocalDisk

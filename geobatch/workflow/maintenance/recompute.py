@@ -30,8 +30,8 @@ from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.staging import Staging
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.execution import execute_plan
-from geobatch.workflow.locations import set_locations
-from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.planning.locations import set_locations
+from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import tools_of
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs

@@ -21,6 +21,7 @@ from geobatch.processors import processor_count
 from geobatch.store.backends.protocol import RUNS, Backend, parse_name
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.commits.refs import REFS, TREE, Refs
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Kind, Report
@@ -33,7 +34,6 @@ from geobatch.store.maintenance.quarantine import (
 )
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
-from geobatch.store.refs import REFS, TREE, Refs
 from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews
 from geobatch.workflow.maintenance.fsck import Audited, audit

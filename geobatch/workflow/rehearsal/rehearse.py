@@ -39,7 +39,7 @@ from geobatch.workflow.apply import (
 )
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
-from geobatch.workflow.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.rehearsal.results import (
     LostRehearsalError,
     base_of,

@@ -29,7 +29,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.rehearsals.differences import RehearsedAsset
 from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
 _SIDE = 2048

@@ -32,10 +32,10 @@ from geobatch.model.sources.header import header_from_text as from_text
 from geobatch.model.sources.header import header_to_text as to_text
 from geobatch.resolve import resolve
 from geobatch.sources import probe_cache
-from geobatch.sources.crs import parse_crs
 from geobatch.sources.geotiff import identify, read_header
 from geobatch.sources.geotiff.probes import RasterProbes, probe_rasters
 from geobatch.sources.probe_cache import crs_reader
+from geobatch.sources.projections.crs import parse_crs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan

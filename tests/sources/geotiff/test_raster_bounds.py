@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobatch.model.geobox import Bounds
-from geobatch.sources.bounds import box_around
+from geobatch.sources.projections.bounds import box_around
 
 LONGITUDES = st.integers(-180, 180)
 

@@ -11,8 +11,8 @@ import rasterio.crs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geobatch.sources.crs import parse_crs
 from geobatch.sources.geotiff.headers.header import crs_of
+from geobatch.sources.projections.crs import parse_crs
 
 LAEA = "+proj=laea +lat_0=52 +lon_0=10 +x_0=4321000 +y_0=3210000 +a=6378137 +rf=300"
 

@@ -34,11 +34,11 @@ from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.value_cache import ValueCache
+from geobatch.store.commits.refs import Refs
 from geobatch.store.maintenance.check import check
 from geobatch.store.maintenance.gc import collect, plan_gc
 from geobatch.store.maintenance.quarantine import Quarantine
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.crash import CrashBackend, Fate, KilledError
 

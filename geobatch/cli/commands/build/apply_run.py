@@ -26,7 +26,7 @@ from geobatch.model.plans.plan import Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
 from geobatch.model.plans.summary import ApplySummary
 from geobatch.workflow.apply import Approve, apply_specs
-from geobatch.workflow.planned_specs import PlannedSpecs
+from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
 

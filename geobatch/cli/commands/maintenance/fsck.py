@@ -75,7 +75,7 @@ def _repair(
     settings: Settings, paths: list[Path] | tuple[()], subset: Subset, *, is_dry: bool
 ) -> Exit:
     from geobatch.cli.progress import counting, observing
-    from geobatch.cli.views.repair import (
+    from geobatch.cli.views.maintenance.repair import (
         left_lines,
         plan_json,
         plan_lines,
@@ -142,7 +142,7 @@ def _subset(*, is_all: bool, text: str | None) -> Subset:
 
 
 def _print(settings: Settings, report: Report) -> None:
-    from geobatch.cli.views.fsck import finding_json, report_json, report_lines
+    from geobatch.cli.views.maintenance.fsck import finding_json, report_json, report_lines
 
     output = settings.output
     for line in report_lines(report, is_whole=settings.is_verbose):

@@ -71,7 +71,7 @@ def gc(
     ] = False,
 ) -> Exit:
     """Find what no kept commit needs; move it to quarantine, and delete it from there later."""
-    from geobatch.cli.views.gc import gc_lines, gc_records, result_lines
+    from geobatch.cli.views.maintenance.gc import gc_lines, gc_records, result_lines
     from geobatch.store.maintenance.gc import collect, plan_gc
     from geobatch.store.maintenance.gc_plan import GcOptions
 

@@ -28,7 +28,7 @@ def pin(
     ] = False,
 ) -> Exit:
     """Keep a commit for good, under a name; without arguments, list the pins."""
-    from geobatch.cli.views.gc import pin_json, pin_lines
+    from geobatch.cli.views.maintenance.gc import pin_json, pin_lines
 
     settings: Settings = context.obj
     if bool(name) != bool(commit):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geobatch.cli.words import count_text
 from geobatch.model.published import ArrayKey, Head
-from geobatch.model.shortened import shortened
+from geobatch.model.text.shortened import shortened
 
 if TYPE_CHECKING:
     from geobatch.store.maintenance.against import (

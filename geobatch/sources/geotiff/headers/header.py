@@ -15,7 +15,6 @@ from rasterio.enums import ColorInterp, Interleaving, MaskFlags, WktVersion
 from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
-from geobatch.sources.crs import parse_crs
 from geobatch.sources.files import regular_file
 from geobatch.sources.geotiff.gdal import (
     FAILURES,
@@ -26,6 +25,7 @@ from geobatch.sources.geotiff.gdal import (
 )
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.naming import Named, UnnamedError
+from geobatch.sources.projections.crs import parse_crs
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -40,7 +40,7 @@ def read_header(path: Path, uri: str, *, read_crs: ReadCrs | None = None) -> Hea
         path: The file.
         uri: What messages call it.
         read_crs: Returns the CRS of a WKT text, or raises ValueError; by default
-            `geobatch.sources.crs.parse_crs`. A cached one avoids loading PROJ.
+            `geobatch.sources.projections.crs.parse_crs`. A cached one avoids loading PROJ.
 
     Raises:
         SourceError: The file is missing, is no readable TIFF, is compressed in a way that this

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.model.sources.tfrecord import Feature, Mixer
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.sources.naming import UnnamedError
 from geobatch.sources.tfrecord.shards.records import parse_example
 from geobatch.sources.tfrecord.tensorflow_library import tensorflow

@@ -10,9 +10,9 @@ from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.format.documents import decode_commit, decode_origins, decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head, Tree
+from geobatch.store.commits.refs import Refs
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 
 
 class Step(Struct, frozen=True, kw_only=True):

@@ -13,13 +13,13 @@ from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.caches.cache import CACHE_NAME
 from geobatch.store.caches.cache_file import unreadable
 from geobatch.store.caches.value_cache import is_sealed
-from geobatch.store.drops import GC_RUNS, Drops
+from geobatch.store.commits.drops import GC_RUNS, Drops
+from geobatch.store.commits.pins import PINS, Pins
+from geobatch.store.commits.refs import REFS
 from geobatch.store.identity import IDENTITY, identity_problem
 from geobatch.store.maintenance.fsck.findings import Finding, Kind
 from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
 from geobatch.store.maintenance.quarantine import QUARANTINE
-from geobatch.store.pins import PINS, Pins
-from geobatch.store.refs import REFS
 from geobatch.store.rehearsals.records import REHEARSALS, Rehearsal, Rehearsals, check_name
 from geobatch.store.tilestore import GITIGNORE, IGNORED
 

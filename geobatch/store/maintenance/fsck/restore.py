@@ -25,11 +25,11 @@ from geobatch.format.documents import (
 )
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import Commit, Tree, TreeEntry
+from geobatch.store.commits.refs import TREE, Refs
 from geobatch.store.entries import entry_of
 from geobatch.store.maintenance.fsck.line import Step
 from geobatch.store.maintenance.fsck.store_check import Checked
 from geobatch.store.objects import Objects
-from geobatch.store.refs import TREE, Refs
 
 _MOST_TRIED = 4096
 """Trees that are tried at most."""

@@ -15,6 +15,7 @@ from geobatch.format.documents import decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, TreeEntry
 from geobatch.store.backends.protocol import Backend
+from geobatch.store.commits.refs import Refs
 from geobatch.store.maintenance.check import Below, Checker, Damage
 from geobatch.store.maintenance.fsck.contents import (
     NOTHING,
@@ -38,7 +39,6 @@ from geobatch.store.maintenance.fsck.names import (
     objects_of,
 )
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
 

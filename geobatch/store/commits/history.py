@@ -11,9 +11,9 @@ from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head
-from geobatch.store.drops import Drops, dropped_error
+from geobatch.store.commits.drops import Drops, dropped_error
+from geobatch.store.commits.refs import FROM_COPY, TREE, Refs
 from geobatch.store.objects import Objects
-from geobatch.store.refs import FROM_COPY, TREE, Refs
 
 _PREFIX = re.compile("[0-9a-f]{4,64}")
 _STEPS_BACK = re.compile("HEAD~([0-9]+)")

@@ -19,8 +19,8 @@ from geobatch.model.assets.asset import (
     Table,
     Tileset,
 )
+from geobatch.model.assets.documents.table_json import rows_from_json, table_json
 from geobatch.model.assets.image import IMAGES
-from geobatch.model.assets.table_json import rows_from_json, table_json
 from geobatch.model.checks.check import Check
 from geobatch.model.digest import Json, number_from_json, number_to_json
 from geobatch.model.geobox import Crs, GeoBox

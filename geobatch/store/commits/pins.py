@@ -13,7 +13,7 @@ from geobatch.errors import ConflictError, CorruptObjectError, NotFoundError, St
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import Digest, canonical_json
 from geobatch.model.published import Head
-from geobatch.model.suggest import suggestion
+from geobatch.model.text.suggest import suggestion
 from geobatch.store.backends.protocol import Backend
 
 PINS = "pins/"

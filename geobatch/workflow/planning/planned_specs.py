@@ -40,20 +40,20 @@ from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.check import check, whole_record
 from geobatch.versions import VERSION
-from geobatch.workflow.bands import Bands, damage_warnings, damaged_bands
 from geobatch.workflow.checks import (
     grid_warnings,
     refused_checks,
     with_checks,
 )
-from geobatch.workflow.deletions import (
+from geobatch.workflow.planning.bands import Bands, damage_warnings, damaged_bands
+from geobatch.workflow.planning.deletions import (
     deletion_doubts,
     find_deletions,
     find_origins,
     unread_specs,
     with_protection,
 )
-from geobatch.workflow.locations import set_locations
+from geobatch.workflow.planning.locations import set_locations
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs
 

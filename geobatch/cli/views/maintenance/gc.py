@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from geobatch.cli.words import byte_text, columns, count_text
+from geobatch.store.commits.pins import Pin
 from geobatch.store.maintenance.gc import GcResult
 from geobatch.store.maintenance.gc_plan import Garbage, GcPlan, plan_json
-from geobatch.store.pins import Pin
 
 _SHOWN = 20
 """Rows of a table that are printed."""

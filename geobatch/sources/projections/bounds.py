@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from geobatch.model.geobox import Bounds
-from geobatch.sources.proj import proj
+from geobatch.sources.projections.proj import proj
 
 if TYPE_CHECKING:
     from pyproj import Transformer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geobatch.cli.views.fsck import printable
+from geobatch.cli.views.maintenance.fsck import printable
 from geobatch.cli.words import count_text
 from geobatch.model.plans.plan import AssetChange
+from geobatch.store.commits.refs import Refs
 from geobatch.store.objects import Objects
-from geobatch.store.refs import Refs
 from geobatch.workflow.maintenance.repair import Repaired, RepairPlan
 
 _SHOWN = 10

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
-from geobatch.model.shortened import shortened
-from geobatch.sources.crs_files import check_no_files
-from geobatch.sources.proj import proj
+from geobatch.model.text.shortened import shortened
+from geobatch.sources.projections.crs_files import check_no_files
+from geobatch.sources.projections.proj import proj
 
 if TYPE_CHECKING:
     from pyproj import CRS

@@ -1,0 +1,1 @@
+"""Assets as JSON: what a store records, and rows of listings."""

@@ -1,0 +1,1 @@
+"""Text for people: shortened names, suggestions, HTML."""

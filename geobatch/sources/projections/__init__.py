@@ -1,0 +1,1 @@
+"""Coordinate reference systems, and boxes from one to another (PROJ)."""

@@ -1,0 +1,1 @@
+"""The line of commits: refs, history, pins, commits that gc dropped."""
