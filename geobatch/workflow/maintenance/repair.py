@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from geobatch.model.observer import Observer, SilentObserver
 from geobatch.processors import processor_count
 from geobatch.store.backends.protocol import Backend, parse_name
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.drops import GC_RUNS, Drops
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Kind, Report
@@ -53,6 +55,8 @@ class RepairPlan(Struct, frozen=True, kw_only=True, eq=False):
     """Names that are moved to quarantine, except those of views."""
     is_new_identity: bool = False
     """Whether the store gets a new id."""
+    dropped: tuple[int, ...] = ()
+    """Numbers of commits that are recorded as dropped again: the record of `gc` is damaged."""
     restored: Restored = Restored()
     """Refs and documents that are told from others."""
     returned: tuple[Digest, ...] = ()
@@ -204,6 +208,7 @@ class _Repair:
         moved, shown, left = self._moved(findings, restored)
         plan = RepairPlan(
             moved=moved,
+            dropped=tuple(self._dropped(findings, restored)),
             is_new_identity=any(one.name == IDENTITY for one in findings),
             restored=restored,
             copied=copied,
@@ -215,6 +220,16 @@ class _Repair:
         if not plan.is_empty:  # the views are compared with what is whole by then
             return plan
         return replace(plan, shown=shown, is_shown_again=any(map(_is_shown, findings)))
+
+    def _dropped(self, findings: Sequence[Finding], restored: Restored) -> Iterator[int]:
+        """Yield the commits without a tree, if the record of those that `gc` dropped is damaged."""
+        if not any(one.name.startswith(GC_RUNS) for one in findings if one.kind is Kind.DAMAGED):
+            return
+        for step in self._checked.steps:
+            tree = None if step.commit is None else step.commit.tree
+            is_gone = tree in self._checked.damaged and not self._objects.has(tree or "")
+            if is_gone and tree not in restored.documents and step != self._checked.head:
+                yield step.number
 
     def _moved(
         self, findings: Sequence[Finding], restored: Restored
@@ -300,6 +315,8 @@ class _Repair:
         self._move((*plan.moved, *plan.shown))
         if plan.is_new_identity:
             self._backend.create(IDENTITY, new_identity())
+        if plan.dropped:
+            Drops(self._backend).record(plan.dropped, time=datetime.now(UTC))
         write(self._objects, plan.restored)
         for digest in plan.returned:
             find_object(self._backend, digest, is_restored=True)
