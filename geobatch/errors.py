@@ -147,6 +147,13 @@ class SourceError(GeobatchError):
         new = [one for one in error.every if (one.uri or one.message) not in known]
         self.others = (*self.others, *new)
 
+    def forget_frames(self) -> None:
+        """Forget where it was raised: it is kept, and those frames hold pixels."""
+        error: BaseException | None = self
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
 
 class SourceErrors:
     """Gathers errors of sources, so that all of them are named."""
@@ -158,6 +165,7 @@ class SourceErrors:
     def add(self, error: SourceError, *, uri: str = "") -> None:
         """Add an error; of each source the first one counts."""
         error.uri = error.uri or uri
+        error.forget_frames()
         if self.first is None:
             self.first = error
         elif self.first is not error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -19,6 +19,7 @@ from geobatch.execute.executors.protocol import Outcome, RunningTasks, Share
 from geobatch.execute.levels import AssetRun, Shared
 from geobatch.execute.tasks.runner import TaskContext
 from geobatch.execute.tasks.task import Task, TaskResult
+from geobatch.model.assets.asset import Image
 from geobatch.model.digest import Digest
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange
@@ -127,6 +128,15 @@ class _Active(Struct, kw_only=True, eq=False):
             self.tasks = tasks
         return tasks is not None
 
+    def fail(self, uris: Collection[str]) -> None:
+        """Note which sources failed; where all did, no task can find another error."""
+        self.is_failed = True
+        asset = self.run.change.asset
+        if isinstance(asset, Image):
+            every = {source.uri for one in asset.tilesets for source in one.sources}
+            if every.issubset(uris):
+                self.tasks, self._following = iter(()), None
+
     @property
     def is_idle(self) -> bool:
         """Whether the pass is finished: every task was taken and has completed."""
@@ -201,8 +211,10 @@ class _Schedule(Struct, frozen=True, kw_only=True, eq=False):
         """Return what a task did; None if it failed and the other assets continue."""
         asset_id, error = item.run.change.id, outcome.error
         if isinstance(error, SourceError) and self.failures is not None:
-            self.failures.setdefault(asset_id, error).join(error)
-            item.is_failed = True
+            error.forget_frames()
+            known = self.failures.setdefault(asset_id, error)
+            known.join(error)
+            item.fail({one.uri for one in known.every})
             return None
         if isinstance(error, CorruptObjectError):
             raise CorruptObjectError(f"`{asset_id}`, {error.message}", hint=error.hint) from error

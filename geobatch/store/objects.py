@@ -7,8 +7,8 @@ from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend, Data
 
 _HINT = (
-    "`geobatch apply SPECS --replace ID` computes the tiles of an asset again; restore anything"
-    " else from a copy of the store, or apply the specs to a new one"
+    "`geobatch fsck --repair` restores what it can, and names the rest; restore that from a copy of"
+    " the store, or apply the specs to a new one"
 )
 
 

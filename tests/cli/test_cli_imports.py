@@ -62,6 +62,7 @@ def test_help_imports_the_command_line_alone(argv: list[str], tmp_path: Path) ->
         "geobatch.model.limits",
         "geobatch.model.text",
         "geobatch.model.text.shortened",
+        "geobatch.model.text.words",
     }
 
 

@@ -63,6 +63,11 @@ def mask(path: Path) -> None:
     write(path, image(65536, 65536, tile=(256, 256), counts=1 << 16), hidden, block=BLOCK)
 
 
+def whole_strip(path: Path) -> None:
+    """One strip of LERC, which is decoded as a whole; of DEFLATE it would be by rows."""
+    write(path, image(1 << 14, 1 << 14, compression=34887, block=BLOCK), block=BLOCK)
+
+
 KINDS: dict[Callable[[Path], None], tuple[str, int]] = {
     tile: ("BLOCK_BYTES", 1 << 32),
     bomb: ("BLOCK_BYTES", 1 << 28),
@@ -71,6 +76,7 @@ KINDS: dict[Callable[[Path], None], tuple[str, int]] = {
     table: ("BLOCKS", 1 << 26),
     bands: ("BANDS", 65535),
     mask: ("BLOCK_BYTES", 1 << 32),
+    whole_strip: ("BLOCK_BYTES", 1 << 28),
 }
 
 
@@ -131,3 +137,13 @@ def test_a_large_file_may_have_large_blocks(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(rng.integers(0, 256, 6 << 20, dtype=np.uint8).tobytes())
     assert run("plan", "s.yaml", "--store", "store", folder=tmp_path).code == 0
+
+
+def test_a_strip_that_cannot_be_read_costs_little(tmp_path: Path) -> None:
+    """Each region of it failed, and each error kept the pixels of its region: 900 MB."""
+    write(tmp_path / "a.tif", image(1 << 16, 1 << 16, block=BLOCK), block=BLOCK)
+    (tmp_path / "s.yaml").write_text(SPEC)
+    found = run("apply", "s.yaml", "--init", "--store", "store", folder=tmp_path)
+    assert found.code == 7, found.text
+    assert "`a.tif`: band index 0, block (row 0, col 0) cannot be read" in found.text
+    assert found.megabytes < 300

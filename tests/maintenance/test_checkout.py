@@ -141,6 +141,12 @@ def test_nothing_is_made_in_the_store(bench: Workbench, path: str) -> None:
     assert sorted(bench.store.rglob("*")) == before
 
 
+def test_nothing_is_made_in_another_store(bench: Workbench) -> None:
+    TileStore.create(bench.folder / "other").close()
+    with pytest.raises(StoreError, match=r"other/zarr/x` is inside the store `.*other`"):
+        check(bench, "x/a", bench.folder / "other/zarr/x")
+
+
 def chunk_object(bench: Workbench) -> Path:
     inode = (bench.tree / "x/a/1/b1/c/1/1").stat().st_ino
     (path,) = [one for one in (bench.store / "objects").rglob("*") if one.stat().st_ino == inode]

@@ -90,5 +90,5 @@ def dropped_error(number: int) -> NotFoundError:
 def _damaged(name: str, error: Exception) -> CorruptObjectError:
     return CorruptObjectError(
         f"`{name}` is damaged: {type(error).__name__} {error}",
-        hint="restore it from a copy of the store",
+        hint="`geobatch fsck --repair` finds out again which commits were dropped",
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from geobatch.processors import processor_count
 from geobatch.store.backends.protocol import RUNS, Backend, parse_name
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.commits.drops import GC_RUNS, Drops
 from geobatch.store.commits.refs import REFS, TREE, Refs
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
@@ -54,6 +56,8 @@ class RepairPlan(Struct, frozen=True, kw_only=True, eq=False):
     """Names that are moved to quarantine, except those of views."""
     is_new_identity: bool = False
     """Whether the store gets a new id."""
+    dropped: tuple[int, ...] = ()
+    """Numbers of commits that are recorded as dropped again: the record of `gc` is damaged."""
     restored: Restored = Restored()
     """Refs and documents that are told from others."""
     returned: tuple[Digest, ...] = ()
@@ -204,6 +208,7 @@ class _Repair:
         moved, shown, left = self._moved(findings, restored)
         plan = RepairPlan(
             moved=moved,
+            dropped=tuple(self._dropped(findings, restored)),
             is_new_identity=any(one.name == IDENTITY for one in findings),
             restored=restored,
             copied=copied,
@@ -216,6 +221,16 @@ class _Repair:
             return plan
         is_shown_again = self._found.is_unfinished or any(map(_is_shown, findings))
         return replace(plan, shown=shown, is_shown_again=is_shown_again)
+
+    def _dropped(self, findings: Sequence[Finding], restored: Restored) -> Iterator[int]:
+        """Yield the commits without a tree, if the record of those that `gc` dropped is damaged."""
+        if not any(one.name.startswith(GC_RUNS) for one in findings if one.kind is Kind.DAMAGED):
+            return
+        for step in self._checked.steps:
+            tree = None if step.commit is None else step.commit.tree
+            is_gone = tree in self._checked.damaged and not self._objects.has(tree or "")
+            if is_gone and tree not in restored.documents and step != self._checked.head:
+                yield step.number
 
     def _moved(
         self, findings: Sequence[Finding], restored: Restored
@@ -301,6 +316,8 @@ class _Repair:
         self._move((*plan.moved, *plan.shown))
         if plan.is_new_identity:
             self._backend.create(IDENTITY, new_identity())
+        if plan.dropped:
+            Drops(self._backend).record(plan.dropped, time=datetime.now(UTC))
         write(self._objects, plan.restored)
         for digest in plan.returned:
             find_object(self._backend, digest, is_restored=True)

@@ -46,9 +46,7 @@ def left_lines(left: Sequence[str]) -> Iterator[str]:
 
 def _steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
     """Yield what is done, in this order: an action, a sentence, names."""
-    moved = [*plan.moved, *plan.shown]
-    if moved:
-        yield _step("quarantine", f"move {count_text(len(moved), 'file')} to `quarantine/`", moved)
+    yield from _first_steps(plan)
     if plan.is_new_identity:
         yield _step("identity", "give the store a new id: saved plans become stale", [])
     restored = plan.restored
@@ -61,9 +59,6 @@ def _steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
     if restored.commit is not None:
         text = f"publish the tree of commit {restored.commit[0]} again, whose document is lost"
         yield _step("commit", text, [])
-    if plan.returned:
-        names = [Objects.path(digest) for digest in plan.returned]
-        yield _step("return", "put objects back from `quarantine/`", names)
     if plan.copied:
         names = [f"{Objects.path(digest)}  {path}" for digest, path in plan.copied.items()]
         yield _step("copy", "copy objects from files of the views that have their bytes", names)
@@ -72,6 +67,19 @@ def _steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
         yield _step("recompute", "compute from the sources", names)
     if plan.is_shown_again:
         yield _step("views", "complete `zarr/` and `parquet/`", [])
+
+
+def _first_steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
+    """Yield what is done with files of quarantine, and with what `gc` recorded."""
+    if plan.returned:
+        names = [Objects.path(digest) for digest in plan.returned]
+        yield _step("return", "put objects back from `quarantine/`", names)
+    moved = [*plan.moved, *plan.shown]
+    if moved:
+        yield _step("quarantine", f"move {count_text(len(moved), 'file')} to `quarantine/`", moved)
+    if plan.dropped:
+        text = "record as dropped by `gc`: the trees are gone, and what said so is damaged"
+        yield _step("drop", text, [f"commit {number}" for number in plan.dropped])
 
 
 def _step(action: str, text: str, names: Sequence[str]) -> dict[str, Any]:

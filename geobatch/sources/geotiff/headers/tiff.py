@@ -41,6 +41,10 @@ _TYPES = {
     1: "u1", 2: "S1", 3: "u2", 4: "u4", 5: "V8", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 10: "V8",
     11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
 }  # fmt: skip
+_WHOLE = frozenset({"LERC", "WEBP", "JXL", "JPEG2000", "APERIO_JPEG2000", "JBIG"})
+"""Compressions whose strips are decoded as a whole; those of others are decoded row by row."""
+_SEPARATE = 2
+"""Value of `PLANAR` where each band has blocks of its own."""
 MAX_DIRECTORIES = 64
 """How many directories are read."""
 _ASSOCIATED = 1
@@ -177,9 +181,25 @@ def _check_cost(file: BinaryIO, directories: Sequence[Directory]) -> None:
     bands = max(read_number(file, one, BANDS, 1) for one in directories)
     if bands > BANDS_LIMIT.value:
         raise CostlyError(BANDS_LIMIT, bands, "an image")
+    _check_strip(file, directories[0], file.seek(0, 2))
     for one in directories[1:]:
         if read_number(file, one, SUBFILE_TYPE, 0) & (MASK | REDUCED) == MASK:
             _check_mask(file, one, file.seek(0, 2))
+
+
+def _check_strip(file: BinaryIO, directory: Directory, size: int) -> None:
+    """Refuse huge strips of a codec that decodes them as a whole; others are decoded by rows."""
+    code = read_number(file, directory, COMPRESSION, 1)
+    if TILE_WIDTH in directory.fields or COMPRESSIONS.get(code) not in _WHOLE:
+        return
+    height = read_number(file, directory, HEIGHT, 1)
+    rows = min(read_number(file, directory, ROWS_PER_STRIP, height), height)
+    is_planar = read_number(file, directory, PLANAR, 1) == _SEPARATE
+    bands = 1 if is_planar else read_number(file, directory, BANDS, 1)
+    bits = read_number(file, directory, BITS, 1)
+    needed = rows * read_number(file, directory, WIDTH, 1) * bands * bits // 8
+    if needed > BLOCK_BYTES.of_file(size):
+        raise CostlyError(BLOCK_BYTES, needed, "a strip")
 
 
 def _check_mask(file: BinaryIO, directory: Directory, size: int) -> None:
