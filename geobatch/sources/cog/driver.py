@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
+from geobatch.sources import cog
 from geobatch.sources.cog.probes import DRIVER, probe_cogs
 from geobatch.sources.cog.rules import CogRules
 from geobatch.sources.driver import Driver, InPlace, ProbeOptions, Probes, ReaderCache
-
-if TYPE_CHECKING:
-    from geobatch.sources.cog.reader import PinnedReader
 
 
 class Cog(Driver):
@@ -37,8 +35,6 @@ class Cog(Driver):
         """Return the descriptions of the bands."""
         return [name or "" for name in probe.header.descriptions]
 
-    def open_reader(self, *, folder: Path, cache: ReaderCache) -> PinnedReader:  # noqa: ARG002 - of the protocol
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> cog.PinnedReader:  # noqa: ARG002 - of the protocol
         """Return a reader of pinned states; see `Driver.open_reader`."""
-        from geobatch.sources.cog.reader import PinnedReader  # noqa: PLC0415 - imports rasterio
-
-        return PinnedReader()
+        return cog.PinnedReader()

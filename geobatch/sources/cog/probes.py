@@ -23,6 +23,7 @@ from geobatch.model.sources.header import (
 )
 from geobatch.model.sources.pin import CogLayout, Remote
 from geobatch.model.sources.probe import Probe
+from geobatch.sources import cog
 from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import identify_file
 from geobatch.sources.naming import LostStateError
@@ -118,34 +119,30 @@ def _unchanged(file: DeclaredSource, before: CachedProbe | None) -> Probe | None
 def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
     """Return the state of a COG, and the state to cache if it is new."""
     if file.url and before is not None:
-        from geobatch.sources.cog.layout import ask_server  # noqa: PLC0415 - slow to import
-
-        remote = ask_server(file)
+        remote = cog.ask_server(file)
         # An object that is not pinned may have another header now.
         if remote.lacks is None and before.is_trusted(remote.stat(file.url)):
             probe = _cached(file, before, remote)
             if probe is not None:
                 return probe, None
     time_ns = time.time_ns()
-    from geobatch.sources.cog.layout import probe_file, probe_url  # noqa: PLC0415 - slow to import
-
-    cog = probe_url(file) if file.url else probe_file(file)
-    header = cog.header
+    found = cog.probe_url(file) if file.url else cog.probe_file(file)
+    header = found.header
     cached = CachedProbe(
-        stat=cog.stat,
+        stat=found.stat,
         time_ns=time_ns,
-        digest=cog.digest,
-        header=f"{json.dumps(cog.layout.to_json())}\n{header_to_text(header)}",
+        digest=found.digest,
+        header=f"{json.dumps(found.layout.to_json())}\n{header_to_text(header)}",
         crs=crs_to_text(header.crs) if header.crs is not None else "",
         is_linked=not file.url and header.path != os.fspath(file.path),
         maker=_maker(),
     )
     probe = Probe(
         header=header,
-        digest=cog.digest,
-        stat=cog.stat,
-        layout=cog.layout,
-        remote=cog.remote,
+        digest=found.digest,
+        stat=found.stat,
+        layout=found.layout,
+        remote=found.remote,
         driver=DRIVER,
     )
     return probe, cached

@@ -1,38 +1,40 @@
 """GeoTIFF sources: identity, changes and pixels. Owns rasterio, pyproj."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geobatch.model.sources.header import Header
 from geobatch.sources.files import stat
 from geobatch.sources.geotiff.identity.identity import identify
+from geobatch.sources.late import late
 
 if TYPE_CHECKING:
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
     from geobatch.sources.geotiff.headers.header import read_header
+    from geobatch.sources.geotiff.headers.tiff import stored_pixels
+    from geobatch.sources.geotiff.probe_processes import probe_by_processes
     from geobatch.sources.geotiff.reader import Reader
 
-_HOMES = {
-    "Reader": "reader",
-    "gdal_environment": "gdal",
-    "read_header": "headers.header",
-    "stay_in_environment": "gdal",
-}
-"""Names that need rasterio, by module: files can be identified while it is being loaded."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(name)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
+# Files can be identified while rasterio is being loaded.
+__getattr__ = late(
+    __name__,
+    {
+        "Reader": "reader",
+        "gdal_environment": "gdal",
+        "probe_by_processes": "probe_processes",
+        "read_header": "headers.header",
+        "stay_in_environment": "gdal",
+        "stored_pixels": "headers.tiff",
+    },
+)
 
 __all__ = [
     "Header",
     "Reader",
     "gdal_environment",
     "identify",
+    "probe_by_processes",
     "read_header",
     "stat",
     "stay_in_environment",
+    "stored_pixels",
 ]

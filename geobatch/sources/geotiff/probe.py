@@ -21,6 +21,7 @@ from geobatch.model.sources.header import (
     header_to_text,
 )
 from geobatch.model.sources.probe import Probe
+from geobatch.sources import geotiff
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import maker
 from geobatch.sources.threads import nothing
@@ -39,14 +40,10 @@ def probe_file(
     Where a file changed and its tags did not, the header is the earlier one. The thread stays in
     GDAL's environment.
     """
-    from geobatch.sources.geotiff import identify, stat  # noqa: PLC0415 - needed seldom
-
     path = source.path
 
     @once
     def read_header() -> Header:
-        from geobatch.sources import geotiff  # noqa: PLC0415 - slow to import
-
         geotiff.stay_in_environment()
         return geotiff.read_header(path, source.uri, read_crs=read_crs)
 
@@ -55,7 +52,7 @@ def probe_file(
         if trusted is None:
             time_ns = time.time_ns()
             may_serve = before is not None and _may_serve(before)
-            identity = identify(path, meanwhile=nothing if may_serve else read_header)
+            identity = geotiff.identify(path, meanwhile=nothing if may_serve else read_header)
             digest, found, table = identity.digest, identity.stat, identity.table
             tags, is_still = identity.tags, identity.is_still
             if before is not None and may_serve and before.tags == tags:
@@ -66,7 +63,7 @@ def probe_file(
             tags, is_still = trusted.tags, trusted.is_still
         if header is None:
             header = read_header()
-        if stat(path) != found:
+        if geotiff.stat(path) != found:
             raise UnnamedError(
                 "changed while geobatch read it",
                 hint="wait until the file is complete, then run again",

@@ -14,6 +14,7 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
+from geobatch.sources import geotiff
 from geobatch.sources.geotiff.probe import cached_header, probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader, trusted_probes
 from geobatch.sources.threads import Meanwhile, nothing, on_threads
@@ -70,9 +71,9 @@ def probe_rasters(
         take(names[name], cached)
     new = [name for name, file in names.items() if file.path not in sources and name not in earlier]
     if len(new) >= _PROCESSES_FROM and workers > 1:
-        from geobatch.sources.geotiff.probe_processes import probe_by_processes  # noqa: PLC0415 - rare
-
-        by_processes = probe_by_processes(new, workers=workers, cache=cache, meanwhile=meanwhile)
+        by_processes = geotiff.probe_by_processes(
+            new, workers=workers, cache=cache, meanwhile=meanwhile
+        )
         meanwhile = nothing
         for number, cached, table in by_processes:
             file = names[new[number]]

@@ -6,6 +6,7 @@ from geobatch.errors import SourceError
 from geobatch.model.digest import digest_json
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.tfrecord import RECORDS_EPOCH, Mixer, Records, Shard, count_records
+from geobatch.sources import tfrecord
 from geobatch.sources.driver import ReaderCache
 
 
@@ -46,8 +47,6 @@ def _digests(shard: Shard, cache: ReaderCache) -> bytes:
     known = cache.get_records(shard.digest)
     if known is not None:
         return known
-    from geobatch.sources.tfrecord.shards.records import digests_of  # noqa: PLC0415 - imports tensorflow
-
-    digests = digests_of(shard)
+    digests = tfrecord.digests_of(shard)
     cache.put_records(shard.digest, digests)
     return digests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from msgspec.structs import replace
 
@@ -16,14 +16,12 @@ from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import SourceSelection
 from geobatch.model.sources.tfrecord import Feature, Records, channels_of
+from geobatch.sources import tfrecord
 from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.tfrecord.block_table import make_table
 from geobatch.sources.tfrecord.export import DRIVER, ExportProbe
 from geobatch.sources.tfrecord.probes import probe_exports
 from geobatch.sources.tfrecord.selected import select_from_export
-
-if TYPE_CHECKING:
-    from geobatch.sources.tfrecord.streams.reader import Reader
 
 _RECORDS_PER_BYTE = 64
 """Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
@@ -85,11 +83,9 @@ class TFRecord(Driver):
             for feature, channel in channels_of(probe.features)
         ]
 
-    def open_reader(self, *, folder: Path, cache: ReaderCache) -> Reader:
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> tfrecord.Reader:
         """Return a reader of exports; see `Driver.open_reader`."""
-        from geobatch.sources.tfrecord.streams.reader import Reader  # noqa: PLC0415 - rare
-
-        return Reader(folder=folder, cache=cache)
+        return tfrecord.Reader(folder=folder, cache=cache)
 
     def stored_pixels(self, probe: Probe) -> int:
         """Return the pixels of as many records as the shards can hold."""

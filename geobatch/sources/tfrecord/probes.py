@@ -14,6 +14,7 @@ from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources import tfrecord
 from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import (
     changed,
@@ -150,9 +151,7 @@ def _described(
     part: DeclaredSource, shard: Shard, state: CachedProbe, cache: ProbeCache | None
 ) -> CachedProbe:
     """Return the state of a shard with the features of its first record."""
-    from geobatch.sources.tfrecord.shards.records import describe  # noqa: PLC0415 - imports tensorflow
-
-    found = replace(state, header=describe(shard))
+    found = replace(state, header=tfrecord.describe(shard))
     if cache is not None:
         cache.put_probes({os.fspath(part.path): found})
     return found

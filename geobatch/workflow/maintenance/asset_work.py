@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, SourceError
+from geobatch.execute.tasks.inputs import Inputs
+from geobatch.execute.tasks.task import RegionTask
+from geobatch.execute.verification.comparison import TileFinding
+from geobatch.execute.verification.tasks import tile_count, tile_total, verification_tasks
 from geobatch.model.assets.asset import Image, Table
 from geobatch.model.assets.fingerprint import band_fingerprint, table_fingerprint
 from geobatch.model.assets.table import StoredTable
@@ -14,12 +17,6 @@ from geobatch.model.published import AssetRecord
 from geobatch.store.value_diff import ValueDiff
 from geobatch.workflow.maintenance.located import LocatedAsset, LostSource
 from geobatch.workflow.maintenance.report import AssetVerification, LevelFinding, TableFinding
-
-if TYPE_CHECKING:
-    # Loads what decodes and encodes pixels.
-    from geobatch.execute.tasks.inputs import Inputs
-    from geobatch.execute.tasks.task import RegionTask
-    from geobatch.execute.verification.comparison import TileFinding
 
 MOST_TILES = 10_000
 """Tiles that are named of one band at one level."""
@@ -60,8 +57,6 @@ class AssetWork:
         Args:
             inputs: Receives what the tasks name.
         """
-        from geobatch.execute.verification.tasks import verification_tasks  # noqa: PLC0415
-
         located = self.located
         if isinstance(located.asset, Image):
             yield from verification_tasks(
@@ -74,9 +69,6 @@ class AssetWork:
 
     def keys(self) -> list[Digest]:
         """Return the keys of the regions that can be computed; a table is one, if it can."""
-        from geobatch.execute.tasks.inputs import Inputs  # noqa: PLC0415
-        from geobatch.execute.verification.tasks import tile_count, tile_total  # noqa: PLC0415
-
         found = [self.table_key] if self.is_table and not self._lost else []
         for task in self.tasks(Inputs()):
             found.append(task.key)

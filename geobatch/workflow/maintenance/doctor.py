@@ -19,6 +19,7 @@ from msgspec import Struct
 from geobatch.errors import GeobatchError
 from geobatch.extras import install_hint
 from geobatch.processors import processor_count
+from geobatch.sources.gdal_support import COMPRESSIONS, DRIVERS, gdal_support
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.disk_support import disk_support
@@ -116,12 +117,6 @@ def _software() -> Iterator[Diagnosis]:
 
 
 def _gdal() -> Iterator[Diagnosis]:
-    from geobatch.sources.gdal_support import (  # noqa: PLC0415 - imports rasterio
-        COMPRESSIONS,
-        DRIVERS,
-        gdal_support,
-    )
-
     found = gdal_support()
     is_old = tuple(map(int, found.version.split(".")[:2])) < _READS_ZARR
     yield Diagnosis(

@@ -8,27 +8,29 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
+from geobatch.execute.counts import Counts
+from geobatch.execute.executors.threads import ThreadExecutor
+from geobatch.execute.tables import read_table
+from geobatch.execute.tasks.runner import TaskContext
+from geobatch.execute.tasks.task import RegionTask
+from geobatch.execute.verification.comparison import Rebuilt, Unkept, findings
+from geobatch.execute.verification.tasks import tile_count
 from geobatch.logs import Logger
 from geobatch.model.assets.asset import Table
 from geobatch.model.digest import Digest
 from geobatch.processors import processor_count
 from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import find_ids
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.asset_work import AssetWork
 from geobatch.workflow.maintenance.located import locate_assets
 from geobatch.workflow.maintenance.report import Verification
-
-if TYPE_CHECKING:
-    # Loads what decodes and encodes pixels.
-    from geobatch.execute.tasks.task import RegionTask
-    from geobatch.sources.reader import Sources
 
 _LOG = Logger(__name__)
 
@@ -68,8 +70,6 @@ def verify(
         InterruptedRunError: The user stopped the run.
         StoreError: The store cannot be read.
     """
-    from geobatch.sources.reader import Sources  # noqa: PLC0415
-
     started = time.perf_counter()
     workers = request.workers or processor_count()
     with (
@@ -142,11 +142,6 @@ class _Run:
 
     def compute_images(self, work: Sequence[AssetWork], *, workers: int) -> None:
         """Compute the drawn regions of images, a bounded number at a time."""
-        from geobatch.execute.executors.threads import ThreadExecutor  # noqa: PLC0415
-        from geobatch.execute.tasks.runner import TaskContext  # noqa: PLC0415
-        from geobatch.execute.verification.comparison import Rebuilt, findings  # noqa: PLC0415
-        from geobatch.execute.verification.tasks import tile_count  # noqa: PLC0415
-
         kept = Rebuilt(self._store.objects)
         context = TaskContext(objects=kept, index=self._store.index, reader=self._reader)
         waiting = (
@@ -180,10 +175,6 @@ class _Run:
 
     def read_tables(self, work: Sequence[AssetWork]) -> None:
         """Read the drawn tables, one after the other."""
-        from geobatch.execute.counts import Counts  # noqa: PLC0415
-        from geobatch.execute.tables import read_table  # noqa: PLC0415
-        from geobatch.execute.verification.comparison import Unkept  # noqa: PLC0415
-
         objects = Unkept(self._store.objects.backend)
         for one in work:
             table = one.located.asset

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import google_crc32c
+
 from geobatch.sources.naming import UnnamedError
 
 START_BYTES = 12
@@ -37,7 +39,5 @@ def masked_checksum(data: bytes) -> int:
 
     Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
     """
-    import google_crc32c  # noqa: PLC0415 - needed by those runs alone that read records
-
     checksum: int = google_crc32c.value(data)
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
