@@ -29,7 +29,11 @@ COMMANDS = {
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
-    "plan": ("SPECS...", f"-o --output --detailed-exitcode --keep-going {COVERED} --init"),
+    "plan": (
+        "SPECS...",
+        "-o --output --detailed-exitcode --keep-going --rehearse --sample --expires"
+        f" {COVERED} --init",
+    ),
     "apply": (
         "SPECS|PLAN...",
         f"{COVERED} --init --expect-plan --keep-going {ABOUT} -y --yes",
