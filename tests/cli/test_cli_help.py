@@ -8,6 +8,7 @@ import pytest
 from shell import geobatch
 
 LISTED = "--since --until --property --bounds --bounds-crs --at"
+REHEARSED = "--rehearse --sample --expires"
 COVERED = "--rehash --select --replace --prune --max-delete --keep-project-prefix"
 PATCHES = (
     "--patch-dimensions --kernel-size --compressed --uncompressed --max-file-size --default-value "
@@ -31,8 +32,7 @@ COMMANDS = {
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": (
         "SPECS...",
-        "-o --output --detailed-exitcode --keep-going --rehearse --sample --expires"
-        f" {COVERED} --init",
+        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init",
     ),
     "apply": (
         "SPECS|PLAN...",
