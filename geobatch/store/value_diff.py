@@ -97,8 +97,13 @@ def spread(after: tuple[Values, Weights], *, band: str = "", level: int = 0) -> 
         level: Level, for the result.
     """
     is_valid = after[1] > 0
-    values = after[0][is_valid]
-    total, smallest, largest = _spread(np.zeros_like(values), values)
+    values = after[0].ravel() if is_valid.all() else after[0][is_valid]
+    if values.dtype.kind in "iu" and values.itemsize < 8 and len(values):
+        ends: tuple[int | float | None, ...] = (int(values.min()), int(values.max()))
+        total: int | float = int(values.sum(dtype=np.int64))
+    else:
+        total, *found = _spread(np.zeros_like(values), values)
+        ends = tuple(found)
     return ValueDiff(
         band=band,
         level=level,
@@ -107,8 +112,8 @@ def spread(after: tuple[Values, Weights], *, band: str = "", level: int = 0) -> 
         masked=int(is_valid.size) - len(values),
         reweighted=int(np.count_nonzero(is_valid & (after[1] < 255))),
         total=total,
-        smallest=smallest,
-        largest=largest,
+        smallest=ends[0],
+        largest=ends[1],
     )
 
 

@@ -60,10 +60,10 @@ def test_all_options_of_a_command_are_completed(
         ("geobatch new image --ti", "--time-start --time_start --time-end --time_end"),
         ("geobatch --ve", "--version --verbose"),
         ("geobatch --version pl", "plan"),
-        ("geobatch plan --s", "--select --store"),
-        ("geobatch plan specs --select a --s", "--select --store"),
-        ("geobatch plan --rehash --re", "--replace"),
-        ("geobatch plan --nope --re", "--rehash --replace"),
+        ("geobatch plan --s", "--sample --select --store"),
+        ("geobatch plan specs --select a --s", "--sample --select --store"),
+        ("geobatch plan --rehash --re", "--rehearse --replace"),
+        ("geobatch plan --nope --re", "--rehearse --rehash --replace"),
         # The global options may be anywhere; their values are files, or numbers.
         ("geobatch --store elsewhere pl", "plan"),
         ("geobatch -j 2 --json -q pl", "plan"),
@@ -85,11 +85,12 @@ def test_what_is_completed(monkeypatch: pytest.MonkeyPatch, line: str, expected:
 
 
 def test_zsh_and_fish_get_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan --s")
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan --se")
     monkeypatch.setenv("_GEOBATCH_COMPLETE", "complete_zsh")
     done = geobatch()
     assert done.out.startswith('_arguments \'*: :(("--select":"Only assets whose id matches; ')
-    assert '"--store":"Folder of the store."' in done.out
+    monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan --st")
+    assert '"--store":"Folder of the store."' in geobatch().out
     monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan ")
     assert geobatch().out == "_files\n"
     monkeypatch.setenv("_GEOBATCH_COMPLETE", "complete_fish")

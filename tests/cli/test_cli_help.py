@@ -8,6 +8,7 @@ import pytest
 from shell import geobatch
 
 LISTED = "--since --until --property --bounds --bounds-crs --at"
+REHEARSED = "--rehearse --sample --expires"
 COVERED = (
     "--rehash --select --replace --prune --max-delete --keep-project-prefix --confine --allow-from"
 )
@@ -31,7 +32,10 @@ COMMANDS = {
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
-    "plan": ("SPECS...", f"-o --output --detailed-exitcode --keep-going {COVERED} --init"),
+    "plan": (
+        "SPECS...",
+        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init",
+    ),
     "review": ("PLAN", "--format -o --output --base-url"),
     "apply": (
         "SPECS|PLAN...",

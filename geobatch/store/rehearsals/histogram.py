@@ -20,6 +20,8 @@ _DIGITS = 40
 """The narrowest bin of floats: this many powers of two below the largest value."""
 _LEAST = -1074
 """The exponent of the smallest float above 0."""
+_USUAL = 1000
+"""Powers of two that are floats, and their inverses, too."""
 
 Numbers = npt.NDArray[Any]
 """Values of int64 or float64."""
@@ -42,8 +44,11 @@ class Histogram:
             return
         self._is_integer &= values.dtype.kind != "f"
         self._widen(values.min().item(), values.max().item())
-        bins, counts = np.unique(_bins(values, self._exponent), return_counts=True)
-        self._counts.update(dict(zip(bins.tolist(), counts.tolist(), strict=True)))
+        bins = _bins(values, self._exponent)
+        first = int(bins.min())
+        for number, count in enumerate(np.bincount(bins - first).tolist(), start=first):
+            if count:
+                self._counts[number] += count
 
     def merge(self, other: Histogram) -> None:
         """Count what another histogram has counted."""
@@ -108,6 +113,8 @@ def _bins(values: Numbers, exponent: int) -> npt.NDArray[np.int64]:
     if values.dtype.kind != "f":
         found: npt.NDArray[np.int64] = values >> exponent
         return found
-    scaled = np.ldexp(values, -exponent)
+    # Both are exact; a product is ten times as fast.
+    is_usual = abs(exponent) <= _USUAL
+    scaled = values * 2.0**-exponent if is_usual else np.ldexp(values, -exponent)
     scaled[(values < 0) & (scaled == 0)] = -1  # too small for a float
     return np.floor(scaled).astype(np.int64)

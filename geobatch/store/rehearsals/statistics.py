@@ -146,8 +146,9 @@ def _work(
 
     def measure(position: tuple[int, int]) -> _Part:
         pixels = after.tile(*position)
+        is_valid = pixels[1] > 0
         histogram = Histogram()
-        histogram.add(_numbers(pixels[0][pixels[1] > 0]))
+        histogram.add(_numbers(pixels[0].ravel() if is_valid.all() else pixels[0][is_valid]))
         return spread(pixels, band=band.id), histogram
 
     side = side_of(asset.after, ArrayKey(band=band.id, level=0))
