@@ -18,7 +18,7 @@ from shell import geobatch
 from test_markdown import HOSTILE
 from workbench import Workbench, image, write_tiff
 
-from geobatch.cli.files.saved_plan import find_plan, saved_tiles
+from geobatch.cli.files.saved_plan import find_plan, tiles_of
 from geobatch.model.plans.plan_document import HistogramDocument, PlanDocument
 from geobatch.review.build import report_of
 from geobatch.review.links import Links
@@ -167,7 +167,7 @@ def reviewed(bench: Workbench, *, is_rehearsed: bool) -> str:
     if is_rehearsed:  # what the plan leads to is published by now
         states = States(store=store, before=states.before, after=store.head().tree)
     shown = pictured(made.assets)
-    tiles = changed_tiles(saved_tiles(saved), {one.id: one.grids for one in shown})
+    tiles = changed_tiles(tiles_of(saved), {one.id: one.grids for one in shown})
     return html(made, album_of(shown, states, tiles), tiles)
 
 
@@ -204,7 +204,7 @@ def test_a_page_without_its_store_says_so(bench: Workbench) -> None:
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
-@pytest.mark.parametrize(("width", "dark"), [(500, False), (1280, False), (1280, True)])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, False), (1280, True)])
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_page_in_a_browser(bench: Workbench, width: int, dark: bool) -> None:
     text = reviewed(bench, is_rehearsed=True)

@@ -212,7 +212,7 @@ def _write_whole(file: Path, write: Callable[[IO[bytes]], object]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def saved_tiles(saved: SavedPlan) -> Iterator[Mapping[str, Any]]:
+def tiles_of(saved: SavedPlan) -> Iterator[dict[str, Any]]:
     """Yield the tiles of a saved plan, in order; none if the file beside it is gone.
 
     Raises:

@@ -156,9 +156,20 @@ class RehearsalDocument(Struct):
     """What a rehearsal left in the store."""
 
     id: str
-    content_root: str
-    expires: str = ""
+    content_root: str | None
+    expires: str | None = None
     sample: SampleDocument | None = None
+
+
+class TileDocument(Struct):
+    """A tile that a plan computes."""
+
+    asset: str
+    band: str
+    level: Annotated[int, Meta(ge=0, le=64)]
+    row: Count
+    col: Count
+    is_mask: bool = False
 
 
 class ProbedDocument(Struct):

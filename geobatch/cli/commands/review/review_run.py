@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 from geobatch.cli.exits import Exit
-from geobatch.cli.files.saved_plan import SavedPlan, find_plan, saved_tiles
+from geobatch.cli.files.saved_plan import SavedPlan, find_plan, tiles_of
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import reading
 from geobatch.errors import NoStoreError, PlanError
@@ -84,7 +84,7 @@ class Review:
         if form == "geojson":
             from geobatch.review.geojson import geojson
 
-            return geojson(self.report, saved_tiles(self._saved))
+            return geojson(self.report, tiles_of(self._saved))
         if form == "html":
             from geobatch.review.page.html import html
 
@@ -121,7 +121,7 @@ class Review:
         from geobatch.review.tiles import changed_tiles
 
         grids = {asset.id: asset.grids for asset in pictured(self.report.assets)}
-        return changed_tiles(saved_tiles(self._saved), grids)
+        return changed_tiles(tiles_of(self._saved), grids)
 
     @cached_property
     def album(self) -> Album:
