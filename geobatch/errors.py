@@ -51,6 +51,8 @@ class Code(StrEnum):
     """A variable of the environment has a value that cannot be used."""
     CHECK = "check"
     """Data do not pass a check of their spec."""
+    POST = "post"
+    """A comment could not be posted."""
 
 
 class GeobatchError(Exception):
@@ -273,6 +275,16 @@ class ExportError(GeobatchError):
     """The export cannot be made as requested, or the files cannot be written."""
 
     code = Code.EXPORT
+
+
+class PostError(GeobatchError):
+    """A comment could not be posted: the site refuses, or does not answer."""
+
+    code = Code.POST
+    status: int = 0
+    """Status of the answer by which the site refused; 0 if there was none."""
+    wait: float | None = None
+    """Seconds to wait before the request may succeed; None if it is refused for good."""
 
 
 class SettingError(GeobatchError):

@@ -21,6 +21,7 @@ GeobatchError internal 1
   PlanError plan 1
     ProtectedError protected 5
     StalePlanError stale_plan 4
+  PostError post 1
   SettingError setting 64
   SourceError source 7
   SpecError spec 1

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from geobatch.model.plans.plan import Reason, Risk
-from geobatch.model.plans.plan_document import ChangeDocument, PlanDocument
+from geobatch.model.plans.plan_document import BandDocument, ChangeDocument, PlanDocument
 from geobatch.model.plans.words import reason_words, risk_words
 from geobatch.review.links import Links
 from geobatch.review.report import (
@@ -79,7 +79,8 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
             read=change.bytes.read,
             write_max=change.bytes.write_max,
             pixels=sum(band.pixels for band in found),
-            changed=sum(band.changed + band.masked + band.unmasked for band in found),
+            changed=sum(map(_changed_pixels, rehearsed.bands if rehearsed else ()))
+            + sum(band.changed for band in (rehearsed.values if rehearsed else ())),
             different=sum(one.different for one in rehearsed.levels) if rehearsed else 0,
         ),
         by_level=tuple(change.tiles.by_level),
@@ -107,6 +108,11 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
         values=tuple(rehearsed.values) if rehearsed else (),
         is_table=change.table is not None,
     )
+
+
+def _changed_pixels(band: BandDocument) -> int:
+    """Return how many pixels differ; `values` of a new band count their masked pixels, too."""
+    return band.changed + band.masked + band.unmasked
 
 
 def _spec_line(path: str, line: int, links: Links) -> SpecLine:

@@ -10,11 +10,11 @@ from typing import Any
 from msgspec import Struct
 
 from geobatch.model.geobox import GeoBox
-from geobatch.model.plans.plan_document import GridDocument
+from geobatch.model.plans.plan_document import GridDocument, TileDocument
 from geobatch.model.window import Box
 from geobatch.review.report import Report, ReportedAsset
 from geobatch.review.rings import Ring, rings_of
-from geobatch.review.tiles import Row, geobox_of
+from geobatch.review.tiles import Row, checked, geobox_of
 
 MOST_FEATURES = 5_000
 """Tiles in one file: sites draw files of some megabytes."""
@@ -41,18 +41,18 @@ def geojson(report: Report, rows: Iterable[Row]) -> str:
     planes = dict(_planes(report))
     share = max(MOST_FEATURES // max(len({asset for asset, _ in planes}), 1), 1)
     seen: Counter[str] = Counter()
-    kept: dict[tuple[str, int], list[Row]] = {}
-    for row in rows:
-        if row.get("is_mask") or (row["asset"], row["band"]) not in planes:
+    kept: dict[tuple[str, int], list[TileDocument]] = {}
+    for row in checked(rows):
+        if row.is_mask or (row.asset, row.band) not in planes:
             continue
-        seen[row["asset"]] += 1
-        level = kept.setdefault((row["asset"], row["level"]), [])
+        seen[row.asset] += 1
+        level = kept.setdefault((row.asset, row.level), [])
         if len(level) < share:
             level.append(row)
     features = [
         json.dumps(feature, allow_nan=False)
         for row in _chosen(kept, share)
-        if (feature := _feature(planes[row["asset"], row["band"]], row)) is not None
+        if (feature := _feature(planes[row.asset, row.band], row)) is not None
     ]
     total = seen.total()
     omitted = total - len(features)
@@ -73,7 +73,7 @@ def _planes(report: Report) -> Iterator[tuple[tuple[str, str], _Plane]]:
                     yield (asset.id, band), _Plane(asset=asset, grid=grid, geobox=geobox)
 
 
-def _chosen(kept: dict[tuple[str, int], list[Row]], share: int) -> Iterator[Row]:
+def _chosen(kept: dict[tuple[str, int], list[TileDocument]], share: int) -> Iterator[TileDocument]:
     """Yield the tiles to show: of each asset its share, of all at most `MOST_FEATURES`."""
     left = MOST_FEATURES
     used: Counter[str] = Counter()
@@ -84,10 +84,10 @@ def _chosen(kept: dict[tuple[str, int], list[Row]], share: int) -> Iterator[Row]
         yield from rows
 
 
-def _feature(plane: _Plane, row: Row) -> dict[str, Any] | None:
+def _feature(plane: _Plane, row: TileDocument) -> dict[str, Any] | None:
     """Return a tile as a feature; None if it is not on the Earth, or outside of its image."""
-    level = row["level"]
-    box = Box.of_tile(row["row"], row["col"])
+    level = row.level
+    box = Box.of_tile(row.row, row.col)
     side = plane.grid.tile << level
     height, width = plane.geobox.shape
     if box.row * side >= height or box.col * side >= width:
@@ -100,10 +100,10 @@ def _feature(plane: _Plane, row: Row) -> dict[str, Any] | None:
         "properties": {
             "asset": plane.asset.id,
             "level": level,
-            "band": row["band"],
+            "band": row.band,
             "reason": ", ".join(dict.fromkeys(one.code for one in plane.asset.reasons)),
-            "row": row["row"],
-            "col": row["col"],
+            "row": row.row,
+            "col": row.col,
         },
         "geometry": _geometry(rings),
     }

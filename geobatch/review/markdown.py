@@ -80,7 +80,7 @@ def _lines(report: Report) -> Iterator[str]:
             for one in report.warnings
         ),
     )
-    if report.rehearsal is not None and report.rehearsal.content_root is not None:
+    if report.rehearsal is not None and report.rehearsal.content_root:
         yield from ("", f"Content root after apply: {code_span(report.rehearsal.content_root)}")
 
 

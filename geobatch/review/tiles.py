@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.errors import PlanError
 from geobatch.model.geobox import Crs, GeoBox
-from geobatch.model.plans.plan_document import GridDocument
+from geobatch.model.plans.plan_document import GridDocument, TileDocument
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Window
 
 Row: TypeAlias = Mapping[str, Any]
-"""A tile as a saved plan lists it: `asset`, `band`, `level`, `row`, `col`."""
+"""A tile as a saved plan lists it."""
 _MOST_TILES = 1 << 24
 """Tiles of a level that are kept as a mask."""
+
+
+def checked(rows: Iterable[Row]) -> Iterator[TileDocument]:
+    """Yield the tiles of a plan.
+
+    Raises:
+        PlanError: One of them is not valid.
+    """
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield msgspec.convert(row, TileDocument)
+        except msgspec.ValidationError as error:
+            raise PlanError(
+                f"tile {number:,} of the plan is not valid: {error}",
+                hint="make the plan again with `geobatch plan -o`",
+            ) from None
 
 
 def geobox_of(grid: GridDocument) -> GeoBox | None:
@@ -76,16 +94,16 @@ def changed_tiles(
         for band in grid.bands
     }  # fmt: skip
     masks: dict[str, dict[tuple[str, int], npt.NDArray[np.bool_]]] = {one: {} for one in grids}
-    for row in rows:
-        asset, band, level = row["asset"], row["band"], row["level"]
-        grid = planes.get((asset, band))
+    for one in checked(rows):
+        grid = planes.get((one.asset, one.band))
         if grid is None:
             continue
-        mask = masks[asset].get((band, level))
+        mask = masks[one.asset].get((one.band, one.level))
         if mask is None:
-            mask = masks[asset][band, level] = np.zeros(_shape(grid, level), bool)
-        if row["row"] < mask.shape[0] and row["col"] < mask.shape[1]:
-            mask[row["row"], row["col"]] = True
+            mask = np.zeros(_shape(grid, one.level), bool)
+            masks[one.asset][one.band, one.level] = mask
+        if one.row < mask.shape[0] and one.col < mask.shape[1]:
+            mask[one.row, one.col] = True
     return {asset: ChangedTiles(masks=found) for asset, found in masks.items()}
 
 

@@ -78,7 +78,11 @@ def sections(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     ("command", "positional", "options"),
-    [*((name, *what) for name, what in COMMANDS.items()), ("new image", "FILES...", UPLOADED)],
+    [
+        *((name, *what) for name, what in COMMANDS.items()),
+        ("new image", "FILES...", UPLOADED),
+        ("review post", "FILE", "--provider --number --marker --base-url"),
+    ],
 )
 def test_help_of_a_command(command: str, positional: str, options: str) -> None:
     done = geobatch(*command.split(), "--help")

@@ -12,6 +12,7 @@ import shapely
 from plans import change, plan, report
 from shapely.geometry import box, shape
 
+from geobatch.errors import PlanError
 from geobatch.review.geojson import MOST_FEATURES, geojson
 
 
@@ -125,3 +126,11 @@ def test_masks_and_unknown_assets_are_no_features() -> None:
 )
 def test_planes_that_are_not_on_the_earth_are_omitted(plane: Any) -> None:
     assert isinstance(collection(plane, rows())["features"], list)
+
+
+@pytest.mark.parametrize(
+    "more", [{"row": -1}, {"level": 10**6}, {"col": "1"}, {"band": None}, {"level": 1.5}]
+)
+def test_an_edited_tile_is_an_error(more: Any) -> None:
+    with pytest.raises(PlanError, match="tile 2 of the plan is not valid"):
+        collection(grid("EPSG:4326", 0, 1, 1e-4), [next(rows()), {**next(rows()), **more}])

@@ -211,3 +211,19 @@ def test_values_that_changed_are_listed_once() -> None:
 )
 def test_links_lead_to_lines_of_files_inside(path: str, url: str) -> None:
     assert Links(base="https://git.test/c", folder="/w").link(path, 7) == url
+
+
+def test_a_new_band_counts_its_valid_pixels() -> None:
+    band = {"band": "b", "pixels": 100, "changed": 40, "masked": 60, "minimum": 1, "maximum": 9}
+    document = plan(change("a", "create", rehearsed={"levels": [], "values": [band]}))
+    comment = markdown(report(document))
+    assert "40 pixels changed (40.0 %)" in comment
+    assert "| `b` | 40 valid |" in comment
+
+
+def test_a_sample_is_no_exact_number() -> None:
+    sample = {"share": 0.05, "regions": 1, "of": 20, "bound": "`@octocat`"}
+    rehearsal = {"id": "x", "content_root": None, "expires": None, "sample": sample}
+    comment = markdown(report(plan(change("a"), rehearsal=rehearsal)))
+    assert "on a sample of 5.00 % of the regions" in comment
+    assert "Content root" not in comment

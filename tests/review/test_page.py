@@ -204,7 +204,7 @@ def test_a_page_without_its_store_says_so(bench: Workbench) -> None:
 
 
 @pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed")
-@pytest.mark.parametrize(("width", "dark"), [(500, False), (1280, False), (1280, True)])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1280, False), (1280, True)])
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_the_page_in_a_browser(bench: Workbench, width: int, dark: bool) -> None:
     text = reviewed(bench, is_rehearsed=True)

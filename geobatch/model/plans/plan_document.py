@@ -178,6 +178,17 @@ class RehearsalDocument(Struct):
     checks: list[CheckDocument] = []
 
 
+class TileDocument(Struct):
+    """A tile that a plan computes."""
+
+    asset: str
+    band: str
+    level: Annotated[int, Meta(ge=0, le=64)]
+    row: Count
+    col: Count
+    is_mask: bool = False
+
+
 class ProbedDocument(Struct):
     """How many sources were read."""
 

@@ -72,7 +72,7 @@ def _body(report: Report, album: Album, tiles: Mapping[str, ChangedTiles]) -> It
         yield from _asset(asset, shown, tiles.get(asset.id), is_open=number < _OPEN)
     if (more := len(report.assets) - _ASSETS) > 0:
         yield f"<p>and {count_text(more, 'more asset')}; the JSON report lists each</p>"
-    if report.rehearsal is not None and report.rehearsal.content_root is not None:
+    if report.rehearsal is not None and report.rehearsal.content_root:
         root = code_html(report.rehearsal.content_root)
         yield f'<p class="soft">Content root after apply: {root}</p>'
 

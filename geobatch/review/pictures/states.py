@@ -50,7 +50,9 @@ def states_of(store: TileStore, plan: PlanDocument) -> States:
     if after is not None:
         return States(store=store, before=before, after=after)
     note = "The plan was not rehearsed: pictures show only what is published."
-    if plan.rehearsal is not None:
+    if plan.rehearsal is not None and plan.rehearsal.sample is not None:
+        note = "Only a sample was rehearsed: pictures show only what is published."
+    elif plan.rehearsal is not None:
         note = "The rehearsal is no longer in the store: pictures show only what is published."
     return States(store=store, before=before, after=None, note=note)
 

@@ -46,7 +46,10 @@ def review(
         ),
     ] = "",
 ) -> Exit:
-    """Report what a saved plan changes, where, how much, and what is risky."""
+    """Report what a saved plan changes, where, how much, and what is risky.
+
+    `review post` posts it as a comment of a pull request.
+    """
     from geobatch.cli.commands.review.review_run import run_review
 
     settings: Settings = context.obj

@@ -1,0 +1,1 @@
+"""One comment on a pull request, with the APIs of GitHub and GitLab."""
