@@ -7,6 +7,7 @@ tools, and `open_store` reads what is published. Nothing is loaded before it is 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to load than this module
 if TYPE_CHECKING:
     from geobatch.errors import (
+        CheckError,
         ConflictError,
         CorruptObjectError,
         ExecutionError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "CheckError",
     "ConflictError",
     "CorruptObjectError",
     "ExecutionError",

@@ -294,6 +294,7 @@ _NOT_ABOUT_PIXELS = frozenset(
     (
         Reason.PROPERTIES_CHANGED, Reason.TIME_CHANGED, Reason.METADATA_CHANGED,
         Reason.LIFECYCLE_CHANGED, Reason.BANDS_REORDERED, Reason.CODEC_CHANGED, Reason.RENAMED,
+        Reason.CHECKS_CHANGED,
     )
 )  # fmt: skip
 

@@ -160,7 +160,7 @@ def checks_of() -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 @given(data=st.data())
-@settings(max_examples=examples(12, 400), deadline=None)
+@settings(max_examples=examples(6, 400), deadline=None)
 def test_results_are_those_of_numpy(data: st.DataObject) -> None:
     first = data.draw(scenes())
     with tempfile.TemporaryDirectory() as folder:

@@ -420,6 +420,7 @@ def test_one_facet_gives_reasons_of_its_own_kind_only(
         "start_time": Reason.TIME_CHANGED,
         "end_time": Reason.TIME_CHANGED,
         "is_protected": Reason.LIFECYCLE_CHANGED,
+        "checks": Reason.CHECKS_CHANGED,
         "codec": Reason.CODEC_CHANGED,
         "tile": Reason.TILING_CHANGED,
         "kind": Reason.KIND_CHANGED,

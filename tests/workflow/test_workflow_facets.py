@@ -96,6 +96,7 @@ def assert_settled(bench: Workbench, *documents: Document) -> None:
         ({"start_time": "2025-01-02"}, Reason.TIME_CHANGED),
         ({"end_time": "2026-01-01"}, Reason.TIME_CHANGED),
         ({"lifecycle": {"protect": True}}, Reason.LIFECYCLE_CHANGED),
+        ({"checks": [{"max_masked": "100%"}]}, Reason.CHECKS_CHANGED),
         ({"bands": BANDS[::-1]}, Reason.BANDS_REORDERED),
     ],
 )

@@ -147,6 +147,8 @@ def _class_test(classes: tuple[Number, ...], dtype: str) -> Callable[[Values], W
         info = np.iinfo(kind)
         fitting = [one for one in classes if int(one) == one and info.min <= one <= info.max]
         allowed = np.array([int(one) for one in fitting], dtype=kind)
+        if fitting and len(fitting) == max(fitting) - min(fitting) + 1:  # without a gap
+            return _range_test(min(fitting), max(fitting), kind)
     if kind.itemsize > 2:
         return partial(_of_no_class, np.unique(allowed))
     # A table of all values of the type: one look-up per pixel.
