@@ -169,7 +169,7 @@ def commands(log: str) -> list[str]:
             token = "" if line.strip() == f"::{token}::" else token
         elif match := re.match(r"\s*::stop-commands::(\w{32})$", line):
             token = match[1]
-        elif line.lstrip().startswith("::"):
+        elif line.lstrip().startswith("::") or "##[" in line:
             found.append(line)
     return found
 
@@ -178,7 +178,7 @@ def test_specs_cannot_command_the_runner_or_allow_themselves_more(desk: Desk) ->
     ana = desk.team.ana
     ana.write("geobatch.yaml", {"allow": ["/"]})
     ana.write("specs/a.yaml", spec("a", properties={"k": "::error::owned"}))
-    ana.write("specs/::warning::owned.yaml", {"id": "x\n::error::owned", "kind": "image"})
+    ana.write("specs/##[error]owned.yaml", {"id": "x\n::error::owned", "kind": "image"})
     secret = desk.folder / "secret.tif"
     shutil.copy(desk.folder / "rasters" / "a.tif", secret)
     ana.write(
@@ -188,7 +188,7 @@ def test_specs_cannot_command_the_runner_or_allow_themselves_more(desk: Desk) ->
     desk.head = ana.push("hostile", "Hostile")
     job = desk.plan()
     assert job.code == 1
-    assert "specs/::warning::owned.yaml:" in job.log
+    assert "specs/##[error]owned.yaml:" in job.log
     assert commands(job.log) == ["::error::geobatch exits with 1; its README lists the exit codes"]
     assert "outside" in job.summary
     assert all(line.startswith("    ") for line in job.summary.splitlines() if "owned" in line)
