@@ -15,7 +15,7 @@ from geobatch.errors import SourceError
 from geobatch.model.assets.asset import DTYPES, Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.header import Header, Palette
-from geobatch.sources.crs import parse_crs
+from geobatch.sources.crs import check_database, parse_crs
 from geobatch.sources.files import regular_file
 from geobatch.sources.geotiff.gdal import (
     FAILURES,
@@ -29,6 +29,8 @@ from geobatch.sources.geotiff.headers import tiff
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,40})")
+_HAS_CODE = re.compile(r'ID\["[^"]+",[^\]]+\]\]\Z')
+"""The end of a WKT text whose CRS has a code, and not only a part of it."""
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
 
 
@@ -115,12 +117,16 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
 
     Raises:
         ValueError: GDAL or PROJ cannot read it.
+        SourceError: They cannot read their database.
     """
     if not found:
         return None
     if read_crs is None:
         read_crs = parse_crs
-    return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
+    text = found.to_wkt(version=WktVersion.WKT2_2019)
+    if _HAS_CODE.search(text) is None:
+        check_database(type(found).from_epsg)
+    return read_crs(text)
 
 
 def describe(
