@@ -143,14 +143,23 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, said plainly
         if "-v" in argv or "--verbose" in argv:
             traceback.print_exc()
-        output.error_text(
-            f"a bug in geobatch: {type(error).__name__}: {error}\n"
-            "hint: run again with `-v` and report what it prints",
-            code="internal",
-        )
+        text, name = _unexpected(error)
+        output.error_text(text, code=name)
         code = Exit.ERROR
     output.end(code)
     return code
+
+
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """Return what is said of an error that nothing handled, and its name for machines."""
+    if isinstance(error, MemoryError):
+        hint = "give the process more, or use fewer workers: `-j 1`"
+        return f"there is not enough memory\nhint: {hint}", "system"
+    if isinstance(error, ImportError):  # also if there is no memory for a library
+        hint = "give the process more memory, or install geobatch again"
+        return f"a library cannot be loaded: {error}\nhint: {hint}", "system"
+    hint = "run again with `-v` and report what it prints"
+    return f"a bug in geobatch: {type(error).__name__}: {error}\nhint: {hint}", "internal"
 
 
 def _invoke(argv: Sequence[str], settings: Settings) -> Exit:

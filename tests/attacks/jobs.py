@@ -88,6 +88,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     limits: dict[int, int] = {}
     """Resource to its limit."""
+    memory: int | None = None
+    """Bytes of address space that it gets besides those that it has."""
     umask: int = 0o022
     """Modes that no new file gets."""
     clock: int = 0
@@ -173,6 +175,10 @@ def _live(library: ctypes.CDLL, job: Mapping[str, Any], outputs: Sequence[int]) 
         os.environ.pop(name, None) if not value else os.environ.update({name: value})
     for limited, most in around.limits.items():
         resource.setrlimit(limited, (most, most))
+    if around.memory is not None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + around.memory
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     library.faults_clock(ctypes.c_long(around.clock))
     if job["fault"] is not None:
         fault = msgspec.convert(job["fault"], Fault)

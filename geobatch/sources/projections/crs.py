@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise, repeat
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from geobatch.errors import SourceError
 from geobatch.model.digest import canonical_json
 from geobatch.model.geobox import Crs
 from geobatch.model.text.shortened import shortened
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pyproj import CRS
 
 _QUIET = threading.Lock()  # warnings.catch_warnings is not thread-safe
+_ANY_CODE = 32661
+"""A CRS that every database of PROJ has."""
 _AXIS_KEYS = ("axis", "long_name", "standard_name", "units")
 
 
@@ -30,6 +33,7 @@ def parse_crs(text: str) -> Crs:
 
     Raises:
         ValueError: The text is not a CRS, or the CRS has no horizontal axes.
+        SourceError: PROJ cannot read its database.
     """
     with _QUIET, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -134,11 +138,13 @@ def _code(crs: CRS) -> str | None:
     found = (str(own["authority"]), str(own["code"])) if own else None
     found = found or crs.to_authority(min_confidence=100)
     if found is None:
+        check_database(proj().CRS.from_epsg)
         return None
     code = ":".join(found)
     try:
         official = proj().CRS.from_user_input(code)
     except proj().exceptions.CRSError:
+        check_database(proj().CRS.from_epsg)
         return None
     # Files exist that name a code and then change the datum: such a code is not believed. But
     # GDAL's list of codes may be older than PROJ's and name the same datum otherwise; hence the
@@ -147,6 +153,24 @@ def _code(crs: CRS) -> str | None:
         own is not None and official.to_dict() == crs.to_dict()
     )
     return code if is_same else None
+
+
+def check_database(from_epsg: Callable[[int], object]) -> None:
+    """Check that PROJ can read its database; else it takes every CRS for one without a code.
+
+    Args:
+        from_epsg: Returns the CRS of a code, and raises an error if it is not in the database.
+
+    Raises:
+        SourceError: It cannot.
+    """
+    try:
+        from_epsg(_ANY_CODE)
+    except Exception as error:  # each library has its own
+        raise SourceError(
+            f"PROJ cannot read its database, so no CRS can be identified ({_first_line(error)})",
+            hint="give the process more memory and file handles; check `PROJ_DATA`",
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

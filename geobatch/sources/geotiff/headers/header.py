@@ -25,11 +25,13 @@ from geobatch.sources.geotiff.gdal import (
 )
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.naming import Named, UnnamedError
-from geobatch.sources.projections.crs import parse_crs
+from geobatch.sources.projections.crs import check_database, parse_crs
 
 ReadCrs: TypeAlias = Callable[[str], Crs]
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 _INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]{1,40})")
+_HAS_CODE = re.compile(r'ID\["[^"]+",[^\]]+\]\]\Z')
+"""The end of a WKT text whose CRS has a code, and not only a part of it."""
 _LOSSY = frozenset({"JPEG", "OJPEG", "APERIO_JPEG2000"})
 
 
@@ -128,12 +130,16 @@ def crs_of(found: Any, read_crs: ReadCrs | None = None) -> Crs | None:
 
     Raises:
         ValueError: GDAL or PROJ cannot read it.
+        SourceError: They cannot read their database.
     """
     if not found:
         return None
     if read_crs is None:
         read_crs = parse_crs
-    return read_crs(found.to_wkt(version=WktVersion.WKT2_2019))
+    text = found.to_wkt(version=WktVersion.WKT2_2019)
+    if _HAS_CODE.search(text) is None:
+        check_database(type(found).from_epsg)
+    return read_crs(text)
 
 
 def describe(dataset: Any, tags: tiff.Tags, *, read_crs: ReadCrs | None = None) -> Header:
