@@ -24,7 +24,7 @@ from rasterio.crs import CRS
 from shell import geobatch
 
 from geobatch.errors import SourceError
-from geobatch.sources.crs import check_database
+from geobatch.sources.projections.crs import check_database
 from geobatch.store.backends import file_lock
 from geobatch.store.tilestore import TileStore
 
