@@ -28,7 +28,7 @@ from geobatch.model.published import ArrayKey, AssetRecord, BandTiles
 from geobatch.sources.masks.footprint import footprint_mask
 from geobatch.store.index import Index
 
-_TILES = 64
+_TILES = 32
 """Tiles that one task reads."""
 _PIXELS = 2048
 """Side of a square of pixels in which a footprint is counted at a time."""
@@ -222,7 +222,11 @@ class AssetChecks:
             return iter(())
         self.differing[band.id] = Measure()
         before = self._before.tiles_of(band.id).named(band.id)
-        tiles = self._differences(old, band, before, roots)
+        try:
+            tiles = self._differences(old, band, before, roots)
+        except CorruptObjectError:  # it is replaced, and nothing is left to compare with
+            del self.differing[band.id]
+            return iter(())
         return self._tasks(band, roots, tiles, (), old=old, before=before, is_compared=True)
 
     def _differences(
@@ -237,13 +241,10 @@ class AssetChecks:
         differs = np.ones(plane, dtype=np.bool_)
         if not is_alike:
             return differs
-        try:
-            found = [
-                self._index.diff(plane, before.get(key), root)
-                for key, root in _level_0(band, roots).items()
-            ]
-        except CorruptObjectError:  # what replaces a damaged asset is compared as a whole
-            return differs
+        found = [
+            self._index.diff(plane, before.get(key), root)
+            for key, root in _level_0(band, roots).items()
+        ]
         differs[:] = False
         for diff in found:
             for positions in diff:

@@ -189,15 +189,29 @@ def test_bands_on_two_grids(bench: Workbench) -> None:
     ]  # fmt: skip
 
 
-def test_a_damaged_asset_can_be_replaced(bench: Workbench) -> None:
-    spec = image("b", "b.tif", checks=[{"max_changed": "100%"}])
-    bench.apply(spec)
+def damage_tiles(bench: Workbench) -> None:
     for path in (bench.store / "objects").rglob("*"):
         if path.is_file() and path.read_bytes()[:1] == b"\x02":  # a tile: blosc's version
             path.chmod(0o644)
             path.write_bytes(path.read_bytes()[:-1] + b"x")
-    file = bench.write_spec([{**spec, "pyramiding_policy": "MIN"}])
+
+
+def test_a_damaged_asset_can_be_replaced(bench: Workbench) -> None:
+    checks = [{"max_changed": "0%"}, {"range": [0, 9]}]
+    bench.apply(image("a", "a.tif", checks=checks))
+    damage_tiles(bench)
+    file = bench.write_spec([image("a", "b.tif", checks=checks)])
     with pytest.raises(CorruptObjectError):
         apply([file], store=bench.store)
-    done = apply([file], store=bench.store, options=Options(replace=("b",)))
+    done = apply([file], store=bench.store, options=Options(replace=("a",)))
     assert done.commit is not None
+
+
+def test_a_damaged_asset_can_be_repaired(bench: Workbench) -> None:
+    checks = [{"max_changed": "0%"}, {"classes": [1, 7]}, {"max_masked": "0%"}]
+    root = bench.apply(image("b", "b.tif", checks=checks)).content_root
+    damage_tiles(bench)
+    assert geobatch("fsck", "--read-data").code == 6
+    assert geobatch("fsck", "--repair", "spec.yaml", "--read-data").code == 0
+    assert geobatch("fsck", "--read-data").code == 0
+    assert bench.apply(image("b", "b.tif", checks=checks)).content_root == root

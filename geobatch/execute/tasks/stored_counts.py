@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from geobatch.errors import CorruptObjectError
 from geobatch.execute.tasks.counting import Counting, changed_pixels
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.stored_pixels import StoredLevels
@@ -36,7 +37,12 @@ def count_tiles(task: CheckTask, inputs: Inputs, *, objects: Objects, index: Ind
         plane = now.load(window)
         counting.add(plane, row=window.row, col=window.col)
         if before is not None:
-            other = before.load(window)
+            try:
+                other = before.load(window)
+            except CorruptObjectError:
+                if task.names:
+                    raise
+                continue  # it is replaced, and nothing is left to compare with
             was.add(other, row=window.row, col=window.col)
             if task.is_compared:
                 differing += changed_pixels(plane, other, row=window.row, col=window.col)
