@@ -93,6 +93,18 @@ CSV_BYTES = Limit(
     unit="bytes",
     guards="memory of the table of a collection",
 )
+CSV_ROWS = Limit(
+    name="csv_rows",
+    default=1_000_000,
+    unit="rows",
+    guards="memory of the table of a collection: a row of few bytes takes 300 in memory",
+)
+CSV_CELLS = Limit(
+    name="csv_cells",
+    default=4_000_000,
+    unit="cells",
+    guards="memory of the table of a collection, whose cells may be empty",
+)
 GLOB_ENTRIES = Limit(
     name="glob_entries",
     default=1_000_000,
@@ -182,9 +194,9 @@ REQUEST_BYTES = Limit(
 )
 
 LIMITS = (
-    SPEC_BYTES, SPEC_VALUES, SPEC_PROBLEMS, CSV_BYTES, GLOB_ENTRIES, GLOB_SECONDS, PATTERN_SECONDS,
-    BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, TILES, RECORD_BYTES, RECORD_FEATURES,
-    ANSWER_SECONDS, PROBE_SECONDS, HEADER_BYTES, REQUEST_BYTES,
+    SPEC_BYTES, SPEC_VALUES, SPEC_PROBLEMS, CSV_BYTES, CSV_ROWS, CSV_CELLS, GLOB_ENTRIES,
+    GLOB_SECONDS, PATTERN_SECONDS, BLOCK_BYTES, BLOCKS, TAG_BYTES, BANDS, TILES,
+    RECORD_BYTES, RECORD_FEATURES, ANSWER_SECONDS, PROBE_SECONDS, HEADER_BYTES, REQUEST_BYTES,
 )  # fmt: skip
 """All of them, in the order of `docs/limits.md`."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.declare.hints import show
-from geobatch.model.limits import CSV_BYTES
+from geobatch.model.limits import CSV_BYTES, CSV_CELLS, CSV_ROWS
 
 
 class RowsError(Exception):
@@ -66,9 +66,14 @@ def read_rows(path: Path, *, uri: str, key: str) -> Rows:
 
 def _lines(stream: Iterator[str], uri: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(stream, strict=True, skipinitialspace=True)
-    first = 1
+    first, rows, count = 1, 0, 0
     try:
         for cells in reader:
+            rows, count = rows + 1, count + len(cells)
+            for limit, got in ((CSV_ROWS, rows), (CSV_CELLS, count)):
+                if got > limit.value:
+                    message = f"`{uri}:{first}`: more than {limit.value:,} {limit.unit}"
+                    raise RowsError("too-large", message, limit.hint())
             if cells:
                 yield first, [cell.strip() for cell in cells]
             first = reader.line_num + 1
