@@ -41,7 +41,7 @@ BELOW = {
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
-    "review": NOUNS | {"sources", "format", "store"},
+    "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}

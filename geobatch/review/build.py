@@ -106,8 +106,16 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
         grids=tuple(change.grids),
         differences=tuple(rehearsed.bands) if rehearsed else (),
         values=tuple(rehearsed.values) if rehearsed else (),
+        failed_checks=tuple(_failed_checks(change)),
         is_table=change.table is not None,
     )
+
+
+def _failed_checks(change: ChangeDocument) -> Iterator[str]:
+    for check in change.checks:
+        if check.status == "failed":
+            what = f"{check.kind} of {check.subject}"
+            yield f"{what}: {check.found}, expected {check.expected} ({check.severity})"
 
 
 def _changed_pixels(band: BandDocument) -> int:

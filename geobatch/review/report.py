@@ -113,6 +113,8 @@ class ReportedAsset(Struct, frozen=True, kw_only=True):
     """Per band, what a rehearsal found to differ."""
     values: tuple[BandDocument, ...] = ()
     """Per band, the values of a new asset that was rehearsed."""
+    failed_checks: tuple[str, ...] = ()
+    """Checks of the spec that fail, in words."""
     is_table: bool = False
     """Whether it has rows, not pixels."""
 

@@ -115,6 +115,22 @@ class RehearsedDocument(Struct):
     values: list[BandDocument] = []
 
 
+class CheckDocument(Struct):
+    """What is known of a check, for one band or grid."""
+
+    index: Count
+    kind: str
+    severity: str
+    subject: str
+    expected: str
+    status: str
+    found: str = ""
+    basis: str = ""
+    count: Count | None = None
+    pixels: Count | None = None
+    first: list[Count] | None = None
+
+
 class ChangeDocument(Struct):
     """What happens to an asset."""
 
@@ -133,6 +149,7 @@ class ChangeDocument(Struct):
     declared: DeclaredDocument | None = None
     grids: list[GridDocument] = []
     rehearsed: RehearsedDocument | None = None
+    checks: list[CheckDocument] = []
 
 
 class WarningDocument(Struct):
