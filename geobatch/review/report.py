@@ -49,11 +49,6 @@ class Work(Struct, frozen=True, kw_only=True):
     different: int = 0
     """Tiles that a rehearsal found to differ."""
 
-    def __add__(self, other: Work) -> Work:
-        """Return the sums."""
-        names = self.__struct_fields__
-        return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
-
 
 class ReportedRisk(Struct, frozen=True, kw_only=True):
     """One risk of one asset."""
