@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from geobatch.model.plans.plan import Reason, Risk
 from geobatch.model.plans.plan_document import BandDocument, ChangeDocument, PlanDocument
@@ -106,8 +107,16 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
         grids=tuple(change.grids),
         differences=tuple(rehearsed.bands) if rehearsed else (),
         values=tuple(rehearsed.values) if rehearsed else (),
+        failed_checks=tuple(_failed_checks(change)),
         is_table=change.table is not None,
     )
+
+
+def _failed_checks(change: ChangeDocument) -> Iterator[str]:
+    for check in change.checks:
+        if check.status == "failed":
+            what = f"{check.kind} of {check.subject}"
+            yield f"{what}: {check.found}, expected {check.expected} ({check.severity})"
 
 
 def _changed_pixels(band: BandDocument) -> int:
@@ -115,15 +124,15 @@ def _changed_pixels(band: BandDocument) -> int:
     return band.changed + band.masked + band.unmasked
 
 
+@lru_cache(maxsize=4096)
 def _spec_line(path: str, line: int, links: Links) -> SpecLine:
     return SpecLine(path=links.path(path), line=line, url=links.link(path, line))
 
 
 def _total(assets: Iterable[ReportedAsset]) -> Work:
-    total = Work()
-    for asset in assets:
-        total += asset.work
-    return total
+    found = [asset.work for asset in assets]
+    names = Work.__struct_fields__
+    return Work(**{name: sum(getattr(work, name) for work in found) for name in names})
 
 
 def _risk_groups(assets: Sequence[ReportedAsset], plan: PlanDocument) -> Iterator[RiskGroup]:

@@ -183,6 +183,8 @@ def _facts(asset: ReportedAsset) -> Iterator[str]:
     for risk in asset.risks[:_ITEMS]:
         subject = f"{code_span(risk.path)} " if risk.path else ""
         yield f"**risk**: {subject}{code_span(risk.text) if risk.text == risk.code else risk.text}"
+    for check in asset.failed_checks[:_ITEMS]:
+        yield f"**check fails**: {code_span(check, most=300)}"
     for reason in asset.reasons[:_ITEMS]:
         yield f"why: {code_span(reason.text, most=300)}"
     if len(asset.reasons) > _ITEMS:

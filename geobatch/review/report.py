@@ -49,11 +49,6 @@ class Work(Struct, frozen=True, kw_only=True):
     different: int = 0
     """Tiles that a rehearsal found to differ."""
 
-    def __add__(self, other: Work) -> Work:
-        """Return the sums."""
-        names = self.__struct_fields__
-        return Work(**{name: getattr(self, name) + getattr(other, name) for name in names})
-
 
 class ReportedRisk(Struct, frozen=True, kw_only=True):
     """One risk of one asset."""
@@ -113,6 +108,8 @@ class ReportedAsset(Struct, frozen=True, kw_only=True):
     """Per band, what a rehearsal found to differ."""
     values: tuple[BandDocument, ...] = ()
     """Per band, the values of a new asset that was rehearsed."""
+    failed_checks: tuple[str, ...] = ()
+    """Checks of the spec that fail, in words."""
     is_table: bool = False
     """Whether it has rows, not pixels."""
 

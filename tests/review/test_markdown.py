@@ -64,6 +64,17 @@ def hostile_report(text: str) -> str:
         risks=[{"code": "CLASSES_AVERAGED", "path": text}, {"code": text, "path": text}],
         declared={"path": text, "line": 1},
         previous_id=text,
+        checks=[
+            {
+                "index": 0,
+                "kind": text,
+                "severity": text,
+                "subject": text,
+                "expected": text,
+                "status": "failed",
+                "found": text,
+            }
+        ],
         blocked=text,
         rehearsed={"levels": [], "bands": [band], "values": [band]},
     )
@@ -227,3 +238,11 @@ def test_a_sample_is_no_exact_number() -> None:
     comment = markdown(report(plan(change("a"), rehearsal=rehearsal)))
     assert "on a sample of 5.00 % of the regions" in comment
     assert "Content root" not in comment
+
+
+def test_checks_that_fail_are_shown() -> None:
+    check = {"index": 0, "kind": "crs", "severity": "warn", "subject": "b", "expected": "EPSG:1"}
+    checks = [{**check, "status": "passed"}, {**check, "status": "failed", "found": "EPSG:2"}]
+    comment = markdown(report(plan(change("a", checks=checks))))
+    assert comment.count("check fails") == 1
+    assert "**check fails**: `crs of b: EPSG:2, expected EPSG:1 (warn)`" in comment

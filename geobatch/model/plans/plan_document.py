@@ -149,6 +149,7 @@ class ChangeDocument(Struct):
     declared: DeclaredDocument | None = None
     grids: list[GridDocument] = []
     rehearsed: RehearsedDocument | None = None
+    checks: list[CheckDocument] = []
 
 
 class WarningDocument(Struct):

@@ -193,6 +193,8 @@ def _facts(asset: ReportedAsset) -> Iterator[str]:
     for risk in asset.risks[:_ROWS]:
         subject = f"{code_html(risk.path)} " if risk.path else ""
         yield f"<b>risk</b>: {subject}{html_text(risk.text)}"
+    for check in asset.failed_checks[:_ROWS]:
+        yield f"<b>check fails</b>: {html_text(check, most=_LONG)}"
     for reason in asset.reasons[:20]:
         yield f"why: {html_text(reason.text, most=_LONG)}"
     if len(asset.reasons) > 20:
