@@ -22,9 +22,9 @@ test *arguments:
 attack *arguments:
     HYPOTHESIS_PROFILE=attack uv run pytest -m "attack or hypothesis" {{ arguments }}
 
-# Run long random histories of edits, kills and applies; arguments go to pytest.
+# Run long random histories, and kills at every call and many instants; arguments go to pytest.
 soak *arguments:
-    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories {{ arguments }}
+    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks {{ arguments }}
 
 # Fix what ruff can fix.
 fix:
