@@ -22,9 +22,9 @@ test *arguments:
 attack *arguments:
     HYPOTHESIS_PROFILE=attack uv run pytest -m "attack or hypothesis" {{ arguments }}
 
-# Run long random histories of edits, kills and applies, and 10^5 mutated files; arguments go to pytest.
+# Run long random histories, kills at every call, and 10^5 mutated files; arguments go to pytest.
 soak *arguments:
-    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/fuzz {{ arguments }}
+    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/fuzz {{ arguments }}
 
 # Fix what ruff can fix.
 fix:

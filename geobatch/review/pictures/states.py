@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from geobatch.errors import GeobatchError
+from geobatch.format.documents import decode_tree
 from geobatch.model.assets.asset import Image
 from geobatch.model.plans.plan_document import PlanDocument
 from geobatch.model.published import AssetRecord, Tree
@@ -58,6 +59,8 @@ def states_of(store: TileStore, plan: PlanDocument) -> States:
 
 
 def _rehearsed(store: TileStore, plan: PlanDocument) -> Tree | None:
-    """Return the tree that a rehearsal left in the store; none does yet."""
-    del store, plan
-    return None
+    """Return the tree that the rehearsal of a plan left in the store; None if it is gone."""
+    found = store.rehearsals.find(plan.plan_id)
+    if found is None:
+        return None
+    return decode_tree(store.objects.get(found.tree), name="the rehearsed tree")
