@@ -138,13 +138,9 @@ def repair(
     left: list[str] = []
     batches: list[str] = []
     tried: set[Digest] = set()
-    first: Report | None = None
     found = audit(backend, subset=subset, workers=count, progress=progress)
-    rounds = 0
-    while rounds < _ROUNDS:
-        first = first or found.report
-        if found.report.is_whole:
-            break
+    first, rounds = found.report, 0
+    while rounds < _ROUNDS and not found.report.is_whole:
         folder = None if backend.local is None else backend.local.root
         request = Request(paths=tuple(map(Path, paths)), store=folder or Path(), workers=count)
         has = folder is not None
@@ -157,12 +153,21 @@ def repair(
             batches += run.batches
         rounds += not plan.returned  # of these there are only so many
         found = audit(backend, subset=subset, workers=count, progress=progress)
+    if rounds and found.report.is_whole and found.report.notes:
+        _complete_views(backend)
+        found = audit(backend, subset=subset, workers=count, progress=progress)
     return Repaired(
-        before=first or found.report,
+        before=first,
         after=found.report,
         batches=tuple(batches),
         left=tuple(dict.fromkeys(left)) if not found.report.is_whole else (),
     )
+
+
+def _complete_views(backend: Backend) -> None:
+    """Complete what an earlier repair had to leave behind in the views."""
+    with closing(TileStore(backend)) as store:
+        StoreViews(store).update(is_lenient=True)
 
 
 class _Repair:
