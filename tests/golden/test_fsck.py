@@ -314,6 +314,21 @@ def test_a_source_that_moved_on_is_left_and_named(folder: Path) -> None:
     assert "sources/height.tif" in done.out
 
 
+def test_the_views_are_completed_by_the_repair_that_ends_the_damage(folder: Path) -> None:
+    """A first repair takes a chunk out of the tree and cannot put it back: its source is away."""
+    store, source = folder / "store", folder / "sources/height.tif"
+    chunk, whole = store / "zarr/land/height/0/b1/c/0/0", fsck(store).notes
+    before = chunk.read_bytes()
+    flip(chunk)
+    source.rename(folder / "away.tif")
+    assert geobatch("--store", store, "fsck", "--read-data", "--repair").code == 6
+    assert not chunk.exists()
+    (folder / "away.tif").rename(source)
+    assert geobatch("--store", store, "fsck", "--repair").code == 0
+    assert chunk.read_bytes() == before
+    assert fsck(store, subset=EVERYTHING).notes == whole
+
+
 def test_notes_are_no_damage(folder: Path) -> None:
     store = folder / "store"
     (store / ".gitignore").unlink()
