@@ -21,7 +21,6 @@ from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, Read
 from geobatch.sources.tfrecord.block_table import make_table
 from geobatch.sources.tfrecord.export import DRIVER, ExportProbe
 from geobatch.sources.tfrecord.probes import probe_exports
-from geobatch.sources.tfrecord.selected import select_from_export
 
 _RECORDS_PER_BYTE = 64
 """Most records in a byte of a shard: one takes 16 bytes, of which GZIP makes 1/1032."""
@@ -56,7 +55,7 @@ class TFRecord(Driver):
         """Return an export with the features that a spec selects; see `Driver.select`."""
         if not isinstance(probe, ExportProbe):
             raise InternalError("no export was probed")
-        return select_from_export(probe, selection, transform=transform, read_crs=read_crs)
+        return tfrecord.select_from_export(probe, selection, transform=transform, read_crs=read_crs)
 
     def with_files(self, source: Source, probe: AnyProbe, *, features: Sequence[Feature]) -> Source:
         """Return a published export with its files; see `Driver.with_files`."""

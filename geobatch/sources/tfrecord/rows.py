@@ -11,11 +11,11 @@ from geobatch.model.assets.table import TableSource
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources import tfrecord
 from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.rows import Row, RowDriver, RowProbes
 from geobatch.sources.tfrecord.export import DRIVER
 from geobatch.sources.tfrecord.probes import probe_files
-from geobatch.sources.tfrecord.shards.examples import examples
 
 
 class TFRecordRows(RowDriver):
@@ -41,7 +41,7 @@ class TFRecordRows(RowDriver):
         """Yield the Examples of a shard; see `RowDriver.rows`."""
         if source.stat is None:
             raise InternalError(f"`{source.uri}`: it was never probed")
-        return examples(
+        return tfrecord.examples(
             Shard(uri=source.uri, path=source.path, stat=source.stat, digest=source.digest)
         )
 
