@@ -19,6 +19,10 @@ OWN, FORK = 1, 2
 """Ids of the repository and of a fork."""
 
 
+BOT = {"id": 7, "login": "pipeline", "type": "Bot"}
+"""Who owns the token, as both sites say it."""
+
+
 @dataclass(kw_only=True)
 class Forge:
     """A hosting site: artifacts, merge requests and comments of one project."""
@@ -53,6 +57,8 @@ class Forge:
     def answer(self, method: str, target: str, body: Any) -> tuple[int, Any]:
         """Return status and content of an answer."""
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        if path == "/user":
+            return 200, BOT
         if path == f"/repos/{self.repository}/actions/artifacts":
             wanted = [one for one in self.artifacts[::-1] if one["name"] == query["name"][0]]
             return 200, {"total_count": len(wanted), "artifacts": wanted}
@@ -80,7 +86,8 @@ class Forge:
             return 404, {}
         if method == "GET":
             return 200, self.comments if query.get("page", ["1"]) == ["1"] else []
-        self.comments.append({"id": len(self.comments) + 1, "body": body["body"]})
+        number = len(self.comments) + 1
+        self.comments.append({"id": number, "body": body["body"], "user": BOT, "author": BOT})
         return 201, self.comments[-1]
 
 

@@ -159,7 +159,7 @@ def repair(
     if is_agreed:
         _remove_dead_runs(backend)
     return Repaired(
-        before=first,
+        before=first or found.report,
         after=found.report,
         batches=tuple(batches),
         left=tuple(dict.fromkeys(left)) if not found.report.is_whole else (),
