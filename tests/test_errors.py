@@ -43,7 +43,9 @@ PROBLEMS = (
 
 def below(kind: type[GeobatchError]) -> Iterator[type[GeobatchError]]:
     yield kind
-    for child in sorted(kind.__subclasses__(), key=lambda child: child.__name__):
+    # Errors without a name of a source are caught where the source is known.
+    public = [child for child in kind.__subclasses__() if child.__module__ == "geobatch.errors"]
+    for child in sorted(public, key=lambda child: child.__name__):
         yield from below(child)
 
 

@@ -57,14 +57,6 @@ _MAX_VALUES = 1 << 28
 _PLACES = frozenset((STRIP_OFFSETS, STRIP_BYTE_COUNTS, TILE_OFFSETS, TILE_BYTE_COUNTS))
 
 
-class CostlyError(UnnamedError):
-    """The TIFF needs more of something than a limit allows."""
-
-    def __init__(self, limit: Limit, needed: int, what: str) -> None:
-        message = f"{what}: {needed:,} {limit.unit}, expected at most {limit.value:,}"
-        super().__init__(message, hint=limit.hint(needed))
-
-
 class Field(Struct, frozen=True, kw_only=True):
     """One entry of a directory."""
 
@@ -140,7 +132,7 @@ def read_directories(file: BinaryIO) -> list[Directory]:
 
     Raises:
         ValueError: The file is not a TIFF, or it ends before its directories do.
-        CostlyError: What it declares is more than a limit allows.
+        UnnamedError: What it declares is more than a limit allows.
     """
     size = file.seek(0, 2)
     file.seek(0)
@@ -174,13 +166,13 @@ def _check_cost(file: BinaryIO, directories: Sequence[Directory]) -> None:
     every = [(tag, field) for one in directories for tag, field in one.fields.items()]
     blocks = sum(field.count for tag, field in every if tag in _PLACES)
     if blocks > 2 * BLOCKS.value:
-        raise CostlyError(BLOCKS, -(-blocks // 2), "its tables of blocks")
+        raise _costly(BLOCKS, -(-blocks // 2), "its tables of blocks")
     size = sum(_size(field) for tag, field in every if tag not in _PLACES)
     if size > TAG_BYTES.value:
-        raise CostlyError(TAG_BYTES, size, "its tags")
+        raise _costly(TAG_BYTES, size, "its tags")
     bands = max(read_number(file, one, BANDS, 1) for one in directories)
     if bands > BANDS_LIMIT.value:
-        raise CostlyError(BANDS_LIMIT, bands, "an image")
+        raise _costly(BANDS_LIMIT, bands, "an image")
     _check_strip(file, directories[0], file.seek(0, 2))
     for one in directories[1:]:
         if read_number(file, one, SUBFILE_TYPE, 0) & (MASK | REDUCED) == MASK:
@@ -199,7 +191,7 @@ def _check_strip(file: BinaryIO, directory: Directory, size: int) -> None:
     bits = read_number(file, directory, BITS, 1)
     needed = rows * read_number(file, directory, WIDTH, 1) * bands * bits // 8
     if needed > BLOCK_BYTES.of_file(size):
-        raise CostlyError(BLOCK_BYTES, needed, "a strip")
+        raise _costly(BLOCK_BYTES, needed, "a strip")
 
 
 def _check_mask(file: BinaryIO, directory: Directory, size: int) -> None:
@@ -208,7 +200,7 @@ def _check_mask(file: BinaryIO, directory: Directory, size: int) -> None:
     rows, cols = (read_number(file, directory, tag, 1) for tag in tags)
     needed = min(rows, read_number(file, directory, HEIGHT, 1)) * cols
     if needed > BLOCK_BYTES.of_file(size):
-        raise CostlyError(BLOCK_BYTES, needed, "a block of its internal mask")
+        raise _costly(BLOCK_BYTES, needed, "a block of its internal mask")
 
 
 def _read_directory(
@@ -374,3 +366,9 @@ def stored_pixels(path: Path) -> int | None:
     # Blocks may share their bytes: a megabyte could otherwise count as a million blocks.
     distinct = np.unique(offsets).size if offsets.size else int(is_stored.sum())
     return min(int(is_stored.sum()), distinct) * sizes.rows * sizes.cols
+
+
+def _costly(limit: Limit, needed: int, what: str) -> UnnamedError:
+    """Return the error of a TIFF that needs more of something than a limit allows."""
+    message = f"{what}: {needed:,} {limit.unit}, expected at most {limit.value:,}"
+    return UnnamedError(message, hint=limit.hint(needed))
