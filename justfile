@@ -20,11 +20,11 @@ test *arguments:
 
 # Run the long tests for some minutes: kills at more instants, damage to every byte, more examples.
 attack *arguments:
-    HYPOTHESIS_PROFILE=attack uv run pytest -m "attack or hypothesis" {{ arguments }}
+    HYPOTHESIS_PROFILE=attack uv run pytest -m "(attack and not soak) or hypothesis" {{ arguments }}
 
 # Run long random histories, kills at every call, and 10^5 mutated files; arguments go to pytest.
 soak *arguments:
-    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/fuzz {{ arguments }}
+    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/fuzz tests/golden tests/maintenance tests/store/maintenance {{ arguments }}
 
 # Fix what ruff can fix.
 fix:

@@ -130,3 +130,14 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
     made: Case = cases[request.param]
     made.put_back()
     return made
+
+
+_SOAK = ("attacks", "test_gc_races.py", "test_rot.py", "test_rollback_killed.py")
+"""Folders and files whose long forms take many minutes: `just soak` runs them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_long = item.get_closest_marker("attack") is not None
+        if is_long and not {item.path.name, item.path.parent.name}.isdisjoint(_SOAK):
+            item.add_marker("soak")
