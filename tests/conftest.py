@@ -134,10 +134,21 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
 
 _SOAK = ("attacks", "test_gc_races.py", "test_rot.py", "test_rollback_killed.py")
 """Folders and files whose long forms take many minutes: `just soak` runs them."""
+_SLOW = (
+    "attacks", "gitops", "test_gitops.py", "test_execute_apart.py", "test_executor_contract.py",
+    "test_gc_races.py", "test_hostile_servers.py", "test_post.py", "test_probe_processes.py",
+    "test_quotes.py", "test_rehearsals.py", "test_rollback_killed.py", "test_rot.py",
+    "test_small_records.py", "test_small_specs.py", "test_zarr_tree.py",
+)  # fmt: skip
+"""Folders and files of many processes: their short forms count as attacks, too."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        is_long = item.get_closest_marker("attack") is not None
-        if is_long and not {item.path.name, item.path.parent.name}.isdisjoint(_SOAK):
-            item.add_marker("soak")
+        names = {item.path.name, item.path.parent.name}
+        if item.get_closest_marker("attack") is not None:
+            if not names.isdisjoint(_SOAK):
+                item.add_marker("soak")
+        elif not names.isdisjoint(_SLOW):
+            item.add_marker("attack")
