@@ -135,10 +135,12 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
 _SOAK = ("attacks", "test_gc_races.py", "test_rot.py", "test_rollback_killed.py")
 """Folders and files whose long forms take many minutes: `just soak` runs them."""
 _SLOW = (
-    "attacks", "gitops", "test_gitops.py", "test_execute_apart.py", "test_executor_contract.py",
-    "test_gc_races.py", "test_hostile_servers.py", "test_post.py", "test_probe_processes.py",
-    "test_quotes.py", "test_rehearsals.py", "test_rollback_killed.py", "test_rot.py",
-    "test_small_records.py", "test_small_specs.py", "test_zarr_tree.py",
+    "attacks", "confine", "data_checks", "gitops", "golden", "histories", "maintenance",
+    "test_cli_streams.py", "test_execute_apart.py", "test_execute_memory.py",
+    "test_execute_regions.py", "test_execute_resume.py", "test_executor_contract.py",
+    "test_executors.py", "test_external_http.py", "test_gitops.py", "test_hostile_servers.py",
+    "test_post.py", "test_probe_processes.py", "test_small_records.py", "test_small_specs.py",
+    "test_zarr_tree.py",
 )  # fmt: skip
 """Folders and files of many processes: their short forms count as attacks, too."""
 

@@ -28,12 +28,13 @@ def footprint_mask(
         (row, col), 255 where the pixel's square intersects the polygon (Earth Engine's
         PixelFootprint), 0 elsewhere.
     """
-    ring = [[float(x), float(y)] for x, y in points]
+    # Upside down: of an identity, rasterio warns, and other threads can make that an error.
+    ring = [[float(x), -float(y)] for x, y in points]
     with gdal_environment():
         mask: npt.NDArray[np.uint8] = rasterize(
             [({"type": "Polygon", "coordinates": [ring]}, 255)],
             out_shape=(height, width),
-            transform=Affine.translation(col, row),
+            transform=Affine(1.0, 0.0, col, 0.0, -1.0, -row),
             all_touched=True,
             dtype="uint8",
         )
