@@ -59,12 +59,10 @@ def test_help_imports_the_command_line_alone(argv: list[str], tmp_path: Path) ->
     rooms = {name.split(".")[1] for name in names if name.startswith("geobatch.")}
     assert rooms == {"cli", "errors", "model", "versions"}
     # Variables of the environment that set limits are checked by every command.
-    assert {name for name in names if name.startswith("geobatch.model.")} <= {
-        "geobatch.model.limits",
-        "geobatch.model.text",
-        "geobatch.model.text.shortened",
-        "geobatch.model.text.words",
-    }
+    # The words of counts come with the module of a command whose view needs them.
+    assert {name for name in names if name.startswith("geobatch.model.")} - {
+        "geobatch.model.text.words"
+    } == {"geobatch.model.limits", "geobatch.model.text", "geobatch.model.text.shortened"}
 
 
 def test_a_plan_without_changes_loads_no_library_that_typer_could_use(tmp_path: Path) -> None:
