@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from built import HAS_REVIEW, needs_rehearsal, needs_review
 from checkouts import Team, spec
 from composite import ACTION, Job
 from forge import FORK, TOKEN, Forge, hosting
@@ -46,10 +45,9 @@ class Desk:
         event = {"pull_request": request, "repository": {"default_branch": "main"}, "ref": ref}
         scratch = self.folder / f"job{len(list(self.folder.glob('job*')))}"
         given = {"command": command, "store": str(self.team.store), "install": "false", **inputs}
-        without = frozenset() if HAS_REVIEW else frozenset({"Report", "Comment"})
         job = Job(
             forge=self.forge, workspace=self.team.runner.folder, scratch=scratch, inputs=given,
-            event=event, head=self.head, without=without,
+            event=event, head=self.head,
         ).run()  # fmt: skip
         assert TOKEN not in job.log
         assert TOKEN not in job.summary
@@ -216,7 +214,6 @@ def test_without_a_pull_request_the_tip_is_planned_and_published(desk: Desk) -> 
     assert not desk.forge.artifacts
 
 
-@needs_review
 def test_there_is_one_comment_whatever_is_pushed(desk: Desk) -> None:
     desk.propose()
     desk.plan()
@@ -228,7 +225,6 @@ def test_there_is_one_comment_whatever_is_pushed(desk: Desk) -> None:
     assert first != second
 
 
-@needs_review
 def test_a_fork_gets_no_comment(desk: Desk) -> None:
     desk.propose()
     desk.source = "stranger/maps"
@@ -238,7 +234,6 @@ def test_a_fork_gets_no_comment(desk: Desk) -> None:
     assert not desk.forge.comments
 
 
-@needs_rehearsal
 def test_a_rehearsed_plan_is_published_as_it_was_stated(desk: Desk) -> None:
     desk.propose()
     job = desk.plan(rehearse="true")

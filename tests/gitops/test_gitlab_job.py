@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from built import HAS_REVIEW, needs_review
 from checkouts import Team, clean_environment, spec
 from forge import TOKEN, Forge, hosting
 
@@ -32,9 +31,6 @@ class Desk:
     def run(self, job: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the script of a job, as GitLab's runner does: all lines in one shell."""
         script = [*DOCUMENT[".geobatch"]["before_script"][1:], *DOCUMENT[job]["script"]]
-        if not HAS_REVIEW:
-            script = [line.replace("geobatch review", ": geobatch review") for line in script]
-            script = [line.replace("=$number :", "=$number true") for line in script]
         temporary = self.folder / "temporary"
         temporary.mkdir(exist_ok=True)
         given = {
@@ -127,7 +123,6 @@ def test_a_wrong_spec_fails_the_job_and_a_plan_in_git_is_no_artifact(desk: Desk)
     assert not list((desk.team.runner.folder / "plan").iterdir())
 
 
-@needs_review
 def test_there_is_one_comment(desk: Desk) -> None:
     desk.plan()
     desk.team.ana.write("specs/b.yaml", spec("b", pyramiding_policy="MAX"))
