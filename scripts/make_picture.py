@@ -59,7 +59,8 @@ def main() -> None:
         subprocess.run(
             [
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-                "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--no-first-run", "--disable-background-networking",
+                "--disable-component-update", "--disable-sync",
                 "--hide-scrollbars", f"--user-data-dir={folder / 'browser'}",
                 f"--window-size={SIZE[0]},{SIZE[1]}", f"--screenshot={target.absolute()}",
                 f"file://{folder / 'report' / 'review.html'}",

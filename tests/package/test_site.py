@@ -50,9 +50,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stderr
     identifier = json.loads((clone / "schema" / "geobatch.v1.json").read_text())["$id"]
-    assert (
-        clone / "site" / identifier.removeprefix(yaml.safe_load(settings())["site_url"])
-    ).exists()
+    name = identifier.removeprefix(yaml.safe_load(settings())["site_url"])
+    assert (clone / "site" / name).exists()
     reference = (clone / "site" / "reference" / "index.html").read_text(encoding="utf-8")
     for name in ("plan", "apply", "open_store", "SourceError"):
         assert f">{name}<" in reference.replace("</span>", "<"), name
