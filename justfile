@@ -50,3 +50,11 @@ examples:
 # Write the JSON Schema that editors use.
 schema:
     uv run geobatch schema > schema/geobatch.v1.json
+
+# Build the documentation as a site, in `site/`; a warning is an error.
+docs:
+    NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs build --strict --quiet
+
+# Show the documentation while it is written.
+docs-serve:
+    NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs serve

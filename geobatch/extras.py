@@ -18,5 +18,8 @@ def install_hint(extra: Literal["table", "tfrecord"]) -> str:
     """
     python = quote(sys.executable)
     has_pip = PathFinder.find_spec("pip") is not None
+    note = ""
+    if extra == "tfrecord" and sys.version_info >= (3, 14):
+        note = "; TensorFlow may have no release for this Python yet: then use Python 3.13"
     installer = f"{python} -m pip install" if has_pip else f"uv pip install --python {python}"
-    return f"install it: `{installer} {quote(LIBRARIES[extra])}`"
+    return f"install it: `{installer} {quote(LIBRARIES[extra])}`{note}"

@@ -91,6 +91,26 @@ def test_blocks_run_one_after_the_other(clone: Path) -> None:
             assert steady(block.text) == steady(printed), f"{what}: not what the block above prints"
 
 
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs_and_prints_what_it_shows(page: Path, clone: Path) -> None:
+    printed = ""
+    for block in blocks(page):
+        what = f"{page.name}:{block.line}"
+        if block.language == "sh":
+            command = ["bash", "-euo", "pipefail", "-c", block.text]
+            printed = run(command, clone=clone, what=what)
+        elif block.language == "python":
+            printed = run([sys.executable, "-c", block.text], clone=clone, what=what)
+        else:
+            shown = steady(block.text)
+            # The last command of a block is the one whose output is shown.
+            assert shown == steady(printed)[-len(shown) :], f"{what}: not what is printed"
+
+
 END = "--- end of a block ---"
 
 

@@ -11,6 +11,9 @@ from geobatch.declare.fields.manifest import Manifest, Part
 from geobatch.declare.fields.names import BAND_ID, PROPERTY_KEY
 from geobatch.declare.fields.table import TableManifest
 
+SCHEMA_ID = "https://geobatch.github.io/geobatch/schema/geobatch.v1.json"
+"""Its address, which never names another version."""
+
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of one spec document.
@@ -52,6 +55,7 @@ def schema() -> dict[str, Any]:
     }  # fmt: skip
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": SCHEMA_ID,
         "title": "geobatch asset",
         "description": "A geobatch asset, or a collection of images made by one rule.",
         "type": "object",
