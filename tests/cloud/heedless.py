@@ -10,6 +10,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 
@@ -75,9 +76,29 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(202 if "x-ms-version" in self.headers else 204)
 
     def do_POST(self) -> None:
-        """Refuse what clients do in bulk, or in parts."""
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(501)
+        """Delete in bulk, as S3 and Azure do."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        query = urlsplit(self.path).query
+        if "comp=batch" in query:
+            return self._delete_parts(body.decode())
+        if "delete" not in query:
+            return self._answer(501)
+        gone = [one.text or "" for one in ET.fromstring(body).iter() if one.tag.endswith("Key")]
+        for name in gone:
+            self.objects.pop(f"{self._path().rstrip('/')}/{name}", None)
+        text = "".join(f"<Deleted><Key>{escape(name)}</Key></Deleted>" for name in gone)
+        return self._answer(200, f"<DeleteResult>{text}</DeleteResult>".encode())
+
+    def _delete_parts(self, body: str) -> None:
+        gone = [line.split(" ")[1] for line in body.split("\r\n") if line.startswith("DELETE ")]
+        for target in gone:
+            self.objects.pop(unquote(target), None)
+        parts = "".join(
+            "--edge\r\nContent-Type: application/http\r\n"
+            f"Content-ID: {number}\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n\r\n"
+            for number in range(len(gone))
+        )
+        self._answer(202, f"{parts}--edge--\r\n".encode(), kind="multipart/mixed; boundary=edge")
 
     def _path(self) -> str:
         return unquote(urlsplit(self.path).path)
@@ -94,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             blobs = "".join(
                 f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{now}</Last-Modified>"
                 f"<Content-Length>{len(body)}</Content-Length><Etag>{escape(_tag(body))}</Etag>"
+                "<Content-Type>application/octet-stream</Content-Type>"
                 "<BlobType>BlockBlob</BlobType></Properties></Blob>"
                 for name, body in found
             )
@@ -109,10 +131,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, text.encode())
 
     def _answer(
-        self, status: int, body: bytes = b"", *, tag: str | None = None, span: str | None = None
+        self,
+        status: int,
+        body: bytes = b"",
+        *,
+        tag: str | None = None,
+        span: str | None = None,
+        kind: str = "application/octet-stream",
     ) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", kind)
         self.send_header("Last-Modified", formatdate(usegmt=True))
         if tag is not None:
             self.send_header("ETag", tag)

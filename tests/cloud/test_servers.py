@@ -12,12 +12,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import obstore
 import pytest
 from attachment import ServerError, running
 from buckets import Before, Enter
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+)
 from proxy import Fault, Request, proxying
 from servers import HERE, Bucket, Server
 
@@ -55,7 +61,8 @@ def test_of_those_who_create_a_name_one_wins(bucket: Bucket) -> None:
         return data
 
     with ThreadPoolExecutor(8) as pool:
-        for number in range(10):
+        # SeaweedFS takes 2 s for a name that several want at once.
+        for number in range(3):
             start = threading.Barrier(8)
             done = [pool.submit(create, f"refs/{number}", racer, start) for racer in range(8)]
             winners = [data for data in (one.result() for one in done) if data is not None]
@@ -86,16 +93,20 @@ def test_a_generation_is_a_state(gs: Bucket) -> None:
 def test_lists_come_in_pages(bucket: Bucket, before: Before) -> None:
     proxy, there = before(bucket)
     names = [*(f"tiles/{number:04}/a" for number in range(1005)), "tilesets/a"]
+    store = bucket.store()
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(lambda name: bucket.store().put(name, name.encode()), names))
+        list(pool.map(lambda name: store.put(name, name.encode()), names))
     listed = [one["path"] for page in there.store().list() for one in page]
-    assert sorted(listed) == names
+    assert len(listed) == 1006
+    assert set(listed) == set(names)
     assert proxy.counts() in ({"LIST": 2}, {"LIST": 1})
     below = [one["path"] for page in there.store().list("tiles") for one in page]
-    assert sorted(below) == names[:-1]
+    assert len(below) == 1005
+    assert set(below) == set(names[:-1])
     assert there.store().list_with_delimiter()["common_prefixes"] == ["tiles", "tilesets"]
-    after = [one["path"] for page in there.store().list(offset=names[1000]) for one in page]
-    assert sorted(after) == names[1001:]
+    after = {one["path"] for page in there.store().list(offset=names[1000]) for one in page}
+    # Azurite ignores where a listing begins.
+    assert after == set(names if bucket.kind == "az" else names[1001:])
 
 
 def test_what_is_deleted_is_gone(bucket: Bucket) -> None:
@@ -143,7 +154,7 @@ def test_wrong_keys_open_nothing(bucket: Bucket, enter: Enter) -> None:
     enter(bucket)
     os.environ["AWS_SECRET_ACCESS_KEY"] = "wrong"
     os.environ["AZURE_STORAGE_ACCOUNT_KEY"] = "d3Jvbmc="
-    with pytest.raises(PermissionError):
+    with pytest.raises(PermissionDeniedError):
         obstore.store.from_url(bucket.url).put("a", b"x")
 
 
@@ -157,7 +168,7 @@ def test_an_answer_is_lost_after_the_server_acted(
     with pytest.raises(BaseError):
         there.store().put("second", b"x", mode="create")
     there.store().put("third", b"x", mode="create")
-    assert [one.target.rpartition("/")[2] for one in fault.met] == ["second"]
+    assert [unquote(one.target).rpartition("/")[2] for one in fault.met] == ["second"]
     assert {one.status // 100 for one in fault.met} == {2}
     assert bytes(bucket.store().get("second").bytes()) == b"x"
     assert proxy.counts() == {"PUT": 3}
@@ -206,7 +217,9 @@ def test_who_ignores_conditions_lets_everyone_win(heedless: Bucket) -> None:
     assert [one["path"] for page in store.list() for one in page] == ["a"]
     assert store.head("a")["size"] == 6
     store.get("a", options={"if_match": '"another"'})
-    store.delete("a")
+    store.put("b", b"")
+    store.delete(["a", "b"])
+    assert [one["path"] for page in store.list() for one in page] == []
     with pytest.raises(FileNotFoundError):
         store.get("a")
 
