@@ -24,6 +24,15 @@ class Failure(StrEnum):
     """The service cannot be reached, or refused for another reason."""
 
 
+class Operation(StrEnum):
+    """What is asked of a bucket; the value completes `may not ... it`."""
+
+    READ = "read"
+    LIST = "list"
+    WRITE = "write"
+    DELETE = "delete"
+
+
 class BucketError(GeobatchError):
     """A request to a bucket failed. Rooms above turn it into an error of a source or the store."""
 
