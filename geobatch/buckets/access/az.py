@@ -21,7 +21,9 @@ _ACCOUNTS = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")
 _KEYS = ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY")
 _TOKENS = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY")
 _INSTANCE = "http://169.254.169.254"
-_TOKEN = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://storage.azure.com"
+_IDENTITY = (
+    "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://storage.azure.com"
+)
 
 
 def az_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings) -> Access:
@@ -154,7 +156,7 @@ def _managed(environment: Mapping[str, str]) -> Access | None:
     if endpoint:
         config["msi_endpoint"] = endpoint
     else:
-        path = f"{_TOKEN}&client_id={quote(client)}" if client else _TOKEN
+        path = f"{_IDENTITY}&client_id={quote(client)}" if client else _IDENTITY
         if ask(_INSTANCE, path, headers={"Metadata": "true"}) is None:
             return None
     return Access(way="a managed identity", who=who, config=config)

@@ -47,9 +47,7 @@ def gs_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
             config={"skip_signature": True},
         )
     else:
-        found = (
-            _named(environment) or _default(environment) or _machine(environment) or _none(url)
-        )
+        found = _named(environment) or _default(environment) or _machine(environment) or _none(url)
     config = {**found.config, **({"base_url": endpoint} if endpoint else {})}
     return Access(
         way=found.way,
@@ -118,7 +116,8 @@ def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) ->
         raise BucketError(Failure.DENIED, message, hint=install_hint("gs")) from None
     scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
     try:
-        credentials, _ = google.auth.load_credentials_from_dict(found, scopes=scopes)
+        load: Any = google.auth.load_credentials_from_dict
+        credentials, _ = load(found, scopes=scopes)
     except (GoogleAuthError, ValueError, KeyError, TypeError):
         raise SettingError(
             f"`{path}` has credentials of type `{kind}` that are not valid",

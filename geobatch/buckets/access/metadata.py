@@ -11,9 +11,7 @@ PATIENCE = 1.5
 _MOST = 4096
 
 
-def ask(
-    endpoint: str, path: str, *, headers: Mapping[str, str], method: str = "GET"
-) -> str | None:
+def ask(endpoint: str, path: str, *, headers: Mapping[str, str], method: str = "GET") -> str | None:
     """Return the body of an answer with status 200, or None. Never by a proxy.
 
     Args:

@@ -43,7 +43,8 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         or profile.get("region")
         or (DEFAULT if endpoint else find_region(url.bucket, settings.ca_file))
     )
-    if settings.is_anonymous(url) or environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1"):
+    is_unsigned = environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
+    if is_unsigned or settings.is_anonymous(url):
         found = Access(
             way="anonymous", who="nobody", is_anonymous=True, config={"skip_signature": True}
         )
