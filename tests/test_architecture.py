@@ -21,12 +21,13 @@ BELOW = {
     "logs": set(),
     "processes": set(),
     "model": {"errors"},
+    "buckets": NOUNS | {"extras"},
     "format": NOUNS,
-    "declare": NOUNS,
-    "sources": NOUNS | {"versions", "extras", "processors", "processes"},
+    "declare": NOUNS | {"buckets"},
+    "sources": NOUNS | {"versions", "extras", "processors", "processes", "buckets"},
     "pyramid": NOUNS,
     "table": NOUNS | {"extras"},
-    "store": NOUNS | {"format"},
+    "store": NOUNS | {"format", "buckets"},
     "views": NOUNS | {"pyramid", "format", "store"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
@@ -35,7 +36,7 @@ BELOW = {
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
-    | {"planner"}
+    | {"planner", "buckets"}
     | {"resolve", "execute"},
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
@@ -44,8 +45,8 @@ BELOW = {
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS
-    | {"versions", "processors", "declare", "sources", "format", "store", "views", "execute"}
-    | {"workflow", "explain", "exports", "review"},
+    | {"versions", "processors", "buckets", "declare", "sources", "format", "store", "views"}
+    | {"execute", "workflow", "explain", "exports", "review"},
     "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }
@@ -66,9 +67,13 @@ LIBRARIES = {
     "pyproj": {"sources"},
     "rasterio": {"sources"},
     "tensorflow": {"sources"},
-    "google": {"sources"},  # what TensorFlow has its messages of
+    # What TensorFlow has its messages of; and Google's credentials.
+    "google": {"sources", "buckets"},
+    "boto3": {"buckets"},
+    "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
+    "obstore": {"buckets"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
     "typer": {"cli"},
