@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from geobatch.errors import (
     NotFoundError,
     StoreError,
 )
+from geobatch.model.digest import digest_bytes
 from geobatch.model.published import Head
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
@@ -235,10 +235,11 @@ def test_damage_is_named_and_nothing_is_published() -> None:
     assert sorted(kept(target)) == [1]
     assert set(new) - set(tiles) <= objects(target)
     # Mended, only the rest is sent.
-    apply(source, 3)
-    source.put(Objects.path(tiles[0]), b"a 3 1")
+    texts = {digest_bytes(text): text for text in (b"a 3 1", b"a 3 2")}
+    for tile in tiles:
+        source.replace(Objects.path(tile), texts[tile])
     done = copy(source, target)
-    assert done.sent <= len(tiles) + 1
+    assert done.sent == len(tiles)
     assert_same(source, target, (1, 2, 3))
 
 
@@ -263,14 +264,13 @@ def test_damaged_documents_are_named(what: str) -> None:
 @pytest.mark.parametrize("has_earlier", [False, True])
 @pytest.mark.parametrize("keep_last", [None, 1])
 def test_a_kill_at_every_write(fate: Fate, has_earlier: bool, keep_last: int | None) -> None:
-    source = history(5)
+    source, first, ended = history(5), MemoryBackend(), False
+    copy(source, first, at="1")
     collect(source, options(keep_last=2, is_now=True))  # drops 1, 2 and 3
-    ended = False
     for at in range(400):
         disk = MemoryBackend()
         if has_earlier:
-            first = history(5)  # its first commit was copied before `gc` ran
-            copy(_at(first), disk)
+            copy(first, disk)
         mortal = CrashBackend(disk=disk, crash_at=at, is_done=bool(at % 2))
         try:
             copy(source, mortal, keep_last=keep_last)
@@ -290,12 +290,6 @@ def test_a_kill_at_every_write(fate: Fate, has_earlier: bool, keep_last: int | N
     assert ended
 
 
-def _at(source: Backend) -> Backend:
-    made = MemoryBackend()
-    copy(source, made, at="1")
-    return made
-
-
 def _assert_any_state(source: Backend, disk: Backend, *, has_earlier: bool) -> None:
     """Assert what readers see after a kill: a whole head, or no store yet."""
     if disk.size(IDENTITY) is None:
@@ -308,7 +302,7 @@ def _assert_any_state(source: Backend, disk: Backend, *, has_earlier: bool) -> N
     assert len(read(store, head)) == len(head.tree.entries)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_any_history_reads_the_same_at_every_commit(data: st.DataObject) -> None:
     source, target, version = MemoryBackend(), MemoryBackend(), 0
@@ -377,25 +371,25 @@ def test_a_gc_of_the_source_meanwhile(at: int) -> None:
     except ConflictError as error:
         assert "geobatch gc" in error.message  # noqa: PT017
         copy(source, target)
-    except CorruptObjectError as error:
-        raise AssertionError(error.message) from error
+    source.meddle = None
     assert_same(source, target, kept(source))
     assert check_store(target).findings == ()
 
 
-@pytest.mark.parametrize("at", range(0, 40, 3))
-def test_a_gc_of_the_receiver_meanwhile(at: int) -> None:
+@pytest.mark.parametrize("is_now", [False, True])
+@pytest.mark.parametrize("at", range(0, 80, 3))
+def test_a_gc_of_the_receiver_meanwhile(at: int, is_now: bool) -> None:
     source, target = history(4), _Meddling(at)
     copy(source, target, at="1")
     with pytest.raises(CorruptObjectError):  # leaves objects that no commit needs
         copy(_with_damage(source), target)
-    later = timedelta(seconds=0)
-    target.meddle = lambda: collect(target, options(grace=later))
+    target.meddle = lambda: collect(target, options(keep_last=9, is_now=is_now))
     try:
-        copy(source, target)
+        copy(source, target, workers=1)
     except ConflictError as error:
         assert "geobatch gc" in error.message  # noqa: PT017
         copy(source, target)
+    target.meddle = None
     assert_same(source, target, range(2, 5))
     assert check_store(target).findings == ()
 

@@ -315,15 +315,26 @@ class _Publication:
         if self._receiver is None:
             is_ours = self._refs.create(number, digest) or self._refs.digest(number) == digest
         else:
-            name = f"commit `{digest}`"
-            commit = decode_commit(self._receiver.objects.get(digest), name=name)
-            documents: list[Digest] = []
-            if number in self._found.kept:
-                tree = decode_tree(self._receiver.objects.get(commit.tree), name=f"tree of {name}")
-                documents = [entry.stored for entry in tree.entries]
-            is_ours = self._receiver.adopt(number, digest, commit, documents)
+            try:
+                is_ours = self._adopt(self._receiver, number, digest)
+            except CorruptObjectError as error:
+                raise ConflictError(
+                    f"{error.message} in `{self._target.location}`; another process, as `geobatch"
+                    " gc`, removed it while commits were copied",
+                    hint="run the same command again: it sends what is missing",
+                ) from error
         if not is_ours:
             raise ConflictError(
                 f"another process published commit {number} in `{self._target.location}` meanwhile",
                 hint="copy to a new location; or apply the specs to that store",
             )
+
+    def _adopt(self, receiver: TileStore, number: int, digest: Digest) -> bool:
+        """Create a ref in a store that others read; return whether it names this commit."""
+        name = f"commit `{digest}`"
+        commit = decode_commit(receiver.objects.get(digest), name=name)
+        documents: list[Digest] = []
+        if number in self._found.kept:
+            tree = decode_tree(receiver.objects.get(commit.tree), name=f"tree of {name}")
+            documents = [entry.stored for entry in tree.entries]
+        return receiver.adopt(number, digest, commit, documents)

@@ -80,9 +80,9 @@ def begin(there: Destination, *, source: str) -> None:
 
 def finish(there: Destination) -> None:
     """Make a new store one, now that everything is there and durable."""
-    if not there.is_new:
-        return
-    there.backend.create(GITIGNORE, IGNORED)
-    there.backend.sync()
-    there.backend.create(IDENTITY, new_identity())
-    there.backend.delete(COPYING)
+    if there.is_new:
+        there.backend.create(GITIGNORE, IGNORED)
+        there.backend.sync()
+        there.backend.create(IDENTITY, new_identity())
+    if there.backend.size(COPYING) is not None:
+        there.backend.delete(COPYING)
