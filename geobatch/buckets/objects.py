@@ -25,6 +25,7 @@ PAGE = 1000
 
 _pool: ThreadPoolExecutor | None = None
 _lock = threading.Lock()
+_in_flight = threading.BoundedSemaphore(REQUESTS)
 
 
 def requests_pool() -> ThreadPoolExecutor:
@@ -48,7 +49,7 @@ def head(url: BucketUrl, *, version: str = "") -> Remote:
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    with _explained():
+    with explained():
         if not version:
             return state_of(obstore.head(client(url), url.key))
         options: Any = {"head": True, "version": version}
@@ -99,13 +100,17 @@ def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, R
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    with _explained():
+    with explained():
         pages = obstore.list(
             client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
         )
-        for page in pages:
-            for meta in page:
-                yield meta["path"], state_of(meta)
+    while True:
+        with explained():
+            page = next(pages, None)
+        if page is None:
+            return
+        for meta in page:
+            yield meta["path"], state_of(meta)
 
 
 def state_of(meta: ObjectMeta) -> Remote:
@@ -127,19 +132,20 @@ def _get(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
         options["version"] = state.version
     elif state.etag:
         options["if_match"] = state.etag
-    with _explained():
+    with explained():
         answer = obstore.get(client(url), url.key, options=options)
         return bytes(answer.bytes())
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
-    """Turn the errors of the library into ours."""
+def explained() -> Iterator[None]:
+    """Send a request: wait until one may start, and turn the errors of the library into ours."""
     from obstore import exceptions  # noqa: PLC0415 - slow to import
 
     try:
-        yield
-    except exceptions.NotFoundError as error:
+        with _in_flight:
+            yield
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
         raise BucketError(Failure.MISSING, "no such object") from error
     except exceptions.AlreadyExistsError as error:
         raise BucketError(Failure.EXISTS, "the name is taken") from error
