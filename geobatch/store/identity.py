@@ -19,8 +19,9 @@ COPYING = "geobatch.copy.json"
 
 
 def is_store(folder: Path) -> bool:
-    """Return whether there is a store in a folder, even if it lost its identity."""
-    return (folder / IDENTITY).exists() or (folder / REFS).is_dir()
+    """Return whether there is a store in a folder, even if unfinished, or without its identity."""
+    names = (IDENTITY, COPYING)
+    return any((folder / name).exists() for name in names) or (folder / REFS).is_dir()
 
 
 def read_identity(backend: Backend) -> str:

@@ -34,7 +34,7 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
+from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
 from geobatch.store.maintenance.guard import Guard
 from geobatch.store.objects import Objects
@@ -85,7 +85,7 @@ class TileStore:
             )
         backend = open_backend(location)
         if backend.size(IDENTITY) is None:
-            if has_refs(backend):
+            if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
             other = foreign_name(backend)
             # A race may have made the store since: then what was found is its own.

@@ -92,11 +92,11 @@ def copy_commits(
         with suppress(StoreError):  # one that is read-only has no `gc` either
             local.scratch("copy")  # a live run, from which no `gc` deletes what it moves
     receiver = None if there.is_new else TileStore(target)
+    if receiver is not None and not options.is_dry_run:
+        receiver.begin()
+    found = compare_histories(source, there, at=options.at, keep_last=options.keep_last)
     if not options.is_dry_run:
         begin(there, source=source.id)
-        if receiver is not None:
-            receiver.begin()
-    found = compare_histories(source, there, at=options.at, keep_last=options.keep_last)
     is_local = source.backend.local is not None and target.local is not None
     workers = options.workers if is_local else REQUESTS
     with ThreadPoolExecutor(workers, thread_name_prefix="geobatch-copy") as pool:
