@@ -1,0 +1,118 @@
+"""Commits of one store copied to another, which then shows them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing, suppress
+from itertools import chain
+from pathlib import Path
+
+from msgspec import Struct
+
+from geobatch.errors import InterruptedRunError, StoreError
+from geobatch.logs import Logger
+from geobatch.model.assets.asset import Kind
+from geobatch.model.published import Head
+from geobatch.store.backends.protocol import RUNS, Backend
+from geobatch.store.backends.run_folder import remove_dead_runs
+from geobatch.store.caches.cache import SourceCache
+from geobatch.store.copying.copy import Copied, CopyOptions, Progress, copy_commits
+from geobatch.store.maintenance.sync_repair import settle
+from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.workflow.views import open_views, show
+
+_LOG = Logger(__name__)
+
+
+class StoreCopy(Struct, frozen=True, kw_only=True):
+    """A copy of a store."""
+
+    source: str
+    """Where the source is."""
+    target: str
+    """Where the receiver is."""
+    copied: Copied
+    """What was copied."""
+    unfound: tuple[str, ...]
+    """External images of the newest commit whose files are named relative to the source."""
+
+
+def copy(
+    source: Location,
+    target: Location,
+    options: CopyOptions,
+    *,
+    progress: Progress = lambda *_: None,
+) -> StoreCopy:
+    """Copy commits to a store that is new, or has a part of them; see `copy_commits`.
+
+    Args:
+        source: The store that is copied.
+        target: The one that receives.
+        options: What is copied.
+        progress: Notified while objects are sent.
+
+    Raises:
+        NoStoreError: There is no source.
+        InterruptedRunError: The user stopped it.
+        StoreError: Both are the same; or one cannot be read or written; or all is copied, and the
+            views are not updated.
+    """
+    with closing(TileStore.open(source)) as store, closing(open_backend(target)) as there:
+        _check_different(store.backend, there)
+        try:
+            copied = copy_commits(store, there, options, progress=progress)
+        except KeyboardInterrupt:
+            raise InterruptedRunError(
+                "interrupted while objects were copied",
+                hint="run the same command again: what was sent is not sent again",
+            ) from None
+        unfound = tuple(_unfound(store, copied))
+        if not options.is_dry_run:
+            _show(there, is_new=bool(copied.histories.missing))
+        return StoreCopy(
+            source=store.backend.location,
+            target=there.location,
+            copied=copied,
+            unfound=unfound,
+        )
+
+
+def _check_different(one: Backend, other: Backend) -> None:
+    if one.local is not None and other.local is not None:
+        is_same = os.path.realpath(one.local.root) == os.path.realpath(other.local.root)
+    else:
+        is_same = one.location == other.location and one is other
+    if is_same:
+        raise StoreError(
+            f"`{one.location}` is named twice", hint="name a store and another location"
+        )
+
+
+def _show(there: Backend, *, is_new: bool) -> None:
+    """Update the views of the receiver."""
+    store = TileStore(there)
+    local = there.local
+    with SourceCache(None if local is None else local.root) as cache:
+        settle(store)
+        head = store.head()
+        show(open_views(store, cache=cache), head, again=(), is_new=is_new)
+    if local is not None:
+        with suppress(OSError):  # the next apply removes them
+            remove_dead_runs(local.root / RUNS)
+    _LOG.info("`%s` shows commit %d", there.location, head.number)
+
+
+def _unfound(store: TileStore, copied: Copied) -> list[str]:
+    """Return external images whose files are not found from another folder."""
+    head = store.at(str(copied.histories.top)) if copied.histories.top else Head()
+    found = []
+    for entry in head.tree.entries:
+        if entry.kind != Kind.EXTERNAL_IMAGE:
+            continue
+        tilesets = store.record(entry).image.tilesets
+        pins = (one.pin for one in chain.from_iterable(t.sources for t in tilesets))
+        places = [pin.location for pin in pins if pin is not None]
+        if any("://" not in one and not Path(one).is_absolute() for one in places):
+            found.append(entry.id)
+    return found
