@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from geobatch.buckets.errors import BucketError, Failure
 from geobatch.errors import SourceError
+from geobatch.model.sources.pin import Remote
 
 
 class UnnamedError(SourceError):
@@ -48,6 +50,18 @@ class LostStateError(UnnamedError):
         """Return the error with the name of the source."""
         message = f"Failed to load the GeoTIFF at `{uri}#{self.generation}`"
         return SourceError(message, hint=self.hint)
+
+
+def refused(error: BucketError, state: Remote | None) -> UnnamedError:
+    """Return the error for a request to a bucket that failed.
+
+    Args:
+        error: What failed.
+        state: The state in which the object must be; None if any will do.
+    """
+    if state is not None and error.failure in (Failure.CHANGED, Failure.MISSING):
+        return LostStateError(state.generation)
+    return UnnamedError(error.message, hint=error.hint)
 
 
 class Named:
