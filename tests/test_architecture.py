@@ -31,7 +31,7 @@ BELOW = {
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
-    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
+    "execute": NOUNS | {"versions", "processes", "sources", "pyramid", "table", "format", "store"},
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
@@ -69,6 +69,7 @@ LIBRARIES = {
     "google": {"sources"},  # what TensorFlow has its messages of
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
+    "distributed": {"execute"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
     "typer": {"cli"},
