@@ -48,7 +48,7 @@ class Code(StrEnum):
     NOT_DURABLE = "not_durable"
     """The result is published, but a loss of power may undo it; run the command again."""
     SETTING = "setting"
-    """A variable of the environment has a value that cannot be used."""
+    """A variable of the environment, or an option, has a value that cannot be used."""
     CHECK = "check"
     """Data do not pass a check of their spec."""
     POST = "post"
@@ -288,7 +288,7 @@ class PostError(GeobatchError):
 
 
 class SettingError(GeobatchError):
-    """A variable of the environment has a value that cannot be used."""
+    """A variable of the environment, or an option, has a value that cannot be used."""
 
     code = Code.SETTING
 

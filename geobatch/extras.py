@@ -8,6 +8,7 @@ from shlex import quote
 from typing import Literal
 
 LIBRARIES = {
+    "dask": "distributed>=2025.1",
     "gs": "google-auth[requests]>=2.30",
     "s3": "boto3>=1.34",
     "table": "pyarrow>=18",
@@ -16,7 +17,7 @@ LIBRARIES = {
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["gs", "s3", "table", "tfrecord"]) -> str:
+def install_hint(extra: Literal["dask", "gs", "s3", "table", "tfrecord"]) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

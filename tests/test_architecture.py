@@ -32,7 +32,7 @@ BELOW = {
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
-    "execute": NOUNS | {"processes", "sources", "pyramid", "table", "format", "store"},
+    "execute": NOUNS | {"versions", "processes", "sources", "pyramid", "table", "format", "store"},
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
@@ -73,6 +73,7 @@ LIBRARIES = {
     "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
+    "distributed": {"execute"},
     "obstore": {"buckets"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.client import client
-from geobatch.buckets.errors import Operation
+from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 

@@ -68,6 +68,14 @@ MaxDelete = Annotated[
     ),
 ]
 
+ExecutorText = Annotated[
+    str | None,
+    Option(
+        "--executor",
+        metavar="NAME",
+        help="How tasks are run: threads, processes, serial, dask://local, dask://tcp://HOST:PORT.",
+    ),
+]
 Yes = Annotated[bool, Option("-y", "--yes", help="Do not ask on a terminal.")]
 
 # What is listed, and of which commit.

@@ -35,6 +35,11 @@ _GZIP_WINDOW = 31
 """zlib's window bits for a gzip frame; its header has no time."""
 
 
+def compressor_versions() -> dict[str, str]:
+    """Return the versions of what compresses that equal versions of numcodecs may differ in."""
+    return {"blosc": blosc.VERSION_STRING, "zlib": zlib.ZLIB_RUNTIME_VERSION}
+
+
 def encode(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
     """Return the bytes of a tile.
 

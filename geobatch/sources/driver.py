@@ -136,19 +136,19 @@ class Reader(Protocol):
             InterruptedRunError: Reading was cancelled.
         """
 
-    def cancel(self) -> None:
-        """Cancel reads that wait; they raise `InterruptedRunError`."""
-
-
-class SourceReader(Reader, Protocol):
-    """Reads sources of one kind, from the first window to the last check."""
-
     def check(self, source: Source) -> None:
         """Check that a source is still as it was identified.
 
         Raises:
             SourceError: It is missing, or it changed.
         """
+
+    def cancel(self) -> None:
+        """Cancel reads that wait; they raise `InterruptedRunError`."""
+
+
+class SourceReader(Reader, Protocol):
+    """Reads sources of one kind, from the first window to the last check."""
 
     def finish(self, source: Source) -> None:
         """Check what no window needed, if a source must be whole, and release it.

@@ -32,12 +32,17 @@ class GdalSupport(NamedTuple):
     """Those of `COMPRESSIONS` that it can write and read."""
 
 
+def gdal_version() -> str:
+    """Return the version of the installed GDAL."""
+    return str(rasterio.__gdal_version__)
+
+
 def gdal_support() -> GdalSupport:
     """Return what the installed GDAL can do."""
     with rasterio.Env() as environment:
         drivers = environment.drivers()
         return GdalSupport(
-            version=rasterio.__gdal_version__,
+            version=gdal_version(),
             drivers=tuple(name for name in DRIVERS if name in drivers),
             compressions=tuple(name for name in COMPRESSIONS if _works(name)),
         )

@@ -56,6 +56,11 @@ def drivers_of(asset: Raster) -> list[Driver]:
     return [driver_named(name) for name in sorted(names)]
 
 
+def libraries() -> list[str]:
+    """Return the packages that shape the pixels of any kind of source, sorted."""
+    return sorted({name for driver in _drivers.values() for name in driver.libraries})
+
+
 def in_place(probe: Probe) -> InPlace:
     """Return what reads the pixels of a source that stay where they are.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
 from geobatch.errors import ProtectedError, StalePlanError
 from geobatch.format.documents import content_root
@@ -32,10 +32,6 @@ from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Requ
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
 
-if TYPE_CHECKING:
-    # Loads what decodes and encodes pixels.
-    from geobatch.execute import Executor
-
 _LOG = Logger(__name__)
 
 Approve = Callable[[PlannedSpecs], object]
@@ -54,7 +50,7 @@ def apply(
     message: str = "",
     expected: Plan | None = None,
     approve: Approve | None = None,
-    executor: Executor | None = None,
+    executor: Any = None,
 ) -> ApplySummary:
     """Make the store hold what some specs declare, in one atomic commit.
 
@@ -71,7 +67,7 @@ def apply(
         expected: The plan that must be made again, as it was reviewed; by default any.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
-        executor: How tasks are run; by default, what suits the plan.
+        executor: How tasks are run: a name, a `distributed.Client` or an `Executor`.
 
     Returns:
         What was done. `commit` is None if nothing had to change.
@@ -86,6 +82,7 @@ def apply(
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; it says whether anything was published.
         StoreError: The store cannot be used.
+        SettingError, ExecutionError: The executor cannot be used.
         ValueError: An argument is wrong.
     """
     return apply_specs(
@@ -97,16 +94,14 @@ def apply(
             options=options,
             keep_going=keep_going,
             message=message,
+            executor=executor,
         ),
         observer=observer or SilentObserver(),
         approve=_checks(expected, approve),
-        executor=executor,
     )
 
 
-def apply_specs(
-    request: Request, *, observer: Observer, approve: Approve, executor: Executor | None = None
-) -> ApplySummary:
+def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> ApplySummary:
     """Execute a request and publish the result; for the errors see `apply`."""
     started = time.perf_counter()
     _LOG.info("apply to %s starts: %s", request.store, ", ".join(map(str, request.paths)))
@@ -136,7 +131,6 @@ def apply_specs(
                     request=request,
                     cache=cache,
                     observer=observer,
-                    executor=executor,
                 )
                 head = publish(planned, executed, store, base=base.head, request=request)
                 show(

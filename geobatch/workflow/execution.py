@@ -33,6 +33,7 @@ from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
+from geobatch.workflow.executors import executor_of
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
@@ -49,7 +50,6 @@ def execute_plan(
     request: Request,
     cache: SourceCache,
     observer: Observer,
-    executor: Executor | None = None,
 ) -> Executed:
     """Compute and store everything that a plan names.
 
@@ -60,10 +60,9 @@ def execute_plan(
         planned: The plan.
         store: The open store.
         staging: Receives the tiles of new assets, for the views.
-        request: How many tasks are run at a time.
+        request: How many tasks are run at a time, and how.
         cache: Receives the bands of each asset as soon as it is finished.
         observer: Receives the progress.
-        executor: How tasks are run; by default, what suits the plan.
 
     Raises:
         InterruptedRunError: The user stopped the run.
@@ -83,9 +82,7 @@ def execute_plan(
             specs={spec.id: spec for spec in planned.resolved.specs.specs},
         )
         # Whatever happens here, no thread reads or puts any more when the sources are closed.
-        computed = _compute(
-            planned, collected, request=request, observer=observer, executor=executor
-        )
+        computed = _compute(planned, collected, request=request, observer=observer)
         with closing(computed) as records:
             collected.collect(records)
         collected.check_sources()
@@ -98,7 +95,6 @@ def _compute(
     *,
     request: Request,
     observer: Observer,
-    executor: Executor | None,
 ) -> Generator[AssetRecord]:
     """Yield the record of each asset as soon as all its tiles or rows are stored."""
     context = TaskContext(
@@ -109,7 +105,11 @@ def _compute(
         sink=into.staging,
     )
     finished = execute(
-        shares_of(planned.plan.changes, workers=request.workers, executor=executor),
+        shares_of(
+            planned.plan.changes,
+            workers=request.workers,
+            executor=executor_for(planned.resolved.specs, request),
+        ),
         base_commit=planned.plan.base_commit,
         records=planned.records,
         known=planned.bands,
@@ -130,6 +130,21 @@ def _compute(
     with closing(finished), closing(tables):
         yield from finished
         yield from tables
+
+
+def executor_for(specs: SpecSet, request: Request) -> Executor | None:
+    """Return the executor that was asked for, or that the project of the specs names.
+
+    Raises:
+        SettingError: It cannot be used.
+        PlanError: The specs are of projects that name several.
+    """
+    return executor_of(
+        request.executor,
+        (spec.project for spec in specs.specs),
+        workers=request.workers,
+        is_confined=request.confine is not None,
+    )
 
 
 class _Collector(Struct, kw_only=True, eq=False):

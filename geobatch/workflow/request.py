@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -46,6 +46,8 @@ class Request(Struct, frozen=True, kw_only=True):
     """URL of the pull request; empty for the one of the pipeline, if there is one."""
     confine: Confine | None = None
     """Whether to read only the project's folder and what is allowed."""
+    executor: Any = None
+    """How tasks are run: a name, a `distributed.Client` or an `Executor`; None for what suits."""
 
     @classmethod
     def of(
@@ -61,14 +63,21 @@ class Request(Struct, frozen=True, kw_only=True):
         is_git: bool = True,
         pull_request: str = "",
         confine: Confine | None = None,
+        executor: Any = None,
     ) -> Request:
         """Return a request from the arguments of a public function.
 
         Raises:
             ValueError: `workers` is less than 1.
+            SettingError: `executor` is the name of no executor, or its library is not installed.
+            TypeError: `executor` is no executor.
         """
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be at least 1, got `{workers}`")
+        if executor is not None:
+            from geobatch.workflow.executors import check_executor  # noqa: PLC0415 - rarely needed
+
+            check_executor(executor)
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         return cls(
             paths=tuple(map(Path, several)),
@@ -81,6 +90,7 @@ class Request(Struct, frozen=True, kw_only=True):
             is_git=is_git,
             pull_request=pull_request,
             confine=confine,
+            executor=executor,
         )
 
 

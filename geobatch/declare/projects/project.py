@@ -83,6 +83,8 @@ class Project(Struct, frozen=True, kw_only=True):
     """Lints to disable."""
     allow: tuple[str, ...] | None = None
     """Folders, schemes and servers that may be read besides its folder; None for everything."""
+    executor: str = ""
+    """Name of the executor that runs tasks; empty for what suits a plan."""
     allowed: Allowed | None = None
     """What `allow` and the options of the run come to; None for everything."""
     objects: Objects | None = None

@@ -17,7 +17,8 @@ from geobatch.declare.projects.allow import entry_complaint
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.declare.text.nodes import MappingNode
 from geobatch.declare.text.read import read
-from geobatch.errors import Problem
+from geobatch.errors import Problem, SettingError
+from geobatch.model.executor_name import parse_executor
 
 LINTS = (
     "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
@@ -50,6 +51,14 @@ def _check_lint(value: str) -> str:
     return value
 
 
+def _check_executor(value: str) -> str:
+    try:
+        parse_executor(value)
+    except SettingError as error:
+        refuse("executor", error.message, error.hint)
+    return value
+
+
 def _check_allow(value: str) -> str:
     if complaint := entry_complaint(value):
         refuse("allow", *complaint)
@@ -59,6 +68,7 @@ def _check_allow(value: str) -> str:
 Prefix = Annotated[str, AfterValidator(_check_prefix)]
 Mirror = Annotated[Text, AfterValidator(_check_mirror)]
 Lint = Annotated[str, AfterValidator(_check_lint)]
+ExecutorText = Annotated[Text, AfterValidator(_check_executor)]
 Entry = Annotated[Text, AfterValidator(_check_allow)]
 
 
@@ -71,6 +81,8 @@ class ProjectManifest(Part):
     """Whether `projects/P/assets/a` stays the id of an asset, rather than `a`."""
     silence: list[Lint] = Field(default_factory=list)
     """Lints to disable."""
+    executor: ExecutorText | None = None
+    """How tasks are run: `threads`, `processes`, `serial`, `dask://local`, or a scheduler."""
     allow: list[Entry] | None = None
     """What specs may read besides the files in this folder: folders, schemes and servers."""
 
@@ -109,6 +121,7 @@ def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list
         mirrors=tuple(sorted(mirrors, key=lambda pair: -len(pair[0]))),
         keeps_prefix=declared.keep_project_prefix,
         silenced=frozenset(declared.silence),
+        executor=declared.executor or "",
         allow=None if declared.allow is None else tuple(declared.allow),
     )
     return made, problems

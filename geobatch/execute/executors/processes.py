@@ -48,8 +48,8 @@ _Value: TypeAlias = TaskResult | Exception
 class ProcessExecutor(Struct, frozen=True):
     """Some tasks at a time, each in a process of its own, of which one is this process.
 
-    Threads of this process are used instead if no process can be started, or if the store is not on
-    a local disk.
+    Threads of this process are used instead if no process can be started, if the store is not on a
+    local disk, or if tasks must not write to it.
     """
 
     workers: int
@@ -58,7 +58,7 @@ class ProcessExecutor(Struct, frozen=True):
     def start(self, context: TaskContext) -> RunningTasks:
         """Return what runs the tasks of one run."""
         local, others = context.objects.backend.local, self.workers - 1
-        if local is not None and others > 0:
+        if local is not None and others > 0 and not context.is_compared:
             disk, lock = local.share()
             sink = None if context.sink is None else context.sink.for_processes(others, disk)
             most_sent = min(others * _PER_PROCESS, _MOST)

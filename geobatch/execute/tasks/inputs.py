@@ -27,13 +27,20 @@ class Inputs:
     loads each when a task needs it, from wherever the executor has put it.
     """
 
-    def __init__(self, load: Callable[[Digest], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[Digest], bytes] | None = None,
+        *,
+        located: Callable[[AnyImage], AnyImage] | None = None,
+    ) -> None:
         """Know nothing yet.
 
         Args:
             load: Returns the bytes of a value that is not known: those of `packed`.
+            located: Returns an image that was loaded, with its sources as this machine has them.
         """
         self._load = load
+        self._located = located
         self._values: dict[Digest, AnyImage | Roots] = {}
         self._packed: dict[Digest, bytes] = {}
         self._counts = Counter[Digest]()
@@ -92,4 +99,7 @@ class Inputs:
         data = b"" if self._load is None else self._load(digest)
         if digest_bytes(data) != digest:
             raise InternalError(f"a task names `{digest}`, which is not known here")
-        return pickle.loads(data)  # noqa: S301 - what the first process has packed
+        value = pickle.loads(data)  # noqa: S301 - what the first process has packed
+        if self._located is not None and isinstance(value, AnyImage):
+            return self._located(value)
+        return value

@@ -29,6 +29,8 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     """What tasks name by digest."""
     regions: RegionCache | None = None
     """Where the results of finished regions are kept; None for nowhere."""
+    is_compared: bool = False
+    """Whether `objects` keeps in memory what is put: nothing may be written to the store."""
     sink: TileSink | None = None
     """What receives the tiles of new assets, from the coordinator's thread; None for nothing."""
 

@@ -179,6 +179,8 @@ class TaskResult(Struct, kw_only=True):
     """The same of the tiles that were there before."""
     differing: dict[str, Measure] = field(default_factory=dict)
     """Pixels that differ from those before, per band."""
+    kept: list[tuple[Digest, bytes]] = field(default_factory=list)
+    """Bytes that another machine put in its memory: of a run that only compares."""
     sunk: bytes = b""
     """What the sink of another process made of an image that is one task; see `TileSink.pack`."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -41,6 +41,13 @@ class Rebuilt(Objects):
             _, count = self._kept.get(digest, (b"", 0))
             self._kept[digest] = (bytes(data), count + 1)
         return digest, True
+
+    def add(self, kept: Iterable[tuple[Digest, bytes]]) -> None:
+        """Take in what another machine put, once for each time that it was put."""
+        with self._lock:
+            for digest, data in kept:
+                _, count = self._kept.get(digest, (b"", 0))
+                self._kept[digest] = (data, count + 1)
 
     def take(self, digest: Digest) -> bytes:
         """Return bytes that were put, and forget them once they were taken as often."""

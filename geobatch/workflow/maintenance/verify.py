@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
 from geobatch.execute.counts import Counts
+from geobatch.execute.executors.protocol import Executor
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.execute.tables import read_table
 from geobatch.execute.tasks.runner import TaskContext
@@ -28,6 +30,7 @@ from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import find_ids
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.executors import executor_of, project_here
 from geobatch.workflow.maintenance.asset_work import AssetWork
 from geobatch.workflow.maintenance.located import locate_assets
 from geobatch.workflow.maintenance.report import Verification
@@ -53,6 +56,8 @@ class VerifyRequest(Struct, frozen=True, kw_only=True):
     """The number by which they are drawn."""
     workers: int | None = None
     """Regions that are computed at a time; None for one per processor."""
+    executor: Any = None
+    """How regions are computed; see `Request.executor`."""
     rehash: bool = False
     """Whether every source is read to be identified, also those with an unchanged stat."""
 
@@ -68,10 +73,14 @@ def verify(
         NotFoundError: There is no such commit, or a name matches no asset.
         CorruptObjectError: A document or an index page is damaged.
         InterruptedRunError: The user stopped the run.
+        SettingError: The executor cannot be used.
         StoreError: The store cannot be read.
     """
     started = time.perf_counter()
     workers = request.workers or processor_count()
+    executor = executor_of(
+        request.executor, [project_here()], workers=workers, is_confined=False
+    ) or ThreadExecutor(workers)
     with (
         closing(TileStore.open(request.folder)) as store,
         SourceCache.borrowed(request.folder) as cache,
@@ -94,7 +103,7 @@ def verify(
         drawn = _draw(work, request.sample)
         run = _Run(store, reader, Path(folder), drawn, progress)
         try:
-            run.compute_images(work, workers=workers)
+            run.compute_images(work, executor)
             run.read_tables(work)
         except KeyboardInterrupt:
             raise InterruptedRunError(
@@ -140,10 +149,12 @@ class _Run:
         self._progress = progress
         self._done = 0
 
-    def compute_images(self, work: Sequence[AssetWork], *, workers: int) -> None:
+    def compute_images(self, work: Sequence[AssetWork], executor: Executor) -> None:
         """Compute the drawn regions of images, a bounded number at a time."""
         kept = Rebuilt(self._store.objects)
-        context = TaskContext(objects=kept, index=self._store.index, reader=self._reader)
+        context = TaskContext(
+            objects=kept, index=self._store.index, reader=self._reader, is_compared=True
+        )
         waiting = (
             (one, task)
             for one in work
@@ -152,7 +163,7 @@ class _Run:
         )
         in_flight: dict[int, tuple[AssetWork, RegionTask]] = {}
         number = 0
-        with ThreadExecutor(workers).start(context) as running:
+        with executor.start(context) as running:
             while True:
                 while len(in_flight) < running.capacity and (taken := next(waiting, None)):
                     in_flight[number] = taken
@@ -163,6 +174,7 @@ class _Run:
                 for outcome in running.completed():
                     one, task = in_flight.pop(outcome.number)
                     if outcome.result is not None:
+                        kept.add(outcome.result.kept)
                         found = findings(
                             task, outcome.result, record=one.record, store=self._store, kept=kept
                         )

@@ -29,6 +29,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.rehearsals.differences import RehearsedAsset
 from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.execution import executor_for
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 
@@ -93,7 +94,11 @@ def sample_plan(
     different: set[Region] = set()
     with Sources(folder=request.store / RUNS, cache=cache) as reader:
         computed = execute(
-            shares_of(sampled, workers=request.workers),
+            shares_of(
+                sampled,
+                workers=request.workers,
+                executor=executor_for(planned.resolved.specs, request),
+            ),
             base_commit=planned.plan.base_commit,
             records=planned.records,
             known=planned.bands,

@@ -12,6 +12,7 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
     AllowFrom,
     Confined,
+    ExecutorText,
     IsNewStore,
     KeepProjectPrefix,
     MaxDelete,
@@ -72,6 +73,7 @@ def apply(
             help="Record this pull request; by default the one that a pipeline runs for.",
         ),
     ] = "",
+    executor: ExecutorText = None,
     yes: Yes = False,
 ) -> Exit:
     """Make the store match the specs, or apply a saved plan."""
@@ -96,6 +98,7 @@ def apply(
         is_git=git,
         pull_request=pull_request,
         is_agreed=yes,
+        executor=executor,
         confine=confine,
         allow_from=allow_from,
     )

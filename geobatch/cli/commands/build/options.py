@@ -43,6 +43,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     """URL of the pull request."""
     is_agreed: bool = False
     """Whether nobody is to be asked."""
+    executor: str | None = None
+    """How tasks are run."""
 
 
 def options_of(
@@ -94,6 +96,7 @@ def request_of(
         message=asked.message,
         is_git=asked.is_git,
         pull_request=asked.pull_request,
+        executor=asked.executor,
     )
 
 

@@ -12,6 +12,7 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.options import (
     AllowFrom,
     Confined,
+    ExecutorText,
     IsNewStore,
     KeepProjectPrefix,
     MaxDelete,
@@ -78,6 +79,7 @@ def plan(
     confine: Confined = False,
     allow_from: AllowFrom = None,
     is_new_store: IsNewStore = False,
+    executor: ExecutorText = None,
 ) -> Exit:
     """Show what apply would do, without changing anything."""
     from geobatch.cli.commands.build.options import Asked, options_of
@@ -98,9 +100,11 @@ def plan(
         is_new_store=is_new_store,
         confine=confine,
         allow_from=allow_from,
+        executor=executor,
     )
     if not rehearse:
-        for name, value in (("--expires", expires), ("--sample", sample)):
+        needed = (("--expires", expires), ("--sample", sample), ("--executor", executor))
+        for name, value in needed:
             if value is not None:
                 raise typer.BadParameter(f"`{name}` needs `--rehearse`")
         return run_plan(settings, paths, asked, file=file, detailed=detailed_exitcode)

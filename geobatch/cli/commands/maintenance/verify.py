@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
-from geobatch.cli.options import At, Rehash
+from geobatch.cli.options import At, ExecutorText, Rehash
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import reading, require_store
 
@@ -38,6 +38,7 @@ def verify(
     ] = None,
     at: At = None,
     rehash: Rehash = False,
+    executor: ExecutorText = None,
     report: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="REPORT", help="Also write the report as JSON."),
@@ -57,7 +58,12 @@ def verify(
     if report is not None and not report.parent.is_dir():
         raise typer.BadParameter(f"`-o {report}`: there is no folder `{report.parent}`")
     if against is not None:
-        for name, value in (("--sample", sample), ("--seed", seed), ("--rehash", rehash or None)):
+        for name, value in (
+            ("--sample", sample),
+            ("--seed", seed),
+            ("--rehash", rehash or None),
+            ("--executor", executor),
+        ):
             if value is not None:
                 raise typer.BadParameter(f"`{name}` has no effect with `--against`")
         return _compare(settings, against, assets or [], at=at, report=report)
@@ -68,6 +74,7 @@ def verify(
         seed=seed or 0,
         at=at,
         rehash=rehash,
+        executor=executor,
         report=report,
     )
 
@@ -80,6 +87,7 @@ def _verify(
     seed: int,
     at: str | None,
     rehash: bool,
+    executor: str | None,
     report: Path | None,
 ) -> Exit:
     from geobatch.cli.progress import counting
@@ -99,6 +107,7 @@ def _verify(
         seed=seed,
         workers=settings.workers,
         rehash=rehash,
+        executor=executor,
     )
     with counting("verify", "regions", is_quiet=output.is_quiet, is_json=output.is_json) as count:
         found = run(request, progress=count)

@@ -1,0 +1,1 @@
+"""Tasks on a Dask cluster: workers on other machines, or processes of this one."""

@@ -1,0 +1,28 @@
+"""Errors of workers, which name the worker and can be sent."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+
+from geobatch.errors import GeobatchError, InternalError
+
+
+def at_worker(error: GeobatchError, address: str) -> GeobatchError:
+    """Return an error whose hint names the worker that met it."""
+    where = f"the worker `{address}` met this"
+    error.hint = f"{error.hint}; {where}" if error.hint else where
+    return error
+
+
+def portable(error: Exception, address: str) -> Exception:
+    """Return an error that was not expected as one that can be sent."""
+    if isinstance(error, GeobatchError):
+        return at_worker(error, address)
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was packed here
+    except Exception:  # noqa: BLE001 - whatever it needs, it is not here
+        text = "".join(traceback.format_exception(error))
+        return InternalError(f"on the worker `{address}`: {text}")
+    error.add_note(f"on the worker `{address}`: {''.join(traceback.format_exception(error))}")
+    return error

@@ -1,0 +1,129 @@
+"""Which executor runs the tasks: the one that was asked for, or that the project names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geobatch.declare.projects.find import Projects
+from geobatch.declare.projects.project import PROJECT_FILE, Project
+from geobatch.errors import PlanError, SettingError
+from geobatch.extras import install_hint
+from geobatch.model.executor_name import ExecutorName, parse_executor
+
+if TYPE_CHECKING:
+    # Loads what decodes and encodes pixels.
+    from geobatch.execute.executors.protocol import Executor
+
+
+def check_executor(asked: object) -> None:
+    """Check an executor that a caller asks for; nothing is loaded or connected.
+
+    Args:
+        asked: A name, a `distributed.Client`, an `Executor`, or None.
+
+    Raises:
+        SettingError: A name is not that of an executor, or its library is not installed.
+        TypeError: It is none of these.
+        ValueError: It is a client that waits for nothing.
+    """
+    if isinstance(asked, str):
+        _parse(asked)
+    elif _is_client(asked):
+        if asked.asynchronous:  # type: ignore[attr-defined]
+            raise ValueError("`executor` is an asynchronous client: make it without `asynchronous`")
+    elif asked is not None and not hasattr(asked, "start"):
+        raise TypeError(
+            "`executor` must be a name such as `'dask://local'`, a `distributed.Client` or an"
+            f" executor, got `{asked!r}`"
+        )
+
+
+def executor_of(
+    asked: Any, projects: Iterable[Project], *, workers: int, is_confined: bool
+) -> Executor | None:
+    """Return the executor of a run; None for what suits its plan.
+
+    Args:
+        asked: What the caller asks for; see `check_executor`.
+        projects: The projects of the specs, which name an executor if the caller does not.
+        workers: Tasks that are run at a time on this machine.
+        is_confined: Whether a project file must not decide where the run connects to.
+
+    Raises:
+        SettingError: A library is not installed, or a project file may not name this executor.
+        PlanError: The projects name several executors.
+    """
+    if asked is None:
+        named = _of_projects(projects, is_confined=is_confined)
+        return None if named is None else _make(named, workers)
+    if isinstance(asked, str):
+        return _make(_parse(asked), workers)
+    if _is_client(asked):
+        from geobatch.execute.executors.dask.executor import DaskExecutor  # noqa: PLC0415
+
+        return DaskExecutor(client=asked)
+    executor: Executor = asked
+    return executor
+
+
+def project_here() -> Project:
+    """Return the project of the current folder: for runs without specs."""
+    return Projects().of(Path.cwd())
+
+
+def _of_projects(projects: Iterable[Project], *, is_confined: bool) -> ExecutorName | None:
+    found = {one.executor: one.path for one in projects if one.executor}
+    if not found:
+        return None
+    if len(found) > 1:
+        listed = ", ".join(f"`{text}` in `{path}`" for text, path in sorted(found.items()))
+        raise PlanError(
+            f"the specs are of projects with several executors: {listed}",
+            hint="name one with `--executor`",
+        )
+    ((text, path),) = found.items()
+    named = _parse(text)
+    if is_confined and not named.is_here:
+        raise SettingError(
+            f"`{path}` names the executor `{text}`, but this run is confined: a {PROJECT_FILE} does"
+            " not decide where it connects to",
+            hint=f"if the address is right: `--executor {text}`",
+        )
+    return named
+
+
+def _parse(text: str) -> ExecutorName:
+    named = parse_executor(text)
+    if named.kind == "dask" and PathFinder.find_spec("distributed") is None:
+        raise SettingError(
+            f"the executor `{text}` requires the extra `geobatch[dask]`", hint=install_hint("dask")
+        )
+    return named
+
+
+def _make(named: ExecutorName, workers: int) -> Executor:
+    if named.kind == "dask":
+        from geobatch.execute.executors.dask.executor import DaskExecutor  # noqa: PLC0415
+
+        return DaskExecutor(address=named.address, workers=workers)
+    if named.kind == "processes":
+        from geobatch.execute.executors.processes import ProcessExecutor  # noqa: PLC0415
+
+        return ProcessExecutor(workers)
+    if named.kind == "serial":
+        from geobatch.execute.executors.serial import SerialExecutor  # noqa: PLC0415
+
+        return SerialExecutor()
+    from geobatch.execute.executors.threads import ThreadExecutor  # noqa: PLC0415
+
+    return ThreadExecutor(workers)
+
+
+def _is_client(asked: object) -> bool:
+    """Return whether something is a client of Dask; if it is, its library is loaded."""
+    library = sys.modules.get("distributed")
+    return library is not None and isinstance(asked, library.Client)
