@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
 from numcodecs import blosc, zstd
 
-from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.format.shard import INDEX_CODECS, pack, unpack
+from geobatch.errors import CorruptObjectError
+from geobatch.format.shard import pack, unpack
+from geobatch.format.zarr_codecs import BLOSC_BLOCK, unknown_codec
 from geobatch.model.assets.asset import Codec
-from geobatch.model.digest import Digest, Json, digest_bytes
+from geobatch.model.digest import Digest, digest_bytes
 
 # Blosc's own threads append blocks as they finish: with one, equal pixels give equal bytes. The
 # context-free calls that `use_threads` turns off share a global lock besides.
@@ -28,9 +27,6 @@ _SHUFFLES: dict[str, int] = {
     "bitshuffle": blosc.BITSHUFFLE,
 }
 _BLOSC_HEADER = 16
-_BLOSC_BLOCK = 1 << 20
-"""Most bytes that blosc compresses at a time: a usual tile is one block, which takes 2 to 3 % less
-room than blosc's own choice of 128 KiB, and decodes faster."""
 _GZIP_WINDOW = 31
 """zlib's window bits for a gzip frame; its header has no time."""
 
@@ -63,7 +59,7 @@ def _compress(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
             codec.compressor.encode(),
             codec.level,
             _shuffle(codec),
-            _BLOSC_BLOCK,
+            BLOSC_BLOCK,
             pixels.dtype.itemsize,
         )
         return encoded
@@ -73,7 +69,7 @@ def _compress(codec: Codec, pixels: npt.NDArray[Any]) -> bytes:
         return zlib.compress(_flat(pixels), codec.level, wbits=_GZIP_WINDOW)
     if codec.name == "none":
         return pixels.tobytes()
-    raise _unknown(codec)
+    raise unknown_codec(codec)
 
 
 def decode(codec: Codec, data: bytes, dtype: str | np.dtype[Any], tile: int) -> npt.NDArray[Any]:
@@ -106,7 +102,7 @@ def _decompress(
         elif codec.name == "none":
             plain = data
         else:
-            raise _unknown(codec)
+            raise unknown_codec(codec)
     except (RuntimeError, ValueError, zlib.error) as error:
         raise CorruptObjectError(
             f"a tile cannot be decoded with `{codec.name}`: {error}"
@@ -115,47 +111,6 @@ def _decompress(
     if len(plain) != expected:
         raise CorruptObjectError(f"a tile decodes to {len(plain)} bytes, expected {expected}")
     return np.frombuffer(plain, dtype=kind).reshape(tile, tile)
-
-
-def zarr_codecs(codec: Codec, dtype: str | np.dtype[Any]) -> Sequence[Json]:
-    """Return the `codecs` of the Zarr v3 metadata of an array that is so encoded.
-
-    Source: the Zarr v3 core specification and its codec registry.
-
-    Raises:
-        StoreError: There is no such codec.
-    """
-    size = np.dtype(dtype).itemsize
-    # The order of one byte is no order: the specification asks for it only beyond.
-    plain: Json = (
-        {"name": "bytes"} if size == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
-    )
-    if codec.chunk:
-        shard: Json = {
-            "chunk_shape": [codec.chunk, codec.chunk],
-            "codecs": zarr_codecs(replace(codec, chunk=0), dtype),
-            "index_codecs": INDEX_CODECS,
-            "index_location": "end",
-        }
-        return [{"name": "sharding_indexed", "configuration": shard}]
-    if codec.name == "blosc":
-        _shuffle(codec)
-        settings: Json = {
-            "cname": codec.compressor,
-            "clevel": codec.level,
-            "shuffle": codec.shuffle,
-            "typesize": size,
-            "blocksize": _BLOSC_BLOCK,
-        }
-    elif codec.name == "zstd":
-        settings = {"level": codec.level, "checksum": False}
-    elif codec.name == "gzip":
-        settings = {"level": codec.level}
-    elif codec.name == "none":
-        return [plain]
-    else:
-        raise _unknown(codec)
-    return [plain, {"name": codec.name, "configuration": settings}]
 
 
 def content_digest(pixels: npt.NDArray[Any]) -> Digest:
@@ -184,11 +139,4 @@ def _shuffle(codec: Codec) -> int:
     try:
         return _SHUFFLES[codec.shuffle]
     except KeyError:
-        raise _unknown(codec) from None
-
-
-def _unknown(codec: Codec) -> StoreError:
-    return StoreError(
-        f"codec `{codec}` is unknown",
-        hint="use `blosc` (noshuffle, shuffle, bitshuffle), `zstd`, `gzip` or `none`",
-    )
+        raise unknown_codec(codec) from None

@@ -8,13 +8,7 @@ import google_crc32c
 import numpy as np
 
 from geobatch.errors import CorruptObjectError
-from geobatch.model.digest import Json
 
-INDEX_CODECS: Sequence[Json] = (
-    {"name": "bytes", "configuration": {"endian": "little"}},
-    {"name": "crc32c"},
-)
-"""How the index is encoded, in the words of Zarr."""
 _CHECKSUM = 4
 
 

@@ -183,10 +183,18 @@ def plan_request(
     approve: Approve,
     *,
     is_applied: bool = False,
+    checks_bands: bool = True,
 ) -> PlannedSpecs:
     """Return the plan, if it is approved and nothing in it is refused."""
     with planning():
-        planned = plan_resolved(resolved, base, request=request, cache=cache, is_applied=is_applied)
+        planned = plan_resolved(
+            resolved,
+            base,
+            request=request,
+            cache=cache,
+            is_applied=is_applied,
+            checks_bands=checks_bands,
+        )
     log_plan(planned)
     approve(planned)
     if len(planned.plan.refusals) == len(planned.refused):

@@ -11,8 +11,9 @@ from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
-from geobatch.model.assets.asset import Raster
+from geobatch.model.assets.asset import Asset, Raster
 from geobatch.model.assets.table import Table
+from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
@@ -78,12 +79,18 @@ def publish(
     )
     if head.number != base.number:
         _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))
-    assets = {change.id: change.asset for change in made if change.asset is not None}
+    assets = assets_of(planned, executed)
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
-        keep_rows(store, head, assets, executed.tables, locate=locate)
+        keep_rows(store, head.tree.entries, assets, executed.tables, locate=locate)
     if not executed.failures:
         ValueCache(store.backend).clear()
     return head
+
+
+def assets_of(planned: PlannedSpecs, executed: Executed) -> dict[Digest, Asset]:
+    """Return the assets that were computed, by the digest of their document."""
+    found = ((one.asset, executed.changes.get(one.id)) for one in planned.plan.changes)
+    return {entry.stored: asset for asset, entry in found if asset is not None and entry}
 
 
 def locate(bounds: Bounds, crs: str, other: str) -> Bounds | None:

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.format.codec import content_digest, decode, encode, zarr_codecs
+from geobatch.format.codec import content_digest, decode, encode
+from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.model.assets.asset import DTYPES, Codec
 from geobatch.testing.assets import codecs
 

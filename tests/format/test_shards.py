@@ -20,8 +20,9 @@ from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geobatch.errors import CorruptObjectError
-from geobatch.format.codec import decode, encode, zarr_codecs
+from geobatch.format.codec import decode, encode
 from geobatch.format.shard import pack, unpack
+from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.model.assets.asset import DTYPES, Codec, Number
 from geobatch.model.digest import Json, number_to_json
 from geobatch.testing.assets import codecs, pixel_values

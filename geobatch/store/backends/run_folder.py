@@ -12,6 +12,8 @@ from pathlib import Path
 
 AHEAD = "ahead"
 """Folder of a run with what it has made of whole assets, which the run after a killed one takes."""
+REHEARSED = "rehearsed"
+"""Folder beside those of runs, with what rehearsals made of whole assets; it belongs to no run."""
 _LOCK = "lock"
 
 
@@ -75,7 +77,8 @@ def remove_dead_runs(runs: Path, *, heir: Path | None = None) -> None:
     except FileNotFoundError:
         return
     for entry in entries:
-        _remove_if_dead(entry, heir)
+        if entry.name != REHEARSED:
+            _remove_if_dead(entry, heir)
 
 
 def run_names(runs: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -86,7 +89,8 @@ def run_names(runs: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     names: tuple[list[str], list[str]] = ([], [])
     try:
-        folders = sorted(entry for entry in runs.iterdir() if entry.is_dir())
+        entries = sorted(runs.iterdir())
+        folders = [one for one in entries if one.name != REHEARSED and one.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         folders = []
     for folder in folders:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.documents.listed import Locate, Row, row_of
 from geobatch.model.assets.table import StoredTable, Table
+from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head, TreeEntry
 from geobatch.store.caches.value_cache import ValueCache
@@ -19,19 +20,19 @@ _NAME = "listing"
 
 def keep_rows(
     store: TileStore,
-    head: Head,
-    assets: Mapping[str, Asset],
+    entries: Sequence[TreeEntry],
+    assets: Mapping[Digest, Asset],
     tables: Mapping[str, StoredTable],
     *,
     locate: Locate,
 ) -> None:
-    """Save a row of every asset of a head, by the digest of its document.
+    """Save a row of each of some assets, by the digest of its document; the others are forgotten.
 
     Args:
         store: The store.
-        head: The published state.
-        assets: Assets that are at hand, by id: those that were just published.
-        tables: What was published of tables, likewise.
+        entries: The assets of the published state, and those that may be published soon.
+        assets: Assets that are at hand, by the digest of their document.
+        tables: What was stored of tables that are at hand, by id.
         locate: Carries boxes to longitude and latitude; not asked for boxes that are known.
 
     Raises:
@@ -49,10 +50,10 @@ def keep_rows(
         return located[key] if key in located else locate(bounds, crs, other)
 
     rows = {}
-    for entry in head.tree.entries:
+    for entry in entries:
         value = known.get(entry.stored)
         if _row(value) is None:
-            asset, table = assets.get(entry.id), tables.get(entry.id)
+            asset, table = assets.get(entry.stored), tables.get(entry.id)
             if asset is None or (isinstance(asset, Table) and table is None):
                 record = store.record(entry)
                 asset, table = record.asset, record.table

@@ -31,6 +31,7 @@ from geobatch.store.maintenance.reachable import (
 )
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.objects import Objects
+from geobatch.store.rehearsals.folders import remove_held
 from geobatch.store.tilestore import Location, TileStore
 
 _WHY = "gc"
@@ -167,6 +168,8 @@ class _Work:
             kept = {one.number for one in self._roots.kept}
             for one in self._roots.expired:
                 self._store.rehearsals.delete(one.id)
+            if backend.local is not None:
+                remove_held(backend.local, spared={one.id for one in self._roots.rehearsals})
             drops.record([n for n in plan.dropped if n not in kept], time=self._now)
         moved = 0
         made: list[str] = []

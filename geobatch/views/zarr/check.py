@@ -145,6 +145,15 @@ def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[st
     return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
 
 
+def settled_state(tree: str, asset_id: str, stored: Digest) -> bytes:
+    """Return the state to cache of a folder that was made just now; empty if nothing can be."""
+    if not (state := folder_state(tree, asset_id, stored)):
+        # A change within the same tick of the clock could not be noticed later.
+        time.sleep(MARGIN_NS / 1e9)
+        state = folder_state(tree, asset_id, stored)
+    return state
+
+
 def is_unchanged(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool:
     """Return whether a folder is still in the state that is cached."""
     if value[:DIGEST_BYTES] != bytes.fromhex(stored):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from geobatch.format.codec import zarr_codecs
+from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.model.assets.asset import Grid
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Json, number_to_json

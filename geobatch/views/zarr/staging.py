@@ -1,12 +1,13 @@
 """Folders of new assets for the Zarr tree, filled while their tiles are put.
 
-Such a folder is in the folder of the run, and is moved into the tree by one rename once its
-commit is published: readers of the tree see a new asset complete or not at all, and no reader
-waits for its links to be made. Nothing relies on it: the sync builds what is not there. It also
-builds folders of many files, which the run after a killed one would have to remove. That run uses
-the other folders, if it reuses the assets; `benchmarks/increments.py --only resume` shows what that
-saves. A run of many small images that is not killed takes 0.9 of the CPU time and less of the wall
-time; one of a large raster as long as without (docs/decisions/041-one-pool.md).
+Such a folder is in the folder of the run, and is moved into the tree by one rename once its commit
+is published: readers of the tree see a new asset complete or not at all, and no reader waits for
+its links to be made. A rehearsal holds such folders until its plan is applied or expires. Nothing
+relies on them: the sync builds what is not there. It also builds folders of many files, which the
+run after a killed one would have to remove. That run uses the other folders, if it reuses the
+assets; `benchmarks/increments.py --only resume` shows what that saves. A run of many
+small images that is not killed takes 0.9 of the CPU time and less of the wall time; one of a large
+raster as long as without (docs/decisions/041-one-pool.md).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,14 +32,20 @@ from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.backends.run_folder import AHEAD
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.rehearsals.folders import held_folder
 from geobatch.views.files import Files
 from geobatch.views.objects import check_size
 from geobatch.views.zarr.asset_folder import chunks, tile_count
-from geobatch.views.zarr.check import compare
-from geobatch.views.zarr.metadata import FOLDER, array_path, documents, tile_plane
+from geobatch.views.zarr.check import compare, is_unchanged, settled_state
+from geobatch.views.zarr.metadata import FOLDER, VIEW, array_path, documents, tile_plane
 
 MOST_FILES = 1 << 16
 """Files that a run may make ahead."""
+
+_STATE = ".state"
+"""Suffix of the file beside a held folder that has its state."""
+_RULES = f"{VIEW}\n".encode()
+"""How that begins: folders that were made by other rules are not taken."""
 
 Tiles = Mapping[ArrayKey, Iterable[StoredTile]]
 """Tiles by their array."""
@@ -55,20 +63,26 @@ class _Made(Struct, kw_only=True, eq=False):
     files: Files
     stored: Digest | None = None
     """Digest of the asset's document, once all its tiles are linked."""
+    state: bytes = b""
+    """State of the folder, as it is cached; empty if it is not known."""
 
 
 class Staging:
     """The folders that one run makes ahead of its commit; for one thread. A sink for `execute`."""
 
-    def __init__(self, disk: LocalDisk | None, *, room: int = MOST_FILES) -> None:
+    def __init__(
+        self, disk: LocalDisk | None, *, room: int = MOST_FILES, is_copying: bool = True
+    ) -> None:
         """Make nothing yet.
 
         Args:
             disk: Where the store is; without a local disk there is no tree.
             room: How many files may be made.
+            is_copying: Whether to make folders where the file system cannot link.
         """
         self._disk = disk
         self._room = room
+        self._is_copying = is_copying
         self._count = 0
         self._made: dict[str, _Made | None] = {}
 
@@ -96,6 +110,7 @@ class Staging:
                 for tile in rows:
                     name = f"{path}/c/{tile.row}/{tile.col}"
                     made.files.link(Objects.path(tile.stored.hex()), name)
+            self._refuse_copies(asset.id, made)
         except (OSError, GeobatchError):
             self._made[asset.id] = None
 
@@ -110,6 +125,7 @@ class Staging:
             for chunk in chunks(index, record):
                 made.files.link(Objects.path(chunk.stored), chunk.path)
                 check_size(chunk.stored, made.files.size(chunk.path), chunk.size, chunk.path)
+            self._refuse_copies(record.asset.id, made)
         except (OSError, GeobatchError):
             self._made[record.asset.id] = None
 
@@ -121,7 +137,7 @@ class Staging:
             disk: Where they work.
         """
         self._room //= count + 1
-        return Staging(disk, room=self._room)
+        return Staging(disk, room=self._room, is_copying=self._is_copying)
 
     def pack(self, asset_id: str) -> bytes:
         """Return the folder of an asset, for the staging of another process, and forget it."""
@@ -143,6 +159,48 @@ class Staging:
         if made is not None:
             made.stored = entry.stored
 
+    def hold(self, plan_id: Digest, entries: Iterable[TreeEntry]) -> None:
+        """Keep the folders of a rehearsal, with their states, for the run that applies its plan.
+
+        What a rehearsal of the same plan held before, stays.
+        """
+        for entry in entries:
+            made = self._made.pop(entry.id, None)
+            if made is None or made.stored != entry.stored or self._disk is None:
+                continue
+            held = held_folder(self._disk, plan_id)
+            name = _name(entry.id)
+            with suppress(OSError):
+                held.mkdir(parents=True, exist_ok=True)
+                os.rename(made.folder, held / name)  # noqa: PTH104
+                state = settled_state(f"{held}/", name, entry.stored)
+                (held / f"{name}{_STATE}").write_bytes(_RULES + state)
+
+    def take_held(self, plan_id: Digest, entries: Iterable[TreeEntry]) -> None:
+        """Take the folders that a rehearsal holds, where each file is as it was then."""
+        if self._disk is None:
+            return
+        held = held_folder(self._disk, plan_id)
+        for entry in entries:
+            name = _name(entry.id)
+            try:
+                data = (held / f"{name}{_STATE}").read_bytes()
+            except OSError:
+                continue
+            state = data.removeprefix(_RULES)
+            if data == state or not is_unchanged(f"{held}/", name, entry.stored, state):
+                continue
+            files = Files(sources=self._disk.root, folder=held / name)
+            files.linked = entry.tiles
+            self._made[entry.id] = _Made(
+                folder=held / name, files=files, stored=entry.stored, state=state
+            )
+
+    def state_of(self, entry: TreeEntry) -> bytes:
+        """Return the state of the folder of an asset, if it is known; empty if it is not."""
+        made = self._made.get(entry.id)
+        return b"" if made is None or made.stored != entry.stored else made.state
+
     def move(self, entry: TreeEntry, tree: Files) -> bool:
         """Move the folder of an asset into the tree; return whether there was one, and a way.
 
@@ -159,7 +217,12 @@ class Staging:
         # A folder in the tree is brought up to date where it stands.
         if self._disk is None or os.path.lexists(self._disk.root / FOLDER / asset_id):
             return None
-        return self._disk.scratch(f"{AHEAD}/{digest_bytes(asset_id.encode())}")
+        return self._disk.scratch(f"{AHEAD}/{_name(asset_id)}")
+
+    def _refuse_copies(self, asset_id: str, made: _Made) -> None:
+        """Make no folder that takes the room of its tiles again, unless that is asked for."""
+        if made.files.copied and not self._is_copying:
+            self._made[asset_id] = None
 
     def _take_left(self, record: AssetRecord, index: Index) -> bool:
         """Take the folder that a killed run has made; return whether it is there and whole."""
@@ -196,3 +259,8 @@ class Staging:
             made.files.write(path, text)
         self._made[asset.id] = made
         return made
+
+
+def _name(asset_id: str) -> str:
+    """Return the name of the folder of an asset, of one length whatever its id."""
+    return digest_bytes(asset_id.encode())

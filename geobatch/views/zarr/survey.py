@@ -194,13 +194,20 @@ class Surveyor:
             audit=self._audit,
         )
 
-    def save(self, asset_ids: Collection[str]) -> None:
-        """Save the states of folders that are well."""
+    def save(self, asset_ids: Collection[str], states: Mapping[str, bytes] | None = None) -> None:
+        """Save the states of folders that are well.
+
+        Args:
+            asset_ids: The assets whose folders are looked at.
+            states: States that are known, by asset.
+        """
         if self._cache is None:
             return
         for asset_id in asset_ids:
             stored = self.wanted[asset_id].stored
             value = folder_state(self._tree, asset_id, stored, self.below(asset_id))
+            self._cache.put_folder(asset_id, value)
+        for asset_id, value in (states or {}).items():
             self._cache.put_folder(asset_id, value)
 
     def below(self, asset_id: str) -> frozenset[str]:

@@ -151,10 +151,13 @@ class _Update:
         for asset_id in first:
             self._remove(asset_id)
         shown_again: list[str] = []
+        states: dict[str, bytes] = {}
         for asset_id in sorted(found.touched & self._wanted.keys()):
             try:
-                self._show(asset_id, found, staging)
-                shown_again.append(asset_id)
+                if state := self._show(asset_id, found, staging):
+                    states[asset_id] = state
+                else:
+                    shown_again.append(asset_id)
             except CorruptObjectError as error:
                 damaged[asset_id] = error
         for asset_id in gone:
@@ -168,7 +171,7 @@ class _Update:
         if shown_again and self._surveyor.has_cache:
             # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
-            self._surveyor.save(shown_again)
+        self._surveyor.save(shown_again, states)
         return ViewChange(
             assets=tuple(sorted(found.touched)),
             linked=self._files.linked,
@@ -177,17 +180,20 @@ class _Update:
             damaged=damaged,
         )
 
-    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> None:
-        """Make the folder of an asset show what it must."""
+    def _show(self, asset_id: str, found: Survey, staging: Staging | None) -> bytes:
+        """Make the folder of an asset show what it must; return its state, if that is known."""
         entry = self._wanted[asset_id]
         is_shared = self._holds_others(asset_id)
+        state = b"" if staging is None else staging.state_of(entry)
         if is_shared or staging is None or not staging.move(entry, self._files):
+            state = b""
             record = self._store.record(entry)
             if is_shared or not self._swap(record):
                 self._change(record, found)
         for folder in folders_above([asset_id]):
             if folder not in self._wanted and not self._files.exists(f"{folder}/{DOCUMENT}"):
                 self._files.write(f"{folder}/{DOCUMENT}", plain_group())
+        return state
 
     def _swap(self, record: AssetRecord) -> bool:
         """Build an asset's folder elsewhere and exchange it; return whether it was possible."""

@@ -92,6 +92,7 @@ def plan_resolved(
     cache: SourceCache,
     is_applied: bool = False,
     damaged: Collection[str] = (),
+    checks_bands: bool = True,
 ) -> PlannedSpecs:
     """Return the plan of resolved specs against a published state.
 
@@ -102,6 +103,7 @@ def plan_resolved(
         cache: Facts about sources, and about bands that an earlier run computed.
         is_applied: Whether the plan will be executed: then reused tiles are read and verified.
         damaged: Ids of published assets that are known to be damaged: not checked again.
+        checks_bands: Whether the bands are checked that an earlier run computed.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs only by case from a published one.
@@ -120,7 +122,7 @@ def plan_resolved(
     prints = fingerprints_of(choice.resolution)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
     blocks = _compare_blocks(choice, records, cache=cache)
-    work = _Work(choice, base, prints, records, blocks, is_applied)
+    work = _Work(choice, base, prints, records, blocks, is_applied, checks_bands)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
     completed = complete(
@@ -217,6 +219,7 @@ class _Work(Struct, frozen=True):
     records: Mapping[str, AssetRecord]
     blocks: Blocks
     is_applied: bool
+    checks_bands: bool
 
     def plan(self, bands: Bands) -> Plan:
         """Return the plan that takes over some bands."""
@@ -239,7 +242,7 @@ def _plan_undamaged(
     store = work.base.store
     bands = _find_bands(work.base, work.choice, work.fingerprints, cache=cache)
     made = work.plan(bands)
-    while store is not None and (
+    while (store is not None and work.checks_bands) and (
         damaged := damaged_bands(made, bands, store, is_read=work.is_applied)
     ):
         warnings += damage_warnings(made, damaged, resolved.specs)

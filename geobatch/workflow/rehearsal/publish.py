@@ -14,6 +14,7 @@ from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
+from geobatch.store.rehearsals.folders import drop_held
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import (
     Approve,
@@ -63,21 +64,29 @@ def apply_rehearsed(
             head, base = store.head(), Base(store=store, head=base_of(store, rehearsal))
             resolved = resolve_request(request, cache)
             cache.save()
-            planned = plan_request(resolved, base, request, cache, approve)
+            # What an earlier run made of its bands is checked below, with all that was put.
+            planned = plan_request(resolved, base, request, cache, approve, checks_bands=False)
             if stated != rehearsal.content_root:
                 raise StalePlanError(
                     f"the plan states the content root `{stated}`, but its rehearsal reached "
                     f"`{rehearsal.content_root}`",
                     hint="nothing was done; make a new plan and review it",
                 )
-            executed = find_executed(store, planned.plan, rehearsal, head=base.head)
+            found = find_executed(store, planned.plan, rehearsal, head=base.head)
+            executed = found.executed
             views = open_views(store, cache=cache)
+            if found.is_untouched:
+                views.staging.take_held(
+                    plan_id, [entry for entry in executed.changes.values() if entry is not None]
+                )
             broken = repair_views(views, head)
             if broken is not None:
                 raise undone(broken, planned.plan)
             after = publish(planned, executed, store, base=base.head, request=request)
             is_new = after.digest != head.digest
             show(views, after, again=changed_ids(planned, executed), is_new=is_new)
+            if store.backend.local is not None:
+                drop_held(store.backend.local, plan_id)
             with suppress(OSError):  # the next apply removes them
                 remove_dead_runs(request.store / RUNS)
             return summary_of(planned, executed, head, after, started=started)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,16 @@ from geobatch.declare.failures import refusal_of
 from geobatch.errors import (
     CorruptObjectError,
     Problem,
+    StoreError,
 )
 from geobatch.format.documents import content_root, encode_tree
 from geobatch.logs import Logger
 from geobatch.model.digest import canonical_json
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan_json import Locate, plan_json
-from geobatch.model.published import Head
+from geobatch.model.published import Head, TreeEntry
+from geobatch.sources.projections.bounds import transform_bounds
+from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import changed_tree
 from geobatch.store.identity import is_store
@@ -40,6 +43,7 @@ from geobatch.workflow.apply import (
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
+from geobatch.workflow.publication import assets_of
 from geobatch.workflow.rehearsal.results import (
     LostRehearsalError,
     base_of,
@@ -118,13 +122,13 @@ def rehearse_specs(
             found = _find_again(store, planned, now=current_time(), lifetime=lifetime)
             if found is not None:
                 return found
-            executed = _execute(planned, store, request, cache, observer)
-            return _hold(
+            return _execute(
                 planned,
-                executed,
                 store,
-                base.head,
-                workers=request.workers,
+                request,
+                cache,
+                observer,
+                base=base.head,
                 locate=locate,
                 lifetime=lifetime,
             )
@@ -170,19 +174,35 @@ def _execute(
     request: Request,
     cache: SourceCache,
     observer: Observer,
-) -> Executed:
-    """Put everything that a plan names, and nothing for the views."""
-    if planned.plan.is_empty:
-        return Executed()
-    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415 - loads codecs
-    from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
+    *,
+    base: Head,
+    locate: Locate,
+    lifetime: timedelta,
+) -> Rehearsed:
+    """Put everything that a plan names, and have it kept."""
+    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415 - loads what describes arrays
 
-    executed = execute_plan(
-        planned, store, staging=Staging(None), request=request, cache=cache, observer=observer
-    )
+    staging, executed = Staging(store.backend.local, is_copying=False), Executed()
+    if not planned.plan.is_empty:
+        from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
+
+        executed = execute_plan(
+            planned, store, staging=staging, request=request, cache=cache, observer=observer
+        )
     if executed.failures:
         raise refusal_of(executed.failures)
-    return executed
+    made = _hold(
+        planned,
+        executed,
+        store,
+        base,
+        workers=request.workers,
+        locate=locate,
+        lifetime=lifetime,
+    )
+    # Not before: the record knows of them, and they are older than a tick of the clock.
+    staging.hold(planned.plan.plan_id, _entries(executed))
+    return made
 
 
 def _hold(
@@ -208,6 +228,7 @@ def _hold(
             change["rehearsed"] = found[change["id"]]
     before = {entry.stored for entry in base.tree.entries}
     made = current_time()
+    _keep_rows(planned, executed, store, base)
     rehearsal = store.hold(
         Rehearsal(
             id=plan.plan_id,
@@ -226,6 +247,22 @@ def _hold(
     return Rehearsed(
         planned=planned, rehearsal=rehearsal, document=document, warnings=executed.warnings
     )
+
+
+def _entries(executed: Executed) -> list[TreeEntry]:
+    return [entry for entry in executed.changes.values() if entry is not None]
+
+
+def _keep_rows(planned: PlannedSpecs, executed: Executed, store: TileStore, base: Head) -> None:
+    """Save what lists show of the assets, so that the run that publishes them need not find it."""
+    with suppress(StoreError):
+        keep_rows(
+            store,
+            (*base.tree.entries, *_entries(executed)),
+            assets_of(planned, executed),
+            executed.tables,
+            locate=transform_bounds,
+        )
 
 
 def _found(store: TileStore, asset: RehearsedAsset, *, workers: int) -> dict[str, Any]:
@@ -247,7 +284,7 @@ def _find_again(
     try:
         found = find_rehearsal(store, plan.plan_id, now=now)
         head = base_of(store, found)
-        executed = find_executed(store, plan, found, head=head)
+        executed = find_executed(store, plan, found, head=head).executed
         document = json.loads(store.objects.get(found.findings))
     except (LostRehearsalError, CorruptObjectError) as error:
         _LOG.info("%s", error)

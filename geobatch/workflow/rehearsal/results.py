@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
+from msgspec import Struct
+
 from geobatch.errors import (
     CorruptObjectError,
     FormatError,
@@ -70,7 +72,16 @@ def base_of(store: TileStore, rehearsal: Rehearsal) -> Head:
         raise LostRehearsalError(message) from error
 
 
-def find_executed(store: TileStore, plan: Plan, rehearsal: Rehearsal, *, head: Head) -> Executed:
+class Found(Struct, frozen=True, kw_only=True):
+    """What a rehearsal put, all of it whole."""
+
+    executed: Executed
+    """What executing the plan gave."""
+    is_untouched: bool
+    """Whether no object was modified since: what links to them then has their bytes."""
+
+
+def find_executed(store: TileStore, plan: Plan, rehearsal: Rehearsal, *, head: Head) -> Found:
     """Return what a rehearsal put, if all of it is whole.
 
     Raises:
@@ -83,24 +94,29 @@ def find_executed(store: TileStore, plan: Plan, rehearsal: Rehearsal, *, head: H
             raise LostRehearsalError("its rehearsal is of another plan")
         new = [entry for entry in changes.values() if entry is not None]
         state = store.backend.state(Rehearsals.path(rehearsal.id))
-        _check_whole(store, new, since=READ_ALL if state is None else state.modified_ns)
+        modified = _check_whole(store, new, since=READ_ALL if state is None else state.modified_ns)
         tables = dict(_tables(store, new))
     except CorruptObjectError as error:
         raise LostRehearsalError(f"what its rehearsal put is damaged: {error.message}") from error
-    return Executed(changes=changes, tables=tables)
+    return Found(executed=Executed(changes=changes, tables=tables), is_untouched=not modified)
 
 
-def _check_whole(store: TileStore, entries: Iterable[TreeEntry], *, since: int) -> None:
+def _check_whole(store: TileStore, entries: Iterable[TreeEntry], *, since: int) -> int:
     """Check what rehearsed assets need, as it is checked of a published state.
+
+    Returns:
+        How many objects were modified since a time, and so were read.
 
     Raises:
         LostRehearsalError: Something is missing or damaged.
     """
-    checker = Checker(store.objects, StateLeaves(store.objects, read_from=since))
+    leaves = StateLeaves(store.objects, read_from=since)
+    checker = Checker(store.objects, leaves)
     for entry in entries:
         damage = next(iter(checker.asset(entry)), None)
         if damage is not None:
             raise LostRehearsalError(f"what its rehearsal put is damaged: {damage}")
+    return leaves.read
 
 
 def _tables(store: TileStore, entries: Iterable[TreeEntry]) -> Iterator[tuple[str, StoredTable]]:
