@@ -93,5 +93,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    job: Callable[..., None] = {"create": _create, "publish": _publish}[sys.argv[1]]
-    job(*sys.argv[2:])
+    jobs: dict[str, Callable[..., None]] = {"create": _create, "publish": _publish}
+    jobs[sys.argv[1]](*sys.argv[2:])
