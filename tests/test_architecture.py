@@ -75,6 +75,7 @@ LIBRARIES = {
     "numcodecs": {"format"},
     "distributed": {"execute"},
     "obstore": {"buckets"},
+    "platformdirs": {"store"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
     "typer": {"cli"},

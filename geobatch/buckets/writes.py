@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from geobatch.buckets.client import client
+from geobatch.buckets.client import access_of, client
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.objects import explained, head, requests_pool
 from geobatch.buckets.url import BucketUrl
@@ -89,11 +89,15 @@ def create(url: BucketUrl, data: Data) -> Remote | None:
     doubt: BucketError | None = None
     for attempt in range(_ATTEMPTS):
         try:
-            _put(_without_retries(client(url)), url, data, mode="create")
+            _put(_without_retries(url), url, data, mode="create")
         except BucketError as error:
-            if error.failure is not Failure.EXISTS:
-                if error.is_final:
-                    raise
+            if error.failure is Failure.EXISTS:
+                # Only Azure refuses a taken name with 409; elsewhere another one is in progress.
+                if error.status == 409 and url.scheme != "az":
+                    doubt = error
+            elif error.is_final:
+                raise
+            else:
                 doubt = error
         else:
             return None
@@ -193,14 +197,21 @@ def _put(store: ObjectStore, url: BucketUrl, data: Data, *, mode: Any) -> None:
         obstore.put(store, url.key, memoryview(data).cast("B"), mode=mode, use_multipart=False)
 
 
-def _without_retries(store: ObjectStore) -> ObjectStore:
+def _without_retries(url: BucketUrl) -> ObjectStore:
     """Return a client that reports each failure: only so it is known whether an answer was lost."""
+    store: Any = client(url)
     with _lock:
         if id(store) not in _once:
-            made: Any = store
-            arguments: Any = {"client_options": made.client_options, "config": made.config}
-            arguments["credential_provider"] = made.credential_provider
-            _once[id(store)] = (store, type(made)(**arguments, retry_config={"max_retries": 0}))
+            # What a client says of its configuration is not always taken back.
+            access = access_of(url)
+            made = type(store)(
+                url.bucket,
+                config=access.config,
+                client_options=store.client_options,
+                credential_provider=access.provider,
+                retry_config={"max_retries": 0},
+            )
+            _once[id(store)] = (store, made)
         return _once[id(store)][1]
 
 
