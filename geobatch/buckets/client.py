@@ -116,5 +116,6 @@ def _connect(url: BucketUrl) -> tuple[ObjectStore, Access]:
 
         # The cause is not kept: its text may contain what could not be read as a key.
         message = f"the credentials of {access.way} cannot be used: {first_line(str(error))}"
-        raise SettingError(message) from None
+        hint = "copy them again; `geobatch doctor` shows where they were found"
+        raise SettingError(message, hint=hint) from None
     return made, access

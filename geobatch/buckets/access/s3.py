@@ -114,7 +114,7 @@ def _web_identity(environment: Mapping[str, str]) -> Access | None:
     config = {"web_identity_token_file": file, "role_arn": role}
     for variable in ("AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT"):
         if url := environment.get(variable):
-            config["sts_endpoint"] = url
+            config["endpoint_url_sts"] = url
             break
     return Access(way="a web identity", who=f"role `{role}`", config=config)
 
