@@ -62,7 +62,8 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
     if settings.is_requester_paid(url):
         config["request_payer"] = True
     if endpoint:
-        config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
+        # The library reads `AWS_ENDPOINT_URL_S3` itself, before the endpoint that it is given.
+        config["aws_endpoint_url_s3"] = endpoint
     return Access(
         way=found.way,
         who=found.who,
