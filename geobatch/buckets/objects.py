@@ -70,7 +70,10 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
         BucketError: `Failure.CHANGED` if it is in another state; or the request failed.
     """
     merged = merge(ranges)
-    parts = list(requests_pool().map(lambda span: _get(url, span, state), merged))
+    if len(merged) == 1:
+        parts = [_get(url, merged[0], state)]  # by this thread, which may be one of the pool
+    else:
+        parts = list(requests_pool().map(lambda span: _get(url, span, state), merged))
     found = []
     for start, stop in ranges:
         number = next(n for n, span in enumerate(merged) if span[0] <= start and stop <= span[1])
@@ -153,7 +156,7 @@ def _explained() -> Iterator[None]:
 
     try:
         yield
-    except exceptions.NotFoundError as error:
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
         raise BucketError(Failure.MISSING, "no such object") from error
     except exceptions.AlreadyExistsError as error:
         raise BucketError(Failure.EXISTS, "the name is taken") from error

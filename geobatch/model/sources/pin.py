@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.servers import Servers
 
 
 class Remote(Struct, frozen=True, kw_only=True):
@@ -46,6 +47,11 @@ class Remote(Struct, frozen=True, kw_only=True):
         return self.etag.startswith(("W/", "w/"))
 
     @property
+    def has_strong_tag(self) -> bool:
+        """Whether it has a tag that changes with every byte."""
+        return bool(self.tag) and not self._is_weak
+
+    @property
     def is_timed(self) -> bool:
         """Whether only the time distinguishes states: there is no version and no strong tag."""
         return not self.version and (self._is_weak or not self.tag)
@@ -72,12 +78,15 @@ class Remote(Struct, frozen=True, kw_only=True):
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
 
-        A tag may differ between the machines of a server where the bucket's version does not.
+        A tag may differ between the machines of a server where the bucket's version does not. Lists
+        of buckets report no versions: then a strong tag is compared.
         """
         if self.size != other.size:
             return False
-        if self.version or other.version:
+        if self.version and other.version:
             return self.version == other.version
+        if self.version or other.version:
+            return self.has_strong_tag and self.etag == other.etag
         if self.etag != other.etag:
             return False
         return not self.is_timed or self.modified == other.modified
@@ -85,6 +94,20 @@ class Remote(Struct, frozen=True, kw_only=True):
     def identity(self, url: str) -> Digest:
         """Return a digest that replaces that of the object's bytes, which are not read."""
         return digest_json(["geobatch remote object", url, self.generation, self.size])
+
+    def object_identity(self, url: str) -> Digest:
+        """Return a digest like `identity`, the same from a list, which reports no version.
+
+        A bucket may give equal bytes another version, and they keep their tag.
+        """
+        name = self.tag if self.has_strong_tag else self.generation
+        return digest_json(["geobatch object", url, name, self.size])
+
+    def object_stat(self, url: str) -> FileStat:
+        """Return what `object_identity` depends on in the form of a cached stat."""
+        text = self.object_identity(url)
+        first, second = int(text[:16], 16), int(text[16:32], 16)
+        return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
@@ -102,6 +125,17 @@ def parse_moment(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class PinnedObject(Struct, frozen=True, kw_only=True):
+    """An object in a bucket or on a server, in one state."""
+
+    url: str
+    """Where it is."""
+    state: Remote
+    """The state in which it is read."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
 
 
 class Plane(Struct, frozen=True, kw_only=True):
