@@ -20,11 +20,18 @@ test *arguments:
 
 # Run the long tests for some minutes: kills at more instants, damage to every byte, more examples.
 attack *arguments:
-    HYPOTHESIS_PROFILE=attack uv run pytest -m "(attack and not soak) or hypothesis" {{ arguments }}
+    HYPOTHESIS_PROFILE=attack uv run pytest -m "(attack and not soak) or (hypothesis and not cloud)" {{ arguments }}
+
+# Install servers of object storage, and run the tests that need them; arguments go to pytest.
+cloud *arguments:
+    if command -v npm >/dev/null; then \
+        npm install --prefix tests/cloud --no-package-lock --no-audit --no-fund --loglevel=error; \
+    else echo 'npm is not on this machine: the tests that need Azurite are skipped'; fi
+    uv run --group cloud pytest -n 0 -m "cloud and not soak" {{ arguments }}
 
 # Run long random histories, kills at every call, and 10^5 mutated files; arguments go to pytest.
 soak *arguments:
-    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/fuzz tests/golden tests/maintenance tests/store/maintenance {{ arguments }}
+    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/cloud tests/fuzz tests/golden tests/maintenance tests/store/maintenance {{ arguments }}
 
 # Fix what ruff can fix.
 fix:

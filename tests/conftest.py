@@ -17,7 +17,7 @@ from geobatch.processes import pool
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
     "table", "stand_ins", "processes", "golden", "execute", "confine", "attacks", "review",
-    "gitops", "examples",
+    "gitops", "examples", "cloud",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
@@ -26,6 +26,8 @@ import stand_ins  # noqa: E402
 from cases import COMMANDS, Case, make_cases  # noqa: E402
 from history import in_memory  # noqa: E402
 from jobs import Jobs, is_possible  # noqa: E402
+
+pytest_plugins = ["buckets"]
 
 # Hundreds of processes are started: that each of them compiles all modules again would cost most of
 # their time. Where no bytecode is wanted next to modules, it is kept in pytest's own folder.
@@ -149,7 +151,12 @@ _SLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = {item.path.name, item.path.parent.name}
-        if item.get_closest_marker("attack") is not None:
+        if "servers" in getattr(item, "fixturenames", ()):
+            # Its servers are not there in other runs: the long form is for `just soak` alone.
+            item.add_marker("cloud")
+            if item.get_closest_marker("attack") is not None:
+                item.add_marker("soak")
+        elif item.get_closest_marker("attack") is not None:
             if not names.isdisjoint(_SOAK):
                 item.add_marker("soak")
         elif not names.isdisjoint(_SLOW):
