@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.client import client
-from geobatch.buckets.errors import Operation
+from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 GAP_BYTES = 256 << 10
 """Gap between two ranges up to which one request brings both."""
+PIECE_BYTES = 8 << 20
+"""Bytes from which several ranges are no longer brought by one request."""
 REQUESTS = 64
 """Requests in flight at most, of a process."""
 PAGE = 1000
@@ -71,27 +74,42 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
         BucketError: `Failure.CHANGED` if it is in another state; or the request failed.
     """
     merged = merge(ranges)
-    if len(merged) == 1:
-        parts = [_get(url, merged[0], state)]  # by this thread, which may be one of the pool
+    if len(merged) == 1:  # by this thread, which may be one of the pool
+        parts = [fetch_one(url, merged[0][0], merged[0][1], state)]
     else:
-        parts = list(requests_pool().map(lambda span: _get(url, span, state), merged))
-    found = []
-    for start, stop in ranges:
-        number = next(n for n, span in enumerate(merged) if span[0] <= start and stop <= span[1])
-        low = start - merged[number][0]
-        found.append(parts[number][low : low + stop - start])
-    return found
+        spans = ((url, start, stop, state) for start, stop in merged)
+        parts = list(requests_pool().map(lambda span: fetch_one(*span), spans))
+    return cut(ranges, merged, parts)
 
 
 def merge(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges that cover some others, in order: those that are close are one."""
+    """Return ranges that cover some others, in order: those that are close are one.
+
+    Each of the others is inside one of them. Two may overlap where some of the others do.
+    """
     merged: list[tuple[int, int]] = []
     for start, stop in sorted(set(ranges)):
-        if merged and start <= merged[-1][1] + GAP_BYTES:
+        is_close = merged and start <= merged[-1][1] + GAP_BYTES
+        if is_close and max(stop, merged[-1][1]) - merged[-1][0] <= PIECE_BYTES:
             merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-        else:
+        elif not merged or stop > merged[-1][1]:
             merged.append((start, stop))
     return merged
+
+
+def cut(
+    ranges: Sequence[tuple[int, int]],
+    merged: Sequence[tuple[int, int]],
+    parts: Sequence[bytes],
+) -> list[bytes]:
+    """Return the bytes of ranges, from those of the ranges that `merge` made of them."""
+    stops = [stop for _, stop in merged]
+    found = []
+    for start, stop in ranges:
+        number = bisect_left(stops, stop)
+        low = start - merged[number][0]
+        found.append(parts[number][low : low + stop - start])
+    return found
 
 
 def list_objects(
@@ -140,16 +158,20 @@ def state_of(meta: ObjectMeta) -> Remote:
     )
 
 
-def _get(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
+def fetch_one(url: BucketUrl, start: int, stop: int, state: Remote) -> bytes:
+    """Return one range of an object's bytes, by one request; for the errors see `fetch`."""
     import obstore  # noqa: PLC0415 - slow to import
 
-    options: Any = {"range": span}
+    options: Any = {"range": (start, stop)}
     if state.version:
         options["version"] = state.version
     elif state.etag:
         options["if_match"] = state.etag
     with explained(url):
         answer = obstore.get(client(url), url.key, options=options)
+        # A service may ignore the condition.
+        if not state.is_same(state_of(answer.meta)):
+            raise BucketError(Failure.CHANGED, "the object changed")
         return bytes(answer.bytes())
 
 
