@@ -38,10 +38,10 @@ def test_a_copy_is_a_store_like_any(bench: Workbench, tmp_path: Path) -> None:
         zarr.open_group(at / "zarr", mode="r") for at in (bench.store, tmp_path / "new")
     )
     for path in ("x/a/0/b1", "b/0/b1"):
-        ours, theirs = (
+        one, other = (
             zarr.open_array(at / "zarr" / path, mode="r") for at in (bench.store, tmp_path / "new")
         )
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
     # What follows is published there as anywhere.
     specs = bench.write_spec([image("x/a", "a.tif"), image("b", "a.tif")])
     assert geobatch("--store", tmp_path / "new", "apply", specs).code == 0
