@@ -71,6 +71,7 @@ LIBRARIES = {
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
     "obstore": {"buckets"},
+    "platformdirs": {"store"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
     "typer": {"cli"},

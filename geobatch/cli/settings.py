@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from geobatch.cli.output import Output
+
+if TYPE_CHECKING:
+    from geobatch.store.location import StoreLocation
 
 DEFAULT_STORE = "store"
 """Folder of the store in the current folder, where no other is named."""
@@ -17,7 +20,7 @@ EPILOG = (
 )
 """What help ends with."""
 GLOBAL_OPTIONS = {
-    "--store": "Folder of the store.",
+    "--store": "Folder or url of the store.",
     "--json": "Print JSON lines.",
     "-j": "Number of workers.",
     "--jobs": "Number of workers.",
@@ -36,7 +39,7 @@ class UsageProblem(Exception):  # noqa: N818 - a usage error of ours, next to Ty
 class Settings(Struct, frozen=True, kw_only=True):
     """The global options."""
 
-    store: Path
+    store_text: str
     """`--store`, or `GEOBATCH_STORE`, or the default."""
     workers: int | None
     """`-j`; None for one per processor."""
@@ -44,6 +47,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     """`-v`."""
     output: Output
     """Where to print; knows `--json` and `-q`."""
+    _parsed: list[StoreLocation] = field(default_factory=list)
+
+    @property
+    def store(self) -> StoreLocation:
+        """Where the store is; parsed by the commands that use one.
+
+        Raises:
+            SettingError: It starts like a url, and is not one of a bucket.
+        """
+        from geobatch.store.location import StoreLocation  # noqa: PLC0415 - help needs none
+
+        if not self._parsed:
+            self._parsed.append(StoreLocation.of(self.store_text))
+        return self._parsed[0]
 
 
 def take_settings(
@@ -78,7 +95,7 @@ def take_settings(
             rest.append(token)
     output = Output(is_json=flags["--json"], is_quiet=flags["--quiet"])
     settings = Settings(
-        store=Path(store or DEFAULT_STORE),
+        store_text=store or DEFAULT_STORE,
         workers=workers,
         is_verbose=flags["--verbose"],
         output=output,
@@ -88,7 +105,7 @@ def take_settings(
 
 def _path(text: str) -> str:
     if not text:
-        raise UsageProblem("`--store` needs a folder")
+        raise UsageProblem("`--store` needs a folder or a url")
     return text
 
 

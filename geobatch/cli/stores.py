@@ -24,7 +24,12 @@ def check_store(settings: Settings, paths: Sequence[Path], *, is_new: bool) -> N
     Raises:
         NoStoreError: There is none, and none may be made.
     """
-    place = _absolute(settings.store)
+    folder = settings.store.folder
+    if folder is None:
+        if not is_new:
+            require_store(settings)
+        return
+    place = _absolute(folder)
     is_beside = all(_absolute(path).is_relative_to(place.parent) for path in paths)
     may_create = is_new or (place.name == DEFAULT_STORE and is_beside)
     if not may_create or _other_content(place) is not None:
@@ -37,15 +42,16 @@ def require_store(settings: Settings) -> None:
     Raises:
         NoStoreError: There is none.
     """
-    from geobatch.store.identity import is_store  # noqa: PLC0415
-
-    if not is_store(settings.store):
-        name = shlex.quote(os.fspath(settings.store))
+    if not settings.store.has_store():
+        name = shlex.quote(str(settings.store))
         hint = (
             f"`geobatch init --store {name}` creates one there, and so does `apply` with `--init`; "
             f"only a folder `{DEFAULT_STORE}` beside the specs is created without asking"
         )
-        if (other := _other_content(settings.store)) is not None:
+        folder = settings.store.folder
+        if folder is None:
+            hint = f"`geobatch init --store {name}` creates one, and so does `apply` with `--init`"
+        elif (other := _other_content(folder)) is not None:
             hint = f"it holds `{other}`; name a store, or an empty or new folder, with `--store`"
         raise NoStoreError(f"there is no store at `{settings.store}`", hint=hint)
 

@@ -15,6 +15,7 @@ from geobatch.model.plans.plan import Options, Plan
 from geobatch.model.published import Head
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.planning.planned_specs import plan_resolved
 from geobatch.workflow.request import Base, Request
@@ -37,7 +38,7 @@ class Declared(Struct, frozen=True, kw_only=True):
 def find_declared(
     paths: Sequence[Path],
     *,
-    place: Path,
+    place: StoreLocation,
     cache: SourceCache,
     workers: int,
     only: str | None = None,
@@ -48,7 +49,7 @@ def find_declared(
 
     Args:
         paths: Spec files, or folders of them.
-        place: Folder of the store; it need not exist.
+        place: Where the store is; it need not exist.
         cache: What is known of sources.
         workers: Threads that probe sources.
         only: Id of the one asset to resolve, or its former one; None for all.
@@ -71,7 +72,7 @@ def find_declared(
 
     request = Request(
         paths=tuple(paths),
-        store=place,
+        store=place.of_project(paths[0]) if paths else place,
         workers=workers,
         options=Options(keeps_project_prefix=keep_project_prefix),
         keep_going=True,

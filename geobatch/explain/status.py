@@ -23,7 +23,7 @@ from geobatch.processors import processor_count
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.identity import is_store
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.check import check
 from geobatch.store.tilestore import TileStore
 from geobatch.views.protocol import ViewState
@@ -111,7 +111,7 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 def status(
-    place: Path,
+    location: StoreText,
     paths: Sequence[Path] = (),
     *,
     workers: int | None = None,
@@ -121,7 +121,7 @@ def status(
     """Return the state of a store: alone, or compared with some specs and their sources.
 
     Args:
-        place: Folder of the store; with specs, it need not exist.
+        location: Folder or url of the store; with specs, it need not exist.
         paths: Spec files, or folders of them; none for the store alone.
         workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
@@ -133,10 +133,11 @@ def status(
         CorruptObjectError: Something is damaged that the head needs, or that `zarr/` shows of it.
         StoreError: The store cannot be read.
     """
+    place = StoreLocation.of(location)
     if not paths:
-        with closing(TileStore.open(place)) as store, SourceCache.borrowed(place) as cache:
+        with SourceCache.borrowed(place) as cache, closing(TileStore.open(place)) as store:
             head = store.head()
-            check(store, head, folder=place)
+            check(store, head, location=place)
             return Status(store=_store_status(store, head, cache))
     with SourceCache.borrowed(place) as cache:
         declared = find_declared(
@@ -147,7 +148,7 @@ def status(
             keep_project_prefix=keep_project_prefix,
             confine=confine,
         )
-        if not is_store(place):
+        if not place.has_store():
             made = plan_declared(declared, None, cache=cache)
             return Status(store=None, assets=tuple(_assets(declared, made, Head())))
         with closing(TileStore.open(place)) as store:
@@ -160,7 +161,7 @@ def status(
 def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:
     live: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
-    if (local := store.backend.local) is not None:
+    if (local := store.caches.local) is not None:
         runs = local.root / RUNS
         try:
             live, dead = run_names(runs)

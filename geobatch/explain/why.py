@@ -36,11 +36,12 @@ from geobatch.planner import because_of, moves
 from geobatch.processors import processor_count
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import find_entry
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 
 
 def why(
-    folder: Path,
+    store_location: StoreText,
     asset_id: str,
     *,
     place: TilePosition | None = None,
@@ -53,7 +54,7 @@ def why(
     """Return the explanation of a published asset, or of a tile of it.
 
     Args:
-        folder: Folder of the store.
+        store_location: Folder or url of the store.
         asset_id: The asset; its declared id serves before it is published under that.
         place: The tile; None for whole bands.
         band: The band; None for all that have the tile.
@@ -68,14 +69,15 @@ def why(
         SpecError: The specs are wrong in other things than missing files.
         CorruptObjectError: A document or an index page is damaged.
     """
-    with closing(TileStore.open(folder)) as store, SourceCache.borrowed(folder) as cache:
+    location = StoreLocation.of(store_location)
+    with SourceCache.borrowed(location) as cache, closing(TileStore.open(location)) as store:
         head = store.head()
         upcoming: _Upcoming | None = None
         if paths:
             count = workers or processor_count()
             declared = find_declared(
                 paths,
-                place=folder,
+                place=location,
                 cache=cache,
                 workers=count,
                 only=asset_id,
@@ -92,7 +94,7 @@ def why(
             if paths:
                 declared = find_declared(
                     paths,
-                    place=folder,
+                    place=location,
                     cache=cache,
                     workers=workers or processor_count(),
                     only=asset_id,

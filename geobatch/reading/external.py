@@ -28,6 +28,7 @@ from geobatch.sources.cog.reader import PinnedReader
 from geobatch.sources.naming import LostStateError
 from geobatch.sources.registry import stay_in_session
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.location import StoreLocation
 
 KEPT_BYTES = 64 << 20
 """Decoded tiles that are kept for the next request of a mask or another band of a tile."""
@@ -50,11 +51,11 @@ class ExternalChunks:
     the same code. Each read is of the states of the COGs that were pinned, or fails.
     """
 
-    def __init__(self, place: Path) -> None:
-        """Read for the store in a folder; nothing is opened yet."""
+    def __init__(self, place: StoreLocation) -> None:
+        """Read for the store at a location; nothing is opened yet."""
         self._start(place)
 
-    def _start(self, place: Path) -> None:
+    def _start(self, place: StoreLocation) -> None:
         self._place = place
         self._reader = PinnedReader()
         self._lock = threading.Lock()
@@ -65,10 +66,10 @@ class ExternalChunks:
             thread_name_prefix="external", initializer=stay_in_session
         )
 
-    def __getstate__(self) -> Path:
+    def __getstate__(self) -> StoreLocation:
         return self._place
 
-    def __setstate__(self, place: Path) -> None:
+    def __setstate__(self, place: StoreLocation) -> None:
         self._start(place)
 
     @property
@@ -126,7 +127,7 @@ class ExternalChunks:
         def reduced(source: Source) -> Source:
             pin = _pin(source)
             remote = pin.remote
-            path = pin.location if remote else os.path.realpath(self._place / pin.location)
+            path = pin.location if remote else os.path.realpath(self._place.base / pin.location)
             return replace(
                 source,
                 height=plane.height,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from geobatch.errors import NotFoundError
@@ -12,6 +10,7 @@ from geobatch.model.assets.asset import Kind
 from geobatch.reading.description import store_html, store_text
 from geobatch.reading.log import LogEntry, entries_of
 from geobatch.store.commits.pins import Pin
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Store:
     It is a context manager: `with geobatch.open_store("store") as store: ...` closes it.
     """
 
-    def __init__(self, tiles: TileStore, place: Path, *, head: Head | None = None) -> None:
+    def __init__(self, tiles: TileStore, place: StoreLocation, *, head: Head | None = None) -> None:
         self._tiles = tiles
         self._place = place
         self._fixed = head
@@ -163,11 +162,11 @@ class Store:
         return store_html(str(self._place), self._tiles, self._head)
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
-    """Open the store in a folder, for reading.
+def open_store(path: StoreText) -> Store:
+    """Open a store for reading.
 
     Args:
-        path: The folder.
+        path: Its folder, or its url: `s3://bucket/prefix`, and likewise `gs`, `az` and `abfs`.
 
     Returns:
         The store. It shows what is published at the time of each call; `at` fixes a commit.
@@ -177,4 +176,5 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         FormatError: A newer geobatch wrote it.
         CorruptObjectError: The file that identifies the store is damaged.
     """
-    return Store(TileStore.open(Path(path)), Path(path))
+    location = StoreLocation.of(path)
+    return Store(TileStore.open(location), location)

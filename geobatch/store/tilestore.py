@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -27,8 +29,8 @@ from geobatch.format.documents import (
 from geobatch.model.digest import Digest
 from geobatch.model.provenance import Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
-from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.protocol import RUNS, Backend
+from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.commits.backoff import Backoff
 from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
@@ -36,12 +38,13 @@ from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
 from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
+from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.guard import Guard
 from geobatch.store.objects import Objects
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
-Location: TypeAlias = Path | str | Backend
-"""A folder, or a backend that is open already."""
+Location: TypeAlias = StoreLocation | Path | str | Backend
+"""A folder, a prefix of a bucket, or a backend that is open already."""
 
 GITIGNORE = ".gitignore"
 IGNORED = b"*\n"
@@ -64,6 +67,8 @@ class TileStore:
         """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
+        self.caches = backend.beside(self.id)
+        """Where caches are kept: with the store, or on a disk of this computer."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -72,18 +77,18 @@ class TileStore:
 
     @classmethod
     def create(cls, location: Location) -> Self:
-        """Open the store in a folder; create it first where there is none.
+        """Open the store at a location; create it first where there is none.
 
         Raises:
-            StoreError: The folder holds something else, or cannot be written.
+            StoreError: The folder or bucket holds something else, or cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
-        if isinstance(location, Path | str) and os.path.isfile(location):  # noqa: PTH113 - never raises
+        backend = open_backend(location)
+        if backend.local is not None and os.path.isfile(backend.local.root):  # noqa: PTH113 - never raises
             raise StoreError(
                 f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        backend = open_backend(location)
         if backend.size(IDENTITY) is None:
             if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
@@ -92,7 +97,9 @@ class TileStore:
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
                     f"`{location}` is not empty and not a geobatch store: it holds `{other}`",
-                    hint="name an empty or a new folder with `--store`",
+                    hint="name an empty or a new "
+                    + ("prefix" if backend.local is None else "folder")
+                    + " with `--store`",
                 )
             backend.create(IDENTITY, new_identity())
             backend.create(GITIGNORE, IGNORED)
@@ -121,7 +128,22 @@ class TileStore:
 
     def close(self) -> None:
         """Release what the backend holds."""
+        if self.caches is not self.backend:
+            self.caches.close()
         self.backend.close()
+
+    def scratch(self) -> Path:
+        """Return the folder for files that wait on a disk while a run needs them."""
+        local = self.caches.local
+        if local is None:
+            return Path(tempfile.gettempdir())
+        return local.root / RUNS
+
+    def remove_dead_runs(self) -> None:
+        """Remove what killed runs left on the disk; what cannot be removed stays for the next."""
+        if self.caches.local is not None:
+            with suppress(OSError):
+                remove_dead_runs(self.caches.local.root / RUNS)
 
     def head(self) -> Head:
         """Return the newest commit: number 0 where there is none; see `History.head`."""
@@ -357,7 +379,9 @@ class TileStore:
 
 def open_backend(location: Location) -> Backend:
     """Return the backend of a location."""
-    return LocalBackend(location) if isinstance(location, Path | str) else location
+    if isinstance(location, StoreLocation | Path | str):
+        return StoreLocation.of(location).open_backend()
+    return location
 
 
 def foreign_name(backend: Backend) -> str | None:

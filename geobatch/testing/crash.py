@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from geobatch.errors import NotFoundError
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backends.protocol import Data, State
+from geobatch.store.backends.protocol import Backend, Data, State
 
 Result = TypeVar("Result")
 
@@ -72,6 +72,11 @@ class CrashBackend:
     def location(self) -> str:
         """That it is in memory."""
         return self.disk.location
+
+    @property
+    def is_remote(self) -> bool:
+        """It is in this process."""
+        return False
 
     @property
     def local(self) -> None:
@@ -141,6 +146,10 @@ class CrashBackend:
             self._cache = MemoryBackend()
 
         self._operation(do)
+
+    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
+        """Return this backend; see `Backend.beside`."""
+        return self
 
     def close(self) -> None:
         """Do nothing."""

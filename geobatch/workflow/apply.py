@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -17,10 +17,8 @@ from geobatch.model.plans.plan import Op, Options, Plan
 from geobatch.model.plans.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.model.published import Head
 from geobatch.resolve import resolve
-from geobatch.store.backends.protocol import RUNS
-from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.identity import is_store
+from geobatch.store.location import StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.checks import refuse_failed
@@ -28,7 +26,7 @@ from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import publish
-from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
+from geobatch.workflow.request import DEFAULT_STORE, Base, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
 
@@ -45,7 +43,7 @@ Approve = Callable[[PlannedSpecs], object]
 def apply(
     paths: Paths,
     *,
-    store: Location = DEFAULT_STORE,
+    store: StoreText = DEFAULT_STORE,
     workers: int | None = None,
     observer: Observer | None = None,
     rehash: bool = False,
@@ -60,7 +58,7 @@ def apply(
 
     Args:
         paths: A spec file or a folder of them, or several.
-        store: Folder of the store; created if there is none.
+        store: Folder or url of the store (`s3://bucket/prefix`); created if there is none.
         workers: Tasks that are run at a time; by default one per processor.
         observer: Receives the progress.
         rehash: Whether to read every source, also those whose stat did not change.
@@ -113,11 +111,11 @@ def apply_specs(
     with SourceCache(request.store) as cache:
         resolved = resolve_request(request, cache)
         planned: PlannedSpecs | None = None
-        if not is_store(request.store):  # what is refused leaves no store behind
+        if not request.store.has_store():  # what is refused leaves no store behind
             planned = plan_request(resolved, Base(), request, cache, approve)
         with closing(TileStore.create(request.store)) as store:
             settle(store)
-            cache.save()
+            cache.keep_for(store)
             base = Base(store=store, head=store.head())
             views = open_views(store, cache=cache)
             broken = repair_views(views, base.head)
@@ -146,8 +144,7 @@ def apply_specs(
                     is_new=head.number != base.head.number,
                 )
             # Not before: this run takes over what they computed, and deleting files is slow.
-            with suppress(OSError):  # the next apply removes them
-                remove_dead_runs(request.store / RUNS)
+            store.remove_dead_runs()
             return summary_of(planned, executed, base.head, head, started=started)
 
 

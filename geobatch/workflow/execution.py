@@ -26,7 +26,6 @@ from geobatch.model.published import AssetRecord, TreeEntry
 from geobatch.planner import grid_results, pixel_results
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import row_driver_of
-from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
@@ -71,7 +70,7 @@ def execute_plan(
     """
     due = [change for change in planned.plan.changes if change.asset is not None]
     observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
-    with staging, Sources(folder=request.store / RUNS, cache=cache) as reader:
+    with staging, Sources(folder=store.scratch(), cache=cache) as reader:
         collected = _Collector(
             plan=planned.plan,
             store=store,
@@ -105,7 +104,8 @@ def _compute(
         objects=into.store.objects,
         index=into.store.index,
         reader=into.reader,
-        regions=ValueCache(into.store.backend),
+        regions=ValueCache(into.store.caches),
+        caches=into.store.caches,
         sink=into.staging,
     )
     finished = execute(
@@ -122,7 +122,7 @@ def _compute(
         planned.plan,
         records=planned.records,
         objects=into.store.objects,
-        folder=request.store / RUNS,
+        folder=into.store.scratch(),
         observer=observer,
         counts=into.counts,
         failures=into.failures,

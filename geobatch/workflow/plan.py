@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import InterruptedRunError
@@ -13,10 +12,10 @@ from geobatch.logs import Logger
 from geobatch.model.plans.plan import Options, Plan
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.identity import is_store
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
-from geobatch.workflow.request import DEFAULT_STORE, Base, Location, Paths, Request
+from geobatch.workflow.request import DEFAULT_STORE, Base, Paths, Request
 from geobatch.workflow.resolved_specs import resolve_specs
 
 _LOG = Logger(__name__)
@@ -25,7 +24,7 @@ _LOG = Logger(__name__)
 def plan(
     paths: Paths,
     *,
-    store: Location = DEFAULT_STORE,
+    store: StoreText = DEFAULT_STORE,
     workers: int | None = None,
     rehash: bool = False,
     options: Options | None = None,
@@ -34,7 +33,7 @@ def plan(
 
     Args:
         paths: A spec file or a folder of them, or several.
-        store: Folder of the store; it need not exist.
+        store: Folder or url of the store (`s3://bucket/prefix`); it need not exist.
         workers: Threads that probe sources; by default one per processor.
         rehash: Whether to read every source, also those whose stat did not change.
         options: What to cover; by default all assets, and no deletion.
@@ -74,12 +73,12 @@ def log_plan(planned: PlannedSpecs) -> None:
 
 
 @contextmanager
-def open_base(folder: Path) -> Iterator[Base]:
-    """Open the published state of the store in a folder, if there is one."""
-    if not is_store(folder):
+def open_base(location: StoreLocation) -> Iterator[Base]:
+    """Open the published state of the store at a location, if there is one."""
+    if not location.has_store():
         yield Base()
         return
-    store = TileStore.open(folder)
+    store = TileStore.open(location)
     try:
         yield Base(store=store, head=store.head())
     finally:

@@ -68,7 +68,7 @@ def publish(
         renamed=renamed,
         message=_message(made),
         tools=tools_of(planned.plan),
-        origins=origins_of(planned.resolved.specs, request.store),
+        origins=origins_of(planned.resolved.specs, request.store.base),
         provenance=find_provenance(
             request.paths,
             message=request.message,
@@ -82,7 +82,7 @@ def publish(
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, head, assets, executed.tables, locate=locate)
     if not executed.failures:
-        ValueCache(store.backend).clear()
+        ValueCache(store.caches).clear()
     return head
 
 
@@ -110,7 +110,7 @@ def _tools(plan: Plan) -> Iterator[str]:
 
 
 def origins_of(specs: SpecSet, store: Path) -> dict[str, str]:
-    """Return where each asset is declared, by id, relative to the store."""
+    """Return where each asset is declared, by id, relative to the base of a store's location."""
     files = {path: origin_of(path, store=store) for path in {spec.path for spec in specs.specs}}
     return {spec.id: files[spec.path] for spec in specs.specs}
 

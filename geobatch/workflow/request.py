@@ -13,6 +13,7 @@ from geobatch.declare.projects.confine import Confine
 from geobatch.model.plans.plan import Options
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 
 Location: TypeAlias = str | os.PathLike[str]
@@ -20,7 +21,7 @@ Location: TypeAlias = str | os.PathLike[str]
 Paths: TypeAlias = Location | Iterable[Location]
 """One path, or several."""
 
-DEFAULT_STORE = Path("store")
+DEFAULT_STORE = "store"
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -28,8 +29,8 @@ class Request(Struct, frozen=True, kw_only=True):
 
     paths: tuple[Path, ...]
     """Spec files, and folders of them."""
-    store: Path = DEFAULT_STORE
-    """Folder of the store."""
+    store: StoreLocation = StoreLocation.of(DEFAULT_STORE)
+    """Where the store is."""
     workers: int = 1
     """Threads that probe sources, and tasks that are run at a time."""
     rehash: bool = False
@@ -52,7 +53,7 @@ class Request(Struct, frozen=True, kw_only=True):
         cls,
         paths: Paths,
         *,
-        store: Location = DEFAULT_STORE,
+        store: StoreText = DEFAULT_STORE,
         workers: int | None = None,
         rehash: bool = False,
         options: Options | None = None,
@@ -65,14 +66,17 @@ class Request(Struct, frozen=True, kw_only=True):
         """Return a request from the arguments of a public function.
 
         Raises:
+            SettingError: The store is named by a url that is none of a bucket.
             ValueError: `workers` is less than 1.
         """
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be at least 1, got `{workers}`")
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        files = tuple(map(Path, several))
+        location = StoreLocation.of(store)
         return cls(
-            paths=tuple(map(Path, several)),
-            store=Path(store),
+            paths=files,
+            store=location.of_project(files[0]) if files else location,
             workers=workers or processor_count(),
             rehash=rehash,
             options=options or Options(),

@@ -24,6 +24,7 @@ from geobatch.format.codec import content_digest, encode
 from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord
 from geobatch.model.sampling import most_likely_to_differ
 from geobatch.model.tiles import TileSet
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.report import AssetVerification, Verification
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify
@@ -42,7 +43,9 @@ def bench(tmp_path: Path) -> Workbench:
 
 
 def checked(bench: Workbench, *names: str, **more: Any) -> Verification:
-    return verify(VerifyRequest(folder=bench.store, names=names, workers=2, **more))
+    return verify(
+        VerifyRequest(store=StoreLocation.of(bench.store), names=names, workers=2, **more)
+    )
 
 
 def only(found: Verification) -> AssetVerification:
@@ -261,7 +264,9 @@ def test_a_damaged_tile_that_is_needed_is_named(bench: Workbench) -> None:
 
 
 def request(bench: Workbench, sample: float, seed: int = 0) -> Verification:
-    return verify(VerifyRequest(folder=bench.store, sample=sample, seed=seed, workers=2))
+    return verify(
+        VerifyRequest(store=StoreLocation.of(bench.store), sample=sample, seed=seed, workers=2)
+    )
 
 
 def test_a_sample_is_drawn_by_its_seed(bench: Workbench) -> None:

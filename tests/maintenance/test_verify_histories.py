@@ -9,6 +9,7 @@ from history import World, in_memory
 from mortal import Mortal
 
 from geobatch.errors import GeobatchError
+from geobatch.store.location import StoreLocation
 from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 
@@ -34,7 +35,7 @@ def applied_and_verified(world: World) -> int:
         apply([world.spec], store=world.store, workers=1)
     except GeobatchError:
         return 0
-    found = verify(VerifyRequest(folder=world.store, workers=1))
+    found = verify(VerifyRequest(store=StoreLocation.of(world.store), workers=1))
     assert not found.is_different
     declared = {document["id"] for document in world.documents}
     for one in found.assets:

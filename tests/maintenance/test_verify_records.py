@@ -13,6 +13,7 @@ from record_workbench import Export
 from table_workbench import Row, floats, longs, write_shard
 from workbench import Workbench
 
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.views.checkout import check_out
 from geobatch.workflow.apply import apply
@@ -21,7 +22,7 @@ from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 
 
 def checked(folder: Path) -> Verification:
-    return verify(VerifyRequest(folder=folder, workers=2))
+    return verify(VerifyRequest(store=StoreLocation.of(folder), workers=2))
 
 
 def test_a_table_and_an_export(tmp_path: Path) -> None:

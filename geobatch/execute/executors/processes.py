@@ -28,7 +28,7 @@ from geobatch.processes.pool import Keep, Pool, Work, start
 from geobatch.processes.worker import Location, arguments, kept, serve
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import session, stay_in_session
-from geobatch.store.backends.protocol import RUNS, LocalDisk
+from geobatch.store.backends.protocol import RUNS, Backend, LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.index import Index
@@ -48,8 +48,8 @@ _Value: TypeAlias = TaskResult | Exception
 class ProcessExecutor(Struct, frozen=True):
     """Some tasks at a time, each in a process of its own, of which one is this process.
 
-    Threads of this process are used instead if no process can be started, or if the store is not on
-    a local disk.
+    Threads of this process are used instead if no process can be started, or if the store is in the
+    memory of this process.
     """
 
     workers: int
@@ -57,16 +57,19 @@ class ProcessExecutor(Struct, frozen=True):
 
     def start(self, context: TaskContext) -> RunningTasks:
         """Return what runs the tasks of one run."""
-        local, others = context.objects.backend.local, self.workers - 1
+        backend, others = context.objects.backend, self.workers - 1
+        near = backend if context.caches is None else context.caches
+        local = backend.local or near.local
         if local is not None and others > 0:
             disk, lock = local.share()
-            sink = None if context.sink is None else context.sink.for_processes(others, disk)
+            store = disk if backend.local is not None else backend
+            sink = None if context.sink is None else context.sink.for_processes(others, store)
             most_sent = min(others * _PER_PROCESS, _MOST)
             pool = start(
                 _Computing(context),
                 others=others,
                 most_sent=most_sent,
-                arguments=[pickle.dumps((disk, sink)).hex()],
+                arguments=[pickle.dumps((store, disk, sink)).hex()],
                 shared=[lock],
             )
             if pool is not None:
@@ -163,9 +166,10 @@ class _Sent:
 
 def main() -> None:
     """Be one of the processes of a pool."""
+    store: Backend
     disk: LocalDisk
     (packed,) = arguments()
-    disk, sink = pickle.loads(bytes.fromhex(packed))  # noqa: S301 - the parent's own
+    store, disk, sink = pickle.loads(bytes.fromhex(packed))  # noqa: S301 - the parent's own
     stay_in_session()
     keep_freed_memory()
     sent = _Sent()
@@ -173,7 +177,7 @@ def main() -> None:
         closing(disk),
         Sources(folder=disk.root / RUNS, cache=SourceCache.memory()) as reader,
     ):
-        objects = Objects(disk)
+        objects = Objects(store)
         context = TaskContext(
             objects=objects,
             index=Index(objects),

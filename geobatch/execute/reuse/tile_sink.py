@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 from geobatch.model.assets.asset import AnyImage
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.tile import StoredTile
-from geobatch.store.backends.protocol import LocalDisk
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.index import Index
 
 Tiles: TypeAlias = Mapping[ArrayKey, Iterable[StoredTile]]
@@ -28,12 +28,12 @@ class TileSink(Protocol):
     def asset_reused(self, record: AssetRecord, index: Index) -> None:
         """Receive an asset whose tiles were all put before, by a run that was killed."""
 
-    def for_processes(self, count: int, disk: LocalDisk) -> TileSink:
+    def for_processes(self, count: int, backend: Backend) -> TileSink:
         """Return the sink of each of some other processes, which pickles.
 
         Args:
             count: How many there are. They and this one have equal shares of what a run may make.
-            disk: Where they work.
+            backend: What they put objects into.
         """
 
     def pack(self, asset_id: str) -> bytes:

@@ -12,6 +12,7 @@ from geobatch.execute.tasks.region import compute_region
 from geobatch.execute.tasks.stored_counts import count_tiles
 from geobatch.execute.tasks.task import CheckTask, RecodeTask, Task, TaskResult
 from geobatch.sources.driver import Reader
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 
@@ -29,6 +30,8 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     """What tasks name by digest."""
     regions: RegionCache | None = None
     """Where the results of finished regions are kept; None for nowhere."""
+    caches: Backend | None = None
+    """Where caches and temporary files are; None where nothing is kept."""
     sink: TileSink | None = None
     """What receives the tiles of new assets, from the coordinator's thread; None for nothing."""
 

@@ -17,7 +17,15 @@ from typing import Any
 
 from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durability import Durability, start_writing_out, sync_folder
-from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
+from geobatch.store.backends.protocol import (
+    RUNS,
+    Backend,
+    Data,
+    LocalDisk,
+    State,
+    check_range,
+    parse_name,
+)
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -60,6 +68,11 @@ class LocalBackend:
     def location(self) -> str:
         """The folder."""
         return str(self.root)
+
+    @property
+    def is_remote(self) -> bool:
+        """It is a disk."""
+        return False
 
     @property
     def local(self) -> LocalDisk:
@@ -220,6 +233,10 @@ class LocalBackend:
             raise StoreError(
                 f"cannot write again to `{self.root}` what may be lost: {error.strerror or error}"
             ) from error
+
+    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
+        """Return this backend; see `Backend.beside`."""
+        return self
 
     def close(self) -> None:
         """End the run, and remove its folder."""

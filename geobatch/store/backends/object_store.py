@@ -13,18 +13,31 @@ from geobatch.buckets.objects import list_objects
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.model.sources.pin import Remote
-from geobatch.store.backends.protocol import RUNS, Data, State, check_range, parse_name
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import (
+    RUNS,
+    Backend,
+    Data,
+    State,
+    check_range,
+    parse_name,
+)
+from geobatch.store.backends.workspace import workspace_of
+from geobatch.store.identity import IDENTITY
 
 
 class ObjectStoreBackend:
     """Names as keys below a prefix of a bucket."""
 
-    def __init__(self, root: BucketUrl) -> None:
+    def __init__(self, root: BucketUrl, *, identity: bytes | None = None) -> None:
         """Send nothing yet.
 
         Args:
             root: The bucket and the prefix.
+            identity: The document that identifies the store, if it was read before; it never
+                changes.
         """
+        self._identity = identity
         self.root = BucketUrl(
             scheme=root.scheme, bucket=root.bucket, key=root.key.strip("/"), account=root.account
         )
@@ -38,6 +51,11 @@ class ObjectStoreBackend:
         return str(self.root)
 
     @property
+    def is_remote(self) -> bool:
+        """It is a service."""
+        return True
+
+    @property
     def local(self) -> None:
         """Nothing: this is no disk."""
         return
@@ -45,6 +63,8 @@ class ObjectStoreBackend:
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name; see `Backend.get`."""
         check_range(start, length)
+        if name == IDENTITY and self._identity is not None:
+            return self._identity[start : None if length is None else start + length]
         with self._failing("read", name):
             return writes.read(self._url(name), start=start, length=length)
 
@@ -101,6 +121,10 @@ class ObjectStoreBackend:
 
     def sync(self) -> None:
         """Do nothing: what a service has answered is durable."""
+
+    def beside(self, store_id: str) -> Backend:
+        """Return the folder of this computer for a store; see `Backend.beside`."""
+        return LocalBackend(workspace_of(store_id))
 
     def close(self) -> None:
         """Do nothing: the process keeps its clients."""

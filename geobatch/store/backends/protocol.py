@@ -45,6 +45,10 @@ class Backend(Protocol):
     def local(self) -> LocalDisk | None:
         """What only a local disk can do; None elsewhere."""
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether each call is a request over a network: what need not be called is not."""
+
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
         """Return the bytes of a name, or those of a range.
 
@@ -90,6 +94,13 @@ class Backend(Protocol):
 
     def sync(self) -> None:
         """Return when everything that was put before is durable."""
+
+    def beside(self, store_id: str) -> Backend:
+        """Return where the caches of a store are kept: here, or on a disk of this computer.
+
+        Args:
+            store_id: Id of the store, of which these are the bytes.
+        """
 
     def close(self) -> None:
         """Release what the backend holds; it must not be used afterwards."""

@@ -60,7 +60,7 @@ def keep_rows(
         rows[entry.stored] = value
     if rows != known:
         text = json.dumps(rows, separators=(",", ":"))
-        ValueCache(store.backend, _FOLDER).put(_NAME, text.encode())
+        ValueCache(store.caches, _FOLDER).put(_NAME, text.encode())
 
 
 def rows_of(
@@ -88,7 +88,7 @@ def rows_of(
 
 
 def _read(store: TileStore) -> dict[str, object]:
-    data = ValueCache(store.backend, _FOLDER).get(_NAME)
+    data = ValueCache(store.caches, _FOLDER).get(_NAME)
     try:
         found = {} if data is None else json.loads(data)
     except ValueError:

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from geobatch.format.documents import FORMAT
 from geobatch.model.assets.asset import FileStat
@@ -17,6 +17,10 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.store.caches.cache_file import CacheFile
 from geobatch.store.identity import IDENTITY
+from geobatch.store.location import StoreLocation
+
+if TYPE_CHECKING:
+    from geobatch.store.tilestore import TileStore
 
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
@@ -32,19 +36,38 @@ class SourceCache:
     knows nothing. Nothing is written before the store is there, nor to one of a newer format.
     """
 
-    def __init__(self, store: Path | None) -> None:
-        """Open the cache of a store lazily; None keeps everything in memory."""
+    def __init__(self, store: StoreLocation | Path | None) -> None:
+        """Open the cache of a store lazily; None keeps everything in memory.
+
+        Raises:
+            StoreError: The store is in a bucket that cannot be read.
+        """
+        self._file = CacheFile(None)
         if store is None:
-            self._file = CacheFile(None)
-        else:
-            self._file = CacheFile(store / CACHE_NAME, may_write=lambda: _is_ours(store / IDENTITY))
+            return
+        location = StoreLocation.of(store)
+        if location.folder is not None:
+            identity = location.folder / IDENTITY
+            self._file = CacheFile(
+                location.folder / CACHE_NAME, may_write=lambda: _is_ours(identity)
+            )
+        elif (folder := location.workspace()) is not None:
+            self._file = CacheFile(folder / CACHE_NAME)
 
     @classmethod
-    def borrowed(cls, store: Path) -> Self:
+    def borrowed(cls, store: StoreLocation | Path) -> Self:
         """Return the cache of a store, which keeps new entries but never writes them there."""
         made = cls(None)
-        made._file = CacheFile(store / CACHE_NAME, may_write=lambda: False)
+        folder = StoreLocation.of(store).workspace()
+        if folder is not None:
+            made._file = CacheFile(folder / CACHE_NAME, may_write=lambda: False)
         return made
+
+    def keep_for(self, store: TileStore) -> None:
+        """Save for a store, which may have been created since the cache was opened."""
+        if store.caches.local is not None:
+            self._file.move(store.caches.local.path(CACHE_NAME))
+        self._file.save()
 
     @classmethod
     def memory(cls) -> Self:

@@ -82,6 +82,12 @@ class CacheFile:
             if self._is_writable and (is_due or self._unsaved_bytes > _SAVE_BYTES):
                 self._save()
 
+    def move(self, path: Path) -> None:
+        """Keep values in a file from now on, if they are kept in memory until now."""
+        with self._lock:
+            if self._path is None:
+                self._path, self._is_writable = path, True
+
     def save(self, *, every: float = 0) -> None:
         """Write what was put to the file, if that is possible.
 
@@ -155,7 +161,7 @@ class CacheFile:
             try:
                 if not self._may_write():
                     return
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 if self._is_damaged:
                     self._remove(path)
                 self._write(path, is_synced)

@@ -23,6 +23,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.commits.refs import Refs
+from geobatch.store.location import StoreLocation
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import TileStore
@@ -272,14 +273,14 @@ def modified_since(store: TileStore, head: Head) -> int:
         return READ_NONE
     state = store.backend.state(Refs.path(head.number))
     published = READ_ALL if state is None else state.modified_ns
-    noted = ValueCache(store.backend, _TIMES).get(head.digest)
+    noted = ValueCache(store.caches, _TIMES).get(head.digest)
     return max(published, int.from_bytes(noted, "little") if noted else 0)
 
 
 def keep_time(store: TileStore, head: Head, began_ns: int) -> None:
     """Note when a check of a whole head began that found no damage."""
     if head.digest is not None:
-        times = ValueCache(store.backend, _TIMES)
+        times = ValueCache(store.caches, _TIMES)
         times.put(head.digest, max(0, began_ns - _MARGIN_NS).to_bytes(8, "little"))
 
 
@@ -290,9 +291,12 @@ def check(
     only: str | None = None,
     spared: Collection[str] = (),
     is_noted: bool = False,
-    folder: Path | None = None,
+    location: StoreLocation | None = None,
 ) -> None:
     """Raise if something that a published state needs is damaged or missing; name all of it.
+
+    In a bucket, objects are compared only if one asset is named: each costs a request, a service
+    neither tears nor loses what it has answered, and `fsck` compares them all.
 
     Args:
         store: The store.
@@ -300,7 +304,7 @@ def check(
         only: Id of the one asset to check; None for all of them.
         spared: Ids of assets that may be damaged: they are computed again, or deleted.
         is_noted: Whether to note the time of the check in the cache.
-        folder: Folder of the store, for the hint.
+        location: Where the store is, for the hint.
 
     Raises:
         CorruptObjectError: Something is.
@@ -310,11 +314,13 @@ def check(
     leaves = StateLeaves(store.objects, read_from=since)
     checker = Checker(store.objects, leaves)
     entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
+    if store.backend.is_remote and only is None:
+        entries = []
     damages = [damage for entry in entries for damage in checker.asset(entry)]
     if only is None and not spared:
         damages += _origins(store, head)
     if damages:
-        raise _error(store, head, damages, folder)
+        raise _error(store, head, damages, location)
     if is_noted and leaves.read and only is None and not spared:
         keep_time(store, head, began)
 
@@ -327,7 +333,7 @@ def _origins(store: TileStore, head: Head) -> Iterator[Damage]:
 
 
 def _error(
-    store: TileStore, head: Head, damages: Sequence[Damage], folder: Path | None
+    store: TileStore, head: Head, damages: Sequence[Damage], location: StoreLocation | None
 ) -> CorruptObjectError:
     texts = tuple(map(str, damages))
     shown = [f"  {text}" for text in texts[:_SHOWN]]
@@ -336,23 +342,26 @@ def _error(
     what = f"{len(texts):,} objects that are" if len(texts) > 1 else "an object that is"
     return CorruptObjectError(
         "\n".join([f"commit {head.number} needs {what} damaged or missing:", *shown]),
-        hint=_hint(store, head, sorted({damage.asset for damage in damages}), folder),
+        hint=_hint(store, head, sorted({damage.asset for damage in damages}), location),
     )
 
 
-def _hint(store: TileStore, head: Head, ids: Sequence[str], folder: Path | None) -> str:
+def _hint(store: TileStore, head: Head, ids: Sequence[str], location: StoreLocation | None) -> str:
     """Return the command that computes damaged assets again, where their specs are known."""
     try:
         origins = store.origins(head)
     except CorruptObjectError:
         origins = {}
     local = store.backend.local
-    folder = folder or (Path() if local is None else local.root)
-    files = sorted({path_of(origins[one], store=folder) for one in ids if one in origins})
+    if location is None:
+        location = StoreLocation(folder=Path() if local is None else local.root)
+    files = sorted({path_of(origins[one], store=location.base) for one in ids if one in origins})
     files = [_from_here(file) for file in files if Path(file).exists()]
     named = ids if len(ids) <= _NAMED and "" not in ids else ["*"]
     options = [f"--{option} {quote(one)}" for one in named for option in ("select", "replace")]
-    store_option = f" --store {quote(_from_here(str(folder.absolute())))}"
+    folder = location.folder
+    where = str(location) if folder is None else _from_here(str(folder.absolute()))
+    store_option = f" --store {quote(where)}"
     command = " ".join(["geobatch apply", *(map(quote, files) if files else ["SPECS"]), *options])
     return (
         f"`{command}{store_option}` computes the damaged parts again from their sources;"

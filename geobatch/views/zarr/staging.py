@@ -26,7 +26,7 @@ from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry, array_keys
 from geobatch.model.tile import StoredTile
-from geobatch.store.backends.protocol import LocalDisk
+from geobatch.store.backends.protocol import Backend, LocalDisk
 from geobatch.store.backends.run_folder import AHEAD
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -113,15 +113,15 @@ class Staging:
         except (OSError, GeobatchError):
             self._made[record.asset.id] = None
 
-    def for_processes(self, count: int, disk: LocalDisk) -> Staging:
+    def for_processes(self, count: int, backend: Backend) -> Staging:
         """Return the staging of each of some other processes, which pickles.
 
         Args:
             count: How many there are. They and this one may make equally many files.
-            disk: Where they work.
+            backend: What they put objects into.
         """
         self._room //= count + 1
-        return Staging(disk, room=self._room)
+        return Staging(backend.local, room=self._room)
 
     def pack(self, asset_id: str) -> bytes:
         """Return the folder of an asset, for the staging of another process, and forget it."""

@@ -21,7 +21,9 @@ from geobatch.extras import install_hint
 from geobatch.processors import processor_count
 from geobatch.sources.gdal_support import COMPRESSIONS, DRIVERS, gdal_support
 from geobatch.store.backends.protocol import RUNS
+from geobatch.store.backends.workspace import user_workspaces
 from geobatch.store.identity import is_store
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.disk_support import disk_support
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
@@ -84,17 +86,19 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     """What to do about it; empty if nothing."""
 
 
-def examine(store: Path, *, environment: Mapping[str, str] = os.environ) -> tuple[Diagnosis, ...]:
+def examine(
+    store: StoreText, *, environment: Mapping[str, str] = os.environ
+) -> tuple[Diagnosis, ...]:
     """Return whether geobatch can work with a store; the store need not exist.
 
     Args:
-        store: Folder of the store.
+        store: Folder or url of the store.
         environment: Variables in which credentials are searched for.
     """
     return (
         *_software(),
         *_gdal(),
-        *_store(store),
+        *_store(StoreLocation.of(store)),
         *_computer(),
         *_credentials(environment),
     )
@@ -144,11 +148,14 @@ def _gdal() -> Iterator[Diagnosis]:
     )
 
 
-def _store(store: Path) -> Iterator[Diagnosis]:
+def _store(store: StoreLocation) -> Iterator[Diagnosis]:
     def item(name: str, found: str, health: Health = Health.OK, hint: str = "") -> Diagnosis:
         return Diagnosis(group="store", name=name, found=found, health=health, hint=hint)
 
-    folder = Path(os.path.abspath(store))  # noqa: PTH100 - links are left as they are
+    if store.folder is None:
+        yield from _bucket(store)
+        return
+    folder = Path(os.path.abspath(store.folder))  # noqa: PTH100 - links are left as they are
     if is_store(folder):
         yield _opened(store)
         tried = folder / RUNS if (folder / RUNS).is_dir() else folder
@@ -177,7 +184,37 @@ def _store(store: Path) -> Iterator[Diagnosis]:
     yield _space("free space", tried, hint="free some space, or choose another disk")
 
 
-def _opened(store: Path) -> Diagnosis:
+def _bucket(store: StoreLocation) -> Iterator[Diagnosis]:
+    """Yield whether there is a store in a bucket, or why that is not known; nothing is written."""
+    try:
+        has_store = store.has_store()
+    except GeobatchError as error:
+        yield Diagnosis(
+            group="store",
+            name="store",
+            health=Health.FAIL,
+            found=error.message,
+            hint=error.hint or "",
+        )
+        return
+    if has_store:
+        yield _opened(store)
+    else:
+        hint = f"`geobatch init --store {store}` creates one"
+        yield Diagnosis(group="store", name="store", found=f"there is none at `{store}`", hint=hint)
+    folder = user_workspaces()
+    tried = next(one for one in (folder, *folder.parents) if one.is_dir())
+    is_writable = disk_support(tried).can_write
+    yield Diagnosis(
+        group="store",
+        name="caches",
+        health=Health.OK if is_writable else Health.NOTE,
+        found=f"in `{folder}`" + ("" if is_writable else ", which cannot be written"),
+        hint="" if is_writable else "set `XDG_CACHE_HOME` to a folder that can be written",
+    )
+
+
+def _opened(store: StoreLocation) -> Diagnosis:
     try:
         with closing(TileStore.open(store)) as opened:
             head = opened.head()

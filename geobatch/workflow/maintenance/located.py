@@ -74,7 +74,7 @@ def locate_assets(
         store: The open store.
         head: The commit that has the assets.
         records: The assets.
-        folder: Folder of the store, from which spec files and COGs are found.
+        folder: Folder from which spec files and COGs are found; see `StoreLocation.base`.
         options: How sources are probed.
         cache: Results of spec files.
     """

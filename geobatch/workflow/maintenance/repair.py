@@ -25,6 +25,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.drops import GC_RUNS, Drops
 from geobatch.store.commits.refs import REFS, TREE, Refs
 from geobatch.store.identity import IDENTITY, new_identity
+from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Kind, Report
 from geobatch.store.maintenance.fsck.restore import Restored, Restorer, write
@@ -41,7 +42,7 @@ from geobatch.views.store_views import StoreViews
 from geobatch.workflow.maintenance.fsck import Audited, audit
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
 from geobatch.workflow.publication import origins_of
-from geobatch.workflow.request import Request
+from geobatch.workflow.request import DEFAULT_STORE, Request
 
 _VIEWS = ("zarr/", "parquet/")
 _ROUNDS = 4
@@ -117,7 +118,8 @@ def repair(
     """Check a store and repair what is damaged, missing or foreign.
 
     Args:
-        store: A folder, or a backend that is open; assets are computed again in a folder only.
+        store: A folder, a url, or a backend that is open; in one that is on no disk, no assets are
+            computed again.
         paths: Spec files or folders to compute from; by default those that published the assets.
         subset: Objects of which every byte is read; of the others, existence and length.
         workers: Threads that read, and tasks that are run at a time; by default one per processor.
@@ -136,6 +138,7 @@ def repair(
     """
     count = workers or processor_count()
     backend = open_backend(store)
+    location = _location_of(store, backend)
     left, batches, tried = list[str](), list[str](), set[Digest]()
     first: Report | None = None
     is_agreed, rounds = True, 0
@@ -144,9 +147,9 @@ def repair(
         first = first or found.report
         if found.report.is_whole and not found.is_unfinished:
             break
-        folder = None if backend.local is None else backend.local.root
-        request = Request(paths=tuple(map(Path, paths)), store=folder or Path(), workers=count)
-        with closing(_Repair(backend, found, request, tried=tried)) as run:
+        request = Request.of(paths, store=location or DEFAULT_STORE, workers=count)
+        is_located = location is not None
+        with closing(_Repair(backend, found, request, is_located, tried=tried)) as run:
             plan = run.plan()
             left += plan.left
             is_agreed = approve(plan, found.report)
@@ -174,6 +177,7 @@ class _Repair:
         backend: Backend,
         found: Audited,
         request: Request,
+        is_located: bool,
         *,
         tried: set[Digest],
     ) -> None:
@@ -182,7 +186,8 @@ class _Repair:
         self._found = found
         self._checked = found.checked
         self._request = request
-        self._cache = SourceCache(None if backend.local is None else request.store)
+        self._is_located = is_located
+        self._cache = SourceCache(request.store if is_located else None)
         self._store: TileStore | None = None
         self._tried = tried
         self.batches: list[str] = []
@@ -271,7 +276,7 @@ class _Repair:
         if not self._request.paths:
             return {}
         try:
-            return origins_of(load(self._request.paths), self._request.store)
+            return origins_of(load(self._request.paths), self._request.store.base)
         except GeobatchError:
             return {}
 
@@ -280,8 +285,8 @@ class _Repair:
         hurt = [one for one in self._checked.hurt if one.entry.stored not in self._tried]
         if store is None or not hurt:
             return Recomputing()
-        if self._backend.local is None:
-            return Recomputing(left=("assets are computed again only in a store in a folder",))
+        if not self._is_located:
+            return Recomputing(left=("assets are computed again only in a store on a disk",))
         paths = self._request.paths or tuple(self._published(store))
         return plan_recomputing(
             store,
@@ -301,7 +306,7 @@ class _Repair:
             return
         found = {origins[one.entry.id] for one in self._checked.hurt if one.entry.id in origins}
         for origin in sorted(found):
-            path = Path(path_of(origin, store=self._request.store))
+            path = Path(path_of(origin, store=self._request.store.base))
             if path.exists():
                 yield path
 
@@ -347,6 +352,13 @@ class _Repair:
         for start in range(0, len(names), MOST_NAMES):
             batch = quarantine.move(names[start : start + MOST_NAMES], why=_WHY)
             self.batches.append(batch.id)
+
+
+def _location_of(store: Location, backend: Backend) -> StoreLocation | None:
+    """Return where a store is; None if that is in the memory of this process."""
+    if isinstance(store, StoreLocation | Path | str):
+        return StoreLocation.of(store)
+    return None if backend.local is None else StoreLocation(folder=backend.local.root)
 
 
 def _remove_dead_runs(backend: Backend) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 
 from msgspec import Struct
 
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
 from geobatch.model.published import Head
-from geobatch.store.backends.protocol import RUNS
-from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.rollback import RollbackPlan, plan_rollback, publish_rollback
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
@@ -40,7 +38,7 @@ class RolledBack(Struct, frozen=True, kw_only=True):
 
 
 def rollback(
-    folder: Path,
+    location: StoreText,
     commit: str,
     names: Sequence[str] = (),
     *,
@@ -50,7 +48,7 @@ def rollback(
     """Publish an earlier state of a store again, as a new commit.
 
     Args:
-        folder: Folder of the store.
+        location: Folder or url of the store.
         commit: The earlier commit: digest, prefix, number, `HEAD~1`.
         names: Assets and folders of assets to roll back; empty for everything.
         agree: Receives the plan before anything is done.
@@ -63,7 +61,8 @@ def rollback(
         CorruptObjectError: Something that the earlier state needs is damaged or missing.
         StoreError: The store cannot be used; or it is published, and the views are not updated.
     """
-    with closing(TileStore.open(folder)) as store:
+    place = StoreLocation.of(location)
+    with closing(TileStore.open(place)) as store:
         if not is_dry_run:
             store.begin()  # from now on, no `gc` deletes what the plan finds
         plan = plan_rollback(store, commit, names)
@@ -71,7 +70,7 @@ def rollback(
         plan.check_allowed()
         if not is_agreed:
             return RolledBack(plan=plan, head=plan.base, is_done=False)
-        with SourceCache(folder) as cache:
+        with SourceCache(place) as cache:
             settle(store)
             views = open_views(store, cache=cache)
             broken = repair_views(views, plan.base)  # also if nothing changes, as of a killed run
@@ -83,8 +82,7 @@ def rollback(
             if not plan.is_empty:
                 head = _publish(store, plan)
                 show(views, head, again={change.id for change in plan.changes}, is_new=True)
-        with suppress(OSError):  # the next apply removes them
-            remove_dead_runs(folder / RUNS)
+        store.remove_dead_runs()
         return RolledBack(plan=plan, head=head, is_done=not plan.is_empty)
 
 

@@ -27,6 +27,7 @@ from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import find_ids
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.asset_work import AssetWork
 from geobatch.workflow.maintenance.located import locate_assets
@@ -41,8 +42,8 @@ Progress = Callable[[int, int], object]
 class VerifyRequest(Struct, frozen=True, kw_only=True):
     """What is verified."""
 
-    folder: Path
-    """Folder of the store."""
+    store: StoreLocation
+    """Where the store is."""
     names: tuple[str, ...] = ()
     """Assets, folders of assets and globs of ids; empty for all."""
     commit: str | None = None
@@ -73,8 +74,8 @@ def verify(
     started = time.perf_counter()
     workers = request.workers or processor_count()
     with (
-        closing(TileStore.open(request.folder)) as store,
-        SourceCache.borrowed(request.folder) as cache,
+        SourceCache.borrowed(request.store) as cache,
+        closing(TileStore.open(request.store)) as store,
         tempfile.TemporaryDirectory(prefix="geobatch-verify-") as folder,
         Sources(folder=Path(folder), cache=cache) as reader,
     ):
@@ -86,7 +87,7 @@ def verify(
             store,
             head,
             records,
-            folder=request.folder,
+            folder=request.store.base,
             options=ProbeOptions(cache=cache, workers=workers, rehash=request.rehash),
             cache=cache,
         )

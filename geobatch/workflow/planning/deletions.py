@@ -33,7 +33,7 @@ def find_origins(base: Base, *, request: Request, seen: Seen, is_renaming: bool)
     published: dict[str, str] = {}
     if base.store is not None and (is_renaming or request.options.is_pruning):
         origins = base.store.origins(base.head)
-        published = {name: path_of(o, store=request.store) for name, o in origins.items()}
+        published = {name: path_of(o, store=request.store.base) for name, o in origins.items()}
     given = (*(real_path(path) for path in request.paths), *seen.linked)
     return Origins(published=published, given=given, seen=seen)
 

@@ -30,7 +30,7 @@ def set_locations(
         head: Its commit, in which renamed assets have their new ids.
         request: Which published locations are replaced, and where the store is.
     """
-    resolution = located(resolved.resolution, store=request.store)
+    resolution = located(resolved.resolution, store=request.store.base)
     if base.store is None:
         return resolution
     records = _differing_records(resolution, base.store, head)
@@ -42,7 +42,7 @@ def set_locations(
         for name, record in records.items()
         if not replaced or not is_selected(name, replaced)
     }
-    warnings = _unreachable_warnings(resolved.specs, records, store=request.store)
+    warnings = _unreachable_warnings(resolved.specs, records, store=request.store.base)
     return replace(keep_locations(resolution, kept), warnings=(*resolution.warnings, *warnings))
 
 

@@ -158,7 +158,7 @@ def _check_published(
 ) -> None:
     """Check what is published; what will be replaced or deleted may be damaged, unless renamed."""
     if base.store is not None:
-        check(base.store, base.head, spared=spared, is_noted=is_noted, folder=request.store)
+        check(base.store, base.head, spared=spared, is_noted=is_noted, location=request.store)
 
 
 def _read_records(

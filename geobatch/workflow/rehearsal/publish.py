@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 
 from geobatch.errors import (
     StalePlanError,
 )
 from geobatch.model.plans.summary import ApplySummary
-from geobatch.store.backends.protocol import RUNS
-from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
-from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import (
@@ -55,7 +52,7 @@ def apply_rehearsed(
     """
     started = time.perf_counter()
     with SourceCache(request.store) as cache:
-        if not is_store(request.store):
+        if not request.store.has_store():
             raise LostRehearsalError("there is no store")
         with closing(TileStore.create(request.store)) as store:
             settle(store)
@@ -78,6 +75,5 @@ def apply_rehearsed(
             after = publish(planned, executed, store, base=base.head, request=request)
             is_new = after.digest != head.digest
             show(views, after, again=changed_ids(planned, executed), is_new=is_new)
-            with suppress(OSError):  # the next apply removes them
-                remove_dead_runs(request.store / RUNS)
+            store.remove_dead_runs()
             return summary_of(planned, executed, head, after, started=started)

@@ -24,7 +24,6 @@ from geobatch.model.plans.plan_json import Locate, plan_json
 from geobatch.model.published import Head
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import changed_tree
-from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.rehearsals.differences import (
     RehearsedAsset,
@@ -102,13 +101,13 @@ def rehearse_specs(
     _LOG.info("rehearsal in %s starts: %s", request.store, ", ".join(map(str, request.paths)))
     with SourceCache(request.store) as cache:
         resolved = resolve_request(request, cache)
-        if not is_store(request.store):  # what is refused leaves no store behind
+        if not request.store.has_store():  # what is refused leaves no store behind
             planned = _plan(resolved, Base(), request, cache)
             if planned.plan.refusals:
                 return Rehearsed(planned=planned, document=plan_json(planned.plan, locate=locate))
         with closing(TileStore.create(request.store)) as store:
             settle(store)
-            cache.save()
+            cache.keep_for(store)
             base = Base(store=store, head=store.head())
             planned = _plan(resolved, base, request, cache)
             if planned.plan.refusals:

@@ -24,7 +24,6 @@ from geobatch.model.published import AssetRecord
 from geobatch.model.sampling import most_likely_to_differ
 from geobatch.model.tiles import TileSet
 from geobatch.sources.reader import Sources
-from geobatch.store.backends.protocol import RUNS
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.rehearsals.differences import RehearsedAsset
 from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
@@ -91,7 +90,7 @@ def sample_plan(
     counts = Counts()
     found: dict[str, Any] = {}
     different: set[Region] = set()
-    with Sources(folder=request.store / RUNS, cache=cache) as reader:
+    with Sources(folder=store.scratch(), cache=cache) as reader:
         computed = execute(
             shares_of(sampled, workers=request.workers),
             base_commit=planned.plan.base_commit,

@@ -14,11 +14,10 @@ app = group()
 @app.command(cls=Command, epilog=EPILOG)
 def init(context: typer.Context) -> Exit:
     """Create an empty store; `apply` also does this when it is needed."""
-    from geobatch.store.identity import IDENTITY
     from geobatch.store.tilestore import TileStore
 
     settings: Settings = context.obj
-    is_new = not (settings.store / IDENTITY).exists()
+    is_new = not settings.store.has_store()
     store = TileStore.create(settings.store)
     store.close()
     settings.output.line(f"{'made' if is_new else 'kept'} {settings.store}  id {store.id}")

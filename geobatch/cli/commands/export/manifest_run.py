@@ -60,7 +60,7 @@ def export_manifest(
             store.record(entry).asset,
             name=name,
             uri_prefix=uri_prefix,
-            origin=None if origin is None else Path(path_of(origin, store=settings.store)),
+            origin=None if origin is None else Path(path_of(origin, store=settings.store.base)),
         )
     for note in made.notes:
         settings.output.note(f"note: {note}")

@@ -92,7 +92,7 @@ def _verify(
 
     output = settings.output
     request = VerifyRequest(
-        folder=settings.store,
+        store=settings.store,
         names=tuple(assets),
         commit=at,
         sample=sample,

@@ -75,7 +75,7 @@ def info(
                 settings.output.note("no asset matches the filters")
             return Exit.OK
         if not asset:
-            check(store, head, folder=settings.store)
+            check(store, head, location=settings.store)
             for line in store_lines(store, head):
                 settings.output.line(line)
             settings.output.record("store", **store_json(store, head))
@@ -83,7 +83,7 @@ def info(
         entry = head.tree.entry(asset)
         if entry is None:
             return _show_collection(settings, store, head, asset)
-        check(store, head, only=asset, folder=settings.store)
+        check(store, head, only=asset, location=settings.store)
         record = store.record(entry)
         for line in asset_lines(entry, record):
             settings.output.line(line)
