@@ -7,11 +7,16 @@ from importlib.machinery import PathFinder
 from shlex import quote
 from typing import Literal
 
-LIBRARIES = {"table": "pyarrow>=18", "tfrecord": "tensorflow>=2.18"}
+LIBRARIES = {
+    "gs": "google-auth[requests]>=2.30",
+    "s3": "boto3>=1.34",
+    "table": "pyarrow>=18",
+    "tfrecord": "tensorflow>=2.18",
+}
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["table", "tfrecord"]) -> str:
+def install_hint(extra: Literal["gs", "s3", "table", "tfrecord"]) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

@@ -21,7 +21,7 @@ BELOW = {
     "logs": set(),
     "processes": set(),
     "model": {"errors"},
-    "buckets": NOUNS,
+    "buckets": NOUNS | {"extras"},
     "format": NOUNS,
     "declare": NOUNS | {"buckets"},
     "sources": NOUNS | {"versions", "extras", "processors", "processes", "buckets"},
@@ -67,7 +67,10 @@ LIBRARIES = {
     "pyproj": {"sources"},
     "rasterio": {"sources"},
     "tensorflow": {"sources"},
-    "google": {"sources"},  # what TensorFlow has its messages of
+    # What TensorFlow has its messages of; and Google's credentials.
+    "google": {"sources", "buckets"},
+    "boto3": {"buckets"},
+    "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
     "obstore": {"buckets"},

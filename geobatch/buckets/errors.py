@@ -24,6 +24,15 @@ class Failure(StrEnum):
     """The service cannot be reached, or refused for another reason."""
 
 
+class Operation(StrEnum):
+    """What is asked of a bucket; the value completes `may not ... it`."""
+
+    READ = "read"
+    LIST = "list"
+    WRITE = "write"
+    DELETE = "delete"
+
+
 class BucketError(GeobatchError):
     """A request to a bucket failed. Rooms above turn it into an error of a source or the store."""
 
@@ -37,3 +46,12 @@ class BucketError(GeobatchError):
         """
         super().__init__(message, hint=hint)
         self.failure = failure
+        self.status = 0
+        """Status of the service's answer; 0 if none came."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the same request must fail again: no answer was lost, and no server was busy."""
+        if self.failure is not Failure.OTHER:
+            return True
+        return 300 <= self.status < 500 and self.status not in (408, 429)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.client import client
-from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.errors import Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
@@ -49,7 +49,7 @@ def head(url: BucketUrl, *, version: str = "") -> Remote:
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    with explained():
+    with explained(url):
         if not version:
             return state_of(obstore.head(client(url), url.key))
         options: Any = {"head": True, "version": version}
@@ -100,12 +100,12 @@ def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, R
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    with explained():
+    with explained(prefix, Operation.LIST):
         pages = obstore.list(
             client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
         )
     while True:
-        with explained():
+        with explained(prefix, Operation.LIST):
             page = next(pages, None)
         if page is None:
             return
@@ -132,26 +132,26 @@ def _get(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
         options["version"] = state.version
     elif state.etag:
         options["if_match"] = state.etag
-    with explained():
+    with explained(url):
         answer = obstore.get(client(url), url.key, options=options)
         return bytes(answer.bytes())
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Send a request: wait until one may start, and turn the errors of the library into ours."""
+def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator[None]:
+    """Send a request: wait until one may start, and turn the errors of the library into ours.
+
+    Args:
+        url: The object or the prefix.
+        operation: What is done, as far as it needs a permission.
+    """
     from obstore import exceptions  # noqa: PLC0415 - slow to import
 
     try:
         with _in_flight:
             yield
-    except (exceptions.NotFoundError, FileNotFoundError) as error:
-        raise BucketError(Failure.MISSING, "no such object") from error
-    except exceptions.AlreadyExistsError as error:
-        raise BucketError(Failure.EXISTS, "the name is taken") from error
-    except exceptions.PreconditionError as error:
-        raise BucketError(Failure.CHANGED, "the object changed") from error
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise BucketError(Failure.DENIED, "not allowed") from error
     except (exceptions.BaseError, OSError, ValueError) as error:
-        raise BucketError(Failure.OTHER, str(error)) from error
+        from geobatch.buckets.explanations.explanation import explain  # noqa: PLC0415 - to fail
+
+        # The cause is not kept: its text may contain secrets.
+        raise explain(url, operation, error) from None

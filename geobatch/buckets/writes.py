@@ -11,7 +11,7 @@ from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from geobatch.buckets.client import client
-from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.objects import explained, head, requests_pool
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
@@ -25,7 +25,6 @@ _ATTEMPTS = 10
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 """Seconds between attempts to create a name: the limit doubles from the first to the longest."""
 _DELETED_AT_ONCE = 1000
-_IS_FINAL = re.compile(r"status code: 4(?!08|29)[0-9]{2}")
 _MD5 = re.compile('"?([0-9a-f]{32})"?')
 _RANDOM = SystemRandom()
 
@@ -47,7 +46,7 @@ def read(url: BucketUrl, *, start: int = 0, length: int | None = None) -> bytes:
     elif start:
         options["range"] = {"offset": start}
     try:
-        with explained():
+        with explained(url):
             data = bytes(obstore.get(client(url), url.key, options=options).bytes())
     except BucketError as error:
         # No service sends a range that starts at the end or behind it.
@@ -93,7 +92,7 @@ def create(url: BucketUrl, data: Data) -> Remote | None:
             _put(_without_retries(client(url)), url, data, mode="create")
         except BucketError as error:
             if error.failure is not Failure.EXISTS:
-                if error.failure is not Failure.OTHER or _IS_FINAL.search(error.message):
+                if error.is_final:
                     raise
                 doubt = error
         else:
@@ -152,7 +151,7 @@ def copy(source: BucketUrl, target: BucketUrl) -> None:
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    with explained():
+    with explained(target, Operation.WRITE):
         obstore.copy(client(source), source.key, target.key)
 
 
@@ -170,7 +169,7 @@ def delete(urls: Sequence[BucketUrl]) -> None:
             _delete(some[0])
             continue
         try:
-            with explained():
+            with explained(some[0], Operation.DELETE):
                 obstore.delete(client(some[0]), [url.key for url in some])
         except BucketError:  # some services refuse a batch with a name that is not there
             list(requests_pool().map(_delete, some))
@@ -180,7 +179,7 @@ def _delete(url: BucketUrl) -> None:
     import obstore  # noqa: PLC0415 - slow to import
 
     try:
-        with explained():
+        with explained(url, Operation.DELETE):
             obstore.delete(client(url), url.key)
     except BucketError as error:
         if error.failure is not Failure.MISSING:
@@ -190,7 +189,7 @@ def _delete(url: BucketUrl) -> None:
 def _put(store: ObjectStore, url: BucketUrl, data: Data, *, mode: Any) -> None:
     import obstore  # noqa: PLC0415 - slow to import
 
-    with explained():
+    with explained(url, Operation.WRITE):
         obstore.put(store, url.key, memoryview(data).cast("B"), mode=mode, use_multipart=False)
 
 

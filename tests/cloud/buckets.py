@@ -102,4 +102,4 @@ def before() -> Iterator[Before]:
 def heedless(request: pytest.FixtureRequest) -> Iterator[Bucket]:
     """A bucket of each dialect, on a server that ignores conditions; it needs no installation."""
     with serving_heedlessly() as port:
-        yield Bucket(kind=request.param, name="heedless", port=port)
+        yield Bucket(kind=request.param, name=f"heedless-{port}", port=port)

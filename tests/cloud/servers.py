@@ -8,7 +8,7 @@
 `GOOGLE_SERVICE_ACCOUNT_KEY`: a JSON document whose `gcs_base_url` is the address and whose \
 `disable_oauth` is true (`GOOGLE_SERVICE_ACCOUNT` may be the path of a file with it; \
 `GOOGLE_APPLICATION_CREDENTIALS` has another form and may not; `GOOGLE_BASE_URL` alone still asks \
-for a token) |
+for a token). geobatch, as Google's own libraries, takes `STORAGE_EMULATOR_HOST`: the address |
 | `az` | Azurite | `npm install` in `tests/cloud` | `AZURE_STORAGE_ACCOUNT_NAME`, \
 `AZURE_STORAGE_ACCOUNT_KEY`, `AZURE_ENDPOINT` (it ends with the account), and \
 `AZURE_ALLOW_HTTP=true` |
@@ -55,7 +55,9 @@ _ACCOUNT = "devstoreaccount1"
 _ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_", "AZURITE_")
+_PREFIXES = (
+    "AWS_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_", "AZURE_", "AZURITE_", "GEOBATCH_BUCKET_",
+)  # fmt: skip
 
 
 class MissingServerError(Exception):
@@ -116,7 +118,10 @@ def environment(kind: str, port: int) -> dict[str, str]:
         document = {"gcs_base_url": address, "disable_oauth": True} | dict.fromkeys(
             ("client_email", "private_key", "private_key_id"), ""
         )
-        return around | {"GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(document)}
+        return around | {
+            "STORAGE_EMULATOR_HOST": address,
+            "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(document),
+        }
     return around | {
         "AZURE_STORAGE_ACCOUNT_NAME": _ACCOUNT,
         "AZURE_STORAGE_ACCOUNT_KEY": _ACCOUNT_KEY,

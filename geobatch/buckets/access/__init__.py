@@ -1,0 +1,1 @@
+"""Who asks a bucket, and by which endpoint: credentials where each cloud's own tools find them."""

@@ -1,0 +1,149 @@
+"""How a bucket of Google Cloud Storage is reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from geobatch.buckets.access.access import Access, named_file
+from geobatch.buckets.access.metadata import ask
+from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.settings import REQUESTER_PAYS, Settings
+from geobatch.buckets.url import BucketUrl
+from geobatch.errors import SettingError
+from geobatch.extras import install_hint
+
+VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_DEFAULT_FILE = "application_default_credentials.json"
+_METADATA = "metadata.google.internal"
+_ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default/email"
+_KNOWN = ("service_account", "authorized_user")
+"""Types of credentials that the library reads itself."""
+
+
+def gs_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings) -> Access:
+    """Return how a bucket is reached, in the order of Application Default Credentials.
+
+    Args:
+        url: The bucket.
+        environment: Variables and home folder in which credentials are searched for.
+        settings: Whether requests are not to be signed, and who pays.
+
+    Raises:
+        SettingError: A variable, or the file that it names, cannot be used.
+        BucketError: There are no credentials.
+    """
+    emulator = environment.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
+    if emulator and "://" not in emulator:
+        emulator = f"http://{emulator}"
+    endpoint = emulator or environment.get("GOOGLE_BASE_URL", "").rstrip("/")
+    if emulator or settings.is_anonymous(url):
+        found = Access(
+            way="the emulator" if emulator else "anonymous",
+            who="nobody",
+            is_anonymous=True,
+            config={"skip_signature": True},
+        )
+    else:
+        found = _named(environment) or _default(environment) or _machine(environment) or _none(url)
+    config = {**found.config, **({"base_url": endpoint} if endpoint else {})}
+    return Access(
+        way=found.way,
+        who=found.who,
+        endpoint=endpoint,
+        is_anonymous=found.is_anonymous,
+        headers=_billing(environment) if settings.is_requester_paid(url) else {},
+        config=config,
+        provider=found.provider,
+    )
+
+
+def _billing(environment: Mapping[str, str]) -> dict[str, str]:
+    names = ("GOOGLE_CLOUD_QUOTA_PROJECT", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
+    project = next((environment[name] for name in names if environment.get(name)), "")
+    if not project:
+        raise SettingError(
+            f"`{REQUESTER_PAYS.variable}` is set, and no project is named that pays",
+            hint="name it: `export GOOGLE_CLOUD_PROJECT=$(gcloud config get project)`",
+        )
+    return {"x-goog-user-project": project}
+
+
+def _named(environment: Mapping[str, str]) -> Access | None:
+    if not environment.get(VARIABLE):
+        return None
+    text = named_file(environment, VARIABLE)
+    return _from_file(text, environment[VARIABLE], way=f"`{VARIABLE}`")
+
+
+def _default(environment: Mapping[str, str]) -> Access | None:
+    """Return access by what `gcloud auth application-default login` wrote."""
+    home = environment.get("HOME", "")
+    folder = environment.get("CLOUDSDK_CONFIG") or (home and str(Path(home, ".config", "gcloud")))
+    path = Path(folder, _DEFAULT_FILE) if folder else None
+    if path is None or not path.is_file():
+        return None
+    text = named_file({_DEFAULT_FILE: str(path)}, _DEFAULT_FILE)
+    return _from_file(text, str(path), way="gcloud's application default credentials")
+
+
+def _from_file(text: str, path: str, *, way: str) -> Access:
+    try:
+        found: dict[str, Any] = json.loads(text)
+        kind = str(found["type"])
+    except (ValueError, KeyError, TypeError):
+        raise SettingError(
+            f"`{path}` is not a file of Google credentials",
+            hint="make one: `gcloud auth application-default login`",
+        ) from None
+    if kind in _KNOWN:
+        who = found.get("client_email") or found.get("account")
+        who = f"`{who}`" if who else "the user of `gcloud auth application-default login`"
+        return Access(way=way, who=who, config={"application_credentials": path})
+    return _by_google_auth(found, kind, path, way=way)
+
+
+def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) -> Access:
+    """Return access by credentials of types that only Google's own library can use."""
+    try:
+        import google.auth  # noqa: PLC0415 - slow to import, and optional
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as above
+        from obstore.auth.google import GoogleCredentialProvider  # noqa: PLC0415 - as above
+    except ImportError:
+        message = f"`{path}` has credentials of type `{kind}`: they require `geobatch[gs]`"
+        raise BucketError(Failure.DENIED, message, hint=install_hint("gs")) from None
+    scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
+    try:
+        load: Any = google.auth.load_credentials_from_dict
+        credentials, _ = load(found, scopes=scopes)
+    except (GoogleAuthError, ValueError, KeyError, TypeError):
+        raise SettingError(
+            f"`{path}` has credentials of type `{kind}` that are not valid",
+            hint="make them again: `gcloud iam workload-identity-pools create-cred-config --help`",
+        ) from None
+    named = str(found.get("service_account_impersonation_url", "")).rpartition("/")[2]
+    mail = named.partition(":")[0]
+    who = f"`{mail}`" if mail else f"an identity of `{found.get('audience', kind)}`"
+    return Access(way=f"{way} ({kind})", who=who, provider=GoogleCredentialProvider(credentials))
+
+
+def _machine(environment: Mapping[str, str]) -> Access | None:
+    if environment.get("NO_GCE_CHECK", "").lower() == "true":
+        return None
+    names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
+    host = next((environment[name] for name in names if environment.get(name)), _METADATA)
+    mail = ask(f"http://{host}", _ACCOUNT, headers={"Metadata-Flavor": "Google"})
+    if mail is None or "@" not in mail:
+        return None
+    return Access(way="the metadata server", who=f"`{mail.strip()[:200]}`")
+
+
+def _none(url: BucketUrl) -> Access:
+    raise BucketError(
+        Failure.DENIED,
+        "no credentials of Google Cloud were found",
+        hint="log in: `gcloud auth application-default login` (`gcloud auth login` is not enough);"
+        f" if the bucket is public, `export GEOBATCH_BUCKET_ANONYMOUS=gs://{url.bucket}`",
+    )

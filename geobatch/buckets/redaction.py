@@ -1,0 +1,53 @@
+"""Texts of services and libraries without secrets: messages and logs are read by others."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_LONGEST = 300
+_HIDDEN = "***"
+_SECRET_NAMES = re.compile(
+    r"(SECRET|PASSWORD|TOKEN|_KEY$|ACCESS_KEY$|SAS|CONNECTION_STRING|SESSION|CREDENTIAL|HEADER$)"
+)
+_NOT_SECRET = re.compile(r"(_FILE|_URI|_URL|_TYPE|_ID|CREDENTIALS)$")
+_PATTERNS = (
+    # user:password@ in urls, also of proxies
+    (re.compile(r"(?<=://)[^/\s@]*@"), f"{_HIDDEN}@"),
+    # queries of urls: signatures, credentials, tokens
+    (re.compile(r"(https?://[^\s?\"'<>`]*)\?[^\s\"'<>`,)]*"), rf"\1?{_HIDDEN}"),
+    # pairs outside urls
+    (
+        re.compile(
+            r"(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-(?:signature|credential)|accountkey"
+            r"|sharedaccesssignature|access_token|refresh_token|client_secret|client_assertion"
+            r"|private_key|secretaccesskey|sessiontoken|security-token|password)"
+            r"(\"?\s*[=:]\s*\"?)[^\s&;,\"'<>]+"
+        ),
+        rf"\1\2{_HIDDEN}",
+    ),
+    (re.compile(r"(?i)\b(bearer|sharedkey|basic|credential=)\s*[^\s,\"'<>]+"), rf"\1 {_HIDDEN}"),
+    (re.compile(r"\b(?:A[KS]IA|AROA|GOOG)[A-Z0-9]{8,}([A-Z0-9]{4})\b"), r"...\1"),
+    (re.compile(r"\bya29\.[\w.-]+"), _HIDDEN),
+    (re.compile(r"\beyJ[\w-]+\.[\w.-]+"), _HIDDEN),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL), _HIDDEN),
+)
+
+
+def redact(text: str) -> str:
+    """Return a text without secrets: those of known forms, and those of the environment."""
+    for name, value in os.environ.items():
+        is_secret = _SECRET_NAMES.search(name) and not _NOT_SECRET.search(name)
+        if is_secret and len(value) >= 6:
+            text = text.replace(value, _HIDDEN)
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def first_line(text: str) -> str:
+    """Return the start of an error's text, without secrets and without what debuggers read."""
+    text = text.partition("Debug source")[0]
+    text = " ".join(text.split())
+    found = redact(text)
+    return found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
