@@ -60,7 +60,8 @@ def test_json_and_dry_run(bench: Workbench, tmp_path: Path) -> None:
 
 def test_exit_codes(bench: Workbench, tmp_path: Path) -> None:
     assert geobatch("copy", tmp_path / "none", tmp_path / "new").code == 10
-    assert copy(bench, bench.store).code == 1
+    for same in (bench.store, bench.store / "inside", bench.store.parent):
+        assert copy(bench, same).code == 1
     assert copy(bench, tmp_path / "new", "--at", "9").code == 1
     assert copy(bench, tmp_path / "new", "--keep-last", "0").code == 64
     assert geobatch("copy", bench.store).code == 64

@@ -47,8 +47,10 @@ def test_there_and_back_again(bench: Workbench, found: Bucket, tmp_path: Path) -
     ok("copy", found.url, tmp_path / "back")
     ok("--store", tmp_path / "back", "fsck", "--read-data")
     assert ok("--store", tmp_path / "back", "log", "--json").lines == root
-    ok("copy", found.url, f"{found.url}/beside")
-    assert ok("--store", f"{found.url}/beside", "log", "--json").lines == root
+    beside = f"{found.kind}://{found.name}/beside"
+    ok("copy", found.url, beside)
+    assert ok("--store", beside, "log", "--json").lines == root
+    assert geobatch("copy", found.url, f"{found.url}/inside").code == 1
     # What follows goes alone, in either direction.
     bench.apply(image("x/a", "a.tif", memo="new"), image("b", "a.tif"))
     more = ok("copy", bench.store, found.url, "--json").record("copy")

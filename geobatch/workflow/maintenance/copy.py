@@ -59,7 +59,10 @@ def copy(
             views are not updated.
     """
     place = StoreLocation.of(target)
-    with closing(TileStore.open(source)) as store, closing(place.open_backend()) as there:
+    with (
+        closing(TileStore.open(StoreLocation.of(source))) as store,
+        closing(place.open_backend()) as there,
+    ):
         _check_different(store.backend, there)
         try:
             copied = copy_commits(store, there, options, progress=progress)
@@ -80,14 +83,19 @@ def copy(
 
 
 def _check_different(one: Backend, other: Backend) -> None:
-    if one.local is not None and other.local is not None:
-        is_same = os.path.realpath(one.local.root) == os.path.realpath(other.local.root)
-    else:
-        is_same = one.location == other.location
-    if is_same:
-        raise StoreError(
-            f"`{one.location}` is named twice", hint="name a store and another location"
-        )
+    """Refuse a store that would be copied to itself, or into itself."""
+    ours, theirs = (
+        backend.location if backend.local is None else os.path.realpath(backend.local.root)
+        for backend in (one, other)
+    )
+    if ours == theirs:
+        raise StoreError(f"`{ours}` is named twice", hint="name a store and another location")
+    for inner, outer in ((ours, theirs), (theirs, ours)):
+        if inner.startswith(f"{outer.rstrip('/')}/"):
+            raise StoreError(
+                f"`{inner}` is inside `{outer}`; everything in a store belongs to it",
+                hint="name a location beside the store",
+            )
 
 
 def _show(place: StoreLocation, *, is_new: bool) -> None:
