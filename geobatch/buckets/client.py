@@ -25,6 +25,7 @@ _PAUSES: Any = {
 }
 
 _clients: dict[tuple[str, str, str], Clients] = {}
+_reached: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
 
@@ -63,6 +64,16 @@ def access_of(url: BucketUrl) -> Access:
     return _connected(url).access
 
 
+def mark_reached(url: BucketUrl) -> None:
+    """Remember that a url's bucket exists: what is missing in it is an object."""
+    _reached.add(_key(url))
+
+
+def is_reached(url: BucketUrl) -> bool:
+    """Return whether a url's bucket is known to exist."""
+    return _key(url) in _reached
+
+
 def find_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings) -> Access:
     """Return how a bucket is reached, without a request to the bucket.
 
@@ -86,10 +97,15 @@ def forget_clients() -> None:
     """Forget all clients: the next request finds its credentials in the environment again."""
     with _lock:
         _clients.clear()
+        _reached.clear()
+
+
+def _key(url: BucketUrl) -> tuple[str, str, str]:
+    return url.scheme, url.bucket, url.account
 
 
 def _connected(url: BucketUrl) -> Clients:
-    key = (url.scheme, url.bucket, url.account)
+    key = _key(url)
     with _lock:
         if key not in _clients:
             _clients[key] = _connect(url)

@@ -147,9 +147,9 @@ CASES = [
     Case("s3", "head", 404, xml("NoSuchKey", "The specified key does not exist."), Failure.MISSING,
      "no such object", ""),
     Case("s3", "head", 404, xml("NoSuchBucket", "The specified bucket does not exist"),
-     Failure.MISSING, "there is no bucket `bkt`", "aws s3 mb s3://bkt"),
+     Failure.NO_BUCKET, "there is no bucket `bkt`", "aws s3 mb s3://bkt"),
     Case("s3", "list", 404, xml("NoSuchBucket", "The specified bucket does not exist"),
-     Failure.MISSING, "there is no bucket `bkt`", "aws s3 ls"),
+     Failure.NO_BUCKET, "there is no bucket `bkt`", "aws s3 ls"),
     Case("s3", "read", 400, xml("AuthorizationHeaderMalformed", "The authorization header is"
      " malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'", Region="eu-west-1"),
      Failure.OTHER, "is in region `eu-west-1`, expected `us-east-1`",
@@ -189,7 +189,7 @@ CASES = [
     Case("gs", "read", 403, xml("UserProjectAccountProblem", "The project is not billed"),
      Failure.DENIED, "billing of the project is not active", "gcloud billing"),
     Case("gs", "head", 404, xml("NoSuchBucket", "The specified bucket does not exist."),
-     Failure.MISSING, "there is no bucket `bkt`", "gcloud storage buckets create gs://bkt"),
+     Failure.NO_BUCKET, "there is no bucket `bkt`", "gcloud storage buckets create gs://bkt"),
     Case("gs", "head", 404, xml("NoSuchKey", "The specified key does not exist."), Failure.MISSING,
      "no such object", ""),
     Case("gs", "read", 429, xml("SlowDown", "The object exceeded the rate limit"), Failure.OTHER,
@@ -217,7 +217,7 @@ CASES = [
      "This operation is not permitted on an archived blob."),
      Failure.ARCHIVED, "archived (access tier `Archive`)", "az storage blob set-tier"),
     Case("az", "head", 404, xml("ContainerNotFound", "The specified container does not exist."),
-     Failure.MISSING, "there is no container `bkt` in account `acct`", "az storage container cre"),
+     Failure.NO_BUCKET, "there is no container `bkt` in account `acct`", "az storage container cre"),
     Case("az", "head", 404, xml("BlobNotFound", "The specified blob does not exist."),
      Failure.MISSING,
      "no such object", ""),
@@ -237,6 +237,21 @@ def test_answers_of_services(case: Case, service: Service, environment: SetEnvir
     assert case.hint in (error.hint or "")
     assert len(error.message) < 700
     assert error.status == case.status
+
+
+def test_only_the_first_missing_object_is_asked_for_twice(
+    service: Service, environment: SetEnvironment
+) -> None:
+    """A HEAD does not say whether the bucket is missing; stores ask for many absent names."""
+    absent = Answer(status=404, body=xml("NoSuchKey", "The specified key does not exist."))
+    service.reply = lambda _: absent
+    accounts(environment, service)
+    for scheme in ("s3", "gs", "az"):
+        for count in (2, 1, 1):
+            service.asked.clear()
+            with pytest.raises(BucketError, match="no such object"):
+                head(parse_bucket_url(f"{scheme}://bkt/k"))
+            assert len(service.asked) == count
 
 
 def test_a_region_that_only_a_header_names(service: Service, environment: SetEnvironment) -> None:

@@ -42,7 +42,7 @@ def _account(request: Request) -> str:
 def _no_container(request: Request, _: Answer) -> BucketError:
     account, bucket = _account(request), request.url.bucket
     return BucketError(
-        Failure.MISSING,
+        Failure.NO_BUCKET,
         f"there is no container `{bucket}` in account `{account}`",
         hint=f"make it: `az storage container create --account-name {quote(account)} --name"
         f" {quote(bucket)} --auth-mode login`, or correct the name",
