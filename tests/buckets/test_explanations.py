@@ -217,7 +217,7 @@ CASES = [
      "This operation is not permitted on an archived blob."),
      Failure.ARCHIVED, "archived (access tier `Archive`)", "az storage blob set-tier"),
     Case("az", "head", 404, xml("ContainerNotFound", "The specified container does not exist."),
-     Failure.NO_BUCKET, "there is no container `bkt` in account `acct`", "az storage container cre"),
+     Failure.NO_BUCKET, "there is no container `bkt` in account `acct`", "az storage container"),
     Case("az", "head", 404, xml("BlobNotFound", "The specified blob does not exist."),
      Failure.MISSING,
      "no such object", ""),
