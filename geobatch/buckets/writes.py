@@ -87,9 +87,13 @@ def create(url: BucketUrl, data: Data) -> Remote | None:
         try:
             _put(client(url, retries=False), url, data, mode="create")
         except BucketError as error:
-            if error.failure is not Failure.EXISTS:
-                if error.is_final:
-                    raise
+            if error.failure is Failure.EXISTS:
+                # Only Azure refuses a taken name with 409; elsewhere another one is in progress.
+                if error.status == 409 and url.scheme != "az":
+                    doubt = error
+            elif error.is_final:
+                raise
+            else:
                 doubt = error
         else:
             return None
