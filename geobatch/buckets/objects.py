@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from geobatch.buckets.client import client
+from geobatch.buckets.client import client, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
@@ -74,7 +74,11 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
         BucketError: `Failure.CHANGED` if it is in another state; or the request failed.
     """
     merged = merge(ranges)
-    parts = list(requests_pool().map(lambda span: fetch_one(url, span[0], span[1], state), merged))
+    if len(merged) == 1:  # by this thread, which may be one of the pool
+        parts = [fetch_one(url, merged[0][0], merged[0][1], state)]
+    else:
+        spans = ((url, start, stop, state) for start, stop in merged)
+        parts = list(requests_pool().map(lambda span: fetch_one(*span), spans))
     return cut(ranges, merged, parts)
 
 
@@ -124,14 +128,13 @@ def list_objects(
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    pages: Iterator[Sequence[ObjectMeta]]
+    store, name = client(prefix), prefix.key or None
     with explained(prefix, Operation.LIST):
+        pages: Iterator[Sequence[ObjectMeta]]
         if is_deep:
-            pages = obstore.list(
-                client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
-            )
+            pages = obstore.list(store, name, offset=after or None, chunk_size=PAGE)
         else:
-            found = obstore.list_with_delimiter(client(prefix), prefix.key or None)
+            found = obstore.list_with_delimiter(store, name)
             pages = iter([[meta for meta in found["objects"] if meta["path"] > after]])
     while True:
         with explained(prefix, Operation.LIST):
@@ -185,6 +188,7 @@ def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator
     try:
         with _in_flight:
             yield
+        mark_reached(url)
     except (exceptions.BaseError, OSError, ValueError) as error:
         from geobatch.buckets.explanations.explanation import explain  # noqa: PLC0415 - to fail
 

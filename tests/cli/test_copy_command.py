@@ -34,14 +34,11 @@ def test_a_copy_is_a_store_like_any(bench: Workbench, tmp_path: Path) -> None:
     log = geobatch("--store", bench.store, "log", "--json").lines
     assert geobatch("--store", tmp_path / "new", "log", "--json").lines == log
     assert geobatch("--store", tmp_path / "new", "fsck", "--read-data").code == 0
-    ours, theirs = (
-        zarr.open_group(at / "zarr", mode="r") for at in (bench.store, tmp_path / "new")
-    )
     for path in ("x/a/0/b1", "b/0/b1"):
-        ours, theirs = (
+        one, other = (
             zarr.open_array(at / "zarr" / path, mode="r") for at in (bench.store, tmp_path / "new")
         )
-        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
     # What follows is published there as anywhere.
     specs = bench.write_spec([image("x/a", "a.tif"), image("b", "a.tif")])
     assert geobatch("--store", tmp_path / "new", "apply", specs).code == 0
@@ -63,7 +60,8 @@ def test_json_and_dry_run(bench: Workbench, tmp_path: Path) -> None:
 
 def test_exit_codes(bench: Workbench, tmp_path: Path) -> None:
     assert geobatch("copy", tmp_path / "none", tmp_path / "new").code == 10
-    assert copy(bench, bench.store).code == 1
+    for same in (bench.store, bench.store / "inside", bench.store.parent):
+        assert copy(bench, same).code == 1
     assert copy(bench, tmp_path / "new", "--at", "9").code == 1
     assert copy(bench, tmp_path / "new", "--keep-last", "0").code == 64
     assert geobatch("copy", bench.store).code == 64

@@ -25,11 +25,7 @@ def matching(url: BucketUrl, objects: Objects) -> list[str]:
         BucketError: There is no such bucket, or a request failed.
         ManyObjectsError: There are too many objects below the part without wildcards.
     """
-    parts = url.key.split("/")
-    first = next((n for n, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
-    prefix = "".join(f"{part}/" for part in parts[:first])
-    is_deep = first < len(parts) - 1 or parts[-1] == _DEEP
-    found = objects.below(url.at(prefix), is_deep=is_deep)
+    parts, first, prefix, found = _listed(url, objects)
     if url.key in found:
         return [url.key]
     # A folder named `data [2024]` is found: the brackets are its own.
@@ -45,6 +41,24 @@ def matching(url: BucketUrl, objects: Objects) -> list[str]:
         for key in _files(found)
         if key.startswith(prefix) and _fits(key[start:].split("/"), tests)
     ]
+
+
+def is_key(url: BucketUrl, objects: Objects) -> bool:
+    """Return whether an object has the very name of a glob; raises as `matching` does."""
+    return url.key in _listed(url, objects)[-1]
+
+
+def _listed(url: BucketUrl, objects: Objects) -> tuple[list[str], int, str, Mapping[str, Remote]]:
+    """Return the parts of a glob, which is the first with wildcards, and what is below the others.
+
+    Returns:
+        Parts, number of the first with wildcards, prefix that the parts before it make, objects.
+    """
+    parts = url.key.split("/")
+    first = next((n for n, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
+    prefix = "".join(f"{part}/" for part in parts[:first])
+    is_deep = first < len(parts) - 1 or parts[-1] == _DEEP
+    return parts, first, prefix, objects.below(url.at(prefix), is_deep=is_deep)
 
 
 def _fits(names: Sequence[str], tests: Sequence[_Test | None]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from geobatch.buckets.errors import BucketError
-from geobatch.declare.files.bucket_globs import matching
+from geobatch.declare.files.bucket_globs import is_key, matching
 from geobatch.declare.files.globs import MAGIC
 from geobatch.declare.files.objects import ManyObjectsError
 from geobatch.declare.hints import show
@@ -48,7 +48,7 @@ def is_its_name(location: Location) -> bool:
     """Return whether a uri with wildcards is the name of an object; a list shows that."""
     try:
         url = location.bucket_url
-        return not location.known.is_offline and matching(url, location.known) == [url.key]
+        return not location.known.is_offline and is_key(url, location.known)
     except (BucketError, ManyObjectsError, ValueError):
         return False
 
@@ -88,7 +88,9 @@ def unusable(location: Location) -> tuple[str, str | None] | None:
     try:
         url = location.bucket_url
     except ValueError as error:
-        return f"{show(location.uri)} is not a valid URL: {error}", None
+        why, _, hint = str(error).partition("; ")
+        message = f"{show(location.uri)} is not a valid URL: {why}"
+        return message, hint or "write it as in `gs://bucket/folder/file.tif`"
     parts = url.key.split("/")
     if not parts[-1]:
         message = f"{show(location.uri)} names no object"

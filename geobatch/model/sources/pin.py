@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.servers import Servers
 
 
 class Remote(Struct, frozen=True, kw_only=True):
@@ -102,7 +103,9 @@ class Remote(Struct, frozen=True, kw_only=True):
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
-        text = digest_json([url, self.size, self.version, self.etag, self.modified])
+        text = self.identity(url)  # a list of a bucket and a head are of one state
+        if is_http(url):
+            text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
@@ -121,6 +124,17 @@ def parse_moment(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class PinnedObject(Struct, frozen=True, kw_only=True):
+    """An object in a bucket or on a server, in one state."""
+
+    url: str
+    """Where it is."""
+    state: Remote
+    """The state in which it is read."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
 
 
 class Plane(Struct, frozen=True, kw_only=True):

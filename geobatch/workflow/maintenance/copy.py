@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from geobatch.errors import InterruptedRunError, StoreError
 from geobatch.logs import Logger
 from geobatch.model.assets.asset import Kind
 from geobatch.model.published import Head
-from geobatch.store.backends.protocol import RUNS, Backend
-from geobatch.store.backends.run_folder import remove_dead_runs
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.copying.copy import Copied, CopyOptions, Progress, copy_commits
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.sync_repair import settle
-from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.store.tilestore import TileStore
 from geobatch.workflow.views import open_views, show
 
 _LOG = Logger(__name__)
@@ -38,8 +38,8 @@ class StoreCopy(Struct, frozen=True, kw_only=True):
 
 
 def copy(
-    source: Location,
-    target: Location,
+    source: StoreText,
+    target: StoreText,
     options: CopyOptions,
     *,
     progress: Progress = lambda *_: None,
@@ -47,8 +47,8 @@ def copy(
     """Copy commits to a store that is new, or has a part of them; see `copy_commits`.
 
     Args:
-        source: The store that is copied.
-        target: The one that receives.
+        source: Folder or url of the store that is copied.
+        target: That of the one that receives.
         options: What is copied.
         progress: Notified while objects are sent.
 
@@ -58,7 +58,11 @@ def copy(
         StoreError: Both are the same; or one cannot be read or written; or all is copied, and the
             views are not updated.
     """
-    with closing(TileStore.open(source)) as store, closing(open_backend(target)) as there:
+    place = StoreLocation.of(target)
+    with (
+        closing(TileStore.open(StoreLocation.of(source))) as store,
+        closing(place.open_backend()) as there,
+    ):
         _check_different(store.backend, there)
         try:
             copied = copy_commits(store, there, options, progress=progress)
@@ -69,7 +73,7 @@ def copy(
             ) from None
         unfound = tuple(_unfound(store, copied))
         if not options.is_dry_run:
-            _show(there, is_new=bool(copied.histories.missing))
+            _show(place, is_new=bool(copied.histories.missing))
         return StoreCopy(
             source=store.backend.location,
             target=there.location,
@@ -79,28 +83,29 @@ def copy(
 
 
 def _check_different(one: Backend, other: Backend) -> None:
-    if one.local is not None and other.local is not None:
-        is_same = os.path.realpath(one.local.root) == os.path.realpath(other.local.root)
-    else:
-        is_same = one.location == other.location and one is other
-    if is_same:
-        raise StoreError(
-            f"`{one.location}` is named twice", hint="name a store and another location"
-        )
+    """Refuse a store that would be copied to itself, or into itself."""
+    ours, theirs = (
+        backend.location if backend.local is None else os.path.realpath(backend.local.root)
+        for backend in (one, other)
+    )
+    if ours == theirs:
+        raise StoreError(f"`{ours}` is named twice", hint="name a store and another location")
+    for inner, outer in ((ours, theirs), (theirs, ours)):
+        if inner.startswith(f"{outer.rstrip('/')}/"):
+            raise StoreError(
+                f"`{inner}` is inside `{outer}`; everything in a store belongs to it",
+                hint="name a location beside the store",
+            )
 
 
-def _show(there: Backend, *, is_new: bool) -> None:
+def _show(place: StoreLocation, *, is_new: bool) -> None:
     """Update the views of the receiver."""
-    store = TileStore(there)
-    local = there.local
-    with SourceCache(None if local is None else local.root) as cache:
+    with closing(TileStore.open(place)) as store, SourceCache(place) as cache:
         settle(store)
         head = store.head()
         show(open_views(store, cache=cache), head, again=(), is_new=is_new)
-    if local is not None:
-        with suppress(OSError):  # the next apply removes them
-            remove_dead_runs(local.root / RUNS)
-    _LOG.info("`%s` shows commit %d", there.location, head.number)
+        store.remove_dead_runs()
+    _LOG.info("`%s` has commit %d", place, head.number)
 
 
 def _unfound(store: TileStore, copied: Copied) -> list[str]:
