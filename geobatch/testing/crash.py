@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from typing import TypeVar
 
 from geobatch.errors import NotFoundError
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backends.protocol import Backend, Data, State
+from geobatch.store.backends.protocol import Backend, Data, Service, State
 
 Result = TypeVar("Result")
 
@@ -79,6 +79,11 @@ class CrashBackend:
         return False
 
     @property
+    def service(self) -> Service:
+        """This backend, which copies and deletes one name at a time."""
+        return self
+
+    @property
     def local(self) -> None:
         """Nothing: the disk is in memory."""
         return
@@ -137,6 +142,21 @@ class CrashBackend:
             self.disk.delete(name)
 
         self._operation(do)
+
+    def copy(self, source: str, target: str) -> None:
+        """Give a name the bytes of another one; see `Service.copy`."""
+        self.replace(target, self.get(source))
+
+    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
+        """Yield names with their states; see `Service.states`."""
+        for name in self.list(prefix):
+            if (state := self.state(name)) is not None:
+                yield name, state
+
+    def delete_all(self, names: Collection[str]) -> None:
+        """Forget names; see `Service.delete_all`."""
+        for name in names:
+            self.delete(name)
 
     def sync(self) -> None:
         """Empty the cache onto the disk; see `Backend.sync`."""

@@ -75,6 +75,11 @@ class LocalBackend:
         return False
 
     @property
+    def service(self) -> None:
+        """Nothing: it is a disk."""
+        return
+
+    @property
     def local(self) -> LocalDisk:
         """This backend."""
         return self

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from operator import itemgetter
 from typing import Any
 
 from geobatch.buckets import writes
@@ -18,6 +19,7 @@ from geobatch.store.backends.protocol import (
     RUNS,
     Backend,
     Data,
+    Service,
     State,
     check_range,
     parse_name,
@@ -54,6 +56,11 @@ class ObjectStoreBackend:
     def is_remote(self) -> bool:
         """It is a service."""
         return True
+
+    @property
+    def service(self) -> Service:
+        """This backend."""
+        return self
 
     @property
     def local(self) -> None:
@@ -103,16 +110,37 @@ class ObjectStoreBackend:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield names in order; see `Backend.list`."""
+        for name, _ in self._found(prefix):
+            yield name
+
+    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
+        """Yield names with their states, a thousand per request; see `Service.states`."""
+        for name, found in self._found(prefix):
+            yield name, _state(found)
+
+    def copy(self, source: str, target: str) -> None:
+        """Give a name the bytes of another one; see `Service.copy`."""
+        with self._failing("read", source):
+            writes.copy(self._url(source), self._url(target))
+
+    def delete_all(self, names: Collection[str]) -> None:
+        """Forget names, a thousand per request; see `Service.delete_all`."""
+        with self._failing("delete", f"{len(names)} names"):
+            writes.delete([self._url(name) for name in names])
+
+    def _found(self, prefix: str) -> Iterator[tuple[str, Remote]]:
         folder = prefix.rpartition("/")[0]
         start = f"{parse_name(folder)}/" if folder else ""
         root = self.root.child(start) if start or self.root.key else self.root
         dropped = len(self.root.key) + 1 if self.root.key else 0
         with self._failing("list", start):
             # No service promises an order to all who list.
-            names = sorted(key[dropped:] for key, _ in list_objects(root))
-        for name in names:
+            names = sorted(
+                ((key[dropped:], found) for key, found in list_objects(root)), key=itemgetter(0)
+            )
+        for name, found in names:
             if name.startswith(prefix) and (prefix.startswith(RUNS) or not name.startswith(RUNS)):
-                yield name
+                yield name, found
 
     def delete(self, name: str) -> None:
         """Forget a name; see `Backend.delete`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -44,6 +44,10 @@ class Backend(Protocol):
     @property
     def local(self) -> LocalDisk | None:
         """What only a local disk can do; None elsewhere."""
+
+    @property
+    def service(self) -> Service | None:
+        """What only a service of object storage can do; None elsewhere."""
 
     @property
     def is_remote(self) -> bool:
@@ -104,6 +108,23 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release what the backend holds; it must not be used afterwards."""
+
+
+class Service(Protocol):
+    """What a service of object storage does by itself, with few requests."""
+
+    def copy(self, source: str, target: str) -> None:
+        """Give a name the bytes of another one; they do not pass through this process.
+
+        Raises:
+            NotFoundError: The source does not exist.
+        """
+
+    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
+        """Yield the names that start with a prefix, sorted, each with its size and age."""
+
+    def delete_all(self, names: Collection[str]) -> None:
+        """Forget names; no error where there are none."""
 
 
 class LocalDisk(Backend, Protocol):
