@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 
+from geobatch.buckets.conditions import PROOFS
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, Json, canonical_json, digest_json
@@ -172,5 +173,5 @@ def has_refs(backend: Backend) -> bool:
 def foreign_name(backend: Backend) -> str | None:
     """Return a name because of which no store can be created there; None without any."""
     # The others are of another run that creates the store just now.
-    ours = (RUNS, GITIGNORE)
+    ours = (RUNS, PROOFS, GITIGNORE)
     return next((name for name in backend.list("") if not name.startswith(ours)), None)

@@ -70,12 +70,12 @@ class TileStore:
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
         """Tiles of an array by position."""
-        self.commits = History(Refs(backend), self.objects)
-        """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
         self.caches = backend.beside(self.id)
         """Where caches are kept: with the store, or on a disk of this computer."""
+        self.commits = History(Refs(backend, caches=self.caches), self.objects)
+        """What was published."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -112,6 +112,7 @@ class TileStore:
                     + ("prefix" if backend.local is None else "folder")
                     + " with `--store`",
                 )
+            backend.prove()
             chosen = (views or ZarrView.NONE) if backend.is_remote else views
             backend.create(IDENTITY, new_identity(chosen))
             backend.create(GITIGNORE, IGNORED)
@@ -135,6 +136,7 @@ class TileStore:
 
         From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
         """
+        self.backend.prove()
         self.objects.restores = True
         self._guard.begin()
 
@@ -222,7 +224,7 @@ class TileStore:
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
-        stored, _ = self.objects.put(encode_asset(record))
+        stored, _ = self.objects.put_soon(encode_asset(record))
         return entry_of(record, stored)
 
     def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:

@@ -58,10 +58,9 @@ class StoreViews:
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
             )
-        elif (service := store.backend.service) is not None:
-            kind = {ZarrView.COPY: CopiedFiles, ZarrView.NONE: ReferenceFiles}
-            chosen = read_views(store.backend)
-            self.views = () if chosen is None else (kind[chosen](store, service, seconds=seconds),)
+        elif (chosen := read_views(store.backend)) is not None:
+            kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
+            self.views = (kind(store, seconds=seconds),)
 
     def compare(self, head: Head) -> ViewState | None:
         """Return how the views differ from a head; nothing is changed. None if there are none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -146,6 +146,7 @@ def test_only_what_changed_is_copied(states: list[tuple[MemoryBackend, dict[str,
     with_store_of(backend, states[1][0])
     writes: list[str] = []
     backend.replace = _noting(backend.replace, writes)  # type: ignore[method-assign]
+    backend.put = _noting(backend.put, writes)  # type: ignore[method-assign]
     done = update(backend)
     differing = {name for name, data in states[1][1].items() if before.get(name) != data}
     assert set(writes) - {"zarr/zarr.json"} - {n for n in writes if n.startswith("runs/")} == (
@@ -155,9 +156,9 @@ def test_only_what_changed_is_copied(states: list[tuple[MemoryBackend, dict[str,
 
 
 def _noting(function: Any, names: list[str]) -> Any:
-    def noted(name: str, data: Any) -> None:
+    def noted(name: str, data: Any) -> Any:
         names.append(name)
-        function(name, data)
+        return function(name, data)
 
     return noted
 
@@ -275,19 +276,19 @@ def test_a_stopped_process_that_wakes_up_repairs_what_it_did(
     update(backend)
     with_store_of(backend, states[1][0])
     stopped, may_go_on = threading.Event(), threading.Event()
-    copy, renew = backend.copy, backend.replace
+    copy_all, renew = backend.copy_all, backend.replace
 
-    def slow(source: str, target: str) -> None:
-        if threading.current_thread().name.startswith("geobatch-view") and not stopped.is_set():
+    def slow(pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        if not stopped.is_set():
             stopped.set()
             may_go_on.wait()
-        copy(source, target)
+        return copy_all(pairs)
 
     def unless_stopped(name: str, data: Any) -> None:
         if not (name.startswith(LEASES) and stopped.is_set() and not may_go_on.is_set()):
             renew(name, data)
 
-    backend.copy = slow  # type: ignore[method-assign]
+    backend.copy_all = slow  # type: ignore[method-assign]
     backend.replace = unless_stopped  # type: ignore[method-assign]
     first = threading.Thread(target=update, args=(backend,))
     first.start()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.digest import Digest, digest_bytes
-from geobatch.store.backends.protocol import Backend, Service
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.remote.change import REQUESTS, Shown
@@ -18,7 +18,6 @@ from geobatch.views.remote.change import REQUESTS, Shown
 
 def compare_names(
     backend: Backend,
-    service: Service,
     found: ViewState,
     *,
     folders: Collection[str],
@@ -33,7 +32,6 @@ def compare_names(
 
     Args:
         backend: The store.
-        service: What its service does by itself.
         found: What is known of the view.
         folders: Its folders.
         document: Name of its own document, which is compared elsewhere.
@@ -46,7 +44,7 @@ def compare_names(
     sizes = {
         name: state.size
         for folder in folders
-        for name, state in service.states(f"{folder}/")
+        for name, state in backend.scan(f"{folder}/")
         if name != document
     }
     wanted = {name: len(text) for name, text in texts.items()}

@@ -9,9 +9,9 @@ from itertools import groupby
 
 from msgspec import Struct, field
 
-from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.errors import CorruptObjectError
 from geobatch.model.digest import Digest
-from geobatch.store.backends.protocol import Backend, Service
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.store.objects import Objects
 
@@ -53,9 +53,8 @@ class AssetChange(Struct, kw_only=True):
 class Changes:
     """Makes changes of many assets at the same time, and counts them."""
 
-    def __init__(self, backend: Backend, service: Service, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, backend: Backend, pool: ThreadPoolExecutor) -> None:
         self._backend = backend
-        self._service = service
         self._pool = pool
         self.copied = 0
         self.removed = 0
@@ -65,12 +64,19 @@ class Changes:
     def make(self, changes: Sequence[AssetChange]) -> None:
         """Make changes: chunks first, then documents, those of groups from the deepest up."""
         self._delete(name for change in changes for name in change.first)
-        copies = [((change.asset_id, one), 0) for change in changes for one in change.copies]
-        for asset_id, error in in_flight(self._pool, self._copy, copies, most=REQUESTS):
-            if error is None:
+        copies = [(change.asset_id, one) for change in changes for one in change.copies]
+        pairs = [(Objects.path(one.stored), one.name) for _, one in copies]
+        done = self._backend.copy_all(pairs)
+        for is_copied, (asset_id, one) in zip(done, copies, strict=True):
+            if is_copied:
                 self.copied += 1
-            else:
-                self.damaged.setdefault(asset_id, error)
+                continue
+            self.damaged.setdefault(
+                asset_id,
+                CorruptObjectError(
+                    f"object `{Objects.path(one.stored)}` is missing, `{one.name}` shows it"
+                ),
+            )
         whole = [change for change in changes if change.asset_id not in self.damaged]
         texts = [(_round(name, data), name, data) for c in whole for name, data in c.texts.items()]
         for _, some in groupby(sorted(texts), key=lambda text: text[0]):
@@ -82,19 +88,8 @@ class Changes:
     def _delete(self, names: Iterator[str]) -> None:
         found = list(names)
         if found:
-            self._service.delete_all(found)
+            self._backend.delete_all(found)
             self.removed += len(found)
-
-    def _copy(self, one: tuple[str, Shown]) -> tuple[str, CorruptObjectError | None]:
-        asset_id, shown = one
-        name = Objects.path(shown.stored)
-        try:
-            self._service.copy(name, shown.name)
-        except NotFoundError:
-            return asset_id, CorruptObjectError(
-                f"object `{name}` is missing, `{shown.name}` shows it"
-            )
-        return asset_id, None
 
     def _put(self, text: tuple[str, bytes]) -> None:
         self._backend.replace(*text)

@@ -100,7 +100,6 @@ class CopiedFiles(RemoteView):
                 texts |= {f"{prefix}/{path}": text for path, text in documents(record).items()}
         return compare_names(
             self._backend,
-            self._service,
             found,
             folders=(FOLDER, TABLES),
             document=_TOP,

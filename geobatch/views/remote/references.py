@@ -92,7 +92,6 @@ class ReferenceFiles(RemoteView):
         spared = [_name(one) for one in (*found.unsettled, *damaged)]
         return compare_names(
             self._backend,
-            self._service,
             found,
             folders=(FOLDER,),
             document=_SHOWN,

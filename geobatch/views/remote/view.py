@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.published import Head, TreeEntry
-from geobatch.store.backends.protocol import Service
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.store.tilestore import TileStore
 from geobatch.views.protocol import Audit, ViewChange, ViewState
@@ -35,17 +34,15 @@ class RemoteView(ABC):
     document: str
     """Name of its own document in the store."""
 
-    def __init__(self, store: TileStore, service: Service, *, seconds: float = SECONDS) -> None:
+    def __init__(self, store: TileStore, *, seconds: float = SECONDS) -> None:
         """Do nothing yet.
 
         Args:
             store: The store.
-            service: What its service does by itself.
             seconds: After so long without renewal, another process's lease is taken over.
         """
         self._store = store
         self._backend = store.backend
-        self._service = service
         self._seconds = seconds
 
     @property
@@ -133,7 +130,7 @@ class RemoteView(ABC):
         differing = self._differing(state, head, again)
         self._announce(state.attributes, differing | state.unsettled)
         with ThreadPoolExecutor(REQUESTS, thread_name_prefix="geobatch-view") as pool:
-            changes = Changes(self._backend, self._service, pool)
+            changes = Changes(self._backend, pool)
             gone = sorted(differing - wanted.keys())
             changes.make([self.removal(asset_id, head) for asset_id in gone])
             jobs = ((one, 0) for one in sorted(differing & wanted.keys()))
