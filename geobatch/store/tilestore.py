@@ -36,7 +36,17 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
+from geobatch.store.identity import (
+    COPYING,
+    GITIGNORE,
+    IDENTITY,
+    IGNORED,
+    ZarrView,
+    foreign_name,
+    has_refs,
+    new_identity,
+    read_identity,
+)
 from geobatch.store.index import Index
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.guard import Guard
@@ -46,9 +56,6 @@ from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 Location: TypeAlias = StoreLocation | Path | str | Backend
 """A folder, a prefix of a bucket, or a backend that is open already."""
 
-GITIGNORE = ".gitignore"
-IGNORED = b"*\n"
-"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 _ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -63,12 +70,12 @@ class TileStore:
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
         """Tiles of an array by position."""
-        self.commits = History(Refs(backend), self.objects)
-        """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
         self.caches = backend.beside(self.id)
         """Where caches are kept: with the store, or on a disk of this computer."""
+        self.commits = History(Refs(backend, caches=self.caches), self.objects)
+        """What was published."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -76,8 +83,12 @@ class TileStore:
         self._guard = Guard(backend)
 
     @classmethod
-    def create(cls, location: Location) -> Self:
+    def create(cls, location: Location, *, views: ZarrView | None = None) -> Self:
         """Open the store at a location; create it first where there is none.
+
+        Args:
+            location: Where it is.
+            views: What a new store in a bucket keeps for other readers; by default references.
 
         Raises:
             StoreError: The folder or bucket holds something else, or cannot be written.
@@ -101,7 +112,9 @@ class TileStore:
                     + ("prefix" if backend.local is None else "folder")
                     + " with `--store`",
                 )
-            backend.create(IDENTITY, new_identity())
+            backend.prove()
+            chosen = (views or ZarrView.NONE) if backend.is_remote else views
+            backend.create(IDENTITY, new_identity(chosen))
             backend.create(GITIGNORE, IGNORED)
         store = cls(backend)
         store.begin()
@@ -123,6 +136,7 @@ class TileStore:
 
         From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
         """
+        self.backend.prove()
         self.objects.restores = True
         self._guard.begin()
 
@@ -210,7 +224,7 @@ class TileStore:
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
-        stored, _ = self.objects.put(encode_asset(record))
+        stored, _ = self.objects.put_soon(encode_asset(record))
         return entry_of(record, stored)
 
     def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:
@@ -382,10 +396,3 @@ def open_backend(location: Location) -> Backend:
     if isinstance(location, StoreLocation | Path | str):
         return StoreLocation.of(location).open_backend()
     return location
-
-
-def foreign_name(backend: Backend) -> str | None:
-    """Return a name because of which no store can be created there; None without any."""
-    # The others are of another run that creates the store just now.
-    ours = (RUNS, GITIGNORE)
-    return next((name for name in backend.list("") if not name.startswith(ours)), None)

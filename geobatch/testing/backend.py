@@ -64,24 +64,6 @@ class BackendContract:
             assert backend.local.path("objects/a").is_relative_to(backend.local.root)
             assert not backend.local.is_unsynced
 
-    def test_a_service_copies_lists_and_deletes(self, backend: Backend) -> None:
-        """A copy has the bytes, whatever had its name; a list has states; many names go at once."""
-        if backend.service is None:
-            pytest.skip("only services of object storage do that")
-        backend.put("objects/a", b"one")
-        backend.replace("zarr/x/b", b"before")
-        backend.service.copy("objects/a", "zarr/x/b")
-        backend.service.copy("objects/a", "zarr/x/c")
-        assert [backend.get(f"zarr/x/{name}") for name in "bc"] == [b"one", b"one"]
-        with pytest.raises(NotFoundError, match="objects/none"):
-            backend.service.copy("objects/none", "zarr/x/b")
-        found = list(backend.service.states("zarr/"))
-        assert [(name, state.size) for name, state in found] == [("zarr/x/b", 3), ("zarr/x/c", 3)]
-        assert [state for _, state in found] == [backend.state(name) for name, _ in found]
-        backend.service.delete_all(["zarr/x/b", "zarr/none", "zarr/x/c"])
-        backend.service.delete_all([])
-        assert list(backend.list("")) == ["objects/a"]
-
     def test_a_range_is_a_slice(self, backend: Backend) -> None:
         """Any range gives the bytes that a slice gives, also at and behind the end."""
         data = bytes(range(256)) * 400

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TypeVar
 
 from geobatch.errors import NotFoundError
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backends.protocol import Backend, Data, Service, State
+from geobatch.store.backends.one_by_one import OneByOne
+from geobatch.store.backends.protocol import Data, State
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,7 @@ class Fate(StrEnum):
     """The name is there, the bytes are not."""
 
 
-class CrashBackend:
+class CrashBackend(OneByOne):
     """A disk with a write cache, in memory.
 
     `put` and `replace` go to the cache, `sync` empties it onto the disk, `create` and `delete` are
@@ -72,16 +73,6 @@ class CrashBackend:
     def location(self) -> str:
         """That it is in memory."""
         return self.disk.location
-
-    @property
-    def is_remote(self) -> bool:
-        """It is in this process."""
-        return False
-
-    @property
-    def service(self) -> Service:
-        """This backend, which copies and deletes one name at a time."""
-        return self
 
     @property
     def local(self) -> None:
@@ -143,21 +134,6 @@ class CrashBackend:
 
         self._operation(do)
 
-    def copy(self, source: str, target: str) -> None:
-        """Give a name the bytes of another one; see `Service.copy`."""
-        self.replace(target, self.get(source))
-
-    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
-        """Yield names with their states; see `Service.states`."""
-        for name in self.list(prefix):
-            if (state := self.state(name)) is not None:
-                yield name, state
-
-    def delete_all(self, names: Collection[str]) -> None:
-        """Forget names; see `Service.delete_all`."""
-        for name in names:
-            self.delete(name)
-
     def sync(self) -> None:
         """Empty the cache onto the disk; see `Backend.sync`."""
 
@@ -166,10 +142,6 @@ class CrashBackend:
             self._cache = MemoryBackend()
 
         self._operation(do)
-
-    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
-        """Return this backend; see `Backend.beside`."""
-        return self
 
     def close(self) -> None:
         """Do nothing."""

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from geobatch.errors import NotFoundError
-from geobatch.store.backends.protocol import (
-    RUNS,
-    Backend,
-    Data,
-    Service,
-    State,
-    check_range,
-    parse_name,
-)
+from geobatch.store.backends.one_by_one import OneByOne
+from geobatch.store.backends.protocol import RUNS, Data, State, check_range, parse_name
 
 
-class MemoryBackend:
+class MemoryBackend(OneByOne):
     """Names in a dictionary."""
 
     def __init__(self) -> None:
@@ -30,16 +23,6 @@ class MemoryBackend:
     def location(self) -> str:
         """That it is in memory."""
         return "memory"
-
-    @property
-    def is_remote(self) -> bool:
-        """It is in this process."""
-        return False
-
-    @property
-    def service(self) -> Service:
-        """This backend: it does what a service of object storage does."""
-        return self
 
     @property
     def local(self) -> None:
@@ -103,27 +86,8 @@ class MemoryBackend:
         with self._lock:
             self._data.pop(parse_name(name), None)
 
-    def copy(self, source: str, target: str) -> None:
-        """Give a name the bytes of another one; see `Service.copy`."""
-        self.replace(target, self.get(source))
-
-    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
-        """Yield names with their states; see `Service.states`."""
-        for name in self.list(prefix):
-            if (state := self.state(name)) is not None:
-                yield name, state
-
-    def delete_all(self, names: Collection[str]) -> None:
-        """Forget names; see `Service.delete_all`."""
-        for name in names:
-            self.delete(name)
-
     def sync(self) -> None:
         """Do nothing: memory is as durable as it gets."""
-
-    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
-        """Return this backend; see `Backend.beside`."""
-        return self
 
     def close(self) -> None:
         """Do nothing."""

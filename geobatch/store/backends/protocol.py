@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -46,10 +47,6 @@ class Backend(Protocol):
         """What only a local disk can do; None elsewhere."""
 
     @property
-    def service(self) -> Service | None:
-        """What only a service of object storage can do; None elsewhere."""
-
-    @property
     def is_remote(self) -> bool:
         """Whether each call is a request over a network: what need not be called is not."""
 
@@ -75,6 +72,12 @@ class Backend(Protocol):
             or damaged, and is written again.
         """
 
+    def put_soon(self, name: str, data: Data) -> Future[bool]:
+        """Begin to `put` bytes that are not changed any more.
+
+        Who reads the name meanwhile waits for it. A failure is raised by the result, and by `sync`.
+        """
+
     def create(self, name: str, data: Data) -> bool:
         """Keep bytes under a name that does not exist yet; durable on return.
 
@@ -96,6 +99,28 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Forget a name; no error where there is none."""
 
+    def get_all(self, names: Sequence[str]) -> Iterator[bytes | StoreError]:
+        """Yield the bytes of each name, in order, or why not; several are read at a time."""
+
+    def states(self, names: Sequence[str]) -> Iterator[State | None]:
+        """Yield the `state` of each name, in order; several are requested at a time."""
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, State]]:
+        """Yield the names that `list` yields, each with its state."""
+
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        """Copy names to others, which the next `sync` makes durable.
+
+        Args:
+            pairs: (source, target) names; a target names the bytes of its source or none.
+
+        Returns:
+            Of each pair, whether there is such a source.
+        """
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Forget several names, as `delete` does."""
+
     def sync(self) -> None:
         """Return when everything that was put before is durable."""
 
@@ -106,25 +131,15 @@ class Backend(Protocol):
             store_id: Id of the store, of which these are the bytes.
         """
 
-    def close(self) -> None:
-        """Release what the backend holds; it must not be used afterwards."""
-
-
-class Service(Protocol):
-    """What a service of object storage does by itself, with few requests."""
-
-    def copy(self, source: str, target: str) -> None:
-        """Give a name the bytes of another one; they do not pass through this process.
+    def prove(self) -> None:
+        """Refuse a service that does not keep what a store relies on; asked before writing.
 
         Raises:
-            NotFoundError: The source does not exist.
+            StoreError: It does not.
         """
 
-    def states(self, prefix: str) -> Iterator[tuple[str, State]]:
-        """Yield the names that start with a prefix, sorted, each with its size and age."""
-
-    def delete_all(self, names: Collection[str]) -> None:
-        """Forget names; no error where there are none."""
+    def close(self) -> None:
+        """Release what the backend holds; it must not be used afterwards."""
 
 
 class LocalDisk(Backend, Protocol):

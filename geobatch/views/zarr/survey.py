@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -274,14 +274,20 @@ class Surveyor:
         return read_shown(data, self._store, self._head)
 
 
-def read_shown(data: bytes, store: TileStore, head: Head, *, view: int = VIEW) -> Shown:
+def read_shown(
+    data: bytes,
+    store: TileStore,
+    head: Head,
+    *,
+    entries_of: Callable[[Head], dict[str, TreeEntry]] | None = None,
+) -> Shown:
     """Return the state that the document of a tree records.
 
     Args:
         data: The document.
         store: The store.
         head: A commit that need not be read again.
-        view: Version of the rules by which documents are made now.
+        entries_of: Returns the assets of a commit that are shown; by default, images.
     """
     try:
         attributes = json.loads(data)["attributes"]["geobatch"]
@@ -300,8 +306,8 @@ def read_shown(data: bytes, store: TileStore, head: Head, *, view: int = VIEW) -
         return Shown()
     if shown.digest != commit:
         return Shown()
-    entries = shown_of(shown)
-    if attributes.get("view") != view:  # documents are made by other rules now
+    entries = (entries_of or shown_of)(shown)
+    if attributes.get("view") != VIEW:  # documents are made by other rules now
         unsettled |= entries.keys()
     return Shown(
         entries=entries,
