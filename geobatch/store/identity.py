@@ -14,11 +14,14 @@ from geobatch.store.backends.protocol import Backend
 from geobatch.store.commits.refs import REFS
 
 IDENTITY = "geobatch.json"
+COPYING = "geobatch.copy.json"
+"""A document that is there while a copy to a new store has not ended."""
 
 
 def is_store(folder: Path) -> bool:
-    """Return whether there is a store in a folder, even if it lost its identity."""
-    return (folder / IDENTITY).exists() or (folder / REFS).is_dir()
+    """Return whether there is a store in a folder, even if unfinished, or without its identity."""
+    names = (IDENTITY, COPYING)
+    return any((folder / name).exists() for name in names) or (folder / REFS).is_dir()
 
 
 def read_identity(backend: Backend) -> str:
@@ -33,6 +36,11 @@ def read_identity(backend: Backend) -> str:
     try:
         data = backend.get(IDENTITY)
     except NotFoundError:
+        if backend.size(COPYING) is not None:
+            raise NoStoreError(
+                f"a copy of a store to {where} has not ended",
+                hint="run the same `geobatch copy` again: it sends what is missing",
+            ) from None
         if has_refs(backend):
             raise CorruptObjectError(
                 f"`{IDENTITY}` is missing in {where}, which holds commits", hint=_remedy(backend)

@@ -37,7 +37,7 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
+from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
 from geobatch.store.index import Index
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.guard import Guard
@@ -91,9 +91,9 @@ class TileStore:
                 hint="name an empty or a new folder with `--store`",
             )
         if backend.size(IDENTITY) is None:
-            if has_refs(backend):
+            if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
-            other = next((name for name in backend.list("") if not _is_ours(name)), None)
+            other = foreign_name(backend)
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
@@ -317,6 +317,26 @@ class TileStore:
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
 
+    def adopt(
+        self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
+    ) -> bool:
+        """Publish a commit of another store under its number, after all it refers to is durable.
+
+        Args:
+            number: Its number.
+            digest: Its digest.
+            commit: The commit.
+            documents: Digests of the asset documents that are to be kept; none if it is dropped.
+
+        Returns:
+            Whether the number names this commit now, and not another one.
+
+        Raises:
+            ConflictError: A `gc` removed something that it needs.
+        """
+        is_new = self._create_ref(number, digest, commit, documents)
+        return is_new or self.commits.refs.digest(number) == digest
+
     def _create_ref(
         self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
     ) -> bool:
@@ -367,6 +387,8 @@ def open_backend(location: Location) -> Backend:
     return location
 
 
-def _is_ours(name: str) -> bool:
-    """Return whether a name may be there before the store is: another run makes it just now."""
-    return name.startswith((RUNS, PROOFS)) or name == GITIGNORE
+def foreign_name(backend: Backend) -> str | None:
+    """Return a name because of which no store can be created there; None without any."""
+    # The others are of another run that creates the store just now.
+    ours = (RUNS, PROOFS, GITIGNORE)
+    return next((name for name in backend.list("") if not name.startswith(ours)), None)

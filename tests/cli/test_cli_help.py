@@ -51,6 +51,7 @@ COMMANDS = {
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),
+    "copy": ("SOURCE TARGET", "--at --keep-last -n --dry-run"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
     "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),

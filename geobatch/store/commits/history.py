@@ -48,7 +48,13 @@ class History:
             raise self._lost(top, *shown)
         if not top:
             return Head()
-        head = self._head(top)
+        try:
+            head = self._head(top)
+        except CorruptObjectError:
+            # A copy was killed after it had created the ref of a dropped commit.
+            if top not in self.drops.numbers():
+                raise
+            return self._newest_kept()
         if shown is not None and shown[0] == top and shown[1] != head.digest:
             raise CorruptObjectError(
                 f"the ref `{Refs.path(top)}` names commit `{head.digest}`, but `{TREE}` shows "
@@ -129,6 +135,11 @@ class History:
         if number != top and number in self.drops.numbers():
             raise dropped_error(number)
         return self._head(number)
+
+    def _newest_kept(self) -> Head:
+        dropped = self.drops.numbers()
+        kept = [number for number in self.refs.numbers() if number not in dropped]
+        return self._head(kept[-1]) if kept else Head()
 
     def _top(self) -> int:
         return self.refs.newest()

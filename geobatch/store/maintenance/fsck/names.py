@@ -17,7 +17,7 @@ from geobatch.store.caches.value_cache import is_sealed
 from geobatch.store.commits.drops import GC_RUNS, Drops
 from geobatch.store.commits.pins import PINS, Pins
 from geobatch.store.commits.refs import REFS
-from geobatch.store.identity import IDENTITY, identity_problem
+from geobatch.store.identity import COPYING, IDENTITY, identity_problem
 from geobatch.store.maintenance.fsck.findings import Finding, Kind
 from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
 from geobatch.store.maintenance.quarantine import QUARANTINE
@@ -70,7 +70,7 @@ def objects_of(backend: Backend, into: Names) -> Iterator[tuple[str, int | None]
             into.rehearsals.append(name)
         elif name.startswith(GC_RUNS):
             into.drops.append(name)
-        elif name not in (IDENTITY, GITIGNORE) and _REF.fullmatch(name) is None:
+        elif name not in (IDENTITY, GITIGNORE, COPYING) and _REF.fullmatch(name) is None:
             into.foreign.append(foreign(name))
 
 
