@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
+from geobatch.buckets.conditions import PROOFS
 from geobatch.errors import (
     ConflictError,
     CorruptObjectError,
@@ -63,12 +64,12 @@ class TileStore:
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
         """Tiles of an array by position."""
-        self.commits = History(Refs(backend), self.objects)
-        """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
         self.caches = backend.beside(self.id)
         """Where caches are kept: with the store, or on a disk of this computer."""
+        self.commits = History(Refs(backend, caches=self.caches), self.objects)
+        """What was published."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -101,6 +102,7 @@ class TileStore:
                     + ("prefix" if backend.local is None else "folder")
                     + " with `--store`",
                 )
+            backend.prove()
             backend.create(IDENTITY, new_identity())
             backend.create(GITIGNORE, IGNORED)
         store = cls(backend)
@@ -123,6 +125,7 @@ class TileStore:
 
         From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
         """
+        self.backend.prove()
         self.objects.restores = True
         self._guard.begin()
 
@@ -210,7 +213,7 @@ class TileStore:
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
-        stored, _ = self.objects.put(encode_asset(record))
+        stored, _ = self.objects.put_soon(encode_asset(record))
         return entry_of(record, stored)
 
     def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:
@@ -387,5 +390,5 @@ def open_backend(location: Location) -> Backend:
 def foreign_name(backend: Backend) -> str | None:
     """Return a name because of which no store can be created there; None without any."""
     # The others are of another run that creates the store just now.
-    ours = (RUNS, GITIGNORE)
+    ours = (RUNS, PROOFS, GITIGNORE)
     return next((name for name in backend.list("") if not name.startswith(ours)), None)
