@@ -82,7 +82,7 @@ def apply(
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; it says whether anything was published.
         StoreError: The store cannot be used.
-        SettingError, ExecutionError: The executor cannot be used.
+        SettingError, ExecutionError: `executor` cannot be used.
         ValueError: An argument is wrong.
     """
     return apply_specs(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeGuard, cast
 
 from distributed import KilledWorker
 from msgspec import Struct
@@ -28,7 +28,8 @@ from geobatch.execute.executors.serial import run
 from geobatch.execute.tasks.runner import TaskContext
 from geobatch.execute.tasks.task import RegionTask, Task
 from geobatch.model.assets.asset import Source
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.sources.reader import Sources
 from geobatch.sources.registry import stay_in_session
 from geobatch.store.identity import IDENTITY
 
@@ -60,6 +61,7 @@ class DaskTasks:
 
     def __init__(self, context: TaskContext, cluster: Cluster) -> None:
         self._context = context
+        self._sources = cast("Sources", context.reader)  # as that of every run
         self._cluster = cluster
         self._client = cluster.client
         self._threads = cluster.threads()
@@ -78,6 +80,8 @@ class DaskTasks:
         self._inputs: dict[Digest, Any] = {}
         self._prefixes: set[str] = set()
         self._task_seconds = 0.0
+        self._packed_records: dict[Digest, bytes] = {}
+        """What is sent of the streamed sources of one asset."""
 
     def __enter__(self) -> Self:
         return self
@@ -204,6 +208,7 @@ class DaskTasks:
                     own[digest] = self._context.inputs.packed(digest)
                 else:
                     shared[digest] = self._input(digest)
+        records = {self._records(task.asset): None for task in tasks if _is_streamed(task)}
         batch = pack(Batch(tasks=tasks, inputs=own, shared=tuple(shared)))
         prefix = prefix_of(tasks, self._context.inputs, self._prefixes)
         store = self._context.objects.backend.location
@@ -212,6 +217,7 @@ class DaskTasks:
             self._session,
             batch,
             *shared.values(),
+            *records,
             key=key_of(prefix, tasks, [store, self._context.is_compared, sent.attempt]),
             pure=False,
         )
@@ -220,14 +226,28 @@ class DaskTasks:
 
     def _input(self, digest: Digest) -> Any:
         """Return the future of an input, which is sent once."""
+        return self._hold(digest, self._context.inputs.packed(digest))
+
+    def _hold(self, digest: Digest, packed: bytes) -> Any:
+        """Return the future of some bytes, which the cluster keeps for tasks to come."""
         found = self._inputs.pop(digest, None)
         if found is None:
-            packed = self._context.inputs.packed(digest)
             found = self._client.submit(hold, packed, key=("geobatch input", digest), pure=False)
             while len(self._inputs) >= _KEPT:
                 del self._inputs[next(iter(self._inputs))]
         self._inputs[digest] = found
         return found
+
+    def _records(self, asset: Digest) -> Any:
+        """Return the future of what workers must know to read only parts of streamed sources."""
+        if asset not in self._packed_records:
+            found: dict[Digest, bytes] = {}
+            for tileset in self._context.inputs.asset(asset).tilesets:
+                for source in tileset.sources:
+                    found |= self._sources.records(source)
+            self._packed_records = {asset: pickle.dumps(found)}
+        packed = self._packed_records[asset]
+        return self._hold(digest_bytes(packed), packed)
 
     def _begin(self, tasks: Iterable[Task]) -> Any:
         """Have each worker open the run and check what it needs; return the session's future.
@@ -278,7 +298,7 @@ class DaskTasks:
                 first = next(sources, None)
                 with suppress(SourceError):
                     if first is not None:
-                        self._context.reader.check(first)
+                        self._sources.check(first)
                         return first
         return None
 
@@ -356,6 +376,10 @@ class DaskTasks:
                 self._cluster.ask(end_run, self._name)
         self._inputs.clear()
         self._session = None
+
+
+def _is_streamed(task: Task) -> TypeGuard[RegionTask]:
+    return isinstance(task, RegionTask) and task.is_streamed
 
 
 def _slots(threads: int) -> int:
