@@ -17,7 +17,7 @@ from msgspec import Struct
 from geobatch.errors import ExecutionError, InternalError
 from geobatch.execute.executors.dask.cluster import Cluster
 from geobatch.execute.executors.dask.failures import text_of
-from geobatch.execute.executors.dask.names import prefix_of
+from geobatch.execute.executors.dask.names import may_share, prefix_of
 from geobatch.execute.executors.dask.sending import Sender
 from geobatch.execute.executors.dask.session import Answer
 from geobatch.execute.executors.protocol import Outcome
@@ -128,11 +128,17 @@ class DaskTasks:
             if self._again:
                 self._send_batch(self._again.popleft())
             elif self._waiting:
-                count = self._batch_size(free)
-                taken = [self._waiting.popleft() for _ in range(count)]
-                self._send_batch(_Sent(taken, 0))
+                self._send_batch(_Sent(self._take(self._batch_size(free)), 0))
             else:
                 return
+
+    def _take(self, most: int) -> list[tuple[int, Task]]:
+        taken = [self._waiting.popleft()]
+        while self._waiting and len(taken) < most:
+            if not may_share(taken[0][1], self._waiting[0][1]):
+                break
+            taken.append(self._waiting.popleft())
+        return taken
 
     def _batch_size(self, free: int) -> int:
         """Return how many tasks are sent together: more if they are fast, fewer if few are left."""
