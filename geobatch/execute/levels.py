@@ -257,6 +257,7 @@ class AssetRun:
                 bands=tasks,
                 is_cached=is_cached,
                 is_portable=self._is_portable or not any(task.from_sources for task in tasks),
+                is_streamed=self._is_streamed and any(task.from_sources for task in tasks),
                 is_whole=is_alone and len(found) == 1 and span >= grid.level_count - 1,
             )
 

@@ -136,19 +136,19 @@ class Reader(Protocol):
             InterruptedRunError: Reading was cancelled.
         """
 
-    def check(self, source: Source) -> None:
-        """Check that a source is still as it was identified.
-
-        Raises:
-            SourceError: It is missing, or it changed.
-        """
-
     def cancel(self) -> None:
         """Cancel reads that wait; they raise `InterruptedRunError`."""
 
 
 class SourceReader(Reader, Protocol):
     """Reads sources of one kind, from the first window to the last check."""
+
+    def check(self, source: Source) -> None:
+        """Check that a source is still as it was identified.
+
+        Raises:
+            SourceError: It is missing, or it changed.
+        """
 
     def finish(self, source: Source) -> None:
         """Check what no window needed, if a source must be whole, and release it.
@@ -159,6 +159,23 @@ class SourceReader(Reader, Protocol):
 
     def close(self) -> None:
         """Close all files; must not run while another thread reads."""
+
+
+class StreamedReader(SourceReader, Protocol):
+    """Reads sources from their start; see `Driver.is_streamed`."""
+
+    def records(self, source: Source) -> dict[Digest, bytes]:
+        """Return what other processes must have cached to read only parts of a source.
+
+        They are digests of records, by the digest of the file.
+        """
+
+    def confirm(self, source: Source) -> None:
+        """Wait until it is sure that windows which were read are of the bytes that were digested.
+
+        Raises:
+            SourceError: They are not.
+        """
 
 
 class Weaknesses(Struct, frozen=True, kw_only=True):
@@ -203,7 +220,8 @@ class Driver(Protocol):
     is_portable: ClassVar[bool] = False
     """Whether a worker process of another interpreter can read these sources too."""
     is_streamed: ClassVar[bool] = False
-    """Whether a source is read from its start: caching some of its windows then saves nothing."""
+    """Whether a source is read from its start: caching some of its windows then saves nothing.
+    Its reader is a `StreamedReader`."""
     has_sidecars: ClassVar[bool] = False
     """Whether other tools read files next to a source, or pages after its first, as part of it."""
     has_late_tables: ClassVar[bool] = False

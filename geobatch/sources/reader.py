@@ -6,11 +6,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from geobatch.model.assets.asset import Source
+from geobatch.model.digest import Digest
 from geobatch.model.window import Window
-from geobatch.sources.driver import Pixels, ReaderCache, SourceReader
+from geobatch.sources.driver import Pixels, ReaderCache, SourceReader, StreamedReader
 from geobatch.sources.registry import driver_named
 
 
@@ -66,6 +67,17 @@ class Sources:
         """
         self._reader(source).check(source)
 
+    def records(self, source: Source) -> dict[Digest, bytes]:
+        """Return what others must have cached to read parts; see `StreamedReader.records`."""
+        reader = self._streamed(source)
+        return {} if reader is None else reader.records(source)
+
+    def confirm(self, source: Source) -> None:
+        """Wait until it is sure that what was read is right; see `StreamedReader.confirm`."""
+        reader = self._streamed(source)
+        if reader is not None:
+            reader.confirm(source)
+
     def finish(self, source: Source) -> None:
         """Check what no window needed, if a source must be whole, and release it.
 
@@ -85,6 +97,11 @@ class Sources:
     def _reader(self, source: Source) -> SourceReader:
         found = self._readers.get(source.driver)
         return self._opened(source.driver) if found is None else found
+
+    def _streamed(self, source: Source) -> StreamedReader | None:
+        if not driver_named(source.driver).is_streamed:
+            return None
+        return cast("StreamedReader", self._reader(source))
 
     def _opened(self, name: str) -> SourceReader:
         with self._lock:

@@ -79,9 +79,8 @@ def apply(
         ProtectedError: A protected asset, or too many assets, would be deleted.
         ConflictError: Another process published a change of the same asset; nothing is published.
         InterruptedRunError: The user stopped the run; it says whether anything was published.
-        StoreError: The store cannot be used.
-        SettingError, ExecutionError: The executor cannot be used.
-        ValueError: An argument is wrong.
+        StoreError, ExecutionError: The store, or the cluster of `executor`, cannot be used.
+        SettingError, ValueError: An argument is wrong.
     """
     return apply_specs(
         Request.of(

@@ -51,5 +51,5 @@ def _is_small(change: AssetChange) -> bool:
         and change.tiles.total <= _MOST_TILES
         and (change.is_taken_over or not change.carried)
         and all(work.base is None and work.start is Start.SOURCES for work in change.work)
-        and all(driver.is_portable for driver in drivers_of(asset))
+        and all(one.is_portable and not one.is_streamed for one in drivers_of(asset))
     )

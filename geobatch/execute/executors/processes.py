@@ -131,7 +131,7 @@ class ProcessTasks:
 
     def submit(self, number: int, task: Task) -> None:
         """Send a task to the other processes, or keep it until they have less to do."""
-        self._pool.submit(number, task, is_portable=task.is_portable)
+        self._pool.submit(number, task, is_portable=task.is_portable and not task.is_streamed)
 
     def completed(self) -> Sequence[Outcome]:
         """Return what other processes have done; if that is nothing, run a task here."""

@@ -78,6 +78,8 @@ class RegionTask(Struct, frozen=True, kw_only=True):
     """Whether it is all that is computed of a new image."""
     is_portable: bool = True
     """Whether another process can run it: it can read the sources, or none is read."""
+    is_streamed: bool = False
+    """Whether it reads sources from their start, as each process would do again."""
 
     @property
     def inputs(self) -> tuple[Digest, ...]:
@@ -111,6 +113,11 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
         return True
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether it reads sources from their start: none is read."""
+        return False
+
+    @property
     def inputs(self) -> tuple[Digest, ...]:
         """What the task names, and the process that runs it must know."""
         return ()
@@ -140,6 +147,11 @@ class CheckTask(Struct, frozen=True, kw_only=True):
     def is_portable(self) -> bool:
         """Whether another process can run it: no source is read."""
         return True
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it reads sources from their start: none is read."""
+        return False
 
     @property
     def inputs(self) -> tuple[Digest, ...]:

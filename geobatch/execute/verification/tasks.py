@@ -16,6 +16,7 @@ from geobatch.model.assets.grid import Grid
 from geobatch.model.digest import digest_json
 from geobatch.model.published import AssetRecord
 from geobatch.model.tiles import parents_of
+from geobatch.sources.registry import drivers_of
 
 Tiles = npt.NDArray[np.bool_]
 """(rows, columns) of a plane of tiles."""
@@ -43,6 +44,9 @@ def verification_tasks(
         inputs: Receives what the tasks name.
     """
     roots = dict(record.arrays)
+    drivers = drivers_of(asset)
+    is_portable = all(driver.is_portable for driver in drivers)
+    is_streamed = any(driver.is_streamed for driver in drivers)
     named = inputs.add(_without(asset, unavailable))
     named_roots = inputs.add(roots) if roots else None
     for grid in asset.grids:
@@ -74,6 +78,8 @@ def verification_tasks(
                         region=region,
                         bands=tasks,
                         is_cached=False,
+                        is_portable=is_portable or planned is kept,
+                        is_streamed=is_streamed and planned is ingested,
                     )
 
 

@@ -31,6 +31,7 @@ class TFRecord(Driver):
 
     name: ClassVar[str] = DRIVER
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
+    is_portable: ClassVar[bool] = True
     is_streamed: ClassVar[bool] = True
     has_late_tables: ClassVar[bool] = True
     has_features: ClassVar[bool] = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -12,6 +14,9 @@ from geobatch.errors import ExecutionError
 
 CONNECT_SECONDS = 30.0
 """How long a scheduler may take to answer."""
+_REFRESH_SECONDS = 5.0
+"""How often the scheduler is asked how many threads there are."""
+_AGAIN = "run the same command again: finished regions are reused"
 WORKER_SECONDS = 300.0
 """How long to wait for a worker where there is none."""
 
@@ -31,6 +36,8 @@ class Cluster:
             ExecutionError: The scheduler does not answer, or there is no worker.
         """
         self._stack = ExitStack()
+        self._threads = 0
+        self._asked, self._last_seen = -math.inf, time.monotonic()
         try:
             connected: Any = self._connect(address, workers) if client is None else client
             self.client = connected
@@ -46,8 +53,34 @@ class Cluster:
         return self.client.status in {"closed", "closing", "newly-created"}
 
     def threads(self) -> int:
-        """Return how many tasks all workers run at a time."""
-        return sum(self.client.nthreads().values())
+        """Return how many tasks all workers run at a time; asked for every few seconds.
+
+        Raises:
+            ExecutionError: The scheduler is lost, or there has been no worker for too long.
+        """
+        now = time.monotonic()
+        if self.is_lost:
+            raise self.lost()
+        if now - self._asked >= _REFRESH_SECONDS:
+            try:
+                self._threads = sum(self.client.nthreads().values())
+            except (OSError, TimeoutError) as error:
+                raise self.lost() from error
+            self._asked = time.monotonic()
+            if self._threads:
+                self._last_seen = self._asked
+            elif self._asked - self._last_seen > WORKER_SECONDS:
+                raise ExecutionError(
+                    f"the scheduler `{self.address}` has had no worker for {WORKER_SECONDS:.0f} s",
+                    hint=f"start workers, and {_AGAIN}",
+                )
+        return self._threads
+
+    def lost(self) -> ExecutionError:
+        """Return the error for a scheduler that does not answer any more."""
+        return ExecutionError(
+            f"the Dask scheduler `{self.address}` does not answer any more", hint=_AGAIN
+        )
 
     def wait_for_worker(self) -> None:
         """Return when there is a worker.

@@ -26,3 +26,12 @@ def portable(error: Exception, address: str) -> Exception:
         return InternalError(f"on the worker `{address}`: {text}")
     error.add_note(f"on the worker `{address}`: {''.join(traceback.format_exception(error))}")
     return error
+
+
+def text_of(problem: object) -> str:
+    """Return what is wrong, as a worker reports it, or the error of asking it."""
+    if isinstance(problem, ModuleNotFoundError):
+        return f"it lacks the module `{problem.name}`"
+    if isinstance(problem, Exception):
+        return f"{type(problem).__name__}: {problem}"
+    return str(problem)

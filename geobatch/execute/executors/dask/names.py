@@ -13,6 +13,17 @@ _MOST_PREFIXES = 256
 """Groups of a run: a scheduler never forgets one."""
 
 
+def may_share(one: Task, other: Task) -> bool:
+    """Return whether two tasks may be sent together: of a large image, those of one level."""
+    return _part(one) == _part(other)
+
+
+def _part(task: Task) -> tuple[str, Digest | None]:
+    if isinstance(task, RegionTask) and not task.is_whole:
+        return _level(task), task.asset
+    return _level(task), None
+
+
 def prefix_of(tasks: Sequence[Task], inputs: Inputs, known: set[str]) -> str:
     """Return the group of some tasks: asset and level, or the folder of several assets.
 

@@ -44,7 +44,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     inputs: dict[Digest, bytes]
     """What only these tasks name."""
     shared: tuple[Digest, ...]
-    """What other tasks name too: it is sent apart, in this order."""
+    """What other tasks name too: it is sent apart, in this order; then come records."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

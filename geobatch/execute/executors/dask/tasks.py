@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pickle
 import queue
-import time
-import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -16,21 +14,17 @@ from typing import Any, Self
 from distributed import KilledWorker
 from msgspec import Struct
 
-from geobatch.errors import ExecutionError, InternalError, SourceError
-from geobatch.execute.executors.dask.checks import versions_here
-from geobatch.execute.executors.dask.cluster import WORKER_SECONDS, Cluster
-from geobatch.execute.executors.dask.names import key_of, prefix_of
-from geobatch.execute.executors.dask.origin import Origin
-from geobatch.execute.executors.dask.session import Answer, Batch, Session, pack
-from geobatch.execute.executors.dask.worker import end_run, hold, open_run, run_batch
+from geobatch.errors import ExecutionError, InternalError
+from geobatch.execute.executors.dask.cluster import Cluster
+from geobatch.execute.executors.dask.failures import text_of
+from geobatch.execute.executors.dask.names import may_share, prefix_of
+from geobatch.execute.executors.dask.sending import Sender
+from geobatch.execute.executors.dask.session import Answer
 from geobatch.execute.executors.protocol import Outcome
 from geobatch.execute.executors.serial import run
 from geobatch.execute.tasks.runner import TaskContext
-from geobatch.execute.tasks.task import RegionTask, Task
-from geobatch.model.assets.asset import Source
-from geobatch.model.digest import Digest
+from geobatch.execute.tasks.task import Task
 from geobatch.sources.registry import stay_in_session
-from geobatch.store.identity import IDENTITY
 
 MOST_TASKS = 32
 """Tasks of a batch: more save little of what Dask takes for each."""
@@ -40,10 +34,6 @@ _PER_THREAD, _SPARE = 2, 2
 """Batches in flight per thread of the cluster, and besides, so that none is idle."""
 _FEWEST_THREADS = 8
 """Threads that a cluster is thought to have at least: workers may join later."""
-_KEPT = 64
-"""Inputs that the cluster keeps although no task that was sent names them."""
-_REFRESH_SECONDS = 5.0
-"""How often it is asked how many threads there are."""
 
 
 class _Sent(Struct, frozen=True, eq=False):
@@ -61,12 +51,8 @@ class DaskTasks:
     def __init__(self, context: TaskContext, cluster: Cluster) -> None:
         self._context = context
         self._cluster = cluster
-        self._client = cluster.client
-        self._threads = cluster.threads()
-        self._asked = time.monotonic()
-        self._missing_since: float | None = None
-        self.capacity = MOST_TASKS * _slots(max(self._threads, _FEWEST_THREADS))
-        self._name = uuid.uuid4().hex
+        self._sender = Sender(context, cluster)
+        self.capacity = MOST_TASKS * _slots(max(cluster.threads(), _FEWEST_THREADS))
         self._waiting: deque[tuple[int, Task]] = deque()
         self._again: deque[_Sent] = deque()
         self._in_flight: dict[Any, _Sent] = {}
@@ -74,9 +60,6 @@ class DaskTasks:
         """Futures of Dask that are done, and outcomes of tasks that were run here."""
         self._here: ThreadPoolExecutor | None = None
         self._local = 0
-        self._session: Any = None
-        self._inputs: dict[Digest, Any] = {}
-        self._prefixes: set[str] = set()
         self._task_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -95,7 +78,7 @@ class DaskTasks:
                 stack.callback(self._here.shutdown, wait=True, cancel_futures=True)
             if error is not None:
                 self._context.reader.cancel()
-            stack.callback(self._end_run)
+            stack.callback(self._sender.end, [*self._in_flight])
             self._waiting.clear()
             self._again.clear()
 
@@ -132,57 +115,30 @@ class DaskTasks:
         while not found:
             with suppress(queue.Empty):
                 found.append(self._done.get(timeout=1))
-            self._check_cluster()
+            self._cluster.threads()
         with suppress(queue.Empty):
             while True:
                 found.append(self._done.get_nowait())
         return found
 
-    def _check_cluster(self) -> None:
-        """Count the threads now and then.
-
-        Raises:
-            ExecutionError: The scheduler is lost, or all workers are, for too long.
-        """
-        if self._cluster.is_lost:
-            raise self._lost()
-        now = time.monotonic()
-        if now - self._asked < _REFRESH_SECONDS:
-            return
-        try:
-            self._threads = self._cluster.threads()
-        except (OSError, TimeoutError) as error:
-            raise self._lost() from error
-        self._asked = time.monotonic()
-        if self._threads:
-            self._missing_since = None
-        elif self._missing_since is None:
-            self._missing_since = now
-        elif now - self._missing_since > WORKER_SECONDS:
-            raise ExecutionError(
-                f"the scheduler `{self._cluster.address}` has had no worker for"
-                f" {WORKER_SECONDS:.0f} s",
-                hint="start workers, and run the same command again: finished regions are reused",
-            )
-
-    def _lost(self) -> ExecutionError:
-        return ExecutionError(
-            f"the Dask scheduler `{self._cluster.address}` does not answer any more",
-            hint="run the same command again: finished regions are reused",
-        )
-
     # --- sending ----------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        while free := max(0, _slots(max(self._threads, 1)) - len(self._in_flight)):
+        while free := max(0, _slots(max(self._cluster.threads(), 1)) - len(self._in_flight)):
             if self._again:
                 self._send_batch(self._again.popleft())
             elif self._waiting:
-                count = self._batch_size(free)
-                taken = [self._waiting.popleft() for _ in range(count)]
-                self._send_batch(_Sent(taken, 0))
+                self._send_batch(_Sent(self._take(self._batch_size(free)), 0))
             else:
                 return
+
+    def _take(self, most: int) -> list[tuple[int, Task]]:
+        taken = [self._waiting.popleft()]
+        while self._waiting and len(taken) < most:
+            if not may_share(taken[0][1], self._waiting[0][1]):
+                break
+            taken.append(self._waiting.popleft())
+        return taken
 
     def _batch_size(self, free: int) -> int:
         """Return how many tasks are sent together: more if they are fast, fewer if few are left."""
@@ -192,95 +148,9 @@ class DaskTasks:
         return min(most, -(-len(self._waiting) // free))
 
     def _send_batch(self, sent: _Sent) -> None:
-        tasks = tuple(task for _, task in sent.numbered)
-        if self._session is None:
-            self._session = self._begin(tasks)
-        own: dict[Digest, bytes] = {}
-        shared: dict[Digest, Any] = {}
-        for task in tasks:
-            for digest in task.inputs:
-                # What one task alone names is sent with it.
-                if isinstance(task, RegionTask) and task.is_whole and digest not in self._inputs:
-                    own[digest] = self._context.inputs.packed(digest)
-                else:
-                    shared[digest] = self._input(digest)
-        batch = pack(Batch(tasks=tasks, inputs=own, shared=tuple(shared)))
-        prefix = prefix_of(tasks, self._context.inputs, self._prefixes)
-        store = self._context.objects.backend.location
-        future = self._client.submit(
-            run_batch,
-            self._session,
-            batch,
-            *shared.values(),
-            key=key_of(prefix, tasks, [store, self._context.is_compared, sent.attempt]),
-            pure=False,
-        )
+        future = self._sender.send([task for _, task in sent.numbered], attempt=sent.attempt)
         self._in_flight[future] = sent
         future.add_done_callback(self._done.put)
-
-    def _input(self, digest: Digest) -> Any:
-        """Return the future of an input, which is sent once."""
-        found = self._inputs.pop(digest, None)
-        if found is None:
-            packed = self._context.inputs.packed(digest)
-            found = self._client.submit(hold, packed, key=("geobatch input", digest), pure=False)
-            while len(self._inputs) >= _KEPT:
-                del self._inputs[next(iter(self._inputs))]
-        self._inputs[digest] = found
-        return found
-
-    def _begin(self, tasks: Iterable[Task]) -> Any:
-        """Have each worker open the run and check what it needs; return the session's future.
-
-        Raises:
-            ExecutionError: A worker cannot run the tasks; names all such workers.
-        """
-        context, backend = self._context, self._context.objects.backend
-        session = Session(
-            name=self._name,
-            backend=backend,
-            identity=backend.get(IDENTITY),
-            origin=Origin.of(backend, is_written=not context.is_compared),
-            versions=versions_here(),
-            sample=self._sample(tasks),
-            is_compared=context.is_compared,
-            is_cached=context.regions is not None,
-            restores=context.objects.restores,
-        )
-        try:
-            packed = pack(session)
-        except (TypeError, AttributeError, pickle.PicklingError) as error:
-            raise ExecutionError(
-                f"workers cannot open the store in `{backend.location}`",
-                hint="use `--executor threads`, or a store that all machines can reach",
-            ) from error
-        found = self._cluster.ask(open_run, packed)
-        problems = [
-            f"the worker `{address}` cannot run tasks: {_text(problem)}"
-            for address, problem in sorted(found.items())
-            if problem
-        ]
-        if problems:
-            raise ExecutionError(
-                "\n".join(problems),
-                hint="run the workers in the coordinator's environment, or in a copy of its image;"
-                " see docs/cluster.md",
-            )
-        return self._client.submit(hold, packed, key=("geobatch run", self._name), pure=False)
-
-    def _sample(self, tasks: Iterable[Task]) -> Source | None:
-        """Return a source that tasks need, if this process can read it."""
-        for task in tasks:
-            if isinstance(task, RegionTask) and any(one.from_sources for one in task.bands):
-                asset = self._context.inputs.asset(task.asset)
-                names = {asset.band(one.band).tileset for one in task.bands}
-                sources = (s for t in asset.tilesets if t.id in names for s in t.sources)
-                first = next(sources, None)
-                with suppress(SourceError):
-                    if first is not None:
-                        self._context.reader.check(first)
-                        return first
-        return None
 
     # --- receiving --------------------------------------------------------------------------------
 
@@ -290,9 +160,9 @@ class DaskTasks:
         futures = [one for one in done if not isinstance(one, Outcome)]
         finished = {one: one for one in futures if one.status == "finished"}
         try:
-            answers = self._client.gather(finished, errors="skip") if finished else {}
+            answers = self._cluster.client.gather(finished, errors="skip") if finished else {}
         except (OSError, TimeoutError) as error:
-            raise self._lost() from error
+            raise self._cluster.lost() from error
         for future in futures:
             sent = self._in_flight.pop(future)
             packed = answers.get(future)
@@ -331,10 +201,10 @@ class DaskTasks:
         """
         error = future.exception() if future.status == "error" else None
         if self._cluster.is_lost or error is None:
-            raise self._lost()
+            raise self._cluster.lost()
         if not isinstance(error, KilledWorker):
             raise ExecutionError(
-                f"a task failed on `{self._cluster.address}`: {_text(error)}"
+                f"a task failed on `{self._cluster.address}`: {text_of(error)}"
             ) from error
         if len(sent.numbered) == 1 and sent.attempt:
             prefix = prefix_of([sent.numbered[0][1]], self._context.inputs, set())
@@ -345,27 +215,6 @@ class DaskTasks:
             ) from error
         self._again.extend(_Sent([one], sent.attempt + 1) for one in sent.numbered)
 
-    def _end_run(self) -> None:
-        """Cancel what was sent, and have each worker finish and close what it has opened."""
-        futures = [*self._in_flight]
-        self._in_flight.clear()
-        with suppress(OSError, TimeoutError, RuntimeError):
-            if futures:
-                self._client.cancel(futures)
-            if self._session is not None and not self._cluster.is_lost:
-                self._cluster.ask(end_run, self._name)
-        self._inputs.clear()
-        self._session = None
-
 
 def _slots(threads: int) -> int:
     return _PER_THREAD * threads + _SPARE
-
-
-def _text(problem: object) -> str:
-    """Return what is wrong, as a worker reports it, or the error of asking it."""
-    if isinstance(problem, ModuleNotFoundError):
-        return f"it lacks the module `{problem.name}`"
-    if isinstance(problem, Exception):
-        return f"{type(problem).__name__}: {problem}"
-    return str(problem)

@@ -39,9 +39,9 @@ from geobatch.execute.executors.dask.origin import Devices
 from geobatch.execute.executors.dask.session import Answer, Batch, Session, pack
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.runner import TaskContext, run_task
-from geobatch.execute.tasks.task import Task, TaskResult
+from geobatch.execute.tasks.task import RegionTask, Task, TaskResult
 from geobatch.execute.verification.comparison import Rebuilt
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import session as source_session
 from geobatch.store.caches.cache import SourceCache
@@ -74,7 +74,9 @@ class _Opened:
         self._counted = 0
         self.is_closed = False
         self._folder = Path(tempfile.mkdtemp(prefix="geobatch-", dir=worker.local_directory))
-        self._reader = Sources(folder=self._folder, cache=SourceCache.memory())
+        self._cache = SourceCache.memory()
+        self._records: set[Digest] = set()
+        self._reader = Sources(folder=self._folder, cache=self._cache)
         self._objects = Objects(session.backend)
         self._objects.restores = session.restores
         self._kept = Rebuilt(self._objects) if session.is_compared else None
@@ -103,7 +105,9 @@ class _Opened:
 
     def run(self, batch: Batch, shared: tuple[bytes, ...]) -> list[TaskResult | Exception | None]:
         """Run tasks, one after the other, and make durable what they put."""
-        self._here.inputs = {**batch.inputs, **dict(zip(batch.shared, shared, strict=True))}
+        self._here.inputs = {**batch.inputs, **dict(zip(batch.shared, shared, strict=False))}
+        for packed in shared[len(batch.shared) :]:
+            self._add_records(packed)
         try:
             with source_session():  # once for all of them
                 values = [self._value(task) for task in batch.tasks]
@@ -149,6 +153,10 @@ class _Opened:
 
     def _result(self, task: Task) -> TaskResult:
         result = self._tried(task)
+        if task.is_streamed and isinstance(task, RegionTask):
+            asset = self._context.inputs.asset(task.asset)
+            for source in (source for one in asset.tilesets for source in one.sources):
+                self._reader.confirm(source)
         if self._kept is not None:
             tiles = (tile for rows in result.entries.values() for tile in rows)
             names = (tile.stored.hex() for tile in tiles)
@@ -168,6 +176,14 @@ class _Opened:
             except StoreError:
                 time.sleep(_PAUSE * 2 ** (attempt - 1))
         return run_task(task, self._context)
+
+    def _add_records(self, packed: bytes) -> None:
+        """Take in which records streamed files have, so that only parts of them are read."""
+        name = digest_bytes(packed)
+        if name not in self._records:
+            for digest, records in pickle.loads(packed).items():  # noqa: S301 - of the coordinator
+                self._cache.put_records(digest, records)
+            self._records.add(name)
 
     def _load(self, digest: Digest) -> bytes:
         """Return an input of the batch that this thread runs."""

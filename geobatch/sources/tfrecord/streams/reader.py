@@ -19,6 +19,7 @@ from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels, ReaderCache
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.naming import Named
+from geobatch.sources.tfrecord.block_table import make_table
 from geobatch.sources.tfrecord.shards.records import check_shard
 from geobatch.sources.tfrecord.streams.stream import Stream
 
@@ -104,6 +105,29 @@ class Reader:
         for shard in records.shards:
             with Named(shard.uri):
                 check_shard(shard)
+
+    def records(self, source: Source) -> dict[Digest, bytes]:
+        """Return the digests of the records of each shard; shards not read before are read.
+
+        If that fails there are none: reading the pixels reports what is wrong.
+        """
+        records = _records(source)
+        table = make_table(records, self._cache)
+        if table is None:
+            return {}
+        self._cache.put_table(source.digest, table)
+        found = {one.digest: self._cache.get_records(one.digest) for one in records.shards}
+        return {digest: known for digest, known in found.items() if known is not None}
+
+    def confirm(self, source: Source) -> None:
+        """Wait until the shards that windows needed are read to their end.
+
+        Raises:
+            SourceError: As `read`.
+        """
+        if _key(source) in self._streams:
+            with self._using(source) as stream:
+                stream.finish()
 
     def finish(self, source: Source) -> None:
         """Check the records that no window needed, unless they were checked before, and release.
