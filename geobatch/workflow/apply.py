@@ -20,6 +20,7 @@ from geobatch.resolve import resolve
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.run_times import keep_run
 from geobatch.store.identity import is_store
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
@@ -145,6 +146,9 @@ def apply_specs(
                     again=changed_ids(planned, executed),
                     is_new=head.number != base.head.number,
                 )
+                if not executed.failures:
+                    seconds = time.perf_counter() - started
+                    keep_run(store.backend, planned.plan, seconds=seconds)
             # Not before: this run takes over what they computed, and deleting files is slow.
             with suppress(OSError):  # the next apply removes them
                 remove_dead_runs(request.store / RUNS)
@@ -200,7 +204,7 @@ def plan_request(
             cache=cache,
             is_applied=is_applied,
             checks_bands=checks_bands,
-        )
+        ).estimated(base)
     log_plan(planned)
     approve(planned)
     if len(planned.plan.refusals) == len(planned.refused):

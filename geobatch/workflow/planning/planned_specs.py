@@ -15,6 +15,7 @@ from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Resolution
+from geobatch.model.plans.estimate import Estimate
 from geobatch.model.plans.inputs import Inputs, inputs_of
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import AssetRecord, Head
@@ -38,6 +39,7 @@ from geobatch.planner import (
 from geobatch.sources.registry import table_reader
 from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.run_times import estimate_of
 from geobatch.store.maintenance.check import check, whole_record
 from geobatch.versions import VERSION
 from geobatch.workflow.checks import (
@@ -71,6 +73,14 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
+    estimate: Estimate | None = None
+    """How long an apply may take; None if there is no run to go by, or apply would refuse it."""
+
+    def estimated(self, base: Base) -> PlannedSpecs:
+        """Return it with an estimate, if the cache of the store knows earlier runs."""
+        if base.store is None or self.plan.refusals:
+            return self
+        return replace(self, estimate=estimate_of(base.store.backend, self.plan))
 
     @property
     def refused(self) -> tuple[Problem, ...]:
