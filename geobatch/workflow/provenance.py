@@ -69,16 +69,16 @@ def _checkout(paths: Sequence[Path]) -> tuple[str, str, bool] | None:
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - links are left as they are
     # Both at once, since to start Git is most of what it takes.
-    log = _start(folder, "log", "-1", "--format=%H%n%an <%ae>")
-    status = _start(folder, "status", "--porcelain", "--untracked-files=all", "--", *names)
-    head, changes = _finish(log, folder), _finish(status, folder)
+    log = start_git(folder, "log", "-1", "--format=%H%n%an <%ae>")
+    status = start_git(folder, "status", "--porcelain", "--untracked-files=all", "--", *names)
+    head, changes = finish_git(log, folder), finish_git(status, folder)
     if head is None:
         return None
     commit, _, author = head.partition("\n")
     return commit.strip(), _one_line(author), bool(changes)
 
 
-def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes] | None:
+def start_git(folder: Path, *arguments: str) -> subprocess.Popen[bytes] | None:
     """Start Git; return None if there is none."""
     # A monitor of files is a program that the settings of a checkout name: it is not started.
     command = ["git", "-c", "core.fsmonitor=false", "-C", os.fspath(folder), *arguments]
@@ -95,7 +95,7 @@ def _start(folder: Path, *arguments: str) -> subprocess.Popen[bytes] | None:
         return None
 
 
-def _finish(git: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
+def finish_git(git: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
     """Return what Git prints; None if there is no Git, no checkout or no commit, or it is late."""
     if git is None:
         return None

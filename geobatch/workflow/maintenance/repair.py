@@ -40,7 +40,7 @@ from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews
 from geobatch.workflow.maintenance.fsck import Audited, audit
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
-from geobatch.workflow.publication import origins_of
+from geobatch.workflow.publication import declared_in
 from geobatch.workflow.request import Request
 
 _VIEWS = ("zarr/", "parquet/")
@@ -271,7 +271,7 @@ class _Repair:
         if not self._request.paths:
             return {}
         try:
-            return origins_of(load(self._request.paths), self._request.store)
+            return declared_in(load(self._request.paths), self._request.store, is_git=False)[0]
         except GeobatchError:
             return {}
 
