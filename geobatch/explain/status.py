@@ -96,6 +96,18 @@ class Status(Struct, frozen=True, kw_only=True):
         return tuple(asset for asset in self.assets or () if asset.state is state)
 
     @property
+    def has_bad_sources(self) -> bool:
+        """Whether sources of an asset are missing, or cannot be read or do not fit together."""
+        return bool(self.of(State.MISSING) or self.of(State.BROKEN))
+
+    @property
+    def has_differences(self) -> bool:
+        """Whether the next apply would change anything, be it only files of the Zarr tree."""
+        states = (State.CREATE, State.UPDATE, State.RENAME, State.MISSING, State.BROKEN)
+        tree = None if self.store is None else self.store.tree
+        return any(map(self.of, states)) or (tree is not None and not tree.is_current)
+
+    @property
     def changed_sources(self) -> tuple[str, ...]:
         """Uris of the sources whose bytes are not those that were applied, sorted."""
         return tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import ValidationError, convert, to_builtins
@@ -21,7 +22,7 @@ from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.checks.measure import Measure
 from geobatch.model.digest import Digest, Json, canonical_json, digest_json
-from geobatch.model.provenance import Provenance
+from geobatch.model.provenance import CheckoutPath, Provenance
 from geobatch.model.published import (
     ArrayKey,
     AssetRecord,
@@ -205,9 +206,19 @@ def _provenance(value: Json) -> Provenance | None:
     return None if value is None else convert(value, Provenance)
 
 
-def encode_origins(origins: Mapping[str, str]) -> bytes:
-    """Return the document of where assets come from, by asset id."""
-    return canonical_json({"format": FORMAT, "origins": dict(origins)})
+def encode_origins(
+    origins: Mapping[str, str], checkouts: Mapping[str, CheckoutPath] = MappingProxyType({})
+) -> bytes:
+    """Return the document of where assets come from.
+
+    Args:
+        origins: Spec files, by asset id.
+        checkouts: Where spec files are in their repositories, by spec file.
+    """
+    document: dict[str, Json] = {"format": FORMAT, "origins": dict(origins)}
+    if found := {file: checkouts[file] for file in origins.values() if file in checkouts}:
+        document["checkouts"] = {file: [one.repository, one.path] for file, one in found.items()}
+    return canonical_json(document)
 
 
 def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, str]:
@@ -221,6 +232,15 @@ def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, 
     try:
         return {str(asset_id): str(origin) for asset_id, origin in document["origins"].items()}
     except (KeyError, TypeError, AttributeError) as error:
+        raise _malformed(name, "origins", error) from error
+
+
+def decode_checkouts(data: bytes, *, name: str = "origins document") -> dict[str, CheckoutPath]:
+    """Return where spec files are in their repositories, by spec file; see `decode_origins`."""
+    found = _parse(data, name).get("checkouts", {})
+    try:
+        return {file: CheckoutPath(*convert(one, tuple[str, str])) for file, one in found.items()}
+    except (TypeError, AttributeError, ValidationError) as error:
         raise _malformed(name, "origins", error) from error
 
 

@@ -18,3 +18,12 @@ class Provenance(Struct, frozen=True, kw_only=True):
     """Whether specs differed from that Git commit."""
     pull_request: str = ""
     """URL of the pull request; empty if unknown."""
+
+
+class CheckoutPath(Struct, frozen=True, order=True):
+    """Where a spec file is in a Git repository: the same in each of its clones."""
+
+    repository: str
+    """Digest of the address of the repository, without user and protocol."""
+    path: str
+    """Path of the file from the top of the checkout, with `/` between parts."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -129,7 +128,7 @@ class Pool(Generic[Item, Value]):
         self._others: list[_Other] = []
         self._stack = ExitStack()
         self._is_open = True
-        token = secrets.token_bytes(TOKEN_BYTES)
+        token = os.urandom(TOKEN_BYTES)
         try:
             self._items = self._open_file().fileno()
             self._queue, self._into_queue = os.pipe()

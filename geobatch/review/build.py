@@ -60,6 +60,7 @@ def report_of(plan: PlanDocument, links: Links) -> Report:
         warnings=tuple(plan.warnings),
         undeclared=tuple(plan.undeclared),
         rehearsal=plan.rehearsal,
+        estimate=plan.estimate,
         assets=tuple(assets),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from geobatch.model.plans.plan_document import BandDocument
-from geobatch.model.text.words import byte_text, count_text
+from geobatch.model.text.words import byte_text, count_text, estimate_text
 from geobatch.review.numbers import bounds_text, share_text, value_text
 from geobatch.review.report import ACTIONS, Report, Work
 
@@ -42,6 +42,8 @@ def facts(report: Report) -> Iterator[str]:
         yield f"{count_text(work.remove, 'tile')} removed"
     yield f"reads {byte_text(work.read)}"
     yield f"writes at most {byte_text(work.write_max)}"
+    if (found := report.estimate) is not None:
+        yield estimate_text(found.seconds, found.runs, is_same_machine=found.is_same_machine)
     yield f"{count_text(report.counts['unchanged'], 'asset')} unchanged"
     if report.counts["not_selected"]:
         yield f"{count_text(report.counts['not_selected'], 'asset')} not selected"

@@ -7,6 +7,7 @@ from msgspec import Struct
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan_document import (
     BandDocument,
+    EstimateDocument,
     GridDocument,
     RehearsalDocument,
     WarningDocument,
@@ -191,6 +192,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """Published assets without a spec, which stay."""
     rehearsal: RehearsalDocument | None
     """The rehearsal; None if the plan was not rehearsed."""
+    estimate: EstimateDocument | None
+    """How long an apply may take; None if it is not known, or nothing is left to be computed."""
     assets: tuple[ReportedAsset, ...]
     """What happens to each asset: destructive changes first, then those with risks, then large."""
 

@@ -20,6 +20,7 @@ from geobatch.errors import (
 from geobatch.format.documents import (
     content_root,
     decode_asset,
+    decode_checkouts,
     decode_origins,
     encode_asset,
     encode_commit,
@@ -27,7 +28,7 @@ from geobatch.format.documents import (
     encode_tree,
 )
 from geobatch.model.digest import Digest
-from geobatch.model.provenance import Provenance
+from geobatch.model.provenance import CheckoutPath, Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.backends.run_folder import remove_dead_runs
@@ -222,6 +223,17 @@ class TileStore:
         digest = head.commit.origins
         return decode_origins(self.objects.get(digest), name=f"origins `{digest}`")
 
+    def checkouts(self, head: Head) -> dict[str, CheckoutPath]:
+        """Return where spec files are in their repositories, as far as known, by origin.
+
+        Raises:
+            CorruptObjectError: The document is damaged.
+        """
+        if head.commit is None or head.commit.origins is None:
+            return {}
+        digest = head.commit.origins
+        return decode_checkouts(self.objects.get(digest), name=f"origins `{digest}`")
+
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
         stored, _ = self.objects.put_soon(encode_asset(record))
@@ -258,6 +270,7 @@ class TileStore:
         message: str,
         tools: Mapping[str, str],
         origins: Mapping[str, str] = MappingProxyType({}),
+        checkouts: Mapping[str, CheckoutPath] = MappingProxyType({}),
         renamed: Mapping[str, str] = MappingProxyType({}),
         time: datetime | None = None,
         provenance: Provenance | None = None,
@@ -274,6 +287,7 @@ class TileStore:
             message: What was done, in a line.
             tools: Versions of the programs that shape pixels.
             origins: Asset id to the spec file that declares it, of any assets of the tree.
+            checkouts: Spec file to where it is in its repository, of any of these spec files.
             renamed: Former id, which the changes delete, of assets that live on under another.
             time: Time of the commit, aware; by default now.
             provenance: Who asked for it, and from which Git commit; None if unknown.
@@ -293,7 +307,7 @@ class TileStore:
             tree = changed_tree(head.tree, changes)
             if tree == head.tree:
                 if not self._has_origins(head):  # equal bytes mend what is damaged
-                    self._put_origins(head, tree, origins)
+                    self._put_origins(head, tree, origins, checkouts)
                 return head
             commit = Commit(
                 parent=head.digest,
@@ -302,7 +316,7 @@ class TileStore:
                 time=stamp.replace("+00:00", "Z"),
                 message=" ".join(message.split()),
                 tools=tuple(sorted(tools.items())),
-                origins=self._put_origins(head, tree, origins),
+                origins=self._put_origins(head, tree, origins, checkouts),
                 renamed=tuple(sorted(renamed.items())),
                 provenance=provenance,
             )
@@ -375,15 +389,27 @@ class TileStore:
         """Return whether it can be read where assets are declared; else no asset is pruned."""
         try:
             self.origins(head)
+            self.checkouts(head)
         except CorruptObjectError:
             return False
         return True
 
-    def _put_origins(self, head: Head, tree: Tree, origins: Mapping[str, str]) -> Digest | None:
-        known = {**(self.origins(head) if self._has_origins(head) else {}), **origins}
+    def _put_origins(
+        self,
+        head: Head,
+        tree: Tree,
+        origins: Mapping[str, str],
+        checkouts: Mapping[str, CheckoutPath],
+    ) -> Digest | None:
+        is_known = self._has_origins(head)
+        known = {**(self.origins(head) if is_known else {}), **origins}
         ids = {entry.id for entry in tree.entries}
         kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
-        return self._put_durably(encode_origins(kept)) if kept else None
+        # A file that is in no checkout any more is not taken for what it was.
+        old = self.checkouts(head) if is_known else {}
+        given = set(origins.values())
+        old = {file: one for file, one in old.items() if file not in given}
+        return self._put_durably(encode_origins(kept, {**old, **checkouts})) if kept else None
 
     def _put_durably(self, data: bytes) -> Digest:
         digest, _ = self.objects.put(data)

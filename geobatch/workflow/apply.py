@@ -18,6 +18,7 @@ from geobatch.model.plans.summary import ApplySummary, ByteTotals, TileTotals
 from geobatch.model.published import Head
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.run_times import keep_run
 from geobatch.store.location import StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
@@ -136,6 +137,9 @@ def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> Ap
                     again=changed_ids(planned, executed),
                     is_new=head.number != base.head.number,
                 )
+                if not executed.failures:
+                    seconds = time.perf_counter() - started
+                    keep_run(store.caches, planned.plan, seconds=seconds)
             # Not before: this run takes over what they computed, and deleting files is slow.
             store.remove_dead_runs()
             return summary_of(planned, executed, base.head, head, started=started)
@@ -190,7 +194,7 @@ def plan_request(
             cache=cache,
             is_applied=is_applied,
             checks_bands=checks_bands,
-        )
+        ).estimated(base)
     log_plan(planned)
     approve(planned)
     if len(planned.plan.refusals) == len(planned.refused):

@@ -60,7 +60,7 @@ def plan_specs(request: Request) -> PlannedSpecs:
         resolve_all = partial(resolve, workers=request.workers, cache=cache, rehash=request.rehash)
         resolved = resolve_specs(request, resolve_all, cache=cache)
         with open_base(request.store) as base:
-            planned = plan_resolved(resolved, base, request=request, cache=cache)
+            planned = plan_resolved(resolved, base, request=request, cache=cache).estimated(base)
     log_plan(planned)
     return planned
 

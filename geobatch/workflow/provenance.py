@@ -67,34 +67,49 @@ def pull_request_of(variables: Mapping[str, str]) -> str:
 def _checkout(paths: Sequence[Path]) -> tuple[str, str, bool] | None:
     """Return the Git commit, its author, and whether specs differ from it; None outside Git."""
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
-    head = _git(folder, "log", "-1", "--format=%H%n%an <%ae>")
+    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - links are left as they are
+    # Both at once, since to start Git is most of what it takes.
+    log = start_git(folder, "log", "-1", "--format=%H%n%an <%ae>")
+    status = start_git(folder, "status", "--porcelain", "--untracked-files=all", "--", *names)
+    head, changes = finish_git(log, folder), finish_git(status, folder)
     if head is None:
         return None
     commit, _, author = head.partition("\n")
-    names = [os.path.abspath(path) for path in paths]  # noqa: PTH100 - links are left as they are
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=all", "--", *names)
     return commit.strip(), _one_line(author), bool(changes)
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what Git prints, or None if there is no Git, no checkout or no commit."""
+def start_git(folder: Path, *arguments: str) -> subprocess.Popen[bytes] | None:
+    """Start Git; return None if there is none."""
     # A monitor of files is a program that the settings of a checkout name: it is not started.
     command = ["git", "-c", "core.fsmonitor=false", "-C", os.fspath(folder), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 - no shell; names come after `--`
+        return subprocess.Popen(  # noqa: S603 - no shell; names come after `--`
             command,
-            capture_output=True,
-            check=False,
-            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         _LOG.info("git says nothing about %s: %s", folder, error)
         return None
-    if done.returncode:
-        _LOG.info("git says nothing about %s: %s", folder, done.stderr.decode(errors="replace"))
+
+
+def finish_git(git: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
+    """Return what Git prints; None if there is no Git, no checkout or no commit, or it is late."""
+    if git is None:
         return None
-    return done.stdout.decode(errors="replace")
+    with git:
+        try:
+            output, errors = git.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            git.kill()
+            _LOG.info("git says nothing about %s: it took more than %d s", folder, _SECONDS)
+            return None
+    if git.returncode:
+        _LOG.info("git says nothing about %s: %s", folder, errors.decode(errors="replace"))
+        return None
+    return output.decode(errors="replace")
 
 
 def _one_line(text: str) -> str:

@@ -17,6 +17,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
+from geobatch.model.provenance import CheckoutPath
 from geobatch.model.published import Head
 from geobatch.sources.projections.bounds import transform_bounds
 from geobatch.sources.registry import driver_named, row_driver_of
@@ -25,6 +26,7 @@ from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.origins import origin_of
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
+from geobatch.workflow.checkouts import Checkouts
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.provenance import find_provenance
@@ -63,13 +65,16 @@ def publish(
         raise refusal_of(executed.failures)
     made = [change for change in planned.plan.changes if change.id in executed.changes]
     renamed = {change.id: change.previous_id for change in made if change.op is Op.RENAME}
+    specs = planned.resolved.specs
+    origins, checkouts = declared_in(specs, request.store.base, is_git=request.is_git)
     head = store.publish(
         base=base,
         changes={**executed.changes, **dict.fromkeys(renamed.values())},
         renamed=renamed,
         message=_message(made),
         tools=tools_of(planned.plan),
-        origins=origins_of(planned.resolved.specs, request.store.base),
+        origins=origins,
+        checkouts=checkouts,
         provenance=find_provenance(
             request.paths,
             message=request.message,
@@ -116,10 +121,22 @@ def _tools(plan: Plan) -> Iterator[str]:
         yield from driver_named(name).libraries
 
 
-def origins_of(specs: SpecSet, store: Path) -> dict[str, str]:
-    """Return where each asset is declared, by id, relative to the base of a store's location."""
+def declared_in(
+    specs: SpecSet, store: Path, *, is_git: bool = True
+) -> tuple[dict[str, str], dict[str, CheckoutPath]]:
+    """Return where each asset is declared, relative to the store, and where that is for Git.
+
+    Args:
+        specs: The specs.
+        store: Folder that recorded paths are relative to; see `StoreLocation.base`.
+        is_git: Whether to ask Git.
+
+    Returns:
+        Spec files by asset id; and where these are in their repositories, by spec file.
+    """
     files = {path: origin_of(path, store=store) for path in {spec.path for spec in specs.specs}}
-    return {spec.id: files[spec.path] for spec in specs.specs}
+    origins = {spec.id: files[spec.path] for spec in specs.specs}
+    return origins, Checkouts().paths_of(files) if is_git else {}
 
 
 def _message(changes: Iterable[AssetChange]) -> str:

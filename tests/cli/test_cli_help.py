@@ -46,7 +46,7 @@ COMMANDS = {
     "show": ("ASSET", "--at"),
     "log": ("[ASSET]", "-n --max-count"),
     "diff": ("A [B]", "--stats --level --tiles --exit-code"),
-    "status": ("[SPECS]...", "--keep-project-prefix --confine --allow-from"),
+    "status": ("[SPECS]...", "--keep-project-prefix --confine --allow-from --detailed-exitcode"),
     "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix --confine --allow-from"),
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),

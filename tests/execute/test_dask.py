@@ -22,6 +22,7 @@ from geobatch.execute.executors.dask.executor import DaskExecutor
 from geobatch.execute.executors.serial import SerialExecutor
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.execute.tasks.task import RegionTask
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.executor import ExecutorContract
 from geobatch.workflow.apply import apply
@@ -77,7 +78,7 @@ def test_what_verify_finds_is_the_same(tmp_path: Path, client: Any) -> None:
     spec, store = write_images(tmp_path / "in"), tmp_path / "store"
     apply([spec], store=store)
     names = state(store)
-    request = VerifyRequest(folder=store, workers=2)
+    request = VerifyRequest(store=StoreLocation.of(store), workers=2)
     runs = [replace(request, executor=one) for one in (None, client)]
     whole = [verify(one) for one in runs]
     assert [one.is_different for one in whole] == [False, False]

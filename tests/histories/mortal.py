@@ -138,12 +138,20 @@ def _do(job: dict[str, Any]) -> None:
     from geobatch.views.checkout import check_out  # noqa: PLC0415
     from geobatch.workflow.apply import apply  # noqa: PLC0415
     from geobatch.workflow.maintenance.rollback import rollback  # noqa: PLC0415
+    from geobatch.workflow.rehearsal.publish import apply_rehearsed  # noqa: PLC0415
     from geobatch.workflow.rehearsal.rehearse import rehearse_specs  # noqa: PLC0415
     from geobatch.workflow.request import Request  # noqa: PLC0415
 
     store = Path(job["store"])
     if job["do"] == "apply":
         apply([Path(job["spec"])], store=store, workers=job["workers"])
+    elif job["do"] == "publish":
+        apply_rehearsed(
+            Request.of(job["spec"], store=store),
+            job["plan"],
+            stated=job["stated"],
+            approve=lambda _: None,
+        )
     elif job["do"] == "rehearse":
         rehearse_specs(
             Request.of(job["spec"], store=store, workers=job["workers"]),

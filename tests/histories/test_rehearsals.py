@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,42 @@ def test_a_killed_rehearsal_is_completed_by_the_next(
         done = rehearse(spec, bench.store)
         assert publish(spec, bench.store, done) == expected
         if status == 0:
+            break
+    assert killed > 1
+
+
+def shown(store: Path) -> dict[str, bytes]:
+    """Return all files of the Zarr tree, but for the number of the commit that it shows."""
+    tree = store / "zarr"
+    files = (path for path in tree.rglob("*") if path.is_file() and path != tree / "zarr.json")
+    return {str(path.relative_to(tree)): path.read_bytes() for path in files}
+
+
+def test_a_killed_apply_of_a_rehearsed_plan_is_completed(
+    bench: Workbench, mortal: Mortal, is_long: bool
+) -> None:
+    """The folder of `b` that the rehearsal made is moved, or not yet, or only in part removed."""
+    spec = bench.folder / "spec.yaml"
+    expected = apply([spec], store=copied(bench.store)).content_root
+    wanted = shown(bench.folder / "copy")
+    done = rehearse(spec, bench.store)
+    assert done.rehearsal is not None
+    assert [len(list(path.glob("*.state"))) for path in bench.store.glob("runs/rehearsed/*")] == [1]
+    original = bench.folder / "original"
+    bench.store.rename(original)
+    killed = 0
+    for die_at in range(0, 1000, 1 if is_long else 17):
+        shutil.rmtree(bench.store, ignore_errors=True)
+        # With the links, as the state of the folder knows them.
+        subprocess.run(["cp", "-a", original, bench.store], check=True)
+        job = {"do": "publish", "spec": str(spec), "store": str(bench.store), "die_at": die_at}
+        stated = done.rehearsal.content_root
+        ending = mortal.run({**job, "plan": done.rehearsal.id, "stated": stated})
+        assert ending.status in (0, KILLED), ending.said
+        killed += ending.status == KILLED
+        assert publish(spec, bench.store, done) == expected
+        assert shown(bench.store) == wanted
+        if ending.status == 0:
             break
     assert killed > 1
 

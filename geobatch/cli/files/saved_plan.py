@@ -87,6 +87,7 @@ def plan_document(
     """
     return {
         **(plan_json(planned.plan, locate=locate) if changes is None else changes),
+        **estimate_json(planned),
         **inputs_json(planned.plan, planned.inputs()),
         "warnings": [
             {
@@ -101,6 +102,15 @@ def plan_document(
         "paths": [str(path) for path in paths],
         "options": options_json(options),
     }
+
+
+def estimate_json(planned: PlannedSpecs) -> dict[str, Json]:
+    """Return the member of a plan that says how long an apply may take; it does not count as input.
+
+    It is null if there is no run to go by.
+    """
+    found = planned.estimate
+    return {"estimate": None if found is None else found.to_json()}
 
 
 def locate(planes: Sequence[GeoBox]) -> Bounds | None:

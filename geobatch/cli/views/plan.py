@@ -11,6 +11,7 @@ from geobatch.cli.views.plan_rehearsal import rehearsal_lines, rehearsed_lines
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.model.plans.plan import Because, Op, Reason
 from geobatch.model.plans.words import reason_words, risk_words
+from geobatch.model.text.words import estimate_text
 
 _SIGNS = {
     "create": Op.CREATE.value,
@@ -74,6 +75,10 @@ def _total_lines(document: Mapping[str, Any]) -> Iterator[str]:
         f"Total: {tiles['compute']:,} of {count_text(tiles['total'], 'tile')}{removed}; "
         f"read {byte_text(size['read'])}, write <= {byte_text(size['write_max'])}."
     )
+    if (found := document.get("estimate")) is not None:
+        is_same = found.get("is_same_machine", True)
+        text = estimate_text(found["seconds"], found["runs"], is_same_machine=is_same)
+        yield f"Apply {text}."
     folders = document.get("collections", ())
     if len(changes) < ALIKE or len(folders) < 2:
         return

@@ -224,6 +224,14 @@ class TotalsDocument(Struct):
     bytes: BytesDocument
 
 
+class EstimateDocument(Struct):
+    """How long an apply may take."""
+
+    seconds: Annotated[float, Meta(ge=0, le=sys.float_info.max)]
+    runs: Count
+    is_same_machine: bool = True
+
+
 class CollectionDocument(Struct):
     """Counts of assets in one folder of ids."""
 
@@ -292,6 +300,7 @@ class PlanDocument(Struct):
     undeclared: list[str] = []
     warnings: list[WarningDocument] = []
     rehearsal: RehearsalDocument | None = None
+    estimate: EstimateDocument | None = None
 
 
 def defect(document: Any) -> str | None:

@@ -12,7 +12,7 @@ from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.plans.inputs import AssetInput, Inputs, SourceInput
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Options, Plan, Reason, Start
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 """Minor versions add members; a reader refuses a major version that it does not know."""
 VERBS = {
     Op.CREATE: "create", Op.UPDATE: "update", Op.RENAME: "rename", Op.DELETE: "delete",

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise, repeat
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from geobatch.errors import SourceError
@@ -79,6 +78,8 @@ def _turn_of_plane(crs: CRS) -> float | None:
     """Return the turn of a projected CRS, by the meridians of each degree at two latitudes."""
     if not crs.is_projected or crs.geodetic_crs is None:
         return None
+    from statistics import median  # noqa: PLC0415 - slow to import
+
     transformer = proj().Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
     lons = [float(lon) for lon in range(-180, 180)]
     rows = [transformer.transform(lons, [lat] * len(lons)) for lat in (0.0, 40.0)]

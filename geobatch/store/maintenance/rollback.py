@@ -161,7 +161,7 @@ def publish_rollback(store: TileStore, plan: RollbackPlan, *, tools: Mapping[str
     """
     plan.check_allowed()
     renamed = {change.id: change.previous_id for change in plan.changes if change.previous_id}
-    origins = store.origins(plan.target)
+    origins, checkouts = store.origins(plan.target), store.checkouts(plan.target)
     return store.publish(
         base=plan.base,
         changes={
@@ -172,6 +172,7 @@ def publish_rollback(store: TileStore, plan: RollbackPlan, *, tools: Mapping[str
         message=plan.message,
         tools=tools,
         origins={change.id: origins[change.id] for change in plan.changes if change.id in origins},
+        checkouts=checkouts,
         is_exact=not plan.names,
     )
 

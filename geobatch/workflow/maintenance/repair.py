@@ -41,7 +41,7 @@ from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews
 from geobatch.workflow.maintenance.fsck import Audited, audit
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
-from geobatch.workflow.publication import origins_of
+from geobatch.workflow.publication import declared_in
 from geobatch.workflow.request import DEFAULT_STORE, Request
 
 _VIEWS = ("zarr/", "parquet/")
@@ -274,7 +274,7 @@ class _Repair:
         if not self._request.paths:
             return {}
         try:
-            return origins_of(load(self._request.paths), self._request.store.base)
+            return declared_in(load(self._request.paths), self._request.store.base, is_git=False)[0]
         except GeobatchError:
             return {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
@@ -14,6 +15,8 @@ from geobatch.model.plans.plan import AssetChange
 from geobatch.model.published import AssetRecord, Head
 from geobatch.planner import deletions, is_under
 from geobatch.store.origins import path_of, real_path
+from geobatch.store.tilestore import TileStore
+from geobatch.workflow.checkouts import Checkouts
 from geobatch.workflow.request import Base, Request
 
 
@@ -33,9 +36,27 @@ def find_origins(base: Base, *, request: Request, seen: Seen, is_renaming: bool)
     published: dict[str, str] = {}
     if base.store is not None and (is_renaming or request.options.is_pruning):
         origins = base.store.origins(base.head)
-        published = {name: path_of(o, store=request.store.base) for name, o in origins.items()}
+        here = _paths_here(base.store, base.head, request)
+        paths = {
+            one: here.get(one) or path_of(one, store=request.store.base) for one in origins.values()
+        }
+        published = {name: paths[origin] for name, origin in origins.items()}
     given = (*(real_path(path) for path in request.paths), *seen.linked)
     return Origins(published=published, given=given, seen=seen)
+
+
+def _paths_here(store: TileStore, head: Head, request: Request) -> dict[str, str]:
+    """Return the paths that spec files of another clone have in the one that was given, by origin.
+
+    A spec that another clone published is the one at the same path of this clone.
+    """
+    checkouts = store.checkouts(head)
+    tops = Checkouts().tops(request.paths) if checkouts else {}
+    return {
+        origin: os.path.normpath(f"{tops[one.repository]}/{one.path}")
+        for origin, one in checkouts.items()
+        if one.repository in tops
+    }
 
 
 def find_deletions(

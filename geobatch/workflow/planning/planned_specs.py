@@ -15,6 +15,7 @@ from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Resolution
+from geobatch.model.plans.estimate import Estimate
 from geobatch.model.plans.inputs import Inputs, inputs_of
 from geobatch.model.plans.plan import Plan
 from geobatch.model.published import AssetRecord, Head
@@ -38,6 +39,7 @@ from geobatch.planner import (
 from geobatch.sources.registry import table_reader
 from geobatch.store.caches.band_cache import find_bands
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.caches.run_times import estimate_of
 from geobatch.store.maintenance.check import check, whole_record
 from geobatch.versions import VERSION
 from geobatch.workflow.checks import (
@@ -71,6 +73,14 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
+    estimate: Estimate | None = None
+    """How long an apply may take; None if there is no run to go by, or apply would refuse it."""
+
+    def estimated(self, base: Base) -> PlannedSpecs:
+        """Return it with an estimate, if the cache of the store knows earlier runs."""
+        if base.store is None or self.plan.refusals:
+            return self
+        return replace(self, estimate=estimate_of(base.store.caches, self.plan))
 
     @property
     def refused(self) -> tuple[Problem, ...]:
@@ -103,27 +113,25 @@ def plan_resolved(
         cache: Facts about sources, and about bands that an earlier run computed.
         is_applied: Whether the plan will be executed: then reused tiles are read and verified.
         damaged: Ids of published assets that are known to be damaged: not checked again.
-        checks_bands: Whether the bands are checked that an earlier run computed.
+        checks_bands: Whether to check bands that an earlier run computed.
 
     Raises:
         PlanError: A pattern matches no asset, or a name differs only by case from a published one.
         CorruptObjectError: Something is damaged that is neither deleted nor computed again.
     """
-    specs, options = resolved.specs, request.options
-    declared, moved = _ids_of(specs), moves(specs.claims, base=base.head)
-    origins = find_origins(base, request=request, seen=specs.seen, is_renaming=bool(moved))
+    declared, moved = _ids_of(resolved.specs), moves(resolved.specs.claims, base=base.head)
+    origins = find_origins(base, request=request, seen=resolved.specs.seen, is_renaming=bool(moved))
     head = renamed_head(base.head, moved)
     resolution = set_locations(resolved, base, head=head, request=request)
-    choice = choose(resolution, base=head, options=options, declared=declared)
+    choice = choose(resolution, base=head, options=request.options, declared=declared)
     deleted = find_deletions(head, declared=declared, origins=origins, request=request)
     spared = {*choice.replaced, *(change.id for change in deleted), *damaged}
     _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
-    deleted = tuple(with_protection(change, base) for change in deleted)
     prints = fingerprints_of(choice.resolution)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
     blocks = _compare_blocks(choice, records, cache=cache)
     work = _Work(choice, base, prints, records, blocks, is_applied, checks_bands)
-    made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
+    made, bands, warnings = _plan_undamaged(work, resolved.specs, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
     completed = complete(
         made,
@@ -132,16 +140,16 @@ def plan_resolved(
         records=records,
         declared=declared,
         blocks=blocks,
-        deleted=deleted,
+        deleted=tuple(with_protection(change, base) for change in deleted),
         moved=moved,
         foreign=unread_specs(moved.values(), origins),
-        max_delete=options.max_delete,
+        max_delete=request.options.max_delete,
         unseen=doubts,
     )
     return PlannedSpecs(
-        plan=with_checks(completed, specs, records=records, known=bands),
+        plan=with_checks(completed, resolved.specs, records=records, known=bands),
         resolved=replace(resolved, resolution=resolution),
-        warnings=_sorted_warnings(specs, resolution, warnings, base=base.head),
+        warnings=_sorted_warnings(resolved.specs, resolution, warnings, base=base.head),
         records=records,
         bands=bands,
     )
@@ -235,7 +243,7 @@ class _Work(Struct, frozen=True):
 
 
 def _plan_undamaged(
-    work: _Work, resolved: ResolvedSpecs, *, cache: SourceCache
+    work: _Work, specs: SpecSet, *, cache: SourceCache
 ) -> tuple[Plan, Bands, tuple[Problem, ...]]:
     """Return a plan that takes over no damaged band, the bands it may, and warnings of others."""
     warnings: list[Problem] = []
@@ -245,7 +253,7 @@ def _plan_undamaged(
     while (store is not None and work.checks_bands) and (
         damaged := damaged_bands(made, bands, store, is_read=work.is_applied)
     ):
-        warnings += damage_warnings(made, damaged, resolved.specs)
+        warnings += damage_warnings(made, damaged, specs)
         bands = {name: tiles for name, tiles in bands.items() if name not in damaged}
         made = work.plan(bands)
     return made, bands, tuple(warnings)

@@ -163,6 +163,7 @@ def _plan(
 ) -> PlannedSpecs:
     with planning():
         planned = plan_resolved(resolved, base, request=request, cache=cache, is_applied=True)
+        planned = planned.estimated(base)
     log_plan(planned)
     return planned
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from geobatch.cli.exits import Exit
 from geobatch.cli.files.saved_plan import (
     SavedPlan,
     approval,
+    estimate_json,
     expectation,
     find_plan,
     locate,
@@ -126,7 +128,9 @@ def _showing_first(
         shown.add(made.plan_id)
         # What was rehearsed is published as it was reviewed.
         is_rehearsed = saved is not None and saved.rehearsal is not None
-        document = saved.document if saved is not None and is_rehearsed else plan_json(made)
+        document: Mapping[str, Any] = {**plan_json(made), **estimate_json(planned)}
+        if saved is not None and is_rehearsed:
+            document = saved.document
         output.record("plan", **document)
         lines = undeclared_lines(document)
         if not made.is_empty:

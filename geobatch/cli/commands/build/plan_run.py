@@ -13,6 +13,7 @@ from geobatch.cli.commands.build.options import Asked, refuse_plans, request_of
 from geobatch.cli.exits import Exit
 from geobatch.cli.files.saved_plan import (
     SavedPlan,
+    estimate_json,
     plan_document,
     write_plan,
 )
@@ -38,7 +39,7 @@ def run_plan(
     output = settings.output
     output.warn(planned.warnings)
     if file is None and not output.is_json:
-        document = plan_json(made)
+        document = {**plan_json(made), **estimate_json(planned)}
     else:
         document = plan_document(planned, paths=paths, options=asked.options)
     if file is not None:

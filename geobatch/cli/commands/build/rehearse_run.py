@@ -69,7 +69,8 @@ def run_rehearsal(
         done.planned, paths=paths, options=asked.options, changes=done.document
     )
     if done.rehearsal is not None:
-        document["rehearsal"] = rehearsal_json(done.rehearsal)
+        # Nothing is left to be computed.
+        document |= {"rehearsal": rehearsal_json(done.rehearsal), "estimate": None}
     if done.sample is not None:
         document["rehearsal"] = sample_json(done.sample, done.planned.plan)
     if file is not None:

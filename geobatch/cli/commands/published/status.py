@@ -30,6 +30,13 @@ def status(
     keep_project_prefix: KeepProjectPrefix = False,
     confine: Confined = False,
     allow_from: AllowFrom = None,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode",
+            help="Exit 2 if anything differs, 7 if a source is missing or unreadable.",
+        ),
+    ] = False,
 ) -> Exit:
     """Compare the store with specs and sources; changes nothing."""
     from geobatch.cli.views.status import status_json, status_lines
@@ -48,4 +55,6 @@ def status(
     for line in status_lines(found, is_whole=settings.is_verbose):
         settings.output.line(line)
     settings.output.record("status", **status_json(found))
-    return Exit.OK
+    if detailed_exitcode and found.has_bad_sources:
+        return Exit.SOURCE
+    return Exit.CHANGES if detailed_exitcode and found.has_differences else Exit.OK

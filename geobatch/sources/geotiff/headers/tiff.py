@@ -5,7 +5,6 @@ Source: TIFF 6.0 section 2, and the BigTIFF design (8-byte counts and offsets, v
 
 from __future__ import annotations
 
-import html
 import struct
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -328,6 +327,8 @@ def _names_file(file: BinaryIO, directory: Directory) -> bool:
 
     Source: GDAL's `GDALDefaultOverviews::OverviewScan`. It opens the file with any driver.
     """
+    from html import unescape  # noqa: PLC0415 - slow to import
+
     values = read_values(file, directory, GDAL_METADATA)
     data = values.astype(np.uint8) if values.dtype.kind in "iu" else values
     text = data.tobytes().decode("latin-1")
@@ -335,7 +336,7 @@ def _names_file(file: BinaryIO, directory: Directory) -> bool:
     for _ in range(3):
         if _OVERVIEW_FILE in text.casefold():
             return True
-        text = html.unescape(text)
+        text = unescape(text)
     return _OVERVIEW_FILE in text.casefold()
 
 
