@@ -47,6 +47,8 @@ class FakeBucket:
     """(`list`, `head` or `get`; key or prefix) of each."""
     denied: set[str] = field(default_factory=set)
     """Kinds of requests that are refused."""
+    denied_prefixes: set[str] = field(default_factory=set)
+    """Beginnings of keys that may not be read."""
     on_get: Any = None
     """Is called with the key before bytes are sent."""
 
@@ -87,7 +89,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if bucket is None:
             self._refuse(404, "NoSuchBucket")
             return None, key
-        if kind in bucket.denied:
+        if kind in bucket.denied or key.startswith((*bucket.denied_prefixes, "\0")):
             bucket.requests.append((kind, key))
             self._refuse(403, "AccessDenied")
             return None, key

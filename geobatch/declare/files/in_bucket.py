@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from geobatch.buckets.errors import BucketError
-from geobatch.declare.files.bucket_globs import is_key, matching
+from geobatch.buckets.errors import BucketError, Failure
+from geobatch.declare.files.bucket_globs import is_key, matching, prepare_lists
 from geobatch.declare.files.globs import MAGIC
 from geobatch.declare.files.objects import ManyObjectsError
 from geobatch.declare.hints import show
@@ -75,12 +75,13 @@ def refused(location: Location, error: BucketError) -> tuple[str, str | None]:
 
 def missing(location: Location) -> tuple[str, str, str | None]:
     """Return the rule, why a uri without wildcards names no object, and a hint."""
-    try:
-        location.known.state(location.bucket_url)
-    except BucketError as error:
+    error = location.known.why_missing(location.bucket_url)
+    if error is not None and error.failure is not Failure.MISSING:
         return UNREADABLE, *refused(location, error)
-    hint = "upper and lower case differ in keys; was it uploaded?"
-    return "missing-file", f"no object {show(location.uri)}", hint
+    message = f"no object {show(location.uri)}"
+    if error is not None and error.hint:  # there may be no such bucket
+        return "missing-file", f"{show(location.uri)}: {error.message}", error.hint
+    return "missing-file", message, "upper and lower case differ in keys; was it uploaded?"
 
 
 def unusable(location: Location) -> tuple[str, str | None] | None:
@@ -103,7 +104,10 @@ def unusable(location: Location) -> tuple[str, str | None] | None:
 
 
 def prepare(locations: Iterable[Location]) -> None:
-    """Learn the states of many objects in buckets at once; globs are ignored."""
-    wanted = [one for one in locations if not MAGIC.search(one.name) and unusable(one) is None]
-    for known in {id(one.known): one.known for one in wanted}.values():
-        known.prepare([one.bucket_url for one in wanted if one.known is known])
+    """Learn what many uris of buckets name: globs are listed first, several at a time."""
+    usable = [one for one in locations if unusable(one) is None]
+    for known in {id(one.known): one.known for one in usable}.values():
+        named = [one for one in usable if one.known is known]
+        urls = [(one.bucket_url, bool(MAGIC.search(one.name))) for one in named]
+        prepare_lists([url for url, is_glob in urls if is_glob], known)
+        known.prepare([url for url, is_glob in urls if not is_glob])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from geobatch.buckets.errors import BucketError, Failure
@@ -40,7 +41,7 @@ class Objects:
         self.is_offline = is_offline
         self.unchecked: set[str] = set()
         """Urls and globs that were not checked, since nothing is requested."""
-        self._states: dict[BucketUrl, Remote | BucketError | None] = {}
+        self._states: dict[BucketUrl, Remote | BucketError] = {}
         self._listed: dict[tuple[BucketUrl, bool], dict[str, Remote]] = {}
         self._unlisted: dict[tuple[BucketUrl, bool], BucketError | ManyObjectsError] = {}
 
@@ -64,9 +65,14 @@ class Objects:
         if found is _UNKNOWN:
             self._ask([url])
             found = self._states[url]
-        if isinstance(found, BucketError):
+        if isinstance(found, BucketError) and found.failure is not Failure.MISSING:
             raise found
         return found if isinstance(found, Remote) else None
+
+    def why_missing(self, url: BucketUrl) -> BucketError | None:
+        """Return what the service said of an object without a state; None if a list showed it."""
+        found = self._known(url)
+        return found if isinstance(found, BucketError) else None
 
     def prepare(self, urls: Iterable[BucketUrl]) -> None:
         """Learn the states of many objects: by lists where many share a prefix, else one by one.
@@ -105,6 +111,21 @@ class Objects:
                 self._unlisted[key] = error
                 raise
         return self._listed[key]
+
+    def prepare_lists(self, prefixes: Collection[tuple[BucketUrl, bool]]) -> None:
+        """List below several prefixes, deep or not, some at a time; as `below`, but nothing fails.
+
+        What fails is raised by `below`.
+        """
+        if self.is_offline:
+            return
+        waiting = [one for one in prefixes if one not in self._listed and one not in self._unlisted]
+        many = requests_pool().map if len(waiting) > 1 else map
+        list(many(self._try_list, waiting))
+
+    def _try_list(self, key: tuple[BucketUrl, bool]) -> None:
+        with suppress(BucketError, ManyObjectsError):
+            self.below(key[0], is_deep=key[1])
 
     def _known(self, url: BucketUrl) -> object:
         """Return the state of an object, an error, None if there is none, or `_UNKNOWN`."""
@@ -153,11 +174,11 @@ def _all_below(prefix: BucketUrl, *, is_deep: bool) -> dict[str, Remote]:
     return found
 
 
-def _state_of(url: BucketUrl) -> Remote | BucketError | None:
+def _state_of(url: BucketUrl) -> Remote | BucketError:
     try:
         return head(url)
     except BucketError as error:
-        return None if error.failure is Failure.MISSING else error
+        return error
 
 
 def _prefixes(url: BucketUrl) -> Iterable[BucketUrl]:

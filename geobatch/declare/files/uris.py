@@ -85,6 +85,7 @@ def validate(
     keep_project_prefix: bool = False,
     cache: SpecEntries | None = None,
     confine: Confine | None = None,
+    is_offline: bool = False,
 ) -> SpecSet:
     """Load specs and find their files.
 
@@ -93,12 +94,18 @@ def validate(
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         cache: Specs read in earlier runs; receives those of this run.
         confine: Whether to read only the project's folder and what is allowed.
+        is_offline: Whether no bucket is asked: its uris are taken to name objects, and its globs to
+            match none.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
     specs, problems, seen = drafts(
-        paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
+        paths,
+        keep_project_prefix=keep_project_prefix,
+        cache=cache,
+        confine=confine,
+        is_offline=is_offline,
     )
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     prepare(specs)
@@ -112,12 +119,16 @@ def validate(
 
 
 def prepare(specs: Iterable[AssetSpec]) -> None:
-    """Learn the states of all objects in buckets that specs name, many at once."""
+    """Learn what all uris of buckets in specs name, many at once; asked for again, nothing is done.
+
+    What is wrong is found by `expand`, spec by spec.
+    """
     wanted = (
         spec.project.locate(spec.uri_prefix + uri, folder_of(spec.path))
         for spec in specs
         for _, source in sources_of(spec)
         for uri in source.uris
+        if "://" in uri or "://" in spec.uri_prefix  # of most specs none
     )
     in_bucket.prepare(one for one in wanted if one.is_in_bucket and not outside(one))
 
