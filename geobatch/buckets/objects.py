@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.client import client
-from geobatch.buckets.errors import Operation
+from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from obstore import ObjectMeta
 
 GAP_BYTES = 256 << 10
@@ -34,6 +35,8 @@ _in_flight = threading.BoundedSemaphore(REQUESTS)
 def requests_pool() -> ThreadPoolExecutor:
     """Return the threads that send requests, shared by the process."""
     global _pool  # noqa: PLW0603 - one limit per process
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
+
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="geobatch-bucket")
@@ -71,7 +74,10 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
         BucketError: `Failure.CHANGED` if it is in another state; or the request failed.
     """
     merged = merge(ranges)
-    parts = list(requests_pool().map(lambda span: fetch_one(url, span[0], span[1], state), merged))
+    if len(merged) == 1:  # by this thread, which may be one of the pool
+        parts = [fetch_one(url, merged[0], state)]
+    else:
+        parts = list(requests_pool().map(lambda span: fetch_one(url, span, state), merged))
     return cut(ranges, merged, parts)
 
 
@@ -105,12 +111,16 @@ def cut(
     return found
 
 
-def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, Remote]]:
+def list_objects(
+    prefix: BucketUrl, *, after: str = "", is_deep: bool = True
+) -> Iterator[tuple[str, Remote]]:
     """Yield the key and state of objects below a prefix, a thousand per request, in no order.
 
     Args:
         prefix: Its key ends at a `/`, or is empty.
         after: Only keys after this one.
+        is_deep: Whether objects in folders below the prefix are wanted; without, they are not
+            listed either, and the list is in memory before the first is yielded.
 
     Raises:
         BucketError: There is no such bucket, or a request failed.
@@ -118,9 +128,16 @@ def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, R
     import obstore  # noqa: PLC0415 - slow to import
 
     with explained(prefix, Operation.LIST):
-        pages = obstore.list(
-            client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
-        )
+        pages: Iterator[Sequence[ObjectMeta]]
+        if is_deep:
+            pages = iter(
+                obstore.list(
+                    client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
+                )
+            )
+        else:
+            found = obstore.list_with_delimiter(client(prefix), prefix.key or None)
+            pages = iter([[meta for meta in found["objects"] if meta["path"] > after]])
     while True:
         with explained(prefix, Operation.LIST):
             page = next(pages, None)
@@ -132,20 +149,22 @@ def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, R
 
 def state_of(meta: ObjectMeta) -> Remote:
     """Return the state that a bucket's answer reports."""
-    version = meta.get("version") or ""
+    version, etag = meta.get("version") or "", meta.get("e_tag") or ""
+    if etag and not etag.endswith('"'):
+        etag = f'"{etag}"'  # as lists of Azure do not write it, and heads do
     return Remote(
         size=meta["size"],
         version="" if version == "null" else version,
-        etag=meta.get("e_tag") or "",
+        etag=etag,
         modified=meta["last_modified"].strftime("%a, %d %b %Y %H:%M:%S GMT"),
     )
 
 
-def fetch_one(url: BucketUrl, start: int, stop: int, state: Remote) -> bytes:
+def fetch_one(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
     """Return one range of an object's bytes, by one request; for the errors see `fetch`."""
     import obstore  # noqa: PLC0415 - slow to import
 
-    options: Any = {"range": (start, stop)}
+    options: Any = {"range": span}
     if state.version:
         options["version"] = state.version
     elif state.etag:

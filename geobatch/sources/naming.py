@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from geobatch.buckets.errors import BucketError, Failure
 from geobatch.errors import SourceError
+from geobatch.model.sources.pin import Remote
 
 
 class UnnamedError(SourceError):
@@ -27,14 +29,17 @@ class UnnamedError(SourceError):
 
 
 class LostStateError(UnnamedError):
-    """A COG is not in the state that was pinned; in Earth Engine's words."""
+    """A file is not in the state that was pinned; in Earth Engine's words."""
 
-    def __init__(self, generation: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, generation: str, *, hint: str | None = None, what: str = "the GeoTIFF"
+    ) -> None:
         """Make the error.
 
         Args:
             generation: The pinned state.
             hint: What to do about it.
+            what: What it is.
         """
         super().__init__(
             f"it is not in the state `{generation}`",
@@ -43,11 +48,26 @@ class LostStateError(UnnamedError):
             " pins the new state",
         )
         self.generation = generation
+        self.what = what
 
     def named(self, uri: str) -> SourceError:
         """Return the error with the name of the source."""
-        message = f"Failed to load the GeoTIFF at `{uri}#{self.generation}`"
+        message = f"Failed to load {self.what} at `{uri}#{self.generation}`"
         return SourceError(message, hint=self.hint)
+
+
+def refused(error: BucketError, state: Remote | None, *, what: str = "the GeoTIFF") -> UnnamedError:
+    """Return the error for a request to a bucket that failed.
+
+    Args:
+        error: What failed.
+        state: The state in which the object must be; None if any will do.
+        what: What it is, in messages.
+    """
+    if state is not None and error.failure in (Failure.CHANGED, Failure.MISSING):
+        hint = "it changed, or is gone, since it was planned: run again"
+        return LostStateError(state.generation, hint=hint, what=what)
+    return UnnamedError(error.message, hint=error.hint)
 
 
 class Named:

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.servers import Servers
 
 
 class Remote(Struct, frozen=True, kw_only=True):
@@ -51,6 +52,11 @@ class Remote(Struct, frozen=True, kw_only=True):
         return self.etag.startswith(("W/", "w/"))
 
     @property
+    def has_strong_tag(self) -> bool:
+        """Whether it has a tag that changes with every byte."""
+        return bool(self.tag) and not self._is_weak
+
+    @property
     def is_timed(self) -> bool:
         """Whether only the time distinguishes states: there is no version and no strong tag."""
         return not self.version and (self._is_weak or not self.tag)
@@ -77,28 +83,36 @@ class Remote(Struct, frozen=True, kw_only=True):
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
 
-        A tag may differ between the machines of a server where the bucket's version does not. The
-        list of a bucket has tags alone, without versions.
+        A tag may differ between the machines of a server where the bucket's version does not. Lists
+        of buckets report no versions: then a strong tag is compared.
         """
         if self.size != other.size:
             return False
         if self.version and other.version:
             return self.version == other.version
-        if (self.tag, self._is_weak) != (other.tag, other._is_weak):
+        if self.version or other.version:
+            return self.has_strong_tag and self.etag == other.etag
+        if self.etag != other.etag:
             return False
-        if bool(self.version) != bool(other.version):
-            return bool(self.tag) and not self._is_weak
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
-        """Return a digest that replaces that of the object's bytes, which are not read.
+        """Return a digest that replaces that of the object's bytes, which are not read."""
+        return digest_json(["geobatch remote object", url, self.generation, self.size])
 
-        The tag of a bucket's object comes first: lists have no versions, and where the tag is a
-        digest of the bytes (S3, Google), the same bytes written again are no change.
+    def object_identity(self, url: str) -> Digest:
+        """Return a digest like `identity`, the same from a list, which reports no version.
+
+        A bucket may give equal bytes another version, and they keep their tag.
         """
-        is_tagged = bool(self.tag) and not self._is_weak and not is_http(url)
-        name = self.tag if is_tagged else self.generation
-        return digest_json(["geobatch remote object", url, name, self.size])
+        name = self.tag if self.has_strong_tag else self.generation
+        return digest_json(["geobatch object", url, name, self.size])
+
+    def object_stat(self, url: str) -> FileStat:
+        """Return what `object_identity` depends on in the form of a cached stat."""
+        text = self.object_identity(url)
+        first, second = int(text[:16], 16), int(text[16:32], 16)
+        return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
@@ -121,6 +135,17 @@ def parse_moment(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class PinnedObject(Struct, frozen=True, kw_only=True):
+    """An object in a bucket or on a server, in one state."""
+
+    url: str
+    """Where it is."""
+    state: Remote
+    """The state in which it is read."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
 
 
 class Plane(Struct, frozen=True, kw_only=True):

@@ -163,7 +163,8 @@ def open_remote(
     Args:
         url: Where it is: `http://`, `https://`, or a bucket's.
         remote: The state in which it must be; None to take the first that is found.
-        servers: The servers that may be asked; None for all but those that never may.
+        servers: The servers that may be asked; None for all but those that never may. Which buckets
+            may be read is checked where specs are.
         is_header: Whether only a header is read, which has limits of its own.
         generation: The version, generation or tag of a bucket's object that is wanted; empty for
             the newest. Of a server's object, the caller compares it.
@@ -178,7 +179,5 @@ def open_remote(
     if is_bucket_url(url):
         from geobatch.sources.remote.bucket import BucketFile  # noqa: PLC0415 - rarely needed
 
-        return BucketFile(
-            url, remote=remote, servers=servers, is_header=is_header, generation=generation
-        )
+        return BucketFile(url, remote=remote, is_header=is_header, generation=generation)
     raise UnnamedError("is not the URL of a server or a bucket", joint=" ")
