@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from geobatch.buckets.objects import cut, merge, requests_pool
 from geobatch.buckets.url import is_bucket_url
+from geobatch.model.digest import Digest
 from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES
+from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Remote, is_http
 from geobatch.model.sources.servers import Servers
 from geobatch.sources.naming import UnnamedError
@@ -181,3 +183,16 @@ def open_remote(
 
         return BucketFile(url, remote=remote, is_header=is_header, generation=generation)
     raise UnnamedError("is not the URL of a server or a bucket", joint=" ")
+
+
+def identity_of(url: str, remote: Remote) -> Digest:
+    """Return the digest that replaces that of an object's bytes, which are not read.
+
+    A list and a head of a bucket give the same.
+    """
+    return remote.identity(url) if is_http(url) else remote.object_identity(url)
+
+
+def stat_of(url: str, remote: Remote) -> FileStat:
+    """Return a state in the form of a cached stat; a list and a head of a bucket give the same."""
+    return remote.stat(url) if is_http(url) else remote.object_stat(url)
