@@ -177,11 +177,11 @@ class ObjectReader(Protocol):
     """What a reader adds that also reads objects on servers and in buckets."""
 
     def begin(
-        self, source: Source, window: Window, bands: Sequence[int], *, with_mask: bool
+        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, with_mask: bool
     ) -> None:
-        """Start to fetch what a read will need, if the source is an object; do not wait.
+        """Start to fetch what some reads will need, if the source is an object; do not wait.
 
-        Errors are left to the read.
+        Errors are left to the reads.
         """
 
     def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:

@@ -167,11 +167,11 @@ class Reader:
         return self._objects.tabulate(source, before)
 
     def begin(
-        self, source: Source, window: Window, bands: Sequence[int], *, with_mask: bool
+        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, with_mask: bool
     ) -> None:
-        """Start to fetch what a read of an object will need; see `ObjectReader.begin`."""
+        """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
         if source.state is not None and not self._is_closed:
-            self._objects.begin(source, window, bands, mask=source.mask if with_mask else None)
+            self._objects.begin(source, windows, bands, mask=source.mask if with_mask else None)
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified; of an object, one state is read.

@@ -77,14 +77,20 @@ class ObjectRasters:
             return self._rasters[key]
 
     def begin(
-        self, source: Source, window: Window, bands: Sequence[int], *, mask: str | None
+        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, mask: str | None
     ) -> None:
-        """Start to fetch what a read of the full image will need; errors are left to the read."""
+        """Start to fetch what reads of the full image will need; errors are left to the reads."""
 
         def fetch() -> None:
             with suppress(SourceError):
                 raster = self.get(source)
-                raster.begin(extents_of(raster.tables(0), window, bands, mask=mask))
+                tables = raster.tables(0)
+                found = {
+                    extent
+                    for window in windows
+                    for extent in extents_of(tables, window, bands, mask=mask)
+                }
+                raster.begin(sorted(found))
 
         requests_pool().submit(fetch)
 
