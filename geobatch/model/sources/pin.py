@@ -52,6 +52,11 @@ class Remote(Struct, frozen=True, kw_only=True):
         return self.etag.startswith(("W/", "w/"))
 
     @property
+    def has_strong_tag(self) -> bool:
+        """Whether it has a tag that changes with every byte."""
+        return bool(self.tag) and not self._is_weak
+
+    @property
     def is_timed(self) -> bool:
         """Whether only the time distinguishes states: there is no version and no strong tag."""
         return not self.version and (self._is_weak or not self.tag)
@@ -78,17 +83,17 @@ class Remote(Struct, frozen=True, kw_only=True):
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
 
-        A tag may differ between the machines of a server where the bucket's version does not. The
-        list of a bucket has tags alone, without versions.
+        A tag may differ between the machines of a server where the bucket's version does not. Lists
+        of buckets report no versions: then a strong tag is compared.
         """
         if self.size != other.size:
             return False
         if self.version and other.version:
             return self.version == other.version
+        if self.version or other.version:
+            return self.has_strong_tag and self.tag == other.tag
         if (self.tag, self._is_weak) != (other.tag, other._is_weak):
             return False
-        if bool(self.version) != bool(other.version):
-            return bool(self.tag) and not self._is_weak
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
@@ -97,7 +102,7 @@ class Remote(Struct, frozen=True, kw_only=True):
         The tag of a bucket's object comes first: lists have no versions, and where the tag is a
         digest of the bytes (S3, Google), the same bytes written again are no change.
         """
-        is_tagged = bool(self.tag) and not self._is_weak and not is_http(url)
+        is_tagged = self.has_strong_tag and not is_http(url)
         name = self.tag if is_tagged else self.generation
         return digest_json(["geobatch remote object", url, name, self.size])
 

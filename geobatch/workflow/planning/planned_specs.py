@@ -129,9 +129,9 @@ def plan_resolved(
     _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
     prints = fingerprints_of(choice.resolution)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
-    blocks = _compare_blocks(choice, records, cache=cache)
+    blocks = _compare_blocks(choice, records, cache=cache, reads_objects=request.rehash)
     work = _Work(choice, base, prints, records, blocks, is_applied, checks_bands)
-    made, bands, warnings = _plan_undamaged(work, resolved.specs, cache=cache)
+    made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
     completed = complete(
         made,
@@ -201,10 +201,14 @@ def _read_records(
 
 
 def _compare_blocks(
-    choice: Choice, records: Mapping[str, AssetRecord], *, cache: SourceCache
+    choice: Choice,
+    records: Mapping[str, AssetRecord],
+    *,
+    cache: SourceCache,
+    reads_objects: bool,
 ) -> Blocks:
     """Return the changed blocks of sources whose earlier state is known."""
-    tables = table_reader(choice.resolution, cache)
+    tables = table_reader(choice.resolution, cache, reads_objects=reads_objects)
     return changed_blocks(block_pairs(choice.resolution, records=records), tables)
 
 
@@ -243,7 +247,7 @@ class _Work(Struct, frozen=True):
 
 
 def _plan_undamaged(
-    work: _Work, specs: SpecSet, *, cache: SourceCache
+    work: _Work, resolved: ResolvedSpecs, *, cache: SourceCache
 ) -> tuple[Plan, Bands, tuple[Problem, ...]]:
     """Return a plan that takes over no damaged band, the bands it may, and warnings of others."""
     warnings: list[Problem] = []
@@ -253,7 +257,7 @@ def _plan_undamaged(
     while (store is not None and work.checks_bands) and (
         damaged := damaged_bands(made, bands, store, is_read=work.is_applied)
     ):
-        warnings += damage_warnings(made, damaged, specs)
+        warnings += damage_warnings(made, damaged, resolved.specs)
         bands = {name: tiles for name, tiles in bands.items() if name not in damaged}
         made = work.plan(bands)
     return made, bands, tuple(warnings)
