@@ -91,7 +91,8 @@ class Remote(Struct, frozen=True, kw_only=True):
         if self.version and other.version:
             return self.version == other.version
         if self.version or other.version:
-            return self.has_strong_tag and self.tag == other.tag
+            are_strong = self.has_strong_tag and other.has_strong_tag
+            return are_strong and self.tag == other.tag
         if (self.tag, self._is_weak) != (other.tag, other._is_weak):
             return False
         return not self.is_timed or self.modified == other.modified
