@@ -255,8 +255,8 @@ def test_what_is_not_one_grid_is_refused(tmp_path: Path) -> None:
     write_tiff(tmp_path / "c.tif", [pixels], row=1)
     write_tiff(tmp_path / "d.tif", [pixels], col=100)
     bands = [{"id": "v", "tileset_id": "t"}]
-    when = {"start_time": "2025-01-01"}
-    shifted = {"crs": CRS, "affine_transform": {
+    when: dict[str, Any] = {"start_time": "2025-01-01"}
+    shifted: dict[str, Any] = {"crs": CRS, "affine_transform": {
         "scale_x": 10, "scale_y": -10, "translate_x": X0 + 3, "translate_y": Y0}}  # fmt: skip
     bench.apply(
         image("crs/a", "a.tif", bands=bands, **when),
