@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from buckets import Before, Enter
+from buckets import Enter
 from servers import Bucket
 
 from geobatch.buckets.url import parse_bucket_url

@@ -57,7 +57,7 @@ def expected(bench: Workbench, path: str) -> tuple[np.ndarray[Any, Any], np.ndar
     values = bench.array(path)
     folder, name = path.rsplit("/", 1)
     group = bench.group(folder)
-    fill = group[name].metadata.fill_value  # type: ignore[union-attr]
+    fill: Any = group[name].metadata.fill_value  # type: ignore[union-attr]
     if f"{name}.mask" in group:
         weights = bench.array(f"{path}.mask") / 255
     elif name == "v" and "plain" in path:
