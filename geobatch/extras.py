@@ -13,11 +13,12 @@ LIBRARIES = {
     "s3": "boto3>=1.34",
     "table": "pyarrow>=18",
     "tfrecord": "tensorflow>=2.18",
+    "xarray": "xarray>=2025.1",
 }
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["dask", "gs", "s3", "table", "tfrecord"]) -> str:
+def install_hint(extra: Literal["dask", "gs", "s3", "table", "tfrecord", "xarray"]) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

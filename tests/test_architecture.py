@@ -41,12 +41,12 @@ BELOW = {
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
-    | {"sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
+    | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "buckets", "declare", "sources", "format", "store", "views"}
-    | {"execute", "workflow", "explain", "exports", "review"},
+    | {"execute", "workflow", "explain", "exports", "review", "reading"},
     "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }
@@ -77,6 +77,7 @@ LIBRARIES = {
     "obstore": {"buckets"},
     "platformdirs": {"store"},
     "zarr": {"views", "reading"},
+    "xarray": {"reading"},
     "rich": {"cli"},
     "typer": {"cli"},
     "hypothesis": {"testing"},

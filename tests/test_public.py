@@ -65,6 +65,24 @@ METHODS = {
     "assets": "(self, at: 'str | int | None' = None) -> 'tuple[str, ...]'",
     "open": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'",
     "open_table": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'pa.Table'",
+    "dataset": (
+        "(self, asset_id: 'str', *, level: 'int' = 0, bands: 'Sequence[str] | None' = None,"
+        " grid: 'str | None' = None, at: 'str | int | None' = None, mask_and_scale: 'bool' = True,"
+        " chunks: 'Mapping[str, int] | None' = None) -> 'xr.Dataset'"
+    ),
+    "collection": (
+        "(self, prefix: 'str', *, level: 'int' = 0, bands: 'Sequence[str] | None' = None,"
+        " grid: 'str | None' = None, bounds: 'Bounds | None' = None,"
+        " time: 'str | tuple[str | None, str | None] | None' = None,"
+        " properties: 'Sequence[str]' = (), at: 'str | int | None' = None,"
+        " chunks: 'Mapping[str, int] | None' = None) -> 'xr.Dataset'"
+    ),
+    "search": (
+        "(self, *, bbox: 'Bounds | None' = None,"
+        " datetime: 'str | tuple[str | None, str | None] | None' = None,"
+        " properties: 'Sequence[str]' = (), prefix: 'str' = '',"
+        " at: 'str | int | None' = None) -> 'tuple[str, ...]'"
+    ),
 }
 ERRORS = sorted(
     name

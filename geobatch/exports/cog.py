@@ -21,11 +21,13 @@ from geobatch.exports.destination import Destination
 from geobatch.exports.selection import Selection
 from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.window import Window
-from geobatch.sources.cog.writer import BLOCK, CogBand, CogHeader, write_cog
+from geobatch.sources.cog.writer import BLOCK, COMPRESSIONS, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
 _SUFFIXES = ("tif", "tiff")
 _PALETTE_DTYPES = ("uint8", "uint16")
+_COLOURS = {"red": "Red", "green": "Green", "blue": "Blue", "r": "Red", "g": "Green", "b": "Blue"}
+"""GDAL's colours by the ids of bands, in lowercase."""
 
 
 class CogFile(Struct, frozen=True, kw_only=True):
@@ -63,6 +65,7 @@ def export_cog(
     destination: Destination,
     *,
     file_dimensions: tuple[int, int] | None = None,
+    compression: str = COMPRESSIONS[0],
     overwrite: bool = False,
     workers: int = 1,
     progress: Progress = lambda *_: None,
@@ -78,6 +81,7 @@ def export_cog(
         destination: Folder and name of the file, with or without `.tif`.
         file_dimensions: (width, height) of a file, each a multiple of 512; by default there is one
             file. Several are named by the row and the column of their first pixel.
+        compression: One of `zstd`, `deflate`, `lzw` and `none`; all keep every bit.
         overwrite: Whether files that are there are replaced.
         workers: Threads that compress.
         progress: Told of pixels that are read, of all levels and files together.
@@ -99,7 +103,12 @@ def export_cog(
     with destination.writing() as hidden:
         for place, part in parts.items():
             path = hidden / f"{stem}{place}{suffix}"
-            made.append(_write(store, part, path, workers=workers, progress=count.add))
+            made.append(
+                _write(
+                    store, part, path,
+                    workers=workers, compression=compression, progress=count.add,
+                )
+            )  # fmt: skip
             count.done += _pixels(part)
         placed = destination.publish([file.path for file in made], replaced=names)
     return CogExport(
@@ -156,7 +165,13 @@ def _parts(selection: Selection, file_dimensions: tuple[int, int] | None) -> dic
 
 
 def _write(
-    store: TileStore, selection: Selection, path: Path, *, workers: int, progress: Progress
+    store: TileStore,
+    selection: Selection,
+    path: Path,
+    *,
+    workers: int,
+    compression: str,
+    progress: Progress,
 ) -> CogFile:
     """Write one file."""
     bands, levels = selection.bands, level_windows(selection)
@@ -166,7 +181,7 @@ def _write(
         kind = MaskKind.INTERNAL
         paths = write_levels(store, selection, levels, path.parent, kind=kind, progress=progress)
     header = _header(selection, kind)
-    interleave = write_cog(path, paths or [], header, workers=workers)
+    interleave = write_cog(path, paths or [], header, workers=workers, compression=compression)
     return CogFile(
         path=path,
         overviews=len(levels) - 1,
@@ -198,6 +213,7 @@ def _header(selection: Selection, kind: MaskKind) -> CogHeader:
     bands = selection.bands
     can_have_palette = len(bands) == 1 and kind is not MaskKind.ALPHA
     alpha = (CogBand(name="alpha", is_alpha=True),) if kind is MaskKind.ALPHA else ()
+    colours = _colours(bands)
     return CogHeader(
         geobox=selection.geobox,
         dtype=bands[0].dtype,
@@ -212,8 +228,9 @@ def _header(selection: Selection, kind: MaskKind) -> CogHeader:
                     if can_have_palette and band.dtype in _PALETTE_DTYPES
                     else None,
                     metadata=_band_items(band),
+                    colour=colour,
                 )
-                for band in bands
+                for band, colour in zip(bands, colours, strict=True)
             ),
             *alpha,
         ),
@@ -221,6 +238,13 @@ def _header(selection: Selection, kind: MaskKind) -> CogHeader:
         has_mask=kind is MaskKind.INTERNAL,
         metadata=_asset_items(selection.record.asset),
     )
+
+
+def _colours(bands: Sequence[Band]) -> list[str]:
+    """Return GDAL's colour of each band: red, green and blue if all three are there."""
+    found = [_COLOURS.get(band.id.lower(), "Undefined") for band in bands]
+    is_complete = all(found.count(colour) == 1 for colour in ("Red", "Green", "Blue"))
+    return found if is_complete else ["Gray"] * len(bands)
 
 
 def _asset_items(asset: Asset) -> tuple[tuple[str, str], ...]:

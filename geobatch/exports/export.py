@@ -14,9 +14,10 @@ from geobatch.exports.destination import Destination
 from geobatch.exports.options import parse_options
 from geobatch.exports.records import TFRecordExport, export_tfrecord
 from geobatch.exports.selection import select
-from geobatch.exports.table import TableExport, export_table
+from geobatch.exports.table import TABLE_FORMATS, TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.processors import processor_count
+from geobatch.sources.cog.writer import COMPRESSIONS
 from geobatch.store.entries import find_entry
 from geobatch.store.tilestore import TileStore
 
@@ -38,8 +39,22 @@ def export(
     overwrite: bool = ...,
     workers: int | None = ...,
     file_dimensions: tuple[int, int] | None = ...,
+    compression: Literal["zstd", "deflate", "lzw", "none"] = ...,
     progress: Progress | None = ...,
 ) -> CogExport: ...
+
+
+@overload
+def export(
+    asset: str,
+    destination: str | os.PathLike[str],
+    *,
+    format: Literal["parquet", "csv"],
+    store: str | os.PathLike[str] = ...,
+    at: str | int | None = ...,
+    overwrite: bool = ...,
+    progress: Progress | None = ...,
+) -> TableExport: ...
 
 
 @overload
@@ -64,7 +79,7 @@ def export(
     asset: str,
     destination: str | os.PathLike[str],
     *,
-    format: Literal["cog", "tfrecord"],  # noqa: A002 - the word of the command line
+    format: Literal["cog", "tfrecord", "parquet", "csv"],  # noqa: A002 - the word of the command line
     store: str | os.PathLike[str] = "store",
     at: str | int | None = None,
     bands: Iterable[str] = (),
@@ -73,16 +88,17 @@ def export(
     overwrite: bool = False,
     workers: int | None = None,
     file_dimensions: tuple[int, int] | None = None,
+    compression: Literal["zstd", "deflate", "lzw", "none"] = "zstd",
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> CogExport | TFRecordExport | TableExport:
-    """Write a published asset as COGs, or as TFRecord.
+    """Write a published asset as COGs, as TFRecord, or a table as GeoParquet or CSV.
 
     Args:
         asset: Asset id.
         destination: Folder and prefix of the files; with a folder alone, the prefix is the last
             part of the id.
-        format: `cog`, or `tfrecord`; a table can be written as `tfrecord` only.
+        format: `cog` or `tfrecord`; of a table `tfrecord`, `parquet` or `csv`.
         store: Folder of the store.
         at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
         bands: Bands and array bands, in this order; by default all.
@@ -91,6 +107,7 @@ def export(
         overwrite: Whether files of an earlier export are replaced.
         workers: Threads; by default one per processor.
         file_dimensions: (width, height) of a COG, multiples of 512; by default there is one COG.
+        compression: Of COGs: `zstd`, `deflate`, `lzw` or `none`; all keep every bit.
         options: Format options of TFRecord, by the names of Earth Engine's guide or in snake_case.
         progress: Receives how many pixels, patches or rows are done, and of how many.
 
@@ -106,28 +123,33 @@ def export(
         InterruptedRunError: The user stopped the run; no file is written.
         ValueError: An argument is wrong.
     """
-    if format not in ("cog", "tfrecord"):
-        raise ValueError(f"`format` must be `cog` or `tfrecord`, got `{format}`")
-    if workers is not None and workers < 1:
-        raise ValueError(f"`workers` must be at least 1, got `{workers}`")
-    if region is not None:
-        _check_region(region)
+    _check_arguments(format, compression, workers, region)
     names = (bands,) if isinstance(bands, str) else tuple(bands)
     target = Destination.parse(os.fspath(destination), asset_id=asset)
     count, tell = workers or processor_count(), progress or (lambda *_: None)
     if format == "cog" and options is not None:
         raise ExportError("`options` has no effect on COGs")
-    if format == "tfrecord" and file_dimensions is not None:
-        raise ExportError("`file_dimensions` has no effect on TFRecord")
+    if format != "cog" and (file_dimensions is not None or compression != COMPRESSIONS[0]):
+        raise ExportError("`file_dimensions` and `compression` have an effect on COGs alone")
     with closing(TileStore.open(Path(store))) as tiles:
         head = tiles.head() if at is None else tiles.at(str(at))
         record = tiles.record(find_entry(head, asset))
         if record.table is not None:
             if format == "cog":
-                raise ExportError(f"`{asset}` is a table and has no pixels: write it as `tfrecord`")
+                raise ExportError(
+                    f"`{asset}` is a table and has no pixels",
+                    hint="write it as `parquet`, `csv` or `tfrecord`",
+                )
             if names or level or region is not None or options:
                 raise ExportError(f"`{asset}` is a table: only whole tables can be exported")
-            return export_table(tiles, record, target, overwrite=overwrite, progress=tell)
+            return export_table(
+                tiles, record, target, kind=format, overwrite=overwrite, progress=tell
+            )
+        if format in ("parquet", "csv"):
+            raise ExportError(
+                f"`{asset}` is an image, and `{format}` is for tables",
+                hint="write it as `cog` or `tfrecord`",
+            )
         selection = select(record, names=names, level=level, region=region)
         if format == "cog":
             return export_cog(
@@ -135,6 +157,7 @@ def export(
                 selection,
                 target,
                 file_dimensions=file_dimensions,
+                compression=compression,
                 overwrite=overwrite,
                 workers=count,
                 progress=tell,
@@ -148,6 +171,19 @@ def export(
             workers=count,
             progress=tell,
         )
+
+
+def _check_arguments(
+    kind: str, compression: str, workers: int | None, region: Bounds | None
+) -> None:
+    if kind not in ("cog", *TABLE_FORMATS):
+        raise ValueError(f"`format` must be `cog`, `tfrecord`, `parquet` or `csv`, got `{kind}`")
+    if compression not in COMPRESSIONS:
+        raise ValueError(f"`compression` must be one of {COMPRESSIONS}, got `{compression}`")
+    if workers is not None and workers < 1:
+        raise ValueError(f"`workers` must be at least 1, got `{workers}`")
+    if region is not None:
+        _check_region(region)
 
 
 def _check_region(region: Bounds) -> None:

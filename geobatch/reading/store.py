@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
-from geobatch.errors import NotFoundError
+from geobatch.errors import NotFoundError, SourceError
+from geobatch.extras import install_hint
 from geobatch.model.assets.asset import Kind
 from geobatch.reading.description import store_html, store_text
 from geobatch.reading.log import LogEntry, entries_of
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import pyarrow as pa
+    import xarray as xr
     import zarr
 
+    from geobatch.model.geobox import Bounds
     from geobatch.model.published import Head
+    from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
 
 
@@ -149,6 +154,123 @@ class Store:
                 what = f"`{asset_id}` is an image, not a table"
             raise NotFoundError(what, hint="`geobatch ls` lists the assets and their kinds")
         return read_table(self._tiles.objects.get(table.stored))
+
+    def dataset(
+        self,
+        asset_id: str,
+        *,
+        level: int = 0,
+        bands: Sequence[str] | None = None,
+        grid: str | None = None,
+        at: str | int | None = None,
+        mask_and_scale: bool = True,
+        chunks: Mapping[str, int] | None = None,
+    ) -> xr.Dataset:
+        """Return a level of an image as an xarray dataset; pixels are read when they are needed.
+
+        Variables are bands (y, x). With masks applied, masked pixels are NaN, values are scaled,
+        and the coordinate `<band>_mask` has the share of a pixel that is valid, 0 to 1, of bands
+        with a mask array. `spatial_ref` is the CRS, as rioxarray finds it; `time` the start time.
+
+        Args:
+            asset_id: Id of the image.
+            level: 0 is full resolution; each further level has half of it.
+            bands: Ids of bands; by default all.
+            grid: Name of the grid, if the bands are on several.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+            mask_and_scale: Whether masks, scale and offset are applied; else values are as stored.
+            chunks: Sizes of dask's chunks by dimension, `{}` for one per tile; None for no dask.
+
+        Raises:
+            NotFoundError: There is no such image, band, grid, level or commit.
+            ValueError: The bands are on several grids.
+            CorruptObjectError: On reading: stored bytes do not match their digest.
+            SourceError: On reading an external image: a COG is not in the state that was applied.
+        """
+        opening = self._opening(at)
+        return opening.dataset(
+            asset_id, level=level, bands=bands, grid=grid, is_masked=mask_and_scale, chunks=chunks
+        )
+
+    def collection(
+        self,
+        prefix: str,
+        *,
+        level: int = 0,
+        bands: Sequence[str] | None = None,
+        grid: str | None = None,
+        bounds: Bounds | None = None,
+        time: str | tuple[str | None, str | None] | None = None,
+        properties: Sequence[str] = (),
+        at: str | int | None = None,
+        chunks: Mapping[str, int] | None = None,
+    ) -> xr.Dataset:
+        """Return the images of a folder as one dataset (time, y, x), masked and scaled.
+
+        They must be on one pixel grid, which is extended to cover all of them. Images of one time
+        are a mosaic: of two that are valid at a pixel, the one whose id sorts last wins.
+
+        Args:
+            prefix: The folder: `s2/l2a` for `s2/l2a/20250614` and others.
+            level: 0 is full resolution.
+            bands: Ids of bands; by default those of the first image, which all must have.
+            grid: Name of the grid, if the bands are on several.
+            bounds: Box (left, bottom, right, top) to cut to, in the CRS of the images.
+            time: `2025-06-14`, `2025-06/..` or a pair of times, the end exclusive; see `search`.
+            properties: Conditions such as `cloud<20`.
+            at: A commit; by default that of the store.
+            chunks: Sizes of dask's chunks by dimension, `{}` for one per tile; None for no dask.
+
+        Raises:
+            NotFoundError: There is no such image, or one lacks a band or level.
+            PlanError: Two images are not on one grid, or one has no time.
+            ValueError: `bounds` meets no image, or an argument is malformed.
+        """
+        ids = self.search(
+            prefix=prefix.rstrip("/") + "/", datetime=time, properties=properties, at=at
+        )
+        opening = self._opening(at)
+        return opening.collection(
+            prefix, ids, level=level, bands=bands, grid=grid, bounds=bounds, chunks=chunks
+        )
+
+    def search(
+        self,
+        *,
+        bbox: Bounds | None = None,
+        datetime: str | tuple[str | None, str | None] | None = None,
+        properties: Sequence[str] = (),
+        prefix: str = "",
+        at: str | int | None = None,
+    ) -> tuple[str, ...]:
+        """Return the ids of assets that meet all conditions, sorted.
+
+        Args:
+            bbox: Box (left, bottom, right, top) in degrees, which may cross the antimeridian.
+            datetime: A time, a day, or `START/END` with `..` for an open end, as STAC has it; or a
+                pair. The end of a pair is exclusive; a day or month given as one ends with it.
+            properties: Conditions such as `cloud<20` or `tile=T32TMN`.
+            prefix: How the ids begin.
+            at: A commit; by default that of the store.
+
+        Raises:
+            NotFoundError: There is no such commit.
+            ValueError: A condition is malformed.
+        """
+        from geobatch.reading.search import find_assets, parse_query  # noqa: PLC0415 - seldom used
+
+        query = parse_query(bbox=bbox, datetime=datetime, properties=properties)
+        return find_assets(self._tiles, self._head(at), prefix, query)
+
+    def _opening(self, at: str | int | None) -> Opening:
+        if find_spec("xarray") is None:
+            raise SourceError("datasets require xarray", hint=install_hint("xarray"))
+        from geobatch.reading.datasets.opening import Opening  # noqa: PLC0415 - loads xarray
+
+        head = self._head(at)
+        return Opening(
+            tiles=self._tiles, head=head, group=lambda one: self.open(one, at=head.number or None)
+        )
 
     def _head(self, at: str | int | None = None) -> Head:
         if at is not None:

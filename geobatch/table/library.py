@@ -9,13 +9,14 @@ from geobatch.extras import install_hint
 
 
 def arrow() -> Any:
-    """Return the module `pyarrow`, with its Parquet part.
+    """Return the module `pyarrow`, with its parts for CSV and Parquet.
 
     Raises:
         SourceError: It is not installed, or cannot be imported.
     """
     try:
         import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.csv  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
         raise SourceError(

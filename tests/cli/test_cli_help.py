@@ -17,7 +17,8 @@ PATCHES = (
     "--tensor-depths --sequence-data --collapse-bands --masked-threshold --pad-border"
 )
 EXPORTED = (
-    f"--format --bands --level --region --file-dimensions --overwrite {PATCHES} --format-options "
+    "--format --bands --level --region --file-dimensions --compress --overwrite "
+    f"{PATCHES} --format-options "
     "--project --uri-prefix"
 )
 UPLOADED = (
@@ -144,7 +145,10 @@ def test_defaults_are_shown() -> None:
         ("plan", "Missing argument 'SPECS...'."),
         ("show", "Missing argument 'ASSET'."),
         ("export a b", "Missing option '--format'. Choose from:"),
-        ("export a b --format COG", "'COG' is not one of 'tfrecord', 'cog', 'manifest'."),
+        (
+            "export a b --format COG",
+            "'COG' is not one of 'tfrecord', 'cog', 'parquet', 'csv', 'manifest'.",
+        ),
         ("export a b --format cog --level -1", "-1 is not in the range x>=0."),
         ("log -n 1.5", "'-n' / '--max-count'"),
         ("init x", "Got unexpected extra argument (x)"),

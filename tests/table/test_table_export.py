@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
+import geopandas
+import numpy as np
 import pytest
 import tensorflow as tf
 from table_workbench import (
@@ -114,3 +118,43 @@ def test_files_are_not_replaced_unasked_nor_written_of_damage(tmp_path: Path) ->
     with pytest.raises(CorruptObjectError):
         export(tmp_path / "b", store, record)
     assert not (tmp_path / "b").exists()
+
+
+def test_as_geoparquet_it_is_the_bytes_of_the_store(tmp_path: Path) -> None:
+    store, record = make(tmp_path)
+    destination = Destination(folder=tmp_path / "a", prefix="out.parquet")
+    done = export_table(store, record, destination, kind="parquet")
+    assert done.file == tmp_path / "a" / "out.parquet"
+    assert record.table is not None
+    assert done.file.read_bytes() == store.objects.get(record.table.stored)
+    frame = geopandas.read_parquet(done.file)
+    assert len(frame) == done.rows == 40
+    assert frame.geometry.iloc[3].x == pytest.approx(3 / 7)
+
+
+def test_as_csv_every_value_is_there(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        *ROWS,
+        {"longitude": floats(0.1), "latitude": floats(1), "label": texts('a, "b"\nc')},
+    ]
+    store, record = make(tmp_path, rows)
+    done = export_table(store, record, Destination(folder=tmp_path / "a", prefix="out"), kind="csv")
+    with done.file.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert len(found) == done.rows == 41
+    assert list(found[0]) == sorted({name for row in rows for name in row})
+    for one, row in zip(found, rows, strict=True):
+        for name in one:
+            values = row.get(name, ("", []))[1]
+            if name == "series":
+                wanted = "" if name not in row else json.dumps(values)
+                assert one[name] == wanted
+            elif not values:
+                assert one[name] == ""
+            elif name in ("label", "note"):
+                assert one[name] == values[0].decode()
+            elif name == "class":
+                assert int(one[name]) == values[0]
+            else:
+                assert np.float32(one[name]) == np.float32(values[0])
+    assert found[40]["longitude"] == "0.1"

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from geobatch.cli.views.filters import Filter
 from geobatch.cli.views.store import found_assets
 from geobatch.cli.words import count_text
 from geobatch.model.assets.asset import Raster
+from geobatch.reading.filters import Filter
 
 if TYPE_CHECKING:
     from geobatch.model.assets.documents.listed import Row

@@ -31,7 +31,7 @@ def export_json(made: CogExport | TFRecordExport | TableExport) -> dict[str, Any
     """Return the machine form of the same."""
     if isinstance(made, TableExport):
         return {
-            "format": "tfrecord",
+            "format": made.format,
             "files": [str(made.file)],
             "records": made.rows,
             "rounded": list(made.rounded),

@@ -1,96 +1,23 @@
-"""Which assets a listing shows: by time, property and location."""
+"""Options of a listing, as the filter that they spell."""
 
 from __future__ import annotations
 
-import math
-import operator
-import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
-from msgspec import Struct
 
-from geobatch.cli.options import LONGITUDE_LATITUDE
-from geobatch.sources.projections.bounds import is_geographic, transform_bounds
+from geobatch.reading.filters import (
+    Filter,
+    is_empty,
+    parse_bounds,
+    parse_test,
+    parse_time,
+    time_order,
+)
 
 if TYPE_CHECKING:
-    from geobatch.model.assets.documents.listed import Row
     from geobatch.model.geobox import Bounds
-
-_TEST = re.compile(r"\s*([A-Za-z0-9_:]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
-_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge,
-}  # fmt: skip
-
-
-class Test(Struct, frozen=True, kw_only=True):
-    """A condition on a property."""
-
-    key: str
-    """Property."""
-    sign: str
-    """One of `= != < <= > >=`."""
-    text: str
-    """What it is compared with, as text."""
-
-    def holds(self, row: Row) -> bool:
-        """Return whether an asset has the property and it compares so.
-
-        Numbers compare with numbers, text with text by its characters; a number never equals
-        what is no number.
-        """
-        value = dict(row.properties).get(self.key)
-        if value is None:
-            return False
-        if isinstance(value, str):
-            return _OPERATORS[self.sign](value, self.text)
-        if not _NUMBER.fullmatch(self.text):
-            return self.sign == "!="
-        is_whole = self.text.lstrip("+-").isdigit()
-        return _OPERATORS[self.sign](value, int(self.text) if is_whole else float(self.text))
-
-
-class Filter(Struct, frozen=True, kw_only=True):
-    """What an asset must be to be shown."""
-
-    since: str | None = None
-    """RFC 3339 in UTC."""
-    until: str | None = None
-    """RFC 3339 in UTC, exclusive."""
-    tests: tuple[Test, ...] = ()
-    """Conditions on properties."""
-    bounds: Bounds | None = None
-    """Box that the asset meets."""
-    crs: str = LONGITUDE_LATITUDE
-    """What the box is in."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether every asset passes."""
-        return self == Filter(crs=self.crs)
-
-    def passes(self, row: Row) -> bool:
-        """Return whether an asset is shown."""
-        return (
-            self._is_in_time(row)
-            and all(test.holds(row) for test in self.tests)
-            and (self.bounds is None or _meets(row, self.bounds, self.crs))
-        )
-
-    def _is_in_time(self, row: Row) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        if row.start_time is None:
-            return False
-        start, end = _order(row.start_time), _order(row.end_time or row.start_time)
-        if self.until is not None and start >= _order(self.until):
-            return False
-        # The end is exclusive; an asset without duration is in the instant where it starts.
-        return self.since is None or end > _order(self.since) or start >= _order(self.since)
 
 
 def parse_filter(
@@ -108,76 +35,32 @@ def parse_filter(
     """
     first = None if since is None else _time(since, "--since")
     last = None if until is None else _time(until, "--until")
-    if first is not None and last is not None and _order(first) >= _order(last):
+    if first is not None and last is not None and time_order(first) >= time_order(last):
         raise typer.BadParameter(f"`--until {until}` is not after `--since {since}`")
-    return Filter(
-        since=first,
-        until=last,
-        tests=tuple(_test(text) for text in properties),
-        bounds=None if bounds is None else _bounds(bounds, crs),
-        crs=crs,
-    )
+    try:
+        tests = tuple(map(parse_test, properties))
+    except ValueError as error:
+        raise typer.BadParameter(f"--property: {error}") from None
+    box = None if bounds is None else _bounds(bounds, crs)
+    return Filter(since=first, until=last, tests=tests, bounds=box, crs=crs)
 
 
 def _time(text: str, option: str) -> str:
     try:
-        found = datetime.fromisoformat(text)
-        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"{option}: `{text}` is not a valid time; write `2025-01-31` or `2025-01-31T12:00:00Z`"
-        ) from None
-    return found.isoformat().replace("+00:00", "Z")
-
-
-def _order(time: str) -> tuple[str, str]:
-    return (time[:19], time[19:].strip(".Z").ljust(9, "0"))
-
-
-def _test(text: str) -> Test:
-    match = _TEST.fullmatch(text)
-    if match is None or (not match[3].strip() and match[2] not in ("=", "!=")):
-        raise typer.BadParameter(
-            f"--property: `{text}` is not a valid condition; write `cloud<20` or `tile=T32TMN`"
-        )
-    return Test(key=match[1], sign=match[2], text=match[3])
+        return parse_time(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
 
 
 def _bounds(text: str, crs: str) -> Bounds:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 4 or not all(map(_NUMBER.fullmatch, parts)):
-        raise typer.BadParameter(f"--bounds: `{text}` is not four numbers `left,bottom,right,top`")
-    left, bottom, right, top = map(float, parts)
-    if bottom > top or (left > right and not _is_geographic(crs)):
-        raise typer.BadParameter(f"--bounds: `{text}` is empty; expected left,bottom,right,top")
-    return (left, bottom, right, top)
-
-
-def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
-    """Return a box in another CRS; the library for it is slow to import, and rarely needed."""
-    return transform_bounds(bounds, source, target)
-
-
-def _is_geographic(crs: str) -> bool:
-    if crs == LONGITUDE_LATITUDE:
-        return True
     try:
-        return is_geographic(crs)
+        box = parse_bounds(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--bounds: {error}") from None
+    try:
+        is_wrong = is_empty(box, crs)
     except ValueError as error:
         raise typer.BadParameter(f"--bounds-crs: {error}; write for example `EPSG:32633`") from None
-
-
-def _meets(row: Row, box: Bounds, crs: str) -> bool:
-    turns = (-360.0, 0.0, 360.0) if _is_geographic(crs) else (0.0,)
-    for spot in row.spots:
-        found = spot.lonlat if crs == LONGITUDE_LATITUDE else locate(spot.bounds, spot.crs, crs)
-        if found is None or not all(map(math.isfinite, found)):
-            continue
-        if found[1] > box[3] or box[1] > found[3]:
-            continue
-        # Past the antimeridian the right edge is below the left one: it is a turn further.
-        right = found[2] if found[2] >= found[0] else found[2] + 360
-        box_right = box[2] if box[2] >= box[0] else box[2] + 360
-        if any(found[0] + turn <= box_right and box[0] <= right + turn for turn in turns):
-            return True
-    return False
+    if is_wrong:
+        raise typer.BadParameter(f"--bounds: `{text}` is empty; expected left,bottom,right,top")
+    return box

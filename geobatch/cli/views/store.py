@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from geobatch.cli.views.filters import locate
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
@@ -18,11 +17,12 @@ from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
+from geobatch.reading.filters import locate
 from geobatch.store.caches.asset_list import rows_of
 
 if TYPE_CHECKING:
-    from geobatch.cli.views.filters import Filter
     from geobatch.model.plans.summary import ApplySummary
+    from geobatch.reading.filters import Filter
     from geobatch.store.tilestore import TileStore
 
 

@@ -34,6 +34,8 @@ _TYPES = {
     "uint32": "UInt32", "int64": "Int64", "uint64": "UInt64", "float32": "Float32",
     "float64": "Float64",
 }  # fmt: skip
+COMPRESSIONS = ("zstd", "deflate", "lzw", "none")
+"""Compressions that keep every bit; zstd is the quickest, deflate the one that all readers know."""
 _MASK = "mask,1"
 """Band number of a file's mask in a VRT."""
 
@@ -55,6 +57,8 @@ class CogBand(Struct, frozen=True, kw_only=True):
     """Metadata items."""
     is_alpha: bool = False
     """Whether it is the mask of the others, 0 for masked to 255."""
+    colour: str = "Gray"
+    """GDAL's word for what it shows: `Red`, `Green`, `Blue`, `Gray` or `Undefined`."""
 
 
 class CogHeader(Struct, frozen=True, kw_only=True):
@@ -127,14 +131,22 @@ def level_file(path: Path, geobox: GeoBox, *, bands: int, dtype: str) -> Iterato
         yield LevelFile(dataset)
 
 
-def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers: int) -> str:
-    """Write a COG from plain TIFFs: blocks of 512 pixels, ZSTD with a predictor.
+def write_cog(
+    path: Path,
+    levels: Sequence[Path],
+    header: CogHeader,
+    *,
+    workers: int,
+    compression: str = COMPRESSIONS[0],
+) -> str:
+    """Write a COG from plain TIFFs: blocks of 512 pixels, compressed with a predictor.
 
     Args:
         path: The COG.
         levels: TIFFs of the full resolution and of each overview, all in one folder.
         header: Its metadata.
         workers: Threads that compress.
+        compression: One of `COMPRESSIONS`.
 
     Returns:
         How bands are interleaved: `band`, or `pixel` with GDAL before 3.11, which has no choice.
@@ -145,8 +157,8 @@ def write_cog(path: Path, levels: Sequence[Path], header: CogHeader, *, workers:
     is_by_band = len(header.bands) == 1 or GDALVersion.runtime().at_least("3.11")
     options = {
         "BLOCKSIZE": BLOCK,
-        "COMPRESS": "ZSTD",
-        "PREDICTOR": "YES",
+        "COMPRESS": compression.upper(),
+        "PREDICTOR": "NO" if compression == "none" else "YES",
         "OVERVIEWS": "FORCE_USE_EXISTING",
         "BIGTIFF": "IF_SAFER",
         "NUM_THREADS": workers,
@@ -191,7 +203,7 @@ def _describe(element: ET.Element, band: CogBand, nodata: float | None) -> None:
     ):
         if value is not None:
             _text(element, name, value if isinstance(value, str) else repr(value))
-    colour = "Alpha" if band.is_alpha else "Palette" if band.palette else "Gray"
+    colour = "Alpha" if band.is_alpha else "Palette" if band.palette else band.colour
     _text(element, "ColorInterp", colour)
     if band.palette:
         table = ET.SubElement(element, "ColorTable")

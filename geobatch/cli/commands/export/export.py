@@ -12,7 +12,7 @@ from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.settings import EPILOG, Settings
 
-Format = Literal["tfrecord", "cog", "manifest"]
+Format = Literal["tfrecord", "cog", "parquet", "csv", "manifest"]
 """What an asset can be exported as."""
 
 app = group()
@@ -23,7 +23,10 @@ def export(
     context: Context,
     asset: Annotated[
         str,
-        Argument(metavar="ASSET[@COMMIT]", help="Asset id, in the newest commit or in COMMIT."),
+        Argument(
+            metavar="ASSET[@COMMIT]",
+            help="Asset id, in the newest commit or in COMMIT; a pattern such as 's2/*' for many.",
+        ),
     ],
     destination: Annotated[
         str | None,
@@ -35,7 +38,8 @@ def export(
     ] = None,
     *,
     kind: Annotated[
-        Format, Option("--format", metavar="[tfrecord|cog|manifest]", help="What to write.")
+        Format,
+        Option("--format", metavar="[tfrecord|cog|parquet|csv|manifest]", help="What to write."),
     ],
     bands: Annotated[
         str | None,
@@ -62,6 +66,14 @@ def export(
             "--file-dimensions",
             metavar="W,H",
             help="Size of each COG in pixels, multiples of 512.  [default: one COG for all]",
+        ),
+    ] = None,
+    compress: Annotated[
+        str | None,
+        Option(
+            "--compress",
+            metavar="[zstd|deflate|lzw|none]",
+            help="How a COG is compressed; each keeps every bit.  [default: zstd]",
         ),
     ] = None,
     overwrite: Annotated[
@@ -159,7 +171,7 @@ def export(
         ),
     ] = None,
 ) -> Exit:
-    """Write an asset as TFRecord with its mixer, as a COG, or as an Earth Engine manifest."""
+    """Write assets as TFRecord, COG, GeoParquet or CSV, or as an Earth Engine manifest."""
     settings: Settings = context.obj
     typed = {
         "patch_dimensions": patch_dimensions,
@@ -177,6 +189,7 @@ def export(
     if kind == "manifest":
         pixels = {"bands": bands, "level": level, "region": region, "overwrite": overwrite}
         pixels |= {"file_dimensions": file_dimensions, "format_options": format_options}
+        pixels |= {"compress": compress}
         _refuse(kind, {**pixels, **typed})
         from geobatch.cli.commands.export.manifest_run import export_manifest
 
@@ -203,11 +216,12 @@ def export(
         level=level,
         region=region,
         file_dimensions=file_dimensions,
+        compress=compress,
         overwrite=overwrite,
         options=typed,
         format_options=format_options,
     )
-    return run_export(settings, asked, is_cog=kind == "cog")
+    return run_export(settings, asked, kind=kind)
 
 
 def _refuse(kind: str, options: Mapping[str, object]) -> None:

@@ -1,0 +1,1 @@
+"""Published assets as xarray datasets: masked, scaled, lazy and verified."""

@@ -1,0 +1,200 @@
+"""One level of an asset as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import xarray as xr
+import zarr
+from msgspec import Struct
+
+from geobatch.errors import NotFoundError
+from geobatch.model.assets.asset import Band, Grid
+from geobatch.model.assets.image import Raster
+from geobatch.model.geobox import GeoBox
+from geobatch.model.published import ArrayKey, Head
+from geobatch.model.text.suggest import suggestion
+from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
+from geobatch.reading.datasets.values import BandValues
+from geobatch.views.zarr.attributes import GRID_MAPPING
+from geobatch.views.zarr.metadata import array_path
+
+MASK = "_mask"
+"""What follows a band's id in the name of the coordinate that holds its mask."""
+_DECODED = ("_FillValue", "scale_factor", "add_offset", "ancillary_variables", "coordinates")
+"""Attributes that a dataset with masks and scales applied no longer has."""
+
+
+class Level(Struct, frozen=True, kw_only=True, eq=False):
+    """Bands of an asset at one level, all on one grid."""
+
+    raster: Raster
+    """The asset."""
+    head: Head
+    """The commit."""
+    number: int
+    """Number of the level."""
+    grid: Grid
+    """The grid of the bands."""
+    bands: tuple[BandValues, ...]
+    """The bands, in the order asked for."""
+    group: zarr.Group
+    """The level's group, with coordinates and CRS."""
+
+    @property
+    def geobox(self) -> GeoBox:
+        """Where its pixels are."""
+        return self.grid.level(self.number)
+
+    @property
+    def chunks(self) -> dict[str, int]:
+        """What one read decodes."""
+        return {"y": self.raster.tile, "x": self.raster.tile}
+
+
+def select_level(
+    raster: Raster,
+    group: zarr.Group,
+    head: Head,
+    *,
+    level: int,
+    bands: Sequence[str] | None,
+    grid: str | None,
+    is_masked: bool,
+) -> Level:
+    """Return a level of an asset; no pixel is read.
+
+    Args:
+        raster: The asset.
+        group: The asset's group.
+        head: The commit.
+        level: Number of the level, 0 the finest.
+        bands: Ids of bands; all of the grid if None.
+        grid: Name of the grid; None if there is one, or if the bands tell.
+        is_masked: Whether masks, scale and offset are applied.
+
+    Raises:
+        NotFoundError: There is no such band, grid or level.
+        ValueError: The bands are on several grids.
+    """
+    chosen = _bands(raster, bands, grid)
+    plane = raster.grid(chosen[0].grid)
+    if not 0 <= level < plane.level_count:
+        raise NotFoundError(
+            f"`{raster.id}` has no level {level}",
+            hint=f"its levels are 0 to {plane.level_count - 1}",
+        )
+    found = []
+    for band in chosen:
+        values = ArrayKey(level=level, band=band.id, is_mask=False)
+        mask = ArrayKey(level=level, band=band.id, is_mask=True)
+        found.append(
+            BandValues(
+                band=band,
+                values=_array(group, array_path(raster, values)),
+                mask=_array(group, array_path(raster, mask)) if band.has_mask(level) else None,
+                is_masked=is_masked,
+            )
+        )
+    path = "/".join(part for part in (raster.group(plane.name), str(level)) if part)
+    return Level(
+        raster=raster,
+        head=head,
+        number=level,
+        grid=plane,
+        bands=tuple(found),
+        group=cast("zarr.Group", group[path]),
+    )
+
+
+def level_dataset(level: Level) -> xr.Dataset:
+    """Return a level as a dataset: variables (y, x), coordinates, CRS, masks, time."""
+    variables: dict[str, Any] = {}
+    coordinates: dict[str, Any] = coordinates_of(level)
+    for one in level.bands:
+        name = one.band.id
+        array = LazyArray(one.shape, one.dtype, one.read)
+        variables[name] = lazy_variable(("y", "x"), array, attributes_of(one), level.chunks)
+        if one.is_masked and one.mask is not None:
+            weights = LazyArray(one.shape, np.float32, one.weights)
+            about = {"long_name": f"share of {name} that is valid, 0 to 1", "units": "1"}
+            coordinates[name + MASK] = lazy_variable(("y", "x"), weights, about, level.chunks)
+    time = level.raster.start_time
+    if time is not None:
+        coordinates["time"] = xr.Variable((), moment(time))
+    return xr.Dataset(variables, coordinates, facts_of(level.raster, level.head, level.number))
+
+
+def coordinates_of(level: Level) -> dict[str, Any]:
+    """Return x, y (of axis-aligned grids) and the CRS, as CF has them."""
+    found: dict[str, Any] = {}
+    for name in ("y", "x"):
+        if name in level.group:
+            array = _array(level.group, name)
+            found[name] = xr.Variable((name,), np.asarray(array[...]), dict(array.attrs))
+    crs = _array(level.group, GRID_MAPPING)
+    found[GRID_MAPPING] = xr.Variable((), np.int64(0), dict(crs.attrs))
+    return found
+
+
+def attributes_of(one: BandValues) -> dict[str, Any]:
+    """Return the attributes of a band's values, without those that were applied."""
+    found = dict(one.values.attrs)
+    if one.is_masked:
+        for name in _DECODED:
+            found.pop(name, None)
+    return found
+
+
+def facts_of(raster: Raster, head: Head, level: int) -> dict[str, Any]:
+    """Return the attributes of a dataset: which asset, at which commit, with its properties."""
+    return {
+        **dict(raster.properties),
+        "Conventions": "CF-1.11",
+        "geobatch_asset": raster.id,
+        "geobatch_commit": head.digest or "",
+        "geobatch_level": level,
+    }
+
+
+def moment(time: str) -> np.datetime64:
+    """Return a time in RFC 3339, in UTC, as xarray has times."""
+    return np.datetime64(time.removesuffix("Z"), "ns")
+
+
+def _bands(raster: Raster, names: Sequence[str] | None, grid: str | None) -> tuple[Band, ...]:
+    if grid is not None and all(grid != one.name for one in raster.grids):
+        grids = [one.name for one in raster.grids]
+        hint = suggestion(grid, grids) or f"its grids are {', '.join(f'`{one}`' for one in grids)}"
+        raise NotFoundError(f"`{raster.id}` has no grid `{grid}`", hint=hint)
+    if names is None:
+        chosen = raster.bands if grid is None else raster.bands_of(grid)
+    else:
+        chosen = tuple(_band(raster, name) for name in names)
+    grids = list(dict.fromkeys(band.grid for band in chosen))
+    if not chosen:
+        raise ValueError("no band was asked for: `bands` is empty")
+    if len(grids) > 1 or (grid is not None and grids != [grid]):
+        each = "; ".join(
+            f"`{one}`: {', '.join(f'`{band.id}`' for band in raster.bands_of(one))}"
+            for one in (one.name for one in raster.grids)
+        )
+        raise ValueError(
+            f"the bands of `{raster.id}` are on several grids, which no dataset can hold at once: "
+            f"name `grid` or `bands` of one ({each})"
+        )
+    return chosen
+
+
+def _band(raster: Raster, name: str) -> Band:
+    ids = [band.id for band in raster.bands]
+    if name not in ids:
+        hint = suggestion(name, ids) or f"its bands are {', '.join(f'`{one}`' for one in ids)}"
+        raise NotFoundError(f"`{raster.id}` has no band `{name}`", hint=hint)
+    return raster.band(name)
+
+
+def _array(group: zarr.Group, path: str) -> zarr.Array[Any]:
+    return cast("zarr.Array[Any]", group[path])
