@@ -170,12 +170,18 @@ class _Opened:
         """Run a task, again if the store fails; what is wrong with sources stays wrong."""
         for attempt in range(1, _ATTEMPTS):
             try:
-                return run_task(task, self._context)
+                return self._put(task)
             except CorruptObjectError:
                 raise
             except StoreError:
                 time.sleep(_PAUSE * 2 ** (attempt - 1))
-        return run_task(task, self._context)
+        return self._put(task)
+
+    def _put(self, task: Task) -> TaskResult:
+        """Run a task, and wait for the tiles that it puts: no future crosses to another machine."""
+        result = run_task(task, self._context)
+        result.settle()
+        return result
 
     def _add_records(self, packed: bytes) -> None:
         """Take in which records streamed files have, so that only parts of them are read."""
