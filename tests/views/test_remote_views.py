@@ -125,7 +125,7 @@ def test_the_same_files_as_on_a_disk(states: list[tuple[MemoryBackend, dict[str,
         with_store_of(backend, state)
         done = update(backend)
         assert done.assets
-        assert not [*backend.list(LEASES)]
+        assert [backend.get(name) for name in backend.list(LEASES)] == [b"free\n"]
         assert_shown(backend, wanted)
         assert update(backend) == ViewChange()
     # From nothing, and from anything to anything.
