@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend, Data
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _HINT = (
     "`geobatch fsck --repair` restores what it can, and names the rest; restore that from a copy of"

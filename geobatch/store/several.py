@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from geobatch.store.backends.protocol import Backend
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -31,6 +33,8 @@ def several(
     if not backend.is_remote:
         yield from map(function, items)
         return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
+
     pool = ThreadPoolExecutor(most, thread_name_prefix="geobatch-store")
     waiting: deque[Future[Value]] = deque()
     try:

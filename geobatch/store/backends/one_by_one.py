@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from geobatch.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from geobatch.store.backends.protocol import Backend, Data, State
 
 
@@ -20,6 +21,8 @@ class OneByOne:
 
     def put_soon(self: Backend, name: str, data: Data) -> Future[bool]:
         """Put at once; see `Backend.put_soon`."""
+        from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
         done: Future[bool] = Future()
         done.set_result(self.put(name, data))
         return done

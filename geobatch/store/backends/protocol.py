@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from geobatch.errors import StoreError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Data: TypeAlias = bytes | bytearray | memoryview
 """Bytes to write: anything flat with a C-contiguous buffer."""
