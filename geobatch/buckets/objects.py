@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from geobatch.buckets.client import client
-from geobatch.buckets.errors import Operation
+from geobatch.buckets.client import client, mark_reached
+from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from obstore import ObjectMeta
 
 GAP_BYTES = 256 << 10
 """Gap between two ranges up to which one request brings both."""
+PIECE_BYTES = 8 << 20
+"""Bytes from which several ranges are no longer brought by one request."""
 REQUESTS = 64
 """Requests in flight at most, of a process."""
 PAGE = 1000
@@ -31,6 +35,8 @@ _in_flight = threading.BoundedSemaphore(REQUESTS)
 def requests_pool() -> ThreadPoolExecutor:
     """Return the threads that send requests, shared by the process."""
     global _pool  # noqa: PLW0603 - one limit per process
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
+
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="geobatch-bucket")
@@ -68,42 +74,68 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
         BucketError: `Failure.CHANGED` if it is in another state; or the request failed.
     """
     merged = merge(ranges)
-    parts = list(requests_pool().map(lambda span: _get(url, span, state), merged))
+    if len(merged) == 1:  # by this thread, which may be one of the pool
+        parts = [fetch_one(url, merged[0][0], merged[0][1], state)]
+    else:
+        spans = ((url, start, stop, state) for start, stop in merged)
+        parts = list(requests_pool().map(lambda span: fetch_one(*span), spans))
+    return cut(ranges, merged, parts)
+
+
+def merge(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges that cover some others, in order: those that are close are one.
+
+    Each of the others is inside one of them. Two may overlap where some of the others do.
+    """
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(set(ranges)):
+        is_close = merged and start <= merged[-1][1] + GAP_BYTES
+        if is_close and max(stop, merged[-1][1]) - merged[-1][0] <= PIECE_BYTES:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
+        elif not merged or stop > merged[-1][1]:
+            merged.append((start, stop))
+    return merged
+
+
+def cut(
+    ranges: Sequence[tuple[int, int]],
+    merged: Sequence[tuple[int, int]],
+    parts: Sequence[bytes],
+) -> list[bytes]:
+    """Return the bytes of ranges, from those of the ranges that `merge` made of them."""
+    stops = [stop for _, stop in merged]
     found = []
     for start, stop in ranges:
-        number = next(n for n, span in enumerate(merged) if span[0] <= start and stop <= span[1])
+        number = bisect_left(stops, stop)
         low = start - merged[number][0]
         found.append(parts[number][low : low + stop - start])
     return found
 
 
-def merge(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges that cover some others, in order: those that are close are one."""
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(set(ranges)):
-        if merged and start <= merged[-1][1] + GAP_BYTES:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-        else:
-            merged.append((start, stop))
-    return merged
-
-
-def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, Remote]]:
+def list_objects(
+    prefix: BucketUrl, *, after: str = "", is_deep: bool = True
+) -> Iterator[tuple[str, Remote]]:
     """Yield the key and state of objects below a prefix, a thousand per request, in no order.
 
     Args:
         prefix: Its key ends at a `/`, or is empty.
         after: Only keys after this one.
+        is_deep: Whether objects in folders below the prefix are wanted; without, they are not
+            listed either, and the list is in memory before the first is yielded.
 
     Raises:
         BucketError: There is no such bucket, or a request failed.
     """
     import obstore  # noqa: PLC0415 - slow to import
 
+    store, name = client(prefix), prefix.key or None
     with explained(prefix, Operation.LIST):
-        pages = obstore.list(
-            client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
-        )
+        pages: Iterator[Sequence[ObjectMeta]]
+        if is_deep:
+            pages = obstore.list(store, name, offset=after or None, chunk_size=PAGE)
+        else:
+            found = obstore.list_with_delimiter(store, name)
+            pages = iter([[meta for meta in found["objects"] if meta["path"] > after]])
     while True:
         with explained(prefix, Operation.LIST):
             page = next(pages, None)
@@ -115,25 +147,31 @@ def list_objects(prefix: BucketUrl, *, after: str = "") -> Iterator[tuple[str, R
 
 def state_of(meta: ObjectMeta) -> Remote:
     """Return the state that a bucket's answer reports."""
-    version = meta.get("version") or ""
+    version, etag = meta.get("version") or "", meta.get("e_tag") or ""
+    if etag and not etag.endswith('"'):
+        etag = f'"{etag}"'  # as lists of Azure do not write it, and heads do
     return Remote(
         size=meta["size"],
         version="" if version == "null" else version,
-        etag=meta.get("e_tag") or "",
+        etag=etag,
         modified=meta["last_modified"].strftime("%a, %d %b %Y %H:%M:%S GMT"),
     )
 
 
-def _get(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
+def fetch_one(url: BucketUrl, start: int, stop: int, state: Remote) -> bytes:
+    """Return one range of an object's bytes, by one request; for the errors see `fetch`."""
     import obstore  # noqa: PLC0415 - slow to import
 
-    options: Any = {"range": span}
+    options: Any = {"range": (start, stop)}
     if state.version:
         options["version"] = state.version
     elif state.etag:
         options["if_match"] = state.etag
     with explained(url):
         answer = obstore.get(client(url), url.key, options=options)
+        # A service may ignore the condition.
+        if not state.is_same(state_of(answer.meta)):
+            raise BucketError(Failure.CHANGED, "the object changed")
         return bytes(answer.bytes())
 
 
@@ -150,6 +188,7 @@ def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator
     try:
         with _in_flight:
             yield
+        mark_reached(url)
     except (exceptions.BaseError, OSError, ValueError) as error:
         from geobatch.buckets.explanations.explanation import explain  # noqa: PLC0415 - to fail
 

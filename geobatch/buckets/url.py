@@ -39,9 +39,11 @@ class BucketUrl(Struct, frozen=True, kw_only=True):
     def child(self, name: str) -> BucketUrl:
         """Return the url of a name below this prefix."""
         prefix = f"{self.key.rstrip('/')}/" if self.key else ""
-        return BucketUrl(
-            scheme=self.scheme, bucket=self.bucket, key=prefix + name, account=self.account
-        )
+        return self.at(prefix + name)
+
+    def at(self, key: str) -> BucketUrl:
+        """Return the url of another key in this bucket."""
+        return BucketUrl(scheme=self.scheme, bucket=self.bucket, key=key, account=self.account)
 
 
 def is_bucket_url(text: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from collections.abc import Sequence
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from geobatch.buckets.client import access_of, client
+from geobatch.buckets.client import client
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.objects import explained, head, requests_pool
 from geobatch.buckets.url import BucketUrl
@@ -27,9 +26,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 _DELETED_AT_ONCE = 1000
 _MD5 = re.compile('"?([0-9a-f]{32})"?')
 _RANDOM = SystemRandom()
-
-_once: dict[int, tuple[ObjectStore, ObjectStore]] = {}
-_lock = threading.Lock()
 
 
 def read(url: BucketUrl, *, start: int = 0, length: int | None = None) -> bytes:
@@ -89,7 +85,7 @@ def create(url: BucketUrl, data: Data) -> Remote | None:
     doubt: BucketError | None = None
     for attempt in range(_ATTEMPTS):
         try:
-            _put(_without_retries(url), url, data, mode="create")
+            _put(client(url, retries=False), url, data, mode="create")
         except BucketError as error:
             if error.failure is Failure.EXISTS:
                 # Only Azure refuses a taken name with 409; elsewhere another one is in progress.
@@ -195,24 +191,6 @@ def _put(store: ObjectStore, url: BucketUrl, data: Data, *, mode: Any) -> None:
 
     with explained(url, Operation.WRITE):
         obstore.put(store, url.key, memoryview(data).cast("B"), mode=mode, use_multipart=False)
-
-
-def _without_retries(url: BucketUrl) -> ObjectStore:
-    """Return a client that reports each failure: only so it is known whether an answer was lost."""
-    store: Any = client(url)
-    with _lock:
-        if id(store) not in _once:
-            # What a client says of its configuration is not always taken back.
-            access = access_of(url)
-            made = type(store)(
-                url.bucket,
-                config=access.config,
-                client_options=store.client_options,
-                credential_provider=access.provider,
-                retry_config={"max_retries": 0},
-            )
-            _once[id(store)] = (store, made)
-        return _once[id(store)][1]
 
 
 def _pause(attempt: int) -> None:

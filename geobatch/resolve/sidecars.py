@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -13,6 +13,8 @@ from geobatch.errors import SourceError
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
+from geobatch.sources.naming import Named
+from geobatch.sources.small_files import read_small
 
 MAX_SIDECAR_BYTES = 1 << 20
 """Most bytes of a sidecar, which has a few lines."""
@@ -40,7 +42,7 @@ def complete(
     transform, crs = header.transform, header.crs
     has_transform = tileset.sources[file.source].affine_transform is not None
     if transform is None and file.world is not None and not has_transform:
-        name = f"{file.world.name}` of `{file.uri}"
+        name = f"{_name(file.world)}` of `{file.uri}"
         transform = parse_world_file(_text(file, file.world), name=name)
     if crs is None and file.projection is not None and tileset.crs is None:
         try:
@@ -48,7 +50,7 @@ def complete(
         except ValueError:
             # The text is not quoted: the file may be something else.
             message = (
-                f"`{file.projection.name}` of `{file.uri}`: it holds no coordinate reference"
+                f"`{_name(file.projection)}` of `{file.uri}`: it holds no coordinate reference"
                 " system, expected WKT"
             )
             hint = "give `crs` to the tileset in the spec"
@@ -106,14 +108,11 @@ def parse_world_file(text: str, *, name: str) -> Transform:
     return transform
 
 
-def _text(file: DeclaredSource, path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_SIDECAR_BYTES + 1)
-    except OSError as error:
-        raise SourceError(
-            f"`{path.name}` of `{file.uri}`: cannot be read: {error.strerror or error}"
-        ) from error
-    if len(data) > MAX_SIDECAR_BYTES:
-        raise SourceError(f"`{path.name}` of `{file.uri}`: more than {MAX_SIDECAR_BYTES} bytes")
-    return data.decode("utf-8", "replace")
+def _text(file: DeclaredSource, sidecar: DeclaredSource) -> str:
+    name = f"{_name(sidecar)}` of `{file.uri}"
+    with Named(name):
+        return read_small(sidecar, most=MAX_SIDECAR_BYTES).decode("utf-8", "replace")
+
+
+def _name(sidecar: DeclaredSource) -> str:
+    return os.path.basename(sidecar.uri)  # noqa: PTH119 - of a uri

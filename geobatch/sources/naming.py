@@ -27,14 +27,17 @@ class UnnamedError(SourceError):
 
 
 class LostStateError(UnnamedError):
-    """A COG is not in the state that was pinned; in Earth Engine's words."""
+    """A file is not in the state that was pinned; in Earth Engine's words."""
 
-    def __init__(self, generation: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, generation: str, *, hint: str | None = None, what: str = "the GeoTIFF"
+    ) -> None:
         """Make the error.
 
         Args:
             generation: The pinned state.
             hint: What to do about it.
+            what: What it is.
         """
         super().__init__(
             f"it is not in the state `{generation}`",
@@ -43,10 +46,11 @@ class LostStateError(UnnamedError):
             " pins the new state",
         )
         self.generation = generation
+        self.what = what
 
     def named(self, uri: str) -> SourceError:
         """Return the error with the name of the source."""
-        message = f"Failed to load the GeoTIFF at `{uri}#{self.generation}`"
+        message = f"Failed to load {self.what} at `{uri}#{self.generation}`"
         return SourceError(message, hint=self.hint)
 
 

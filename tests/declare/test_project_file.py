@@ -69,11 +69,13 @@ def test_the_longest_beginning_wins(folder: Path) -> None:
 
 
 def test_without_a_map_the_error_shows_how_to_write_one(folder: Path) -> None:
+    manifest = folder / "specs/deep/m.json"
+    manifest.write_text(MANIFEST.replace("gs://", "ftp://"))
     found = problems_of(folder)
     assert [(one.rule, one.line) for one in found] == [("unsupported-uri", 4)] * 2
     hint = found[0].hint or ""
-    assert '`uri_map: {"gs://bucket/": data/}`' in hint
-    line = hint.rpartition(": `")[2].rstrip("`").replace("data/", '"mirror[1]"')
+    assert '`uri_map: {"ftp://bucket/": data/}`' in hint
+    line = hint.partition(": `")[2].partition("`")[0].replace("data/", '"mirror[1]"')
     project(folder, line)
     validate([folder / "specs"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -33,6 +34,8 @@ class Served:
     """Statuses of the next answers, in the place of what they would be."""
     redirects: dict[str, str] = field(default_factory=dict)
     """Path to the path that the client is sent to."""
+    delay: float = 0
+    """Seconds before each answer."""
     generation: int = 1
     """Stands in the entity tag."""
 
@@ -57,8 +60,11 @@ def serving(folder: Path) -> Iterator[Served]:
         def do_GET(self) -> None:
             _answer(self, served)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(http.server.ThreadingHTTPServer):
+        request_queue_size = 256
+        daemon_threads = True
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.block_on_close = False
     served.url = f"http://127.0.0.1:{server.server_address[1]}/"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
@@ -72,6 +78,7 @@ def serving(folder: Path) -> Iterator[Served]:
 
 
 def _answer(handler: http.server.BaseHTTPRequestHandler, served: Served) -> None:
+    time.sleep(served.delay)
     path = handler.path.lstrip("/").partition("?")[0]
     file = served.folder / path
     tag = f'"{path}-{served.generation}"'

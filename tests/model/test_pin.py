@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from geobatch.model.sources.pin import Pin, Remote, parse_moment
 
@@ -29,6 +29,10 @@ def remote(version: str = "", etag: str = "", modified: str = "", size: int = 9)
         (remote("1", '"a"', TIME), remote("1", '"b"', LATER), True),
         (remote("1", '"a"'), remote("2", '"a"'), False),
         (remote("1"), remote("1", size=8), False),
+        (remote("1", '"a"', TIME), remote("", '"a"', TIME), True),
+        (remote("1", '"a"', TIME), remote("", '"b"', TIME), False),
+        (remote("1", 'W/"a"', TIME), remote("", 'W/"a"', TIME), False),
+        (remote("", '"a"'), remote("", "a"), True),
         (remote("", '"a"', TIME), remote("", '"a"', LATER), True),
         (remote("", '"a"'), remote("", '"b"'), False),
         (remote("", '"a"'), remote("", 'W/"a"'), False),
@@ -94,8 +98,20 @@ def test_states_that_differ_have_names_or_sizes_that_differ(one: Remote, other: 
     if is_one_kind and one.size == other.size and one.generation != other.generation:
         assert not one.is_same(other)
     if is_one_kind and not one.is_same(other):
-        assert one.identity("u") != other.identity("u")
+        assert one.identity("https://u") != other.identity("https://u")
     assert one.is_same(other) is other.is_same(one)
+
+
+@given(STATES, STATES)
+def test_a_list_and_a_head_of_a_bucket_give_one_identity(one: Remote, other: Remote) -> None:
+    """A list has no versions; states of one kind that differ in their tags differ in identity."""
+    listed = replace(one, version="")
+    if not listed.is_timed:
+        assert listed.identity("gs://b/k") == one.identity("gs://b/k")
+        assert listed.is_same(one)
+    is_tagged = not (listed.is_timed or replace(other, version="").is_timed)
+    if is_tagged and (one.size, one.tag) != (other.size, other.tag):
+        assert one.identity("s3://b/k") != other.identity("s3://b/k")
 
 
 @pytest.mark.parametrize(

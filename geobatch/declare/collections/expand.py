@@ -186,7 +186,7 @@ class Collection(Struct, kw_only=True):
                 if is_file(location):
                     found[uri] = None
                 else:
-                    self._report(here, "missing-file", *missing(location, is_hinted=is_hinted))
+                    self._report(here, *missing(location, is_hinted=is_hinted))
             else:
                 matched = matches(location, is_hinted=is_hinted)
                 if matched.problem is not None:
@@ -208,7 +208,7 @@ class Collection(Struct, kw_only=True):
             self._report(here, *denied)
             return
         if not is_file(location):
-            self._report(here, "missing-file", *missing(location))
+            self._report(here, *missing(location))
             return
         try:
             rows = read_rows(location.path, uri=csv.path, key=csv.key)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from geobatch.declare.files.find import is_broken, is_file, is_literal, matches, unusable
+from geobatch.declare.files.find import is_absent, is_broken, is_file, is_literal, matches, unusable
 from geobatch.declare.hints import listed
 from geobatch.declare.projects.confine import outside
 from geobatch.declare.specs import Loc, MaskBandSpec, Positions, RasterSpec, TilesetSpec
@@ -148,7 +148,7 @@ def _is_absent(image: RasterSpec, tileset: TilesetSpec, folder: Path) -> bool:
             # What may not be read is refused when the files of the image are searched.
             if unusable(place) or outside(place) or is_broken(place):
                 return False
-            if is_file(place):
+            if is_file(place) or (is_literal(place) and not is_absent(place)):
                 return False
             if not is_literal(place):
                 found = matches(place, is_hinted=False)

@@ -11,20 +11,20 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.buckets.errors import BucketError
+from geobatch.declare.files import in_bucket
 from geobatch.declare.files.globs import OverdueError, Walk
+from geobatch.declare.files.objects import ManyObjectsError
 from geobatch.declare.files.order import in_order
 from geobatch.declare.hints import listed, show
 from geobatch.declare.projects.project import PROJECT_FILE, Location
+from geobatch.model.limits import Limit
 from geobatch.model.sources.url import parse_address
 from geobatch.model.text.suggest import closest
 
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
-_BUCKETS = {
-    "gs://": "https://storage.googleapis.com/{bucket}/{key}",
-    "s3://": "https://{bucket}.s3.amazonaws.com/{key}",
-}
-"""Url of an object in a bucket, by scheme."""
+_SCHEMES = "`s3://`, `gs://`, `az://`, `abfs://`, `http://` and `https://`"
 MAX_SIBLINGS = 2000
 """How many names of a folder are compared for a hint."""
 
@@ -42,13 +42,30 @@ def _folder(path: str, working: str) -> Path:
 
 def is_literal(location: Location) -> bool:
     """Return whether a uri names one file: it is no glob, or a file of that very name exists."""
-    return not GLOB.search(location.name) or bool(unusable(location)) or is_file(location)
+    if not GLOB.search(location.name) or location.is_remote or unusable(location):
+        return True
+    return in_bucket.is_its_name(location) if location.is_in_bucket else is_file(location)
 
 
 def is_file(location: Location) -> bool:
-    """Return whether a uri names a file; a uri that is too long for the system does not."""
+    """Return whether a uri names a file; a uri that is too long for the system does not.
+
+    Servers are not asked whether they have a file. A bucket is, once per run; of one that cannot
+    be read, `missing` says what is wrong.
+    """
+    if location.is_remote:
+        return True
+    if location.is_in_bucket:
+        return in_bucket.is_object(location)
     path = os.path.join(location.folder, location.name)  # noqa: PTH118 - by the thousand
     return os.path.isfile(path)  # noqa: PTH113 - likewise
+
+
+def is_absent(location: Location) -> bool:
+    """Return whether it is certain that there is no file of a name without wildcards."""
+    if location.is_in_bucket:
+        return in_bucket.is_absent(location)
+    return not is_file(location)
 
 
 def is_broken(location: Location) -> bool:
@@ -75,14 +92,13 @@ def matches(location: Location, *, is_hinted: bool = True) -> Matches:
         location: The glob.
         is_hinted: Whether a problem gets a hint that takes a while.
     """
+    if location.is_in_bucket:
+        return _matched_objects(location)
     walk = Walk(folder=str(location.folder))
     try:
         names = set(walk.names(location.name))
     except OverdueError as error:
-        limit = error.limit
-        message = f"{show(location.uri)} would search more than {limit.value:,} {limit.unit}"
-        hint = f"name the folders to search; or, {limit.hint()}"
-        return Matches(files=[], links=[], problem=("glob-limit", message, hint))
+        return Matches(files=[], links=[], problem=_over(location, error.limit))
     files = in_order(name for name in names if is_file(location.file(name)))
     links = in_order(name for name in names - set(files) if is_broken(location.file(name)))
     problem: tuple[str, str, str | None] | None = None
@@ -95,6 +111,25 @@ def matches(location: Location, *, is_hinted: bool = True) -> Matches:
     return Matches(files=files, links=links, problem=problem)
 
 
+def _matched_objects(location: Location) -> Matches:
+    try:
+        files = in_order(in_bucket.matched(location))
+    except ManyObjectsError as error:
+        return Matches(files=[], links=[], problem=_over(location, error.limit))
+    except BucketError as error:
+        problem = (in_bucket.UNREADABLE, *in_bucket.refused(location, error))
+        return Matches(files=[], links=[], problem=problem)
+    if files or location.known.is_offline:
+        return Matches(files=files, links=[])
+    problem = ("missing-file", *unmatched(location, is_hinted=False))
+    return Matches(files=[], links=[], problem=problem)
+
+
+def _over(location: Location, limit: Limit) -> tuple[str, str, str]:
+    message = f"{show(location.uri)} would search more than {limit.value:,} {limit.unit}"
+    return "glob-limit", message, f"name the folders to search; or, {limit.hint()}"
+
+
 def closed(location: Location, folders: Sequence[str]) -> tuple[str, str | None]:
     """Return a message that a glob cannot search some folders, and a hint."""
     more = f", and {len(folders) - 1} more" if len(folders) > 1 else ""
@@ -102,14 +137,9 @@ def closed(location: Location, folders: Sequence[str]) -> tuple[str, str | None]
     return (message, "make the folder readable, or name the folders to search")
 
 
-def is_remote(location: Location) -> bool:
-    """Return whether a uri names an object on a server that is read by byte ranges."""
-    return location.name.lower().startswith(("http://", "https://"))
-
-
 def split_generation(location: Location) -> tuple[Location, str]:
     """Return a location without its `#generation`, and that; a file's name may contain `#`."""
-    if not is_remote(location) and is_file(location):
+    if not location.is_away and is_file(location):
         return location, ""
     name, _, generation = location.name.partition("#")
     end = len(location.name) - len(name)
@@ -117,31 +147,22 @@ def split_generation(location: Location) -> tuple[Location, str]:
     return replace(location, uri=uri, name=name), generation
 
 
-def unusable(location: Location, *, may_be_remote: bool = False) -> tuple[str, str | None] | None:
-    """Return why a uri cannot name a local file, and a hint; None if it can.
-
-    Args:
-        location: Its location.
-        may_be_remote: Whether an object on a server is allowed.
-    """
+def unusable(location: Location) -> tuple[str, str | None] | None:
+    """Return why a uri can name neither a file nor an object, and a hint; None if it can."""
     uri = location.name
-    if may_be_remote and is_remote(location):
+    if location.is_remote:
         return _no_address(uri)
-    if is_remote(location):
-        hint = "copy the file to a local disk, or let its pixels stay there: `kind: external_image`"
-        return (f"{show(uri)}: files on servers cannot be ingested", hint)
+    if location.is_in_bucket:
+        return in_bucket.unusable(location)
     if match := SCHEME.match(uri):
         rest = uri[match.end() :]
-        bucket, _, key = rest.partition("/")
-        if match[0] == "file://":
+        prefix = match[0] + rest.partition("/")[0]
+        hint = (
+            f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{prefix}/": data/}}`;'
+            f" buckets and servers are read by {_SCHEMES}"
+        )
+        if match[0].lower() == "file://":
             hint = f"write the path: {show(rest)}"
-        elif may_be_remote and match[0].lower() in _BUCKETS:
-            hint = f"write `{_BUCKETS[match[0].lower()].format(bucket=bucket, key=key)}`"
-        else:
-            prefix = match[0] + bucket
-            hint = (
-                f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{prefix}/": data/}}`'
-            )
         message = f"{show(uri)}: {show(match[0])} needs a local folder in `uri_map`"
         return (message, hint)
     if uri.lower().startswith("/vsi"):
@@ -159,22 +180,31 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
             f"{show(url)} is not a valid URL: {error}",
             "write it as in `https://host/file.tif`",
         )
+    if "*" in url.partition("?")[0]:
+        hint = "list the URLs; or name the bucket, as in `gs://bucket/*.tif`"
+        return (f"{show(url)}: servers cannot be searched", hint)
     return None
 
 
-def missing(location: Location, *, is_hinted: bool = True) -> tuple[str, str | None]:
-    """Return why a uri names no file, and a hint, which takes a while."""
+def missing(location: Location, *, is_hinted: bool = True) -> tuple[str, str, str | None]:
+    """Return the rule, why a uri names no file, and a hint, which takes a while."""
+    if location.is_in_bucket:
+        return in_bucket.missing(location)
     path = location.folder / location.name
     if os.path.isdir(path):  # noqa: PTH112 - no exceptions for odd names
-        return (f"{show(location.uri)} is a folder", f"write `{location.uri.rstrip('/')}/*.tif`")
+        files = f"write `{location.uri.rstrip('/')}/*.tif`"
+        return "missing-file", f"{show(location.uri)} is a folder", files
     if os.path.lexists(path):
-        return (f"{show(location.uri)} is not a regular file, or is a broken link", None)
+        message = f"{show(location.uri)} is not a regular file, or is a broken link"
+        return "missing-file", message, None
     hint = nearest(location.name, location.folder) if is_hinted else None
-    return (f"no file {show(location.uri)}{_mirrored(location)}", hint)
+    return "missing-file", f"no file {show(location.uri)}{_mirrored(location)}", hint
 
 
 def unmatched(location: Location, *, is_hinted: bool = True) -> tuple[str, str | None]:
     """Return a message that a glob matches no file, and a hint, which takes a while."""
+    if location.is_in_bucket:
+        return f"no object matches {show(location.uri)}", "`*` matches no `/`; `**/` does"
     message = f"no file matches {show(location.uri)}{_mirrored(location)}"
     return (message, nearest(location.name, location.folder) if is_hinted else None)
 

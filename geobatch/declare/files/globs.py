@@ -71,7 +71,7 @@ class Walk(Struct, kw_only=True):
                 waiting += [(folder, at + 1) for folder in self._tree(here)]
             elif parts[at] == _DEEP:
                 for folder in self._tree(here):
-                    yield from (folder + entry.name for entry in self._entries(folder, _shown))
+                    yield from (folder + entry.name for entry in self._entries(folder, shown))
             elif is_last:
                 yield from self._in(here, parts[at], is_folder=False)
             else:
@@ -81,7 +81,7 @@ class Walk(Struct, kw_only=True):
     def _in(self, here: str, part: str, *, is_folder: bool) -> Iterator[str]:
         """Yield the names in a folder that a part of a glob matches; all, or only folders."""
         if MAGIC.search(part):
-            for entry in self._entries(here, _matcher(part)):
+            for entry in self._entries(here, matcher(part)):
                 if not is_folder or _is_folder(entry):
                     yield here + entry.name
             return
@@ -95,7 +95,7 @@ class Walk(Struct, kw_only=True):
         while waiting:
             here = waiting.pop()
             yield here
-            for entry in self._entries(here, _shown):
+            for entry in self._entries(here, shown):
                 if not _is_folder(entry):
                     continue
                 path = f"{here}{entry.name}/"
@@ -143,11 +143,15 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _shown(name: str) -> bool:
+def shown(name: str) -> bool:
+    """Return whether wildcards match a name at all: it is not hidden."""
     return not name.startswith(".")
 
 
-def _matcher(part: str) -> Callable[[str], object]:
+def matcher(part: str) -> Callable[[str], object]:
+    """Return whether a name passes a part of a glob, as a function; the part is not `**`."""
+    if not MAGIC.search(part):
+        return part.__eq__
     matches = re.compile(fnmatch.translate(os.path.normcase(part))).match
     if part.startswith("."):
         return matches

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import (
     folder_of,
     is_file,
     is_literal,
-    is_remote,
     matches,
     missing,
     split_generation,
@@ -36,6 +35,7 @@ from geobatch.declare.specs import (
     SourceSpec,
     SpecSet,
     TableSpec,
+    sources_of,
 )
 from geobatch.errors import Problem
 from geobatch.model.sources.declared import DeclaredSource
@@ -101,6 +101,7 @@ def validate(
         paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
     )
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
+    prepare(specs)
     for spec in specs:
         if is_enough(problems):
             break
@@ -110,6 +111,17 @@ def validate(
     return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
 
 
+def prepare(specs: Iterable[AssetSpec]) -> None:
+    """Learn the states of all objects in buckets that specs name, many at once."""
+    wanted = (
+        spec.project.locate(spec.uri_prefix + uri, folder_of(spec.path))
+        for spec in specs
+        for _, source in sources_of(spec)
+        for uri in source.uris
+    )
+    in_bucket.prepare(one for one in wanted if one.is_in_bucket and not outside(one))
+
+
 def _is_there(spec: AssetSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
     return isinstance(spec, RasterSpec) and all(
@@ -117,6 +129,7 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
         and spec.project.allowed is None
         # Whatever is mirrored: a file beside the spec is enough.
         and not unusable(location := NO_PROJECT.locate(spec.uri_prefix + source.uris[0], folder))
+        and not location.is_away
         and is_file(location)
         and not location.name.lower().endswith(_OF_RECORDS)
         for tileset in spec.tilesets
@@ -154,7 +167,7 @@ def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[De
                 hint = "convert the table to a `.tfrecord` file with one Example per row"
                 problems.append(problem(spec, here, "table-format", message, hint))
             for one in found:
-                yield DeclaredSource(uri=one.uri, path=one.path, source=number, uri_index=index)
+                yield declared(one, source=number, uri_index=index)
 
 
 def _pinned(
@@ -173,32 +186,22 @@ def _pinned(
         return
     whole = spec.project.locate(spec.uri_prefix + source.uris[0], folder)
     location, generation = split_generation(whole)
-    if complaint := unusable(location, may_be_remote=True):
+    if complaint := unusable(location):
         problems.append(problem(spec, (*here, 0), "unsupported-uri", *complaint))
     elif denied := outside(location):
         problems.append(problem(spec, (*here, 0), *denied))
-    elif is_remote(location):
-        path = Path(quote(location.name, safe=""))
-        yield DeclaredSource(
-            uri=location.uri,
-            path=path,
-            url=location.name,
-            source=at[1],
+    elif is_file(location):
+        found = declared(location, source=at[1])
+        yield replace(
+            found,
+            # The newest state is not the one that is named.
+            state=None if generation else found.state,
             generation=generation,
             allow_unpinned=spec.allow_unpinned,
-            servers=None if location.allowed is None else location.allowed.servers,
-            is_external=True,
-        )
-    elif is_file(location):
-        yield DeclaredSource(
-            uri=location.uri,
-            path=location.path,
-            source=at[1],
-            generation=generation,
             is_external=True,
         )
     elif is_literal(location):
-        problems.append(problem(spec, (*here, 0), "missing-file", *missing(location)))
+        problems.append(problem(spec, (*here, 0), *missing(location)))
     else:
         message = f"{show(location.uri)} is a glob: a source of an external image must be one COG"
         hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
@@ -217,7 +220,7 @@ def _source(
     locations = [spec.project.locate(spec.uri_prefix + uri, folder) for uri in source.uris]
     count = len(problems)
     found = [
-        DeclaredSource(uri=one.uri, path=one.path, source=at[1], uri_index=index)
+        declared(one, source=at[1], uri_index=index)
         for index, location in enumerate(locations)
         for one in _find(spec, (*loc, "uris", index), location, problems)
     ]
@@ -237,6 +240,26 @@ def _source(
                 hint = "write one source per file, each with its own"
                 problems.append(problem(spec, (*loc, key), "glob-placement", message, hint))
     return _with_sidecars(locations, found)
+
+
+def declared(location: Location, *, source: int, uri_index: int = 0) -> DeclaredSource:
+    """Return the file, or the object, of a location.
+
+    Args:
+        location: Its location.
+        source: Index of the source in its tileset.
+        uri_index: Index of the uri in its source.
+    """
+    allowed = location.allowed
+    return DeclaredSource(
+        uri=location.uri,
+        path=location.path,
+        source=source,
+        uri_index=uri_index,
+        url=location.name if location.is_away else "",
+        state=in_bucket.state_of(location) if location.is_in_bucket else None,
+        servers=None if allowed is None or not location.is_remote else allowed.servers,
+    )
 
 
 def _find(
@@ -259,8 +282,7 @@ def _find(
     elif is_file(location):
         yield location
     else:
-        words = missing(location, is_hinted=is_hinted)
-        problems.append(problem(spec, loc, "missing-file", *words))
+        problems.append(problem(spec, loc, *missing(location, is_hinted=is_hinted)))
 
 
 def _check_beside(
@@ -283,8 +305,8 @@ def _with_sidecars(
     locations: Sequence[Location], found: Sequence[DeclaredSource]
 ) -> list[DeclaredSource]:
     """Return the rasters among some files, with the sidecars that place them."""
-    world = next((s.path for s in locations[1:] if suffix_of(s.name) in WORLD), None)
-    projection = next((s.path for s in locations[1:] if suffix_of(s.name) in PROJECTION), None)
+    world = next((s for s in found[1:] if suffix_of(s.uri) in WORLD), None)
+    projection = next((s for s in found[1:] if suffix_of(s.uri) in PROJECTION), None)
     return [
         replace(file, world=world, projection=projection)
         if is_literal(locations[file.uri_index])

@@ -1,4 +1,4 @@
-"""The entries of `allow` in a project file: folders, schemes and servers."""
+"""The entries of `allow` in a project file: folders, buckets, schemes and servers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from geobatch.buckets.url import SCHEMES, is_bucket_url, parse_bucket_url
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
 from geobatch.model.sources.allowed import Allowed, LinkError
@@ -16,8 +17,8 @@ from geobatch.model.sources.servers import Host, Servers, parse_host
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://(.*))?", re.DOTALL)
 _WEB = ("http", "https")
 _HINT = (
-    "write a folder with a slash, as in `../data/`; a server as in `data.example.org`; or `https:`"
-    " for every public server"
+    "write a folder with a slash, as in `../data/`; a bucket as in `gs://bucket/`; a server as in"
+    " `data.example.org`; or `https:` for every public server"
 )
 
 
@@ -44,13 +45,18 @@ def allowed(
     found = [(entry, _parse(entry)) for entry in entries]
     problems: list[Problem] = []
     folders: list[Path] = []
+    buckets: list[str] = []
     for entry, one in found:
         if isinstance(one, Host) or one in _WEB:
             continue
         complaint = None
         more = [folder / one] if isinstance(one, Path) else _mirrors(one, mirrors)
-        if not more:
+        if isinstance(one, str) and is_bucket_url(one):
+            buckets.append(str(parse_bucket_url(one)))
+        elif not more:
             hint = "map the uris to a local folder in `uri_map`, or allow that folder"
+            if isinstance(one, str) and one in SCHEMES:
+                hint = f"name each bucket, as in `{one}://bucket/`"
             complaint = ("`uri_map` of the same file maps no such uris", hint)
         for path_of_one in more:
             complaint = complaint or _folder_complaint(path_of_one, folder)
@@ -66,7 +72,7 @@ def allowed(
         hosts=frozenset(one for _, one in found if isinstance(one, Host)),
     )
     made = Allowed.of(folder, tuple(folders), servers=servers, named_by=path)
-    return replace(made, entries=frozenset(entries)), problems
+    return replace(made, entries=frozenset(entries), buckets=tuple(buckets)), problems
 
 
 def _folder_complaint(one: Path, project: Path) -> tuple[str, str] | None:
@@ -88,7 +94,7 @@ def _mirrors(wanted: str, mirrors: Sequence[tuple[str, Path]]) -> list[Path]:
 
 
 def _parse(text: str) -> Host | Path | str:
-    """Return the server, the folder, or the scheme or prefix of uris that an entry names.
+    """Return the server, the folder, the bucket, or the scheme of uris that an entry names.
 
     Raises:
         ValueError: It is none of these; the message says why.
@@ -101,6 +107,8 @@ def _parse(text: str) -> Host | Path | str:
             raise ValueError("write the folder as a path")
         if rest and scheme in _WEB:
             return _host(text)
+        if rest and scheme in SCHEMES:
+            return _bucket(text)
         if rest is not None or text.endswith(":"):
             return f"{scheme}://{rest}" if rest else scheme
     if text.startswith("~"):
@@ -110,6 +118,15 @@ def _parse(text: str) -> Host | Path | str:
             raise ValueError("it is a glob; name the folder")
         return Path(text)
     return _host(text)
+
+
+def _bucket(text: str) -> str:
+    url = parse_bucket_url(text)
+    if re.search("[*?]", text):
+        raise ValueError("it is a glob; name the bucket, or a folder in it")
+    if any(part in ("", ".", "..") for part in url.key.rstrip("/").split("/") if url.key):
+        raise ValueError("it is not the beginning of a key")
+    return text
 
 
 def _host(text: str) -> Host:

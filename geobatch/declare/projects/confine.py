@@ -103,8 +103,10 @@ def outside(place: Location) -> tuple[str, str, str | None] | None:
     allowed = place.allowed
     if allowed is None:
         return None
-    if place.name.lower().startswith(("http://", "https://")):
+    if place.is_remote:
         return _server(place, allowed)
+    if place.is_in_bucket:
+        return _in_bucket(place, allowed)
     try:
         found = leaving(place.name, place.folder, allowed)
     except OverdueSearchError as error:
@@ -143,6 +145,19 @@ def _server(place: Location, allowed: Allowed) -> tuple[str, str, str | None] | 
     entry = f'allow: ["{address.scheme}://{host}{port}"]'
     hint = f"if it may be asked, add to `{allowed.named_by or PROJECT_FILE}`: `{entry}`"
     return OUTSIDE, f"{show(place.uri)}: this server is not allowed", hint
+
+
+def _in_bucket(place: Location, allowed: Allowed) -> tuple[str, str, str | None] | None:
+    try:
+        url = place.bucket_url
+    except ValueError:
+        return None  # refused for that
+    if allowed.holds_object(str(url)):
+        return None
+    hint = (
+        f"if it may be read, add to `{allowed.named_by or PROJECT_FILE}`: `allow: [{url.at('')}]`"
+    )
+    return OUTSIDE, f"{show(place.uri)}: this bucket is not allowed", hint
 
 
 def outside_problem(path: Path, allowed: Allowed) -> Problem:

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from geobatch.declare.files.objects import Objects
 from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.confine import outside_problem
 from geobatch.declare.projects.project import PROJECT_FILE, Project
@@ -25,6 +26,8 @@ class Projects(Struct, kw_only=True):
     """What the options of the run allow, for all specs; None if each project file decides."""
     keeps_prefix: bool = False
     """Whether prefixes are kept, regardless of the project files."""
+    objects: Objects = field(default_factory=Objects)
+    """What the run knows of buckets."""
     cache: SpecCache = field(default_factory=SpecCache)
     """Results of earlier runs."""
     problems: list[Problem] = field(default_factory=list)
@@ -54,9 +57,12 @@ class Projects(Struct, kw_only=True):
                     path=path,
                     keeps_prefix=self.keeps_prefix or declared.keeps_prefix,
                     allowed=run or self._allowed_by(declared, folder, path),
+                    objects=self.objects,
                 )
             elif folder.parent == folder:
-                self._found[folder] = Project(keeps_prefix=self.keeps_prefix, allowed=run)
+                self._found[folder] = Project(
+                    keeps_prefix=self.keeps_prefix, allowed=run, objects=self.objects
+                )
             else:
                 return None
         return self._found[folder]

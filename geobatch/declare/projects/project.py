@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from msgspec import Struct
 
+from geobatch.buckets.url import BucketUrl, is_bucket_url, parse_bucket_url
+from geobatch.declare.files.objects import Objects
 from geobatch.model.sources.allowed import Allowed
 
 PROJECT_FILE = "geobatch.yaml"
@@ -20,19 +23,51 @@ class Location(Struct, frozen=True):
     folder: Path
     """Absolute folder that the name starts from."""
     name: str
-    """Path or glob below the folder; absolute where the uri is an absolute path."""
+    """Path or glob below the folder; absolute where the uri is an absolute path; the whole uri if
+    it is not of a local file."""
     allowed: Allowed | None = None
     """What may be read; None for everything."""
+    objects: Objects | None = None
+    """What the run knows of buckets; None for nothing."""
 
     @property
     def path(self) -> Path:
-        """The absolute path of a file that is no glob."""
-        return self.folder / self.name
+        """The absolute path of a file that is no glob; a unique key if it is no local file."""
+        return Path(quote(self.name, safe="")) if self.is_away else self.folder / self.name
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the uri names an object on an HTTP server."""
+        return self.name[:8].lower().startswith(("http://", "https://"))
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the uri names an object, or objects, in a bucket."""
+        return is_bucket_url(self.name)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the uri names no local file."""
+        return self.is_in_bucket or self.is_remote
+
+    @property
+    def bucket_url(self) -> BucketUrl:
+        """The url of the object, or glob, in a bucket.
+
+        Raises:
+            ValueError: It is not valid.
+        """
+        return parse_bucket_url(self.name)
+
+    @property
+    def known(self) -> Objects:
+        """What the run knows of buckets."""
+        return Objects() if self.objects is None else self.objects
 
     def file(self, name: str) -> Location:
         """Return the location of a file that the glob matches, as it would be declared."""
         uri = self.uri[: len(self.uri) - len(self.name)] + name
-        return Location(uri, self.folder, name, self.allowed)
+        return Location(uri, self.folder, name, self.allowed, self.objects)
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -50,13 +85,16 @@ class Project(Struct, frozen=True, kw_only=True):
     """Folders, schemes and servers that may be read besides its folder; None for everything."""
     allowed: Allowed | None = None
     """What `allow` and the options of the run come to; None for everything."""
+    objects: Objects | None = None
+    """What the run knows of buckets; None for nothing."""
 
     def locate(self, uri: str, folder: Path) -> Location:
         """Return the location of a uri: in the first mirror for it, else in a folder."""
         for prefix, mirror in self.mirrors:
             if uri.startswith(prefix):
-                return Location(uri, mirror, uri[len(prefix) :].lstrip("/"), self.allowed)
-        return Location(uri, folder, uri, self.allowed)
+                name = uri[len(prefix) :].lstrip("/")
+                return Location(uri, mirror, name, self.allowed, self.objects)
+        return Location(uri, folder, uri, self.allowed, self.objects)
 
 
 NO_PROJECT = Project()

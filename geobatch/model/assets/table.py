@@ -12,6 +12,7 @@ from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds, Crs
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.pin import PinnedObject
 
 MAX_ROWS = 100_000_000
 """Features that a table may hold; this and the next two are Earth Engine's limits."""
@@ -38,16 +39,18 @@ class ColumnType(StrEnum):
 class TableSource(Compared, frozen=True, kw_only=True):
     """One TFRecord shard with an Example per row."""
 
-    beside: ClassVar[frozenset[str]] = frozenset({"path", "stat"})
+    beside: ClassVar[frozenset[str]] = frozenset({"path", "stat", "pinned"})
 
     uri: str
     """Uri as the spec gives it, globs and prefix expanded."""
     digest: Digest
-    """Digest of the file's bytes."""
+    """Digest of the file's bytes; of an object that is not local, of its url and state."""
     path: str = ""
-    """Local path; empty when read back from a store."""
+    """Local path, or url; empty when read back from a store."""
     stat: FileStat | None = None
     """The file as it was when it was digested."""
+    pinned: PinnedObject | None = None
+    """The object, if it is not a local file."""
 
 
 class Table(Facts, frozen=True, kw_only=True):

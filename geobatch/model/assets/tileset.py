@@ -7,7 +7,8 @@ from typing import ClassVar
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.sources.file_stat import FileStat
-from geobatch.model.sources.pin import Pin
+from geobatch.model.sources.pin import Pin, Remote
+from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.tfrecord import Feature, Records
 
 
@@ -24,6 +25,8 @@ class Source(Compared, frozen=True, kw_only=True):
             "is_proven",
             "records",
             "driver",
+            "remote",
+            "servers",
         }
     )
 
@@ -48,7 +51,7 @@ class Source(Compared, frozen=True, kw_only=True):
     is_placed: bool = False
     """Whether the spec or a sidecar declares its placement, not the file itself."""
     path: str = ""
-    """Local path; empty when read back from a store."""
+    """Local path, or the url of an object; empty when read back from a store."""
     stat: FileStat | None = None
     """The file as it was when it was digested."""
     is_proven: bool = True
@@ -59,6 +62,15 @@ class Source(Compared, frozen=True, kw_only=True):
     """Name of the driver that reads it; the default when read back from a store."""
     records: Records | None = None
     """The shards of a TFRecord source; None for a TIFF, or when read back from a store."""
+    remote: Remote | None = None
+    """The state of an object that is ingested; None for a file, or when read back from a store."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
+
+    @property
+    def state(self) -> Remote | None:
+        """The state of an object in which it must be read; None for a file."""
+        return self.remote if self.pin is None else self.pin.remote
 
     @property
     def size(self) -> int | None:

@@ -1,4 +1,4 @@
-"""What a confined run may read: folders, with links resolved, and servers."""
+"""What a confined run may read: folders, with links resolved, buckets and servers."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class Allowed(Struct, frozen=True, kw_only=True, eq=False):
     """Links on the way to the folders, with their targets."""
     servers: Servers = Servers()
     """The servers."""
+    buckets: tuple[str, ...] = ()
+    """Urls of buckets, or of prefixes in them, in their usual spelling."""
     named_by: str = ""
     """The file to which `allow` belongs, in messages."""
     entries: frozenset[str] = frozenset()
@@ -74,6 +76,10 @@ class Allowed(Struct, frozen=True, kw_only=True, eq=False):
     def holds(self, path: str | Path) -> bool:
         """Return whether a path leads to a location in one of the folders, existing or not."""
         return self.resolve(path) is not None
+
+    def holds_object(self, url: str) -> bool:
+        """Return whether an object in a bucket may be read, by its url in the usual spelling."""
+        return any(url.startswith(f"{one.rstrip('/')}/") or url == one for one in self.buckets)
 
     def resolve(self, path: str | Path) -> str | None:
         """Return the real path that an absolute path leads to; None if it leads outside."""

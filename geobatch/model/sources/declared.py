@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 
 
@@ -15,21 +16,24 @@ class DeclaredSource(Struct, frozen=True, kw_only=True):
     uri: str
     """As the spec spells it, with prefix and expanded glob."""
     path: Path
-    """Absolute."""
+    """Absolute; only a unique key of an object that has a url."""
     source: int
     """Index of the source in its tileset."""
     uri_index: int = 0
     """Index of the uri in its source."""
-    world: Path | None = None
+    world: DeclaredSource | None = None
     """World file with its transform, if one is declared."""
-    projection: Path | None = None
+    projection: DeclaredSource | None = None
     """File with the WKT of its CRS, if one is declared."""
     shards: tuple[DeclaredSource, ...] = ()
     """Shards that a mixer places, in the order of their records; empty for a TIFF."""
     is_external: bool = False
     """Whether its pixels stay where they are, as those of an external image."""
     url: str = ""
-    """Url of an external image's file on a server; the path is then only a unique key."""
+    """Url of an object in a bucket or on a server; empty for a local file."""
+    state: Remote | None = None
+    """State of an object in a bucket, as a list or a head reported it; None if it was not asked
+    for. Lists report no versions."""
     generation: str = ""
     """What follows `#` in the uri of an external image."""
     allow_unpinned: bool = False

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.servers import Servers
 
 
 class Remote(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,11 @@ class Remote(Struct, frozen=True, kw_only=True):
             return self.version or self.tag
         name = f"{self.modified or 'undated'}, {self.size} bytes"
         return f"{self.tag}, {name}" if self.tag else name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What may follow `#` in a uri of this state."""
+        return frozenset({self.version, self.generation, self.etag, self.tag} - {""})
 
     @property
     def tag(self) -> str:
@@ -72,25 +78,41 @@ class Remote(Struct, frozen=True, kw_only=True):
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
 
-        A tag may differ between the machines of a server where the bucket's version does not.
+        A tag may differ between the machines of a server where the bucket's version does not. The
+        list of a bucket has tags alone, without versions.
         """
         if self.size != other.size:
             return False
-        if self.version or other.version:
+        if self.version and other.version:
             return self.version == other.version
-        if self.etag != other.etag:
+        if (self.tag, self._is_weak) != (other.tag, other._is_weak):
             return False
+        if bool(self.version) != bool(other.version):
+            return bool(self.tag) and not self._is_weak
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
-        """Return a digest that replaces that of the object's bytes, which are not read."""
-        return digest_json(["geobatch remote object", url, self.generation, self.size])
+        """Return a digest that replaces that of the object's bytes, which are not read.
+
+        The tag of a bucket's object comes first: lists have no versions, and where the tag is a
+        digest of the bytes (S3, Google), the same bytes written again are no change.
+        """
+        is_tagged = bool(self.tag) and not self._is_weak and not is_http(url)
+        name = self.tag if is_tagged else self.generation
+        return digest_json(["geobatch remote object", url, name, self.size])
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
-        text = digest_json([url, self.size, self.version, self.etag, self.modified])
+        text = self.identity(url)  # a list of a bucket and a head are of one state
+        if is_http(url):
+            text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
+
+
+def is_http(url: str) -> bool:
+    """Return whether a url is of an HTTP server, not of a bucket."""
+    return url[:8].lower().startswith(("http://", "https://"))
 
 
 def parse_moment(text: str) -> datetime | None:
@@ -102,6 +124,17 @@ def parse_moment(text: str) -> datetime | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class PinnedObject(Struct, frozen=True, kw_only=True):
+    """An object in a bucket or on a server, in one state."""
+
+    url: str
+    """Where it is."""
+    state: Remote
+    """The state in which it is read."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
 
 
 class Plane(Struct, frozen=True, kw_only=True):

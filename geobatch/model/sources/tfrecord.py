@@ -10,6 +10,7 @@ from msgspec import Struct
 from geobatch.model.compared import Compared
 from geobatch.model.digest import DIGEST_BYTES, Digest, Json, digest_json
 from geobatch.model.sources.file_stat import FileStat
+from geobatch.model.sources.pin import PinnedObject
 
 RECORDS_EPOCH = 1
 """Increased whenever equal records would get another identity than before."""
@@ -66,11 +67,13 @@ class Shard(Struct, frozen=True, kw_only=True):
     uri: str
     """As the spec gives it, globs expanded."""
     path: str
-    """Absolute path."""
+    """Absolute path, or url."""
     stat: FileStat
     """The file as it was when it was digested."""
     digest: Digest
-    """Digest of its bytes."""
+    """Digest of its bytes; of an object that is not local, of its url and state."""
+    pinned: PinnedObject | None = None
+    """The object, if it is not a local file."""
 
 
 class Records(Struct, frozen=True, kw_only=True):
@@ -82,6 +85,8 @@ class Records(Struct, frozen=True, kw_only=True):
     """The arrangement of the patches."""
     features: tuple[Feature, ...]
     """Those that are read, in the order of the bands."""
+    has_local_mixer: bool = True
+    """Whether the mixer is a local file, whose stat shows changes."""
 
     @property
     def channels(self) -> tuple[tuple[Feature, int], ...]:

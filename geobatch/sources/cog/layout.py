@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO, cast
+from contextlib import closing
+from typing import BinaryIO
 
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.errors import SourceError
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import Digest
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Plane, Remote
 from geobatch.sources.files import changed, identify_file, stat
-from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.headers import tiff
-from geobatch.sources.geotiff.headers.header import (
-    check_alone,
-    check_tiff,
-    describe,
-    read_header,
-    refused,
-)
+from geobatch.sources.geotiff.headers.header import read_header
+from geobatch.sources.geotiff.objects.header import read_object, state_of, with_header
 from geobatch.sources.naming import Named, UnnamedError
-from geobatch.sources.remote.file import START_BYTES, RangeFile, StartFile
-from geobatch.sources.remote.ranges import RemoteObject
+from geobatch.sources.remote.remote_file import open_remote
 
 
 class Cog(Struct, frozen=True, kw_only=True):
@@ -72,82 +63,34 @@ def probe_file(source: DeclaredSource) -> Cog:
 
 
 def ask_server(source: DeclaredSource) -> Remote:
-    """Return the current state of an object on a server; one byte is fetched.
+    """Return the current state of an object on a server or in a bucket; hardly a byte is fetched.
 
     Raises:
-        SourceError: The server cannot be reached, has no such object, serves no ranges, or does not
-            send what distinguishes states of the object.
+        SourceError: It cannot be reached, there is none, no ranges are served, or the answer does
+            not say what distinguishes states of the object.
     """
-    with Named(source.uri), _opened(source) as remote:
-        remote.fetch(0, 1)
-        if remote.settle():
-            remote.fetch(0, 1)
-        return _known(remote, source)
+    with Named(source.uri):
+        return state_of(source)
 
 
 def probe_url(source: DeclaredSource) -> Cog:
-    """Read a COG on a server: only its header is fetched.
+    """Read a COG on a server or in a bucket: only its header is fetched.
 
     Raises:
         SourceError: As of `ask_server`; or the object changed meanwhile, or is not a readable TIFF.
     """
-    with Named(source.uri), _opened(source) as remote:
-        start = remote.fetch(0, START_BYTES)
-        if remote.settle():
-            start = remote.fetch(0, START_BYTES)
-        state = _known(remote, source)
-        check_tiff(start[:4])
-        header, layout = _read_remote(remote, start)
+    with Named(source.uri):
+        found = read_object(source)
+        state = found.remote
+        with closing(open_remote(source.url, remote=state, servers=source.servers)) as file:
+            layout = with_header(file, found.parts, read_layout)
     return Cog(
-        header=replace(header, uri=source.uri, path=source.url),
+        header=replace(found.header, uri=source.uri, path=source.url),
         layout=layout,
         digest=state.identity(source.url),
         stat=state.stat(source.url),
         remote=state,
     )
-
-
-@contextmanager
-def _opened(source: DeclaredSource) -> Iterator[RemoteObject]:
-    remote = RemoteObject(source.url, servers=source.servers, is_header=True)
-    try:
-        yield remote
-    finally:
-        remote.close()
-
-
-def _read_remote(remote: RemoteObject, start: bytes) -> tuple[Header, CogLayout]:
-    """Return header and layout of an object that starts with some bytes.
-
-    Raises:
-        UnnamedError: The object changed meanwhile, or is not a readable TIFF.
-    """
-    failures: list[SourceError] = []
-    file = StartFile(remote, start=start, failures=failures)
-    try:
-        layout = read_layout(cast("BinaryIO", file))
-        tags = tiff.read_tags(cast("BinaryIO", file))
-    except (ValueError, OSError) as error:
-        if failures:
-            raise failures[-1] from error
-        raise UnnamedError(f"the TIFF is damaged: {error}") from error
-    check_alone(tags)
-    with gdal_environment():
-        try:
-            dataset = open_dataset(
-                "remote.tif",
-                opener=lambda: RangeFile(remote, start=file.start, failures=failures),
-            )
-        except FAILURES as error:
-            if failures:
-                raise failures[-1] from error
-            raise refused(tags.compression, reason(error)) from error
-        try:
-            return describe(dataset, tags), layout
-        except FAILURES as error:
-            raise UnnamedError(f"the header cannot be read: {reason(error)}") from error
-        finally:
-            dataset.close()
 
 
 def read_layout(file: BinaryIO) -> CogLayout:
@@ -193,11 +136,3 @@ def _shape(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
         tiff.read_number(file, directory, tiff.HEIGHT, 0),
         tiff.read_number(file, directory, tiff.WIDTH, 0),
     )
-
-
-def _known(remote: RemoteObject, source: DeclaredSource) -> Remote:
-    if remote.remote is None:
-        raise UnnamedError("the object is empty")
-    if not source.allow_unpinned:
-        remote.check_pinnable()
-    return remote.remote

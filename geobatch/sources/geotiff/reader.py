@@ -4,56 +4,38 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextvars import Context, copy_context
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct, field
-from rasterio.windows import Window as _RasterioWindow
 
-from geobatch.errors import InternalError, SourceError
-from geobatch.model.assets.asset import FileStat, Source
+from geobatch.errors import InternalError
+from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
+from geobatch.model.sources.pin import Remote
 from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels
 from geobatch.sources.files import check_unchanged, regular_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
+from geobatch.sources.geotiff.handle import Handle, alpha_bits, bad_block, bad_mask, in_file
 from geobatch.sources.geotiff.headers import tiff
+from geobatch.sources.geotiff.headers.tables import read_tables
+from geobatch.sources.geotiff.objects.raster import ObjectRaster, extents_of
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
 from geobatch.sources.masks.weights import weights
-from geobatch.sources.naming import Named, UnnamedError
+from geobatch.sources.naming import LostStateError, Named, UnnamedError
+from geobatch.sources.remote.memory import Memory
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 
 
 def _no_table(digest: Digest) -> None:
     """Return None: the block table of a source is not known."""
-
-
-class Handle(Struct, kw_only=True):
-    """One file, open in one thread."""
-
-    dataset: Any
-    stat: FileStat
-    sizes: tiff.BlockSizes | None
-    mask_sizes: tiff.BlockSizes | None
-    alpha_bits: int | None = None
-    """Bits of a sample of the last band, after the first request."""
-    failures: list[SourceError] = field(default_factory=list)
-    """Errors that GDAL cannot report: of a server, or of compared blocks."""
-    context: Context | None = None
-    """Key of a file that rasterio opened by an opener; None for a local file."""
-
-    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """Call what uses the dataset."""
-        if self.context is None:
-            return function(*args, **options)
-        return self.context.run(function, *args, **options)
 
 
 class Reader:
@@ -76,6 +58,8 @@ class Reader:
         self._tables = tables
         self._checking = threading.Lock()
         self._checked: dict[tuple[str, Digest], Checked] = {}
+        self._memory = Memory()
+        self._rasters: dict[tuple[str, Remote], ObjectRaster] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: dict[int, Handle] = {}
@@ -113,7 +97,10 @@ class Reader:
                 handle.run(handle.dataset.close)
         for known in self._checked.values():
             known.close()
+        for raster in self._rasters.values():
+            raster.close()
         self._checked.clear()
+        self._rasters.clear()
 
     def read(
         self,
@@ -137,10 +124,25 @@ class Reader:
                 cannot be read; names file, band and block.
         """
         _check_inside(source, window)
+        is_masked = with_mask and source.mask is not None
         with Named(source.uri):
+            if source.state is not None:
+                self._load(source, window, bands, level, is_masked=is_masked)
             pixels = list(self._read_bands(source, window, bands, level)) if bands else []
-            mask = self._read_mask(source, window, level) if with_mask and source.mask else None
+            mask = self._read_mask(source, window, level) if is_masked else None
         return Pixels(pixels, mask)
+
+    def _load(
+        self, source: Source, window: Window, bands: Sequence[int], level: int, *, is_masked: bool
+    ) -> None:
+        """Hold the blocks of an object that a read needs; they are fetched together."""
+        with gdal_environment():
+            handle = self._handle(source, level)
+        handle.held.clear()
+        if handle.raster is not None:
+            tables = (handle.sizes, handle.mask_sizes)
+            mask = source.mask if is_masked else None
+            handle.held.update(handle.raster.load(extents_of(tables, window, bands, mask=mask)))
 
     def cancel(self) -> None:
         """Cancel reads that wait: there are none."""
@@ -149,12 +151,12 @@ class Reader:
         """Do nothing: a block that no window needed is not read."""
 
     def check(self, source: Source) -> None:
-        """Check that a file is still as it was identified.
+        """Check that a file is still as it was identified; of an object, one state is read.
 
         Raises:
             SourceError: It is missing, or it changed.
         """
-        if source.stat is not None:
+        if source.stat is not None and source.state is None:
             with Named(source.uri):
                 check_unchanged(source.path, source.stat)
 
@@ -169,10 +171,10 @@ class Reader:
             dtype = handle.dataset.dtypes[0]
             pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), dtype)
             try:
-                handle.run(handle.dataset.read, bands, out=pixels, window=_in_file(window))
+                handle.run(handle.dataset.read, bands, out=pixels, window=in_file(window))
             except FAILURES as error:
                 self._confirm(source, handle)
-                raise _bad_block(handle, bands, window, error) from error
+                raise bad_block(handle, bands, window, error) from error
         self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
@@ -181,16 +183,16 @@ class Reader:
         with gdal_environment():
             handle = self._handle(source, level)
             if source.mask == "alpha":
-                last, bits = handle.dataset.count - 1, _alpha_bits(handle)
+                last, bits = handle.dataset.count - 1, alpha_bits(handle)
                 alpha = self._read_bands(source, window, [last], level)[0]
                 return weights(alpha, valid_value=(1 << bits) - 1)
             try:
                 mask: npt.NDArray[np.uint8] = handle.run(
-                    handle.dataset.read_masks, 1, window=_in_file(window)
+                    handle.dataset.read_masks, 1, window=in_file(window)
                 )
             except FAILURES as error:
                 self._confirm(source, handle)
-                raise _bad_mask(window, error) from error
+                raise bad_mask(window, error) from error
         self._confirm(source, handle)
         self._count(handle.mask_sizes, window, [0])
         return mask
@@ -227,7 +229,50 @@ class Reader:
     def _open(self, source: Source, level: int) -> Handle:
         if level:
             raise InternalError(f"`{source.uri}`: its reduced images are not read")
+        if source.state is not None:
+            return self._open_object(source, 0)
         return _open(source, None if source.is_proven else self._known(source))
+
+    def _open_object(self, source: Source, overview: int) -> Handle:
+        """Return an object in the state in which it was identified."""
+        raster = self.raster(source)
+        tables = raster.tables(overview)
+        handle = Handle(dataset=None, stat=source.stat, sizes=tables[0], mask_sizes=tables[1])
+        handle.raster, handle.context = raster, copy_context()
+        try:
+            handle.dataset = handle.run(
+                open_dataset,
+                source.path,
+                overview=overview,
+                opener=lambda: raster.opened(handle.held, handle.failures),
+            )
+        except FAILURES as error:
+            self._confirm(source, handle)
+            raise UnnamedError(f"cannot be opened as a GeoTIFF: {reason(error)}") from error
+        if (handle.dataset.height, handle.dataset.width) != (source.height, source.width):
+            handle.run(handle.dataset.close)
+            raise LostStateError(raster.generation)
+        return handle
+
+    def raster(self, source: Source) -> ObjectRaster:
+        """Return the object that a source is, which all threads share.
+
+        Raises:
+            UnnamedError: It may not be read.
+        """
+        if source.state is None:
+            raise InternalError(f"`{source.uri}`: no state of it is known")
+        with self._checking:
+            key = (source.path, source.state)
+            if key not in self._rasters:
+                self._rasters[key] = ObjectRaster(
+                    source.path,
+                    remote=source.state,
+                    memory=self._memory,
+                    servers=source.servers,
+                    is_digested=source.pin is None,
+                )
+            return self._rasters[key]
 
     def _known(self, source: Source) -> Checked:
         """Return how to read a source that a process may be writing; made once for all threads."""
@@ -241,8 +286,13 @@ class Reader:
     def _confirm(self, source: Source, handle: Handle) -> None:
         """Refuse pixels of a file that changed meanwhile."""
         if handle.failures:
-            raise handle.failures[0]
-        check_unchanged(source.path, handle.stat)
+            # Once: of an object, the next read tries again.
+            error = handle.failures[0]
+            if handle.raster is not None:
+                handle.failures.clear()
+            raise error
+        if handle.raster is None and handle.stat is not None:
+            check_unchanged(source.path, handle.stat)
 
     def _drop(self, handles: OrderedDict[tuple[str, int], Handle], key: tuple[str, int]) -> None:
         handle = handles.pop(key)
@@ -259,7 +309,7 @@ def _open(source: Source, known: Checked | None) -> Handle:
     handle = Handle(dataset=None, stat=expected, sizes=None, mask_sizes=None)
     try:
         with real.open("rb") as file:
-            handle.sizes, handle.mask_sizes = _block_sizes(file)
+            handle.sizes, handle.mask_sizes = read_tables(file)
         if known is None:
             handle.dataset = open_dataset(real)
         else:
@@ -282,33 +332,6 @@ def _open(source: Source, known: Checked | None) -> Handle:
     return handle
 
 
-def _block_sizes(file: BinaryIO) -> tuple[tiff.BlockSizes | None, tiff.BlockSizes | None]:
-    first, *others = tiff.read_directories(file)
-    size = _plane(file, first)
-    masks = (
-        tiff.read_block_sizes(file, other)
-        for other in others
-        if tiff.read_number(file, other, tiff.SUBFILE_TYPE, 0) & 4 and _plane(file, other) == size
-    )
-    return tiff.read_block_sizes(file, first), next(masks, None)
-
-
-def _plane(file: BinaryIO, directory: tiff.Directory) -> tuple[int, int]:
-    return (
-        tiff.read_number(file, directory, tiff.HEIGHT, 0),
-        tiff.read_number(file, directory, tiff.WIDTH, 0),
-    )
-
-
-def _alpha_bits(handle: Handle) -> int:
-    """Return how many bits a sample of the last band has."""
-    if handle.alpha_bits is None:
-        dataset = handle.dataset
-        tags = handle.run(dataset.tags, dataset.count, ns="IMAGE_STRUCTURE")
-        handle.alpha_bits = int(tags.get("NBITS", np.dtype(dataset.dtypes[-1]).itemsize * 8))
-    return handle.alpha_bits
-
-
 def _check_inside(source: Source, window: Window) -> None:
     row, col, (height, width) = window.row, window.col, window.shape
     is_inside = 0 <= row < row + height <= source.height and 0 <= col < col + width <= source.width
@@ -317,45 +340,3 @@ def _check_inside(source: Source, window: Window) -> None:
             f"`{source.uri}`: the window {height} x {width} at ({row}, {col}) is not inside"
             f" {source.height} x {source.width}"
         )
-
-
-def _in_file(window: Window) -> _RasterioWindow:
-    return _RasterioWindow(window.col, window.row, window.width, window.height)
-
-
-def _blocks(window: Window, shape: tuple[int, int]) -> Iterator[tuple[int, int, Window]]:
-    """Yield (block row, block col, part of the window) for each block that a window touches."""
-    for row, col in window.in_tiles(shape):
-        rows, cols = shape
-        block = Window(row=row * rows, col=col * cols, height=rows, width=cols)
-        part = window.intersect(block)
-        if part is not None:
-            yield row, col, part
-
-
-def _bad_block(
-    handle: Handle, bands: list[int], window: Window, error: BaseException
-) -> UnnamedError:
-    """Return the error for the first block of a window that cannot be read."""
-    for band in bands:
-        for block_row, block_col, part in _blocks(window, handle.dataset.block_shapes[band - 1]):
-            try:
-                handle.run(handle.dataset.read, band, window=_in_file(part))
-            except FAILURES as found:
-                return UnnamedError(
-                    f"band index {band - 1}, block (row {block_row}, col {block_col})"
-                    f" cannot be read: {reason(found)}",
-                    hint="the file is truncated or damaged; copy it again",
-                )
-    return UnnamedError(
-        f"band indexes {[band - 1 for band in bands]}, rows {window.row} to"
-        f" {window.row + window.height - 1} cannot be read: {reason(error)}"
-    )
-
-
-def _bad_mask(window: Window, error: BaseException) -> UnnamedError:
-    return UnnamedError(
-        f"internal mask, pixels at row {window.row}, col {window.col} and on"
-        f" cannot be read: {reason(error)}",
-        hint="the file is truncated or damaged; copy it again",
-    )

@@ -72,7 +72,12 @@ class TFRecord(Driver):
             stat=probe.mixer_file.stat,
             block=probe.mixer.patch,
             driver=self.name,
-            records=Records(shards=probe.shards, mixer=probe.mixer, features=coded),
+            records=Records(
+                shards=probe.shards,
+                mixer=probe.mixer,
+                features=coded,
+                has_local_mixer=probe.mixer_file.pinned is None,
+            ),
         )
 
     def band_names(self, probe: Probe) -> Sequence[str]:

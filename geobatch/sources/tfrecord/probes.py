@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, Json, digest_bytes
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.pin import PinnedObject
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources import tfrecord
 from geobatch.sources.driver import ProbeOptions, Probes
@@ -24,12 +26,15 @@ from geobatch.sources.files import (
 )
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import ProbeCache, trusted_probes
+from geobatch.sources.small_files import read_small
 from geobatch.sources.tfrecord.export import ExportProbe
 from geobatch.sources.tfrecord.mixer import MAX_BYTES, parse_mixer
 from geobatch.sources.threads import on_threads
 
 PROBE_EPOCH = 1
 """Increased whenever equal files would get another cached state than before."""
+_MANY = 16
+"""Fewest threads that ask servers; they only wait."""
 _MAKER = f"tfrecord {PROBE_EPOCH}"
 
 
@@ -53,10 +58,21 @@ def probe_exports(sources: Sequence[DeclaredSource], options: ProbeOptions) -> P
     )
 
 
+class FileState(Struct, frozen=True, kw_only=True):
+    """The state of a mixer or a shard."""
+
+    cached: CachedProbe
+    """What is cached of it."""
+    pinned: PinnedObject | None = None
+    """The object, if it is not a local file."""
+
+
 def probe_files(
     parts: Collection[DeclaredSource], options: ProbeOptions, *, mixers: Collection[str] = ()
-) -> tuple[dict[DeclaredSource, CachedProbe], set[DeclaredSource]]:
+) -> tuple[dict[DeclaredSource, FileState], set[DeclaredSource]]:
     """Return the state of each file, and those files that were read to be identified.
+
+    Of an object that is not local, only a mixer is read: the object's state identifies it.
 
     Args:
         parts: The files, each once or several times.
@@ -69,10 +85,15 @@ def probe_files(
     cache, by_name = options.cache, {os.fspath(part.path): part for part in parts}
     before = {} if cache is None else cache.get_probes(by_name)
     before = {name: cached for name, cached in before.items() if cached.maker == _MAKER}
-    states = {} if options.rehash else trusted_probes(before)
+    pinned = _pin({name: part for name, part in by_name.items() if part.url}, options)
+    states = {} if options.rehash else trusted_probes(_local(before, by_name))
+    for name, there in () if options.rehash else pinned.items():
+        if name in before and before[name].stat == there.state.stat(there.url):
+            states[name] = before[name]
     others = [part for name, part in by_name.items() if name not in states]
     is_mixer = [os.fspath(part.path) in mixers for part in others]
-    found = on_threads(_probe, others, is_mixer, workers=options.workers, name="shard")
+    objects = [pinned.get(os.fspath(part.path)) for part in others]
+    found = on_threads(_probe, others, is_mixer, objects, workers=options.workers, name="shard")
     for part, cached in zip(others, found, strict=True):
         name = os.fspath(part.path)
         old = before.get(name)
@@ -81,21 +102,53 @@ def probe_files(
         states[name] = replace(cached, header=old.header) if old and is_same else cached
         if cache is not None:
             cache.put_probes({name: states[name]})
-    return {part: states[os.fspath(part.path)] for part in parts}, set(others)
+    made = {
+        name: FileState(cached=cached, pinned=pinned.get(name)) for name, cached in states.items()
+    }
+    return {part: made[os.fspath(part.path)] for part in parts}, set(others)
 
 
-def _probe(part: DeclaredSource, is_mixer: bool) -> CachedProbe:
+def _local(
+    before: Mapping[str, CachedProbe], parts: Mapping[str, DeclaredSource]
+) -> dict[str, CachedProbe]:
+    return {name: cached for name, cached in before.items() if not parts[name].url}
+
+
+def _pin(parts: Mapping[str, DeclaredSource], options: ProbeOptions) -> dict[str, PinnedObject]:
+    """Return the objects among some files, in their states; few must be asked for."""
+    if not parts:
+        return {}
+    from geobatch.sources.remote.pinned import pin  # noqa: PLC0415 - rarely needed
+
+    def pin_named(part: DeclaredSource) -> PinnedObject:
+        with Named(part.uri):
+            return pin(part)
+
+    workers = max(options.workers, _MANY)
+    return dict(
+        zip(parts, on_threads(pin_named, parts.values(), workers=workers, name="pin"), strict=True)
+    )
+
+
+def _probe(part: DeclaredSource, is_mixer: bool, pinned: PinnedObject | None) -> CachedProbe:
     time_ns = time.time_ns()
     with Named(part.uri):
-        digest, stat = identify_file(part.path, may_be_empty=True)
-        text = _text(part, digest) if is_mixer else ""
+        if pinned is None:
+            digest, stat = identify_file(part.path, may_be_empty=True)
+            text = _text(part, digest) if is_mixer else ""
+        else:
+            state = pinned.state
+            digest, stat = state.identity(pinned.url), state.stat(pinned.url)
+            text = (
+                _decoded(read_small(replace(part, state=state), most=MAX_BYTES)) if is_mixer else ""
+            )
     return CachedProbe(
         stat=stat,
         time_ns=time_ns,
         digest=digest,
         header=text,
         crs="",
-        is_linked=os.path.realpath(part.path) != os.fspath(part.path),
+        is_linked=pinned is None and os.path.realpath(part.path) != os.fspath(part.path),
         maker=_MAKER,
     )
 
@@ -109,31 +162,37 @@ def _text(mixer: DeclaredSource, digest: Digest) -> str:
             raise UnnamedError(f"a mixer has at most {MAX_BYTES} bytes, got more")
         if digest_bytes(data) != digest:
             raise changed()
-        return data.decode()
+        return _decoded(data)
     except OSError as error:
         raise UnnamedError(f"cannot be read: {explain(error)}") from error
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
     except UnicodeDecodeError as error:
         raise UnnamedError(f"the mixer is not valid JSON: {error}") from None
 
 
 def _export(
-    file: DeclaredSource, states: dict[DeclaredSource, CachedProbe], cache: ProbeCache | None
+    file: DeclaredSource, states: dict[DeclaredSource, FileState], cache: ProbeCache | None
 ) -> ExportProbe:
-    text = states[file].header
+    text = states[file].cached.header
     with Named(file.uri):
         mixer = parse_mixer(text)
-    shards = tuple(_shard(part, states[part]) for part in file.shards)
+    shards = tuple(shard_of(part, states[part]) for part in file.shards)
     for part, shard in zip(file.shards, shards, strict=True):
-        if not states[part].header:
-            states[part] = _described(part, shard, states[part], cache)
-        described: Json = json.loads(states[part].header)
-        if described:
+        if not states[part].cached.header:
+            described = _described(part, shard, states[part].cached, cache)
+            states[part] = replace(states[part], cached=described)
+        features: Json = json.loads(states[part].cached.header)
+        if features:
             return ExportProbe(
                 mixer=mixer,
                 mixer_text=text,
-                mixer_file=_shard(file, states[file]),
+                mixer_file=shard_of(file, states[file]),
                 shards=shards,
-                features={name: (kind, n) for name, (kind, n) in described["features"].items()},
+                features={name: (kind, n) for name, (kind, n) in features["features"].items()},
                 first=part.uri,
             )
     raise SourceError(
@@ -142,9 +201,16 @@ def _export(
     )
 
 
-def _shard(part: DeclaredSource, cached: CachedProbe) -> Shard:
-    path = os.path.realpath(part.path) if cached.is_linked else os.fspath(part.path)
-    return Shard(uri=part.uri, path=path, stat=cached.stat, digest=cached.digest)
+def shard_of(part: DeclaredSource, state: FileState) -> Shard:
+    """Return a file as it was probed."""
+    path = part.url or os.fspath(part.path)
+    return Shard(
+        uri=part.uri,
+        path=os.path.realpath(path) if state.cached.is_linked else path,
+        stat=state.cached.stat,
+        digest=state.cached.digest,
+        pinned=state.pinned,
+    )
 
 
 def _described(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from geobatch.errors import InternalError
 from geobatch.model.assets.table import TableSource
-from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources import tfrecord
 from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.rows import Row, RowDriver, RowProbes
 from geobatch.sources.tfrecord.export import DRIVER
-from geobatch.sources.tfrecord.probes import probe_files
+from geobatch.sources.tfrecord.probes import probe_files, shard_of
 
 
 class TFRecordRows(RowDriver):
@@ -32,7 +30,7 @@ class TFRecordRows(RowDriver):
         """Return the state of shards; see `RowDriver.probe`."""
         probes, read = probe_files(sources, options)
         return RowProbes(
-            sources=[_source(source, probes[source]) for source in sources],
+            sources=[_source(shard_of(source, probes[source])) for source in sources],
             hashed=len(read),
             by_stat=len({source.path for source in sources}) - len(read),
         )
@@ -42,10 +40,26 @@ class TFRecordRows(RowDriver):
         if source.stat is None:
             raise InternalError(f"`{source.uri}`: it was never probed")
         return tfrecord.examples(
-            Shard(uri=source.uri, path=source.path, stat=source.stat, digest=source.digest)
+            Shard(
+                uri=source.uri,
+                path=source.path,
+                stat=source.stat,
+                digest=source.digest,
+                pinned=source.pinned,
+            )
         )
 
+    def check(self, source: TableSource) -> None:
+        """Check that a local file is still as it was identified; see `RowDriver.check`."""
+        if source.pinned is None:
+            super().check(source)
 
-def _source(source: DeclaredSource, cached: CachedProbe) -> TableSource:
-    path = os.path.realpath(source.path) if cached.is_linked else os.fspath(source.path)
-    return TableSource(uri=source.uri, digest=cached.digest, path=path, stat=cached.stat)
+
+def _source(shard: Shard) -> TableSource:
+    return TableSource(
+        uri=shard.uri,
+        digest=shard.digest,
+        path=shard.path,
+        stat=shard.stat,
+        pinned=shard.pinned,
+    )

@@ -53,7 +53,12 @@ def select_from_export(
         header=header,
         digest=found.digest,
         stat=file.stat,
-        records=Records(shards=found.shards, mixer=mixer, features=features),
+        records=Records(
+            shards=found.shards,
+            mixer=mixer,
+            features=features,
+            has_local_mixer=file.pinned is None,
+        ),
         driver=found.driver,
     )
 

@@ -111,6 +111,20 @@ class BlockSizes(Struct, frozen=True, kw_only=True):
     """Columns of a block."""
     counts: npt.NDArray[np.int64]
     """Stored bytes, (plane, block row, block column); one plane if a block holds all bands."""
+    offsets: npt.NDArray[np.int64] | None = None
+    """First byte of each, likewise; None where the file does not say."""
+
+    def extents(self, window: Window, *, planes: list[int]) -> list[tuple[int, int]]:
+        """Return (first byte, length) of the stored blocks that a pixel window touches, sorted."""
+        if self.offsets is None:
+            return []
+        chosen = planes if self.counts.shape[0] > 1 else [0]
+        rows, cols = window.in_tiles((self.rows, self.cols)).slices
+        at = (chosen, rows, cols)
+        pairs = zip(
+            self.offsets[at].ravel().tolist(), self.counts[at].ravel().tolist(), strict=True
+        )
+        return sorted({pair for pair in pairs if pair[1]})
 
     def within(self, window: Window, *, planes: list[int]) -> int:
         """Return the stored bytes of all blocks that a pixel window touches."""
@@ -332,11 +346,12 @@ def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
     if TILE_BYTE_COUNTS in directory.fields:
         rows = read_number(file, directory, TILE_HEIGHT, 0)
         cols = read_number(file, directory, TILE_WIDTH, 0)
-        counts = read_values(file, directory, TILE_BYTE_COUNTS)
+        tags = (TILE_OFFSETS, TILE_BYTE_COUNTS)
     else:
         rows = min(read_number(file, directory, ROWS_PER_STRIP, height), height)
         cols = width
-        counts = read_values(file, directory, STRIP_BYTE_COUNTS)
+        tags = (STRIP_OFFSETS, STRIP_BYTE_COUNTS)
+    offsets, counts = (read_values(file, directory, tag) for tag in tags)
     is_planar = read_number(file, directory, PLANAR, 1) == 2
     planes = read_number(file, directory, BANDS, 1) if is_planar else 1
     if min(height, width, rows, cols, planes) < 1:
@@ -344,27 +359,38 @@ def read_block_sizes(file: BinaryIO, directory: Directory) -> BlockSizes | None:
     shape = (planes, -(-height // rows), -(-width // cols))
     if counts.size != shape[0] * shape[1] * shape[2] or counts.dtype.kind not in "iu":
         return None
-    return BlockSizes(rows=rows, cols=cols, counts=counts.astype(np.int64).reshape(shape))
+    is_located = offsets.size == counts.size and offsets.dtype.kind == "u"
+    return BlockSizes(
+        rows=rows,
+        cols=cols,
+        counts=counts.astype(np.int64).reshape(shape),
+        offsets=offsets.astype(np.int64).reshape(shape) if is_located else None,
+    )
 
 
 def stored_pixels(path: Path) -> int | None:
+    """Return `stored_pixels_of` a file; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return stored_pixels_of(file)
+    except (OSError, ValueError):
+        return None
+
+
+def stored_pixels_of(file: BinaryIO) -> int | None:
     """Return how many pixels the distinct stored blocks of a TIFF hold; None if unknown.
 
     A sparse file stores no bytes for the others.
+
+    Raises:
+        ValueError: The file is not a TIFF.
     """
-    try:
-        with path.open("rb") as file:
-            directory = read_directories(file)[0]
-            sizes = read_block_sizes(file, directory)
-            tag = TILE_OFFSETS if TILE_OFFSETS in directory.fields else STRIP_OFFSETS
-            offsets = read_values(file, directory, tag)
-    except (OSError, ValueError):
-        return None
+    sizes = read_block_sizes(file, read_directories(file)[0])
     if sizes is None:
         return None
     is_stored = (sizes.counts > 0).any(axis=0)
     # Blocks may share their bytes: a megabyte could otherwise count as a million blocks.
-    distinct = np.unique(offsets).size if offsets.size else int(is_stored.sum())
+    distinct = int(is_stored.sum()) if sizes.offsets is None else np.unique(sizes.offsets).size
     return min(int(is_stored.sum()), distinct) * sizes.rows * sizes.cols
 
 

@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from io import FileIO
+from itertools import chain
 from pathlib import Path
 
 from blake3 import blake3
@@ -49,19 +50,32 @@ def records_of(path: Path, *, digest: Digest | None = None) -> Iterator[bytes]:
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            compression = compression_of(file.read(START_BYTES))
-            file.seek(0)
-            pieces = _pieces(file, hasher)
-            if compression:
-                content, most = _Content(_inflated(pieces)), size * _DEFLATE_FACTOR
-                longest = RECORD_BYTES.of_file(size)
-            else:
-                content, most, longest = _Content(pieces), size, size
-            yield from _records(content, most=most, longest=longest)
+            yield from records_in(_pieces(file, hasher), size=size)
     except OSError as error:
         raise UnnamedError(f"cannot be read: {explain(error)}") from error
     if digest is not None and hasher.hexdigest() != digest:
         raise changed()
+
+
+def records_in(pieces: Iterator[bytes], *, size: int) -> Iterator[bytes]:
+    """Yield the serialized records of a file, in order.
+
+    Args:
+        pieces: Its bytes, in order.
+        size: How many there are.
+
+    Raises:
+        UnnamedError: A record is damaged or longer than the file, or the file is cut short.
+    """
+    first = next(pieces, b"")
+    compression = compression_of(first[:START_BYTES])
+    pieces = chain([first], pieces)
+    if compression:
+        content, most = _Content(_inflated(pieces)), size * _DEFLATE_FACTOR
+        longest = RECORD_BYTES.of_file(size)
+    else:
+        content, most, longest = _Content(pieces), size, size
+    yield from _records(content, most=most, longest=longest)
 
 
 def _pieces(file: FileIO, hasher: blake3) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from geobatch.model.digest import Json
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.naming import Named, UnnamedError
-from geobatch.sources.tfrecord.shards.frames import records_of
+from geobatch.sources.tfrecord.shards.frames import records_in, records_of
 from geobatch.sources.tfrecord.tensorflow_library import example_of
 
 BATCH_BYTES = 8 << 20
@@ -37,11 +37,11 @@ def batches(shard: Shard) -> Iterator[list[bytes]]:
 
 
 def _batches(shard: Shard) -> Iterator[list[bytes]]:
-    check_unchanged(shard.path, shard.stat)
+    check_shard(shard)
     batch: list[bytes] = []
     size = 0
     try:
-        for record in records_of(Path(shard.path), digest=shard.digest):
+        for record in _records(shard):
             batch.append(record)
             size += len(record)
             if size >= BATCH_BYTES or len(batch) == _BATCH_RECORDS:
@@ -49,11 +49,30 @@ def _batches(shard: Shard) -> Iterator[list[bytes]]:
                 batch, size = [], 0
     except UnnamedError:
         # The damage may be new.
-        check_unchanged(shard.path, shard.stat)
+        check_shard(shard)
         raise
     if batch:
         yield batch
-    check_unchanged(shard.path, shard.stat)
+    check_shard(shard)
+
+
+def check_shard(shard: Shard) -> None:
+    """Check that a local file has not changed; an object is read in its pinned state or not at all.
+
+    Raises:
+        UnnamedError: It is missing or changed.
+    """
+    if shard.pinned is None:
+        check_unchanged(shard.path, shard.stat)
+
+
+def _records(shard: Shard) -> Iterator[bytes]:
+    pinned = shard.pinned
+    if pinned is None:
+        return records_of(Path(shard.path), digest=shard.digest)
+    from geobatch.sources.remote.pinned import pieces_of  # noqa: PLC0415 - rarely needed
+
+    return records_in(pieces_of(pinned, what="the TFRecord file"), size=pinned.state.size)
 
 
 def record_digests(records: Sequence[bytes]) -> bytes:
@@ -90,9 +109,9 @@ def describe(shard: Shard) -> str:
         SourceError: The file is damaged or changed, not TFRecord, or its records are not Examples.
     """
     with Named(shard.uri):
-        first = next(records_of(Path(shard.path)), None)
+        first = next(_records(shard), None)
         parsed = {} if first is None else parse_example(first, 0)
-        check_unchanged(shard.path, shard.stat)
+        check_shard(shard)
     if first is None:
         return "{}"
     features: dict[str, Json] = {}

@@ -19,6 +19,7 @@ from geobatch.model.window import Window
 from geobatch.sources.driver import Pixels, ReaderCache
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.naming import Named
+from geobatch.sources.tfrecord.shards.records import check_shard
 from geobatch.sources.tfrecord.streams.stream import Stream
 
 STREAMS = 2
@@ -96,12 +97,13 @@ class Reader:
         Raises:
             SourceError: One is missing or changed.
         """
-        if source.stat is not None:
+        records = _records(source)
+        if source.stat is not None and records.has_local_mixer:
             with Named(source.uri):
                 check_unchanged(source.path, source.stat)
-        for shard in _records(source).shards:
+        for shard in records.shards:
             with Named(shard.uri):
-                check_unchanged(shard.path, shard.stat)
+                check_shard(shard)
 
     def finish(self, source: Source) -> None:
         """Check the records that no window needed, unless they were checked before, and release.

@@ -1,0 +1,188 @@
+"""The objects in buckets that the specs of one run name: each is listed or asked for once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.objects import PAGE, head, list_objects, requests_pool
+from geobatch.buckets.url import BucketUrl
+from geobatch.model.limits import GLOB_ENTRIES, Limit
+from geobatch.model.sources.pin import Remote
+
+LISTED_FROM = 100
+"""Fewest wanted objects below a prefix for which a list is tried. A page costs what a dozen heads
+cost, and takes as long as some hundred of them, which are sent in parallel."""
+
+_UNKNOWN: Final = object()
+
+
+class ManyObjectsError(Exception):
+    """A list would be too long; holds the limit."""
+
+    def __init__(self, limit: Limit) -> None:
+        super().__init__(limit.name)
+        self.limit = limit
+
+
+class Objects:
+    """What a run knows of objects in buckets. What is not known yet is requested when needed."""
+
+    def __init__(self, *, is_offline: bool = False) -> None:
+        """Know nothing yet.
+
+        Args:
+            is_offline: Whether nothing is requested: then every literal uri is taken to exist, and
+                a glob matches nothing.
+        """
+        self.is_offline = is_offline
+        self.unchecked: set[str] = set()
+        """Urls and globs that were not checked, since nothing is requested."""
+        self._states: dict[BucketUrl, Remote | BucketError | None] = {}
+        self._listed: dict[tuple[BucketUrl, bool], dict[str, Remote]] = {}
+        self._unlisted: dict[tuple[BucketUrl, bool], BucketError | ManyObjectsError] = {}
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether another is one, too: what a run knows changes nothing that is declared."""
+        return isinstance(other, Objects)
+
+    def __hash__(self) -> int:
+        return hash(Objects)
+
+    def __repr__(self) -> str:
+        return "Objects()"
+
+    def state(self, url: BucketUrl) -> Remote | None:
+        """Return the state of an object; None if there is none.
+
+        Raises:
+            BucketError: The request failed.
+        """
+        found = self._known(url)
+        if found is _UNKNOWN:
+            self._ask([url])
+            found = self._states[url]
+        if isinstance(found, BucketError):
+            raise found
+        return found if isinstance(found, Remote) else None
+
+    def prepare(self, urls: Iterable[BucketUrl]) -> None:
+        """Learn the states of many objects: by lists where many share a prefix, else one by one.
+
+        What fails is raised when the state is asked for.
+        """
+        if self.is_offline:
+            return
+        wanted = {url for url in urls if self._known(url) is _UNKNOWN}
+        groups = _groups(wanted)
+        if len(groups) > 1:
+            list(requests_pool().map(self._list_for, *zip(*groups.items(), strict=True)))
+        elif groups:
+            [(prefix, keys)] = groups.items()
+            self._list_for(prefix, keys)
+        self._ask([url for url in wanted if self._known(url) is _UNKNOWN])
+
+    def below(self, prefix: BucketUrl, *, is_deep: bool) -> Mapping[str, Remote]:
+        """Return the objects below a prefix, by key.
+
+        Args:
+            prefix: Its key ends at a `/`, or is empty.
+            is_deep: Whether those in folders below it are wanted, too.
+
+        Raises:
+            BucketError: There is no such bucket, or a request failed.
+            ManyObjectsError: There are too many.
+        """
+        key = (prefix, is_deep)
+        if key in self._unlisted:
+            raise self._unlisted[key]
+        if key not in self._listed:
+            try:
+                self._listed[key] = _all_below(prefix, is_deep=is_deep)
+            except (BucketError, ManyObjectsError) as error:
+                self._unlisted[key] = error
+                raise
+        return self._listed[key]
+
+    def _known(self, url: BucketUrl) -> object:
+        """Return the state of an object, an error, None if there is none, or `_UNKNOWN`."""
+        if url in self._states:
+            return self._states[url]
+        is_folder = True
+        for prefix in _prefixes(url) if self._listed else ():
+            for key in ((prefix, True), (prefix, False)) if is_folder else ((prefix, True),):
+                if key in self._listed:
+                    return self._listed[key].get(url.key)
+            is_folder = False
+        return _UNKNOWN
+
+    def _list_for(self, prefix: BucketUrl, keys: set[str]) -> None:
+        """List what is below a prefix until all wanted keys are found, or it costs too much."""
+        missing, found = set(keys), dict[str, Remote]()
+        most = PAGE * (1 + len(keys) // LISTED_FROM)
+        try:
+            for key, state in list_objects(prefix):
+                found[key] = state
+                missing.discard(key)
+                if not missing or len(found) == most:
+                    break
+            else:
+                self._listed[prefix, True] = found
+                return
+        except BucketError:
+            pass  # who may not list may be allowed to read; each head says what is wrong
+        for key in keys & found.keys():
+            self._states[prefix.at(key)] = found[key]
+
+    def _ask(self, urls: Sequence[BucketUrl]) -> None:
+        """Learn the states of some objects, one request each, many in flight."""
+        many = requests_pool().map if len(urls) > 1 else map
+        for url, found in zip(urls, many(_state_of, urls), strict=True):
+            self._states[url] = found
+
+
+def _all_below(prefix: BucketUrl, *, is_deep: bool) -> dict[str, Remote]:
+    found: dict[str, Remote] = {}
+    most = GLOB_ENTRIES.value
+    for key, state in list_objects(prefix, is_deep=is_deep):
+        if len(found) == most:
+            raise ManyObjectsError(GLOB_ENTRIES)
+        found[key] = state
+    return found
+
+
+def _state_of(url: BucketUrl) -> Remote | BucketError | None:
+    try:
+        return head(url)
+    except BucketError as error:
+        return None if error.failure is Failure.MISSING else error
+
+
+def _prefixes(url: BucketUrl) -> Iterable[BucketUrl]:
+    """Yield the prefixes that an object is below, the bucket last."""
+    key = url.key
+    while key:
+        key = key[: key.rstrip("/").rfind("/") + 1]
+        yield url.at(key)
+
+
+def _groups(urls: Iterable[BucketUrl]) -> dict[BucketUrl, set[str]]:
+    """Return the prefixes below which many objects are wanted, with their keys.
+
+    An object is in the group of its folder if that is large, else of the one above, and so on.
+    """
+    found: dict[BucketUrl, set[str]] = {}
+    waiting: defaultdict[BucketUrl, set[str]] = defaultdict(set)
+    for url in urls:
+        waiting[next(iter(_prefixes(url)))].add(url.key)
+    while waiting:
+        deepest = max(prefix.key.count("/") for prefix in waiting)
+        for prefix in [one for one in waiting if one.key.count("/") == deepest]:
+            keys = waiting.pop(prefix)
+            if len(keys) >= LISTED_FROM:
+                found[prefix] = keys
+            elif prefix.key:
+                waiting[next(iter(_prefixes(prefix)))] |= keys
+    return found

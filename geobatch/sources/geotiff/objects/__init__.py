@@ -1,0 +1,1 @@
+"""TIFFs on servers and in buckets: their headers and blocks are read by ranges."""

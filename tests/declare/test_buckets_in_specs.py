@@ -1,0 +1,196 @@
+"""Uris of buckets in specs: what they name, what is requested for it, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_s3 import FakeBucket, fake_buckets
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from geobatch.declare import expand, validate
+from geobatch.declare.files import objects
+from geobatch.declare.files.find import matches
+from geobatch.declare.files.objects import Objects
+from geobatch.declare.projects.project import Location
+from geobatch.errors import Problem, SpecError
+from geobatch.model.limits import GLOB_ENTRIES
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBucket]:
+    with fake_buckets(monkeypatch, "scenes") as [made]:
+        yield made
+
+
+def spec(folder: Path, uris: str, name: str = "a") -> Path:
+    file = folder / f"{name}.yaml"
+    file.write_text(f"id: {name}\ntilesets: [{{sources: [{{uris: [{uris}]}}]}}]\n")
+    return file
+
+
+def problems_of(file: Path) -> tuple[Problem, ...]:
+    with pytest.raises(SpecError) as caught:
+        validate([file])
+    return caught.value.problems
+
+
+def test_a_literal_uri_is_one_head_and_its_state_is_passed_on(
+    bucket: FakeBucket, tmp_path: Path
+) -> None:
+    bucket.put("a/x.tif", b"123", version="7")
+    [found] = validate([spec(tmp_path, f"'{bucket.url}a/x.tif'")]).specs
+    [[file]] = expand(found).tilesets
+    assert (file.uri, file.url) == (f"{bucket.url}a/x.tif",) * 2
+    assert file.state is not None
+    assert (file.state.size, file.state.version) == (3, "7")
+    assert bucket.counted() == {"head": 1}
+
+
+def test_a_glob_is_one_list_in_pages_and_nothing_else(bucket: FakeBucket, tmp_path: Path) -> None:
+    for number in range(2500):
+        bucket.put(f"a/x_{number}.tif", b"%d" % number)
+    bucket.put("a/deep/x_1.tif", b"")
+    [found] = validate([spec(tmp_path, f"'{bucket.url}a/x_*.tif'")]).specs
+    [files] = expand(found).tilesets
+    assert [file.uri for file in files] == [f"{bucket.url}a/x_{n}.tif" for n in range(2500)]
+    assert all(file.state is not None and file.state.etag for file in files)
+    assert bucket.counted() == {"list": 3}
+
+
+def test_many_literal_uris_of_a_folder_are_listed(bucket: FakeBucket, tmp_path: Path) -> None:
+    for number in range(1500):
+        bucket.put(f"a/x_{number}.tif", b"%d" % number)
+        spec(tmp_path, f"'{bucket.url}a/x_{number}.tif'", f"i{number}")
+    specs = validate([tmp_path]).specs
+    assert all(file.state for one in specs for [file] in expand(one).tilesets)
+    assert bucket.counted() == {"list": 2}
+
+
+def test_few_of_a_large_folder_are_asked_for_one_by_one(bucket: FakeBucket, tmp_path: Path) -> None:
+    """A list that brings little is given up: it costs as much as the heads would, at most."""
+    for number in range(9000):
+        bucket.put(f"a/{number}.tif", b"1")
+    for number in range(120):
+        spec(tmp_path, f"'{bucket.url}a/{number * 70}.tif'", f"i{number}")
+    assert len(validate([tmp_path]).specs) == 120
+    counts = bucket.counted()
+    assert counts["list"] <= 3
+    assert counts["head"] <= 120
+
+
+def test_who_may_read_but_not_list_still_can(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.denied.add("list")
+    for number in range(150):
+        bucket.put(f"a/{number}.tif", b"1")
+        spec(tmp_path, f"'{bucket.url}a/{number}.tif'", f"i{number}")
+    assert len(validate([tmp_path]).specs) == 150
+    assert bucket.counted()["head"] == 150
+
+
+def test_what_is_missing_or_refused_is_a_problem_at_its_line(
+    bucket: FakeBucket, tmp_path: Path
+) -> None:
+    bucket.put("a/x.tif", b"1")
+    for uri, rule, words in [
+        (f"{bucket.url}a/y.tif", "missing-file", "no object"),
+        (f"{bucket.url}a/*.png", "missing-file", "no object matches"),
+        (f"{bucket.url}a/../x.tif", "unsupported-uri", "`/../`"),
+        (f"{bucket.url}a//x.tif", "unsupported-uri", "`//`"),
+        (f"{bucket.url}a/", "unsupported-uri", "names no object"),
+        ("s3://", "unsupported-uri", "names no bucket"),
+        ("s3://user:word@b/x.tif", "unsupported-uri", "passwords"),
+        ("https://h/*.tif", "unsupported-uri", "cannot be searched"),
+        ("ftp://h/x.tif", "unsupported-uri", "`ftp://`"),
+        ("file://host/x.tif", "unsupported-uri", "`file://`"),
+    ]:
+        [problem] = problems_of(spec(tmp_path, f"'{uri}'"))
+        assert (problem.rule, problem.line) == (rule, 2), uri
+        assert words in problem.message, uri
+        assert problem.hint, uri
+    bucket.denied |= {"head", "list"}
+    for uri in ("a/x.tif", "a/*.tif"):
+        [problem] = problems_of(spec(tmp_path, f"'{bucket.url}{uri}'"))
+        assert problem.rule == "unreadable-source"
+        assert f"`{bucket.url}{uri}`" in problem.message
+
+
+def test_a_bucket_that_does_not_exist_is_a_problem(bucket: FakeBucket, tmp_path: Path) -> None:
+    del bucket
+    for uri in ("s3://nobody/x.tif", "s3://nobody/*.tif"):
+        [problem] = problems_of(spec(tmp_path, f"'{uri}'"))
+        assert problem.line == 2
+        assert uri in problem.message
+
+
+def test_uri_map_goes_first(bucket: FakeBucket, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror/x.tif").write_bytes(b"")
+    (tmp_path / "geobatch.yaml").write_text(f'uri_map: {{"{bucket.url}": mirror/}}\n')
+    [found] = validate([spec(tmp_path, f"'{bucket.url}x.tif', '{bucket.url}*.tif'")]).specs
+    assert {file.path for file in expand(found).tilesets[0]} == {tmp_path / "mirror/x.tif"}
+    assert not bucket.requests
+
+
+def test_a_prefix_of_uris_may_be_in_a_bucket(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("a/x.tif", b"1")
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        f"id: a\nuri_prefix: '{bucket.url}a/'\ntilesets: [{{sources: [{{uris: [x.tif]}}]}}]\n"
+    )
+    [[found]] = expand(validate([file]).specs[0]).tilesets
+    assert found.url == f"{bucket.url}a/x.tif"
+
+
+NAMES = st.lists(
+    st.sampled_from(["a", "b", ".h", "x1.tif", "x10.tif", "x9.tif", "[a]", "d [1]"]),
+    min_size=1,
+    max_size=4,
+).map("/".join)
+PARTS = st.sampled_from(
+    ["a", "*", "**", "x*", "x?.tif", "[ab]", "[!a]", ".*", "*.tif", "[a]", "d [1]", "x1.tif", "?"]
+)
+
+
+@given(st.sets(NAMES, max_size=12), st.lists(PARTS, min_size=1, max_size=4).map("/".join))
+def test_a_glob_matches_in_a_bucket_what_it_matches_in_a_folder(
+    tmp_path_factory: pytest.TempPathFactory, names: set[str], pattern: str
+) -> None:
+    """The same names, in the same order; a bucket may have an object with the name of a folder."""
+    names = {one for one in names if not any(other.startswith(f"{one}/") for other in names)}
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch, fake_buckets(patch, "globs") as [bucket]:
+        for name in names:
+            bucket.put(name, b"1")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(b"1")
+        here = matches(Location(pattern, folder, pattern))
+        uri = bucket.url + pattern
+        there = matches(Location(uri, folder, uri, None, Objects()))
+        assert [name.removeprefix(bucket.url) for name in there.files] == here.files
+        assert (there.problem is None) is (here.problem is None)
+
+
+def test_marks_of_folders_are_no_files(bucket: FakeBucket) -> None:
+    for key, data in {"a/": b"", "a/b/": b"", "a/b/x.tif": b"1", "a/y.tif": b"1"}.items():
+        bucket.put(key, data)
+    for pattern, found in {"a/*": ["a/y.tif"], "a/**": ["a/b/x.tif", "a/y.tif"]}.items():
+        uri = bucket.url + pattern
+        made = matches(Location(uri, Path(), uri, None, Objects()))
+        assert made.files == [bucket.url + one for one in found]
+
+
+def test_a_list_that_is_too_long_is_given_up(
+    bucket: FakeBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = replace(GLOB_ENTRIES, default=1100)
+    monkeypatch.setattr(objects, "GLOB_ENTRIES", small)
+    for number in range(3200):
+        bucket.put(f"{number}/x.tif", b"1")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}*/x.tif'"))
+    assert problem.rule == "glob-limit"
+    assert "1,100" in problem.message
+    assert bucket.counted()["list"] <= 3
