@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
@@ -99,11 +100,10 @@ def shown(backend: Backend) -> dict[str, bytes]:
     return {name: backend.get(name) for name in names}
 
 
-def with_store_of(backend: Backend, state: MemoryBackend) -> None:
+def with_store_of(backend: Backend, state: MemoryBackend, views: ZarrView = ZarrView.COPY) -> None:
     """Publish in a store what another one has."""
-    copy_commits(
-        TileStore(state), backend, CopyOptions(views=ZarrView.COPY), progress=lambda *_: None
-    )
+    how = CopyOptions(views=views)
+    copy_commits(TileStore(state), backend, how, progress=lambda *_: None)
 
 
 def update(backend: Backend, head: Head | None = None, **changes: Any) -> ViewChange:
@@ -125,7 +125,7 @@ def test_the_same_files_as_on_a_disk(states: list[tuple[MemoryBackend, dict[str,
         with_store_of(backend, state)
         done = update(backend)
         assert done.assets
-        assert not [*backend.list(LEASES)]
+        assert [backend.get(name) for name in backend.list(LEASES)] == [b"free\n"]
         assert_shown(backend, wanted)
         assert update(backend) == ViewChange()
     # From nothing, and from anything to anything.
@@ -344,3 +344,51 @@ def test_fsck_names_what_is_wrong(states: list[tuple[MemoryBackend, dict[str, by
         ("zarr/b/mine", "foreign"),
         ("parquet/t.parquet", "missing"),
     }
+
+
+def test_references_lead_to_the_bytes_of_each_key(
+    states: list[tuple[MemoryBackend, dict[str, bytes]]],
+) -> None:
+    backend = MemoryBackend()
+    for step, (state, wanted) in enumerate(states):
+        with_store_of(backend, state, ZarrView.NONE)
+        update(backend)
+        keys = {name.removeprefix("zarr/") for name in wanted if name.startswith("zarr/")}
+        images = {one["id"] for one in documents(step) if one["kind"] == "image"}
+        found = {}
+        for name in backend.list("references/"):
+            if name == "references/.shown.json":
+                continue
+            asset = name.removeprefix("references/").removesuffix(".json")
+            document = json.loads(backend.get(name))
+            assert document["version"] == 1
+            for key, reference in document["refs"].items():
+                found[f"{asset}/{key}"] = _resolved(backend, reference)
+        assert {one for one in images if f"{one}/zarr.json" in found} == images
+        assert found == {
+            key: wanted[f"zarr/{key}"]
+            for key in keys
+            if any(key.startswith(f"{asset}/") for asset in images)
+        }
+        assert not [*backend.list("zarr/"), *backend.list("parquet/")]
+        assert fsck(backend).is_whole
+        assert update(backend) == ViewChange()
+    backend.replace("references/b.json", b"{}")
+    backend.delete("references/x.json")
+    backend.replace("references/y.json", b"")
+    assert {(one.name, one.kind.value) for one in fsck(backend).findings} == {
+        ("references/b.json", "damaged"),
+        ("references/x.json", "missing"),
+        ("references/y.json", "foreign"),
+    }
+
+
+def _resolved(backend: Backend, reference: str | list[Any]) -> bytes:
+    if isinstance(reference, str):
+        start = "base64:"
+        is_coded = reference.startswith(start)
+        return base64.b64decode(reference.removeprefix(start)) if is_coded else reference.encode()
+    url, offset, size = reference
+    data = backend.get(url.removeprefix(f"{backend.location}/"))
+    assert (offset, size) == (0, len(data))
+    return data

@@ -1,7 +1,8 @@
 """A lease of a store without locks: one process updates the views, others wait.
 
 Leases are numbered names, each created only if absent, so one of several processes gets the next. A
-process that holds one renews it; one that was not renewed for long belongs to a dead process.
+process that holds one renews it; one that was not renewed for long belongs to a dead process. The
+highest name stays, so a process that was stopped finds out that another one has taken over.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from geobatch.store.backends.protocol import RUNS, Backend
 
 LEASES = f"{RUNS}views/"
 """Folder of the leases."""
+_FREE = b"free\n"
+"""What the name of a lease says that nobody holds."""
 SECONDS = 30.0
 """After so long without renewal, a lease is taken over."""
 _WAIT_SECONDS = 600.0
@@ -29,7 +32,8 @@ class Lease:
 
     def __init__(self, backend: Backend, name: str) -> None:
         self._backend = backend
-        self._name = name
+        self.name = name
+        """Its name."""
         self._owner = uuid.uuid4().hex
         self._count = 0
 
@@ -41,21 +45,16 @@ class Lease:
     def renew(self) -> None:
         """Show that the process lives."""
         self._count += 1
-        self._backend.replace(self._name, self.data)
+        self._backend.replace(self.name, self.data)
 
     def is_held(self) -> bool:
         """Return whether no other process has taken the lease over."""
-        if max(self._backend.list(LEASES), default="") != self._name:
-            return False
-        try:
-            return self._backend.get(self._name).startswith(self._owner.encode())
-        except NotFoundError:
-            return False
+        return max(self._backend.list(LEASES), default="") == self.name
 
     def end(self) -> None:
         """Let other processes have it."""
         if self.is_held():
-            self._backend.delete(self._name)
+            self._backend.replace(self.name, _FREE)
 
 
 @contextmanager
@@ -99,12 +98,11 @@ def _take(backend: Backend, seconds: float) -> Lease:
             continue
         if state != seen:
             seen, since = state, time.monotonic()
-        if not last or time.monotonic() - since >= seconds:
+        if state[1] in (b"", _FREE) or time.monotonic() - since >= seconds:
             number = int(last.removeprefix(LEASES), 16) + 1 if last else 1
             lease = Lease(backend, f"{LEASES}{number:016x}")
-            if backend.create(lease._name, lease.data):  # noqa: SLF001 - its maker
-                if last:
-                    backend.delete(last)
+            if backend.create(lease.name, lease.data):
+                backend.delete_all(one for one in backend.list(LEASES) if one < lease.name)
                 return lease
             continue
         time.sleep(seconds / _POLLS)
