@@ -22,7 +22,7 @@ from geobatch.model.published import Head
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 
-_ROOT = {"geobatch.json", ".gitignore", "objects", "refs", "zarr", "runs"}
+_ROOT = {"geobatch.json", ".gitignore", "objects", "proofs", "refs", "zarr", "runs"}
 """What there may be at the root of a store in a bucket; caches are not."""
 
 
