@@ -219,3 +219,30 @@ def test_sidecars_in_a_bucket_place_a_raster(bucket: FakeBucket, tmp_path: Path)
     ]
     assert roots[0] == roots[1]
     assert bucket.counted() == {"head": 2, "get": 1}  # the raster has a transform of its own
+
+
+def test_an_unchanged_collection_of_rasters_costs_its_list(
+    bucket: FakeBucket, tmp_path: Path
+) -> None:
+    """No request per image: what the list says of an object is enough to trust what is cached."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for number in range(12):
+        write_tiff(run / f"{number}.tif", [numbered(16, 16, step=number)])
+    upload(bucket, run)
+    document = {
+        "kind": "image_collection", "id": "c", "for_each": {"files": [f"{bucket.url}run/*.tif"]},
+        "image": {"id": "{stem}", "tilesets": [{"id": "t", "sources": [{"uris": ["{file}"]}]}]},
+    }  # fmt: skip
+    spec = Workbench(folder=tmp_path).write_spec([document])
+    apply([spec], store=tmp_path / "store", workers=2)
+    bucket.counted()
+    found = plan([spec], store=tmp_path / "store")
+    assert {change.op for change in found.changes} == {Op.KEEP}
+    assert bucket.counted() == {"list": 1}
+    assert bucket.counted() == {}
+    write_tiff(run / "7.tif", [numbered(16, 16, step=99)])
+    upload(bucket, run)
+    found = plan([spec], store=tmp_path / "store")
+    assert [change.id for change in found.changes if change.op is Op.UPDATE] == ["c/7"]
+    assert {key for kind, key in bucket.requests if kind != "list"} == {"run/7.tif"}

@@ -106,11 +106,11 @@ def test_a_list_and_a_head_of_a_bucket_give_one_identity(one: Remote, other: Rem
     """A list has no versions; states of one kind that differ in their tags differ in identity."""
     listed = replace(one, version="")
     if not listed.is_timed:
-        assert listed.identity("gs://b/k") == one.identity("gs://b/k")
+        assert listed.object_identity("gs://b/k") == one.object_identity("gs://b/k")
         assert listed.is_same(one)
     is_tagged = not (listed.is_timed or replace(other, version="").is_timed)
     if is_tagged and (one.size, one.tag) != (other.size, other.tag):
-        assert one.identity("s3://b/k") != other.identity("s3://b/k")
+        assert one.object_identity("s3://b/k") != other.object_identity("s3://b/k")
 
 
 @pytest.mark.parametrize(

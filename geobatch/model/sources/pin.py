@@ -91,27 +91,32 @@ class Remote(Struct, frozen=True, kw_only=True):
         if self.version and other.version:
             return self.version == other.version
         if self.version or other.version:
-            are_strong = self.has_strong_tag and other.has_strong_tag
-            return are_strong and self.tag == other.tag
-        if (self.tag, self._is_weak) != (other.tag, other._is_weak):
+            return self.has_strong_tag and self.etag == other.etag
+        if self.etag != other.etag:
             return False
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
-        """Return a digest that replaces that of the object's bytes, which are not read.
+        """Return a digest that replaces that of the object's bytes, which are not read."""
+        return digest_json(["geobatch remote object", url, self.generation, self.size])
 
-        The tag of a bucket's object comes first: lists have no versions, and where the tag is a
-        digest of the bytes (S3, Google), the same bytes written again are no change.
+    def object_identity(self, url: str) -> Digest:
+        """Return a digest like `identity`, the same from a list, which reports no version.
+
+        A bucket may give equal bytes another version, and they keep their tag.
         """
-        is_tagged = self.has_strong_tag and not is_http(url)
-        name = self.tag if is_tagged else self.generation
-        return digest_json(["geobatch remote object", url, name, self.size])
+        name = self.tag if self.has_strong_tag else self.generation
+        return digest_json(["geobatch object", url, name, self.size])
+
+    def object_stat(self, url: str) -> FileStat:
+        """Return what `object_identity` depends on in the form of a cached stat."""
+        text = self.object_identity(url)
+        first, second = int(text[:16], 16), int(text[16:32], 16)
+        return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
-        text = self.identity(url)  # a list of a bucket and a head are of one state
-        if is_http(url):
-            text = digest_json([url, self.size, self.version, self.etag, self.modified])
+        text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 

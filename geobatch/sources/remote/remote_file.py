@@ -190,9 +190,9 @@ def identity_of(url: str, remote: Remote) -> Digest:
 
     A list and a head of a bucket give the same.
     """
-    return remote.identity(url)
+    return remote.identity(url) if is_http(url) else remote.object_identity(url)
 
 
 def stat_of(url: str, remote: Remote) -> FileStat:
     """Return a state in the form of a cached stat; a list and a head of a bucket give the same."""
-    return remote.stat(url)
+    return remote.stat(url) if is_http(url) else remote.object_stat(url)
