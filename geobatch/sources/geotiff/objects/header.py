@@ -113,7 +113,11 @@ def with_header(file: RemoteFile, parts: Parts, read: Callable[[BinaryIO], Found
 
 def _opened(source: DeclaredSource) -> RemoteFile:
     return open_remote(
-        source.url, servers=source.servers, is_header=True, generation=source.generation
+        source.url,
+        remote=source.state,
+        servers=source.servers,
+        is_header=True,
+        generation=source.generation,
     )
 
 
