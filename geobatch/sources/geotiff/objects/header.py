@@ -124,5 +124,11 @@ def _opened(source: DeclaredSource) -> RemoteFile:
 def _known(file: RemoteFile, source: DeclaredSource) -> Remote:
     state = file.ask()
     if not source.allow_unpinned:
-        file.check_pinnable()
+        try:
+            file.check_pinnable()
+        except UnnamedError as error:
+            if source.is_external:
+                raise
+            hint = "let the server send an `ETag` or `Last-Modified`; or copy the file to a disk"
+            raise UnnamedError(error.message, hint=hint, joint=error.joint) from error
     return state
