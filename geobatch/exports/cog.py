@@ -18,10 +18,11 @@ from geobatch.exports.cog_levels import (
     write_levels,
 )
 from geobatch.exports.destination import Destination
+from geobatch.exports.options import COMPRESSIONS
 from geobatch.exports.selection import Selection
 from geobatch.model.assets.asset import Asset, Band
 from geobatch.model.window import Window
-from geobatch.sources.cog.writer import BLOCK, COMPRESSIONS, CogBand, CogHeader, write_cog
+from geobatch.sources.cog.writer import BLOCK, CogBand, CogHeader, write_cog
 from geobatch.store.tilestore import TileStore
 
 _SUFFIXES = ("tif", "tiff")

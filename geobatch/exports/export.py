@@ -11,13 +11,12 @@ from typing import Any, Literal, overload
 from geobatch.errors import ExportError
 from geobatch.exports.cog import CogExport, export_cog
 from geobatch.exports.destination import Destination
-from geobatch.exports.options import parse_options
+from geobatch.exports.options import COMPRESSIONS, parse_options
 from geobatch.exports.records import TFRecordExport, export_tfrecord
 from geobatch.exports.selection import select
 from geobatch.exports.table import TABLE_FORMATS, TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.processors import processor_count
-from geobatch.sources.cog.writer import COMPRESSIONS
 from geobatch.store.entries import find_entry
 from geobatch.store.tilestore import TileStore
 

@@ -15,6 +15,9 @@ from geobatch.model.text.suggest import suggestion
 _MAX_SIDE = 1 << 16
 _SMALLEST_FILE = 1024
 
+COMPRESSIONS = ("zstd", "deflate", "lzw", "none")
+"""Of COGs; all keep every bit. zstd is the quickest, deflate the one that all readers know."""
+
 
 class TFRecordOptions(Struct, frozen=True, kw_only=True):
     """How patches are cut and written."""

@@ -34,8 +34,6 @@ _TYPES = {
     "uint32": "UInt32", "int64": "Int64", "uint64": "UInt64", "float32": "Float32",
     "float64": "Float64",
 }  # fmt: skip
-COMPRESSIONS = ("zstd", "deflate", "lzw", "none")
-"""Compressions that keep every bit; zstd is the quickest, deflate the one that all readers know."""
 _MASK = "mask,1"
 """Band number of a file's mask in a VRT."""
 
@@ -137,7 +135,7 @@ def write_cog(
     header: CogHeader,
     *,
     workers: int,
-    compression: str = COMPRESSIONS[0],
+    compression: str,
 ) -> str:
     """Write a COG from plain TIFFs: blocks of 512 pixels, compressed with a predictor.
 
@@ -146,7 +144,7 @@ def write_cog(
         levels: TIFFs of the full resolution and of each overview, all in one folder.
         header: Its metadata.
         workers: Threads that compress.
-        compression: One of `COMPRESSIONS`.
+        compression: `zstd`, `deflate`, `lzw` or `none`.
 
     Returns:
         How bands are interleaved: `band`, or `pixel` with GDAL before 3.11, which has no choice.

@@ -18,14 +18,13 @@ from geobatch.cli.views.export import export_json, export_lines
 from geobatch.errors import GeobatchError, NotFoundError
 from geobatch.exports.cog import CogExport, export_cog
 from geobatch.exports.destination import Destination
-from geobatch.exports.options import TFRecordOptions, camel, parse_options
+from geobatch.exports.options import COMPRESSIONS, TFRecordOptions, camel, parse_options
 from geobatch.exports.records import TFRecordExport, export_tfrecord
 from geobatch.exports.selection import select
 from geobatch.exports.table import TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
-from geobatch.sources.cog.writer import COMPRESSIONS
 from geobatch.store.entries import find_entry
 from geobatch.store.tilestore import TileStore
 
