@@ -69,6 +69,7 @@ LIBRARIES = {
     "google": {"sources"},  # what TensorFlow has its messages of
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
+    "dask": {"execute"},
     "distributed": {"execute"},
     "zarr": {"views", "reading"},
     "rich": {"cli"},
