@@ -15,6 +15,8 @@ from geobatch.errors import ExecutionError
 
 LOCAL = {"distributed.deploy.lost-worker-timeout": "1 hour"}
 """Settings of Dask for a cluster on this machine."""
+_PRELOADED = "geobatch.execute.executors.dask.worker"
+"""Module that each of its processes loads when it starts."""
 CONNECT_SECONDS = 30.0
 """How long a scheduler may take to answer."""
 _REFRESH_SECONDS = 5.0
@@ -122,6 +124,7 @@ class Cluster:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload=[_PRELOADED],
         )
         self._stack.callback(cluster.close)
         return self._client(cluster)
