@@ -138,7 +138,8 @@ _SOAK = ("attacks", "test_gc_races.py", "test_rot.py", "test_rollback_killed.py"
 """Folders and files whose long forms take many minutes: `just soak` runs them."""
 _SLOW = (
     "attacks", "confine", "data_checks", "gitops", "golden", "histories", "maintenance",
-    "test_cli_streams.py", "test_execute_apart.py", "test_execute_memory.py",
+    "test_cli_streams.py", "test_dask.py", "test_dask_killed.py", "test_dask_refusals.py",
+    "test_execute_apart.py", "test_execute_memory.py",
     "test_execute_regions.py", "test_execute_resume.py", "test_executor_contract.py",
     "test_executors.py", "test_external_http.py", "test_gitops.py", "test_hostile_servers.py",
     "test_post.py", "test_probe_processes.py", "test_small_records.py", "test_small_specs.py",

@@ -73,6 +73,7 @@ LIBRARIES = {
     "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
     "numcodecs": {"format"},
+    "dask": {"execute"},
     "distributed": {"execute"},
     "obstore": {"buckets"},
     "platformdirs": {"store"},

@@ -15,7 +15,7 @@ LOCAL_CLUSTER = "dask://local"
 _DASK = "dask://"
 _SCHEMES = ("tcp", "tls", "ws", "wss")
 _ADDRESS = re.compile(
-    r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):(?P<port>\d{1,5})/?"
+    r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/:@\[\]]+):(?P<port>[0-9]{1,5})/?"
 )
 _KNOWN = "use `threads`, `processes`, `serial`, `dask://local` or `dask://tcp://HOST:8786`"
 

@@ -35,7 +35,7 @@ def check_executor(asked: object) -> None:
     elif _is_client(asked):
         if asked.asynchronous:  # type: ignore[attr-defined]
             raise ValueError("`executor` is an asynchronous client: make it without `asynchronous`")
-    elif asked is not None and not hasattr(asked, "start"):
+    elif asked is not None and (isinstance(asked, type) or not hasattr(asked, "start")):
         raise TypeError(
             "`executor` must be a name such as `'dask://local'`, a `distributed.Client` or an"
             f" executor, got `{asked!r}`"

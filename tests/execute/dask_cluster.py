@@ -9,10 +9,12 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dask.config
 import numpy as np
 from distributed import Client, LocalCluster
 
 from geobatch.execute.executors.dask import session, worker
+from geobatch.execute.executors.dask.cluster import LOCAL
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.rasters import write_raster
 
@@ -21,10 +23,11 @@ ROOT = "e9ad50ffc084d18cf12f67980506c04146614ac7afa7581a162e131a398ffa53"
 
 
 @contextmanager
-def cluster(folder: Path, *, workers: int = 2, **more: Any) -> Iterator[Any]:
+def cluster(folder: Path, *, workers: int = 2, failures: int = 3, **more: Any) -> Iterator[Any]:
     """Give a client of worker processes with one thread each."""
     settings = {"threads_per_worker": 1, "silence_logs": 50, **more}
     with (
+        dask.config.set({**LOCAL, "distributed.scheduler.allowed-failures": failures}),
         LocalCluster(
             n_workers=workers,
             host="127.0.0.1",

@@ -108,7 +108,7 @@ def test_the_coordinator_is_killed_at_random(tmp_path: Path, is_long: bool) -> N
                     break
                 time.sleep(0.01)
             process.kill()
-            process.wait()
+            process.communicate()
         apply([spec], store=store, executor=client)
         assert state(store)[0] == state(tmp_path / "expected")[0]
         assert state(tmp_path / "expected")[1] <= state(store)[1]

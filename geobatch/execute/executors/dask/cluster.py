@@ -8,10 +8,15 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
+import dask.config
 from distributed import Client, LocalCluster
 
 from geobatch.errors import ExecutionError
 
+LOCAL = {"distributed.deploy.lost-worker-timeout": "1 hour"}
+"""Settings of Dask for a cluster on this machine."""
+_PRELOADED = "geobatch.execute.executors.dask.worker"
+"""Module that each of its processes loads when it starts."""
 CONNECT_SECONDS = 30.0
 """How long a scheduler may take to answer."""
 _REFRESH_SECONDS = 5.0
@@ -109,6 +114,8 @@ class Cluster:
     def _connect(self, address: str, workers: int) -> Client:
         if address:
             return self._client(address)
+        # A killed process is started again, however long that takes.
+        self._stack.enter_context(dask.config.set(LOCAL))
         # No one else on the network is to see it, and its port is free.
         cluster = LocalCluster(
             n_workers=workers,
@@ -117,6 +124,7 @@ class Cluster:
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload=[_PRELOADED],
         )
         self._stack.callback(cluster.close)
         return self._client(cluster)

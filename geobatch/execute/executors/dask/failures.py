@@ -30,8 +30,8 @@ def portable(error: Exception, address: str) -> Exception:
 
 def text_of(problem: object) -> str:
     """Return what is wrong, as a worker reports it, or the error of asking it."""
-    if isinstance(problem, ModuleNotFoundError):
-        return f"it lacks the module `{problem.name}`"
+    if isinstance(problem, Exception) and "ModuleNotFoundError" in repr(problem):
+        return f"it has not the same geobatch installed: {problem}"
     if isinstance(problem, Exception):
         return f"{type(problem).__name__}: {problem}"
     return str(problem)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import pickle
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -257,6 +258,14 @@ class _Runs:
 
 
 _runs = _Runs()
+
+
+def dask_setup(worker: Any) -> None:  # noqa: ARG001 - Dask passes it
+    """Ignore Ctrl-C, in a process of `dask://local`: it is for the process that started it.
+
+    Dask calls it if this module is preloaded.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def hold(value: bytes) -> bytes:
