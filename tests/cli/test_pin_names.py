@@ -31,7 +31,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
         "show a --at {}",
         "ls --at {} --json",
         "info a --at {}",
-        "diff {} HEAD",
+        "diff {} HEAD --json",
         "export a@{} out --format cog",
         "verify --at {}",
     ],
