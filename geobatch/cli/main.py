@@ -22,7 +22,7 @@ from geobatch.cli.command import UsageError
 from geobatch.cli.exits import Exit, exit_code
 from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings, UsageProblem, take_settings
-from geobatch.cli.usage import usage_text
+from geobatch.cli.usage import usage_words
 from geobatch.errors import GeobatchError, InterruptedRunError
 from geobatch.model.limits import check_variables
 
@@ -119,10 +119,10 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
         check_variables(os.environ)
         code = _invoke(rest, settings)
     except UsageProblem as problem:
-        output.error_text(f"{problem}\nTry `geobatch --help`.", code="usage")
+        output.error_text(str(problem), "Try `geobatch --help`.", code="usage")
         code = Exit.USAGE
     except UsageError as error:
-        output.error_text(usage_text(error), code="usage")
+        output.error_text(*usage_words(error), code="usage")
         code = Exit.USAGE
     except (InterruptedRunError, KeyboardInterrupt) as error:
         if not isinstance(error, GeobatchError):
@@ -143,23 +143,23 @@ def _run(argv: Sequence[str], interruption: _Interruption) -> Exit:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug, said plainly
         if "-v" in argv or "--verbose" in argv:
             traceback.print_exc()
-        text, name = _unexpected(error)
-        output.error_text(text, code=name)
+        text, hint, name = _unexpected(error)
+        output.error_text(text, f"hint: {hint}", code=name)
         code = Exit.ERROR
     output.end(code)
     return code
 
 
-def _unexpected(error: Exception) -> tuple[str, str]:
-    """Return what is said of an error that nothing handled, and its name for machines."""
+def _unexpected(error: Exception) -> tuple[str, str, str]:
+    """Return what is said of an error that nothing handled, a hint, and its name for machines."""
     if isinstance(error, MemoryError):
         hint = "give the process more, or use fewer workers: `-j 1`"
-        return f"there is not enough memory\nhint: {hint}", "system"
+        return "there is not enough memory", hint, "system"
     if isinstance(error, ImportError):  # also if there is no memory for a library
         hint = "give the process more memory, or install geobatch again"
-        return f"a library cannot be loaded: {error}\nhint: {hint}", "system"
+        return f"a library cannot be loaded: {error}", hint, "system"
     hint = "run again with `-v` and report what it prints"
-    return f"a bug in geobatch: {type(error).__name__}: {error}\nhint: {hint}", "internal"
+    return f"a bug in geobatch: {type(error).__name__}: {error}", hint, "internal"
 
 
 def _invoke(argv: Sequence[str], settings: Settings) -> Exit:

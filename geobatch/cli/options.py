@@ -138,5 +138,5 @@ BoundsCrs = Annotated[
 ]
 At = Annotated[
     str | None,
-    Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD or HEAD~N."),
+    Option("--at", metavar="COMMIT", help="A commit: digest, number, HEAD, HEAD~N or a pin."),
 ]

@@ -132,12 +132,13 @@ class Output:
             return
         self._complain(f"error: {error.message}" + (f"\nhint: {error.hint}" if error.hint else ""))
 
-    def error_text(self, text: str, *, code: str) -> None:
-        """Print an error that is no `GeobatchError`."""
+    def error_text(self, text: str, hint: str = "", *, code: str) -> None:
+        """Print an error that is no `GeobatchError`; the hint is a line of its own."""
         if self.is_json:
-            self.record("error", code=code, message=text)
+            said = {"hint": hint.removeprefix("hint: ")} if hint else {}
+            self.record("error", code=code, message=text, **said)
         else:
-            self._complain(f"error: {text}")
+            self._complain(f"error: {text}" + (f"\n{hint}" if hint else ""))
 
     def end(self, code: int) -> None:
         """Print the last JSON line; nothing is left in a buffer after it."""

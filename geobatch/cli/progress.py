@@ -20,7 +20,7 @@ def observing(*, is_quiet: bool, is_json: bool) -> Iterator[Observer]:
         return
     from geobatch.cli.bars import RunBars, bars  # noqa: PLC0415 - rich is slow to import
 
-    progress = bars("tiles  {task.fields[read]}  {task.fields[rate]}")
+    progress = bars("tiles")
     try:
         yield RunBars(progress)
     finally:

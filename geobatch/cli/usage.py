@@ -10,11 +10,11 @@ _DRY = frozenset({"--dry-run", "--dryrun", "--check", "--what-if", "--whatif", "
 """What other tools call a run that changes nothing."""
 
 
-def usage_text(error: UsageError) -> str:
-    """Return the message of a usage error, and where to read on."""
+def usage_words(error: UsageError) -> tuple[str, str]:
+    """Return the message of a usage error, and a hint where to read on."""
     command = error.ctx.command_path if error.ctx is not None else "geobatch"
     message = _unknown(error) if isinstance(error, NoSuchOption) else error.format_message()
-    return f"{message}\nTry `{command} --help`."
+    return message, f"Try `{command} --help`."
 
 
 def _unknown(error: NoSuchOption) -> str:

@@ -132,6 +132,10 @@ class CheckSpec(Struct, frozen=True, kw_only=True):
     """What it means if it fails."""
 
 
+RULE: Loc = ("for_each",)
+"""Where a collection says for which files it makes images."""
+
+
 class Positions(Struct, frozen=True, kw_only=True):
     """The positions of the elements of a document."""
 
@@ -139,6 +143,11 @@ class Positions(Struct, frozen=True, kw_only=True):
     """Spec file, as the user named it."""
     by_loc: dict[Loc, tuple[int, int]]
     """(line, column), both from 1, of every element; the empty loc is the document."""
+
+    @property
+    def is_of_collection(self) -> bool:
+        """Whether they are those of an image that a collection's rule made."""
+        return RULE in self.by_loc
 
     def where(self, loc: Loc) -> tuple[str, int, int]:
         """Return (path, line, column) of an element, or of the nearest around it."""

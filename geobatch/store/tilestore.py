@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from geobatch.errors import (
     ConflictError,
     CorruptObjectError,
     NotDurableError,
+    NotFoundError,
     StoreError,
 )
 from geobatch.format.documents import (
@@ -57,6 +59,7 @@ from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 Location: TypeAlias = StoreLocation | Path | str | Backend
 """A folder, a prefix of a bucket, or a backend that is open already."""
 
+_COMMIT = re.compile("[0-9]+|HEAD(~[0-9]+)?|[0-9a-f]{64}")
 _ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -165,8 +168,23 @@ class TileStore:
         return self.commits.head()
 
     def at(self, ref: str) -> Head:
-        """Return a commit by digest, unique prefix, number or `HEAD~n`; see `History.at`."""
-        return self.commits.at(ref)
+        """Return a commit by digest, unique prefix, number, `HEAD~n`, or the name of a pin.
+
+        What may be both is the commit if it is a number, `HEAD~n` or a whole digest; else the pin.
+
+        Raises:
+            NotFoundError: There is no such commit and no such pin; see `History.at`.
+            CorruptObjectError: The pin is damaged, or its ref, the commit or its tree.
+        """
+        is_commit = _COMMIT.fullmatch(ref) is not None
+        pin = None if is_commit else self.pins.find(ref)
+        try:
+            return self.commits.at(ref if pin is None else pin.commit)
+        except NotFoundError:
+            named = self.pins.find(ref) if is_commit else None
+            if named is None:
+                raise
+            return self.commits.at(named.commit)
 
     def log(self) -> Iterator[Head]:
         """Yield the commits, newest first; see `History.log`."""

@@ -164,3 +164,7 @@ def test_a_usage_error_says_what_and_where_to_read_on(argv: str, message: str) -
     words = argv.split()
     name = "new image" if words[:2] == ["new", "image"] else words[0]
     assert done.err.endswith(f"\nTry `geobatch {name} --help`.\n")
+    error = geobatch(*argv.split(), "--json").record("error")
+    assert error["hint"] == f"Try `geobatch {name} --help`."
+    assert message in error["message"]
+    assert "Try " not in error["message"]

@@ -156,3 +156,47 @@ def test_bands_that_are_not_named_and_images_of_no_collection(bench: Workbench) 
     done = geobatch("validate", "spec.yaml")
     assert done.code == 1
     assert "a collection" in done.err
+
+
+HINT = "if not every image has such a file, add `optional: true` to the tileset"
+
+
+@pytest.mark.parametrize("uri", ["masks/{stem}.tif", "masks/{stem}_*.tif"])
+def test_a_missing_partner_says_how_to_go_without_it(bench: Workbench, uri: str) -> None:
+    tilesets: list[dict[str, Any]] = [
+        {"id": "main", "sources": [{"uris": ["{file}"]}]},
+        {"id": "mask", "sources": [{"uris": [uri]}]},
+    ]
+    bands = [{"id": "B", "tileset_id": "main"}]
+    write(bench, rule(tilesets=tilesets, bands=bands, mask_bands={"tileset_id": "mask"}))
+    for argv in (["validate"], ["plan", "--init"], ["apply", "--init"]):
+        command, *more = argv
+        done = geobatch(command, "spec.yaml", *more)
+        assert done.code != 0
+        assert "missing-file" in done.err
+        assert HINT in done.err
+    # The hint works.
+    tilesets[1]["optional"] = True
+    write(bench, rule(tilesets=tilesets, bands=bands, mask_bands={"tileset_id": "mask"}))
+    assert geobatch("validate", "spec.yaml").code == 0
+
+
+def test_other_missing_files_are_not_to_be_optional(bench: Workbench) -> None:
+    """A rule's own files, the only tileset, and an image that no rule makes."""
+    alone = {"tilesets": [{"id": "main", "sources": [{"uris": ["no/{stem}.tif"]}]}]}
+    only = rule() | {"image": {"id": "{stem}", **alone}}
+    nothing = rule() | {"for_each": {"files": "no/*.tif"}}
+    single = {
+        "id": "one",
+        "tilesets": [
+            {"id": "main", "sources": [{"uris": ["scenes/x.tif"]}]},
+            {"id": "mask", "sources": [{"uris": ["masks/none.tif"]}]},
+        ],
+        "bands": [{"id": "B", "tileset_id": "main"}],
+        "mask_bands": {"tileset_id": "mask"},
+    }
+    for document in (only, nothing, single):
+        write(bench, document)
+        done = geobatch("validate", "spec.yaml")
+        assert done.code != 0
+        assert "optional" not in done.err

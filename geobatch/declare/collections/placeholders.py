@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from geobatch.declare.collections.template import Template, parse_template
 from geobatch.declare.fields.keys import Shape
 from geobatch.declare.hints import show
-from geobatch.declare.specs import Loc, Positions
+from geobatch.declare.specs import RULE, Loc, Positions
 
 STAND_IN = "x"
 """Stand-ins that the other rules check instead of a template."""
@@ -69,8 +69,9 @@ def take_templates(shape: Shape) -> tuple[dict[Loc, Template], list[dict[str, An
 
 
 def image_positions(positions: Positions) -> Positions:
-    """Return the positions of a collection's image as those of a separate document."""
+    """Return the positions of a collection's image as those of a document, beside its rule."""
     places = {loc[1:]: place for loc, place in positions.by_loc.items() if loc[:1] == ("image",)}
+    places |= {loc: place for loc, place in positions.by_loc.items() if loc == RULE}
     return Positions(path=positions.path, by_loc=places)
 
 

@@ -212,7 +212,7 @@ def _pinned(
             is_external=True,
         )
     elif is_literal(location):
-        problems.append(problem(spec, (*here, 0), *missing(location)))
+        problems.append(_absent(spec, (*here, 0), *missing(location)))
     else:
         message = f"{show(location.uri)} is a glob: a source of an external image must be one COG"
         hint = "name one file; `kind: image_collection` makes an image of each file of a glob"
@@ -287,13 +287,26 @@ def _find(
     elif not is_literal(location):
         found = matches(location, is_hinted=is_hinted)
         if found.problem is not None:
-            problems.append(problem(spec, loc, *found.problem))
+            rule, message, hint = found.problem
+            if rule == "missing-file" and not found.links:
+                problems.append(_absent(spec, loc, message, hint))
+            else:
+                problems.append(problem(spec, loc, rule, message, hint))
         for name in found.files:
             yield location.file(name)
     elif is_file(location):
         yield location
     else:
-        problems.append(problem(spec, loc, *missing(location, is_hinted=is_hinted)))
+        problems.append(_absent(spec, loc, *missing(location, is_hinted=is_hinted)))
+
+
+def _absent(spec: AssetSpec, loc: Loc, rule: str, message: str, hint: str | None) -> Problem:
+    """Return the problem of a missing file; if other images may have one, how to go without it."""
+    is_partner = isinstance(spec, RasterSpec) and len(spec.tilesets) > 1
+    if rule == "missing-file" and is_partner and spec.positions.is_of_collection:
+        optional = "if not every image has such a file, add `optional: true` to the tileset"
+        hint = f"{hint}{' ' if hint.endswith('?') else '; '}{optional}" if hint else optional
+    return problem(spec, loc, rule, message, hint)
 
 
 def _check_beside(

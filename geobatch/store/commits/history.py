@@ -83,7 +83,8 @@ class History:
             return self._kept(number, top)
         raise NotFoundError(
             f"there is no commit `{ref}`",
-            hint="`geobatch log` lists the commits; `HEAD`, `HEAD~1` and numbers are accepted too",
+            hint="`geobatch log` lists the commits, `geobatch pin` the pins; `HEAD`, `HEAD~1` and "
+            "numbers are accepted too",
         )
 
     def log(self) -> Iterator[Head]:

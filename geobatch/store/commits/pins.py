@@ -72,6 +72,14 @@ class Pins:
             )
         return pin
 
+    def find(self, name: str) -> Pin | None:
+        """Return a pin, or None if there is none of that name, or it could not be one.
+
+        Raises:
+            CorruptObjectError: Its document is damaged.
+        """
+        return self._read(self.path(name)) if _NAME.fullmatch(name) else None
+
     def add(self, name: str, head: Head, *, is_moved: bool = False) -> Pin:
         """Pin a commit; durable on return.
 
