@@ -36,26 +36,27 @@ def bench(tmp_path: Path) -> Workbench:
 
 FUNCTIONS = {
     "plan": (
-        "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
+        "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
         " rehash: 'bool' = False, options: 'Options | None' = None) -> 'Plan'"
     ),
     "apply": (
-        "(paths: 'Paths', *, store: 'Location' = PosixPath('store'), workers: 'int | None' = None,"
+        "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
         " options: 'Options | None' = None, keep_going: 'bool' = False, message: 'str' = '',"
         " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
-        " executor: 'Executor | None' = None) -> 'ApplySummary'"
+        " executor: 'Any' = None) -> 'ApplySummary'"
     ),
     "export": (
         "(asset: 'str', destination: 'str | os.PathLike[str]', *,"
-        " format: \"Literal['cog', 'tfrecord']\", store: 'str | os.PathLike[str]' = 'store',"
+        " format: \"Literal['cog', 'tfrecord', 'parquet', 'csv']\", store: 'StoreText' = 'store',"
         " at: 'str | int | None' = None, bands: 'Iterable[str]' = (), level: 'int' = 0,"
         " region: 'Bounds | None' = None, overwrite: 'bool' = False,"
         " workers: 'int | None' = None, file_dimensions: 'tuple[int, int] | None' = None,"
+        " compression: \"Literal['zstd', 'deflate', 'lzw', 'none']\" = 'zstd',"
         " options: 'Mapping[str, Any] | None' = None, progress: 'Progress | None' = None)"
         " -> 'CogExport | TFRecordExport | TableExport'"
     ),
-    "open_store": "(path: 'str | os.PathLike[str]') -> 'Store'",
+    "open_store": "(path: 'StoreText') -> 'Store'",
 }
 METHODS = {
     "close": "(self) -> 'None'",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Literal, overload
 
 from geobatch.errors import ExportError
@@ -18,6 +17,7 @@ from geobatch.exports.table import TABLE_FORMATS, TableExport, export_table
 from geobatch.model.geobox import Bounds
 from geobatch.processors import processor_count
 from geobatch.store.entries import find_entry
+from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 
 Progress = Callable[[int, int], object]
@@ -30,7 +30,7 @@ def export(
     destination: str | os.PathLike[str],
     *,
     format: Literal["cog"],
-    store: str | os.PathLike[str] = ...,
+    store: StoreText = ...,
     at: str | int | None = ...,
     bands: Iterable[str] = ...,
     level: int = ...,
@@ -49,7 +49,7 @@ def export(
     destination: str | os.PathLike[str],
     *,
     format: Literal["parquet", "csv"],
-    store: str | os.PathLike[str] = ...,
+    store: StoreText = ...,
     at: str | int | None = ...,
     overwrite: bool = ...,
     progress: Progress | None = ...,
@@ -62,7 +62,7 @@ def export(
     destination: str | os.PathLike[str],
     *,
     format: Literal["tfrecord"],
-    store: str | os.PathLike[str] = ...,
+    store: StoreText = ...,
     at: str | int | None = ...,
     bands: Iterable[str] = ...,
     level: int = ...,
@@ -79,7 +79,7 @@ def export(
     destination: str | os.PathLike[str],
     *,
     format: Literal["cog", "tfrecord", "parquet", "csv"],  # noqa: A002 - the word of the command line
-    store: str | os.PathLike[str] = "store",
+    store: StoreText = "store",
     at: str | int | None = None,
     bands: Iterable[str] = (),
     level: int = 0,
@@ -98,7 +98,7 @@ def export(
         destination: Folder and prefix of the files; with a folder alone, the prefix is the last
             part of the id.
         format: `cog` or `tfrecord`; of a table `tfrecord`, `parquet` or `csv`.
-        store: Folder of the store.
+        store: Folder of the store, or its url.
         at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
         bands: Bands and array bands, in this order; by default all.
         level: Which level; 0 is the finest.
@@ -130,7 +130,7 @@ def export(
         raise ExportError("`options` has no effect on COGs")
     if format != "cog" and (file_dimensions is not None or compression != COMPRESSIONS[0]):
         raise ExportError("`file_dimensions` and `compression` have an effect on COGs alone")
-    with closing(TileStore.open(Path(store))) as tiles:
+    with closing(TileStore.open(StoreLocation.of(store))) as tiles:
         head = tiles.head() if at is None else tiles.at(str(at))
         record = tiles.record(find_entry(head, asset))
         if record.table is not None:

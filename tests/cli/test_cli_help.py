@@ -29,18 +29,18 @@ UPLOADED = (
 ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
     "init": ("", "--views"),
-    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from"),
+    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from --offline"),
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": (
         "SPECS...",
-        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init",
+        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init --executor",
     ),
     "review": ("PLAN", "--format -o --output --base-url"),
     "apply": (
         "SPECS|PLAN...",
-        f"{COVERED} --init --expect-plan --keep-going {ABOUT} -y --yes",
+        f"{COVERED} --init --expect-plan --keep-going {ABOUT} --executor -y --yes",
     ),
     "ls": ("[PREFIX]", LISTED),
     "info": ("[ASSET]", LISTED),
@@ -55,7 +55,7 @@ COMMANDS = {
     "copy": ("SOURCE TARGET", "--at --keep-last --views -n --dry-run"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
-    "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
+    "verify": ("[ASSET]...", "--sample --seed --at --rehash --executor -o --output --against"),
     "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run"),
     "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
     "doctor": ("", ""),

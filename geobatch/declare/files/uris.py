@@ -287,11 +287,8 @@ def _find(
     elif not is_literal(location):
         found = matches(location, is_hinted=is_hinted)
         if found.problem is not None:
-            rule, message, hint = found.problem
-            if rule == "missing-file" and not found.links:
-                problems.append(_absent(spec, loc, message, hint))
-            else:
-                problems.append(problem(spec, loc, rule, message, hint))
+            made = problem if found.links else _absent
+            problems.append(made(spec, loc, *found.problem))
         for name in found.files:
             yield location.file(name)
     elif is_file(location):
