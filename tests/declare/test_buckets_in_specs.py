@@ -10,6 +10,7 @@ from fake_s3 import FakeBucket, fake_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from shell import geobatch
 
 from geobatch.declare import ImageSpec, expand, validate
 from geobatch.declare.files import objects
@@ -273,3 +274,16 @@ def test_the_cache_of_specs_keeps_no_list(bucket: FakeBucket, tmp_path: Path) ->
         [found] = validate([file], cache=cache).specs
         assert len(expand(found).tilesets[0]) == count
         assert bucket.counted() == {"list": 1}
+
+
+def test_the_command_says_what_it_did_not_check(bucket: FakeBucket, tmp_path: Path) -> None:
+    file = spec(tmp_path, f"'{bucket.url}a/y.tif'")
+    done = geobatch("validate", file, "--offline")
+    assert done.code == 0
+    assert "1 uri in buckets not checked" in done.err
+    valid = geobatch("--json", "validate", file, "--offline").record("valid")
+    assert valid["unchecked"] == [f"{bucket.url}a/y.tif"]
+    assert not bucket.requests
+    assert geobatch("validate", file).code == 7
+    bucket.put("a/y.tif", b"1")
+    assert geobatch("validate", file).code == 0
