@@ -177,11 +177,25 @@ class ObjectReader(Protocol):
     """What a reader adds that also reads objects on servers and in buckets."""
 
     def begin(
-        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, with_mask: bool
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
     ) -> None:
-        """Start to fetch what some reads will need, if the source is an object; do not wait.
+        """Start to fetch what some reads will need, if the source is an object; do not wait for it.
 
         Errors are left to the reads.
+
+        Args:
+            source: The source.
+            windows: In its own pixels, and inside it.
+            bands: Zero-based indexes.
+            with_mask: Whether the source's own mask is read too.
+            is_soon: Whether the reads are not the next thing that this thread does: then it does
+                not wait for the header either.
         """
 
     def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:

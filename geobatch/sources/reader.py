@@ -82,12 +82,18 @@ class Sources:
         return sum(one.blocks_decoded for one in readers if isinstance(one, ObjectReader))
 
     def begin(
-        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, with_mask: bool
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
     ) -> None:
         """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
         reader = self._reader(source)
         if isinstance(reader, ObjectReader):
-            reader.begin(source, windows, bands, with_mask=with_mask)
+            reader.begin(source, windows, bands, with_mask=with_mask, is_soon=is_soon)
 
     def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:
         """Return the block table of an object; see `ObjectReader.tabulate`."""

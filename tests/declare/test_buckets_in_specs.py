@@ -287,3 +287,38 @@ def test_the_command_says_what_it_did_not_check(bucket: FakeBucket, tmp_path: Pa
     assert geobatch("validate", file).code == 7
     bucket.put("a/y.tif", b"1")
     assert geobatch("validate", file).code == 0
+
+
+def test_a_generation_names_a_state(bucket: FakeBucket, tmp_path: Path) -> None:
+    """The newest one by its version or its tag, an older one of a bucket that keeps versions."""
+    bucket.put("a/x.tif", b"123", version="7")
+    bucket.put("a/x.tif", b"45678", version="8")
+    tag = bucket.objects["a/x.tif"].etag.strip('"')
+    for generation, size in (("8", 5), (tag, 5), ("7", 3)):
+        uri = f"{bucket.url}a/x.tif#{generation}"
+        [[file]] = expand(validate([spec(tmp_path, f"'{uri}'")]).specs[0]).tilesets
+        assert (file.uri, file.url) == (uri, f"{bucket.url}a/x.tif")
+        assert file.state is not None
+        assert (file.state.size, file.generation) == (size, generation)
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/x.tif#6'"))
+    assert "`6`" in problem.message
+    assert "`8`" in (problem.hint or "")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/y.tif#6'"))
+    assert "no object" in problem.message
+
+
+def test_a_key_may_contain_a_hash(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("a/x.tif#1", b"1")
+    bucket.put("a/x.tif", b"12")
+    [[file]] = expand(validate([spec(tmp_path, f"'{bucket.url}a/x.tif#1'")]).specs[0]).tilesets
+    assert (file.url, file.generation) == (f"{bucket.url}a/x.tif#1", "")
+    [files] = expand(validate([spec(tmp_path, f"'{bucket.url}a/*'")]).specs[0]).tilesets
+    assert {one.url for one in files} == {f"{bucket.url}a/x.tif", f"{bucket.url}a/x.tif#1"}
+
+
+def test_records_may_name_generations(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("p.tfrecord.gz", b"1", version="3")
+    bucket.put("p.json", b"{}", version="4")
+    uris = f"'{bucket.url}p.tfrecord.gz#3', '{bucket.url}p.json#4'"
+    [[mixer]] = expand(validate([spec(tmp_path, uris)]).specs[0]).tilesets
+    assert (mixer.url, mixer.shards[0].url) == (f"{bucket.url}p.json", f"{bucket.url}p.tfrecord.gz")

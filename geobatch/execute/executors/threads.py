@@ -69,7 +69,7 @@ class ThreadTasks:
 
     def submit(self, number: int, task: Task) -> None:
         """Have a thread run a task; what it reads of objects is fetched while others run."""
-        begin_reading(task, self._context)
+        begin_reading(task, self._context, is_soon=True)
         self._numbers[self._pool.submit(run_task, task, self._context)] = number
 
     def completed(self) -> Sequence[Outcome]:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from geobatch.execute.tasks.runner import TaskContext
 
 
-def begin_reading(task: Task, context: TaskContext) -> None:
-    """Start to fetch all that a task will read of objects; do not wait, and raise nothing.
+def begin_reading(task: Task, context: TaskContext, *, is_soon: bool = False) -> None:
+    """Start to fetch all that a task will read of objects; do not wait for it, and raise nothing.
 
     Nothing is fetched for a region whose result is in the cache.
+
+    Args:
+        task: The task.
+        context: What it is run with.
+        is_soon: Whether the task is only waiting to be run.
     """
     reader = context.reader
     if not isinstance(task, RegionTask) or not isinstance(reader, ObjectReader):
@@ -30,7 +35,7 @@ def begin_reading(task: Task, context: TaskContext) -> None:
     if not any(one.remote for tileset in asset.tilesets for one in tileset.sources):
         return
     cache = context.regions
-    if cache is not None and task.is_cached and cache.get(task.key) is not None:
+    if is_soon and cache is not None and task.is_cached and cache.get(task.key) is not None:
         return
     windows = _windows(task, asset)
     for name, (indexes, has_mask) in _channels(task, asset).items():
@@ -40,7 +45,7 @@ def begin_reading(task: Task, context: TaskContext) -> None:
             found = (window.intersect(source) for window in windows)
             parts = [one.shift(rows=-source.row, cols=-source.col) for one in found if one]
             if parts:
-                reader.begin(source, parts, sorted(indexes), with_mask=has_mask)
+                reader.begin(source, parts, sorted(indexes), with_mask=has_mask, is_soon=is_soon)
 
 
 def _windows(task: RegionTask, asset: Raster) -> list[Window]:

@@ -167,11 +167,18 @@ class Reader:
         return self._objects.tabulate(source, before)
 
     def begin(
-        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, with_mask: bool
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
     ) -> None:
         """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
         if source.state is not None and not self._is_closed:
-            self._objects.begin(source, windows, bands, mask=source.mask if with_mask else None)
+            mask = source.mask if with_mask else None
+            self._objects.begin(source, windows, bands, mask=mask, is_soon=is_soon)
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified; of an object, one state is read.

@@ -77,7 +77,13 @@ class ObjectRasters:
             return self._rasters[key]
 
     def begin(
-        self, source: Source, windows: Sequence[Window], bands: Sequence[int], *, mask: str | None
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        mask: str | None,
+        is_soon: bool,
     ) -> None:
         """Start to fetch what reads of the full image will need; errors are left to the reads."""
 
@@ -92,7 +98,10 @@ class ObjectRasters:
                 }
                 raster.begin(sorted(found))
 
-        requests_pool().submit(fetch)
+        if is_soon:
+            requests_pool().submit(fetch)
+        else:
+            fetch()
 
     def tabulate(self, source: Source, before: BlockTable | None) -> Tabulated:
         """Return the block table of an object; see `ObjectReader.tabulate`."""
