@@ -83,14 +83,15 @@ class ObjectRasters:
         bands: Sequence[int],
         *,
         mask: str | None,
+        overview: int,
         is_soon: bool,
     ) -> None:
-        """Start to fetch what reads of the full image will need; errors are left to the reads."""
+        """Start to fetch what reads of an image will need; errors are left to the reads."""
 
         def fetch() -> None:
             with suppress(SourceError):
                 raster = self.get(source)
-                tables = raster.tables(0)
+                tables = raster.tables(overview)
                 found = {
                     extent
                     for window in windows
