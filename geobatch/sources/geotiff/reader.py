@@ -151,7 +151,8 @@ class Reader:
             handle.held.update(handle.raster.load(extents_of(tables, window, bands, mask=mask)))
 
     def cancel(self) -> None:
-        """Cancel reads that wait: there are none."""
+        """Cancel reads that wait for a server or a bucket."""
+        self._objects.cancel()
 
     def finish(self, source: Source) -> None:
         """Remember which blocks of an object were read; see `SourceReader.finish`."""

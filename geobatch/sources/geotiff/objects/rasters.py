@@ -126,8 +126,13 @@ class ObjectRasters:
             earlier = self._get_table(source.digest)
             self._put_table(source.digest, filled(made, earlier, unknown=unknown))
 
+    def cancel(self) -> None:
+        """Drop what is being fetched; reads that wait for it raise `InterruptedRunError`."""
+        self._memory.cancel()
+
     def close(self) -> None:
         """Close connections; must not run while another thread reads."""
+        self._memory.cancel()
         self._decoded = self.blocks_decoded
         for raster in self._rasters.values():
             raster.close()
