@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_s3 import FakeBucket, fake_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from shell import geobatch
+from workbench import write_tiff
 
 from geobatch.declare import ImageSpec, expand, validate
 from geobatch.declare.files import objects
@@ -322,3 +324,27 @@ def test_records_may_name_generations(bucket: FakeBucket, tmp_path: Path) -> Non
     uris = f"'{bucket.url}p.tfrecord.gz#3', '{bucket.url}p.json#4'"
     [[mixer]] = expand(validate([spec(tmp_path, uris)]).specs[0]).tilesets
     assert (mixer.url, mixer.shards[0].url) == (f"{bucket.url}p.json", f"{bucket.url}p.tfrecord.gz")
+
+
+@pytest.mark.parametrize("odd", ["a//y.tif", "a/../y.tif", "a/b\nc.tif"])
+def test_a_key_that_cannot_be_listed_is_named(bucket: FakeBucket, tmp_path: Path, odd: str) -> None:
+    bucket.put("a/x.tif", b"1")
+    bucket.put(odd, b"1")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/*.tif'"))
+    assert problem.rule == "unreadable-source"
+    assert "invalid path" in problem.message
+    assert "\n" not in problem.message
+    assert "rename that object" in (problem.hint or "")
+    assert validate([spec(tmp_path, f"'{bucket.url}a/x.tif'")]).specs
+
+
+def test_others_go_on_where_one_object_is_missing(bucket: FakeBucket, tmp_path: Path) -> None:
+    write_tiff(tmp_path / "x.tif", [np.ones((4, 4), np.uint8)])
+    bucket.put("x.tif", (tmp_path / "x.tif").read_bytes())
+    spec(tmp_path, f"'{bucket.url}x.tif'", "a")
+    spec(tmp_path, f"'{bucket.url}y.tif'", "b")
+    argv = ("--store", tmp_path / "store", "--json")
+    done = geobatch(*argv, "apply", tmp_path, "--init", "--keep-going")
+    assert done.code == 3
+    assert f"no object `{bucket.url}y.tif`" in done.out + done.err
+    assert [one["id"] for one in geobatch(*argv, "ls").lines if one["type"] == "asset"] == ["a"]

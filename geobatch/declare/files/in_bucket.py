@@ -92,7 +92,10 @@ def matched(location: Location) -> Iterator[str]:
 
 def refused(location: Location, error: BucketError) -> tuple[str, str | None]:
     """Return a message that a bucket cannot be read, and a hint."""
-    return f"{show(location.uri)}: {error.message}", error.hint
+    hint = error.hint
+    if "invalid path" in error.message:  # the library's words for a key that it refuses in a list
+        hint = "rename that object, or name a folder without it; literal uris need no list"
+    return f"{show(location.uri)}: {error.message}", hint
 
 
 def missing(location: Location) -> tuple[str, str, str | None]:
