@@ -63,6 +63,34 @@ def test_a_glob_matches_what_it_matches_in_a_folder(
     assert all(file.state is not None and file.state.has_strong_tag for file in files)
 
 
+ODD_KEYS = (
+    "ü b.tif",
+    "z%20y.tif",
+    "p+q&r=s.tif",
+    "[1].tif",
+    "a#1.tif",
+    "~.tif",
+    "what?.tif",
+    "x*.tif",
+)
+
+
+def test_keys_are_taken_literally(bucket: Bucket, enter: Enter, tmp_path: Path) -> None:
+    """In lists, heads and reads, whatever a url would make of them."""
+    enter(bucket)
+    upload(bucket, {f"a/{key}": key.encode() for key in ODD_KEYS})
+    [found] = validate([spec(tmp_path, f"{bucket.url}/a/*")]).specs
+    listed = {file.uri: file.state for file in expand(found).tilesets[0]}
+    assert listed.keys() == {f"{bucket.url}/a/{key}" for key in ODD_KEYS}
+    for key in ODD_KEYS:
+        uri = f"{bucket.url}/a/{key}"
+        [[file]] = expand(validate([spec(tmp_path, uri)]).specs[0]).tilesets
+        assert (file.uri, file.url, file.generation) == (uri, uri, "")
+        assert file.state is not None
+        size = len(key.encode())
+        assert fetch(parse_bucket_url(uri), [(0, size)], file.state) == [key.encode()]
+
+
 def test_a_list_and_a_head_name_one_state(bucket: Bucket, enter: Enter) -> None:
     """The identity of an object does not depend on how many are asked for."""
     enter(bucket)

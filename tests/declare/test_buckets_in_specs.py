@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_s3 import FakeBucket, fake_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from shell import geobatch
+from workbench import write_tiff
 
 from geobatch.declare import ImageSpec, expand, validate
 from geobatch.declare.files import objects
@@ -273,3 +276,75 @@ def test_the_cache_of_specs_keeps_no_list(bucket: FakeBucket, tmp_path: Path) ->
         [found] = validate([file], cache=cache).specs
         assert len(expand(found).tilesets[0]) == count
         assert bucket.counted() == {"list": 1}
+
+
+def test_the_command_says_what_it_did_not_check(bucket: FakeBucket, tmp_path: Path) -> None:
+    file = spec(tmp_path, f"'{bucket.url}a/y.tif'")
+    done = geobatch("validate", file, "--offline")
+    assert done.code == 0
+    assert "1 uri in buckets not checked" in done.err
+    valid = geobatch("--json", "validate", file, "--offline").record("valid")
+    assert valid["unchecked"] == [f"{bucket.url}a/y.tif"]
+    assert not bucket.requests
+    assert geobatch("validate", file).code == 7
+    bucket.put("a/y.tif", b"1")
+    assert geobatch("validate", file).code == 0
+
+
+def test_a_generation_names_a_state(bucket: FakeBucket, tmp_path: Path) -> None:
+    """The newest one by its version or its tag, an older one of a bucket that keeps versions."""
+    bucket.put("a/x.tif", b"123", version="7")
+    bucket.put("a/x.tif", b"45678", version="8")
+    tag = bucket.objects["a/x.tif"].etag.strip('"')
+    for generation, size in (("8", 5), (tag, 5), ("7", 3)):
+        uri = f"{bucket.url}a/x.tif#{generation}"
+        [[file]] = expand(validate([spec(tmp_path, f"'{uri}'")]).specs[0]).tilesets
+        assert (file.uri, file.url) == (uri, f"{bucket.url}a/x.tif")
+        assert file.state is not None
+        assert (file.state.size, file.generation) == (size, generation)
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/x.tif#6'"))
+    assert "`6`" in problem.message
+    assert "`8`" in (problem.hint or "")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/y.tif#6'"))
+    assert "no object" in problem.message
+
+
+def test_a_key_may_contain_a_hash(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("a/x.tif#1", b"1")
+    bucket.put("a/x.tif", b"12")
+    [[file]] = expand(validate([spec(tmp_path, f"'{bucket.url}a/x.tif#1'")]).specs[0]).tilesets
+    assert (file.url, file.generation) == (f"{bucket.url}a/x.tif#1", "")
+    [files] = expand(validate([spec(tmp_path, f"'{bucket.url}a/*'")]).specs[0]).tilesets
+    assert {one.url for one in files} == {f"{bucket.url}a/x.tif", f"{bucket.url}a/x.tif#1"}
+
+
+def test_records_may_name_generations(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("p.tfrecord.gz", b"1", version="3")
+    bucket.put("p.json", b"{}", version="4")
+    uris = f"'{bucket.url}p.tfrecord.gz#3', '{bucket.url}p.json#4'"
+    [[mixer]] = expand(validate([spec(tmp_path, uris)]).specs[0]).tilesets
+    assert (mixer.url, mixer.shards[0].url) == (f"{bucket.url}p.json", f"{bucket.url}p.tfrecord.gz")
+
+
+@pytest.mark.parametrize("odd", ["a//y.tif", "a/../y.tif", "a/b\nc.tif"])
+def test_a_key_that_cannot_be_listed_is_named(bucket: FakeBucket, tmp_path: Path, odd: str) -> None:
+    bucket.put("a/x.tif", b"1")
+    bucket.put(odd, b"1")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/*.tif'"))
+    assert problem.rule == "unreadable-source"
+    assert "invalid path" in problem.message
+    assert "\n" not in problem.message
+    assert "rename that object" in (problem.hint or "")
+    assert validate([spec(tmp_path, f"'{bucket.url}a/x.tif'")]).specs
+
+
+def test_others_go_on_where_one_object_is_missing(bucket: FakeBucket, tmp_path: Path) -> None:
+    write_tiff(tmp_path / "x.tif", [np.ones((4, 4), np.uint8)])
+    bucket.put("x.tif", (tmp_path / "x.tif").read_bytes())
+    spec(tmp_path, f"'{bucket.url}x.tif'", "a")
+    spec(tmp_path, f"'{bucket.url}y.tif'", "b")
+    argv = ("--store", tmp_path / "store", "--json")
+    done = geobatch(*argv, "apply", tmp_path, "--init", "--keep-going")
+    assert done.code == 3
+    assert f"no object `{bucket.url}y.tif`" in done.out + done.err
+    assert [one["id"] for one in geobatch(*argv, "ls").lines if one["type"] == "asset"] == ["a"]

@@ -20,8 +20,10 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.errors import SourceError
 from geobatch.model.plans.plan import Op
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify
 from geobatch.workflow.plan import plan
 
 IN_BUCKETS = settings(
@@ -246,3 +248,29 @@ def test_an_unchanged_collection_of_rasters_costs_its_list(
     found = plan([spec], store=tmp_path / "store")
     assert [change.id for change in found.changes if change.op is Op.UPDATE] == ["c/7"]
     assert {key for kind, key in bucket.requests if kind != "list"} == {"run/7.tif"}
+
+
+def test_verify_finds_the_objects_again(bucket: FakeBucket, tmp_path: Path) -> None:
+    """By the spec if it is there, else a table by its uris; one that changed is named."""
+    run = tmp_path / "run"
+    Export(bands={"p": numbered(32, 32)}, patch=(16, 16)).write(run, splits=[2])
+    rows: list[Row] = [{"n": longs(n)} for n in range(9)]
+    write_split(run, rows, [4])
+    upload(bucket, run)
+    at = f"{bucket.url}run/"
+    bench = Workbench(folder=tmp_path)
+    spec = bench.write_spec([records_image(at), table(at)])
+    apply([spec], store=bench.store, workers=2)
+    request = VerifyRequest(store=StoreLocation.of(bench.store), workers=2)
+    assert not verify(request).is_different
+    assert [one.lost for one in verify(request).assets] == [(), ()]
+    key = "run/rows-00001.tfrecord.gz"
+    bucket.put(key, bucket.objects["run/rows-00000.tfrecord.gz"].data)
+    [lost] = verify(request).assets[0].lost
+    assert lost.uri == f"{bucket.url}{key}"
+    assert "changed" in lost.problem
+    spec.unlink()
+    del bucket.objects[key]
+    [lost] = verify(request).assets[0].lost
+    assert lost.uri == f"{bucket.url}{key}"
+    assert "no such" in lost.problem

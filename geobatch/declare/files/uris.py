@@ -237,7 +237,7 @@ def _source(
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
         return []
-    names = (*(location.name for location in locations), *(file.uri for file in found))
+    names = (*(location.name for location in locations), *(file.url or file.uri for file in found))
     if any(name.lower().endswith(_OF_RECORDS) for name in names):
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
@@ -262,13 +262,16 @@ def declared(location: Location, *, source: int, uri_index: int = 0) -> Declared
         uri_index: Index of the uri in its source.
     """
     allowed = location.allowed
+    found = in_bucket.find(location) if location.is_in_bucket else None
+    url = location.name if location.is_away else ""
     return DeclaredSource(
         uri=location.uri,
         path=location.path,
         source=source,
         uri_index=uri_index,
-        url=location.name if location.is_away else "",
-        state=in_bucket.state_of(location) if location.is_in_bucket else None,
+        url=url if found is None else found.url,
+        state=None if found is None else found.state,
+        generation="" if found is None else found.generation,
         servers=None if allowed is None or not location.is_remote else allowed.servers,
     )
 
@@ -341,7 +344,7 @@ def _records(
     spec: AssetSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
 ) -> list[DeclaredSource]:
     """Return the mixer among some files, with the others as its shards."""
-    is_mixer = [file.uri.lower().endswith(MIXER) for file in found]
+    is_mixer = [(file.url or file.uri).lower().endswith(MIXER) for file in found]
     mixers = [file for file, is_one in zip(found, is_mixer, strict=True) if is_one]
     shards = tuple(file for file, is_one in zip(found, is_mixer, strict=True) if not is_one)
     if len(mixers) == 1 and shards:

@@ -82,7 +82,7 @@ class Project(Struct, frozen=True, kw_only=True):
     silenced: frozenset[str] = frozenset()
     """Lints to disable."""
     allow: tuple[str, ...] | None = None
-    """Folders, schemes and servers that may be read besides its folder; None for everything."""
+    """Folders, buckets and servers that may be read besides its folder; None for everything."""
     executor: str = ""
     """Name of the executor that runs tasks; empty for what suits a plan."""
     allowed: Allowed | None = None

@@ -84,7 +84,7 @@ class ProjectManifest(Part):
     executor: ExecutorText | None = None
     """How tasks are run: `threads`, `processes`, `serial`, `dask://local`, or a scheduler."""
     allow: list[Entry] | None = None
-    """What specs may read besides the files in this folder: folders, schemes and servers."""
+    """What specs may read besides the files in this folder: folders, buckets and servers."""
 
 
 def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:

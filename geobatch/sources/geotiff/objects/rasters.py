@@ -83,14 +83,15 @@ class ObjectRasters:
         bands: Sequence[int],
         *,
         mask: str | None,
+        overview: int,
         is_soon: bool,
     ) -> None:
-        """Start to fetch what reads of the full image will need; errors are left to the reads."""
+        """Start to fetch what reads of an image will need; errors are left to the reads."""
 
         def fetch() -> None:
             with suppress(SourceError):
                 raster = self.get(source)
-                tables = raster.tables(0)
+                tables = raster.tables(overview)
                 found = {
                     extent
                     for window in windows
@@ -125,8 +126,13 @@ class ObjectRasters:
             earlier = self._get_table(source.digest)
             self._put_table(source.digest, filled(made, earlier, unknown=unknown))
 
+    def cancel(self) -> None:
+        """Drop what is being fetched; reads that wait for it raise `InterruptedRunError`."""
+        self._memory.cancel()
+
     def close(self) -> None:
         """Close connections; must not run while another thread reads."""
+        self._memory.cancel()
         self._decoded = self.blocks_decoded
         for raster in self._rasters.values():
             raster.close()
