@@ -17,7 +17,7 @@ from geobatch.processes import pool
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
     "table", "stand_ins", "processes", "golden", "execute", "confine", "attacks", "review",
-    "gitops", "examples", "cloud",
+    "gitops", "examples", "cloud", "buckets",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
@@ -27,7 +27,7 @@ from cases import COMMANDS, Case, make_cases  # noqa: E402
 from history import in_memory  # noqa: E402
 from jobs import Jobs, is_possible  # noqa: E402
 
-pytest_plugins = ["buckets"]
+pytest_plugins = ["buckets", "accounts"]
 
 # Hundreds of processes are started: that each of them compiles all modules again would cost most of
 # their time. Where no bytecode is wanted next to modules, it is kept in pytest's own folder.

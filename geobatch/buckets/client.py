@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geobatch.buckets.access.access import Access
 from geobatch.buckets.settings import Settings, read_settings
@@ -24,18 +24,35 @@ _PAUSES: Any = {
     "base": 2,
 }
 
-_clients: dict[tuple[str, str, str], tuple[ObjectStore, Access]] = {}
+_clients: dict[tuple[str, str, str], Clients] = {}
+_reached: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
 
-def client(url: BucketUrl) -> ObjectStore:
+class Clients(NamedTuple):
+    """What sends requests to one bucket."""
+
+    patient: ObjectStore
+    """Sends a request again that failed."""
+    once: ObjectStore
+    """Reports each failure: only so it is known whether an answer was lost."""
+    access: Access
+    """How both reach the bucket."""
+
+
+def client(url: BucketUrl, *, retries: bool = True) -> ObjectStore:
     """Return the client of a url's bucket, which all threads share; its names are whole keys.
+
+    Args:
+        url: An object, or the bucket.
+        retries: Whether it sends a request again that failed.
 
     Raises:
         BucketError: There are no credentials.
         SettingError: A variable of the environment cannot be used.
     """
-    return _connected(url)[0]
+    found = _connected(url)
+    return found.patient if retries else found.once
 
 
 def access_of(url: BucketUrl) -> Access:
@@ -44,7 +61,17 @@ def access_of(url: BucketUrl) -> Access:
     Raises:
         BucketError, SettingError: As `client`.
     """
-    return _connected(url)[1]
+    return _connected(url).access
+
+
+def mark_reached(url: BucketUrl) -> None:
+    """Remember that a url's bucket exists: what is missing in it is an object."""
+    _reached.add(_key(url))
+
+
+def is_reached(url: BucketUrl) -> bool:
+    """Return whether a url's bucket is known to exist."""
+    return _key(url) in _reached
 
 
 def find_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings) -> Access:
@@ -70,17 +97,22 @@ def forget_clients() -> None:
     """Forget all clients: the next request finds its credentials in the environment again."""
     with _lock:
         _clients.clear()
+        _reached.clear()
 
 
-def _connected(url: BucketUrl) -> tuple[ObjectStore, Access]:
-    key = (url.scheme, url.bucket, url.account)
+def _key(url: BucketUrl) -> tuple[str, str, str]:
+    return url.scheme, url.bucket, url.account
+
+
+def _connected(url: BucketUrl) -> Clients:
+    key = _key(url)
     with _lock:
         if key not in _clients:
             _clients[key] = _connect(url)
         return _clients[key]
 
 
-def _connect(url: BucketUrl) -> tuple[ObjectStore, Access]:
+def _connect(url: BucketUrl) -> Clients:
     from obstore import exceptions, store  # noqa: PLC0415 - slow to import
 
     settings = read_settings(os.environ)
@@ -104,17 +136,21 @@ def _connect(url: BucketUrl) -> tuple[ObjectStore, Access]:
     }
     kinds: Any = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
     try:
-        made = kinds[url.scheme](
-            url.bucket,
-            config=access.config,
-            client_options=options,
-            retry_config=retries,
-            credential_provider=access.provider,
+        patient, once = (
+            kinds[url.scheme](
+                url.bucket,
+                config=access.config,
+                client_options=options,
+                retry_config=retry,
+                credential_provider=access.provider,
+            )
+            for retry in (retries, {"max_retries": 0})
         )
     except (exceptions.BaseError, ValueError, OSError) as error:
         from geobatch.buckets.redaction import first_line  # noqa: PLC0415 - only to fail
 
         # The cause is not kept: its text may contain what could not be read as a key.
         message = f"the credentials of {access.way} cannot be used: {first_line(str(error))}"
-        raise SettingError(message) from None
-    return made, access
+        hint = "copy them again; `geobatch doctor` shows where they were found"
+        raise SettingError(message, hint=hint) from None
+    return Clients(patient=patient, once=once, access=access)

@@ -11,7 +11,9 @@ class Failure(StrEnum):
     """What a bucket's service refused, as far as callers act on it."""
 
     MISSING = "missing"
-    """No such object, or no such bucket."""
+    """No such object."""
+    NO_BUCKET = "no_bucket"
+    """No such bucket."""
     EXISTS = "exists"
     """The name is taken already."""
     CHANGED = "changed"

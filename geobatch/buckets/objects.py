@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from geobatch.buckets.client import client
+from geobatch.buckets.client import client, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
@@ -190,6 +190,7 @@ def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator
     try:
         with _in_flight:
             yield
+        mark_reached(url)
     except (exceptions.BaseError, OSError, ValueError) as error:
         from geobatch.buckets.explanations.explanation import explain  # noqa: PLC0415 - to fail
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+
+from geobatch.buckets.access.access import tail
 
 _LONGEST = 300
+_SHORTEST = 6
+"""Characters of a secret: shorter texts are also parts of words."""
 _HIDDEN = "***"
 _SECRET_NAMES = re.compile(
     r"(SECRET|PASSWORD|TOKEN|_KEY$|ACCESS_KEY$|SAS|CONNECTION_STRING|SESSION|CREDENTIAL|HEADER$)"
@@ -22,7 +27,7 @@ _PATTERNS = (
             r"(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-(?:signature|credential)|accountkey"
             r"|sharedaccesssignature|access_token|refresh_token|client_secret|client_assertion"
             r"|private_key|secretaccesskey|sessiontoken|security-token|password)"
-            r"(\"?\s*[=:]\s*\"?)[^\s&;,\"'<>]+"
+            r"(\"?\s*[=:>]\s*\"?)[^\s&;,\"'<>]+"
         ),
         rf"\1\2{_HIDDEN}",
     ),
@@ -36,13 +41,23 @@ _PATTERNS = (
 
 def redact(text: str) -> str:
     """Return a text without secrets: those of known forms, and those of the environment."""
-    for name, value in os.environ.items():
-        is_secret = _SECRET_NAMES.search(name) and not _NOT_SECRET.search(name)
-        if is_secret and len(value) >= 6:
-            text = text.replace(value, _HIDDEN)
+    for secret in _secrets():
+        text = text.replace(secret, _HIDDEN)
+    key = os.environ.get("AWS_ACCESS_KEY_ID", "")
+    if len(key) >= _SHORTEST:
+        text = text.replace(key, tail(key))
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _secrets() -> Iterator[str]:
+    """Yield the secrets of the environment, the longest parts first."""
+    for name, value in os.environ.items():
+        if not _SECRET_NAMES.search(name) or _NOT_SECRET.search(name):
+            continue
+        parts = [part.partition("=")[2] for part in value.split(";")[1:] if "Key=" in part]
+        yield from (part for part in (value, *parts) if len(part) >= _SHORTEST)
 
 
 def first_line(text: str) -> str:

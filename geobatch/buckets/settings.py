@@ -104,6 +104,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         variable = CA_FILE.variable
         path = self.ca_file
+        system = environment.get("SSL_CERT_FILE")
+        if system is not None and not Path(system).is_file():
+            message = f"`SSL_CERT_FILE` is `{system}`, which is not a file"
+            hint = "name a file with certificates in PEM, or `unset SSL_CERT_FILE`"
+            raise SettingError(message, hint=hint)
         if not path and scheme == "s3":
             variable = "AWS_CA_BUNDLE"
             path = environment.get(variable, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from collections.abc import Sequence
 from random import SystemRandom
@@ -27,9 +26,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 _DELETED_AT_ONCE = 1000
 _MD5 = re.compile('"?([0-9a-f]{32})"?')
 _RANDOM = SystemRandom()
-
-_once: dict[int, tuple[ObjectStore, ObjectStore]] = {}
-_lock = threading.Lock()
 
 
 def read(url: BucketUrl, *, start: int = 0, length: int | None = None) -> bytes:
@@ -89,11 +85,15 @@ def create(url: BucketUrl, data: Data) -> Remote | None:
     doubt: BucketError | None = None
     for attempt in range(_ATTEMPTS):
         try:
-            _put(_without_retries(client(url)), url, data, mode="create")
+            _put(client(url, retries=False), url, data, mode="create")
         except BucketError as error:
-            if error.failure is not Failure.EXISTS:
-                if error.is_final:
-                    raise
+            if error.failure is Failure.EXISTS:
+                # Only Azure refuses a taken name with 409; elsewhere another one is in progress.
+                if error.status == 409 and url.scheme != "az":
+                    doubt = error
+            elif error.is_final:
+                raise
+            else:
                 doubt = error
         else:
             return None
@@ -191,17 +191,6 @@ def _put(store: ObjectStore, url: BucketUrl, data: Data, *, mode: Any) -> None:
 
     with explained(url, Operation.WRITE):
         obstore.put(store, url.key, memoryview(data).cast("B"), mode=mode, use_multipart=False)
-
-
-def _without_retries(store: ObjectStore) -> ObjectStore:
-    """Return a client that reports each failure: only so it is known whether an answer was lost."""
-    with _lock:
-        if id(store) not in _once:
-            made: Any = store
-            arguments: Any = {"client_options": made.client_options, "config": made.config}
-            arguments["credential_provider"] = made.credential_provider
-            _once[id(store)] = (store, type(made)(**arguments, retry_config={"max_retries": 0}))
-        return _once[id(store)][1]
 
 
 def _pause(attempt: int) -> None:

@@ -31,6 +31,7 @@ _MODULES = {
     "export": "export.export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",
+    "copy": "maintenance.copy",
     "pin": "maintenance.pin",
     "unpin": "maintenance.pin",
     "verify": "maintenance.verify",

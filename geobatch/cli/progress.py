@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from geobatch.model.observer import Observer, SilentObserver
 
-Counted: TypeAlias = Callable[[int, int], object]
+Counted: TypeAlias = Callable[[int, int | None], object]
 
 
 @contextmanager

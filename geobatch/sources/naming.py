@@ -52,7 +52,8 @@ class LostStateError(UnnamedError):
 
     def named(self, uri: str) -> SourceError:
         """Return the error with the name of the source."""
-        message = f"Failed to load {self.what} at `{uri}#{self.generation}`"
+        whole = uri if uri.endswith(f"#{self.generation}") else f"{uri}#{self.generation}"
+        message = f"Failed to load {self.what} at `{whole}`"
         return SourceError(message, hint=self.hint)
 
 

@@ -234,7 +234,7 @@ class Index:
             return None
         page = Page(height=height, slots=slots, children=dense[slots])
         data = page.to_bytes()
-        stored, _ = self._objects.put(data)
+        stored, _ = self._objects.put_soon(data)
         return PageRef(content=page.content, stored=stored, size=len(data), tiles=page.tiles)
 
     def _walk(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from geobatch.errors import CorruptObjectError, NotFoundError
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend, Data
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _HINT = (
     "`geobatch fsck --repair` restores what it can, and names the rest; restore that from a copy of"
@@ -42,26 +48,51 @@ class Objects:
         digest = digest_bytes(data)
         return digest, self.backend.put(self.path(digest), data)
 
+    def put_soon(self, data: Data) -> tuple[Digest, Future[bool]]:
+        """Begin to keep bytes that are not changed any more; see `Backend.put_soon`.
+
+        Returns:
+            Their digest, and whether they were not there before, once that is known.
+        """
+        digest = digest_bytes(data)
+        return digest, self.backend.put_soon(self.path(digest), data)
+
     def get(self, digest: Digest) -> bytes:
         """Return the bytes of a digest, verified.
 
         Raises:
             CorruptObjectError: The object is missing, or its bytes have another digest.
         """
-        name = self.path(digest)
         try:
-            data = self.backend.get(name)
+            data = self.backend.get(self.path(digest))
         except NotFoundError:
-            if (found := self._quarantined(digest)) is not None:
-                return found
-            raise CorruptObjectError(f"object `{name}` is missing", hint=_HINT) from None
-        got = digest_bytes(data)
-        if got != digest:
-            raise CorruptObjectError(
-                f"object `{name}` is damaged: its {len(data)} bytes have the digest `{got}`",
-                hint=_HINT,
-            )
-        return data
+            return self._missing(digest)
+        return _verified(digest, data)
+
+    def get_all(self, digests: Sequence[Digest]) -> Iterator[bytes]:
+        """Yield the bytes of several digests, verified; several are read at a time.
+
+        Raises:
+            CorruptObjectError: An object is missing, or its bytes have another digest.
+        """
+        for found in self.try_all(digests):
+            if isinstance(found, StoreError):
+                raise found
+            yield found
+
+    def try_all(self, digests: Sequence[Digest]) -> Iterator[bytes | StoreError]:
+        """Yield the bytes of several digests, verified, or what is wrong with them; see `get`."""
+        all_found = self.backend.get_all([self.path(one) for one in digests])
+        for digest, found in zip(digests, all_found, strict=True):
+            try:
+                if isinstance(found, NotFoundError):
+                    yield self._missing(digest)
+                elif isinstance(found, StoreError):
+                    yield found
+                else:
+                    yield _verified(digest, found)
+            except StoreError as error:
+                yield error
 
     def size(self, digest: Digest) -> int | None:
         """Return the length of an object, or None without one; its bytes are not read."""
@@ -75,6 +106,17 @@ class Objects:
         """Put a missing object back from quarantine, if that is wanted; return whether it was."""
         return self.restores and self._quarantined(digest) is not None
 
+    def _missing(self, digest: Digest) -> bytes:
+        """Return the bytes of an object that is not where it belongs, from quarantine.
+
+        Raises:
+            CorruptObjectError: It is not there either.
+        """
+        if (found := self._quarantined(digest)) is not None:
+            return found
+        name = self.path(digest)
+        raise CorruptObjectError(f"object `{name}` is missing", hint=_HINT)
+
     def _quarantined(self, digest: Digest) -> bytes | None:
         """Return the bytes of an object that `gc` moved while it was needed; None without any."""
         if self._is_strict:
@@ -82,3 +124,14 @@ class Objects:
         from geobatch.store.maintenance.quarantine import find_object  # noqa: PLC0415 - seldom used
 
         return find_object(self.backend, digest, is_restored=self.restores)
+
+
+def _verified(digest: Digest, data: bytes) -> bytes:
+    got = digest_bytes(data)
+    if got != digest:
+        raise CorruptObjectError(
+            f"object `{Objects.path(digest)}` is damaged: its {len(data)} bytes have the digest"
+            f" `{got}`",
+            hint=_HINT,
+        )
+    return data

@@ -36,7 +36,17 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.identity import IDENTITY, has_refs, new_identity, read_identity
+from geobatch.store.identity import (
+    COPYING,
+    GITIGNORE,
+    IDENTITY,
+    IGNORED,
+    ZarrView,
+    foreign_name,
+    has_refs,
+    new_identity,
+    read_identity,
+)
 from geobatch.store.index import Index
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.guard import Guard
@@ -46,9 +56,6 @@ from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 Location: TypeAlias = StoreLocation | Path | str | Backend
 """A folder, a prefix of a bucket, or a backend that is open already."""
 
-GITIGNORE = ".gitignore"
-IGNORED = b"*\n"
-"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 _ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -63,12 +70,12 @@ class TileStore:
         """Immutable bytes by digest."""
         self.index = Index(self.objects)
         """Tiles of an array by position."""
-        self.commits = History(Refs(backend), self.objects)
-        """What was published."""
         self.id = read_identity(backend)
         """Uuid of the store."""
         self.caches = backend.beside(self.id)
         """Where caches are kept: with the store, or on a disk of this computer."""
+        self.commits = History(Refs(backend, caches=self.caches), self.objects)
+        """What was published."""
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -76,8 +83,12 @@ class TileStore:
         self._guard = Guard(backend)
 
     @classmethod
-    def create(cls, location: Location) -> Self:
+    def create(cls, location: Location, *, views: ZarrView | None = None) -> Self:
         """Open the store at a location; create it first where there is none.
+
+        Args:
+            location: Where it is.
+            views: What a new store in a bucket keeps for other readers; by default references.
 
         Raises:
             StoreError: The folder or bucket holds something else, or cannot be written.
@@ -90,9 +101,9 @@ class TileStore:
                 hint="name an empty or a new folder with `--store`",
             )
         if backend.size(IDENTITY) is None:
-            if has_refs(backend):
+            if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
-            other = next((name for name in backend.list("") if not _is_ours(name)), None)
+            other = foreign_name(backend)
             # A race may have made the store since: then what was found is its own.
             if other is not None and backend.size(IDENTITY) is None:
                 raise StoreError(
@@ -101,7 +112,9 @@ class TileStore:
                     + ("prefix" if backend.local is None else "folder")
                     + " with `--store`",
                 )
-            backend.create(IDENTITY, new_identity())
+            backend.prove()
+            chosen = (views or ZarrView.NONE) if backend.is_remote else views
+            backend.create(IDENTITY, new_identity(chosen))
             backend.create(GITIGNORE, IGNORED)
         store = cls(backend)
         store.begin()
@@ -123,6 +136,7 @@ class TileStore:
 
         From now on `gc` deletes nothing that this run may need; what it moves, the run puts back.
         """
+        self.backend.prove()
         self.objects.restores = True
         self._guard.begin()
 
@@ -210,7 +224,7 @@ class TileStore:
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
-        stored, _ = self.objects.put(encode_asset(record))
+        stored, _ = self.objects.put_soon(encode_asset(record))
         return entry_of(record, stored)
 
     def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:
@@ -314,6 +328,26 @@ class TileStore:
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
 
+    def adopt(
+        self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
+    ) -> bool:
+        """Publish a commit of another store under its number, after all it refers to is durable.
+
+        Args:
+            number: Its number.
+            digest: Its digest.
+            commit: The commit.
+            documents: Digests of the asset documents that are to be kept; none if it is dropped.
+
+        Returns:
+            Whether the number names this commit now, and not another one.
+
+        Raises:
+            ConflictError: A `gc` removed something that it needs.
+        """
+        is_new = self._create_ref(number, digest, commit, documents)
+        return is_new or self.commits.refs.digest(number) == digest
+
     def _create_ref(
         self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
     ) -> bool:
@@ -362,8 +396,3 @@ def open_backend(location: Location) -> Backend:
     if isinstance(location, StoreLocation | Path | str):
         return StoreLocation.of(location).open_backend()
     return location
-
-
-def _is_ours(name: str) -> bool:
-    """Return whether a name may be there before the store is: another run makes it just now."""
-    return name.startswith(RUNS) or name == GITIGNORE

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from geobatch.errors import NotFoundError
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.backends.protocol import Backend, Data, State
+from geobatch.store.backends.one_by_one import OneByOne
+from geobatch.store.backends.protocol import Data, State
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,7 @@ class Fate(StrEnum):
     """The name is there, the bytes are not."""
 
 
-class CrashBackend:
+class CrashBackend(OneByOne):
     """A disk with a write cache, in memory.
 
     `put` and `replace` go to the cache, `sync` empties it onto the disk, `create` and `delete` are
@@ -72,11 +73,6 @@ class CrashBackend:
     def location(self) -> str:
         """That it is in memory."""
         return self.disk.location
-
-    @property
-    def is_remote(self) -> bool:
-        """It is in this process."""
-        return False
 
     @property
     def local(self) -> None:
@@ -146,10 +142,6 @@ class CrashBackend:
             self._cache = MemoryBackend()
 
         self._operation(do)
-
-    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
-        """Return this backend; see `Backend.beside`."""
-        return self
 
     def close(self) -> None:
         """Do nothing."""

@@ -27,8 +27,8 @@ UPLOADED = (
 )
 ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
-    "init": ("", ""),
-    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from"),
+    "init": ("", "--views"),
+    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from --offline"),
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
@@ -51,6 +51,7 @@ COMMANDS = {
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),
+    "copy": ("SOURCE TARGET", "--at --keep-last --views -n --dry-run"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
     "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),

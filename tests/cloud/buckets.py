@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from attachment import ServerError
@@ -99,7 +100,8 @@ def before() -> Iterator[Before]:
 
 
 @pytest.fixture(params=KINDS)
-def heedless(request: pytest.FixtureRequest) -> Iterator[Bucket]:
+def heedless(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bucket]:
     """A bucket of each dialect, on a server that ignores conditions; it needs no installation."""
     with serving_heedlessly() as port:
-        yield Bucket(kind=request.param, name=f"heedless-{port}", port=port)
+        caches = tmp_path / "caches"
+        yield Bucket(kind=request.param, name=f"heedless-{port}", port=port, caches=caches)

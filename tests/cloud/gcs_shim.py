@@ -6,6 +6,7 @@ uploads in parts, server-side copies, ranges, conditions, generations, listings 
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import sys
@@ -14,13 +15,12 @@ import uuid
 from collections.abc import Iterable
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 _Headers = Iterable[tuple[str, str]]
-_PASSED = ("Content-Range", "Content-Type", "ETag", "Last-Modified", "X-Goog-Generation")
+_PASSED = ("Content-Range", "Content-Type", "Last-Modified", "X-Goog-Generation")
 
 
 class Shim(ThreadingHTTPServer):
@@ -55,15 +55,15 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers, body = self._ask(self.command, path, headers=ranges)
         if status >= 400:
             return self._answer(status, body)
-        wanted = self.headers.get("If-Match", headers["ETag"])
-        if wanted not in {headers["ETag"], "*"}:
+        tag = _tag(headers["X-Goog-Hash"].partition("md5=")[2])
+        if self.headers.get("If-Match", tag) not in {tag, "*"}:
             return self._answer(412)
-        if self.headers.get("If-None-Match") == headers["ETag"]:
+        if self.headers.get("If-None-Match") == tag:
             return self._answer(304)
         current = headers["X-Goog-Generation"]
         if query.get("generation", self.headers.get("x-goog-generation", current)) != current:
             return self._answer(404)
-        kept = [(key, headers[key]) for key in _PASSED if key in headers]
+        kept = [("ETag", tag), *((key, headers[key]) for key in _PASSED if key in headers)]
         if self.command == "HEAD":
             kept.append(("Content-Length", headers["Content-Length"]))
         return self._answer(status, body, kept)
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = json.loads(body)
         out = [
             f"<Contents><Key>{escape(one['name'])}</Key><Size>{one['size']}</Size>"
-            f"<LastModified>{one['updated']}</LastModified><ETag>{escape(_tag(one))}</ETag>"
+            f"<LastModified>{one['updated']}</LastModified><ETag>{escape(_tag(one['md5Hash']))}</ETag>"
             f"<Generation>{one['generation']}</Generation></Contents>"
             for one in page.get("items", ())
             if one["name"] != query.get("start-after")
@@ -217,15 +217,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def _tag(document: dict[str, Any]) -> str:
-    return '"{}"'.format(str(document["etag"]).strip('"'))
+def _tag(md5: str) -> str:
+    """Return the entity tag of the XML API: the MD5, in hexadecimal digits."""
+    return f'"{base64.b64decode(md5).hex()}"'
 
 
 def _tags(status: int, body: bytes) -> list[tuple[str, str]]:
     if status != 200:
         return []
     document = json.loads(body)
-    return [("ETag", _tag(document)), ("x-goog-generation", document["generation"])]
+    return [("ETag", _tag(document["md5Hash"])), ("x-goog-generation", document["generation"])]
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ import json
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import formatdate
 from functools import partial
@@ -74,6 +75,8 @@ class Bucket:
     """Of the bucket, or container."""
     port: int
     """Of 127.0.0.1: the server, or a proxy before it."""
+    caches: Path
+    """Where processes keep caches of stores in the bucket."""
     prefix: str = "some/prefix"
     """In the bucket; everything of a test is below it."""
 
@@ -84,8 +87,8 @@ class Bucket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables that lead a client to the server."""
-        return environment(self.kind, self.port)
+        """Return the variables that lead a client to the server, and its caches to theirs."""
+        return environment(self.kind, self.port) | {"XDG_CACHE_HOME": str(self.caches)}
 
     @property
     def process_environment(self) -> dict[str, str]:
@@ -95,7 +98,7 @@ class Bucket:
 
     def through(self, port: int) -> Bucket:
         """Return the same bucket as it is reached through a proxy."""
-        return Bucket(kind=self.kind, name=self.name, port=port, prefix=self.prefix)
+        return replace(self, port=port)
 
     def store(self, *, retries: int = 0) -> S3Store | GCSStore | AzureStore:
         """Return obstore's store of the prefix: an own look at what is there."""
@@ -166,6 +169,8 @@ class Server:
     """`s3`, `gs` or `az`."""
     port: int
     """Of 127.0.0.1, where clients go."""
+    folder: Path
+    """All its files are below it."""
     buckets: list[str] = field(default_factory=list)
     """Names of those that were made."""
 
@@ -174,7 +179,8 @@ class Server:
         name = f"bucket-{len(self.buckets)}-{os.getpid()}"
         _MAKE[self.kind](self.port, name)
         self.buckets.append(name)
-        return Bucket(kind=self.kind, name=name, port=self.port)
+        caches = self.folder / "caches" / name
+        return Bucket(kind=self.kind, name=name, port=self.port, caches=caches)
 
 
 @contextlib.contextmanager
@@ -187,7 +193,7 @@ def serving(kind: str, folder: Path) -> Iterator[Server]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with {"s3": _seaweedfs, "gs": _fake_gcs, "az": _azurite}[kind](folder) as port:
-        yield Server(kind, port)
+        yield Server(kind, port, folder)
 
 
 @contextlib.contextmanager
@@ -214,7 +220,8 @@ def _seaweedfs(folder: Path) -> Iterator[int]:
             return False
         with contextlib.suppress(obstore.exceptions.BaseError, ServerRefusal):
             _make_s3(s3, "is-up")
-            _store("s3", s3, "s3://is-up", 0).put("a", b"")
+            # The first condition waits until the server has found itself: about 5 s.
+            _store("s3", s3, "s3://is-up", 0).put(uuid.uuid4().hex, b"", mode="create")
             return True
         return False
 

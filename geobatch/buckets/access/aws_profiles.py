@@ -32,9 +32,11 @@ def read_profile(environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     config = _read(environment, "AWS_CONFIG_FILE", "config")
     credentials = _read(environment, "AWS_SHARED_CREDENTIALS_FILE", "credentials")
     # Keys of the credentials file count more, as in the tools of AWS.
-    for file, section in ((config, f"profile {name}"), (config, name), (credentials, name)):
-        if file.has_section(section) and (file is credentials or name == "default" or "profile " in
-                                          section):  # fmt: skip
+    sections = [(config, f"profile {name}"), (credentials, name)]
+    if name == "default":
+        sections.insert(0, (config, name))
+    for file, section in sections:
+        if file.has_section(section):
             found |= dict(file.items(section, raw=True))
     if asked and not found:
         raise SettingError(
@@ -53,7 +55,8 @@ def _read(environment: Mapping[str, str], variable: str, name: str) -> configpar
     try:
         file.read(Path(path).expanduser() if path else [], encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError, OSError, RuntimeError) as error:
-        line = getattr(error, "lineno", None)
+        lines = getattr(error, "errors", None) or [(getattr(error, "lineno", None), "")]
+        line = lines[0][0]
         where = f"`{path}`, line {line}," if isinstance(line, int) else f"`{path}`"
         # The message of the library quotes the line, which may hold a key.
         raise SettingError(

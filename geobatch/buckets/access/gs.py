@@ -10,12 +10,14 @@ from typing import Any
 from geobatch.buckets.access.access import Access, named_file
 from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.redaction import first_line
 from geobatch.buckets.settings import REQUESTER_PAYS, Settings
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import SettingError
 from geobatch.extras import install_hint
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_PATHS = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH")
 _DEFAULT_FILE = "application_default_credentials.json"
 _METADATA = "metadata.google.internal"
 _ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default/email"
@@ -47,8 +49,15 @@ def gs_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
             config={"skip_signature": True},
         )
     else:
-        found = _named(environment) or _default(environment) or _machine(environment) or _none(url)
-    config = {**found.config, **({"base_url": endpoint} if endpoint else {})}
+        found = (
+            _service_account(environment)
+            or _named(environment)
+            or _default(environment)
+            or _machine(environment)
+            or _none(url)
+        )
+    endpoint = endpoint or found.endpoint
+    config = {**({"base_url": endpoint} if endpoint else {}), **found.config}
     return Access(
         way=found.way,
         who=found.who,
@@ -69,6 +78,30 @@ def _billing(environment: Mapping[str, str]) -> dict[str, str]:
             hint="name it: `export GOOGLE_CLOUD_PROJECT=$(gcloud config get project)`",
         )
     return {"x-goog-user-project": project}
+
+
+def _service_account(environment: Mapping[str, str]) -> Access | None:
+    """Return access by a key of a service account in a variable that only obstore reads."""
+    for variable in ("GOOGLE_SERVICE_ACCOUNT_KEY", *_PATHS):
+        if not environment.get(variable):
+            continue
+        text = named_file(environment, variable) if variable in _PATHS else environment[variable]
+        try:
+            found: dict[str, Any] = json.loads(text)
+            endpoint = str(found.get("gcs_base_url") or "").rstrip("/")
+            mail = found.get("client_email")
+        except (ValueError, AttributeError):
+            raise SettingError(
+                f"`{variable}` is not the key of a service account",
+                hint=f"name the file of a key in `{VARIABLE}`, and `unset {variable}`",
+            ) from None
+        return Access(
+            way=f"`{variable}`",
+            who=f"`{mail}`" if mail else "a service account",
+            endpoint=endpoint,
+            config={"service_account_key": text},
+        )
+    return None
 
 
 def _named(environment: Mapping[str, str]) -> Access | None:
@@ -107,26 +140,45 @@ def _from_file(text: str, path: str, *, way: str) -> Access:
 
 def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) -> Access:
     """Return access by credentials of types that only Google's own library can use."""
+    scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
     try:
-        import google.auth  # noqa: PLC0415 - slow to import, and optional
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as above
+        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - slow, and optional
         from obstore.auth.google import GoogleCredentialProvider  # noqa: PLC0415 - as above
+
+        make = _maker(found, kind)
     except ImportError:
         message = f"`{path}` has credentials of type `{kind}`: they require `geobatch[gs]`"
         raise BucketError(Failure.DENIED, message, hint=install_hint("gs")) from None
-    scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
     try:
-        load: Any = google.auth.load_credentials_from_dict
-        credentials, _ = load(found, scopes=scopes)
-    except (GoogleAuthError, ValueError, KeyError, TypeError):
+        credentials = make(found, scopes=scopes)
+    except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
-            f"`{path}` has credentials of type `{kind}` that are not valid",
+            f"`{path}` has credentials of type `{kind}` that cannot be used: "
+            f"{first_line(str(error))}",
             hint="make them again: `gcloud iam workload-identity-pools create-cred-config --help`",
         ) from None
     named = str(found.get("service_account_impersonation_url", "")).rpartition("/")[2]
     mail = named.partition(":")[0]
     who = f"`{mail}`" if mail else f"an identity of `{found.get('audience', kind)}`"
     return Access(way=f"{way} ({kind})", who=who, provider=GoogleCredentialProvider(credentials))
+
+
+def _maker(found: dict[str, Any], kind: str) -> Any:
+    """Return what makes credentials of a type, without a request."""
+    made: Any
+    if kind == "impersonated_service_account":
+        from google.auth import impersonated_credentials as made  # noqa: PLC0415 - slow
+
+        return made.Credentials.from_impersonated_service_account_info
+    if kind == "external_account_authorized_user":
+        from google.auth import external_account_authorized_user as made  # noqa: PLC0415 - slow
+    elif "aws4_request" in str(found.get("subject_token_type")):
+        from google.auth import aws as made  # noqa: PLC0415 - slow
+    elif "executable" in (found.get("credential_source") or {}):
+        from google.auth import pluggable as made  # noqa: PLC0415 - slow
+    else:
+        from google.auth import identity_pool as made  # noqa: PLC0415 - slow
+    return made.Credentials.from_info
 
 
 def _machine(environment: Mapping[str, str]) -> Access | None:

@@ -62,7 +62,8 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
     if settings.is_requester_paid(url):
         config["request_payer"] = True
     if endpoint:
-        config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
+        # The library reads `AWS_ENDPOINT_URL_S3` itself, before the endpoint that it is given.
+        config["aws_endpoint_url_s3"] = endpoint
     return Access(
         way=found.way,
         who=found.who,
@@ -114,7 +115,7 @@ def _web_identity(environment: Mapping[str, str]) -> Access | None:
     config = {"web_identity_token_file": file, "role_arn": role}
     for variable in ("AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT"):
         if url := environment.get(variable):
-            config["sts_endpoint"] = url
+            config["endpoint_url_sts"] = url
             break
     return Access(way="a web identity", who=f"role `{role}`", config=config)
 

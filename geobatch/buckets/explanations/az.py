@@ -25,8 +25,13 @@ _NAMED = re.compile(r"`([^`]+)`")
 def explain(request: Request, answer: Answer) -> BucketError | None:
     """Return the error that an answer means; None if it is not known."""
     known = _KNOWN.get(answer.code)
+    # What is not public does not exist for those without credentials.
+    if request.access.is_anonymous and (
+        answer.code == "ResourceNotFound" or answer.status in (401, 403)
+    ):
+        known = _anonymous
     if known is None and answer.status in (401, 403):
-        known = _anonymous if request.access.is_anonymous else _denied
+        known = _denied
     return None if known is None else known(request, answer)
 
 
@@ -37,7 +42,7 @@ def _account(request: Request) -> str:
 def _no_container(request: Request, _: Answer) -> BucketError:
     account, bucket = _account(request), request.url.bucket
     return BucketError(
-        Failure.MISSING,
+        Failure.NO_BUCKET,
         f"there is no container `{bucket}` in account `{account}`",
         hint=f"make it: `az storage container create --account-name {quote(account)} --name"
         f" {quote(bucket)} --auth-mode login`, or correct the name",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from geobatch.buckets.client import access_of, client
+from geobatch.buckets.client import access_of, client, is_reached, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.explanations import az, gs, network, s3
 from geobatch.buckets.explanations.answer import Answer, Request, parse_answer
@@ -39,11 +39,14 @@ def explain(url: BucketUrl, operation: Operation, error: Exception) -> BucketErr
         return error
     text = str(error)
     answer = parse_answer(text)
-    if answer.status in _SILENT and not answer.body and " HEAD " in text:
+    is_silent = answer.status in _SILENT and not answer.body and " HEAD " in text
+    if is_silent and not (answer.status == 404 and is_reached(url)):
         text, answer = _ask_again(url, text, answer)
     request = Request(url=url, operation=operation, access=access_of(url))
     found = _explain(request, answer, error, text)
     is_redirected = "redirect without LOCATION" in text
+    if found.failure is Failure.MISSING:
+        mark_reached(url)
     found.status = answer.status or (301 if is_redirected else 0)
     return found
 
@@ -95,6 +98,10 @@ def _by_kind(error: Exception, answer: Answer) -> BucketError | None:
     """Return what the class of the library's error says."""
     from obstore import exceptions  # noqa: PLC0415 - slow to import
 
+    if "Could not parse path" in str(error):
+        message = "its name has a part that is empty, `.` or `..`"
+        hint = "copy the object to a name without `//`, `/./` and `/../`"
+        return BucketError(Failure.OTHER, message, hint=hint)
     if isinstance(error, FileNotFoundError) or answer.status == 404:
         return BucketError(Failure.MISSING, "no such object")
     if isinstance(error, exceptions.AlreadyExistsError):

@@ -36,7 +36,7 @@ def explain(request: Request, answer: Answer) -> BucketError | None:
     code = answer.code
     if code == "NoSuchBucket" or "bucket does not exist" in answer.message:
         return BucketError(
-            Failure.MISSING,
+            Failure.NO_BUCKET,
             f"there is no bucket `{bucket}`",
             hint="`gcloud storage ls` lists the buckets of your project; correct the name, or make"
             f" it: `gcloud storage buckets create {quote(f'gs://{bucket}')}`",

@@ -54,7 +54,7 @@ def explain(request: Request, answer: Answer) -> BucketError | None:
 def _no_bucket(request: Request, _: Answer) -> BucketError:
     bucket = request.url.bucket
     return BucketError(
-        Failure.MISSING,
+        Failure.NO_BUCKET,
         f"there is no bucket `{bucket}`",
         hint="`aws s3 ls` lists your buckets; correct the name, or the endpoint in"
         f" `AWS_ENDPOINT_URL`, or make it: `aws s3 mb {quote(f's3://{bucket}')}`",

@@ -115,10 +115,10 @@ def from_bytes(data: bytes, objects: Objects) -> TaskResult | None:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
     try:
-        for rows in result.entries.values():
-            for tile in rows:
-                if len(objects.get(tile.stored.hex())) != tile.size:
-                    return None
+        tiles = [tile for rows in result.entries.values() for tile in rows]
+        found = objects.get_all([tile.stored.hex() for tile in tiles])
+        if any(len(data) != tile.size for tile, data in zip(tiles, found, strict=True)):
+            return None
     except GeobatchError:
         return None
     return result

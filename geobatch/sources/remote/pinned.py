@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future
 from itertools import islice
 
-from geobatch.buckets.errors import BucketError
-from geobatch.buckets.objects import fetch, head, requests_pool
-from geobatch.buckets.url import BucketUrl, is_bucket_url, parse_bucket_url
-from geobatch.errors import InternalError
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.pin import PinnedObject
-from geobatch.sources.naming import refused
-from geobatch.sources.remote.ranges import RemoteObject
+from geobatch.sources.naming import LostStateError
+from geobatch.sources.remote.remote_file import Request, open_remote
 
-CHUNK = 4 << 20
-"""Bytes of a request."""
 FIRST = 256 << 10
 """Bytes of the first request, after which a reader may know enough."""
+CHUNK = 4 << 20
+"""Bytes of the others."""
 AHEAD = 4
 """Requests in flight ahead of the reader: at 30 ms, some 500 MB/s."""
 PIECE = 256 << 10
@@ -33,29 +28,33 @@ def pin(source: DeclaredSource) -> PinnedObject:
         source: A source with a url.
 
     Raises:
-        UnnamedError: There is no such object, the request failed, or the server does not report
-            what distinguishes one state from the next.
+        UnnamedError: There is no such object, the request failed, or nothing distinguishes one
+            state from the next.
     """
     state = source.state
-    if is_bucket_url(source.url):
-        try:
-            state = state or head(parse_bucket_url(source.url))
-        except BucketError as error:
-            raise refused(error, None) from error
-        return PinnedObject(url=source.url, state=state)
-    there = RemoteObject(source.url, servers=source.servers)
-    try:
-        there.fetch(0, 1)
-        if there.settle():
-            there.fetch(0, 1)
-        if not source.allow_unpinned:
-            there.check_pinnable()
-        state = there.remote
-    finally:
-        there.close()
     if state is None:
-        raise InternalError(f"`{source.url}`: it was read, and has no state")
+        file = open_remote(source.url, servers=source.servers)
+        try:
+            state = file.ask()
+            if file.settle():
+                file.fetch(0, 1)
+            file.check_pinnable()
+        finally:
+            file.close()
     return PinnedObject(url=source.url, state=state, servers=source.servers)
+
+
+def read_whole(pinned: PinnedObject) -> bytes:
+    """Return all bytes of a small object.
+
+    Raises:
+        UnnamedError: It is in another state, or a request failed.
+    """
+    file = open_remote(pinned.url, remote=pinned.state, servers=pinned.servers)
+    try:
+        return file.fetch(0, pinned.state.size)
+    finally:
+        file.close()
 
 
 def pieces_of(pinned: PinnedObject, *, what: str) -> Iterator[bytes]:
@@ -68,38 +67,23 @@ def pieces_of(pinned: PinnedObject, *, what: str) -> Iterator[bytes]:
     Raises:
         UnnamedError: It is in another state, or a request failed.
     """
+    file = open_remote(pinned.url, remote=pinned.state, servers=pinned.servers)
     spans = _spans(pinned.state.size)
-    if is_bucket_url(pinned.url):
-        yield from _of_bucket(parse_bucket_url(pinned.url), pinned, spans, what)
-        return
-    there = RemoteObject(pinned.url, remote=pinned.state, servers=pinned.servers)
-    try:
-        for start, stop in spans:
-            yield from _pieces(there.fetch(start, stop))
-    finally:
-        there.close()
-
-
-def _of_bucket(
-    url: BucketUrl, pinned: PinnedObject, spans: Iterator[tuple[int, int]], what: str
-) -> Iterator[bytes]:
-    waiting: deque[Future[list[bytes]]] = deque()
-
-    def send(count: int) -> None:
-        for span in islice(spans, count):
-            waiting.append(requests_pool().submit(fetch, url, [span], pinned.state))
-
-    send(1)
+    waiting: deque[Request] = deque(file.submit(list(islice(spans, 1))))
     try:
         while waiting:
-            [data] = waiting.popleft().result()
-            yield from _pieces(data)
-            send(AHEAD - len(waiting))
-    except BucketError as error:
-        raise refused(error, pinned.state, what=what) from error
+            data = waiting.popleft().data.result()
+            for start in range(0, len(data), PIECE):
+                yield data[start : start + PIECE]
+            for span in islice(spans, AHEAD - len(waiting)):
+                waiting.extend(file.submit([span]))
+    except LostStateError as error:
+        hint = "it changed, or is gone, since the plan was made: run again"
+        raise LostStateError(error.generation, hint=hint, what=what) from error
     finally:
         for one in waiting:
-            one.cancel()
+            one.data.cancel()
+        file.close()
 
 
 def _spans(size: int) -> Iterator[tuple[int, int]]:
@@ -107,8 +91,3 @@ def _spans(size: int) -> Iterator[tuple[int, int]]:
         yield 0, min(FIRST, size)
     for start in range(FIRST, size, CHUNK):
         yield start, min(start + CHUNK, size)
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), PIECE):
-        yield data[start : start + PIECE]

@@ -17,15 +17,8 @@ from typing import Any
 
 from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durability import Durability, start_writing_out, sync_folder
-from geobatch.store.backends.protocol import (
-    RUNS,
-    Backend,
-    Data,
-    LocalDisk,
-    State,
-    check_range,
-    parse_name,
-)
+from geobatch.store.backends.one_by_one import OneByOne
+from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -38,7 +31,7 @@ _AT_ONCE = 256
 """Locks that names share: two threads rarely wait for each other."""
 
 
-class LocalBackend:
+class LocalBackend(OneByOne):
     """Names as files below a root folder.
 
     Unfinished files are in `runs/<run id>/`; a name appears by one rename or link. The folder
@@ -68,11 +61,6 @@ class LocalBackend:
     def location(self) -> str:
         """The folder."""
         return str(self.root)
-
-    @property
-    def is_remote(self) -> bool:
-        """It is a disk."""
-        return False
 
     @property
     def local(self) -> LocalDisk:
@@ -116,7 +104,7 @@ class LocalBackend:
         self._durability.note(name)
         # Of threads that put the same, only one may say that it is new.
         with self._putting[hash(name) % _AT_ONCE]:
-            size = self._size(name)
+            size = self.size(name)
             if size == len(data) and self._holds(name, data):
                 return False
             if size is None or not self._mend(name, data):
@@ -165,15 +153,12 @@ class LocalBackend:
 
     def size(self, name: str) -> int | None:
         """Return the length of a name's bytes; see `Backend.size`."""
-        return self._size(parse_name(name))
+        found = self.state(name)
+        return None if found is None else found.size
 
     def state(self, name: str) -> State | None:
         """Return the size and age of a name; see `Backend.state`."""
         return self._state(parse_name(name))
-
-    def _size(self, name: str) -> int | None:
-        found = self._state(name)
-        return None if found is None else found.size
 
     def _state(self, name: str) -> State | None:
         try:
@@ -233,10 +218,6 @@ class LocalBackend:
             raise StoreError(
                 f"cannot write again to `{self.root}` what may be lost: {error.strerror or error}"
             ) from error
-
-    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
-        """Return this backend; see `Backend.beside`."""
-        return self
 
     def close(self) -> None:
         """End the run, and remove its folder."""

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 
 from geobatch.errors import NotFoundError
-from geobatch.store.backends.protocol import RUNS, Backend, Data, State, check_range, parse_name
+from geobatch.store.backends.one_by_one import OneByOne
+from geobatch.store.backends.protocol import RUNS, Data, State, check_range, parse_name
 
 
-class MemoryBackend:
+class MemoryBackend(OneByOne):
     """Names in a dictionary."""
 
     def __init__(self) -> None:
@@ -22,11 +23,6 @@ class MemoryBackend:
     def location(self) -> str:
         """That it is in memory."""
         return "memory"
-
-    @property
-    def is_remote(self) -> bool:
-        """It is in this process."""
-        return False
 
     @property
     def local(self) -> None:
@@ -92,10 +88,6 @@ class MemoryBackend:
 
     def sync(self) -> None:
         """Do nothing: memory is as durable as it gets."""
-
-    def beside(self, store_id: str) -> Backend:  # noqa: ARG002 - the store's own
-        """Return this backend; see `Backend.beside`."""
-        return self
 
     def close(self) -> None:
         """Do nothing."""

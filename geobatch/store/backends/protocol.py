@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from geobatch.errors import StoreError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Data: TypeAlias = bytes | bytearray | memoryview
 """Bytes to write: anything flat with a C-contiguous buffer."""
@@ -71,6 +74,12 @@ class Backend(Protocol):
             or damaged, and is written again.
         """
 
+    def put_soon(self, name: str, data: Data) -> Future[bool]:
+        """Begin to `put` bytes that are not changed any more.
+
+        Who reads the name meanwhile waits for it. A failure is raised by the result, and by `sync`.
+        """
+
     def create(self, name: str, data: Data) -> bool:
         """Keep bytes under a name that does not exist yet; durable on return.
 
@@ -92,6 +101,28 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Forget a name; no error where there is none."""
 
+    def get_all(self, names: Sequence[str]) -> Iterator[bytes | StoreError]:
+        """Yield the bytes of each name, in order, or why not; several are read at a time."""
+
+    def states(self, names: Sequence[str]) -> Iterator[State | None]:
+        """Yield the `state` of each name, in order; several are requested at a time."""
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, State]]:
+        """Yield the names that `list` yields, each with its state."""
+
+    def copy_all(self, pairs: Sequence[tuple[str, str]]) -> Sequence[bool]:
+        """Copy names to others, which the next `sync` makes durable.
+
+        Args:
+            pairs: (source, target) names; a target names the bytes of its source or none.
+
+        Returns:
+            Of each pair, whether there is such a source.
+        """
+
+    def delete_all(self, names: Iterable[str]) -> None:
+        """Forget several names, as `delete` does."""
+
     def sync(self) -> None:
         """Return when everything that was put before is durable."""
 
@@ -100,6 +131,13 @@ class Backend(Protocol):
 
         Args:
             store_id: Id of the store, of which these are the bytes.
+        """
+
+    def prove(self) -> None:
+        """Refuse a service that does not keep what a store relies on; asked before writing.
+
+        Raises:
+            StoreError: It does not.
         """
 
     def close(self) -> None:

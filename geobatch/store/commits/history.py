@@ -14,9 +14,12 @@ from geobatch.model.published import Commit, Head
 from geobatch.store.commits.drops import Drops, dropped_error
 from geobatch.store.commits.refs import FROM_COPY, TREE, Refs
 from geobatch.store.objects import Objects
+from geobatch.store.several import several
 
 _PREFIX = re.compile("[0-9a-f]{4,64}")
 _STEPS_BACK = re.compile("HEAD~([0-9]+)")
+_AHEAD = 16
+"""Commits of a bucket that are read at a time."""
 _MOST_LOST = 8
 """Lost refs that a hint restores one by one."""
 
@@ -45,7 +48,13 @@ class History:
             raise self._lost(top, *shown)
         if not top:
             return Head()
-        head = self._head(top)
+        try:
+            head = self._head(top)
+        except CorruptObjectError:
+            # A copy was killed after it had created the ref of a dropped commit.
+            if top not in self.drops.numbers():
+                raise
+            return self._newest_kept()
         if shown is not None and shown[0] == top and shown[1] != head.digest:
             raise CorruptObjectError(
                 f"the ref `{Refs.path(top)}` names commit `{head.digest}`, but `{TREE}` shows "
@@ -107,11 +116,14 @@ class History:
         shown = self.refs.shown()
         if shown is not None and shown[0] > top and not self.refs.has(shown[0]):
             yield shown[0], self._lost(top, *shown)
-        for number in range(top, 0, -1):
+
+        def find(number: int) -> tuple[int, Head | CorruptObjectError]:
             try:
-                yield number, self._head(number, is_dropped=number in dropped)
+                return number, self._head(number, is_dropped=number in dropped)
             except CorruptObjectError as error:
-                yield number, error
+                return number, error
+
+        yield from several(self.refs.backend, find, range(top, 0, -1), most=_AHEAD)
 
     def _kept(self, number: int, top: int) -> Head:
         """Return the commit of a number, if `gc` did not drop it.
@@ -124,20 +136,31 @@ class History:
             raise dropped_error(number)
         return self._head(number)
 
+    def _newest_kept(self) -> Head:
+        dropped = self.drops.numbers()
+        kept = [number for number in self.refs.numbers() if number not in dropped]
+        return self._head(kept[-1]) if kept else Head()
+
     def _top(self) -> int:
-        numbers = self.refs.numbers()
-        return numbers[-1] if numbers else 0
+        return self.refs.newest()
 
     def _find(self, prefix: str) -> int | None:
         """Return the number of the one commit whose digest begins so."""
         damaged: CorruptObjectError | None = None
         found = []
-        for number in self.refs.numbers():
+
+        def digest(number: int) -> Digest | CorruptObjectError:
             try:
-                if self.refs.digest(number).startswith(prefix):
-                    found.append(number)
+                return self.refs.digest(number)
             except CorruptObjectError as error:
-                damaged = error
+                return error
+
+        numbers = self.refs.numbers()
+        for number, one in zip(numbers, several(self.refs.backend, digest, numbers), strict=True):
+            if isinstance(one, CorruptObjectError):
+                damaged = one
+            elif one.startswith(prefix):
+                found.append(number)
         if len(found) > 1:
             raise NotFoundError(
                 f"`{prefix}` matches {len(found)} commits", hint="give more of its digits"

@@ -9,11 +9,14 @@ from shlex import quote
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import Backend
+from geobatch.store.caches.value_cache import ValueCache
 
 REFS = "refs/main/"
 TREE = "zarr/zarr.json"
 """Document of the Zarr tree, which names the commit that the tree shows."""
 
+_HINTS = "cache/"
+_HINT = "head"
 _REF = re.compile(re.escape(REFS) + "([0-9a-f]{16})")
 _DIGEST = re.compile("[0-9a-f]{64}")
 FROM_COPY = "restore it from a copy of the store"
@@ -22,9 +25,18 @@ FROM_COPY = "restore it from a copy of the store"
 class Refs:
     """The refs of a store."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, caches: Backend | None = None) -> None:
+        """Read nothing yet.
+
+        Args:
+            backend: Where they are.
+            caches: Where the number of the newest is noted if they are in a bucket.
+        """
         self.backend = backend
         """Where they are."""
+        self._newest = 0
+        self._digests: dict[int, Digest] = {}
+        self._hints = ValueCache(caches or backend, _HINTS) if backend.is_remote else None
 
     @staticmethod
     def path(number: int) -> str:
@@ -36,12 +48,37 @@ class Refs:
         names = (_REF.fullmatch(name) for name in self.backend.list(REFS))
         return [int(match[1], 16) for match in names if match]
 
+    def newest(self) -> int:
+        """Return the number of the newest ref; 0 without any.
+
+        In a bucket, they are not listed if one that was the newest before is known: numbers follow
+        one another, so those after it are found by few requests, of which the first is the last if
+        there is none.
+        """
+        if self._hints is None:
+            return max(self.numbers(), default=0)
+        low = self._newest or self._hinted() or max(self.numbers(), default=0)
+        step = 1
+        while self.has(low + step):
+            low, step = low + step, 2 * step
+        missing = low + step
+        while missing - low > 1:
+            middle = (low + missing) // 2
+            if self.has(middle):
+                low = middle
+            else:
+                missing = middle
+        self._note(low)
+        return low
+
     def digest(self, number: int) -> Digest:
         """Return the digest of the commit that was published under a number.
 
         Raises:
             CorruptObjectError: The ref is missing, or says something else.
         """
+        if number in self._digests:
+            return self._digests[number]
         name = self.path(number)
         try:
             data = self.backend.get(name)
@@ -56,6 +93,8 @@ class Refs:
                 "expected a digest",
                 hint=FROM_COPY,
             )
+        if self._hints is not None:  # a ref is never rewritten, and to read it is a request
+            self._digests[number] = text
         return text
 
     def has(self, number: int) -> bool:
@@ -64,7 +103,22 @@ class Refs:
 
     def create(self, number: int, digest: Digest) -> bool:
         """Publish a commit under a number that is free; return whether it was."""
-        return self.backend.create(self.path(number), f"{digest}\n".encode())
+        is_made = self.backend.create(self.path(number), f"{digest}\n".encode())
+        if is_made:
+            self._note(number)
+        return is_made
+
+    def _hinted(self) -> int:
+        """Return the number that was noted, if there is a ref of it; else 0."""
+        noted = None if self._hints is None else self._hints.get(_HINT)
+        number = int.from_bytes(noted, "little") if noted else 0
+        return number if number and self.has(number) else 0
+
+    def _note(self, number: int) -> None:
+        """Note the number of the newest ref, where that saves requests."""
+        if self._hints is not None and number > self._newest:
+            self._newest = number
+            self._hints.put(_HINT, number.to_bytes(8, "little"))
 
     def shown(self) -> tuple[int, Digest] | None:
         """Return number and digest of the commit that the Zarr tree names; None without any."""

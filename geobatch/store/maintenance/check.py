@@ -21,6 +21,7 @@ from geobatch.format.documents import decode_asset
 from geobatch.format.page import FAN_OUT, child_position, references
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
+from geobatch.store.backends.protocol import State
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.commits.refs import Refs
 from geobatch.store.location import StoreLocation
@@ -226,14 +227,14 @@ class StateLeaves:
 
     def wrong(self, names: Sequence[Digest], sizes: Sequence[int]) -> Iterator[tuple[int, str]]:
         """Yield what is wrong; see `Leaves.wrong`."""
-        for number, (name, size) in enumerate(zip(names, sizes, strict=True)):
-            if (message := self._object(name, size)) is not None:
+        states = self._objects.backend.states([Objects.path(name) for name in names])
+        for number, (name, size, state) in enumerate(zip(names, sizes, states, strict=True)):
+            if (message := self._object(name, size, state)) is not None:
                 yield number, message
 
-    def _object(self, digest: Digest, size: int) -> str | None:
+    def _object(self, digest: Digest, size: int, state: State | None) -> str | None:
         """Return what is wrong with an object that is not read but for a reason."""
         name = Objects.path(digest)
-        state = self._objects.backend.state(name)
         if state is None and self._objects.restore(digest):
             state = self._objects.backend.state(name)
         if state is None or state.size != size:

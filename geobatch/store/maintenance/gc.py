@@ -11,6 +11,8 @@ import numpy.typing as npt
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.errors import ProtectedError
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.maintenance.gc_plan import (
     CommitFact,
     Due,
@@ -20,7 +22,7 @@ from geobatch.store.maintenance.gc_plan import (
     check_clock,
 )
 from geobatch.store.maintenance.gc_survey import Roots, Scan, scan_objects
-from geobatch.store.maintenance.guard import moving, only_gc
+from geobatch.store.maintenance.guard import LEAST_GRACE, moving, only_gc
 from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
 from geobatch.store.maintenance.reachable import (
     Digests,
@@ -68,9 +70,10 @@ def plan_gc(location: Location, options: GcOptions, *, now: datetime | None = No
     Raises:
         CorruptObjectError: Something that is kept is unreadable.
         FormatError: A newer geobatch wrote it.
-        ProtectedError: The clock is wrong.
+        ProtectedError: The clock is wrong; or the grace time is too short for a bucket.
     """
     with closing(TileStore.open(location)) as store:
+        _check_grace(store, options)
         return _Work(store, options, now or datetime.now(UTC), own_run="").plan()
 
 
@@ -92,6 +95,7 @@ def collect(location: Location, options: GcOptions, *, now: datetime | None = No
     TileStore.open(location).close()  # no store is made
     store = TileStore.create(location)
     try:
+        _check_grace(store, options)
         with only_gc(store.backend):
             settle(store)
             local = store.backend.local
@@ -102,6 +106,20 @@ def collect(location: Location, options: GcOptions, *, now: datetime | None = No
         if local is not None:
             local.leave()  # what killed runs made ahead is for the next apply
         store.close()
+
+
+def _check_grace(store: TileStore, options: GcOptions) -> None:
+    """Refuse to delete at once where it is not known which runs are live.
+
+    Raises:
+        ProtectedError: The store is in a bucket, and the grace time is too short.
+    """
+    if store.backend.is_remote and (options.is_now or options.grace < LEAST_GRACE):
+        raise ProtectedError(
+            f"`{store.backend.location}` is in a bucket, where it is not known which runs are in "
+            "progress: what they have put must be kept for at least a day",
+            hint="use `--grace 1d` or more, without `--now`",
+        )
 
 
 class _Work:
@@ -199,11 +217,7 @@ class _Work:
         """Yield what is in quarantine."""
         backend, options, roots = self._store.backend, self._options, self._roots
         for batch in self._quarantine.batches():
-            states = [
-                backend.state(Quarantine.path(batch.id, name))
-                for name in self._quarantine.held(batch.id)
-            ]
-            found = [state for state in states if state is not None]
+            found = [state for _, state in backend.scan(Quarantine.path(batch.id, ""))]
             time = _time(batch.time_ns)
             is_old = self._now - time >= options.grace or (options.is_now and batch.why == _WHY)
             yield Due(
@@ -245,9 +259,7 @@ class _Work:
             roots.reach()
             digests = digests[~roots.reachable.digests.has(digests)]
             limit = roots.oldest_kept_ns()
-            names = [
-                name for name in map(Objects.path, hex_of(digests)) if self._is_old(name, limit)
-            ]
+            names = self._old([*map(Objects.path, hex_of(digests))], backend, limit)
             if not names:
                 return 0, ""
             batch = self._quarantine.move(names, why=_WHY, time=self._now).id
@@ -258,9 +270,10 @@ class _Work:
                 count -= self._put_back(part, batch)
         return count, batch
 
-    def _is_old(self, name: str, limit: int) -> bool:
-        state = self._store.backend.state(name)
-        return state is not None and state.modified_ns <= limit
+    def _old(self, names: list[str], backend: Backend, limit: int) -> list[str]:
+        """Return those of some names that were not modified since a time."""
+        states = zip(names, backend.states(names), strict=True)
+        return [name for name, state in states if state is not None and state.modified_ns <= limit]
 
     def _put_back(self, digests: Digests, batch: str) -> int:
         names = [Objects.path(digest) for digest in hex_of(digests)]
@@ -299,12 +312,10 @@ class _Work:
                 with suppress(OSError):  # which is not empty
                     folder.rmdir()
         dropped = {fact.digest for fact in self._roots.commits} - {one.digest for one in plan.kept}
-        for digest in dropped:
-            backend.delete(f"{_CHECKED}{digest}")
-        limit = self._roots.oldest_kept_ns()
-        for name in list(backend.list(_REGIONS)):
-            if self._is_old(name, limit):
-                backend.delete(name)
+        caches = self._store.caches
+        caches.delete_all(f"{_CHECKED}{digest}" for digest in dropped)
+        regions = list(caches.list(_REGIONS))
+        caches.delete_all(self._old(regions, caches, self._roots.oldest_kept_ns()))
 
 
 def _parts(reached: Reachable, fact: CommitFact) -> Iterator[tuple[str, Digests]]:

@@ -32,6 +32,7 @@ from geobatch.store.maintenance.reachable import (
     object_digests,
 )
 from geobatch.store.rehearsals.records import Rehearsal
+from geobatch.store.several import several
 from geobatch.store.tilestore import TileStore
 
 _PART = 1 << 16
@@ -64,11 +65,9 @@ def scan_objects(store: TileStore) -> Scan:
         names.clear()
         facts.clear()
 
-    state_of = store.backend.state
-    for name in store.backend.list("objects/"):
+    for name, state in store.backend.scan("objects/"):
         digest = next(object_digests((name,)), None)
-        state = None if digest is None else state_of(name)
-        if digest is None or state is None:  # another process may have just removed it
+        if digest is None:
             continue
         names.append(digest)
         freed = state.size if state.links == 1 else 0
@@ -207,7 +206,8 @@ class Roots:
             CorruptObjectError: A ref is missing or wrong, or a commit is unreadable.
         """
         numbers = self._store.commits.refs.numbers()
-        facts = [self._fact(number) for number in range(1, (numbers or [0])[-1] + 1)]
+        every = range(1, (numbers or [0])[-1] + 1)
+        facts = list(several(self._store.backend, self._fact, every))
         parent = None
         for fact in facts:
             if fact.parent != parent:

@@ -35,6 +35,8 @@ from geobatch.store.maintenance.reachable import (
 )
 from geobatch.store.objects import Objects
 
+LEAST_GRACE = timedelta(days=1)
+"""Shortest grace time of a `gc` in a bucket, where it is not known which runs are live."""
 WAIT_SECONDS = 60.0
 """How long to wait for the lock."""
 _GC_LOCK = "runs/gc.lock"
@@ -94,11 +96,11 @@ class Guard:
             CorruptObjectError: An object is missing or damaged.
         """
         moved: DigestSet | None = None  # if `gc` did not know of this run, all may be missing
-        if self._complete is None:
+        if self._complete is None or self._backend.is_remote:
             last = Drops(self._backend).last_run()
             if last is None or last < self._opened - _MARGIN:
                 return
-        else:
+        if self._complete is not None and not self._is_long():
             batches = [batch for batch in self._quarantine.ids() if batch not in self._complete]
             moved = DigestSet()
             for batch in batches:
@@ -122,6 +124,10 @@ class Guard:
                     " to publish; nothing was published",
                     hint="run the same command again: what is missing is computed again",
                 )
+
+    def _is_long(self) -> bool:
+        """Return whether a `gc` of a bucket, which knows of no runs, may have deleted a batch."""
+        return self._backend.is_remote and datetime.now(UTC) - self._opened > LEAST_GRACE / 2
 
     def _old_batches(self) -> frozenset[str]:
         before = f"{datetime.now(UTC) - _MARGIN:%Y%m%dT%H%M%SZ}"

@@ -100,7 +100,7 @@ class Quarantine:
                     self._copy([(name, self.path(batch_id, name))])
         else:
             for some in _batched(names):
-                self._copy((name, self.path(batch_id, name)) for name in some)
+                self._copy([(name, self.path(batch_id, name)) for name in some])
         self._backend.replace(_document(batch_id), canonical_json({**document, "complete": True}))
         found = self.get(batch_id)
         if found is None:
@@ -210,28 +210,19 @@ class Quarantine:
         if (local := self._backend.local) is not None:
             removed = _remove(local, batch_id)
         else:
-            names = [self.path(batch_id, name) for name in self.held(batch_id)]
-            removed = Removed(
-                names=len(names), freed=sum(self._backend.size(name) or 0 for name in names)
-            )
-            for name in names:
-                self._backend.delete(name)
+            found = dict(self._backend.scan(self.path(batch_id, "")))
+            removed = Removed(names=len(found), freed=sum(state.size for state in found.values()))
+            self._backend.delete_all(found)
         self._backend.delete(_document(batch_id))
         return removed
 
-    def _copy(self, moves: Iterable[tuple[str, str]]) -> int:
+    def _copy(self, moves: Sequence[tuple[str, str]]) -> None:
         """Copy names durably, then delete them under their old names."""
-        done = []
-        for source, target in moves:
-            try:
-                self._backend.put(target, self._backend.get(source))
-            except NotFoundError:
-                continue
-            done.append(source)
+        is_copied = self._backend.copy_all(moves)
         self._backend.sync()
-        for source in done:
-            self._backend.delete(source)
-        return len(done)
+        self._backend.delete_all(
+            source for (source, _), is_done in zip(moves, is_copied, strict=True) if is_done
+        )
 
 
 def find_object(backend: Backend, digest: Digest, *, is_restored: bool) -> bytes | None:

@@ -159,7 +159,7 @@ class Reachable:
         for first in range(0, len(new), _AT_ONCE):
             some = new[first : first + _AT_ONCE]
             yield self._add_all(some)
-            found = [self._read(digest, _roots) or ((), ()) for digest in hex_of(some)]
+            found = [one or ((), ()) for one in self._read_all(some, _roots)]
             yield self._add([rows for _, tables in found for rows in tables])
             yield from self.pages([page for pages, _ in found for page in pages])
 
@@ -171,7 +171,7 @@ class Reachable:
             for first in range(0, len(new), _AT_ONCE):
                 some = new[first : first + _AT_ONCE]
                 yield self._add_all(some)
-                found = [self._read(digest, _children) for digest in hex_of(some)]
+                found = list(self._read_all(some, _children))
                 children = [page for page in found if page is not None]
                 if tiles := [digests for height, digests in children if height <= 1]:
                     yield self._add_all(np.concatenate(tiles))
@@ -185,13 +185,22 @@ class Reachable:
         return self.digests.add(digests)
 
     def _read(self, digest: Digest, decode: Callable[[bytes, Digest], T]) -> T | None:
-        try:
-            return decode(self._objects.get(digest), digest)
-        except StoreError as error:
-            if self._on_damage is None:
-                raise
-            self._on_damage(digest, error)
-            return None
+        return next(self._read_all(digests_of([digest]), decode))
+
+    def _read_all(
+        self, digests: Digests, decode: Callable[[bytes, Digest], T]
+    ) -> Iterator[T | None]:
+        names = list(hex_of(digests))
+        for digest, found in zip(names, self._objects.try_all(names), strict=True):
+            try:
+                if isinstance(found, StoreError):
+                    raise found
+                yield decode(found, digest)
+            except StoreError as error:
+                if self._on_damage is None:
+                    raise
+                self._on_damage(digest, error)
+                yield None
 
 
 def reachable(objects: Objects, commits: Iterable[Digest]) -> Iterator[str]:

@@ -204,7 +204,7 @@ def _probe_rows(files: Iterable[DeclaredSource], options: ProbeOptions) -> _Foun
     """Return the state of the files of tables."""
     found: dict[DeclaredSource, _State | str] = {}
     for one in dict.fromkeys(files):
-        if not one.path.is_file():
+        if not one.url and not one.path.is_file():
             found[one] = "is missing"
             continue
         try:

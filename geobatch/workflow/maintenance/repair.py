@@ -137,8 +137,7 @@ def repair(
         StoreError: The store cannot be read or written.
     """
     count = workers or processor_count()
-    backend = open_backend(store)
-    location = _location_of(store, backend)
+    location, backend = _located(store)
     left, batches, tried = list[str](), list[str](), set[Digest]()
     first: Report | None = None
     is_agreed, rounds = True, 0
@@ -148,8 +147,7 @@ def repair(
         if found.report.is_whole and not found.is_unfinished:
             break
         request = Request.of(paths, store=location or DEFAULT_STORE, workers=count)
-        is_located = location is not None
-        with closing(_Repair(backend, found, request, is_located, tried=tried)) as run:
+        with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
             plan = run.plan()
             left += plan.left
             is_agreed = approve(plan, found.report)
@@ -354,11 +352,12 @@ class _Repair:
             self.batches.append(batch.id)
 
 
-def _location_of(store: Location, backend: Backend) -> StoreLocation | None:
-    """Return where a store is; None if that is in the memory of this process."""
+def _located(store: Location) -> tuple[StoreLocation | None, Backend]:
+    """Return where a store is, and its backend; None if it is in the memory of this process."""
+    backend = open_backend(store)
     if isinstance(store, StoreLocation | Path | str):
-        return StoreLocation.of(store)
-    return None if backend.local is None else StoreLocation(folder=backend.local.root)
+        return StoreLocation.of(store), backend
+    return None if backend.local is None else StoreLocation(folder=backend.local.root), backend
 
 
 def _remove_dead_runs(backend: Backend) -> None:

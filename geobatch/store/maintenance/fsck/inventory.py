@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from geobatch.model.digest import DIGEST_BYTES, Digest
-from geobatch.store.backends.protocol import Backend
 from geobatch.store.maintenance.check import size_problem
 
 OBJECTS = "objects/"
@@ -42,11 +41,10 @@ class Inventory:
         """What is wrong with objects that were read, by digest."""
 
     @classmethod
-    def of(cls, backend: Backend, names: Iterable[str]) -> Inventory:
-        """Return the objects with some names, which are sorted; one that is gone is left out."""
+    def of(cls, names: Iterable[tuple[str, int | None]]) -> Inventory:
+        """Return the objects with some sorted names and lengths; one that is gone is omitted."""
         found, sizes = bytearray(), array("q")
-        for name in names:
-            size = backend.size(name)
+        for name, size in names:
             if size is not None:
                 found += bytes.fromhex(name[len(OBJECTS) : len(OBJECTS) + 2] + name[-62:])
                 sizes.append(size)

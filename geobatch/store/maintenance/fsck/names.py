@@ -7,25 +7,25 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
+from geobatch.buckets.conditions import PROOFS
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.digest import Digest
-from geobatch.store.backends.protocol import RUNS, Backend
+from geobatch.store.backends.protocol import RUNS, Backend, State
 from geobatch.store.caches.cache import CACHE_NAME
 from geobatch.store.caches.cache_file import unreadable
 from geobatch.store.caches.value_cache import is_sealed
 from geobatch.store.commits.drops import GC_RUNS, Drops
 from geobatch.store.commits.pins import PINS, Pins
 from geobatch.store.commits.refs import REFS
-from geobatch.store.identity import IDENTITY, identity_problem
+from geobatch.store.identity import COPYING, GITIGNORE, IDENTITY, IGNORED, identity_problem
 from geobatch.store.maintenance.fsck.findings import Finding, Kind
 from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
 from geobatch.store.maintenance.quarantine import QUARANTINE
 from geobatch.store.rehearsals.records import REHEARSALS, Rehearsal, Rehearsals, check_name
-from geobatch.store.tilestore import GITIGNORE, IGNORED
 
 CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
-_ELSEWHERE = ("zarr/", "parquet/", QUARANTINE, RUNS)
+_ELSEWHERE = ("zarr/", "parquet/", "references/", QUARANTINE, RUNS, PROOFS)
 """Folders that are checked by themselves, or by no one."""
 _OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS, REHEARSALS)
 """Folders whose names are checked here."""
@@ -46,17 +46,19 @@ class Names(Struct, kw_only=True):
     """Those in which `gc` says what it dropped."""
 
 
-def objects_of(backend: Backend, into: Names) -> Iterator[str]:
-    """Yield the names of all objects, sorted; collect those of other files.
+def objects_of(backend: Backend, into: Names) -> Iterator[tuple[str, int | None]]:
+    """Yield the names of all objects with their lengths, sorted; collect those of other files.
+
+    The length of one that is gone meanwhile is None.
 
     Args:
         backend: The store.
         into: Receives the other names.
     """
-    for name in _names(backend):
+    for name, state in _names(backend):
         if name.startswith(OBJECTS):
             if digest_of(name) is not None:
-                yield name
+                yield name, backend.size(name) if state is None else state.size
             else:
                 into.foreign.append(foreign(name))
         elif name.startswith(CACHE):
@@ -67,7 +69,7 @@ def objects_of(backend: Backend, into: Names) -> Iterator[str]:
             into.rehearsals.append(name)
         elif name.startswith(GC_RUNS):
             into.drops.append(name)
-        elif name not in (IDENTITY, GITIGNORE) and _REF.fullmatch(name) is None:
+        elif name not in (IDENTITY, GITIGNORE, COPYING) and _REF.fullmatch(name) is None:
             into.foreign.append(foreign(name))
 
 
@@ -169,20 +171,20 @@ def notes_of(backend: Backend, names: Names) -> Iterator[str]:
             yield f"`{name}` cannot be used, and will be made again: {problem}"
 
 
-def _names(backend: Backend) -> Iterator[str]:
-    """Yield all names outside the folders that are checked elsewhere."""
+def _names(backend: Backend) -> Iterator[tuple[str, State | None]]:
+    """Yield all names outside the folders that are checked elsewhere, with states if known."""
     local = backend.local
     if local is None:
-        for name in backend.list(""):
+        for name, state in backend.scan(""):
             if not name.startswith(_ELSEWHERE):
-                yield name
+                yield name, state
         return
     for entry in sorted(local.root.iterdir()):
         prefix = f"{entry.name}/"
         if prefix in _OURS and entry.is_dir():
-            yield from backend.list(prefix)
+            yield from ((name, None) for name in backend.list(prefix))
         elif prefix not in _ELSEWHERE:
-            yield entry.name
+            yield entry.name, None
 
 
 def foreign(name: str) -> Finding:

@@ -100,7 +100,7 @@ def check_store(
         Refs(backend), objects, dropped_of(backend)
     )  # what is published later is not looked for
     names = Names()
-    inventory = Inventory.of(backend, objects_of(backend, names))
+    inventory = Inventory.of(objects_of(backend, names))
     read = read_all(
         objects,
         inventory.all(),

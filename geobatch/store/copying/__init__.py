@@ -1,0 +1,1 @@
+"""Commits copied from one store to another: what is missing there, and in which order it goes."""
