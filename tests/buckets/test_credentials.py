@@ -597,7 +597,11 @@ def test_no_credentials_are_an_error_at_once(
         (GS, {"GOOGLE_SERVICE_ACCOUNT_KEY": "my-secret"}, "not the key of a service account"),
         (AZ, {}, "`az://bkt/dir/k` names no storage account"),
         (AZ, {"AZURE_STORAGE_CONNECTION_STRING": "my-secret"}, "is not a connection string"),
-        (AZ, {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "my-secret!"}, "cannot be used"),
+        (
+            AZ,
+            {"AZURE_STORAGE_ACCOUNT": "acct", "AZURE_STORAGE_KEY": "my-secret!"},
+            "cannot be used",
+        ),
         (S3, {"GEOBATCH_BUCKET_ANONYMOUS": "bucket"}, "it is not the url of a bucket"),
         (S3, {"GEOBATCH_BUCKET_RETRIES": "-1"}, "expected a whole number of at least 0"),
         (S3, {"GEOBATCH_BUCKET_STALL_SECONDS": "0"}, "expected a whole number of at least 1"),
