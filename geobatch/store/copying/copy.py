@@ -21,6 +21,7 @@ from geobatch.store.copying.contents import Blob, Contents, Part
 from geobatch.store.copying.destination import Destination, begin, find_destination, finish
 from geobatch.store.copying.histories import Histories, compare_histories
 from geobatch.store.copying.in_flight import in_flight
+from geobatch.store.identity import ZarrView
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
@@ -42,6 +43,8 @@ class CopyOptions(Struct, frozen=True, kw_only=True):
     """Commits that are copied whole, besides pinned ones; None for all."""
     is_dry_run: bool = False
     """Whether objects are only counted, and nothing is written."""
+    views: ZarrView | None = None
+    """What a new store in a bucket keeps for other readers; None for references."""
     workers: int = 1
     """Threads, if both stores are on local disks."""
 
@@ -116,7 +119,7 @@ def copy_commits(
     if not options.is_dry_run:
         target.sync()
         _Publication(source, there, receiver, found).run()
-        finish(there)
+        finish(there, options.views)
     head = source.at(str(found.top)) if found.top else source.head()
     return Copied(
         histories=found,
