@@ -74,10 +74,12 @@ def test_references_open_unaided(bench: Workbench, bucket: Bucket, asset: str) -
     publish(bench, bucket)
     obstore.fsspec.register(bucket.kind)
     fsspec.config.conf.clear()
-    options = {"fo": f"{bucket.url}/references/{asset}.json"}
-    if bucket.kind == "s3":
-        options["remote_options"] = {"client_options": {"allow_http": True}}  # type: ignore[assignment]
-        options["target_options"] = options["remote_options"]
+    client: dict[str, Any] = {"client_options": {"allow_http": True}} if bucket.kind == "s3" else {}
+    options = {
+        "fo": f"{bucket.url}/references/{asset}.json",
+        "target_options": client,
+        "remote_options": {"asynchronous": True, **client},
+    }
     with xr.open_dataset(
         "reference://", engine="zarr", group="0", storage_options=options
     ) as found:
