@@ -75,10 +75,9 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
     """
     merged = merge(ranges)
     if len(merged) == 1:  # by this thread, which may be one of the pool
-        parts = [fetch_one(url, merged[0][0], merged[0][1], state)]
+        parts = [fetch_one(url, merged[0], state)]
     else:
-        spans = ((url, start, stop, state) for start, stop in merged)
-        parts = list(requests_pool().map(lambda span: fetch_one(*span), spans))
+        parts = list(requests_pool().map(lambda span: fetch_one(url, span, state), merged))
     return cut(ranges, merged, parts)
 
 
@@ -128,13 +127,16 @@ def list_objects(
     """
     import obstore  # noqa: PLC0415 - slow to import
 
-    store, name = client(prefix), prefix.key or None
     with explained(prefix, Operation.LIST):
         pages: Iterator[Sequence[ObjectMeta]]
         if is_deep:
-            pages = obstore.list(store, name, offset=after or None, chunk_size=PAGE)
+            pages = iter(
+                obstore.list(
+                    client(prefix), prefix.key or None, offset=after or None, chunk_size=PAGE
+                )
+            )
         else:
-            found = obstore.list_with_delimiter(store, name)
+            found = obstore.list_with_delimiter(client(prefix), prefix.key or None)
             pages = iter([[meta for meta in found["objects"] if meta["path"] > after]])
     while True:
         with explained(prefix, Operation.LIST):
@@ -158,11 +160,11 @@ def state_of(meta: ObjectMeta) -> Remote:
     )
 
 
-def fetch_one(url: BucketUrl, start: int, stop: int, state: Remote) -> bytes:
+def fetch_one(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
     """Return one range of an object's bytes, by one request; for the errors see `fetch`."""
     import obstore  # noqa: PLC0415 - slow to import
 
-    options: Any = {"range": (start, stop)}
+    options: Any = {"range": span}
     if state.version:
         options["version"] = state.version
     elif state.etag:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -10,6 +11,7 @@ SCHEMES = ("s3", "gs", "az", "abfs", "abfss")
 """Schemes of buckets, as urls write them."""
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}")
+_CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _FORM = {
     "s3": "s3://BUCKET/KEY",
@@ -52,6 +54,7 @@ def is_bucket_url(text: str) -> bool:
     return bool(colon) and rest.startswith("//") and scheme.lower() in SCHEMES
 
 
+@lru_cache(maxsize=256)  # a uri of a spec is asked for about ten times in a row
 def parse_bucket_url(text: str) -> BucketUrl:
     """Return the parts of a url; the key is taken as it is written, without decoding.
 
@@ -62,7 +65,7 @@ def parse_bucket_url(text: str) -> BucketUrl:
     scheme = scheme.lower()
     if scheme not in SCHEMES:
         raise ValueError("only `s3://`, `gs://`, `az://` and `abfs://` name buckets")
-    if any(ord(sign) < 32 or ord(sign) == 127 for sign in text):
+    if _CONTROL.search(text):
         raise ValueError("it contains a control character")
     authority, _, key = rest.partition("/")
     account = ""

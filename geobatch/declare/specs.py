@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from geobatch.declare.files.objects import Objects
 from geobatch.declare.projects.project import NO_PROJECT, Project
 from geobatch.model.assets.asset import Codec, Kind, Number, Policy
 from geobatch.model.assets.image import DEFAULT_TILE
@@ -311,6 +312,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """What the run may read; None for everything."""
     collections: tuple[CollectionSpec, ...] = ()
     """Collections that were read."""
+    objects: Objects = field(default_factory=Objects)
+    """What was learned of buckets."""
 
 
 class SpecSet(Struct, frozen=True, kw_only=True):

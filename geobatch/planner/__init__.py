@@ -5,8 +5,10 @@ from geobatch.planner.changes import (
     Fingerprints,
     block_pairs,
     fingerprints_of,
+    narrowed,
     needed_records,
     plan,
+    source_pairs,
     wanted_bands,
 )
 from geobatch.planner.checks import grid_results, pending_results, pixel_results
@@ -26,6 +28,6 @@ from geobatch.planner.selection import (
 __all__ = [
     "Blocks", "Choice", "Fingerprints", "because_of", "block_pairs", "changed_sources", "choose",
     "complete", "deletions", "fingerprints_of", "grid_results", "is_selected", "is_under",
-    "may_be_selected", "moves", "needed_records", "pending_results", "pixel_results", "plan",
-    "refuse_alike", "renamed_head", "renamed_record", "wanted_bands",
+    "may_be_selected", "moves", "narrowed", "needed_records", "pending_results", "pixel_results",
+    "plan", "refuse_alike", "renamed_head", "renamed_record", "source_pairs", "wanted_bands",
 ]  # fmt: skip

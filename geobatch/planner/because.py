@@ -181,11 +181,10 @@ def _source(source: Source, before: Source, blocks: Blocks) -> Iterator[Because]
         return  # of a COG that stays where it is, the digest is another one
     if source.digest != before.digest:
         known = blocks.get((before.digest, source.digest))
-        detail = (
-            "(no unchanged block known)"
-            if known is None
-            else f"({known.count:,} of {known.total:,} blocks)"
-        )
+        unknown = "no unchanged block known"
+        if source.remote is not None:
+            unknown = "its blocks are compared by `apply`; by `plan --rehash` beforehand"
+        detail = f"({unknown})" if known is None else f"({known.count:,} of {known.total:,} blocks)"
         if pin is not None and old is not None:
             detail = f"(pinned to {_short(old.generation)}, now {_short(pin.generation)})"
         yield Because(reason=Reason.SOURCE_CHANGED, path=uri, detail=detail)

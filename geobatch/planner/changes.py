@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from geobatch.model.assets.asset import Asset, Band, Image, Resolution, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint, band_frame
@@ -76,6 +77,43 @@ def plan(
     )
 
 
+def narrowed(
+    made: Plan, *, records: Mapping[str, AssetRecord], blocks: Blocks, known: Known
+) -> Plan:
+    """Return a plan in which less is computed, since more is known of its sources.
+
+    Args:
+        made: The plan.
+        records: Records of the base, as for `plan`.
+        blocks: Changed blocks of sources that were not known when the plan was made.
+        known: As for `plan`.
+    """
+    return replace(
+        made, changes=tuple(_narrowed(change, records, blocks, known) for change in made.changes)
+    )
+
+
+def _narrowed(
+    change: AssetChange, records: Mapping[str, AssetRecord], blocks: Blocks, known: Known
+) -> AssetChange:
+    asset, record = change.asset, records.get(change.id)
+    if not isinstance(asset, Image) or record is None or change.is_replaced or change.blocked:
+        return change
+    if not isinstance(record.asset, Image) or not (
+        source_pairs(asset, record.asset) & blocks.keys()
+    ):
+        return change
+    found = _change(asset, change.fingerprint, record, blocks, known)
+    return replace(
+        change,
+        work=found.work,
+        carried=found.carried,
+        tiles=found.tiles,
+        bytes_read=found.bytes_read,
+        bytes_write_max=found.bytes_write_max,
+    )
+
+
 def fingerprints_of(resolution: Resolution) -> Fingerprints:
     """Return the fingerprint of every asset, by id: each costs a walk over all that it holds."""
     return {asset.id: asset_fingerprint(asset) for asset in resolution.assets}
@@ -108,18 +146,24 @@ def block_pairs(
     resolution: Resolution, *, records: Mapping[str, AssetRecord]
 ) -> frozenset[tuple[Digest, Digest]]:
     """Return the (old, new) digests of sources whose changed blocks would narrow a plan."""
-    pairs = set()
+    pairs = set[tuple[Digest, Digest]]()
     for asset in resolution.assets:
         before = records[asset.id].asset if asset.id in records else None
-        if not isinstance(asset, Image) or not isinstance(before, Image):
-            continue
-        old = {tileset.id: tileset for tileset in before.tilesets}
-        for tileset in asset.tilesets:
-            if tileset.id in old:
-                for was, now in changed_sources(old[tileset.id].sources, tileset.sources):
-                    if was is not None and now is not None:
-                        pairs.add((was.digest, now.digest))
+        if isinstance(asset, Image) and isinstance(before, Image):
+            pairs |= source_pairs(asset, before)
     return frozenset(pairs)
+
+
+def source_pairs(asset: Image, before: Image) -> set[tuple[Digest, Digest]]:
+    """Return the (old, new) digests of sources of an image that replaced others in their place."""
+    old = {tileset.id: tileset for tileset in before.tilesets}
+    return {
+        (was.digest, now.digest)
+        for tileset in asset.tilesets
+        if tileset.id in old
+        for was, now in changed_sources(old[tileset.id].sources, tileset.sources)
+        if was is not None and now is not None
+    }
 
 
 def _change(

@@ -384,6 +384,8 @@ class ImageResolver:
                     is_proven=probe.is_proven,
                     driver=probe.driver,
                     records=probe.records,
+                    remote=probe.remote,
+                    servers=probe.servers,
                 )
             )
         return Tileset(

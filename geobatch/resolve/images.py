@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from geobatch.declare import ExternalImageSpec, ImageSpec, expand
+from geobatch.declare import ExternalImageSpec, ImageSpec, expand, prepare
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import PlanError, Problem, SourceError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
@@ -41,6 +41,7 @@ def resolve_images(
         SourceError: A source cannot be opened, or has no placement.
         PlanError: Sources of one tileset, or a band and its mask, do not fit together.
     """
+    prepare(specs)
     expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.tilesets for spec_id, expansion in expansions.items()}
     found = probe_sources(

@@ -7,7 +7,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from geobatch.declare import TableSpec, expand, problem
+from geobatch.declare import TableSpec, expand, prepare, problem
 from geobatch.declare.checks.lint import order_warnings
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.asset import Asset
@@ -53,6 +53,7 @@ def resolve_tables(
         SpecError: A spec names a file or a CRS that does not exist.
         SourceError: A shard is missing, cannot be read, or changed meanwhile.
     """
+    prepare(specs)
     expansions = {spec.id: expand(spec) for spec in specs}
     files = {spec_id: expansion.table for spec_id, expansion in expansions.items()}
     probes = probe_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -161,6 +161,59 @@ class SourceReader(Reader, Protocol):
         """Close all files; must not run while another thread reads."""
 
 
+class Tabulated(NamedTuple):
+    """The blocks of an object, all of which were read."""
+
+    table: BlockTable | None
+    """Its block table; None if its layout is unusual."""
+    fetched: int = 0
+    """Blocks that were read."""
+    equal: int = 0
+    """Those that an earlier state had in the same position."""
+
+
+@runtime_checkable
+class ObjectReader(Protocol):
+    """What a reader adds that also reads objects on servers and in buckets."""
+
+    def begin(
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
+    ) -> None:
+        """Start to fetch what some reads will need, if the source is an object; do not wait for it.
+
+        Errors are left to the reads.
+
+        Args:
+            source: The source.
+            windows: In its own pixels, and inside it.
+            bands: Zero-based indexes.
+            with_mask: Whether the source's own mask is read too.
+            is_soon: Whether the reads are not the next thing that this thread does: then it does
+                not wait for the header either.
+        """
+
+    def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:
+        """Return the block table of an object; blocks that changed are kept for the next reads.
+
+        Args:
+            source: The object.
+            before: The block table of an earlier state.
+
+        Raises:
+            SourceError: It changed since it was probed, or cannot be read.
+        """
+
+    @property
+    def blocks_decoded(self) -> int:
+        """Blocks of objects that were read to be decoded."""
+
+
 class Weaknesses(Struct, frozen=True, kw_only=True):
     """What a source should have and lacks."""
 
@@ -277,6 +330,8 @@ class Driver(Protocol):
             is_pixel_interleaved=probe.header.is_pixel_interleaved,
             is_proven=probe.is_proven,
             driver=probe.driver,
+            remote=probe.remote,
+            servers=probe.servers,
         )
 
     def band_names(self, probe: Probe) -> Sequence[str]:  # noqa: ARG002 - for drivers

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 
+from geobatch.buckets.url import is_bucket_url, parse_bucket_url
 from geobatch.model.sources.header import Header
 
 
 def quoted_input(header: Header) -> str:
-    """Return a file as an argument for the shell: a url, or a path relative to this folder."""
+    """Return a file as an argument for the shell: an object, or a path relative to this folder."""
     name = header.uri
-    if name.lower().startswith(("http://", "https://")):
+    scheme, mark, _ = name.partition("://")
+    if mark and scheme.lower() in ("http", "https"):
         return shlex.quote(f"/vsicurl/{name}")
+    if mark and is_bucket_url(name):
+        url = parse_bucket_url(name)
+        return shlex.quote(f"/vsi{url.scheme}/{url.bucket}/{url.key}")
     try:
         name = os.path.relpath(header.path)
     except ValueError:  # on another drive

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from geobatch.buckets.errors import BucketError, Failure
 from geobatch.errors import SourceError
+from geobatch.model.sources.pin import Remote
 
 
 class UnnamedError(SourceError):
@@ -50,8 +52,23 @@ class LostStateError(UnnamedError):
 
     def named(self, uri: str) -> SourceError:
         """Return the error with the name of the source."""
-        message = f"Failed to load {self.what} at `{uri}#{self.generation}`"
+        whole = uri if uri.endswith(f"#{self.generation}") else f"{uri}#{self.generation}"
+        message = f"Failed to load {self.what} at `{whole}`"
         return SourceError(message, hint=self.hint)
+
+
+def refused(error: BucketError, state: Remote | None, *, what: str = "the GeoTIFF") -> UnnamedError:
+    """Return the error for a request to a bucket that failed.
+
+    Args:
+        error: What failed.
+        state: The state in which the object must be; None if any will do.
+        what: What it is, in messages.
+    """
+    if state is not None and error.failure in (Failure.CHANGED, Failure.MISSING):
+        hint = "it changed, or is gone, since it was planned: run again"
+        return LostStateError(state.generation, hint=hint, what=what)
+    return UnnamedError(error.message, hint=error.hint)
 
 
 class Named:

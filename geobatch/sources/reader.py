@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from geobatch.model.assets.asset import Source
+from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.window import Window
-from geobatch.sources.driver import Pixels, ReaderCache, SourceReader
+from geobatch.sources.driver import ObjectReader, Pixels, ReaderCache, SourceReader, Tabulated
 from geobatch.sources.registry import driver_named
 
 
@@ -73,6 +74,33 @@ class Sources:
             SourceError: It is not what it should be.
         """
         self._reader(source).finish(source)
+
+    @property
+    def blocks_decoded(self) -> int:
+        """Blocks of objects that were read to be decoded."""
+        readers = list(self._readers.values())
+        return sum(one.blocks_decoded for one in readers if isinstance(one, ObjectReader))
+
+    def begin(
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
+    ) -> None:
+        """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
+        reader = self._reader(source)
+        if isinstance(reader, ObjectReader):
+            reader.begin(source, windows, bands, with_mask=with_mask, is_soon=is_soon)
+
+    def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:
+        """Return the block table of an object; see `ObjectReader.tabulate`."""
+        reader = self._reader(source)
+        return (
+            reader.tabulate(source, before) if isinstance(reader, ObjectReader) else Tabulated(None)
+        )
 
     def cancel(self) -> None:
         """Cancel reads that wait; they raise `InterruptedRunError`."""

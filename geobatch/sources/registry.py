@@ -142,11 +142,16 @@ def probe_rows(sources: Sequence[DeclaredSource], options: ProbeOptions) -> RowP
 
 
 def table_reader(
-    resolution: Resolution, cache: ReaderCache
+    resolution: Resolution, cache: ReaderCache, *, reads_objects: bool = False
 ) -> Callable[[Digest], BlockTable | None]:
     """Return a function that returns the block table of a source, by its digest, or None.
 
     The function makes the late tables of drivers that have some.
+
+    Args:
+        resolution: The assets whose sources are meant.
+        cache: The tables that are known; receives those that are made.
+        reads_objects: Whether objects on servers and in buckets are read whole for their tables.
     """
     late = {name for name, driver in _drivers.items() if driver.has_late_tables}
     sources = {
@@ -154,7 +159,7 @@ def table_reader(
         for asset in resolution.images
         for tileset in asset.tilesets
         for source in tileset.sources
-        if source.driver in late
+        if source.driver in late and (reads_objects or source.remote is None)
     }
 
     def table(digest: Digest) -> BlockTable | None:

@@ -233,6 +233,7 @@ def summary_of(
         content_root=content_root(head.tree),
         tiles=TileTotals(written=written, reused=max(0, stored - written), empty=executed.empty),
         rows=executed.rows,
+        blocks=executed.blocks,
         bytes=ByteTotals(read=executed.bytes_read, written=executed.bytes_written),
         seconds=seconds,
         failures=(*planned.resolved.failures, *executed.failures),

@@ -11,6 +11,7 @@ from geobatch.errors import Problem
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.checks.result import CheckResult
 from geobatch.model.plans.plan import Failure
+from geobatch.model.plans.summary import BlockTotals
 from geobatch.model.published import TreeEntry
 
 
@@ -31,6 +32,8 @@ class Executed(Struct, frozen=True, kw_only=True):
     """Source bytes that were read for pixels and rows."""
     bytes_written: int = 0
     """Bytes of tile and table objects that were put."""
+    blocks: BlockTotals = BlockTotals()
+    """Counts of the blocks of objects."""
     failures: tuple[Failure, ...] = ()
     """Assets whose sources failed."""
     checks: Mapping[str, tuple[CheckResult, ...]] = MappingProxyType({})

@@ -10,6 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from geobatch.declare import AssetSpec, SpecSet
 from geobatch.declare.checks.lint import peak_warnings
@@ -22,6 +23,7 @@ from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.checks.result import CheckResult
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start
+from geobatch.model.plans.summary import BlockTotals
 from geobatch.model.published import AssetRecord, TreeEntry
 from geobatch.planner import grid_results, pixel_results
 from geobatch.sources.reader import Sources
@@ -30,6 +32,7 @@ from geobatch.store.caches.band_cache import bands_of, peaks_of, save_bands
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.changed_objects import without_equal_blocks
 from geobatch.workflow.checks import failures_of_checks, warnings_of_checks
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
@@ -68,9 +71,10 @@ def execute_plan(
         InterruptedRunError: The user stopped the run.
         StoreError: The store cannot be used.
     """
-    due = [change for change in planned.plan.changes if change.asset is not None]
-    observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
     with staging, Sources(folder=store.scratch(), cache=cache) as reader:
+        planned, blocks = without_equal_blocks(planned, reader, cache)
+        due = [change for change in planned.plan.changes if change.asset is not None]
+        observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
         collected = _Collector(
             plan=planned.plan,
             store=store,
@@ -80,6 +84,7 @@ def execute_plan(
             staging=staging,
             failures={},
             specs={spec.id: spec for spec in planned.resolved.specs.specs},
+            blocks=blocks,
         )
         # Whatever happens here, no thread reads or puts any more when the sources are closed.
         computed = _compute(
@@ -143,6 +148,7 @@ class _Collector(Struct, kw_only=True, eq=False):
     staging: Staging
     failures: dict[str, SourceError]
     specs: Mapping[str, AssetSpec]
+    blocks: BlockTotals
     changes: dict[str, TreeEntry | None] = field(default_factory=dict)
     checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
     tables: dict[str, StoredTable] = field(default_factory=dict)
@@ -202,6 +208,7 @@ class _Collector(Struct, kw_only=True, eq=False):
             written=counts.written,
             empty=counts.empty,
             rows=counts.rows,
+            blocks=replace(self.blocks, decoded=self.reader.blocks_decoded),
             bytes_read=self.reader.bytes_read + counts.bytes_read,
             bytes_written=counts.bytes_written,
             failures=(*failures_of(specs, self.failures), *failed),

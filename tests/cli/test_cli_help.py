@@ -28,7 +28,7 @@ UPLOADED = (
 ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
     "init": ("", "--views"),
-    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from"),
+    "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from --offline"),
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),

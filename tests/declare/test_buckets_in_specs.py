@@ -10,14 +10,16 @@ from fake_s3 import FakeBucket, fake_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from shell import geobatch
 
-from geobatch.declare import expand, validate
+from geobatch.declare import ImageSpec, expand, validate
 from geobatch.declare.files import objects
 from geobatch.declare.files.find import matches
 from geobatch.declare.files.objects import Objects
 from geobatch.declare.projects.project import Location
 from geobatch.errors import Problem, SpecError
 from geobatch.model.limits import GLOB_ENTRIES
+from geobatch.store.caches.cache import SourceCache
 
 
 @pytest.fixture
@@ -194,3 +196,129 @@ def test_a_list_that_is_too_long_is_given_up(
     assert problem.rule == "glob-limit"
     assert "1,100" in problem.message
     assert bucket.counted()["list"] <= 3
+
+
+COLLECTION = """\
+kind: image_collection
+id: c
+for_each:
+  files: ['{url}scenes/*.tif']
+  pattern: '(?P<day>[0-9]+)_.*'
+  csv: {{path: '{url}rows.csv', key: name}}
+image:
+  id: '{{stem}}'
+  properties: {{cloud: '{{cloud}}'}}
+  tilesets:
+    - {{id: t, sources: [{{uris: ['{{file}}']}}]}}
+    - {{id: m, optional: true, sources: [{{uris: ['{url}masks/{{stem}}.tif']}}]}}
+  mask_bands: {{tileset_id: m}}
+"""
+
+
+def collection(bucket: FakeBucket, folder: Path, count: int) -> Path:
+    rows = "".join(f"{n}_x.tif,{n}\n" for n in range(count))
+    bucket.put("rows.csv", b"name,cloud\n" + rows.encode())
+    for number in range(count):
+        bucket.put(f"scenes/{number}_x.tif", b"1")
+        if number % 2:
+            bucket.put(f"masks/{number}_x.tif", b"1")
+    file = folder / "c.yaml"
+    file.write_text(COLLECTION.format(url=bucket.url))
+    return file
+
+
+def test_a_collection_over_a_bucket_is_lists_and_its_table(
+    bucket: FakeBucket, tmp_path: Path
+) -> None:
+    """Files, a table of properties and optional masks: no request per image."""
+    specs = validate([collection(bucket, tmp_path, 300)]).specs
+    assert len(specs) == 300
+    assert sum(one.absent == ("m",) for one in specs if isinstance(one, ImageSpec)) == 150
+    assert {dict(one.properties)["cloud"] for one in specs} == set(range(300))
+    assert bucket.counted() == {"list": 2, "head": 1, "get": 1}
+
+
+def test_a_mask_that_cannot_be_read_is_not_absent(bucket: FakeBucket, tmp_path: Path) -> None:
+    file = collection(bucket, tmp_path, 3)
+    bucket.denied_prefixes.add("masks/")
+    with pytest.raises(SpecError) as caught:
+        validate([file])
+    assert {one.rule for one in caught.value.problems} == {"unreadable-source"}
+    assert "masks/" in str(caught.value)
+
+
+def test_offline_nothing_is_requested_and_said_so(bucket: FakeBucket, tmp_path: Path) -> None:
+    collection(bucket, tmp_path, 3)
+    spec(tmp_path, f"'{bucket.url}a/y.tif'")
+    spec(tmp_path, f"'{bucket.url}a/*.tif'", "b")
+    found = validate([tmp_path], is_offline=True)
+    assert [one.id for one in found.specs] == ["a", "b"]
+    assert not bucket.requests
+    assert found.seen.objects.unchecked == {
+        bucket.url + name for name in ("a/y.tif", "a/*.tif", "scenes/*.tif", "rows.csv")
+    }
+
+
+def test_what_is_wrong_without_a_request_is_found_offline(
+    bucket: FakeBucket, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match="names no object"):
+        validate([spec(tmp_path, f"'{bucket.url}a/'")], is_offline=True)
+
+
+def test_the_cache_of_specs_keeps_no_list(bucket: FakeBucket, tmp_path: Path) -> None:
+    cache = SourceCache.memory()
+    file = spec(tmp_path, f"'{bucket.url}a/*.tif'")
+    for count in (1, 2, 3):
+        bucket.put(f"a/{count}.tif", b"1")
+        [found] = validate([file], cache=cache).specs
+        assert len(expand(found).tilesets[0]) == count
+        assert bucket.counted() == {"list": 1}
+
+
+def test_the_command_says_what_it_did_not_check(bucket: FakeBucket, tmp_path: Path) -> None:
+    file = spec(tmp_path, f"'{bucket.url}a/y.tif'")
+    done = geobatch("validate", file, "--offline")
+    assert done.code == 0
+    assert "1 uri in buckets not checked" in done.err
+    valid = geobatch("--json", "validate", file, "--offline").record("valid")
+    assert valid["unchecked"] == [f"{bucket.url}a/y.tif"]
+    assert not bucket.requests
+    assert geobatch("validate", file).code == 7
+    bucket.put("a/y.tif", b"1")
+    assert geobatch("validate", file).code == 0
+
+
+def test_a_generation_names_a_state(bucket: FakeBucket, tmp_path: Path) -> None:
+    """The newest one by its version or its tag, an older one of a bucket that keeps versions."""
+    bucket.put("a/x.tif", b"123", version="7")
+    bucket.put("a/x.tif", b"45678", version="8")
+    tag = bucket.objects["a/x.tif"].etag.strip('"')
+    for generation, size in (("8", 5), (tag, 5), ("7", 3)):
+        uri = f"{bucket.url}a/x.tif#{generation}"
+        [[file]] = expand(validate([spec(tmp_path, f"'{uri}'")]).specs[0]).tilesets
+        assert (file.uri, file.url) == (uri, f"{bucket.url}a/x.tif")
+        assert file.state is not None
+        assert (file.state.size, file.generation) == (size, generation)
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/x.tif#6'"))
+    assert "`6`" in problem.message
+    assert "`8`" in (problem.hint or "")
+    [problem] = problems_of(spec(tmp_path, f"'{bucket.url}a/y.tif#6'"))
+    assert "no object" in problem.message
+
+
+def test_a_key_may_contain_a_hash(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("a/x.tif#1", b"1")
+    bucket.put("a/x.tif", b"12")
+    [[file]] = expand(validate([spec(tmp_path, f"'{bucket.url}a/x.tif#1'")]).specs[0]).tilesets
+    assert (file.url, file.generation) == (f"{bucket.url}a/x.tif#1", "")
+    [files] = expand(validate([spec(tmp_path, f"'{bucket.url}a/*'")]).specs[0]).tilesets
+    assert {one.url for one in files} == {f"{bucket.url}a/x.tif", f"{bucket.url}a/x.tif#1"}
+
+
+def test_records_may_name_generations(bucket: FakeBucket, tmp_path: Path) -> None:
+    bucket.put("p.tfrecord.gz", b"1", version="3")
+    bucket.put("p.json", b"{}", version="4")
+    uris = f"'{bucket.url}p.tfrecord.gz#3', '{bucket.url}p.json#4'"
+    [[mixer]] = expand(validate([spec(tmp_path, uris)]).specs[0]).tilesets
+    assert (mixer.url, mixer.shards[0].url) == (f"{bucket.url}p.json", f"{bucket.url}p.tfrecord.gz")

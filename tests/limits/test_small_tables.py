@@ -8,6 +8,7 @@ import pytest
 from measured import run
 
 from geobatch.declare.collections.csv_rows import RowsError, read_rows
+from geobatch.declare.projects.project import Location
 
 SPEC = """\
 kind: image_collection
@@ -26,8 +27,8 @@ image: {id: '{stem}'}
 def test_what_is_too_much_is_refused_and_can_be_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, variable: str
 ) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text(text)
+    (tmp_path / "t.csv").write_text(text)
+    path = Location("t.csv", tmp_path, "t.csv")
     monkeypatch.setenv(f"GEOBATCH_MAX_CSV_{variable}", "10")
     with pytest.raises(RowsError, match=f"more than 10 {variable.lower()}") as one:
         read_rows(path, uri="t.csv", key="file")

@@ -47,6 +47,10 @@ class FakeBucket:
     """(`list`, `head` or `get`; key or prefix) of each."""
     denied: set[str] = field(default_factory=set)
     """Kinds of requests that are refused."""
+    denied_prefixes: set[str] = field(default_factory=set)
+    """Beginnings of keys that may not be read."""
+    older: dict[tuple[str, str], Object] = field(default_factory=dict)
+    """States that were overwritten, by key and version."""
     on_get: Any = None
     """Is called with the key before bytes are sent."""
 
@@ -55,6 +59,9 @@ class FakeBucket:
         return f"s3://{self.name}/"
 
     def put(self, key: str, data: bytes, *, version: str = "") -> None:
+        old = self.objects.get(key)
+        if old is not None and old.version:
+            self.older[key, old.version] = old
         self.objects[key] = Object(data, version=version)
 
     def counted(self) -> Counter[str]:
@@ -87,7 +94,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if bucket is None:
             self._refuse(404, "NoSuchBucket")
             return None, key
-        if kind in bucket.denied:
+        if kind in bucket.denied or key.startswith((*bucket.denied_prefixes, "\0")):
             bucket.requests.append((kind, key))
             self._refuse(403, "AccessDenied")
             return None, key
@@ -101,6 +108,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if kind == "get" and bucket.on_get is not None:
             bucket.on_get(key)
         found = bucket.objects.get(key)
+        query = urllib.parse.parse_qs(self.path.partition("?")[2])
+        if "versionId" in query and (found is None or found.version != query["versionId"][0]):
+            found = bucket.older.get((key, query["versionId"][0]))
         if found is None:
             self._refuse(404, "NoSuchKey")
             return

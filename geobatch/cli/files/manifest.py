@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from geobatch.buckets.place import place_of
+from geobatch.declare.earth_engine.bucket_rules import bucket_notes
 from geobatch.declare.earth_engine.bucket_uris import BUCKETS, bucket_uris
 from geobatch.declare.earth_engine.to_manifest import Exported, export_manifest
 from geobatch.declare.earth_engine.to_table_manifest import export_table
@@ -63,7 +65,11 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
         made = export_table(mapped, name=name, uri_prefix=prefix)
     else:
         made = export_manifest(mapped, name=name, uri_prefix=prefix)
-    return replace(made, notes=(*_local(left, uris), *made.notes))
+    # The guide has rules for the buckets of COGs alone: what is ingested is read once.
+    rules = (
+        [] if isinstance(asset, Table) or not asset.is_external else bucket_notes(every, place_of)
+    )
+    return replace(made, notes=(*_local(left, uris), *made.notes, *rules))
 
 
 def _local(left: Sequence[str], uris: Sequence[str]) -> list[str]:

@@ -49,6 +49,11 @@ def summary_lines(summary: ApplySummary) -> Iterator[str]:
             f" {tiles.empty:,} empty; {byte_text(summary.bytes.read)} read,"
             f" {byte_text(summary.bytes.written)} written."
         )
+        if summary.blocks.fetched:
+            yield (
+                f"Blocks of changed objects: {summary.blocks.fetched:,} fetched,"
+                f" {summary.blocks.equal:,} equal, {summary.blocks.decoded:,} decoded."
+            )
         yield f"commit        {summary.commit}"
     yield f"content root  {summary.content_root}"
 
@@ -66,6 +71,7 @@ def summary_json(summary: ApplySummary) -> dict[str, Any]:
         },
         **({"rows": {"read": summary.rows}} if summary.rows else {}),
         "bytes": {"read": summary.bytes.read, "written": summary.bytes.written},
+        **({"blocks": to_builtins(summary.blocks)} if summary.blocks.fetched else {}),
         "seconds": round(summary.seconds, 3),
     }
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 from msgspec import Struct
 
+from geobatch.buckets.errors import BucketError
+from geobatch.buckets.objects import fetch
 from geobatch.declare.hints import show
+from geobatch.declare.projects.project import Location
 from geobatch.model.limits import CSV_BYTES, CSV_CELLS, CSV_ROWS
 
 
@@ -38,27 +42,53 @@ class Rows(Struct, frozen=True, kw_only=True):
         return next((self.rows[key] for key in keys if key in self.rows), None)
 
 
-def read_rows(path: Path, *, uri: str, key: str) -> Rows:
+def read_rows(location: Location, *, uri: str, key: str) -> Rows:
     """Read a CSV file in UTF-8 with a line of column names; blanks around cells do not count.
 
     Args:
-        path: The file.
+        location: The file, or an object in a bucket.
         uri: Its name in messages.
         key: Column that names the file of a row.
 
     Raises:
         RowsError: It cannot be read, is uneven, or a key appears twice.
     """
+    if location.is_in_bucket:
+        stream = io.BytesIO(_object(location, uri))
+        return _read_text(stream, uri=uri, key=key)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            size, most = os.fstat(stream.fileno()).st_size, CSV_BYTES.value
-            if size > most:
-                message = f"{show(uri)} has {size:,} bytes, expected at most {most:,}"
-                raise RowsError("too-large", message, CSV_BYTES.hint(size))
-            return _read(_lines(stream, uri), uri=uri, key=key)
+        with location.path.open("rb") as file:
+            _check_size(os.fstat(file.fileno()).st_size, uri)
+            return _read_text(file, uri=uri, key=key)
     except OSError as error:
         message = f"cannot read {show(uri)}: {error.strerror or error}"
         raise RowsError("unreadable-file", message) from None
+
+
+def _object(location: Location, uri: str) -> bytes:
+    """Return the bytes of an object, in the state that the run knows."""
+    try:
+        url = location.bucket_url
+        state = location.known.state(url)
+        size = 0 if state is None else state.size
+        _check_size(size, uri)
+        return fetch(url, [(0, size)], state)[0] if state is not None and size else b""
+    except BucketError as error:
+        message = f"cannot read {show(uri)}: {error.message}"
+        raise RowsError("unreadable-file", message, error.hint) from None
+
+
+def _check_size(size: int, uri: str) -> None:
+    most = CSV_BYTES.value
+    if size > most:
+        message = f"{show(uri)} has {size:,} bytes, expected at most {most:,}"
+        raise RowsError("too-large", message, CSV_BYTES.hint(size))
+
+
+def _read_text(file: BinaryIO, *, uri: str, key: str) -> Rows:
+    try:
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as stream:
+            return _read(_lines(stream, uri), uri=uri, key=key)
     except UnicodeDecodeError:
         message = f"{show(uri)}: a byte is not UTF-8"
         raise RowsError("encoding", message, "save the table as UTF-8") from None

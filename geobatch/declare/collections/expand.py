@@ -15,10 +15,11 @@ from geobatch.declare.checks.image import is_before
 from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.deadline import OverdueError, deadline
-from geobatch.declare.collections.optional import without_absent
+from geobatch.declare.collections.optional import prepare_optional, without_absent
 from geobatch.declare.collections.template import FORMS, Fields, Plain, Template, field_of
 from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
 from geobatch.declare.fields.values import check_asset_id, check_property, parse_time, refuse
+from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import (
     folder_of,
     is_file,
@@ -80,6 +81,8 @@ class Collection(Struct, kw_only=True):
         """Return the files with their fields, in order; files with problems are omitted."""
         self._read_rows()
         uris = self._uris()
+        if not self.has_fields and not self.problems:
+            return []  # nothing is requested of the bucket that has the table
         try:
             with deadline():
                 found = [match for uri in uris if (match := self._match(uri)) is not None]
@@ -96,7 +99,7 @@ class Collection(Struct, kw_only=True):
 
     @property
     def has_fields(self) -> bool:
-        """Whether all fields are fields."""
+        """Whether all fields are known: those of a table are if it was read."""
         return self.rule.csv is None or self._rows is not None
 
     def check_names(self, templates: dict[Loc, Template]) -> None:
@@ -151,8 +154,11 @@ class Collection(Struct, kw_only=True):
                 self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
                 continue
             self._check_kinds(image, match, kinds)
-            made.append(without_absent(image, folder) if has_optional else image)
+            made.append(image)
         self._count_rest()
+        if has_optional:
+            prepare_optional(made, folder)
+            made = [without_absent(image, folder) for image in made]
         return tuple(sorted(made, key=lambda image: image.id))
 
     def _check_kinds(
@@ -174,10 +180,12 @@ class Collection(Struct, kw_only=True):
     def _uris(self) -> list[str]:
         folder = folder_of(self.positions.path)
         found: dict[str, None] = {}
+        locations = [self.project.locate(uri, folder) for uri in self.rule.files]
+        in_bucket.prepare(one for one in locations if one.is_in_bucket and not outside(one))
         for index, uri in enumerate(self.rule.files):
             here: Loc = ("for_each", "files", index)
             is_hinted = len(self.problems) < MAX_HINTED
-            location = self.project.locate(uri, folder)
+            location = locations[index]
             if complaint := unusable(location):
                 self._report(here, "unsupported-uri", *complaint)
             elif denied := outside(location):
@@ -201,7 +209,11 @@ class Collection(Struct, kw_only=True):
         here: Loc = ("for_each", "csv", "path")
         folder = folder_of(self.positions.path)
         location = self.project.locate(csv.path, folder)
-        if complaint := unusable(location):
+        complaint = unusable(location)
+        if location.is_remote:
+            message = f"{show(csv.path)}: a table of properties is not read from a server"
+            complaint = message, "copy it beside the spec, or into a bucket"
+        if complaint:
             self._report(here, "unsupported-uri", *complaint)
             return
         if denied := outside(location):
@@ -210,8 +222,10 @@ class Collection(Struct, kw_only=True):
         if not is_file(location):
             self._report(here, *missing(location))
             return
+        if location.is_in_bucket and location.known.is_offline:
+            return
         try:
-            rows = read_rows(location.path, uri=csv.path, key=csv.key)
+            rows = read_rows(location, uri=csv.path, key=csv.key)
         except RowsError as error:
             self._report(here, error.rule, error.message, error.hint)
             return

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import is_absent, is_broken, is_file, is_literal, matches, unusable
 from geobatch.declare.hints import listed
 from geobatch.declare.projects.confine import outside
@@ -70,6 +71,19 @@ def _problem(spec: RasterSpec, loc: Loc, message: str, hint: str) -> Problem:
     return Problem(
         path=path, line=line, column=column, rule="optional-files", message=message, hint=hint
     )
+
+
+def prepare_optional(images: Sequence[RasterSpec], folder: Path) -> None:
+    """Learn at once which files of optional tilesets are in buckets."""
+    locations = (
+        image.project.locate(image.uri_prefix + uri, folder)
+        for image in images
+        for tileset in image.tilesets
+        if tileset.is_optional
+        for source in tileset.sources
+        for uri in source.uris
+    )
+    in_bucket.prepare(one for one in locations if one.is_in_bucket and not outside(one))
 
 
 def without_absent(image: R, folder: Path) -> R:

@@ -48,17 +48,28 @@ def is_key(url: BucketUrl, objects: Objects) -> bool:
     return url.key in _listed(url, objects)[-1]
 
 
+def prepare_lists(urls: Iterable[BucketUrl], objects: Objects) -> None:
+    """List what several globs need, some at a time; what fails is raised when it is needed."""
+    objects.prepare_lists({_needed(url)[2:] for url in urls})
+
+
 def _listed(url: BucketUrl, objects: Objects) -> tuple[list[str], int, str, Mapping[str, Remote]]:
-    """Return the parts of a glob, which is the first with wildcards, and what is below the others.
+    """Return the parts of a glob, the number of the first with wildcards, and what may match.
 
     Returns:
         Parts, number of the first with wildcards, prefix that the parts before it make, objects.
     """
+    parts, first, prefix, is_deep = _needed(url)
+    return parts, first, prefix.key, objects.below(prefix, is_deep=is_deep)
+
+
+def _needed(url: BucketUrl) -> tuple[list[str], int, BucketUrl, bool]:
+    """Return the parts of a glob, the number of the first with wildcards, and what to list."""
     parts = url.key.split("/")
     first = next((n for n, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
     prefix = "".join(f"{part}/" for part in parts[:first])
     is_deep = first < len(parts) - 1 or parts[-1] == _DEEP
-    return parts, first, prefix, objects.below(url.at(prefix), is_deep=is_deep)
+    return parts, first, url.at(prefix), is_deep
 
 
 def _fits(names: Sequence[str], tests: Sequence[_Test | None]) -> bool:

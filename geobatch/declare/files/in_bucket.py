@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from geobatch.buckets.errors import BucketError
-from geobatch.declare.files.bucket_globs import is_key, matching
+from msgspec import Struct
+
+from geobatch.buckets.errors import BucketError, Failure
+from geobatch.declare.files.bucket_globs import is_key, matching, prepare_lists
 from geobatch.declare.files.globs import MAGIC
 from geobatch.declare.files.objects import ManyObjectsError
 from geobatch.declare.hints import show
@@ -16,22 +18,42 @@ UNREADABLE = "unreadable-source"
 """Rule of the problem that a bucket cannot be read."""
 
 
-def state_of(location: Location) -> Remote | None:
-    """Return the state of an object; None if it is not known, or there is no such object."""
-    if location.known.is_offline:
-        return None
+class Found(Struct, frozen=True, kw_only=True):
+    """An object that a uri names."""
+
+    url: str
+    """Its url, without a generation."""
+    state: Remote | None = None
+    """Its state; None if nothing is requested."""
+    generation: str = ""
+    """What follows `#` in the uri."""
+
+
+def find(location: Location) -> Found | None:
+    """Return the object that a uri names, in the state that it names; None if there is none.
+
+    A key may contain `#`; only if there is no such object, a generation follows it.
+    """
+    known = location.known
+    if known.is_offline:
+        known.unchecked.add(location.uri)
+        return Found(url=location.name)
     try:
-        return location.known.state(location.bucket_url)
+        url = location.bucket_url
+        state = known.state(url)
+        if state is not None:
+            return Found(url=location.name, state=state)
+        key, mark, generation = url.key.partition("#")
+        state = known.state_at(url.at(key), generation) if mark and generation else None
     except (BucketError, ValueError):
         return None
+    name = location.name.partition("#")[0]
+    return None if state is None else Found(url=name, state=state, generation=generation)
 
 
 def is_object(location: Location) -> bool:
     """Return whether a uri names an object; if nothing is requested, it is taken to."""
-    if location.known.is_offline:
-        location.known.unchecked.add(location.uri)
-        return True
-    return state_of(location) is not None
+    return find(location) is not None
 
 
 def is_absent(location: Location) -> bool:
@@ -39,7 +61,7 @@ def is_absent(location: Location) -> bool:
     if location.known.is_offline:
         return False
     try:
-        return location.known.state(location.bucket_url) is None
+        return location.known.state(location.bucket_url) is None and find(location) is None
     except (BucketError, ValueError):
         return False
 
@@ -75,12 +97,18 @@ def refused(location: Location, error: BucketError) -> tuple[str, str | None]:
 
 def missing(location: Location) -> tuple[str, str, str | None]:
     """Return the rule, why a uri without wildcards names no object, and a hint."""
-    try:
-        location.known.state(location.bucket_url)
-    except BucketError as error:
+    error = location.known.why_missing(location.bucket_url)
+    if error is not None and error.failure is not Failure.MISSING:
         return UNREADABLE, *refused(location, error)
-    hint = "upper and lower case differ in keys; was it uploaded?"
-    return "missing-file", f"no object {show(location.uri)}", hint
+    key, mark, generation = location.bucket_url.key.partition("#")
+    newest = location.known.state(location.bucket_url.at(key)) if mark and generation else None
+    if newest is not None:
+        message = f"{show(location.uri)}: it is not in the state {show(generation)}"
+        return "missing-file", message, f"it is now `{newest.generation}`; write that one, or none"
+    message = f"no object {show(location.uri)}"
+    if error is not None and error.hint:  # there may be no such bucket
+        return "missing-file", f"{show(location.uri)}: {error.message}", error.hint
+    return "missing-file", message, "upper and lower case differ in keys; was it uploaded?"
 
 
 def unusable(location: Location) -> tuple[str, str | None] | None:
@@ -103,7 +131,18 @@ def unusable(location: Location) -> tuple[str, str | None] | None:
 
 
 def prepare(locations: Iterable[Location]) -> None:
-    """Learn the states of many objects in buckets at once; globs are ignored."""
-    wanted = [one for one in locations if not MAGIC.search(one.name) and unusable(one) is None]
-    for known in {id(one.known): one.known for one in wanted}.values():
-        known.prepare([one.bucket_url for one in wanted if one.known is known])
+    """Learn what many uris of buckets name: globs are listed first, several at a time."""
+    usable = [one for one in locations if unusable(one) is None]
+    for known in {id(one.known): one.known for one in usable}.values():
+        named = [one for one in usable if one.known is known]
+        urls = [(one.bucket_url, bool(MAGIC.search(one.name))) for one in named]
+        prepare_lists([url for url, is_glob in urls if is_glob], known)
+        known.prepare([url for url, is_glob in urls if not is_glob])
+        parts = [(url, *url.key.partition("#")) for url, is_glob in urls if not is_glob]
+        known.prepare_named(
+            [
+                (url.at(key), generation)
+                for url, key, _, generation in parts
+                if generation and not known.is_offline and known.is_missing(url)
+            ]
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from geobatch.buckets.errors import BucketError, Failure
@@ -16,6 +17,8 @@ LISTED_FROM = 100
 """Fewest wanted objects below a prefix for which a list is tried. A page costs what a dozen heads
 cost, and takes as long as some hundred of them, which are sent in parallel."""
 
+_NO_VERSION = 400
+"""What services answer to a text that is no version."""
 _UNKNOWN: Final = object()
 
 
@@ -40,7 +43,8 @@ class Objects:
         self.is_offline = is_offline
         self.unchecked: set[str] = set()
         """Urls and globs that were not checked, since nothing is requested."""
-        self._states: dict[BucketUrl, Remote | BucketError | None] = {}
+        self._states: dict[BucketUrl, Remote | BucketError] = {}
+        self._named: dict[tuple[BucketUrl, str], Remote | BucketError | None] = {}
         self._listed: dict[tuple[BucketUrl, bool], dict[str, Remote]] = {}
         self._unlisted: dict[tuple[BucketUrl, bool], BucketError | ManyObjectsError] = {}
 
@@ -64,9 +68,46 @@ class Objects:
         if found is _UNKNOWN:
             self._ask([url])
             found = self._states[url]
-        if isinstance(found, BucketError):
+        if isinstance(found, BucketError) and found.failure is not Failure.MISSING:
             raise found
         return found if isinstance(found, Remote) else None
+
+    def state_at(self, url: BucketUrl, generation: str) -> Remote | None:
+        """Return the state of an object that a version, generation or tag names; None if none is.
+
+        Raises:
+            BucketError: The request failed.
+        """
+        key = (url, generation)
+        if key not in self._named:
+            self._named[key] = _named_state(url, generation, self.state(url))
+        found = self._named[key]
+        if isinstance(found, BucketError):
+            raise found
+        return found
+
+    def prepare_named(self, named: Collection[tuple[BucketUrl, str]]) -> None:
+        """Learn many states that generations name; as `state_at`, but nothing fails."""
+
+        def learn(key: tuple[BucketUrl, str]) -> None:
+            with suppress(BucketError):
+                self.state_at(*key)
+
+        self.prepare([url for url, _ in named])
+        waiting = [] if self.is_offline else [key for key in named if key not in self._named]
+        list((requests_pool().map if len(waiting) > 1 else map)(learn, waiting))
+
+    def is_missing(self, url: BucketUrl) -> bool:
+        """Return whether it is known that there is no such object; nothing is requested."""
+        found = self._known(url)
+        if isinstance(found, BucketError):
+            return found.failure is Failure.MISSING
+        return found is None
+
+    def why_missing(self, url: BucketUrl) -> BucketError | None:
+        """Return what the service said of an object without a state; None if a list showed it."""
+        found = self._known(url)
+        return found if isinstance(found, BucketError) else None
 
     def prepare(self, urls: Iterable[BucketUrl]) -> None:
         """Learn the states of many objects: by lists where many share a prefix, else one by one.
@@ -105,6 +146,21 @@ class Objects:
                 self._unlisted[key] = error
                 raise
         return self._listed[key]
+
+    def prepare_lists(self, prefixes: Collection[tuple[BucketUrl, bool]]) -> None:
+        """List below several prefixes, deep or not, some at a time; as `below`, but nothing fails.
+
+        What fails is raised by `below`.
+        """
+        if self.is_offline:
+            return
+        waiting = [one for one in prefixes if one not in self._listed and one not in self._unlisted]
+        many = requests_pool().map if len(waiting) > 1 else map
+        list(many(self._try_list, waiting))
+
+    def _try_list(self, key: tuple[BucketUrl, bool]) -> None:
+        with suppress(BucketError, ManyObjectsError):
+            self.below(key[0], is_deep=key[1])
 
     def _known(self, url: BucketUrl) -> object:
         """Return the state of an object, an error, None if there is none, or `_UNKNOWN`."""
@@ -153,11 +209,26 @@ def _all_below(prefix: BucketUrl, *, is_deep: bool) -> dict[str, Remote]:
     return found
 
 
-def _state_of(url: BucketUrl) -> Remote | BucketError | None:
+def _named_state(
+    url: BucketUrl, generation: str, newest: Remote | None
+) -> Remote | BucketError | None:
+    """Return the state that a generation names; a list reports no version, so a head may follow."""
+    try:
+        if newest is not None and not newest.version and generation not in newest.names:
+            newest = head(url)
+        if newest is not None and generation in newest.names:
+            return newest
+        return head(url, version=generation)
+    except BucketError as error:
+        is_absent = error.failure is Failure.MISSING or error.status == _NO_VERSION
+        return None if is_absent else error
+
+
+def _state_of(url: BucketUrl) -> Remote | BucketError:
     try:
         return head(url)
     except BucketError as error:
-        return None if error.failure is Failure.MISSING else error
+        return error
 
 
 def _prefixes(url: BucketUrl) -> Iterable[BucketUrl]:

@@ -85,6 +85,7 @@ def validate(
     keep_project_prefix: bool = False,
     cache: SpecEntries | None = None,
     confine: Confine | None = None,
+    is_offline: bool = False,
 ) -> SpecSet:
     """Load specs and find their files.
 
@@ -93,12 +94,18 @@ def validate(
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         cache: Specs read in earlier runs; receives those of this run.
         confine: Whether to read only the project's folder and what is allowed.
+        is_offline: Whether no bucket is asked: its uris are taken to name objects, and its globs to
+            match none.
 
     Raises:
         SpecError: Something is wrong; carries every problem of every file, sources included.
     """
     specs, problems, seen = drafts(
-        paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
+        paths,
+        keep_project_prefix=keep_project_prefix,
+        cache=cache,
+        confine=confine,
+        is_offline=is_offline,
     )
     folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
     prepare(specs)
@@ -112,12 +119,16 @@ def validate(
 
 
 def prepare(specs: Iterable[AssetSpec]) -> None:
-    """Learn the states of all objects in buckets that specs name, many at once."""
+    """Learn what all uris of buckets in specs name, many at once; asked for again, nothing is done.
+
+    What is wrong is found by `expand`, spec by spec.
+    """
     wanted = (
         spec.project.locate(spec.uri_prefix + uri, folder_of(spec.path))
         for spec in specs
         for _, source in sources_of(spec)
         for uri in source.uris
+        if "://" in uri or "://" in spec.uri_prefix  # of most specs none
     )
     in_bucket.prepare(one for one in wanted if one.is_in_bucket and not outside(one))
 
@@ -226,7 +237,7 @@ def _source(
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
         return []
-    names = (*(location.name for location in locations), *(file.uri for file in found))
+    names = (*(location.name for location in locations), *(file.url or file.uri for file in found))
     if any(name.lower().endswith(_OF_RECORDS) for name in names):
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
@@ -251,13 +262,16 @@ def declared(location: Location, *, source: int, uri_index: int = 0) -> Declared
         uri_index: Index of the uri in its source.
     """
     allowed = location.allowed
+    found = in_bucket.find(location) if location.is_in_bucket else None
+    url = location.name if location.is_away else ""
     return DeclaredSource(
         uri=location.uri,
         path=location.path,
         source=source,
         uri_index=uri_index,
-        url=location.name if location.is_away else "",
-        state=in_bucket.state_of(location) if location.is_in_bucket else None,
+        url=url if found is None else found.url,
+        state=None if found is None else found.state,
+        generation="" if found is None else found.generation,
         servers=None if allowed is None or not location.is_remote else allowed.servers,
     )
 
@@ -320,7 +334,7 @@ def _records(
     spec: AssetSpec, loc: Loc, found: list[DeclaredSource], problems: list[Problem]
 ) -> list[DeclaredSource]:
     """Return the mixer among some files, with the others as its shards."""
-    is_mixer = [file.uri.lower().endswith(MIXER) for file in found]
+    is_mixer = [(file.url or file.uri).lower().endswith(MIXER) for file in found]
     mixers = [file for file, is_one in zip(found, is_mixer, strict=True) if is_one]
     shards = tuple(file for file, is_one in zip(found, is_mixer, strict=True) if not is_one)
     if len(mixers) == 1 and shards:

@@ -193,7 +193,7 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         return Draft(problems=tuple(problems), collection=named)
     collection = Collection(id=named.id, rule=rule, positions=positions, project=project)
     matches = collection.matches()
-    if not collection.problems or collection.has_fields:
+    if collection.has_fields:
         collection.check_names(checked.templates)
     problems += collection.problems
     if problems or base is None:

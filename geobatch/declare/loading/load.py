@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geobatch.declare.files.find import folder_of
+from geobatch.declare.files.objects import Objects
 from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
 from geobatch.declare.hints import show
 from geobatch.declare.loading.garbage import without_collecting
@@ -59,14 +60,18 @@ def drafts(
     keep_project_prefix: bool = False,
     cache: SpecEntries | None = None,
     confine: Confine | None = None,
+    is_offline: bool = False,
 ) -> tuple[list[AssetSpec], list[Problem], Seen]:
     """Return every spec as far as it is valid, every problem, and what was read.
 
-    Arguments are `load`'s.
+    Arguments are `load`'s, and whether no bucket is asked.
     """
     cached = SpecCache(cache)
     run = None if confine is None else confined(confine, paths)
-    projects = Projects(allowed=run, keeps_prefix=keep_project_prefix, cache=cached)
+    objects = Objects(is_offline=is_offline)
+    projects = Projects(
+        allowed=run, keeps_prefix=keep_project_prefix, objects=objects, cache=cached
+    )
     drafting: Drafting | None = None
     specs: list[AssetSpec] = []
     collections: list[CollectionSpec] = []
@@ -105,7 +110,7 @@ def drafts(
     problems += _alike(specs)
     problems += _claims(specs)
     problems += _doubles(collections)
-    if not specs and not problems:
+    if not specs and not problems and not objects.unchecked:
         where = Path(paths[0]) if paths else Path()
         message = f"no asset is declared: no {', '.join(SUFFIXES)} file here"
         hint = "name a spec file, or a folder that holds one"
@@ -116,6 +121,7 @@ def drafts(
         broken=tuple(walk.broken),
         allowed=run,
         collections=tuple(collections),
+        objects=objects,
     )
     return specs, problems, seen
 

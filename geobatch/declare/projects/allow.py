@@ -51,8 +51,9 @@ def allowed(
             continue
         complaint = None
         more = [folder / one] if isinstance(one, Path) else _mirrors(one, mirrors)
-        if isinstance(one, str) and is_bucket_url(one):
-            buckets.append(str(parse_bucket_url(one)))
+        bucket = _bucket_of(one)
+        if bucket:
+            buckets.append(bucket)
         elif not more:
             hint = "map the uris to a local folder in `uri_map`, or allow that folder"
             if isinstance(one, str) and one in SCHEMES:
@@ -108,7 +109,7 @@ def _parse(text: str) -> Host | Path | str:
         if rest and scheme in _WEB:
             return _host(text)
         if rest and scheme in SCHEMES:
-            return _bucket(text)
+            return _prefix(text)
         if rest is not None or text.endswith(":"):
             return f"{scheme}://{rest}" if rest else scheme
     if text.startswith("~"):
@@ -120,13 +121,23 @@ def _parse(text: str) -> Host | Path | str:
     return _host(text)
 
 
-def _bucket(text: str) -> str:
-    url = parse_bucket_url(text)
+def _prefix(text: str) -> str:
     if re.search("[*?]", text):
         raise ValueError("it is a glob; name the bucket, or a folder in it")
-    if any(part in ("", ".", "..") for part in url.key.rstrip("/").split("/") if url.key):
+    if re.search(r"[^:/]/(|\.|\.\.)/", f"{text}/" if text[-1:] != "/" else text):
         raise ValueError("it is not the beginning of a key")
     return text
+
+
+def _bucket_of(one: str | Path) -> str:
+    """Return the url of a bucket, or of a prefix in it, in the usual spelling; empty if it is none.
+
+    A prefix of uris that `uri_map` maps need not be the name of a bucket.
+    """
+    try:
+        return str(parse_bucket_url(one)) if isinstance(one, str) and is_bucket_url(one) else ""
+    except ValueError:
+        return ""
 
 
 def _host(text: str) -> Host:

@@ -154,9 +154,8 @@ def _in_bucket(place: Location, allowed: Allowed) -> tuple[str, str, str | None]
         return None  # refused for that
     if allowed.holds_object(str(url)):
         return None
-    hint = (
-        f"if it may be read, add to `{allowed.named_by or PROJECT_FILE}`: `allow: [{url.at('')}]`"
-    )
+    entry = f'allow: ["{url.at("")}"]'
+    hint = f"if it may be read, add to `{allowed.named_by or PROJECT_FILE}`: `{entry}`"
     return OUTSIDE, f"{show(place.uri)}: this bucket is not allowed", hint
 
 

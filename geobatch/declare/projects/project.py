@@ -82,7 +82,7 @@ class Project(Struct, frozen=True, kw_only=True):
     silenced: frozenset[str] = frozenset()
     """Lints to disable."""
     allow: tuple[str, ...] | None = None
-    """Folders, schemes and servers that may be read besides its folder; None for everything."""
+    """Folders, buckets and servers that may be read besides its folder; None for everything."""
     allowed: Allowed | None = None
     """What `allow` and the options of the run come to; None for everything."""
     objects: Objects | None = None

@@ -72,7 +72,7 @@ class ProjectManifest(Part):
     silence: list[Lint] = Field(default_factory=list)
     """Lints to disable."""
     allow: list[Entry] | None = None
-    """What specs may read besides the files in this folder: folders, schemes and servers."""
+    """What specs may read besides the files in this folder: folders, buckets and servers."""
 
 
 def read_project(data: bytes, *, path: str, folder: Path) -> tuple[Project, list[Problem]]:

@@ -52,4 +52,6 @@ def _is_small(change: AssetChange) -> bool:
         and (change.is_taken_over or not change.carried)
         and all(work.base is None and work.start is Start.SOURCES for work in change.work)
         and all(driver.is_portable for driver in drivers_of(asset))
+        # Their blocks are remembered by this process.
+        and not any(one.remote for tileset in asset.tilesets for one in tileset.sources)
     )

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
 from geobatch.execute.reuse.tile_sink import TileSink
+from geobatch.execute.tasks.ahead import begin_reading
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.recode import recode_tiles
 from geobatch.execute.tasks.region import compute_region
@@ -54,6 +55,7 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
         cached = None if found is None else from_bytes(found, objects)
         if cached is not None:
             return cached
+    begin_reading(task, context)
     result = compute_region(
         task, context.inputs, objects=objects, index=index, reader=context.reader
     )

@@ -33,6 +33,17 @@ class ByteTotals(Struct, frozen=True, kw_only=True):
     """Bytes of tile objects that were written."""
 
 
+class BlockTotals(Struct, frozen=True, kw_only=True):
+    """What was read of objects that changed, to find out where."""
+
+    fetched: int = 0
+    """Blocks that were read and compared with those of the state that was ingested."""
+    equal: int = 0
+    """Those that are the same."""
+    decoded: int = 0
+    """Blocks of these objects and of all others that were decoded."""
+
+
 class ApplySummary(Struct, frozen=True, kw_only=True):
     """What an apply did."""
 
@@ -48,6 +59,8 @@ class ApplySummary(Struct, frozen=True, kw_only=True):
     """Byte counts."""
     seconds: float
     """Wall-clock time."""
+    blocks: BlockTotals = BlockTotals()
+    """Counts of the blocks of objects in buckets and on servers."""
     rows: int = 0
     """Rows of tables that were read."""
     failures: tuple[Failure, ...] = ()

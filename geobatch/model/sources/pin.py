@@ -52,6 +52,11 @@ class Remote(Struct, frozen=True, kw_only=True):
         return self.etag.startswith(("W/", "w/"))
 
     @property
+    def has_strong_tag(self) -> bool:
+        """Whether it has a tag that changes with every byte."""
+        return bool(self.tag) and not self._is_weak
+
+    @property
     def is_timed(self) -> bool:
         """Whether only the time distinguishes states: there is no version and no strong tag."""
         return not self.version and (self._is_weak or not self.tag)
@@ -78,34 +83,40 @@ class Remote(Struct, frozen=True, kw_only=True):
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
 
-        A tag may differ between the machines of a server where the bucket's version does not. The
-        list of a bucket has tags alone, without versions.
+        A tag may differ between the machines of a server where the bucket's version does not. Lists
+        of buckets report no versions: then a strong tag is compared.
         """
         if self.size != other.size:
             return False
         if self.version and other.version:
             return self.version == other.version
-        if (self.tag, self._is_weak) != (other.tag, other._is_weak):
+        if self.version or other.version:
+            return self.has_strong_tag and self.etag == other.etag
+        if self.etag != other.etag:
             return False
-        if bool(self.version) != bool(other.version):
-            return bool(self.tag) and not self._is_weak
         return not self.is_timed or self.modified == other.modified
 
     def identity(self, url: str) -> Digest:
-        """Return a digest that replaces that of the object's bytes, which are not read.
+        """Return a digest that replaces that of the object's bytes, which are not read."""
+        return digest_json(["geobatch remote object", url, self.generation, self.size])
 
-        The tag of a bucket's object comes first: lists have no versions, and where the tag is a
-        digest of the bytes (S3, Google), the same bytes written again are no change.
+    def object_identity(self, url: str) -> Digest:
+        """Return a digest like `identity`, the same from a list, which reports no version.
+
+        A bucket may give equal bytes another version, and they keep their tag.
         """
-        is_tagged = bool(self.tag) and not self._is_weak and not is_http(url)
-        name = self.tag if is_tagged else self.generation
-        return digest_json(["geobatch remote object", url, name, self.size])
+        name = self.tag if self.has_strong_tag else self.generation
+        return digest_json(["geobatch object", url, name, self.size])
+
+    def object_stat(self, url: str) -> FileStat:
+        """Return what `object_identity` depends on in the form of a cached stat."""
+        text = self.object_identity(url)
+        first, second = int(text[:16], 16), int(text[16:32], 16)
+        return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 
     def stat(self, url: str) -> FileStat:
         """Return this answer in the form of a cached stat."""
-        text = self.identity(url)  # a list of a bucket and a head are of one state
-        if is_http(url):
-            text = digest_json([url, self.size, self.version, self.etag, self.modified])
+        text = digest_json([url, self.size, self.version, self.etag, self.modified])
         first, second = int(text[:16], 16), int(text[16:32], 16)
         return FileStat(device=first, inode=second, size=self.size, mtime_ns=0, ctime_ns=0)
 

@@ -8,6 +8,7 @@ from geobatch.model.digest import Digest
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Remote
+from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.tfrecord import Feature, Records
 
 
@@ -25,7 +26,9 @@ class Probe(Struct, frozen=True, kw_only=True):
     layout: CogLayout | None = None
     """Layout of the COG of an external image."""
     remote: Remote | None = None
-    """Answer of its server, if it is on one."""
+    """State of the object, if it is on a server or in a bucket."""
+    servers: Servers | None = None
+    """The servers that may be asked for it; None for all."""
     driver: str = "geotiff"
     """Name of the driver that reads it."""
     is_proven: bool = True

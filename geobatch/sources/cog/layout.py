@@ -20,7 +20,7 @@ from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.header import read_header
 from geobatch.sources.geotiff.objects.header import read_object, state_of, with_header
 from geobatch.sources.naming import Named, UnnamedError
-from geobatch.sources.remote.remote_file import open_remote
+from geobatch.sources.remote.remote_file import identity_of, open_remote, stat_of
 
 
 class Cog(Struct, frozen=True, kw_only=True):
@@ -87,8 +87,8 @@ def probe_url(source: DeclaredSource) -> Cog:
     return Cog(
         header=replace(found.header, uri=source.uri, path=source.url),
         layout=layout,
-        digest=state.identity(source.url),
-        stat=state.stat(source.url),
+        digest=identity_of(source.url, state),
+        stat=stat_of(source.url, state),
         remote=state,
     )
 

@@ -28,6 +28,7 @@ from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import identify_file
 from geobatch.sources.naming import LostStateError
 from geobatch.sources.probe_cache import ProbeCache, maker
+from geobatch.sources.remote.remote_file import identity_of, stat_of
 from geobatch.sources.threads import on_threads
 
 DRIVER = "cog"
@@ -119,9 +120,9 @@ def _unchanged(file: DeclaredSource, before: CachedProbe | None) -> Probe | None
 def _probe(file: DeclaredSource, before: CachedProbe | None) -> tuple[Probe, CachedProbe | None]:
     """Return the state of a COG, and the state to cache if it is new."""
     if file.url and before is not None:
-        remote = cog.ask_server(file)
+        remote = cog.ask_server(file) if file.state is None else file.state
         # An object that is not pinned may have another header now.
-        if remote.lacks is None and before.is_trusted(remote.stat(file.url)):
+        if remote.lacks is None and before.is_trusted(stat_of(file.url, remote)):
             probe = _cached(file, before, remote)
             if probe is not None:
                 return probe, None
@@ -162,7 +163,7 @@ def _cached(file: DeclaredSource, cached: CachedProbe, remote: Remote | None) ->
                 crs=_crs(cached.crs) if cached.crs else None,
             ),
             # The identity of a cached object may have been computed differently.
-            digest=cached.digest if remote is None else remote.identity(file.url),
+            digest=cached.digest if remote is None else identity_of(file.url, remote),
             stat=cached.stat,
             layout=CogLayout.from_json(json.loads(layout)),
             remote=remote,
@@ -194,9 +195,9 @@ def _check_generation(file: DeclaredSource, found: Probe) -> None:
     if not wanted:
         return
     if remote is None:
-        names = {found.digest} if _DIGEST.fullmatch(wanted) else {wanted}
+        names = frozenset({found.digest} if _DIGEST.fullmatch(wanted) else {wanted})
     else:
-        names = {remote.version, remote.generation, remote.etag, remote.tag}
+        names = remote.names
     if wanted not in names:
         now = found.digest if remote is None else remote.generation
         hint = f"it is now `{now}`; write that one, or no generation"

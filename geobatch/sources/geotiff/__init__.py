@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
     from geobatch.sources.geotiff.headers.header import read_header
     from geobatch.sources.geotiff.headers.tiff import stored_pixels
+    from geobatch.sources.geotiff.objects.probes import probe_objects, stored_pixels_of_object
     from geobatch.sources.geotiff.probe_processes import probe_by_processes
     from geobatch.sources.geotiff.reader import Reader
 
@@ -21,9 +22,11 @@ __getattr__ = late(
         "Reader": "reader",
         "gdal_environment": "gdal",
         "probe_by_processes": "probe_processes",
+        "probe_objects": "objects.probes",
         "read_header": "headers.header",
         "stay_in_environment": "gdal",
         "stored_pixels": "headers.tiff",
+        "stored_pixels_of_object": "objects.probes",
     },
 )
 
@@ -33,8 +36,10 @@ __all__ = [
     "gdal_environment",
     "identify",
     "probe_by_processes",
+    "probe_objects",
     "read_header",
     "stat",
     "stay_in_environment",
     "stored_pixels",
+    "stored_pixels_of_object",
 ]

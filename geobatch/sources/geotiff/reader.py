@@ -17,19 +17,19 @@ from geobatch.errors import InternalError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
-from geobatch.model.sources.pin import Remote
 from geobatch.model.window import Window
-from geobatch.sources.driver import Pixels
+from geobatch.sources.driver import Pixels, Tabulated
 from geobatch.sources.files import check_unchanged, regular_file, stat
 from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, open_dataset, reason
 from geobatch.sources.geotiff.handle import Handle, alpha_bits, bad_block, bad_mask, in_file
 from geobatch.sources.geotiff.headers import tiff
 from geobatch.sources.geotiff.headers.tables import read_tables
-from geobatch.sources.geotiff.objects.raster import ObjectRaster, extents_of
+from geobatch.sources.geotiff.objects.kept import KeptHeaders
+from geobatch.sources.geotiff.objects.raster import extents_of
+from geobatch.sources.geotiff.objects.rasters import ObjectRasters
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
 from geobatch.sources.masks.weights import weights
 from geobatch.sources.naming import LostStateError, Named, UnnamedError
-from geobatch.sources.remote.memory import Memory
 
 Tables: TypeAlias = Callable[[Digest], BlockTable | None]
 
@@ -46,20 +46,28 @@ class Reader:
     while another thread reads.
     """
 
-    def __init__(self, *, open_files: int = 16, tables: Tables = _no_table) -> None:
+    def __init__(
+        self,
+        *,
+        open_files: int = 16,
+        tables: Tables = _no_table,
+        keep_table: Callable[[Digest, BlockTable], None] | None = None,
+        headers: KeptHeaders | None = None,
+    ) -> None:
         """Open nothing yet.
 
         Args:
             open_files: Files that a thread has open at most.
             tables: Returns the block table of a source by its digest, or None: with it, one that
                 somebody may be writing need not be digested once more.
+            keep_table: Receives the block tables of objects that were read.
+            headers: Headers of objects that this process has read.
         """
         self._open_files = open_files
         self._tables = tables
+        self._objects = ObjectRasters(get_table=tables, put_table=keep_table, headers=headers)
         self._checking = threading.Lock()
         self._checked: dict[tuple[str, Digest], Checked] = {}
-        self._memory = Memory()
-        self._rasters: dict[tuple[str, Remote], ObjectRaster] = {}
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: dict[int, Handle] = {}
@@ -97,10 +105,8 @@ class Reader:
                 handle.run(handle.dataset.close)
         for known in self._checked.values():
             known.close()
-        for raster in self._rasters.values():
-            raster.close()
         self._checked.clear()
-        self._rasters.clear()
+        self._objects.close()
 
     def read(
         self,
@@ -148,7 +154,31 @@ class Reader:
         """Cancel reads that wait: there are none."""
 
     def finish(self, source: Source) -> None:
-        """Do nothing: a block that no window needed is not read."""
+        """Remember which blocks of an object were read; see `SourceReader.finish`."""
+        self._objects.finish(source)
+
+    @property
+    def blocks_decoded(self) -> int:
+        """Blocks of objects that were read to be decoded."""
+        return self._objects.blocks_decoded
+
+    def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:
+        """Return the block table of an object; see `ObjectReader.tabulate`."""
+        return self._objects.tabulate(source, before)
+
+    def begin(
+        self,
+        source: Source,
+        windows: Sequence[Window],
+        bands: Sequence[int],
+        *,
+        with_mask: bool,
+        is_soon: bool = False,
+    ) -> None:
+        """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
+        if source.state is not None and not self._is_closed:
+            mask = source.mask if with_mask else None
+            self._objects.begin(source, windows, bands, mask=mask, is_soon=is_soon)
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified; of an object, one state is read.
@@ -235,7 +265,7 @@ class Reader:
 
     def _open_object(self, source: Source, overview: int) -> Handle:
         """Return an object in the state in which it was identified."""
-        raster = self.raster(source)
+        raster = self._objects.get(source)
         tables = raster.tables(overview)
         handle = Handle(dataset=None, stat=source.stat, sizes=tables[0], mask_sizes=tables[1])
         handle.raster, handle.context = raster, copy_context()
@@ -253,26 +283,6 @@ class Reader:
             handle.run(handle.dataset.close)
             raise LostStateError(raster.generation)
         return handle
-
-    def raster(self, source: Source) -> ObjectRaster:
-        """Return the object that a source is, which all threads share.
-
-        Raises:
-            UnnamedError: It may not be read.
-        """
-        if source.state is None:
-            raise InternalError(f"`{source.uri}`: no state of it is known")
-        with self._checking:
-            key = (source.path, source.state)
-            if key not in self._rasters:
-                self._rasters[key] = ObjectRaster(
-                    source.path,
-                    remote=source.state,
-                    memory=self._memory,
-                    servers=source.servers,
-                    is_digested=source.pin is None,
-                )
-            return self._rasters[key]
 
     def _known(self, source: Source) -> Checked:
         """Return how to read a source that a process may be writing; made once for all threads."""

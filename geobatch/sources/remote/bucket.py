@@ -9,8 +9,7 @@ from geobatch.buckets import objects
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.url import BucketUrl, parse_bucket_url
 from geobatch.model.sources.pin import Remote
-from geobatch.model.sources.servers import Servers
-from geobatch.sources.naming import LostStateError, UnnamedError
+from geobatch.sources.naming import LostStateError, UnnamedError, refused
 from geobatch.sources.remote.remote_file import RemoteFile
 
 
@@ -22,7 +21,6 @@ class BucketFile(RemoteFile):
         url: str,
         *,
         remote: Remote | None = None,
-        servers: Servers | None = None,
         is_header: bool = False,
         generation: str = "",
     ) -> None:
@@ -32,11 +30,6 @@ class BucketFile(RemoteFile):
             self._url = parse_bucket_url(url)
         except ValueError as error:
             raise UnnamedError(f"is not a valid URL: {error}", joint=" ") from error
-        if servers is not None and self._url.scheme not in servers.schemes:
-            raise UnnamedError(
-                f"the bucket `{self._url.bucket}` is not allowed",
-                hint="a confined run reads buckets only where `allow` of `geobatch.yaml` says so",
-            )
         self._generation = generation
 
     def close(self) -> None:
@@ -62,7 +55,7 @@ class BucketFile(RemoteFile):
         if start >= stop:
             return b""
         with _explained(remote):
-            return objects.fetch_one(self._url, start, stop, remote)
+            return objects.fetch_one(self._url, (start, stop), remote)
 
 
 def _state(url: BucketUrl, generation: str) -> Remote:
@@ -95,6 +88,4 @@ def _explained(pinned: Remote | None) -> Iterator[None]:
     try:
         yield
     except BucketError as error:
-        if pinned is not None and error.failure in (Failure.CHANGED, Failure.MISSING):
-            raise LostStateError(pinned.generation) from error
-        raise UnnamedError(error.message, hint=error.hint) from error
+        raise refused(error, pinned) from error

@@ -11,7 +11,9 @@ from msgspec import Struct
 
 from geobatch.buckets.objects import cut, merge, requests_pool
 from geobatch.buckets.url import is_bucket_url
+from geobatch.model.digest import Digest
 from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES
+from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Remote, is_http
 from geobatch.model.sources.servers import Servers
 from geobatch.sources.naming import UnnamedError
@@ -163,7 +165,8 @@ def open_remote(
     Args:
         url: Where it is: `http://`, `https://`, or a bucket's.
         remote: The state in which it must be; None to take the first that is found.
-        servers: The servers that may be asked; None for all but those that never may.
+        servers: The servers that may be asked; None for all but those that never may. Which buckets
+            may be read is checked where specs are.
         is_header: Whether only a header is read, which has limits of its own.
         generation: The version, generation or tag of a bucket's object that is wanted; empty for
             the newest. Of a server's object, the caller compares it.
@@ -178,7 +181,18 @@ def open_remote(
     if is_bucket_url(url):
         from geobatch.sources.remote.bucket import BucketFile  # noqa: PLC0415 - rarely needed
 
-        return BucketFile(
-            url, remote=remote, servers=servers, is_header=is_header, generation=generation
-        )
+        return BucketFile(url, remote=remote, is_header=is_header, generation=generation)
     raise UnnamedError("is not the URL of a server or a bucket", joint=" ")
+
+
+def identity_of(url: str, remote: Remote) -> Digest:
+    """Return the digest that replaces that of an object's bytes, which are not read.
+
+    A list and a head of a bucket give the same.
+    """
+    return remote.identity(url) if is_http(url) else remote.object_identity(url)
+
+
+def stat_of(url: str, remote: Remote) -> FileStat:
+    """Return a state in the form of a cached stat; a list and a head of a bucket give the same."""
+    return remote.stat(url) if is_http(url) else remote.object_stat(url)

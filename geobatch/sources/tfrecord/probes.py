@@ -88,7 +88,7 @@ def probe_files(
     pinned = _pin({name: part for name, part in by_name.items() if part.url}, options)
     states = {} if options.rehash else trusted_probes(_local(before, by_name))
     for name, there in () if options.rehash else pinned.items():
-        if name in before and before[name].stat == there.state.stat(there.url):
+        if name in before and before[name].stat == there.state.object_stat(there.url):
             states[name] = before[name]
     others = [part for name, part in by_name.items() if name not in states]
     is_mixer = [os.fspath(part.path) in mixers for part in others]
@@ -138,7 +138,7 @@ def _probe(part: DeclaredSource, is_mixer: bool, pinned: PinnedObject | None) ->
             text = _text(part, digest) if is_mixer else ""
         else:
             state = pinned.state
-            digest, stat = state.identity(pinned.url), state.stat(pinned.url)
+            digest, stat = state.object_identity(pinned.url), state.object_stat(pinned.url)
             text = (
                 _decoded(read_small(replace(part, state=state), most=MAX_BYTES)) if is_mixer else ""
             )

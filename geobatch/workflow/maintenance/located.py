@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from geobatch.declare import AssetSpec, expand, load
 from geobatch.declare.files.find import folder_of
-from geobatch.declare.files.uris import MIXER, found_files
+from geobatch.declare.files.uris import MIXER, declared, found_files
 from geobatch.declare.projects.find import Projects
 from geobatch.errors import CorruptObjectError, SourceError, SpecError
 from geobatch.model.assets.asset import Asset, Source, Table, Tileset
@@ -171,11 +171,11 @@ def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> D
     is_raster = isinstance(source, Source)
     if is_raster and source.uri.lower().endswith(MIXER):
         return "no spec declares which shards belong to this mixer"
-    if not where.spec and not os.path.isabs(source.uri):  # noqa: PTH117 - a uri
-        return "it is unknown which spec declared it"
     base = folder_of(where.spec) if where.spec else Path("/")
     place = Projects().of(base).locate(source.uri, base)
-    return DeclaredSource(uri=source.uri, path=place.path, source=0)
+    if not where.spec and not place.is_away and not os.path.isabs(source.uri):  # noqa: PTH117 - a uri
+        return "it is unknown which spec declared it"
+    return declared(place, source=0)
 
 
 _State: TypeAlias = AnyProbe | TableSource
@@ -204,7 +204,7 @@ def _probe_rows(files: Iterable[DeclaredSource], options: ProbeOptions) -> _Foun
     """Return the state of the files of tables."""
     found: dict[DeclaredSource, _State | str] = {}
     for one in dict.fromkeys(files):
-        if not one.path.is_file():
+        if not one.url and not one.path.is_file():
             found[one] = "is missing"
             continue
         try:

@@ -119,7 +119,7 @@ def plan_resolved(
     deleted = tuple(with_protection(change, base) for change in deleted)
     prints = fingerprints_of(choice.resolution)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
-    blocks = _compare_blocks(choice, records, cache=cache)
+    blocks = _compare_blocks(choice, records, cache=cache, reads_objects=request.rehash)
     work = _Work(choice, base, prints, records, blocks, is_applied)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
@@ -191,10 +191,14 @@ def _read_records(
 
 
 def _compare_blocks(
-    choice: Choice, records: Mapping[str, AssetRecord], *, cache: SourceCache
+    choice: Choice,
+    records: Mapping[str, AssetRecord],
+    *,
+    cache: SourceCache,
+    reads_objects: bool,
 ) -> Blocks:
     """Return the changed blocks of sources whose earlier state is known."""
-    tables = table_reader(choice.resolution, cache)
+    tables = table_reader(choice.resolution, cache, reads_objects=reads_objects)
     return changed_blocks(block_pairs(choice.resolution, records=records), tables)
 
 

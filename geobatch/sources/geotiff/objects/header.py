@@ -113,12 +113,22 @@ def with_header(file: RemoteFile, parts: Parts, read: Callable[[BinaryIO], Found
 
 def _opened(source: DeclaredSource) -> RemoteFile:
     return open_remote(
-        source.url, servers=source.servers, is_header=True, generation=source.generation
+        source.url,
+        remote=source.state,
+        servers=source.servers,
+        is_header=True,
+        generation=source.generation,
     )
 
 
 def _known(file: RemoteFile, source: DeclaredSource) -> Remote:
     state = file.ask()
     if not source.allow_unpinned:
-        file.check_pinnable()
+        try:
+            file.check_pinnable()
+        except UnnamedError as error:
+            if source.is_external:
+                raise
+            hint = "let the server send an `ETag` or `Last-Modified`; or copy the file to a disk"
+            raise UnnamedError(error.message, hint=hint, joint=error.joint) from error
     return state

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import BinaryIO, TypeVar
 
@@ -17,7 +17,7 @@ from geobatch.sources.geotiff.headers.tables import Tables, read_tables
 from geobatch.sources.geotiff.objects.header import with_header
 from geobatch.sources.remote.file import Parts, RangeFile
 from geobatch.sources.remote.memory import Extent, Memory
-from geobatch.sources.remote.remote_file import open_remote
+from geobatch.sources.remote.remote_file import Request, open_remote
 
 Found = TypeVar("Found")
 Held = dict[int, memoryview]
@@ -54,6 +54,8 @@ class ObjectRaster:
         self.size, self.generation = remote.size, remote.generation
         self.digests: dict[Extent, bytes] = {}
         """Digests of the blocks that came."""
+        self.decoded: set[Extent] = set()
+        """Blocks that were read to be decoded."""
         self._memory = memory
         self._parts = Parts() if parts is None else parts
         self._is_digested = is_digested
@@ -103,7 +105,27 @@ class ObjectRaster:
             held[start] = block = data[start - request.start : start - request.start + size]
             if self._is_digested and (start, size) not in self.digests:
                 self.digests[start, size] = blake3(block).digest()
+        if self._is_digested:
+            self.decoded.update(extents)
         return held
+
+    def submit(self, extents: Sequence[Extent]) -> list[Request]:
+        """Start to fetch blocks for a reader that does not need them again."""
+        return self.file.submit([(start, start + size) for start, size in extents])
+
+    def blocks(
+        self, extents: Sequence[Extent], requests: Sequence[Request]
+    ) -> Iterator[tuple[Extent, memoryview]]:
+        """Yield blocks with their bytes, from what `submit` returned for them.
+
+        Raises:
+            UnnamedError: The object changed, or cannot be read.
+        """
+        stops = [one.stop for one in requests]
+        for start, size in extents:
+            request = requests[bisect_left(stops, start + size)]
+            data = memoryview(request.data.result())
+            yield (start, size), data[start - request.start : start - request.start + size]
 
     def begin(self, extents: Sequence[Extent]) -> None:
         """Start to fetch blocks that will be needed soon."""

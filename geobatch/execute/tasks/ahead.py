@@ -1,0 +1,77 @@
+"""What a region will read of objects in buckets and on servers, fetched before it is needed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from geobatch.execute.tasks.batches import pieces
+from geobatch.execute.tasks.task import RegionTask, Task
+from geobatch.model.assets.asset import MaskSource
+from geobatch.model.assets.image import Raster
+from geobatch.model.window import Window
+from geobatch.sources.driver import ObjectReader
+
+if TYPE_CHECKING:
+    from geobatch.execute.tasks.runner import TaskContext
+
+
+def begin_reading(task: Task, context: TaskContext, *, is_soon: bool = False) -> None:
+    """Start to fetch all that a task will read of objects; do not wait for it, and raise nothing.
+
+    Nothing is fetched for a region whose result is in the cache.
+
+    Args:
+        task: The task.
+        context: What it is run with.
+        is_soon: Whether the task is only waiting to be run.
+    """
+    reader = context.reader
+    if not isinstance(task, RegionTask) or not isinstance(reader, ObjectReader):
+        return
+    if not any(band.from_sources for band in task.bands):
+        return
+    asset = context.inputs.asset(task.asset)
+    if not any(one.remote for tileset in asset.tilesets for one in tileset.sources):
+        return
+    cache = context.regions
+    if is_soon and cache is not None and task.is_cached and cache.get(task.key) is not None:
+        return
+    windows = _windows(task, asset)
+    for name, (indexes, has_mask) in _channels(task, asset).items():
+        for source in asset.tileset(name).sources:
+            if source.remote is None:
+                continue
+            found = (window.intersect(source) for window in windows)
+            parts = [one.shift(rows=-source.row, cols=-source.col) for one in found if one]
+            if parts:
+                reader.begin(source, parts, sorted(indexes), with_mask=has_mask, is_soon=is_soon)
+
+
+def _windows(task: RegionTask, asset: Raster) -> list[Window]:
+    """Return the parts of the canvas that are ingested at a time."""
+    region, geobox = task.region, asset.grid(task.grid).geobox
+    wanted = [
+        (asset.band(one.band), one.dirty[0].mask)
+        for one in task.bands
+        if one.from_sources and one.dirty[0]
+    ]
+    boxes = (piece.shift(rows=region.row, cols=region.col) for piece in pieces(wanted, asset))
+    return [box.window(geobox.shape, tile=asset.tile) for box in boxes]
+
+
+def _channels(task: RegionTask, asset: Raster) -> dict[str, tuple[set[int], bool]]:
+    """Return the bands that are read of each tileset, and whether its files' masks are."""
+    indexes: defaultdict[str, set[int]] = defaultdict(set)
+    masked: set[str] = set()
+    for one in task.bands:
+        if not one.from_sources:
+            continue
+        band = asset.band(one.band)
+        indexes[band.tileset].add(band.index)
+        if band.masking.source is MaskSource.FILE:
+            masked.add(band.tileset)
+        name = band.masking.tileset
+        if name is not None:
+            indexes[name].add(len(asset.tileset(name).dtypes) - 1)
+    return {name: (found, name in masked) for name, found in indexes.items()}
