@@ -136,6 +136,8 @@ def test_a_plan_without_changes_makes_few_requests(
     rng = np.random.default_rng(5)
     proxy, there = before(s3)
     run(project, there, "apply", "specs", "--init")
+    add_image(project, "c", rng.integers(1, 255, (9, 9), dtype=np.uint8))
+    run(project, there, "apply", "specs")  # from the second commit on, a commit has a parent
     counts = []
     for _ in range(2):
         run(project, there, "plan", "specs")
