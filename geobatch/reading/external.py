@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.errors import InternalError, SourceError
+from geobatch.execute.tasks.ahead import channels
 from geobatch.execute.tasks.ingest import ingest
 from geobatch.model.assets.asset import Band, FileStat, Grid, Number, Source, Tileset
 from geobatch.model.assets.image import Raster
@@ -23,6 +26,7 @@ from geobatch.model.sources.file_stat import file_stat
 from geobatch.model.sources.pin import Pin
 from geobatch.model.window import Box, Window
 from geobatch.pyramid.pixels import Plane
+from geobatch.reading.together import Tile, Together
 from geobatch.sources.cog.probes import digest_of
 from geobatch.sources.cog.reader import PinnedReader
 from geobatch.sources.naming import LostStateError
@@ -65,12 +69,49 @@ class ExternalChunks:
         self._threads = ThreadPoolExecutor(
             thread_name_prefix="external", initializer=stay_in_session
         )
+        self._together = Together(self._threads, begin=self._begin, read=self._read_tile)
 
     def __getstate__(self) -> StoreLocation:
         return self._place
 
     def __setstate__(self, place: StoreLocation) -> None:
         self._start(place)
+
+    async def read_together(
+        self, record: AssetRecord, key: ArrayKey, *, row: int, col: int
+    ) -> memoryview | None:
+        """Return what `read` does; blocks of objects are fetched for many tiles at a time.
+
+        Raises:
+            SourceError: As of `read`.
+        """
+        tile = Tile(record, key, row, col)
+        sources = (one for tileset in record.image.tilesets for one in tileset.sources)
+        if any(one.state is not None for one in sources):
+            return await self._together.read(tile)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._read_tile, tile
+        )
+
+    def _read_tile(self, tile: Tile) -> memoryview | None:
+        return self.read(tile.record, tile.key, row=tile.row, col=tile.col)
+
+    def _begin(self, tiles: Sequence[Tile]) -> None:
+        """Start to fetch what some tiles need."""
+        needed: dict[tuple[str, int], tuple[Source, set[int], bool, list[Window]]] = {}
+        for tile in tiles:
+            band, level = tile.record.image.band(tile.key.band), tile.key.level
+            asset = self._view(tile.record, tile.record.image.grid(band.grid), level).asset
+            window = _window(asset, tile.row, tile.col)
+            for name, (indexes, has_mask) in channels(_together(asset, band), asset).items():
+                (source,) = asset.tileset(name).sources
+                if source.state is not None:
+                    start = (source, set[int](), has_mask, list[Window]())
+                    found = needed.setdefault((source.path, level), start)
+                    found[1].update(indexes)
+                    found[3].append(window)
+        for (_, level), (source, indexes, has_mask, windows) in needed.items():
+            self._reader.begin(source, windows, sorted(indexes), with_mask=has_mask, level=level)
 
     @property
     def threads(self) -> Executor:

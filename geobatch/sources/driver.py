@@ -183,6 +183,7 @@ class ObjectReader(Protocol):
         bands: Sequence[int],
         *,
         with_mask: bool,
+        level: int = 0,
         is_soon: bool = False,
     ) -> None:
         """Start to fetch what some reads will need, if the source is an object; do not wait for it.
@@ -194,6 +195,7 @@ class ObjectReader(Protocol):
             windows: In its own pixels, and inside it.
             bands: Zero-based indexes.
             with_mask: Whether the source's own mask is read too.
+            level: Level of a source whose pixels stay where they are; 0 of all others.
             is_soon: Whether the reads are not the next thing that this thread does: then it does
                 not wait for the header either.
         """

@@ -88,12 +88,13 @@ class Sources:
         bands: Sequence[int],
         *,
         with_mask: bool,
+        level: int = 0,
         is_soon: bool = False,
     ) -> None:
         """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
         reader = self._reader(source)
         if isinstance(reader, ObjectReader):
-            reader.begin(source, windows, bands, with_mask=with_mask, is_soon=is_soon)
+            reader.begin(source, windows, bands, with_mask=with_mask, level=level, is_soon=is_soon)
 
     def tabulate(self, source: Source, before: BlockTable | None = None) -> Tabulated:
         """Return the block table of an object; see `ObjectReader.tabulate`."""

@@ -92,6 +92,22 @@ def test_another_tile_costs_that_tile_alone(tmp_path: Path, served: Served) -> N
     assert served.sent <= sizes[1, 3]
 
 
+def test_the_tiles_of_a_region_come_by_few_requests(tmp_path: Path, served: Served) -> None:
+    """Sixteen tiles, which zarr requests one by one: the header, and a request per row or so."""
+    pixels = [values((2048, 2048)), values((2048, 2048))]
+    write_cog(served.folder / "cog.tif", pixels, is_planar=True, tile=512)
+    bench = Workbench(folder=tmp_path)
+    bench.apply(external("a", f"{served.url}cog.tif"))
+    for level, name, expected in (
+        (0, "b2", pixels[1]),
+        (1, "b1", overview(served.folder / "cog.tif", 1)),
+    ):
+        served.requests.clear()
+        array: Any = geobatch.open_store(bench.store).open("a")[f"{level}/{name}"]
+        assert_same(np.asarray(array[...]), expected, name)
+        assert len(served.requests) <= 6
+
+
 def test_a_plan_asks_for_the_state_and_no_more(tmp_path: Path, served: Served) -> None:
     write_cog(served.folder / "cog.tif", [values()])
     bench = Workbench(folder=tmp_path)

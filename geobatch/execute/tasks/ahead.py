@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from geobatch.execute.tasks.batches import pieces
 from geobatch.execute.tasks.task import RegionTask, Task
-from geobatch.model.assets.asset import MaskSource
+from geobatch.model.assets.asset import Band, MaskSource
 from geobatch.model.assets.image import Raster
 from geobatch.model.window import Window
 from geobatch.sources.driver import ObjectReader
@@ -38,7 +39,8 @@ def begin_reading(task: Task, context: TaskContext, *, is_soon: bool = False) ->
     if is_soon and cache is not None and task.is_cached and cache.get(task.key) is not None:
         return
     windows = _windows(task, asset)
-    for name, (indexes, has_mask) in _channels(task, asset).items():
+    bands = [asset.band(one.band) for one in task.bands if one.from_sources]
+    for name, (indexes, has_mask) in channels(bands, asset).items():
         for source in asset.tileset(name).sources:
             if source.remote is None:
                 continue
@@ -60,14 +62,16 @@ def _windows(task: RegionTask, asset: Raster) -> list[Window]:
     return [box.window(geobox.shape, tile=asset.tile) for box in boxes]
 
 
-def _channels(task: RegionTask, asset: Raster) -> dict[str, tuple[set[int], bool]]:
-    """Return the bands that are read of each tileset, and whether its files' masks are."""
+def channels(bands: Iterable[Band], asset: Raster) -> dict[str, tuple[set[int], bool]]:
+    """Return which bands of each tileset are read for some bands, and whether its files' masks.
+
+    Args:
+        bands: Bands of the asset.
+        asset: The asset.
+    """
     indexes: defaultdict[str, set[int]] = defaultdict(set)
     masked: set[str] = set()
-    for one in task.bands:
-        if not one.from_sources:
-            continue
-        band = asset.band(one.band)
+    for band in bands:
         indexes[band.tileset].add(band.index)
         if band.masking.source is MaskSource.FILE:
             masked.add(band.tileset)

@@ -151,7 +151,8 @@ class Reader:
             handle.held.update(handle.raster.load(extents_of(tables, window, bands, mask=mask)))
 
     def cancel(self) -> None:
-        """Cancel reads that wait: there are none."""
+        """Cancel reads that wait for a server or a bucket."""
+        self._objects.cancel()
 
     def finish(self, source: Source) -> None:
         """Remember which blocks of an object were read; see `SourceReader.finish`."""
@@ -173,12 +174,16 @@ class Reader:
         bands: Sequence[int],
         *,
         with_mask: bool,
+        level: int = 0,
         is_soon: bool = False,
     ) -> None:
         """Start to fetch what reads of an object will need; see `ObjectReader.begin`."""
         if source.state is not None and not self._is_closed:
             mask = source.mask if with_mask else None
-            self._objects.begin(source, windows, bands, mask=mask, is_soon=is_soon)
+            overview = source.pin.overviews[level - 1] if source.pin and level else 0
+            self._objects.begin(
+                source, windows, bands, mask=mask, overview=overview, is_soon=is_soon
+            )
 
     def check(self, source: Source) -> None:
         """Check that a file is still as it was identified; of an object, one state is read.

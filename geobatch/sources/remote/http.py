@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from threading import Lock
 
 from geobatch.model.sources.pin import Remote
@@ -10,8 +11,37 @@ from geobatch.sources.naming import UnnamedError
 from geobatch.sources.remote.ranges import RemoteObject
 from geobatch.sources.remote.remote_file import RemoteFile
 
-_CONNECTIONS = 16
-"""Connections to one object that are kept open."""
+_MOST_IDLE = 64
+"""Connections that are kept open by a process while nothing is requested over them."""
+
+
+class _Idle:
+    """Connections that wait for the next request, those used last, whatever object they are of."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._waiting: OrderedDict[RemoteObject, HttpFile] = OrderedDict()
+
+    def put(self, file: HttpFile, source: RemoteObject) -> None:
+        """Keep a connection; the one that was used longest ago is closed if there are too many."""
+        with self._lock:
+            self._waiting[source] = file
+            oldest = None
+            if len(self._waiting) > _MOST_IDLE:
+                oldest, _ = self._waiting.popitem(last=False)
+        if oldest is not None:
+            oldest.close()
+
+    def take(self, file: HttpFile) -> RemoteObject | None:
+        """Return a connection of an object, which is no longer kept."""
+        with self._lock:
+            found = next((one for one, of in self._waiting.items() if of is file), None)
+            if found is not None:
+                del self._waiting[found]
+            return found
+
+
+_idle = _Idle()
 
 
 class HttpFile(RemoteFile):
@@ -28,15 +58,12 @@ class HttpFile(RemoteFile):
         """Send no request yet; for the arguments see `open_remote`."""
         super().__init__(remote=remote, is_header=is_header)
         self._url, self._servers = url, servers
-        self._idle: list[RemoteObject] = []
-        self._taking = Lock()
         self._first = self._connect()
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        with self._taking:
-            idle, self._idle = self._idle, []
-        for one in (*idle, self._first):
+        self._first.close()
+        while (one := _idle.take(self)) is not None:
             one.close()
 
     def ask(self) -> Remote:
@@ -65,18 +92,14 @@ class HttpFile(RemoteFile):
         if self.remote is None or self._is_header:
             data = self._first.fetch(start, stop)
             self.remote = self._first.remote
+            if not self._is_header:
+                _idle.put(self, self._first)
             return data
-        with self._taking:
-            source = self._idle.pop() if self._idle else self._connect()
+        source = _idle.take(self) or self._connect()
         try:
             data = source.fetch(start, stop)
         except BaseException:
             source.close()
             raise
-        with self._taking:
-            is_kept = len(self._idle) < _CONNECTIONS
-            if is_kept:
-                self._idle.append(source)
-        if not is_kept:
-            source.close()
+        _idle.put(self, source)
         return data

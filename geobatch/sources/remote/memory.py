@@ -67,6 +67,13 @@ class Memory:
             self._add(made, [(file, start)])
             self._drop(keep={made})
 
+    def cancel(self) -> None:
+        """Drop all; requests that were not sent are cancelled, and raise `CancelledError`."""
+        with self._lock:
+            for request in list(self._order):
+                self._remove(request)
+                request.data.cancel()
+
     def forget(self, request: Request) -> None:
         """Drop a request that failed, so that the next one asks again."""
         with self._lock:

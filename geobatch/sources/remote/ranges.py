@@ -312,7 +312,8 @@ class RemoteObject:
         data = _read(answer, body.length)
         if len(data) > body.length:
             raise UnnamedError(f"the server sent more than {body.length} bytes")
-        if answer.will_close or not answer.isclosed():
+        # Before Python 3.12, an answer that was read to its end by `read1` is not closed.
+        if answer.will_close or not (answer.isclosed() or answer.length == 0):
             self.close()
         wanted = slice(max(0, start - body.start), max(0, stop - body.start))
         return _Answer(answer.status, headers, data[wanted], body.remote)

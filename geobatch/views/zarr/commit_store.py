@@ -151,8 +151,16 @@ class ZarrView(Store):
             ValueError: The byte range is of an unknown kind.
         """
         read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
-        threads = None if self._chunks is None else self._chunks.threads
-        return await asyncio.get_running_loop().run_in_executor(threads, read)
+        loop, chunks = asyncio.get_running_loop(), self._chunks
+        if chunks is None:
+            return await loop.run_in_executor(None, read)
+        # By this thread: the asset is loaded since its metadata were read.
+        found = self._keys.external(key) if "/c/" in key else None
+        if found is None:
+            return await loop.run_in_executor(chunks.threads, read)
+        record, array, row, col = found
+        data = await chunks.read_together(record, array, row=row, col=col)
+        return None if data is None else prototype.buffer.from_bytes(_slice(data, byte_range))
 
     def get_sync(
         self,

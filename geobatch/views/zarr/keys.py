@@ -44,6 +44,15 @@ class Chunks(Protocol):
             SourceError: A COG is not in the state that was pinned.
         """
 
+    async def read_together(
+        self, record: AssetRecord, key: ArrayKey, *, row: int, col: int
+    ) -> memoryview | None:
+        """Return what `read` does; what many tiles need of objects is fetched at once.
+
+        Raises:
+            SourceError: A COG is not in the state that was pinned.
+        """
+
 
 class _Chunk(NamedTuple):
     """A stored tile."""
@@ -115,6 +124,14 @@ class Keys:
         if head.digest is not None:
             self.plain[DOCUMENT] = plain_group()
         self._asset = lru_cache(maxsize=_ASSETS_KEPT)(self._load)
+
+    def external(self, key: str) -> tuple[AssetRecord, ArrayKey, int, int] | None:
+        """Return which tile of an external image a key is; None for any other key."""
+        try:
+            found = self._find(key)
+        except CorruptObjectError:
+            return None  # which `read` reports
+        return (*found,) if isinstance(found, _Outside) else None
 
     def read(self, key: str) -> bytes | memoryview | None:
         """Return the bytes of a key, verified, or None where there is no such key.

@@ -117,3 +117,17 @@ def test_a_header_has_a_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -
     assert file.fetch(0, 60) == DATA[:60]
     with pytest.raises(SourceError, match="as its header"):
         file.fetch(60, 120)
+
+
+def test_connections_that_wait_are_few(served: Served) -> None:
+    """However many objects are open: each has a descriptor of this process."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    files = [open_remote(f"{served.url}a.bin", remote=None) for _ in range(150)]
+    for file in files:
+        file.ask()
+        assert file.fetch(10, 20) == DATA[10:20]
+        file.fetch_many([(0, 1), (2_000_000, 2_000_001)])
+    # The server, in this process too, has one for each connection.
+    assert len(list(Path("/proc/self/fd").iterdir())) - before < 2 * 80
+    for file in files:
+        file.close()

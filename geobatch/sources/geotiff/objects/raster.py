@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from threading import Lock
 from typing import BinaryIO, TypeVar
 
 from blake3 import blake3
 
-from geobatch.errors import SourceError
+from geobatch.errors import InterruptedRunError, SourceError
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 from geobatch.model.window import Window
@@ -92,6 +93,7 @@ class ObjectRaster:
 
         Raises:
             UnnamedError: The object changed, or cannot be read.
+            InterruptedRunError: Reading was cancelled.
         """
         held: Held = {}
         for (start, size), request in zip(
@@ -102,6 +104,8 @@ class ObjectRaster:
             except SourceError:
                 self._memory.forget(request)
                 raise
+            except CancelledError:
+                raise InterruptedRunError("reading was cancelled") from None
             held[start] = block = data[start - request.start : start - request.start + size]
             if self._is_digested and (start, size) not in self.digests:
                 self.digests[start, size] = blake3(block).digest()

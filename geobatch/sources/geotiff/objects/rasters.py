@@ -83,14 +83,15 @@ class ObjectRasters:
         bands: Sequence[int],
         *,
         mask: str | None,
+        overview: int,
         is_soon: bool,
     ) -> None:
-        """Start to fetch what reads of the full image will need; errors are left to the reads."""
+        """Start to fetch what reads of an image will need; errors are left to the reads."""
 
         def fetch() -> None:
             with suppress(SourceError):
                 raster = self.get(source)
-                tables = raster.tables(0)
+                tables = raster.tables(overview)
                 found = {
                     extent
                     for window in windows
@@ -109,24 +110,36 @@ class ObjectRasters:
             return tabulate(self.get(source), before)
 
     def finish(self, source: Source) -> None:
-        """Remember the block table of an object, as far as its blocks were read.
+        """Remember the block table of an object, as far as its blocks were read, and release it.
 
         Raises:
             SourceError: The object changed, or cannot be read.
         """
-        raster = self._rasters.get((source.path, source.state)) if source.state else None
-        if raster is None or self._put_table is None or not raster.digests:
-            return
-        with Named(source.uri):
-            layouts = layouts_in(raster)
-        if layouts is not None:
-            unknown = unknown_block(source.digest)
-            made = table_of(layouts, raster, unknown=unknown)
-            earlier = self._get_table(source.digest)
-            self._put_table(source.digest, filled(made, earlier, unknown=unknown))
+        with self._opening:
+            found = None if source.state is None else (source.path, source.state)
+            raster = None if found is None else self._rasters.pop(found, None)
+            if raster is None:
+                return
+            self._decoded += len(raster.decoded)
+        try:
+            if self._put_table is not None and raster.digests:
+                with Named(source.uri):
+                    layouts = layouts_in(raster)
+                if layouts is not None:
+                    unknown = unknown_block(source.digest)
+                    made = table_of(layouts, raster, unknown=unknown)
+                    earlier = self._get_table(source.digest)
+                    self._put_table(source.digest, filled(made, earlier, unknown=unknown))
+        finally:
+            raster.close()
+
+    def cancel(self) -> None:
+        """Drop what is being fetched; reads that wait for it raise `InterruptedRunError`."""
+        self._memory.cancel()
 
     def close(self) -> None:
         """Close connections; must not run while another thread reads."""
+        self._memory.cancel()
         self._decoded = self.blocks_decoded
         for raster in self._rasters.values():
             raster.close()

@@ -20,7 +20,7 @@ from geobatch.sources.geotiff.objects.raster import ObjectRaster
 from geobatch.sources.remote.memory import Extent
 from geobatch.sources.remote.remote_file import Request
 
-_GROUP_BYTES = 16 << 20
+_GROUP_BYTES = 8 << 20
 """Bytes of blocks that are requested at a time."""
 _GROUPS = 4
 """Groups that are being fetched at a time."""
