@@ -12,6 +12,7 @@ import yaml
 from cogs import external, values, write_cog
 from service import Answer, Asked, Service
 from shell import Done, geobatch
+from workbench import image
 
 SetEnvironment = Callable[..., None]
 SAS = "sv=2024-01-01&se=2036-01-01&sp=rl&sig=hushSIGNATUREhush%3D"
@@ -36,8 +37,10 @@ def check(folder: Path, *texts: str) -> None:
         assert not [one for one in SECRETS if one in text], text
 
 
-@pytest.fixture
-def spec(tmp_path: Path, service: Service, environment: SetEnvironment) -> Path:
+@pytest.fixture(params=[external, image])
+def spec(
+    request: pytest.FixtureRequest, tmp_path: Path, service: Service, environment: SetEnvironment
+) -> Path:
     """A spec of an object in a container that is read by a signature."""
     write_cog(tmp_path / "made.tif", [values((64, 64))])
     data = (tmp_path / "made.tif").read_bytes()
@@ -49,7 +52,7 @@ def spec(tmp_path: Path, service: Service, environment: SetEnvironment) -> Path:
     )  # fmt: skip
     path = tmp_path / "work" / "a.yaml"
     path.parent.mkdir()
-    path.write_text(yaml.safe_dump(external("a", "az://bkt/dir/a.tif")))
+    path.write_text(yaml.safe_dump(request.param("a", "az://bkt/dir/a.tif")))
     return path
 
 
