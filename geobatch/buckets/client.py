@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.access.access import Access
+from geobatch.buckets.errors import BucketError
 from geobatch.buckets.settings import Settings, read_settings
 from geobatch.buckets.url import BucketUrl
-from geobatch.errors import SettingError
+from geobatch.errors import GeobatchError, SettingError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore, RetryConfig
 
+_AGAIN = 10.0
+"""Seconds after which credentials that were not found are searched for again."""
 _LONGEST = timedelta(hours=1)
 """Time of a whole request: only silence ends one earlier."""
 _PAUSES: Any = {
@@ -26,6 +30,7 @@ _PAUSES: Any = {
 }
 
 _clients: dict[tuple[str, str, str], tuple[Connection, Access]] = {}
+_refused: dict[tuple[str, str, str], tuple[float, GeobatchError]] = {}
 _reached: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
@@ -110,6 +115,7 @@ def forget_clients() -> None:
     """Forget all clients: the next request finds its credentials in the environment again."""
     with _lock:
         _clients.clear()
+        _refused.clear()
         _reached.clear()
 
 
@@ -120,8 +126,17 @@ def _key(url: BucketUrl) -> tuple[str, str, str]:
 def _connected(url: BucketUrl) -> tuple[Connection, Access]:
     key = _key(url)
     with _lock:
-        if key not in _clients:
+        if key in _clients:
+            return _clients[key]
+        tried, error = _refused.get(key, (-_AGAIN, None))
+        if error is not None and time.monotonic() < tried + _AGAIN:
+            # Thousands of objects may be asked for: the machine is not searched for each of them.
+            raise error.with_traceback(None)
+        try:
             _clients[key] = _connect(url)
+        except (BucketError, SettingError) as refused:
+            _refused[key] = (time.monotonic(), refused)
+            raise
         return _clients[key]
 
 

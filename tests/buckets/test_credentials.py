@@ -639,6 +639,18 @@ def test_no_credentials_are_an_error_at_once(
     assert hint in str(caught.value.hint)
 
 
+def test_credentials_that_are_not_there_are_searched_for_once(environment: SetEnvironment) -> None:
+    """Not for each of many objects: each search waits for a machine's metadata service."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        environment(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://{host}", AWS_REGION="eu-west-1")
+        begin = time.monotonic()
+        for number in range(100):
+            with pytest.raises(BucketError, match="no credentials of AWS"):
+                head(parse_bucket_url(f"s3://bkt/{number}"))
+        assert time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize(
     ("url", "variables", "words"),
     [
