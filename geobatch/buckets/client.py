@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from geobatch.buckets.access.access import Access
+from geobatch.buckets.errors import BucketError
 from geobatch.buckets.settings import Settings, read_settings
 from geobatch.buckets.url import BucketUrl
-from geobatch.errors import SettingError
+from geobatch.errors import GeobatchError, SettingError
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, RetryConfig
 
+_AGAIN = 10.0
+"""Seconds after which credentials that were not found are searched for again."""
 _LONGEST = timedelta(hours=1)
 """Time of a whole request: only silence ends one earlier."""
 _PAUSES: Any = {
@@ -24,20 +29,33 @@ _PAUSES: Any = {
     "base": 2,
 }
 
-_clients: dict[tuple[str, str, str], Clients] = {}
+_clients: dict[tuple[str, str, str], tuple[Connection, Access]] = {}
+_refused: dict[tuple[str, str, str], tuple[float, GeobatchError]] = {}
 _reached: set[tuple[str, str, str]] = set()
 _lock = threading.Lock()
 
 
-class Clients(NamedTuple):
+class Connection:
     """What sends requests to one bucket."""
 
-    patient: ObjectStore
-    """Sends a request again that failed."""
-    once: ObjectStore
-    """Reports each failure: only so it is known whether an answer was lost."""
-    access: Access
-    """How both reach the bucket."""
+    def __init__(self, make: Callable[[RetryConfig], ObjectStore], retries: RetryConfig) -> None:
+        """Make a client, which takes some milliseconds.
+
+        Args:
+            make: Makes one that sends failed requests again as it is told.
+            retries: How often, and when.
+        """
+        self._make = make
+        self._once: ObjectStore | None = None
+        self.patient = make(retries)
+        """Sends a request again that failed."""
+
+    @property
+    def once(self) -> ObjectStore:
+        """What reports each failure: only so it is known whether an answer was lost."""
+        if self._once is None:
+            self._once = self._make({"max_retries": 0})
+        return self._once
 
 
 def client(url: BucketUrl, *, retries: bool = True) -> ObjectStore:
@@ -51,7 +69,7 @@ def client(url: BucketUrl, *, retries: bool = True) -> ObjectStore:
         BucketError: There are no credentials.
         SettingError: A variable of the environment cannot be used.
     """
-    found = _connected(url)
+    found = _connected(url)[0]
     return found.patient if retries else found.once
 
 
@@ -61,7 +79,7 @@ def access_of(url: BucketUrl) -> Access:
     Raises:
         BucketError, SettingError: As `client`.
     """
-    return _connected(url).access
+    return _connected(url)[1]
 
 
 def mark_reached(url: BucketUrl) -> None:
@@ -97,6 +115,7 @@ def forget_clients() -> None:
     """Forget all clients: the next request finds its credentials in the environment again."""
     with _lock:
         _clients.clear()
+        _refused.clear()
         _reached.clear()
 
 
@@ -104,15 +123,24 @@ def _key(url: BucketUrl) -> tuple[str, str, str]:
     return url.scheme, url.bucket, url.account
 
 
-def _connected(url: BucketUrl) -> Clients:
+def _connected(url: BucketUrl) -> tuple[Connection, Access]:
     key = _key(url)
     with _lock:
-        if key not in _clients:
+        if key in _clients:
+            return _clients[key]
+        tried, error = _refused.get(key, (-_AGAIN, None))
+        if error is not None and time.monotonic() < tried + _AGAIN:
+            # Thousands of objects may be asked for: the machine is not searched for each of them.
+            raise error.with_traceback(None)
+        try:
             _clients[key] = _connect(url)
+        except (BucketError, SettingError) as refused:
+            _refused[key] = (time.monotonic(), refused)
+            raise
         return _clients[key]
 
 
-def _connect(url: BucketUrl) -> Clients:
+def _connect(url: BucketUrl) -> tuple[Connection, Access]:
     from obstore import exceptions, store  # noqa: PLC0415 - slow to import
 
     settings = read_settings(os.environ)
@@ -135,22 +163,20 @@ def _connect(url: BucketUrl) -> Clients:
         "backoff": _PAUSES,
     }
     kinds: Any = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
+    make = partial(
+        kinds[url.scheme],
+        url.bucket,
+        config=access.config,
+        client_options=options,
+        credential_provider=access.provider,
+    )
     try:
-        patient, once = (
-            kinds[url.scheme](
-                url.bucket,
-                config=access.config,
-                client_options=options,
-                retry_config=retry,
-                credential_provider=access.provider,
-            )
-            for retry in (retries, {"max_retries": 0})
-        )
+        made = Connection(lambda retry: make(retry_config=retry), retries)
     except (exceptions.BaseError, ValueError, OSError) as error:
         from geobatch.buckets.redaction import first_line  # noqa: PLC0415 - only to fail
 
         # The cause is not kept: its text may contain what could not be read as a key.
-        message = f"the credentials of {access.way} cannot be used: {first_line(str(error))}"
+        message = f"what {access.way} says cannot be used: {first_line(str(error))}"
         hint = "copy them again; `geobatch doctor` shows where they were found"
         raise SettingError(message, hint=hint) from None
-    return Clients(patient=patient, once=once, access=access)
+    return made, access

@@ -193,3 +193,9 @@ def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator
 
         # The cause is not kept: its text may contain secrets.
         raise explain(url, operation, error) from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a bug of the library, not a class of it
+            raise
+        message = "obstore failed: an endpoint, a proxy or a key in the environment is not valid"
+        hint = "`geobatch doctor` shows which variables are set"
+        raise BucketError(Failure.OTHER, message, hint=hint) from None

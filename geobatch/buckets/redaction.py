@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from geobatch.buckets.access.access import tail
 
 _LONGEST = 300
+_READ = 4000
 _SHORTEST = 6
 """Characters of a secret: shorter texts are also parts of words."""
 _HIDDEN = "***"
@@ -16,6 +17,8 @@ _SECRET_NAMES = re.compile(
     r"(SECRET|PASSWORD|TOKEN|_KEY$|ACCESS_KEY$|SAS|CONNECTION_STRING|SESSION|CREDENTIAL|HEADER$)"
 )
 _NOT_SECRET = re.compile(r"(_FILE|_URI|_URL|_TYPE|_ID|CREDENTIALS)$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+"""What could change how a terminal shows a text that a service sent."""
 _PATTERNS = (
     # user:password@ in urls, also of proxies
     (re.compile(r"(?<=://)[^/\s@]*@"), f"{_HIDDEN}@"),
@@ -40,7 +43,11 @@ _PATTERNS = (
 
 
 def redact(text: str) -> str:
-    """Return a text without secrets: those of known forms, and those of the environment."""
+    """Return a text without secrets: those of known forms, and those of the environment.
+
+    Of a long text only the start is returned: a service may send any number of bytes.
+    """
+    text = text[:_READ]
     for secret in _secrets():
         text = text.replace(secret, _HIDDEN)
     key = os.environ.get("AWS_ACCESS_KEY_ID", "")
@@ -48,7 +55,7 @@ def redact(text: str) -> str:
         text = text.replace(key, tail(key))
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
-    return text
+    return _CONTROL.sub(" ", text)
 
 
 def _secrets() -> Iterator[str]:

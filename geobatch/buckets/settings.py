@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.buckets.access.access import shown
 from geobatch.buckets.url import BucketUrl, is_bucket_url, parse_bucket_url
 from geobatch.errors import SettingError
 
@@ -54,7 +55,10 @@ CONNECT_SECONDS = Setting(
     name="connect_seconds", default="5", purpose="time to connect to a server"
 )
 STALL_SECONDS = Setting(
-    name="stall_seconds", default="30", purpose="time without a byte, after which a request failed"
+    name="stall_seconds",
+    default="60",
+    purpose="time without a byte of an answer, after which a request failed; an upload must end in"
+    " it",
 )
 RETRIES = Setting(
     name="retries",
@@ -81,7 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Path of a PEM file; empty for the certificates of the system."""
     connect_seconds: int = 5
     """Time to connect."""
-    stall_seconds: int = 30
+    stall_seconds: int = 60
     """Time without a byte."""
     retries: int = 10
     """How often a request is sent again."""
@@ -106,7 +110,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         path = self.ca_file
         system = environment.get("SSL_CERT_FILE")
         if system is not None and not Path(system).is_file():
-            message = f"`SSL_CERT_FILE` is `{system}`, which is not a file"
+            message = f"`SSL_CERT_FILE` is `{shown(system)}`, which is not a file"
             hint = "name a file with certificates in PEM, or `unset SSL_CERT_FILE`"
             raise SettingError(message, hint=hint)
         if not path and scheme == "s3":
@@ -119,10 +123,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             found = Path(path).read_bytes()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            message = f"`{variable}` names `{path}`, which cannot be read: {why}"
+            message = f"`{variable}` names `{shown(path)}`, which cannot be read: {why}"
             raise SettingError(message, hint=hint) from None
         if b"-----BEGIN CERTIFICATE-----" not in found:
-            message = f"`{variable}` names `{path}`, in which there is no certificate"
+            message = f"`{variable}` names `{shown(path)}`, in which there is no certificate"
             raise SettingError(message, hint=hint)
         return found
 
@@ -140,7 +144,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             continue
         if variable not in known:
             names = ", ".join(f"`{name}`" for name in known)
-            raise SettingError(f"`{variable}` is not a setting", hint=f"the settings are {names}")
+            raise SettingError(
+                f"`{shown(variable)}` is not a setting", hint=f"the settings are {names}"
+            )
         name = known[variable].name
         if not text:
             continue
@@ -157,7 +163,7 @@ def _number(setting: Setting, text: str) -> int:
     least = 0 if setting is RETRIES else 1
     if not is_number or int(text) < least:
         raise SettingError(
-            f"`{setting.variable}` is `{text[:40]}`, expected a whole number of at least {least}",
+            f"`{setting.variable}` is `{shown(text)}`, expected a whole number of at least {least}",
             hint=f"write it as in `{setting.variable}={setting.default}`, or unset it",
         )
     return int(text)
@@ -183,7 +189,7 @@ def _buckets(value: str, setting: Setting) -> list[BucketUrl]:
             found.append(parse_bucket_url(text))
         except ValueError as error:
             raise SettingError(
-                f"`{setting.variable}` contains `{text[:100]}`: {error}",
+                f"`{setting.variable}` contains `{shown(text)}`: {shown(str(error))}",
                 hint=f"write it as in `{setting.variable}=s3://bucket,gs://other`, or `true`",
             ) from None
     return found

@@ -59,7 +59,6 @@ def test_commands_are_complete(text: str) -> None:
 def test_the_example_of_costs_follows_from_the_formula() -> None:
     for shard, written, read in ((512, "5.00", "0.40"), (2048, "0.31", "0.03")):
         objects = 1_000_000 / (shard / 512) ** 2
-        pages = 1_000_000 / 4096 * 5 / 1e6
-        assert f"{objects * 5 / 1e6 + pages:.2f}" == written
+        assert f"{objects * (1 + 1 / 4096) * 5 / 1e6:.2f}" == written
         assert f"{objects * 0.4 / 1e6:.2f}" == read
         assert f"| {objects:,.0f} | {written} | {read} | 2.00 |" in PAGE

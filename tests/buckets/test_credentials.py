@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from base64 import urlsafe_b64decode
@@ -213,6 +215,44 @@ def test_single_sign_on_that_has_ended(environment: SetEnvironment) -> None:
     with pytest.raises(BucketError, match="profile `p` gives no credentials") as caught:
         head(S3)
     assert "`aws sso login --profile p`" in str(caught.value.hint)
+
+
+def test_s3_single_sign_on(service: Service, environment: SetEnvironment) -> None:
+    """With the token that `aws sso login` left, boto3 asks for keys of the role."""
+
+    def reply(asked: Asked) -> Answer:
+        if not asked.path.startswith("/federation/credentials"):
+            return OBJECT
+        assert asked.headers["x-amz-sso_bearer_token"] == "SSO-TOKEN"
+        said = {
+            "roleCredentials": {
+                "accessKeyId": "ASIASINGLESIGN01",
+                "secretAccessKey": "s",
+                "sessionToken": "t",
+                "expiration": 2108422823000,
+            }
+        }
+        return Answer(body=json.dumps(said).encode(), headers={"Content-Type": "application/json"})
+
+    service.reply = reply
+    write(".aws/config", "[sso-session s]\nsso_region = eu-a\nsso_start_url = https://x.invalid/\n"
+          "[profile p]\nregion = eu-a\nsso_session = s\nsso_account_id = 123456789012\n"
+          "sso_role_name = r\n")  # fmt: skip
+    name = hashlib.sha1(b"s").hexdigest()
+    write(f".aws/sso/cache/{name}.json",
+          json.dumps({"accessToken": "SSO-TOKEN", "expiresAt": LATER, "region": "eu-a",
+                      "startUrl": "https://x.invalid/"}))  # fmt: skip
+    environment(AWS_ENDPOINT_URL=service.url, AWS_PROFILE="p")
+    # boto3 asks where the home folder is when it is imported: so a process of its own.
+    program = (
+        "from geobatch.buckets.objects import head\n"
+        "from geobatch.buckets.url import parse_bucket_url\n"
+        "print(head(parse_bucket_url('s3://bkt/dir/k')).size)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == "5\n", done.stderr
+    assert signer(service) == "ASIASINGLESIGN01"
 
 
 def test_s3_web_identity(
@@ -528,6 +568,20 @@ def test_az_managed_identity(service: Service, environment: SetEnvironment) -> N
     assert asked_of(service).authorization == "Bearer azure-token"
 
 
+def test_az_managed_identity_of_a_machine(service: Service, environment: SetEnvironment) -> None:
+    service.reply = token_service
+    environment(**azure(service, AZURE_POD_IDENTITY_AUTHORITY_HOST=service.url))
+    head(AZ)
+    assert service.asked[0].headers["metadata"] == "true"
+    assert asked_of(service).authorization == "Bearer azure-token"
+    assert access_of(AZ).who == "the managed identity of this machine"
+    environment(AZURE_CLIENT_ID="mine")
+    service.asked.clear()
+    head(AZ)
+    assert all("client_id=mine" in one.path for one in service.asked if "token" in one.path)
+    assert access_of(AZ).who == "managed identity `mine`"
+
+
 def test_az_cli(
     service: Service, environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -585,6 +639,18 @@ def test_no_credentials_are_an_error_at_once(
     assert hint in str(caught.value.hint)
 
 
+def test_credentials_that_are_not_there_are_searched_for_once(environment: SetEnvironment) -> None:
+    """Not for each of many objects: each search waits for a machine's metadata service."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        environment(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://{host}", AWS_REGION="eu-west-1")
+        begin = time.monotonic()
+        for number in range(100):
+            with pytest.raises(BucketError, match="no credentials of AWS"):
+                head(parse_bucket_url(f"s3://bkt/{number}"))
+        assert time.monotonic() - begin < 5
+
+
 @pytest.mark.parametrize(
     ("url", "variables", "words"),
     [
@@ -597,7 +663,11 @@ def test_no_credentials_are_an_error_at_once(
         (GS, {"GOOGLE_SERVICE_ACCOUNT_KEY": "my-secret"}, "not the key of a service account"),
         (AZ, {}, "`az://bkt/dir/k` names no storage account"),
         (AZ, {"AZURE_STORAGE_CONNECTION_STRING": "my-secret"}, "is not a connection string"),
-        (AZ, {"AZURE_STORAGE_ACCOUNT": "a", "AZURE_STORAGE_KEY": "my-secret!"}, "cannot be used"),
+        (
+            AZ,
+            {"AZURE_STORAGE_ACCOUNT": "acct", "AZURE_STORAGE_KEY": "my-secret!"},
+            "cannot be used",
+        ),
         (S3, {"GEOBATCH_BUCKET_ANONYMOUS": "bucket"}, "it is not the url of a bucket"),
         (S3, {"GEOBATCH_BUCKET_RETRIES": "-1"}, "expected a whole number of at least 0"),
         (S3, {"GEOBATCH_BUCKET_STALL_SECONDS": "0"}, "expected a whole number of at least 1"),

@@ -150,6 +150,8 @@ CASES = [
      Failure.NO_BUCKET, "there is no bucket `bkt`", "aws s3 mb s3://bkt"),
     Case("s3", "list", 404, xml("NoSuchBucket", "The specified bucket does not exist"),
      Failure.NO_BUCKET, "there is no bucket `bkt`", "aws s3 ls"),
+    Case("s3", "list", 404, b"", Failure.NO_BUCKET, "there is no bucket `bkt`", "aws s3 ls"),
+    Case("gs", "list", 404, b"Not Found", Failure.NO_BUCKET, "there is no bucket `bkt`", "create"),
     Case("s3", "read", 400, xml("AuthorizationHeaderMalformed", "The authorization header is"
      " malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'", Region="eu-west-1"),
      Failure.OTHER, "is in region `eu-west-1`, expected `us-east-1`",

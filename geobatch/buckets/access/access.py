@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
 from geobatch.errors import SettingError
+
+_URL = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|(\[[0-9A-Fa-f:]+\]))(?::([0-9]{1,5}))?(?:/[A-Za-z0-9._~/%-]*)?"
+)
+_WORD = re.compile(r"[!-~]*")
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -34,6 +40,51 @@ class Access(Struct, frozen=True, kw_only=True):
         return f"Access({self.who!r}, way={self.way!r}, endpoint={self.endpoint!r})"
 
 
+def shown(text: str) -> str:
+    """Return a text of the environment for a message: at most 100 characters that print."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:100])
+
+
+def checked_url(text: str, variable: str) -> str:
+    """Return the url of a service, without a slash at its end; empty if there is none.
+
+    The library ends the process if it gets another text.
+
+    Args:
+        text: What a variable or a file says.
+        variable: Where it says so, for messages.
+
+    Raises:
+        SettingError: It is not such a url.
+    """
+    if not text:
+        return ""
+    found = _URL.fullmatch(text)
+    if found is None or int(found[2] or 1) not in range(1, 1 << 16):
+        # A password may be in it.
+        value = "" if "@" in text else f"`{shown(text)}` "
+        raise SettingError(
+            f"`{variable}` {value}is not the url of a service",
+            hint=f"write it as in `{variable}=https://storage.example.com:9000`, or unset it",
+        )
+    return text.rstrip("/")
+
+
+def checked_word(text: str, variable: str) -> str:
+    """Return a region, a key, or a token, which must be printable ASCII without blanks.
+
+    Raises:
+        SettingError: It is not; the message does not contain it.
+    """
+    if _WORD.fullmatch(text):
+        return text
+    what = "a line break" if "\n" in text or "\r" in text else "a character that is not allowed"
+    raise SettingError(
+        f"`{variable}` contains {what}",
+        hint="copy its value again, without blanks and line breaks around it",
+    )
+
+
 def named_file(environment: Mapping[str, str], variable: str) -> str:
     """Return the text of the file that a variable names.
 
@@ -47,7 +98,7 @@ def named_file(environment: Mapping[str, str], variable: str) -> str:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is not a text"
         raise SettingError(
-            f"`{variable}` names `{path}`, which cannot be read: {why}",
+            f"`{variable}` names `{shown(path)}`, which cannot be read: {why}",
             hint=f"name a file that exists, or unset it: `unset {variable}`",
         ) from None
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from geobatch.buckets.access.access import shown
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.errors import SettingError
 
@@ -40,9 +41,9 @@ def read_profile(environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
             found |= dict(file.items(section, raw=True))
     if asked and not found:
         raise SettingError(
-            f"`AWS_PROFILE` is `{asked}`, and there is no such profile",
+            f"`AWS_PROFILE` is `{shown(asked)}`, and there is no such profile",
             hint="`aws configure list-profiles` lists the profiles; "
-            f"`aws configure --profile {shlex.quote(asked)}` makes this one",
+            f"`aws configure --profile {shlex.quote(shown(asked))}` makes this one",
         )
     return name, found
 
@@ -57,7 +58,7 @@ def _read(environment: Mapping[str, str], variable: str, name: str) -> configpar
     except (configparser.Error, UnicodeDecodeError, OSError, RuntimeError) as error:
         lines = getattr(error, "errors", None) or [(getattr(error, "lineno", None), "")]
         line = lines[0][0]
-        where = f"`{path}`, line {line}," if isinstance(line, int) else f"`{path}`"
+        where = f"`{shown(path)}`" + (f", line {line}," if isinstance(line, int) else "")
         # The message of the library quotes the line, which may hold a key.
         raise SettingError(
             f"{where} is not valid as a file of AWS profiles",
@@ -94,7 +95,7 @@ def run_process(command: str, profile: str) -> dict[str, Any]:
             "expires_at": datetime.fromisoformat(expires) if expires else None,
         }
         is_right = said.get("Version") == _VERSION
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         is_right = False
     if not is_right:
         message = f"{who} printed something else than credentials of version 1"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from geobatch.buckets.access.access import Access, named_file
+from geobatch.buckets.access.access import Access, checked_url, named_file, shown
 from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.settings import Settings
@@ -21,6 +22,11 @@ _ACCOUNTS = ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME")
 _KEYS = ("AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY")
 _TOKENS = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY")
 _INSTANCE = "http://169.254.169.254"
+_POD = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
+"""Variable that replaces the address of the metadata service, as for Microsoft's libraries."""
+_MANAGED = ("AZURE_MSI_ENDPOINT", "AZURE_IDENTITY_ENDPOINT", "IDENTITY_ENDPOINT", "MSI_ENDPOINT")
+_AUTHORITY = "https://login.microsoftonline.com"
+_ACCOUNT = re.compile("[a-z0-9]{3,24}")
 _IDENTITY = (
     "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://storage.azure.com"
 )
@@ -54,11 +60,17 @@ def az_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
             hint="`export AZURE_STORAGE_ACCOUNT=...`, or write "
             f"`abfs://{url.bucket}@ACCOUNT.dfs.core.windows.net/{url.key}`",
         )
+    if not _ACCOUNT.fullmatch(account):
+        raise SettingError(
+            f"`{shown(account)}` is not the name of a storage account",
+            hint="a name has 3 to 24 lowercase letters and digits: `az storage account list`",
+        )
     # Keys in the environment are of the account that it names, and of no other.
     is_same = named in ("", account)
-    endpoint = (_blob_endpoint(connection, account) if is_same else "") or _first(
-        environment, ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
-    )
+    endpoint = _blob_endpoint(connection, account) if is_same else ""
+    for variable in ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"):
+        endpoint = endpoint or environment.get(variable, "")
+        endpoint = checked_url(endpoint, variable)
     if settings.is_anonymous(url) or environment.get("AZURE_SKIP_SIGNATURE", "").lower() == "true":
         skip = {"skip_signature": True}
         found = Access(way="anonymous", who="nobody", is_anonymous=True, config=skip)
@@ -70,7 +82,6 @@ def az_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
             or _cli(environment)
             or _none(url)
         )
-    endpoint = endpoint.rstrip("/")
     more: dict[str, Any] = {"account_name": account}
     if endpoint:
         more["endpoint"] = endpoint
@@ -99,11 +110,10 @@ def _connection(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _blob_endpoint(connection: Mapping[str, str], account: str) -> str:
-    if found := connection.get("BlobEndpoint"):
-        return found
-    if suffix := connection.get("EndpointSuffix"):
-        return f"{connection.get('DefaultEndpointsProtocol', 'https')}://{account}.blob.{suffix}"
-    return ""
+    found = connection.get("BlobEndpoint", "")
+    if not found and (suffix := connection.get("EndpointSuffix")):
+        found = f"{connection.get('DefaultEndpointsProtocol', 'https')}://{account}.blob.{suffix}"
+    return checked_url(found, f"the endpoint in {_CONNECTION}")
 
 
 def _shared(
@@ -131,10 +141,15 @@ def _application(environment: Mapping[str, str]) -> Access | None:
     client, tenant = (environment.get(name) for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID"))
     if not client or not tenant:
         return None
-    config: dict[str, Any] = {"client_id": client, "tenant_id": tenant}
-    if host := environment.get("AZURE_AUTHORITY_HOST"):
-        config["authority_host"] = host if "://" in host else f"https://{host}"
-    who = f"application `{client}`"
+    # The library also takes an empty variable for a host.
+    host = environment.get("AZURE_AUTHORITY_HOST") or _AUTHORITY
+    host = host if "://" in host else f"https://{host}"
+    config: dict[str, Any] = {
+        "client_id": client,
+        "tenant_id": tenant,
+        "authority_host": checked_url(host, "AZURE_AUTHORITY_HOST"),
+    }
+    who = f"application `{shown(client)}`"
     if secret := environment.get("AZURE_CLIENT_SECRET"):
         config |= {"client_secret": secret, "credential_type": "client_secret"}
         return Access(way="a client secret", who=who, config=config)
@@ -150,15 +165,18 @@ def _managed(environment: Mapping[str, str]) -> Access | None:
     client = environment.get("AZURE_CLIENT_ID")
     if client:
         config["client_id"] = client
-    who = f"managed identity `{client}`" if client else "the managed identity of this machine"
-    names = ("AZURE_MSI_ENDPOINT", "AZURE_IDENTITY_ENDPOINT", "IDENTITY_ENDPOINT", "MSI_ENDPOINT")
-    endpoint = _first(environment, names)
-    if endpoint:
-        config["msi_endpoint"] = endpoint
-    else:
-        path = f"{_IDENTITY}&client_id={quote(client)}" if client else _IDENTITY
-        if ask(_INSTANCE, path, headers={"Metadata": "true"}) is None:
-            return None
+    who = (
+        f"managed identity `{shown(client)}`" if client else "the managed identity of this machine"
+    )
+    for name in _MANAGED:
+        if environment.get(name):
+            config["msi_endpoint"] = checked_url(environment[name], name)
+            return Access(way="a managed identity", who=who, config=config)
+    host = checked_url(environment.get(_POD, ""), _POD) or _INSTANCE
+    path = f"{_IDENTITY}&client_id={quote(client)}" if client else _IDENTITY
+    if ask(host, path, headers={"Metadata": "true"}) is None:
+        return None
+    config["msi_endpoint"] = f"{host}{_IDENTITY.partition('?')[0]}"
     return Access(way="a managed identity", who=who, config=config)
 
 

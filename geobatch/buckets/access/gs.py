@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from geobatch.buckets.access.access import Access, named_file
+from geobatch.buckets.access.access import Access, checked_url, checked_word, named_file, shown
 from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.redaction import first_line
@@ -19,7 +19,10 @@ from geobatch.extras import install_hint
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 _PATHS = ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH")
 _DEFAULT_FILE = "application_default_credentials.json"
-_METADATA = "metadata.google.internal"
+_METADATA = "169.254.169.254"
+"""Address of `metadata.google.internal`, which need not be resolved."""
+_ENDPOINT = "https://storage.googleapis.com"
+_TOKEN = "GOOGLE_BEARER_TOKEN"  # noqa: S105 - a name
 _ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default/email"
 _KNOWN = ("service_account", "authorized_user")
 """Types of credentials that the library reads itself."""
@@ -37,10 +40,11 @@ def gs_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         SettingError: A variable, or the file that it names, cannot be used.
         BucketError: There are no credentials.
     """
-    emulator = environment.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
+    emulator = environment.get("STORAGE_EMULATOR_HOST", "")
     if emulator and "://" not in emulator:
         emulator = f"http://{emulator}"
-    endpoint = emulator or environment.get("GOOGLE_BASE_URL", "").rstrip("/")
+    emulator = checked_url(emulator, "STORAGE_EMULATOR_HOST")
+    endpoint = emulator or checked_url(environment.get("GOOGLE_BASE_URL", ""), "GOOGLE_BASE_URL")
     if emulator or settings.is_anonymous(url):
         found = Access(
             way="the emulator" if emulator else "anonymous",
@@ -50,14 +54,16 @@ def gs_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         )
     else:
         found = (
-            _service_account(environment)
+            _token(environment)
+            or _service_account(environment)
             or _named(environment)
             or _default(environment)
             or _machine(environment)
             or _none(url)
         )
     endpoint = endpoint or found.endpoint
-    config = {**({"base_url": endpoint} if endpoint else {}), **found.config}
+    # The library also takes an empty variable for an endpoint.
+    config = {"base_url": endpoint or _ENDPOINT, **found.config}
     return Access(
         way=found.way,
         who=found.who,
@@ -80,6 +86,15 @@ def _billing(environment: Mapping[str, str]) -> dict[str, str]:
     return {"x-goog-user-project": project}
 
 
+def _token(environment: Mapping[str, str]) -> Access | None:
+    """Return access by a token in a variable that only obstore reads."""
+    token = environment.get(_TOKEN)
+    if not token:
+        return None
+    config = {"bearer_token": checked_word(token, _TOKEN)}
+    return Access(way=f"`{_TOKEN}`", who="whose token it is", config=config)
+
+
 def _service_account(environment: Mapping[str, str]) -> Access | None:
     """Return access by a key of a service account in a variable that only obstore reads."""
     for variable in ("GOOGLE_SERVICE_ACCOUNT_KEY", *_PATHS):
@@ -88,18 +103,19 @@ def _service_account(environment: Mapping[str, str]) -> Access | None:
         text = named_file(environment, variable) if variable in _PATHS else environment[variable]
         try:
             found: dict[str, Any] = json.loads(text)
-            endpoint = str(found.get("gcs_base_url") or "").rstrip("/")
+            base = str(found.get("gcs_base_url") or "")
             mail = found.get("client_email")
         except (ValueError, AttributeError):
             raise SettingError(
                 f"`{variable}` is not the key of a service account",
                 hint=f"name the file of a key in `{VARIABLE}`, and `unset {variable}`",
             ) from None
+        endpoint = checked_url(base, f"gcs_base_url of {variable}")
         return Access(
             way=f"`{variable}`",
-            who=f"`{mail}`" if mail else "a service account",
+            who=f"`{shown(str(mail))}`" if mail else "a service account",
             endpoint=endpoint,
-            config={"service_account_key": text},
+            config={"service_account_key": text, **({"base_url": endpoint} if endpoint else {})},
         )
     return None
 
@@ -128,12 +144,14 @@ def _from_file(text: str, path: str, *, way: str) -> Access:
         kind = str(found["type"])
     except (ValueError, KeyError, TypeError):
         raise SettingError(
-            f"`{path}` is not a file of Google credentials",
+            f"`{shown(path)}` is not a file of Google credentials",
             hint="make one: `gcloud auth application-default login`",
         ) from None
     if kind in _KNOWN:
         who = found.get("client_email") or found.get("account")
-        who = f"`{who}`" if who else "the user of `gcloud auth application-default login`"
+        who = (
+            f"`{shown(str(who))}`" if who else "the user of `gcloud auth application-default login`"
+        )
         return Access(way=way, who=who, config={"application_credentials": path})
     return _by_google_auth(found, kind, path, way=way)
 
@@ -147,20 +165,25 @@ def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) ->
 
         make = _maker(found, kind)
     except ImportError:
-        message = f"`{path}` has credentials of type `{kind}`: they require `geobatch[gs]`"
+        message = (
+            f"`{shown(path)}` has credentials of type `{shown(kind)}`: they require `geobatch[gs]`"
+        )
         raise BucketError(Failure.DENIED, message, hint=install_hint("gs")) from None
     try:
         credentials = make(found, scopes=scopes)
     except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
-            f"`{path}` has credentials of type `{kind}` that cannot be used: "
+            f"`{shown(path)}` has credentials of type `{shown(kind)}` that cannot be used: "
             f"{first_line(str(error))}",
             hint="make them again: `gcloud iam workload-identity-pools create-cred-config --help`",
         ) from None
     named = str(found.get("service_account_impersonation_url", "")).rpartition("/")[2]
     mail = named.partition(":")[0]
-    who = f"`{mail}`" if mail else f"an identity of `{found.get('audience', kind)}`"
-    return Access(way=f"{way} ({kind})", who=who, provider=GoogleCredentialProvider(credentials))
+    audience = shown(str(found.get("audience", kind)))
+    who = f"`{shown(mail)}`" if mail else f"an identity of `{audience}`"
+    return Access(
+        way=f"{way} ({shown(kind)})", who=who, provider=GoogleCredentialProvider(credentials)
+    )
 
 
 def _maker(found: dict[str, Any], kind: str) -> Any:
@@ -185,7 +208,10 @@ def _machine(environment: Mapping[str, str]) -> Access | None:
     if environment.get("NO_GCE_CHECK", "").lower() == "true":
         return None
     names = ("GCE_METADATA_HOST", "GCE_METADATA_ROOT", "GCE_METADATA_IP")
-    host = next((environment[name] for name in names if environment.get(name)), _METADATA)
+    name = next((one for one in names if one in environment), "")
+    host = environment[name] if name else _METADATA
+    if name:
+        checked_url(f"http://{host or '?'}", name)
     mail = ask(f"http://{host}", _ACCOUNT, headers={"Metadata-Flavor": "Google"})
     if mail is None or "@" not in mail:
         return None

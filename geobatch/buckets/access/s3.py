@@ -6,7 +6,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from geobatch.buckets.access.access import Access, named_file, tail
+from geobatch.buckets.access.access import (
+    Access,
+    checked_url,
+    checked_word,
+    named_file,
+    shown,
+    tail,
+)
 from geobatch.buckets.access.aws_profiles import read_profile, run_process
 from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.access.region import DEFAULT, find_region
@@ -19,6 +26,7 @@ from geobatch.extras import install_hint
 _INSTANCE = "http://169.254.169.254"
 _ROLES = "/latest/meta-data/iam/security-credentials/"
 _CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _BY_BOTO3 = ("role_arn", "sso_session", "sso_start_url", "login_session")
 """Keys of profiles whose credentials only boto3 can get."""
 
@@ -36,13 +44,14 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         BucketError: There are no credentials.
     """
     name, profile = read_profile(environment)
-    endpoint = _endpoint(environment, profile)
+    endpoint = _endpoint(environment, profile, name)
     region = (
         environment.get("AWS_REGION")
         or environment.get("AWS_DEFAULT_REGION")
         or profile.get("region")
         or (DEFAULT if endpoint else find_region(url.bucket, settings.ca_file))
     )
+    checked_word(region, "AWS_REGION")
     is_unsigned = environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
     if is_unsigned or settings.is_anonymous(url):
         found = Access(
@@ -52,18 +61,21 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         found = (
             _keys(environment)
             or (_boto3(name, profile) if profile.get("role_arn") else None)
-            or _web_identity(environment)
+            or _web_identity(environment, region)
             or _profile(name, profile)
             or _container(environment)
             or _instance(environment)
             or _none(url.bucket)
         )
-    config = {"region": region, "virtual_hosted_style_request": False, **found.config}
+    config = {"region": region, **found.config}
     if settings.is_requester_paid(url):
         config["request_payer"] = True
     if endpoint:
         # The library reads `AWS_ENDPOINT_URL_S3` itself, before the endpoint that it is given.
         config["aws_endpoint_url_s3"] = endpoint
+    elif region.startswith("cn-") or any(name in environment for name in _ENDPOINTS):
+        # It also takes an empty variable for an endpoint.
+        config["aws_endpoint_url_s3"] = _own_endpoint(region)
     return Access(
         way=found.way,
         who=found.who,
@@ -75,15 +87,23 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
     )
 
 
-def _endpoint(environment: Mapping[str, str], profile: Mapping[str, str]) -> str:
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    found = next((environment[name] for name in names if environment.get(name)), "")
-    return (found or profile.get("endpoint_url", "")).rstrip("/")
+def _endpoint(environment: Mapping[str, str], profile: Mapping[str, str], name: str) -> str:
+    for variable in _ENDPOINTS:
+        if environment.get(variable):
+            return checked_url(environment[variable], variable)
+    return checked_url(profile.get("endpoint_url", ""), f"endpoint_url of profile {name}")
+
+
+def _own_endpoint(region: str, *, service: str = "s3") -> str:
+    suffix = ".cn" if region.startswith("cn-") else ""
+    return f"https://{service}.{region}.amazonaws.com{suffix}"
 
 
 def _static(
     key: str, secret: str, token: str | None, *, way: str, expires_at: Any = None
 ) -> Access:
+    for value, name in ((key, "access key"), (secret, "secret key"), (token or "", "token")):
+        checked_word(value, f"the {name} of {way}".replace("`", ""))
     credential = {
         "access_key_id": key,
         "secret_access_key": secret,
@@ -107,21 +127,22 @@ def _keys(environment: Mapping[str, str]) -> Access | None:
     return _static(key, secret, environment.get("AWS_SESSION_TOKEN"), way="the environment")
 
 
-def _web_identity(environment: Mapping[str, str]) -> Access | None:
+def _web_identity(environment: Mapping[str, str], region: str) -> Access | None:
     file, role = (environment.get(n) for n in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"))
     if not file or not role:
         return None
     named_file(environment, "AWS_WEB_IDENTITY_TOKEN_FILE")
     config = {"web_identity_token_file": file, "role_arn": role}
     for variable in ("AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT"):
-        if url := environment.get(variable):
-            config["endpoint_url_sts"] = url
-            break
-    return Access(way="a web identity", who=f"role `{role}`", config=config)
+        if variable in environment and "endpoint_url_sts" not in config:
+            # The library also takes an empty variable for an endpoint.
+            url = checked_url(environment[variable], variable)
+            config["endpoint_url_sts"] = url or _own_endpoint(region, service="sts")
+    return Access(way="a web identity", who=f"role `{shown(role)}`", config=config)
 
 
 def _profile(name: str, profile: Mapping[str, str]) -> Access | None:
-    way = f"profile `{name}`"
+    way = f"profile `{shown(name)}`"
     key, secret = profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")
     if key and secret:
         return _static(key, secret, profile.get("aws_session_token"), way=way)
@@ -147,7 +168,9 @@ def _once(first: dict[str, Any], more: Callable[[], dict[str, Any]]) -> Callable
 def _boto3(name: str, profile: Mapping[str, str]) -> Access:
     """Return access by what only boto3 can do: assume a role, or single sign-on."""
     means = "role_arn" if "role_arn" in profile else "single sign-on"
-    who = f"role `{profile['role_arn']}`" if "role_arn" in profile else f"profile `{name}`"
+    name = shown(name)
+    role = profile.get("role_arn")
+    who = f"role `{shown(role)}`" if role else f"profile `{name}`"
     try:
         import boto3  # noqa: PLC0415 - slow to import, and optional
         from botocore.exceptions import (  # noqa: PLC0415 - as above
@@ -178,6 +201,10 @@ def _container(environment: Mapping[str, str]) -> Access | None:
         for name in _CONTAINER
         if environment.get(name)
     }
+    checked_url(environment.get(_CONTAINER[1], ""), _CONTAINER[1])
+    if relative := environment.get(_CONTAINER[0], ""):
+        is_path = relative.startswith("/")
+        checked_url(f"http://169.254.170.2{relative}" if is_path else relative, _CONTAINER[0])
     if file := environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"):
         config["container_authorization_token_file"] = file
     elif "container_credentials_relative_uri" not in config:
@@ -192,7 +219,8 @@ def _container(environment: Mapping[str, str]) -> Access | None:
 def _instance(environment: Mapping[str, str]) -> Access | None:
     if environment.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
-    endpoint = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", _INSTANCE).rstrip("/")
+    variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+    endpoint = checked_url(environment.get(variable, ""), variable) or _INSTANCE
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
     token = ask(endpoint, "/latest/api/token", headers=ttl, method="PUT")
     if token is None:

@@ -71,6 +71,6 @@ def _from_json(status: int, body: str) -> Answer:
             code, message = str(error.get("status", "")), str(error.get("message", ""))
         else:
             code, message = str(error), str(said.get("error_description", ""))
-    except (ValueError, AttributeError, IndexError, TypeError):
+    except (ValueError, AttributeError, IndexError, TypeError, RecursionError):
         code = message = ""
     return Answer(status=status, code=code, message=message.partition("\n")[0], body=body)

@@ -94,8 +94,8 @@ def _not_let_in(request: Request, _: Answer) -> BucketError:
     account = _account(request)
     return BucketError(
         Failure.DENIED,
-        f"account `{account}` does not let {request.access.who} in: its network rules, or what a"
-        " signature may be used for",
+        f"account `{account}` does not let {request.access.who} in: its network rules forbid it, or"
+        " the key or signature is wrong",
         hint="print the rules: `az storage account show --name"
         f" {quote(account)} --query networkRuleSet`",
     )

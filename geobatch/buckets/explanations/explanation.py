@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from msgspec import structs
+
 from geobatch.buckets.client import access_of, client, is_reached, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
 from geobatch.buckets.explanations import az, gs, network, s3
@@ -20,6 +22,7 @@ _TOKENS = re.compile(
     r"token request|performing POST REDACTED|External \w+ credential provider"
     r"|Error getting credentials|oauth2"
 )
+_NO_BUCKET = {"s3": "NoSuchBucket", "gs": "NoSuchBucket", "az": "ContainerNotFound"}
 _SKEWED = ("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture")
 _SILENT = (400, 401, 403, 404, 409)
 """Statuses that a second request explains if the first one, a HEAD, has no text."""
@@ -85,6 +88,9 @@ def _explain(request: Request, answer: Answer, error: Exception, text: str) -> B
             "this computer's clock differs too much from the service's",
             hint="synchronise it, such as by `sudo timedatectl set-ntp true`, and try again",
         )
+    if answer.status == 404 and request.operation is Operation.LIST:
+        # Only a bucket can be missing; services like S3 name other codes.
+        answer = structs.replace(answer, code=_NO_BUCKET[request.url.scheme])
     return (
         _CLOUDS[request.url.scheme](request, answer)
         or _busy(answer)

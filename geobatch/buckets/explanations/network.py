@@ -59,7 +59,7 @@ def explain(request: Request, text: str) -> BucketError | None:
 _LOGIN = "write it into the variable, as in `HTTPS_PROXY=http://user:password@proxy:3128`"
 _PATIENCE = (
     "try again; on a slow network, `export GEOBATCH_BUCKET_CONNECT_SECONDS=30"
-    " GEOBATCH_BUCKET_STALL_SECONDS=120`"
+    " GEOBATCH_BUCKET_STALL_SECONDS=600`"
 )
 
 
