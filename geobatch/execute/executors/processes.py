@@ -194,7 +194,6 @@ def _answer(task: Task, context: TaskContext, disk: LocalDisk) -> bytes:
     before = context.reader.bytes_read
     result = run_task(task, context)
     result.bytes_read = context.reader.bytes_read - before
-    result.settle()
     _sink(task, result, context)
     # What is answered is committed.
     disk.sync_share()
