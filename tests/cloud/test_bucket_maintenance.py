@@ -92,6 +92,15 @@ def test_rollback_checkout_and_pins(bench: Workbench, bucket: Bucket) -> None:
     ok("unpin", "first")
 
 
+def test_a_store_is_described(bench: Workbench, bucket: Bucket) -> None:
+    for command in ("status", "info", "ls", "doctor"):
+        ok(command)
+    ok("info", "x/a")
+    ok("why", "x/a", bench.folder / "spec.yaml")
+    ok("diff", "1", "2", "--stats")
+    ok("export", "b", bench.folder / "cog", "--format", "cog")
+
+
 def test_verify_and_damage(bench: Workbench, bucket: Bucket) -> None:
     ok("verify")
     store = TileStore.open(StoreLocation.of(bucket.url))

@@ -47,7 +47,12 @@ def publish(bench: Workbench, bucket: Bucket, **more: Any) -> None:
 @pytest.mark.parametrize("asset", ["x/a", "x/sharded"])
 def test_a_plain_tree_opens_unaided(bench: Workbench, bucket: Bucket, asset: str) -> None:
     ok("--store", bucket.url, "init", "--views", "zarr=copy")
+    assert geobatch("--store", bucket.url, "init", "--views", "zarr=none").code == 1
+    assert geobatch("--store", bucket.url, "init", "--views", "zarr=all").code == 64
+    assert geobatch("--store", bench.folder / "s", "init", "--views", "zarr=copy").code == 64
+    ok("--store", bucket.url, "init")
     publish(bench, bucket)
+    ok("--store", bucket.url, "status")
     inside = replace(bucket, prefix=f"{bucket.prefix}/zarr/{asset}")
     store = ObjectStore(inside.store(), read_only=True)
     with xr.open_dataset(store, engine="zarr", group="0") as found:  # type: ignore[arg-type]

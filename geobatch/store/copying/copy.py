@@ -21,7 +21,7 @@ from geobatch.store.copying.contents import Blob, Contents, Part
 from geobatch.store.copying.destination import Destination, begin, find_destination, finish
 from geobatch.store.copying.histories import Histories, compare_histories
 from geobatch.store.copying.in_flight import in_flight
-from geobatch.store.identity import ZarrView
+from geobatch.store.identity import ZarrView, check_views
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
@@ -95,6 +95,8 @@ def copy_commits(
         with suppress(StoreError):  # one that is read-only has no `gc` either
             local.scratch("copy")  # a live run, from which no `gc` deletes what it moves
     receiver = None if there.is_new else TileStore(target)
+    if receiver is not None:
+        check_views(target, options.views)
     if receiver is not None and not options.is_dry_run:
         receiver.begin()
     found = compare_histories(source, there, at=options.at, keep_last=options.keep_last)
