@@ -43,6 +43,8 @@ class Sender:
         self._client = cluster.client
         self._name = uuid.uuid4().hex
         self._session: Any = None
+        self._store: Digest = ""
+        """Differs from store to store, also of two that were at one location."""
         self._inputs: dict[Digest, Any] = {}
         self._prefixes: set[str] = set()
         self._packed_records: dict[Digest, bytes] = {}
@@ -72,14 +74,13 @@ class Sender:
         records = {self._records(task.asset): None for task in tasks if _is_streamed(task)}
         batch = Batch(tasks=tuple(tasks), inputs=own, shared=tuple(shared))
         prefix = prefix_of(tasks, self._context.inputs, self._prefixes)
-        store = self._context.objects.backend.location
         return self._client.submit(
             run_batch,
             self._session,
             pack(batch),
             *shared.values(),
             *records,
-            key=key_of(prefix, tasks, [store, self._context.is_compared, attempt]),
+            key=key_of(prefix, tasks, [self._store, self._context.is_compared, attempt]),
             pure=False,
         )
 
@@ -125,10 +126,12 @@ class Sender:
             ExecutionError: A worker cannot run the tasks; names all such workers.
         """
         context, backend = self._context, self._context.objects.backend
+        identity = backend.get(IDENTITY)
+        self._store = digest_bytes(identity)
         session = Session(
             name=self._name,
             backend=backend,
-            identity=backend.get(IDENTITY),
+            identity=identity,
             origin=Origin.of(backend, is_written=not context.is_compared),
             versions=versions_here(),
             sample=self._sample(tasks),
