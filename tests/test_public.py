@@ -44,7 +44,7 @@ FUNCTIONS = {
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
         " options: 'Options | None' = None, keep_going: 'bool' = False, message: 'str' = '',"
         " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
-        " executor: 'Executor | None' = None) -> 'ApplySummary'"
+        " executor: 'Any' = None) -> 'ApplySummary'"
     ),
     "export": (
         "(asset: 'str', destination: 'str | os.PathLike[str]', *,"

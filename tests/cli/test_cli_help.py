@@ -34,12 +34,12 @@ COMMANDS = {
     "import": ("MANIFEST...", "-o --output --keep-project-prefix"),
     "plan": (
         "SPECS...",
-        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init",
+        f"-o --output --detailed-exitcode --keep-going {REHEARSED} {COVERED} --init --executor",
     ),
     "review": ("PLAN", "--format -o --output --base-url"),
     "apply": (
         "SPECS|PLAN...",
-        f"{COVERED} --init --expect-plan --keep-going {ABOUT} -y --yes",
+        f"{COVERED} --init --expect-plan --keep-going {ABOUT} --executor -y --yes",
     ),
     "ls": ("[PREFIX]", LISTED),
     "info": ("[ASSET]", LISTED),
@@ -53,7 +53,7 @@ COMMANDS = {
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
-    "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),
+    "verify": ("[ASSET]...", "--sample --seed --at --rehash --executor -o --output --against"),
     "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run"),
     "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
     "doctor": ("", ""),

@@ -41,7 +41,8 @@ class Sender:
         self._sources = cast("Sources", context.reader)  # as that of every run
         self._cluster = cluster
         self._client = cluster.client
-        self._name = uuid.uuid4().hex
+        self.name = uuid.uuid4().hex
+        """Of the run."""
         self._session: Any = None
         self._store: Digest = ""
         """Differs from store to store, also of two that were at one location."""
@@ -90,7 +91,7 @@ class Sender:
             if futures:
                 self._client.cancel(futures)
             if self._session is not None and not self._cluster.is_lost:
-                self._cluster.ask(end_run, self._name)
+                self._cluster.ask(end_run, self.name)
         self._inputs.clear()
         self._session = None
 
@@ -129,7 +130,7 @@ class Sender:
         identity = backend.get(IDENTITY)
         self._store = digest_bytes(identity)
         session = Session(
-            name=self._name,
+            name=self.name,
             backend=backend,
             identity=identity,
             origin=Origin.of(backend, is_written=not context.is_compared),
@@ -158,7 +159,7 @@ class Sender:
                 hint="run the workers in the coordinator's environment, or in a copy of its image;"
                 " see docs/cluster.md",
             )
-        return self._client.submit(hold, packed, key=("geobatch run", self._name), pure=False)
+        return self._client.submit(hold, packed, key=("geobatch run", self.name), pure=False)
 
     def _sample(self, tasks: Iterable[Task]) -> Source | None:
         """Return a source that tasks need, if this process can read it."""

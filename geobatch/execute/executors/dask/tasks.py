@@ -174,7 +174,7 @@ class DaskTasks:
         return found
 
     def _outcomes(self, sent: _Sent, answer: Answer) -> list[Outcome]:
-        if answer.refused:
+        if answer.refused and answer.run == self._sender.name:
             raise ExecutionError(f"a worker cannot run tasks: {answer.refused}")
         seconds = answer.seconds / len(sent.numbered)
         self._task_seconds = (
