@@ -44,6 +44,9 @@ class Sender:
         self.name = uuid.uuid4().hex
         """Of the run."""
         self._session: Any = None
+        self._packed_session = b""
+        self._generation = 0
+        """How often what the cluster keeps for tasks was sent again under other keys."""
         self._store: Digest = ""
         """Differs from store to store, also of two that were at one location."""
         self._inputs: dict[Digest, Any] = {}
@@ -85,6 +88,13 @@ class Sender:
             pure=False,
         )
 
+    def renew(self) -> None:
+        """Send again what the cluster keeps for tasks: too many workers died that had it."""
+        self._generation += 1
+        self._inputs.clear()
+        if self._session is not None:
+            self._session = self._submit_session()
+
     def end(self, futures: Sequence[Any]) -> None:
         """Cancel what was sent, and have each worker finish and close what it has opened."""
         with suppress(OSError, TimeoutError, RuntimeError):
@@ -103,7 +113,8 @@ class Sender:
         """Return the future of some bytes, which the cluster keeps for tasks to come."""
         found = self._inputs.pop(digest, None)
         if found is None:
-            found = self._client.submit(hold, packed, key=("geobatch input", digest), pure=False)
+            key = ("geobatch input", f"{digest}-{self._generation}")
+            found = self._client.submit(hold, packed, key=key, pure=False)
             while len(self._inputs) >= _KEPT:
                 del self._inputs[next(iter(self._inputs))]
         self._inputs[digest] = found
@@ -159,7 +170,12 @@ class Sender:
                 hint="run the workers in the coordinator's environment, or in a copy of its image;"
                 " see docs/cluster.md",
             )
-        return self._client.submit(hold, packed, key=("geobatch run", self.name), pure=False)
+        self._packed_session = packed
+        return self._submit_session()
+
+    def _submit_session(self) -> Any:
+        key = ("geobatch run", f"{self.name}-{self._generation}")
+        return self._client.submit(hold, self._packed_session, key=key, pure=False)
 
     def _sample(self, tasks: Iterable[Task]) -> Source | None:
         """Return a source that tasks need, if this process can read it."""
