@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from dask_cluster import write_images
+from dask_cluster import cluster, runs_of, state, write_images
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError
@@ -23,6 +23,7 @@ from geobatch.execute.executors.dask.checks import (
     versions_here,
 )
 from geobatch.execute.executors.dask.origin import Devices, Origin
+from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.model.assets.asset import AnyImage
 from geobatch.model.executor_name import parse_executor
 from geobatch.sources.reader import Sources
@@ -31,6 +32,7 @@ from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.rasters import write_raster
+from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 
 
@@ -141,3 +143,13 @@ def test_the_page_shows_commands_of_today() -> None:
         compile(program, "cluster.md", "exec")
     for name in re.findall(r"`(dask://\S+?)`|--executor (\S+)", text):
         parse_executor(next(filter(None, name)).replace("HOST", "h").strip("`"))
+
+
+def test_two_workers_make_the_store_that_threads_make(tmp_path: Path) -> None:
+    """The short form; `test_dask.py` has the whole contract."""
+    spec = write_images(tmp_path / "in", small=3)
+    apply([spec], store=tmp_path / "a", executor=ThreadExecutor(2))
+    with cluster(tmp_path / "dask") as client:
+        apply([spec], store=tmp_path / "b", executor=client)
+        assert state(tmp_path / "a") == state(tmp_path / "b")
+    assert runs_of(tmp_path / "b") == []
