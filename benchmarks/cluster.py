@@ -3,8 +3,8 @@
     uv run python benchmarks/cluster.py [--pairs 5] [--size N] [--small 2000] [--output FILE]
 
 The scheduler and the workers are processes that are up before anything is timed; the runs are
-whole processes, in pairs of threads and Dask, each with a new store. CPU seconds are those of the
-coordinator for Dask, and of everything for threads. At full size it writes `benchmarks/cluster.md`.
+whole processes, in pairs of threads and Dask, each with a new store. CPU seconds are those of all
+processes: coordinator, scheduler and workers. At full size it writes `benchmarks/cluster.md`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import yaml
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 from machine import machine_facts
 from measure import Cost, measure
 from run import FULL_SIZE, HERE, WORK
@@ -66,9 +67,19 @@ def pairs(spec: Path, address: str, folder: Path, *, count: int) -> list[tuple[C
                 sys.executable, "-m", "geobatch", "--store", str(store), "-j", str(WORKERS),
                 "apply", str(spec), "--init", "--executor", executor, "--no-git",
             ]  # fmt: skip
-            costs.append(measure(command, logs=folder, timeout=900))
+            before = cpu_seconds(address)
+            cost = measure(command, logs=folder, timeout=900)
+            if executor != "threads":
+                cost = replace(cost, cpu=cost.cpu + cpu_seconds(address) - before)
+            costs.append(cost)
         found.append((costs[0], costs[1]))
     return found[1:]
+
+
+def cpu_seconds(address: str) -> float:
+    """Return the CPU seconds of the workers, and of the scheduler, which runs in this process."""
+    with Client(address, set_as_default=False) as client:
+        return sum(client.run(time.process_time).values()) + time.process_time()
 
 
 def small_images(folder: Path, *, count: int) -> Path:
@@ -170,7 +181,8 @@ def report(found: dict[str, list[tuple[Cost, Cost]]], *, rate: float, load: floa
             f"| {name} | {median(t.wall for t, _ in costs):.1f} s |"
             f" {median(d.wall for _, d in costs):.1f} s |"
             f" {' '.join(f'{one:.2f}' for one in ratios)} | {median(ratios):.2f} |"
-            f" {median(d.cpu for _, d in costs):.1f} s | {max(d.memory for _, d in costs):.0f} MB |"
+            f" {median(t.cpu for t, _ in costs):.1f} s | {median(d.cpu for _, d in costs):.1f} s |"
+            f" {median(d.cpu / t.cpu for t, d in costs):.2f} |"
         )
     return "\n".join(
         [
@@ -183,8 +195,8 @@ def report(found: dict[str, list[tuple[Cost, Cost]]], *, rate: float, load: floa
             f"- load average before: {load:.1f}",
             f"- tasks that do nothing, sent and answered: {rate:,.0f} per second",
             "",
-            "| apply | threads | Dask | ratios | median | CPU of the coordinator | its peak RSS |",
-            "| - | -: | -: | - | -: | -: | -: |",
+            "| apply | threads | Dask | ratios | median | CPU, threads | CPU, Dask | ratio |",
+            "| - | -: | -: | - | -: | -: | -: | -: |",
             *rows,
             "",
         ]

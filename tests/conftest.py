@@ -134,7 +134,13 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
     return made
 
 
-_SOAK = ("attacks", "test_gc_races.py", "test_rot.py", "test_rollback_killed.py")
+_SOAK = (
+    "attacks",
+    "test_dask_killed.py",
+    "test_gc_races.py",
+    "test_rot.py",
+    "test_rollback_killed.py",
+)
 """Folders and files whose long forms take many minutes: `just soak` runs them."""
 _SLOW = (
     "attacks", "confine", "data_checks", "gitops", "golden", "histories", "maintenance",

@@ -284,6 +284,7 @@ class AssetRun:
                 side = _RECODE_SIDE if root is not None else max(rows, cols)
                 for row, col in product(range(0, rows, side), range(0, cols, side)):
                     yield RecodeTask(
+                        asset_id=self.asset.id,
                         array=key,
                         root=root,
                         plane=(rows, cols),

@@ -44,7 +44,7 @@ def write_images(folder: Path, *, small: int = 12) -> Path:
     """Write a raster of many regions, small images, and a spec of all."""
     rng = np.random.default_rng(3)
     folder.mkdir(exist_ok=True)
-    write_raster(folder / "large.tif", rng.integers(0, 9, (500, 460)).astype(np.uint8))
+    write_raster(folder / "large.tif", rng.integers(0, 9, (900, 700)).astype(np.uint8))
     documents = [image("large", "large.tif")]
     for number in range(small):
         name = f"s{number}.tif"

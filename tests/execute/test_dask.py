@@ -158,9 +158,11 @@ def test_few_batches_are_in_flight_and_equal_work_has_equal_keys(
 ) -> None:
     """The same work for the same store has the same keys, so that Dask computes it once."""
     spec = write_images(tmp_path / "in", small=60)
+    TileStore.create(tmp_path / "empty").close()
     spies = []
     for _ in range(2):
         shutil.rmtree(tmp_path / "store", ignore_errors=True)
+        shutil.copytree(tmp_path / "empty", tmp_path / "store")
         spy = Spy(client)
         apply([spec], store=tmp_path / "store", executor=DaskExecutor(client=spy))
         spies.append(spy)
@@ -172,7 +174,8 @@ def test_few_batches_are_in_flight_and_equal_work_has_equal_keys(
     assert len(one & two) > 0
     prefixes = {key[0] for spy in spies for key in spy.keys}
     assert {"large L0", "large L1", "small_images/* L0"} <= prefixes
-    apply([spec], store=tmp_path / "other", executor=DaskExecutor(client=(other := Spy(client))))
+    shutil.rmtree(tmp_path / "store")
+    apply([spec], store=tmp_path / "store", executor=DaskExecutor(client=(other := Spy(client))))
     assert not set(other.keys) & (one | two), "another store has other keys"
 
 

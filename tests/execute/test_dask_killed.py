@@ -57,7 +57,7 @@ def killing(address: str, rng: random.Random, killed: list[int], *, most: int) -
 
     def kill() -> None:
         with Client(address, set_as_default=False) as own:
-            while not done.wait(rng.uniform(0.1, 0.6)) and len(killed) < most:
+            while not done.wait(rng.uniform(0.1, 3)) and len(killed) < most:
                 pids = sorted(own.run(os.getpid, on_error="ignore").values())
                 with suppress(ProcessLookupError):
                     if pids:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from dask_cluster import write_images
+import yaml
+from dask_cluster import cluster, runs_of, state, write_images
 from msgspec.structs import replace
 
 from geobatch.errors import SourceError
@@ -20,13 +23,16 @@ from geobatch.execute.executors.dask.checks import (
     versions_here,
 )
 from geobatch.execute.executors.dask.origin import Devices, Origin
+from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.model.assets.asset import AnyImage
+from geobatch.model.executor_name import parse_executor
 from geobatch.sources.reader import Sources
 from geobatch.store.backends.local import LocalBackend
 from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.rasters import write_raster
+from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 
 
@@ -78,7 +84,7 @@ def test_a_source_on_another_mount_has_another_device_number(tmp_path: Path) -> 
     moved = [_on_device(one, 7) for one in assets]
     found = [Devices().located(one) for one in moved]
     assert [_stats(one) for one in found] == [_stats(one) for one in assets]
-    write_raster(tmp_path / "in" / "large.tif", np.zeros((500, 460), np.uint8))
+    write_raster(tmp_path / "in" / "large.tif", np.zeros((900, 700), np.uint8))
     with (
         Sources(folder=tmp_path, cache=SourceCache.memory()) as reader,
         pytest.raises(SourceError, match="changed"),
@@ -108,3 +114,42 @@ def test_one_room_imports_the_library() -> None:
         or (isinstance(node, ast.Import) and any("distributed" in one.name for one in node.names))
     }
     assert rooms == {Path(session.__file__).parent}
+
+
+def test_the_compose_file_names_what_exists() -> None:
+    """Its image is built from this clone, and the command is one of today."""
+    folder = Path(__file__).parents[2] / "examples" / "cluster"
+    document = yaml.safe_load((folder / "compose.yaml").read_text())
+    services = document["services"]
+    build = services["apply"]["build"]
+    assert (folder / build["context"] / build["dockerfile"]).is_file()
+    words = services["apply"]["command"].split()
+    names = [word for word in words if word.startswith("specs/")]
+    assert names
+    assert all((folder / build["context"] / name).is_file() for name in names)
+    assert parse_executor(words[-1]).address == "tcp://scheduler:8786"
+    assert {"scheduler", "worker", "bucket"} <= services.keys()
+    (key,) = json.loads((folder / "s3.json").read_text())["identities"][0]["credentials"]
+    variables = services["worker"]["environment"]
+    assert key["accessKey"] == variables["AWS_ACCESS_KEY_ID"]
+    assert key["secretKey"] == variables["AWS_SECRET_ACCESS_KEY"]
+
+
+def test_the_page_shows_commands_of_today() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cluster.md").read_text()
+    programs = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(programs) == 4
+    for program in programs:
+        compile(program, "cluster.md", "exec")
+    for name in re.findall(r"`(dask://\S+?)`|--executor (\S+)", text):
+        parse_executor(next(filter(None, name)).replace("HOST", "h").strip("`"))
+
+
+def test_two_workers_make_the_store_that_threads_make(tmp_path: Path) -> None:
+    """The short form; `test_dask.py` has the whole contract."""
+    spec = write_images(tmp_path / "in", small=3)
+    apply([spec], store=tmp_path / "a", executor=ThreadExecutor(2))
+    with cluster(tmp_path / "dask") as client:
+        apply([spec], store=tmp_path / "b", executor=client)
+        assert state(tmp_path / "a") == state(tmp_path / "b")
+    assert runs_of(tmp_path / "b") == []

@@ -91,6 +91,8 @@ class RegionTask(Struct, frozen=True, kw_only=True):
 class RecodeTask(Struct, frozen=True, kw_only=True):
     """Some tiles of an array that are encoded again: the same pixels with another codec."""
 
+    asset_id: str
+    """Id of the asset, for whoever shows what runs."""
     array: ArrayKey
     """The array."""
     root: PageRef | None

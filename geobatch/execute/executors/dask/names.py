@@ -64,7 +64,7 @@ def _fingerprint(task: Task) -> Digest:
 
 
 def _name(task: Task, inputs: Inputs) -> str:
-    return task.array.band if isinstance(task, RecodeTask) else inputs.asset(task.asset).id
+    return task.asset_id if isinstance(task, RecodeTask) else inputs.asset(task.asset).id
 
 
 def _level(task: Task) -> str:

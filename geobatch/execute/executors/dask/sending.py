@@ -41,8 +41,14 @@ class Sender:
         self._sources = cast("Sources", context.reader)  # as that of every run
         self._cluster = cluster
         self._client = cluster.client
-        self._name = uuid.uuid4().hex
+        self.name = uuid.uuid4().hex
+        """Of the run."""
         self._session: Any = None
+        self._packed_session = b""
+        self._generation = 0
+        """How often what the cluster keeps for tasks was sent again under other keys."""
+        self._store: Digest = ""
+        """Differs from store to store, also of two that were at one location."""
         self._inputs: dict[Digest, Any] = {}
         self._prefixes: set[str] = set()
         self._packed_records: dict[Digest, bytes] = {}
@@ -72,16 +78,22 @@ class Sender:
         records = {self._records(task.asset): None for task in tasks if _is_streamed(task)}
         batch = Batch(tasks=tuple(tasks), inputs=own, shared=tuple(shared))
         prefix = prefix_of(tasks, self._context.inputs, self._prefixes)
-        store = self._context.objects.backend.location
         return self._client.submit(
             run_batch,
             self._session,
             pack(batch),
             *shared.values(),
             *records,
-            key=key_of(prefix, tasks, [store, self._context.is_compared, attempt]),
+            key=key_of(prefix, tasks, [self._store, self._context.is_compared, attempt]),
             pure=False,
         )
+
+    def renew(self) -> None:
+        """Send again what the cluster keeps for tasks: too many workers died that had it."""
+        self._generation += 1
+        self._inputs.clear()
+        if self._session is not None:
+            self._session = self._submit_session()
 
     def end(self, futures: Sequence[Any]) -> None:
         """Cancel what was sent, and have each worker finish and close what it has opened."""
@@ -89,7 +101,7 @@ class Sender:
             if futures:
                 self._client.cancel(futures)
             if self._session is not None and not self._cluster.is_lost:
-                self._cluster.ask(end_run, self._name)
+                self._cluster.ask(end_run, self.name)
         self._inputs.clear()
         self._session = None
 
@@ -101,7 +113,8 @@ class Sender:
         """Return the future of some bytes, which the cluster keeps for tasks to come."""
         found = self._inputs.pop(digest, None)
         if found is None:
-            found = self._client.submit(hold, packed, key=("geobatch input", digest), pure=False)
+            key = ("geobatch input", f"{digest}-{self._generation}")
+            found = self._client.submit(hold, packed, key=key, pure=False)
             while len(self._inputs) >= _KEPT:
                 del self._inputs[next(iter(self._inputs))]
         self._inputs[digest] = found
@@ -125,10 +138,12 @@ class Sender:
             ExecutionError: A worker cannot run the tasks; names all such workers.
         """
         context, backend = self._context, self._context.objects.backend
+        identity = backend.get(IDENTITY)
+        self._store = digest_bytes(identity)
         session = Session(
-            name=self._name,
+            name=self.name,
             backend=backend,
-            identity=backend.get(IDENTITY),
+            identity=identity,
             origin=Origin.of(backend, is_written=not context.is_compared),
             versions=versions_here(),
             sample=self._sample(tasks),
@@ -155,7 +170,12 @@ class Sender:
                 hint="run the workers in the coordinator's environment, or in a copy of its image;"
                 " see docs/cluster.md",
             )
-        return self._client.submit(hold, packed, key=("geobatch run", self._name), pure=False)
+        self._packed_session = packed
+        return self._submit_session()
+
+    def _submit_session(self) -> Any:
+        key = ("geobatch run", f"{self.name}-{self._generation}")
+        return self._client.submit(hold, self._packed_session, key=key, pure=False)
 
     def _sample(self, tasks: Iterable[Task]) -> Source | None:
         """Return a source that tasks need, if this process can read it."""

@@ -50,6 +50,8 @@ class Batch(Struct, frozen=True, kw_only=True):
 class Answer(Struct, frozen=True, kw_only=True):
     """What became of the tasks of a batch."""
 
+    run: str
+    """Name of the run for which they were run: two may have sent the same."""
     values: list[TaskResult | Exception | None]
     """Per task, its result or error; None if the run has ended before it began."""
     refused: str = ""

@@ -43,6 +43,8 @@ class _Sent(Struct, frozen=True, eq=False):
     """Each with its number."""
     attempt: int
     """How often they were sent before."""
+    deaths: int = 0
+    """How often Dask gave up, because the workers that ran them ended."""
 
 
 class DaskTasks:
@@ -174,7 +176,7 @@ class DaskTasks:
         return found
 
     def _outcomes(self, sent: _Sent, answer: Answer) -> list[Outcome]:
-        if answer.refused:
+        if answer.refused and answer.run == self._sender.name:
             raise ExecutionError(f"a worker cannot run tasks: {answer.refused}")
         seconds = answer.seconds / len(sent.numbered)
         self._task_seconds = (
@@ -190,7 +192,7 @@ class DaskTasks:
             else:
                 found.append(Outcome(number=number, result=value))
         if left:  # another run, which has ended, had sent the same
-            self._again.append(_Sent(left, sent.attempt + 1))
+            self._again.append(_Sent(left, sent.attempt + 1, sent.deaths))
         return found
 
     def _send_again(self, future: Any, sent: _Sent) -> None:
@@ -206,14 +208,18 @@ class DaskTasks:
             raise ExecutionError(
                 f"a task failed on `{self._cluster.address}`: {text_of(error)}"
             ) from error
-        if len(sent.numbered) == 1 and sent.attempt:
+        # Otherwise it was what the task needs that was lost too often.
+        is_own = error.task == future.key
+        if is_own and len(sent.numbered) == 1 and sent.deaths:
             prefix = prefix_of([sent.numbered[0][1]], self._context.inputs, set())
             raise ExecutionError(
                 f"`{prefix}`: every worker that began this task ended; the last was"
                 f" `{error.last_worker.address}`",
                 hint="its log says why; if it lacked memory, give it more, or fewer threads",
             ) from error
-        self._again.extend(_Sent([one], sent.attempt + 1) for one in sent.numbered)
+        self._sender.renew()
+        deaths = sent.deaths + is_own
+        self._again.extend(_Sent([one], sent.attempt + 1, deaths) for one in sent.numbered)
 
 
 def _slots(threads: int) -> int:

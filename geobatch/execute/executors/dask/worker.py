@@ -231,9 +231,8 @@ class _Runs:
         self._opened: dict[str, tuple[_Opened, str]] = {}
         self._ended: deque[str] = deque(maxlen=_ENDED)
 
-    def get(self, packed: bytes, worker: Any) -> tuple[_Opened | None, str]:
+    def get(self, session: Session, worker: Any) -> tuple[_Opened | None, str]:
         """Return what is opened of a run, and why it cannot be used; None if the run has ended."""
-        session: Session = pickle.loads(packed)  # noqa: S301 - of the coordinator, by Dask
         with self._lock:
             if session.name in self._ended:
                 return None, ""
@@ -275,7 +274,7 @@ def hold(value: bytes) -> bytes:
 
 async def open_run(packed: bytes, dask_worker: Any) -> str:
     """Open the store and the sources of a run; return why that is not possible, or nothing."""
-    _, problem = await asyncio.to_thread(_runs.get, packed, dask_worker)
+    _, problem = await asyncio.to_thread(_runs.get, _unpack(packed), dask_worker)
     return problem
 
 
@@ -295,7 +294,8 @@ def run_batch(packed: bytes, batch: bytes, *shared: bytes) -> bytes:
     started = time.monotonic()
     found: Batch = pickle.loads(batch)  # noqa: S301 - of the coordinator, by Dask
     while True:
-        opened, problem = _runs.get(packed, get_worker())
+        session = _unpack(packed)
+        opened, problem = _runs.get(session, get_worker())
         values: list[TaskResult | Exception | None] = [None] * len(found.tasks)
         if opened is None or problem:
             break
@@ -303,4 +303,10 @@ def run_batch(packed: bytes, batch: bytes, *shared: bytes) -> bytes:
             if is_open:
                 values = opened.run(found, shared)
                 break
-    return pack(Answer(values=values, refused=problem, seconds=time.monotonic() - started))
+    seconds = time.monotonic() - started
+    return pack(Answer(run=session.name, values=values, refused=problem, seconds=seconds))
+
+
+def _unpack(packed: bytes) -> Session:
+    session: Session = pickle.loads(packed)  # noqa: S301 - of the coordinator, by Dask
+    return session
