@@ -20,6 +20,7 @@ from geobatch.model.assets.asset import (
     Table,
     Tileset,
 )
+from geobatch.model.assets.band import MaskSource
 from geobatch.model.assets.image import Raster
 from geobatch.model.plans.plan import Because, Reason
 from geobatch.planner.dirty import Blocks
@@ -273,12 +274,32 @@ def _band(band: Band, before: Band) -> Iterator[Because]:
     if source != old_source:
         yield _because(Reason.BAND_SOURCE_CHANGED, path, old_source, source)
     if repr((band.fill, band.masking)) != repr((before.fill, before.masking)):
-        yield Because(reason=Reason.MASKING_CHANGED, path=path)
+        yield Because(
+            reason=Reason.MASKING_CHANGED, path=path, detail=_masking_change(band, before)
+        )
     if band.grid != before.grid:
         yield _because(Reason.GRID_CHANGED, path, before.grid, band.grid)
     for name in ("description", "unit", "scale", "offset", "palette"):
         if getattr(band, name) != getattr(before, name):
             yield Because(reason=Reason.METADATA_CHANGED, path=f"{path}.{name}")
+
+
+def _masking_change(band: Band, before: Band) -> str:
+    """Return what masks a band and what did, or the fill values; empty if it is only gaps."""
+    old, new = _masking_text(before), _masking_text(band)
+    if old != new:
+        return f"{old} -> {new}"
+    was, now = _text(before.fill), _text(band.fill)
+    return f"fill {was} -> {now}" if was != now else ""
+
+
+def _masking_text(band: Band) -> str:
+    masking = band.masking
+    if masking.source is MaskSource.VALUES:
+        return ", ".join(map(_text, masking.values)) or "no value"
+    if masking.source is MaskSource.BAND:
+        return f"mask of {masking.tileset}"
+    return "mask of the file" if masking.source is MaskSource.FILE else "none"
 
 
 def _properties(asset: Asset, before: Asset) -> Iterator[Because]:

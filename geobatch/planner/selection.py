@@ -183,7 +183,7 @@ def _may_delete(count: int, total: int, max_delete: str | None) -> bool:
 
 def _deletion(entry: TreeEntry, origin: str) -> AssetChange:
     reason = Because(
-        reason=Reason.NOT_DECLARED, path=entry.id, detail=f"by {PurePath(origin).name} any more"
+        reason=Reason.NOT_DECLARED, path=entry.id, detail=f"by {PurePath(origin).name}"
     )
     return AssetChange(
         id=entry.id,

@@ -67,7 +67,7 @@ def report_of(plan: PlanDocument, links: Links) -> Report:
 
 def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
     rehearsed = change.rehearsed
-    found = [] if rehearsed is None else [*rehearsed.bands, *rehearsed.values]
+    bands, values = ([], []) if rehearsed is None else (rehearsed.bands, rehearsed.values)
     declared = change.declared
     return ReportedAsset(
         id=change.id,
@@ -80,9 +80,12 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
             remove=change.tiles.remove,
             read=change.bytes.read,
             write_max=change.bytes.write_max,
-            pixels=sum(band.pixels for band in found),
-            changed=sum(map(_changed_pixels, rehearsed.bands if rehearsed else ()))
-            + sum(band.changed for band in (rehearsed.values if rehearsed else ())),
+            pixels=sum(band.pixels for band in (*bands, *values)),
+            changed=sum(map(_changed_pixels, bands)) + sum(band.changed for band in values),
+            masked=sum(band.masked for band in bands),
+            unmasked=sum(band.unmasked for band in bands),
+            new=sum(band.pixels for band in values),
+            valid=sum(band.changed for band in values),
             different=sum(one.different for one in rehearsed.levels) if rehearsed else 0,
         ),
         by_level=tuple(change.tiles.by_level),
@@ -106,8 +109,8 @@ def _asset(change: ChangeDocument, links: Links) -> ReportedAsset:
         blocked=change.blocked,
         bounds=change.bounds_4326,
         grids=tuple(change.grids),
-        differences=tuple(rehearsed.bands) if rehearsed else (),
-        values=tuple(rehearsed.values) if rehearsed else (),
+        differences=tuple(bands),
+        values=tuple(values),
         failed_checks=tuple(_failed_checks(change)),
         is_table=change.table is not None,
     )

@@ -121,7 +121,7 @@ def _group_cells(group: Group) -> tuple[str, ...]:
         phrases.counts_text(group.counts) + risks,
         phrases.amount(group.work),
         phrases.pixels_text(group.work),
-        byte_text(group.work.write_max),
+        byte_text(group.work.write_max) if group.work.write_max else "",
         why,
     )
 

@@ -32,21 +32,41 @@ def counts_text(counts: Mapping[str, int]) -> str:
 def facts(report: Report) -> Iterator[str]:
     """Yield how much changes, and where, each in a few words."""
     work = report.work
-    yield f"{work.compute:,} of {count_text(work.total, 'tile')} computed"
-    if report.rehearsal is not None:
-        yield f"{count_text(work.different, 'tile')} differ" + ("s" if work.different == 1 else "")
-    if work.pixels:
-        share = share_text(work.changed, work.pixels)
-        yield f"{count_text(work.changed, 'pixel')} changed ({share})"
+    if work.total:
+        yield f"{work.compute:,} of {count_text(work.total, 'tile')} computed"
+        if report.rehearsal is not None:
+            more = "s" if work.different == 1 else ""
+            yield f"{count_text(work.different, 'tile')} differ{more}"
+    yield from _pixel_facts(work)
     if work.remove:
         yield f"{count_text(work.remove, 'tile')} removed"
-    yield f"reads {byte_text(work.read)}"
-    yield f"writes at most {byte_text(work.write_max)}"
+    if work.compute or work.read:
+        yield f"reads {byte_text(work.read)}"
+        yield f"writes at most {byte_text(work.write_max)}"
     if (found := report.estimate) is not None:
         yield estimate_text(found.seconds, found.runs, is_same_machine=found.is_same_machine)
     yield f"{count_text(report.counts['unchanged'], 'asset')} unchanged"
     if report.counts["not_selected"]:
         yield f"{count_text(report.counts['not_selected'], 'asset')} not selected"
+
+
+def _pixel_facts(work: Work) -> Iterator[str]:
+    """Yield how many pixels differ, and how; and how many of new bands are valid."""
+    changed, compared = work.changed - work.valid, work.pixels - work.new
+    if compared and not changed:
+        yield "no pixel of full resolution changed" if work.different else "no pixel changed"
+    elif compared:
+        counts = [
+            (changed - work.masked - work.unmasked, "in value"),
+            (work.masked, "masked now"),
+            (work.unmasked, "no longer masked"),
+        ]
+        # That a value differs need not be said if nothing else does.
+        how = ", ".join(f"{count:,} {words}" for count, words in counts if count)
+        how = f": {how}" if work.masked or work.unmasked else ""
+        yield f"{count_text(changed, 'pixel')} changed ({share_text(changed, compared)}){how}"
+    if work.new:
+        yield f"{count_text(work.valid, 'new pixel')} ({share_text(work.valid, work.new)} valid)"
 
 
 def verdict(report: Report) -> str:

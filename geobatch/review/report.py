@@ -46,7 +46,15 @@ class Work(Struct, frozen=True, kw_only=True):
     pixels: int = 0
     """Pixels of level 0 that a rehearsal compared or computed, over all bands."""
     changed: int = 0
-    """Those of `pixels` that differ, in value or mask."""
+    """Those of `pixels` that differ, in value or mask; or that are valid, where all is new."""
+    masked: int = 0
+    """Those of `changed` that are masked now."""
+    unmasked: int = 0
+    """Those of `changed` that were masked."""
+    new: int = 0
+    """Those of `pixels` that are of new bands, with no state before to compare with."""
+    valid: int = 0
+    """Those of `new` that are valid."""
     different: int = 0
     """Tiles that a rehearsal found to differ."""
 

@@ -327,3 +327,33 @@ def test_a_sample_measures_its_regions_and_keeps_nothing(tmp_path: Path) -> None
     assert not list(bench.store.glob("rehearsals/*"))
     # Nothing of a sample may be taken for a whole region or band.
     assert apply([spec], store=bench.store).content_root == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"missing_data": {"values": [9]}}, {"missing_data": {"values": [6]}}),
+        ({"missing_data": {"values": [6]}}, {"missing_data": {"values": [3, 4]}}),
+        ({"missing_data": {"values": [6]}}, {}),
+        ({}, {"missing_data": {"values": [6]}}),
+    ],
+    ids=["another value", "more values", "no value", "a value"],
+)
+def test_what_is_masked_counts_though_the_bytes_are_equal(
+    tmp_path: Path, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """Of a tile that is stored as before, other pixels are masked if the fill value is another."""
+    bench = Workbench(folder=tmp_path)
+    pixels = np.random.default_rng(1).integers(1, 10, (300, 280)).astype(np.uint8)
+    write_tiff(tmp_path / "a.tif", [pixels])
+    bench.apply(image("a", "a.tif", tile=64, **before))
+    spec = bench.write_spec([image("a", "a.tif", tile=64, **after)])
+    (change,) = rehearse(spec, bench.store).document["asset_changes"]
+    was, now = (
+        np.isin(pixels, one.get("missing_data", {}).get("values", [])) for one in (before, after)
+    )
+    (band,) = change["rehearsed"]["bands"]
+    assert band["masked"] == (now & ~was).sum()
+    assert band["unmasked"] == (was & ~now).sum()
+    assert band["changed"] == 0
+    assert change["rehearsed"]["levels"][0]["different"] == 5 * 5

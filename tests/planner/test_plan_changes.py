@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -264,6 +264,33 @@ def test_an_edit_is_charged_to_what_it_touches(name: str) -> None:
     assert change.tiles.compute == 0 or starts
     assert change.asset == after
     assert change.fingerprint == asset_fingerprint(after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "detail"),
+    [
+        ({"masking": BY_VALUES}, {"masking": replace(BY_VALUES, values=(6, 7))}, "0 -> 6, 7"),
+        ({"fill": 0}, {"fill": 9}, "fill 0 -> 9"),
+        (
+            {"masking": Masking(source=MaskSource.FILE)},
+            {"masking": Masking(source=MaskSource.BAND, tileset="m")},
+            "mask of the file -> mask of m",
+        ),
+        (
+            {"masking": BY_VALUES},
+            {"masking": Masking(source=MaskSource.NONE), "fill": 9},
+            "0 -> none",
+        ),
+        ({"masking": BY_VALUES}, {"masking": replace(BY_VALUES, has_gaps=True)}, ""),
+    ],
+)
+def test_what_masks_is_said_before_and_after(
+    before: dict[str, Any], after: dict[str, Any], detail: str
+) -> None:
+    was, now = (of_band(0, **one)(ASSET) for one in (before, after))
+    (change,) = planned(now, before=(was,)).changes
+    (because,) = (one for one in change.because if one.reason is Reason.MASKING_CHANGED)
+    assert (because.path, because.detail) == (f"bands.{ASSET.bands[0].id}", detail)
 
 
 @pytest.mark.parametrize("name", EDITS)

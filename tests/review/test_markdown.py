@@ -178,7 +178,7 @@ def test_the_first_screen_says_what_where_how_much_and_how_risky() -> None:
     comment = markdown(report(document))
     first = "\n".join(comment.splitlines()[:12])
     assert "updates 1 asset, deletes 1" in first
-    assert "25 pixels changed (2.50 %)" in first
+    assert "25 pixels changed (2.50 %): 20 in value, 4 masked now, 1 no longer masked" in first
     assert "12.00° E to 12.50° E, 47.00° N to 47.25° N" in first
     assert "1 risk to check" in first
     assert "**is deleted: readers no longer find it**: `a/gone`" in first
@@ -228,8 +228,40 @@ def test_a_new_band_counts_its_valid_pixels() -> None:
     band = {"band": "b", "pixels": 100, "changed": 40, "masked": 60, "minimum": 1, "maximum": 9}
     document = plan(change("a", "create", rehearsed={"levels": [], "values": [band]}))
     comment = markdown(report(document))
-    assert "40 pixels changed (40.0 %)" in comment
+    assert "40 new pixels (40.0 % valid)" in comment
+    assert "changed (" not in comment
     assert "| `b` | 40 valid |" in comment
+
+
+@pytest.mark.parametrize(
+    ("counts", "different", "fact"),
+    [
+        ({"changed": 5}, 1, "5 pixels changed (5.00 %) "),
+        ({"masked": 5, "unmasked": 2}, 1, "7 pixels changed (7.00 %): 5 masked now, 2 no longer"),
+        ({}, 3, "no pixel of full resolution changed"),
+        ({}, 0, "no pixel changed"),
+        ({"reweighted": 4}, 1, "no pixel of full resolution changed"),
+    ],
+)
+def test_the_headline_says_how_pixels_change(
+    counts: dict[str, int], different: int, fact: str
+) -> None:
+    band = {"band": "b", "pixels": 100, **counts}
+    levels = [{"level": 1, "tiles": 4, "different": different}]
+    document = plan(change("a", rehearsed={"levels": levels, "bands": [band]}))
+    facts = next(line for line in markdown(report(document)).splitlines() if " · " in line)
+    assert fact in facts
+
+
+def test_a_deletion_has_no_counts_of_what_is_computed() -> None:
+    tiles = {"compute": 0, "total": 0, "add": 0, "change": 0, "remove": 3, "unchanged": 0}
+    gone = change("a", "delete", declared=None, tiles={**tiles, "by_level": []})
+    gone["bytes"] = {"read": 0, "write_max": 0}
+    comment = markdown(report(plan(gone)))
+    facts = next(line for line in comment.splitlines() if " · " in line)
+    assert facts == "3 tiles removed · 5 assets unchanged"
+    assert " 0 B" not in comment
+    assert "0 of 0" not in comment
 
 
 def test_a_sample_is_no_exact_number() -> None:
