@@ -14,7 +14,6 @@ from typing import Self, TypeAlias
 
 from geobatch.errors import (
     ConflictError,
-    CorruptObjectError,
     NotDurableError,
     NotFoundError,
     StoreError,
@@ -22,11 +21,8 @@ from geobatch.errors import (
 from geobatch.format.documents import (
     content_root,
     decode_asset,
-    decode_checkouts,
-    decode_origins,
     encode_asset,
     encode_commit,
-    encode_origins,
     encode_tree,
 )
 from geobatch.model.digest import Digest
@@ -38,6 +34,7 @@ from geobatch.store.commits.backoff import Backoff
 from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
+from geobatch.store.commits.spec_files import SpecFiles
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
 from geobatch.store.identity import (
     COPYING,
@@ -79,6 +76,7 @@ class TileStore:
         """Where caches are kept: with the store, or on a disk of this computer."""
         self.commits = History(Refs(backend, caches=self.caches), self.objects)
         """What was published."""
+        self._spec_files = SpecFiles(self.objects)
         self.pins = Pins(backend)
         """Names of commits that are kept."""
         self.rehearsals = Rehearsals(backend)
@@ -214,43 +212,13 @@ class TileStore:
         with self._guard.publishing():  # so that no `gc` drops it meanwhile
             return self.pins.add(name, self.at(ref), is_moved=is_moved)
 
-    def protected_since(self, asset_id: str) -> Digest | None:
-        """Return the commit since which the head's asset is protected; None if it is not.
-
-        Raises:
-            CorruptObjectError: The head is damaged.
-        """
-        since = None
-        for _, head in self.commits.all():
-            # What is damaged may say anything: it is protected at least since then.
-            entry = head.tree.entry(asset_id) if isinstance(head, Head) else None
-            if not isinstance(head, Head) or entry is None or not entry.is_protected:
-                break
-            since = head.digest
-            asset_id = head.name_before(asset_id)
-        return since
-
     def origins(self, head: Head) -> dict[str, str]:
-        """Return which spec file published each asset, as far as known, by asset id.
-
-        Raises:
-            CorruptObjectError: The document is damaged.
-        """
-        if head.commit is None or head.commit.origins is None:
-            return {}
-        digest = head.commit.origins
-        return decode_origins(self.objects.get(digest), name=f"origins `{digest}`")
+        """Return which spec file published each asset, by id; see `SpecFiles.origins`."""
+        return self._spec_files.origins(head)
 
     def checkouts(self, head: Head) -> dict[str, CheckoutPath]:
-        """Return where spec files are in their repositories, as far as known, by origin.
-
-        Raises:
-            CorruptObjectError: The document is damaged.
-        """
-        if head.commit is None or head.commit.origins is None:
-            return {}
-        digest = head.commit.origins
-        return decode_checkouts(self.objects.get(digest), name=f"origins `{digest}`")
+        """Return where spec files are in their repositories; see `SpecFiles.checkouts`."""
+        return self._spec_files.checkouts(head)
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
@@ -324,7 +292,7 @@ class TileStore:
         while backoff.lost < _ATTEMPTS:
             tree = changed_tree(head.tree, changes)
             if tree == head.tree:
-                if not self._has_origins(head):  # equal bytes mend what is damaged
+                if not self._spec_files.is_readable(head):  # equal bytes mend what is damaged
                     self._put_origins(head, tree, origins, checkouts)
                 return head
             commit = Commit(
@@ -403,15 +371,6 @@ class TileStore:
             restore()
         return made
 
-    def _has_origins(self, head: Head) -> bool:
-        """Return whether it can be read where assets are declared; else no asset is pruned."""
-        try:
-            self.origins(head)
-            self.checkouts(head)
-        except CorruptObjectError:
-            return False
-        return True
-
     def _put_origins(
         self,
         head: Head,
@@ -419,15 +378,8 @@ class TileStore:
         origins: Mapping[str, str],
         checkouts: Mapping[str, CheckoutPath],
     ) -> Digest | None:
-        is_known = self._has_origins(head)
-        known = {**(self.origins(head) if is_known else {}), **origins}
-        ids = {entry.id for entry in tree.entries}
-        kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
-        # A file that is in no checkout any more is not taken for what it was.
-        old = self.checkouts(head) if is_known else {}
-        given = set(origins.values())
-        old = {file: one for file, one in old.items() if file not in given}
-        return self._put_durably(encode_origins(kept, {**old, **checkouts})) if kept else None
+        data = self._spec_files.following(head, tree, origins, checkouts)
+        return None if data is None else self._put_durably(data)
 
     def _put_durably(self, data: bytes) -> Digest:
         digest, _ = self.objects.put(data)

@@ -14,7 +14,7 @@ from measured import run
 
 from geobatch.errors import SourceError
 from geobatch.sources.geotiff import read_header
-from geobatch.sources.geotiff.headers.tiff import stored_pixels
+from geobatch.sources.geotiff.headers.stored import stored_pixels
 
 BLOCK = zeros(256)
 SPEC = "id: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\n"

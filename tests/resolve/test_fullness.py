@@ -21,7 +21,7 @@ from geobatch.errors import PlanError
 from geobatch.model.assets.asset import AnyImage
 from geobatch.resolve import resolve
 from geobatch.resolve.canvas.fullness import MOST_EMPTY_TILES
-from geobatch.sources.geotiff.headers.tiff import stored_pixels
+from geobatch.sources.geotiff.headers.stored import stored_pixels
 
 SIDE = 16_400
 """1,025 tiles of 16 pixels: more than 2^20 in all."""

@@ -210,7 +210,7 @@ def test_protection_moves_along_or_nothing_does(bench: Workbench) -> None:
     applied(bench, moved("new", "old", lifecycle=protect))
     assert entries(bench)["new"].is_protected
     store = TileStore.open(bench.store)
-    assert store.protected_since("new") == store.at("1").digest
+    assert store.commits.protected_since("new") == store.at("1").digest
     store.close()
 
 

@@ -10,7 +10,7 @@ from geobatch.sources.late import late
 if TYPE_CHECKING:
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
     from geobatch.sources.geotiff.headers.header import read_header
-    from geobatch.sources.geotiff.headers.tiff import stored_pixels
+    from geobatch.sources.geotiff.headers.stored import stored_pixels
     from geobatch.sources.geotiff.objects.probes import probe_objects, stored_pixels_of_object
     from geobatch.sources.geotiff.probe_processes import probe_by_processes
     from geobatch.sources.geotiff.reader import Reader
@@ -25,7 +25,7 @@ __getattr__ = late(
         "probe_objects": "objects.probes",
         "read_header": "headers.header",
         "stay_in_environment": "gdal",
-        "stored_pixels": "headers.tiff",
+        "stored_pixels": "headers.stored",
         "stored_pixels_of_object": "objects.probes",
     },
 )

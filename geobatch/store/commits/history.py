@@ -107,6 +107,22 @@ class History:
         if newer is not None:
             yield replace(newer, dropped_before=tuple(dropped)) if dropped else newer
 
+    def protected_since(self, asset_id: str) -> Digest | None:
+        """Return the commit since which the head's asset is protected; None if it is not.
+
+        Raises:
+            CorruptObjectError: The head is damaged.
+        """
+        since = None
+        for _, head in self.all():
+            # What is damaged may say anything: it is protected at least since then.
+            entry = head.tree.entry(asset_id) if isinstance(head, Head) else None
+            if not isinstance(head, Head) or entry is None or not entry.is_protected:
+                break
+            since = head.digest
+            asset_id = head.name_before(asset_id)
+        return since
+
     def all(self) -> Iterator[tuple[int, Head | CorruptObjectError]]:
         """Yield every number, from the newest down to 1, with its commit or what is wrong there.
 

@@ -221,7 +221,7 @@ def _with_protection(store: TileStore, change: AssetRollback) -> AssetRollback:
     """Return a change that says since when its asset is protected from being deleted."""
     if change.op is not Op.DELETE or change.before is None or not change.before.is_protected:
         return change
-    since = store.protected_since(change.id)
+    since = store.commits.protected_since(change.id)
     blocked = f"protected since {since[:12]}" if since else "protected"
     return AssetRollback(id=change.id, op=change.op, before=change.before, blocked=blocked)
 

@@ -83,7 +83,7 @@ def with_protection(change: AssetChange, base: Base) -> AssetChange:
     """Return a deletion that says since when its asset is protected, if it is."""
     if base.store is None or not change.blocked:
         return change
-    since = base.store.protected_since(change.id)
+    since = base.store.commits.protected_since(change.id)
     return replace(change, blocked=f"protected since {since[:12]}") if since else change
 
 

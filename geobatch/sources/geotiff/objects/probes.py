@@ -137,7 +137,7 @@ def stored_pixels_of_object(probe: Probe, headers: KeptHeaders) -> int | None:
     Raises:
         SourceError: The object changed, or cannot be read.
     """
-    from geobatch.sources.geotiff.headers.tiff import stored_pixels_of  # noqa: PLC0415 - numpy
+    from geobatch.sources.geotiff.headers.stored import stored_pixels_of  # noqa: PLC0415 - numpy
     from geobatch.sources.geotiff.objects.header import with_header  # noqa: PLC0415 - GDAL
 
     url = probe.header.path
