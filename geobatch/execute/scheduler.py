@@ -83,6 +83,7 @@ def execute(
                     failures=failures,
                 )
                 yield from schedule.run(due)
+        counts.settle()
     except KeyboardInterrupt:
         raise InterruptedRunError(
             "interrupted; tiles in progress were finished, and nothing was published",

@@ -57,6 +57,22 @@ def read_views(backend: Backend) -> ZarrView | None:
         ) from None
 
 
+def check_views(backend: Backend, views: ZarrView | None) -> None:
+    """Refuse views that a store was not created with; None is any.
+
+    Raises:
+        StoreError: It was created with others.
+    """
+    if views is None or (found := read_views(backend)) is views:
+        return
+    there = "none" if found is None else f"`zarr={found.value}`"
+    raise StoreError(
+        f"the store in `{backend.location}` was created with the views {there}, not"
+        f" `zarr={views.value}`; they cannot be changed",
+        hint="`geobatch copy` copies it to a new location, with the views that `--views` names",
+    )
+
+
 def read_identity(backend: Backend) -> str:
     """Return the id of a store.
 
@@ -119,6 +135,18 @@ def new_identity(views: ZarrView | None = None) -> bytes:
         views: What it keeps for other readers, if it is in a bucket.
     """
     return _document(str(uuid.uuid4()), has_check=True, views=views)
+
+
+def create_identity(backend: Backend, views: ZarrView | None) -> None:
+    """Make a store of a location; if another process did, its identity stays.
+
+    Args:
+        backend: The location.
+        views: What the store keeps for other readers if it is in a bucket; None for references.
+    """
+    chosen = (views or ZarrView.NONE) if backend.is_remote else views
+    backend.create(IDENTITY, new_identity(chosen))
+    backend.create(GITIGNORE, IGNORED)
 
 
 def has_wrong_check(backend: Backend) -> bool:

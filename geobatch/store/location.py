@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from geobatch.buckets.url import SCHEMES, BucketUrl, is_bucket_url, parse_bucket_url
-from geobatch.errors import NoStoreError, NotFoundError, SettingError
+from geobatch.errors import NoStoreError, NotFoundError, SettingError, StoreError
 from geobatch.model.text.suggest import suggestion
 from geobatch.store.backends.protocol import parse_name
 from geobatch.store.backends.workspace import workspace_of
@@ -22,6 +22,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/+)?(.*)", re.DOTALL)
 _OTHERS = ("file", "ftp", "gcs", "hdfs", "http", "https", "s3a", "s3n", "wasb", "wasbs")
 """Schemes that are no buckets, or not called so, and are no names of folders either."""
 _FORMS = "`s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or a folder"
+_PASSWORD = re.compile("//[^/@]*:[^/@]*@")
 _ROOTS = ("geobatch.yaml", ".git")
 """Names that mark the folder of a project."""
 
@@ -74,8 +75,13 @@ class StoreLocation:
             key = url.key.rstrip("/")
             if key:
                 parse_name(key)
+        except StoreError:
+            raise SettingError(
+                f"`{text}` is not the url of a store: `{key}` is not a valid prefix",
+                hint="a prefix is parts separated by `/`; no part is empty, `.` or `..`",
+            ) from None
         except ValueError as error:
-            raise SettingError(f"`{text}` is not the url of a store: {error}") from None
+            raise SettingError(f"`{_shown(text)}` is not the url of a store: {error}") from None
         return cls(
             bucket=BucketUrl(scheme=url.scheme, bucket=url.bucket, key=key, account=url.account)
         )
@@ -183,8 +189,16 @@ def _refuse_other_url(text: str) -> None:
         hint = f"write `s3://{match[3]}`"
     else:
         meant = suggestion(f"{scheme}://", [f"{one}://" for one in SCHEMES])
-        hint = f"{meant + '; ' if meant else ''}write {_FORMS}; a folder of this name is `./{text}`"
-    raise SettingError(f"`{text}` is not a store: `{match[1]}:` names no bucket", hint=hint)
+        hint = f"{meant} Write {_FORMS}; a folder of this name is `./{text}`".strip()
+    what = f"a url of a bucket starts with `{scheme}://`"
+    if scheme not in SCHEMES:
+        what = f"`{match[1]}:` names no bucket"
+    raise SettingError(f"`{_shown(text)}` is not a store: {what}", hint=_shown(hint))
+
+
+def _shown(text: str) -> str:
+    """Return a text that may be shown: without a password."""
+    return _PASSWORD.sub("//...@", text)
 
 
 def _project_of(path: Path) -> Path:

@@ -38,13 +38,12 @@ from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
 from geobatch.store.identity import (
     COPYING,
-    GITIGNORE,
     IDENTITY,
-    IGNORED,
     ZarrView,
+    check_views,
+    create_identity,
     foreign_name,
     has_refs,
-    new_identity,
     read_identity,
 )
 from geobatch.store.index import Index
@@ -91,7 +90,8 @@ class TileStore:
             views: What a new store in a bucket keeps for other readers; by default references.
 
         Raises:
-            StoreError: The folder or bucket holds something else, or cannot be written.
+            StoreError: The folder or bucket holds something else, or a store with other views, or
+                cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
         backend = open_backend(location)
@@ -100,7 +100,9 @@ class TileStore:
                 f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        if backend.size(IDENTITY) is None:
+        if backend.size(IDENTITY) is not None:
+            check_views(backend, views)
+        else:
             if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
             other = foreign_name(backend)
@@ -113,9 +115,7 @@ class TileStore:
                     + " with `--store`",
                 )
             backend.prove()
-            chosen = (views or ZarrView.NONE) if backend.is_remote else views
-            backend.create(IDENTITY, new_identity(chosen))
-            backend.create(GITIGNORE, IGNORED)
+            create_identity(backend, views)
         store = cls(backend)
         store.begin()
         return store

@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.published import Head
 from geobatch.store.backends.file_lock import locked
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.commits.refs import TREE
 from geobatch.store.identity import ZarrView, read_views
 from geobatch.store.tilestore import TileStore
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
 from geobatch.views.remote.copies import CopiedFiles
 from geobatch.views.remote.lease import SECONDS
-from geobatch.views.remote.references import ReferenceFiles
+from geobatch.views.remote.references import SHOWN, ReferenceFiles
 from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.tree import MOST_SWAPPED, ZarrTree
 
@@ -136,6 +138,13 @@ class StoreViews:
             return
         with locked(self._disk.path(LOCK)):
             yield
+
+
+def views_there(backend: Backend) -> ZarrView | None:
+    """Return which views a store in a bucket was created with, by what is there; None on a disk."""
+    if backend.size(SHOWN) is not None:
+        return ZarrView.NONE
+    return ZarrView.COPY if backend.local is None and backend.size(TREE) is not None else None
 
 
 def _merged(

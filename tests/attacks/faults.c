@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPENED = 1, WROTE = 2, NAMED = 4, LINKED = 8, SYNCED = 16, READ = 32 };
+enum { OPENED = 1, WROTE = 2, NAMED = 4, LINKED = 8, SYNCED = 16, READ = 32, LOCKED = 64 };
 enum { FAIL = 0, KILL_BEFORE = 1, KILL_AFTER = 2, CUT = 3 };
 
 static char folder[PATH_MAX];
@@ -226,6 +226,7 @@ CALL(LINKED, below(to), int, link, (const char *from, const char *to), (from, to
 CALL(LINKED, below_at(d, to), int, linkat,
      (int c, const char *from, int d, const char *to, int flags), (c, from, d, to, flags), int,
      const char *, int, const char *, int)
+CALL(LOCKED, fd_below(fd), int, flock, (int fd, int how), (fd, how), int, int)
 /* What is below the folder is durable after a sync that did not fail. */
 #define SYNC(name, note)                                                        \
   int name(int fd) {                                                            \

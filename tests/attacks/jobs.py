@@ -50,6 +50,8 @@ class Calls(IntFlag):
     """Files and file systems synced."""
     READ = 32
     """Files opened to read, and bytes read."""
+    LOCKED = 64
+    """Locks taken by `flock`."""
     CHANGING = OPENED | WROTE | NAMED | LINKED | SYNCED
 
 

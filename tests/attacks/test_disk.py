@@ -6,7 +6,7 @@ import errno
 from random import Random
 
 import pytest
-from cases import CHECKOUT, Case
+from cases import APPLY, CHECKOUT, Case
 from jobs import Action, Calls, Jobs
 
 NUMBERS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EMFILE)
@@ -76,4 +76,24 @@ def test_a_disk_that_refuses_all(case: Case, jobs: Jobs, number: int) -> None:
     ended = case.run(jobs, case.fault(number=number))
     assert ended.code not in {0, 2}, (ended.code, ended.err)
     case.assert_told(ended)
+    case.assert_completes(jobs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "said"),
+    [(Calls.LOCKED, errno.ENOLCK, "has no locks"), (Calls.LOCKED, errno.EOPNOTSUPP, "no locks"),
+     (Calls.LINKED, errno.EPERM, "no hard links")],
+)  # fmt: skip
+def test_a_disk_without_locks_or_links_is_refused(
+    cases: dict[str, Case], jobs: Jobs, kind: Calls, number: int, said: str
+) -> None:
+    """As some network file systems are mounted."""
+    case = cases[APPLY]
+    case.put_back()
+    ended = case.run(jobs, case.fault(calls=kind, number=number, last=FOR_EVER))
+    case.assert_told(ended)
+    assert ended.code == 1
+    assert said in ended.err
+    assert "s3://" in ended.err
+    case.assert_whole()
     case.assert_completes(jobs)

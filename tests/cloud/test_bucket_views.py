@@ -47,7 +47,12 @@ def publish(bench: Workbench, bucket: Bucket, **more: Any) -> None:
 @pytest.mark.parametrize("asset", ["x/a", "x/sharded"])
 def test_a_plain_tree_opens_unaided(bench: Workbench, bucket: Bucket, asset: str) -> None:
     ok("--store", bucket.url, "init", "--views", "zarr=copy")
+    assert geobatch("--store", bucket.url, "init", "--views", "zarr=none").code == 1
+    assert geobatch("--store", bucket.url, "init", "--views", "zarr=all").code == 64
+    assert geobatch("--store", bench.folder / "s", "init", "--views", "zarr=copy").code == 64
+    ok("--store", bucket.url, "init")
     publish(bench, bucket)
+    ok("--store", bucket.url, "status")
     inside = replace(bucket, prefix=f"{bucket.prefix}/zarr/{asset}")
     store = ObjectStore(inside.store(), read_only=True)
     with xr.open_dataset(store, engine="zarr", group="0") as found:  # type: ignore[arg-type]
@@ -74,10 +79,12 @@ def test_references_open_unaided(bench: Workbench, bucket: Bucket, asset: str) -
     publish(bench, bucket)
     obstore.fsspec.register(bucket.kind)
     fsspec.config.conf.clear()
-    options = {"fo": f"{bucket.url}/references/{asset}.json"}
-    if bucket.kind == "s3":
-        options["remote_options"] = {"client_options": {"allow_http": True}}  # type: ignore[assignment]
-        options["target_options"] = options["remote_options"]
+    client: dict[str, Any] = {"client_options": {"allow_http": True}} if bucket.kind == "s3" else {}
+    options = {
+        "fo": f"{bucket.url}/references/{asset}.json",
+        "target_options": client,
+        "remote_options": {"asynchronous": True, **client},
+    }
     with xr.open_dataset(
         "reference://", engine="zarr", group="0", storage_options=options
     ) as found:

@@ -10,7 +10,7 @@ from typing import Self
 from msgspec import Struct
 
 from geobatch.execute.executors.protocol import Outcome
-from geobatch.execute.tasks.runner import TaskContext, run_task
+from geobatch.execute.tasks.runner import TaskContext, begin_task
 from geobatch.execute.tasks.task import Task, TaskResult
 from geobatch.sources.registry import stay_in_session
 
@@ -68,7 +68,7 @@ class ThreadTasks:
 
     def submit(self, number: int, task: Task) -> None:
         """Have a thread run a task."""
-        self._numbers[self._pool.submit(run_task, task, self._context)] = number
+        self._numbers[self._pool.submit(begin_task, task, self._context)] = number
 
     def completed(self) -> Sequence[Outcome]:
         """Wait for tasks."""

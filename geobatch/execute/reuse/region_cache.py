@@ -75,7 +75,7 @@ def to_bytes(result: TaskResult) -> bytes:
                 for key, positions in result.removed.items()
             ],
             "changed": result.changed,
-            "tiles": [result.written + result.reused, result.empty],
+            "tiles": [result.tiles - result.empty, result.empty],
             "peaks": result.peaks,
             "measures": {
                 band: {name: measure.to_json() for name, measure in found.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 from geobatch.errors import CorruptObjectError
 from geobatch.execute.tasks.task import RecodeTask, TaskResult
 from geobatch.format.codec import decode, encode
@@ -21,7 +19,6 @@ def recode_tiles(task: RecodeTask, *, objects: Objects, index: Index) -> TaskRes
     """
     result = TaskResult()
     rows: list[StoredTile] = []
-    puts: list[tuple[Future[bool], int]] = []
     for row, col in task.box:
         tile = index.lookup(task.plane, task.root, row=row, col=col)
         if tile is None:
@@ -33,7 +30,7 @@ def recode_tiles(task: RecodeTask, *, objects: Objects, index: Index) -> TaskRes
             raise damaged_tile(TileKey(task.array, tile.row, tile.col), error) from error
         data = encode(task.codec, decode(task.before, found, task.dtype, task.side))
         digest, is_new = objects.put_soon(data)
-        puts.append((is_new, len(data)))
+        result.puts.append((is_new, len(data)))
         rows.append(
             StoredTile(
                 row=tile.row,
@@ -43,12 +40,6 @@ def recode_tiles(task: RecodeTask, *, objects: Objects, index: Index) -> TaskRes
                 size=len(data),
             )
         )
-    for is_new, size in puts:
-        if is_new.result():
-            result.written += 1
-            result.bytes_written += size
-        else:
-            result.reused += 1
     if rows:
         result.entries[task.array] = rows
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -92,7 +91,6 @@ def compute_region(
     errors.raise_all()
     for climb in climbs:
         climb.finish()
-        climb.count_puts()
         if climb.counting is not None:
             result.measures[climb.band.id] = climb.counting.found
     return result
@@ -129,7 +127,6 @@ class _Climb:
         self.region = region
         self.geobox = geobox
         self.result = result
-        self._puts: list[tuple[Future[bool], int]] = []
         self.base = region.level
         self.top = region.level + len(task.dirty) - 1
         self._dirty = {self.base + up: tiles.mask for up, tiles in enumerate(task.dirty)}
@@ -299,19 +296,6 @@ class _Climb:
                     )
             self._changed[top + row, left + col] |= is_changed
 
-    def count_puts(self) -> None:
-        """Wait for the tiles that are being put, and count those that are new.
-
-        Raises:
-            StoreError: The store cannot be written.
-        """
-        for is_new, size in self._puts:
-            if is_new.result():
-                self.result.written += 1
-                self.result.bytes_written += size
-            else:
-                self.result.reused += 1
-
     def _put(
         self,
         key: TileKey,
@@ -333,7 +317,7 @@ class _Climb:
         if data is None:
             data = encode(stored.codec, pixels)
         digest, is_new = stored.objects.put_soon(data)
-        self._puts.append((is_new, len(data)))
+        result.puts.append((is_new, len(data)))
         rows = result.entries.setdefault(key.array, [])
         rows.append(StoredTile(key.row, key.col, raw_content, bytes.fromhex(digest), len(data)))
         return True

@@ -44,6 +44,13 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
         CorruptObjectError: A stored tile that is needed does not match its digest.
         StoreError: The store cannot be written.
     """
+    result = begin_task(task, context)
+    result.settle()
+    return result
+
+
+def begin_task(task: Task, context: TaskContext) -> TaskResult:
+    """Return what a task computed; `result.puts` may still be on the way. Errors as `run_task`."""
     objects, index, cache = context.objects, context.index, context.regions
     if isinstance(task, RecodeTask):
         return recode_tiles(task, objects=objects, index=index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -179,10 +180,26 @@ class TaskResult(Struct, kw_only=True):
     """The same of the tiles that were there before."""
     differing: dict[str, Measure] = field(default_factory=dict)
     """Pixels that differ from those before, per band."""
+    puts: list[tuple[Future[bool], int]] = field(default_factory=list)
+    """Tiles that are being put: whether each is new, once that is known, and its length."""
     sunk: bytes = b""
     """What the sink of another process made of an image that is one task; see `TileSink.pack`."""
 
     @property
     def tiles(self) -> int:
         """Tiles that were computed."""
-        return self.written + self.reused + self.empty
+        return self.written + self.reused + self.empty + len(self.puts)
+
+    def settle(self) -> None:
+        """Wait for the tiles that are being put, and count them.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        for is_new, size in self.puts:
+            if is_new.result():
+                self.written += 1
+                self.bytes_written += size
+            else:
+                self.reused += 1
+        self.puts.clear()

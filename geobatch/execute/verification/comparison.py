@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box
+from geobatch.store.backends.one_by_one import known
 from geobatch.store.backends.protocol import Data
 from geobatch.store.objects import Objects
 from geobatch.store.pixels import BandPixels, Values, tile_pixels
@@ -42,6 +44,11 @@ class Rebuilt(Objects):
             self._kept[digest] = (bytes(data), count + 1)
         return digest, True
 
+    def put_soon(self, data: Data) -> tuple[Digest, Future[bool]]:
+        """Keep bytes in memory; see `Objects.put_soon`."""
+        digest, is_new = self.put(data)
+        return digest, known(is_new)
+
     def take(self, digest: Digest) -> bytes:
         """Return bytes that were put, and forget them once they were taken as often."""
         with self._lock:
@@ -57,6 +64,10 @@ class Unkept(Objects):
     def put(self, data: Data) -> tuple[Digest, bool]:
         """Return the digest of bytes; see `Objects.put`."""
         return digest_bytes(data), False
+
+    def put_soon(self, data: Data) -> tuple[Digest, Future[bool]]:
+        """Return the digest of bytes; see `Objects.put_soon`."""
+        return digest_bytes(data), known(is_new=False)
 
 
 class TileFinding(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from geobatch.store.backends.protocol import Backend, Data, State
 
 
+def known(is_new: bool) -> Future[bool]:
+    """Return what is known already, for those who expect to wait for it."""
+    from concurrent.futures import Future  # noqa: PLC0415 - slow to import
+
+    done: Future[bool] = Future()
+    done.set_result(is_new)
+    return done
+
+
 class OneByOne:
     """A base for backends in this process and on its disks."""
 
@@ -21,11 +30,7 @@ class OneByOne:
 
     def put_soon(self: Backend, name: str, data: Data) -> Future[bool]:
         """Put at once; see `Backend.put_soon`."""
-        from concurrent.futures import Future  # noqa: PLC0415 - slow to import
-
-        done: Future[bool] = Future()
-        done.set_result(self.put(name, data))
-        return done
+        return known(self.put(name, data))
 
     def get_all(self: Backend, names: Sequence[str]) -> Iterator[bytes | StoreError]:
         """Yield bytes or errors; see `Backend.get_all`."""

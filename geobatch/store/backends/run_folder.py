@@ -10,6 +10,9 @@ import uuid
 import weakref
 from pathlib import Path
 
+from geobatch.errors import StoreError
+from geobatch.store.backends.shared_disk import check_disk, lock_error
+
 AHEAD = "ahead"
 """Folder of a run with what it has made of whole assets, which the run after a killed one takes."""
 _LOCK = "lock"
@@ -34,6 +37,7 @@ class Run:
 
         Raises:
             OSError: The disk refused.
+            StoreError: Locks or hard links do not hold there.
         """
         runs.mkdir(parents=True, exist_ok=True)
         while True:
@@ -43,7 +47,16 @@ class Run:
             # lock is held: then it is gone, and the next one may live.
             with contextlib.suppress(FileNotFoundError):
                 lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    if (folder / _LOCK).exists():
+                        check_disk(folder, folder / _LOCK)
+                except (OSError, StoreError) as error:
+                    os.close(lock)
+                    shutil.rmtree(folder, ignore_errors=True)
+                    if isinstance(error, FileNotFoundError | StoreError):
+                        raise
+                    raise lock_error(folder, error) from error
                 if (folder / _LOCK).exists():
                     remove_dead_runs(runs, heir=folder)
                     return cls(folder, lock)

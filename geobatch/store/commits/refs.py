@@ -112,7 +112,11 @@ class Refs:
         """Return the number that was noted, if there is a ref of it; else 0."""
         noted = None if self._hints is None else self._hints.get(_HINT)
         number = int.from_bytes(noted, "little") if noted else 0
-        return number if number and self.has(number) else 0
+        try:
+            self.digest(number)
+        except CorruptObjectError:
+            return 0
+        return number
 
     def _note(self, number: int) -> None:
         """Note the number of the newest ref, where that saves requests."""

@@ -12,13 +12,11 @@ from geobatch.model.digest import canonical_json
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.identity import (
     COPYING,
-    GITIGNORE,
     IDENTITY,
-    IGNORED,
     ZarrView,
+    create_identity,
     foreign_name,
     has_refs,
-    new_identity,
     read_identity,
 )
 
@@ -95,9 +93,7 @@ def finish(there: Destination, views: ZarrView | None) -> None:
         views: What a new store in a bucket keeps for other readers; by default references.
     """
     if there.is_new:
-        there.backend.create(GITIGNORE, IGNORED)
         there.backend.sync()
-        chosen = (views or ZarrView.NONE) if there.backend.is_remote else views
-        there.backend.create(IDENTITY, new_identity(chosen))
+        create_identity(there.backend, views)
     if there.backend.size(COPYING) is not None:
         there.backend.delete(COPYING)

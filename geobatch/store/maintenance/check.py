@@ -311,11 +311,12 @@ def check(
         CorruptObjectError: Something is.
     """
     began = time.time_ns()
-    since = modified_since(store, head)
+    is_structure = store.backend.is_remote and only is None
+    since = READ_NONE if is_structure else modified_since(store, head)
     leaves = StateLeaves(store.objects, read_from=since)
     checker = Checker(store.objects, leaves)
     entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
-    if store.backend.is_remote and only is None:
+    if is_structure:
         entries = []
     damages = [damage for entry in entries for damage in checker.asset(entry)]
     if only is None and not spared:

@@ -53,8 +53,9 @@ class Lease:
 
     def end(self) -> None:
         """Let other processes have it."""
-        if self.is_held():
-            self._backend.replace(self.name, _FREE)
+        with suppress(StoreError):  # then the next process waits until it counts as abandoned
+            if self.is_held():
+                self._backend.replace(self.name, _FREE)
 
 
 @contextmanager

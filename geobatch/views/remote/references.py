@@ -26,7 +26,7 @@ from geobatch.views.zarr.survey import shown_of
 FOLDER = "references"
 """Folder of the documents in a store."""
 SUFFIX = ".json"
-_SHOWN = f"{FOLDER}/.shown.json"
+SHOWN = f"{FOLDER}/.shown.json"
 """Says which commit they show; no asset has a name with a dot."""
 
 
@@ -54,7 +54,7 @@ class ReferenceFiles(RemoteView):
     """The documents of all images; a view."""
 
     folder = FOLDER
-    document = _SHOWN
+    document = SHOWN
 
     def wanted(self, head: Head) -> dict[str, TreeEntry]:
         """Return the assets that it shows: images whose pixels are in the store."""
@@ -76,7 +76,7 @@ class ReferenceFiles(RemoteView):
         """Return what is foreign in the folder, if it is not known what was there."""
         if state.is_known:
             return AssetChange(asset_id="")
-        wanted = {_SHOWN, *map(_name, self.wanted(head))}
+        wanted = {SHOWN, *map(_name, self.wanted(head))}
         names = [name for name in self._backend.list(f"{FOLDER}/") if name not in wanted]
         return AssetChange(asset_id="", removed=names)
 
@@ -94,7 +94,7 @@ class ReferenceFiles(RemoteView):
             self._backend,
             found,
             folders=(FOLDER,),
-            document=_SHOWN,
+            document=SHOWN,
             texts=texts,
             shown={},
             spared=tuple(spared),
