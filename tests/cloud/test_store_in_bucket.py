@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,13 +19,18 @@ import numpy as np
 import obstore
 import pytest
 from buckets import Before, Enter
+from gc_workbench import apply as publish_version
+from gc_workbench import options, put_asset, read
 from proxy import Fault
 from servers import Bucket
 
 import geobatch
 from geobatch.buckets.url import parse_bucket_url
-from geobatch.errors import StoreError
+from geobatch.errors import ConflictError, StoreError
 from geobatch.store.backends.object_store import ObjectStoreBackend
+from geobatch.store.caches.value_cache import ValueCache
+from geobatch.store.maintenance import gc, guard
+from geobatch.store.maintenance.gc import collect
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.rasters import write_raster
@@ -278,3 +284,61 @@ def test_a_killed_apply_is_finished_by_the_next(
             shutil.rmtree(bucket.caches, ignore_errors=True)
         assert root_of(run(project, bucket, "apply", "specs", "--init")) == wanted
         run(project, bucket, "fsck", "--read-data")
+
+
+def test_what_gc_deleted_during_a_long_run_is_not_published(
+    bucket: Bucket, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `gc` of a bucket knows of no runs: whoever publishes compares what is there."""
+    for module in (gc, guard):
+        monkeypatch.setattr(module, "LEAST_GRACE", timedelta(0))
+    backend = ObjectStoreBackend(parse_bucket_url(enter(bucket).url))
+    publish_version(backend, 1)
+    writer = TileStore.create(backend)
+    base, changes = writer.head(), {"a": put_asset(writer, "a", 2)}
+    backend.sync()
+    time.sleep(1.1)  # states have whole seconds
+    for _ in range(2):  # moved by the first, deleted by the second
+        collect(ObjectStoreBackend(backend.root), options())
+        time.sleep(1.1)
+    assert not list(backend.list("quarantine/"))
+    with pytest.raises(ConflictError, match="removed"):
+        writer.publish(base=base, changes=changes, message="", tools={})
+    other = TileStore.open(ObjectStoreBackend(backend.root))
+    assert read(other, other.head()) == {"a": "1", "b": "1"}
+    again = TileStore.create(ObjectStoreBackend(backend.root))
+    done = again.publish(base=base, changes={"a": put_asset(again, "a", 2)}, message="", tools={})
+    assert read(again, done) == {"a": "2", "b": "1"}
+
+
+def test_what_gc_moved_during_a_run_is_put_back(
+    bucket: Bucket, enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc, "LEAST_GRACE", timedelta(0))
+    backend = ObjectStoreBackend(parse_bucket_url(enter(bucket).url))
+    publish_version(backend, 1)
+    writer = TileStore.create(backend)
+    base, changes = writer.head(), {"a": put_asset(writer, "a", 2)}
+    backend.sync()
+    time.sleep(1.1)
+    collect(ObjectStoreBackend(backend.root), options())
+    assert list(backend.list("quarantine/"))
+    done = writer.publish(base=base, changes=changes, message="", tools={})
+    assert read(writer, done) == {"a": "2", "b": "1"}
+
+
+def test_the_head_is_found_from_any_note(bucket: Bucket, enter: Enter, before: Before) -> None:
+    """However old it is; and a computer without one lists the refs once."""
+    proxy, there = before(bucket)
+    root = parse_bucket_url(enter(there).url)
+    for version in range(1, 8):
+        publish_version(ObjectStoreBackend(root), version, ids=("a",))
+    store = TileStore.open(ObjectStoreBackend(root))
+    path = next(there.caches.glob("geobatch/stores/*/cache/head"))
+    for number in range(1, 10):
+        ValueCache(store.caches, "cache/").put("head", number.to_bytes(8, "little"))
+        proxy.forget()
+        assert TileStore.open(ObjectStoreBackend(root)).head().number == 7
+        assert proxy.counts()["LIST"] == (number > 7)
+    path.unlink()
+    assert TileStore.open(ObjectStoreBackend(root)).head().number == 7

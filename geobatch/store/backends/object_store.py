@@ -201,9 +201,7 @@ class ObjectStoreBackend:
     def close(self) -> None:
         """Wait for what is being put, whatever becomes of it; the process keeps its clients."""
         for future in list(self._waiting.values()):
-            future.cancel()
-            if not future.cancelled():
-                future.exception()
+            future.exception()
 
     def _get_or_error(self, name: str) -> bytes | StoreError:
         try:

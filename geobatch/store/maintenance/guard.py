@@ -108,15 +108,17 @@ class Guard:
             if not len(moved):
                 return
         needed = Reachable(objects)
-        self._put_back(digests_of(others), moved, objects)
+        self._put_back(digests_of(others), moved)
         # Each part is put back before what is below it is read.
         for part in needed.documents(list(documents)):
-            self._put_back(part, moved, objects)
+            self._put_back(part, moved)
         self._backend.sync()
 
-    def _put_back(self, digests: Digests, moved: DigestSet | None, objects: Objects) -> None:
-        for digest in hex_of(digests if moved is None else digests[moved.has(digests)]):
-            if objects.has(digest):
+    def _put_back(self, digests: Digests, moved: DigestSet | None) -> None:
+        wanted = list(hex_of(digests if moved is None else digests[moved.has(digests)]))
+        states = self._backend.states([Objects.path(digest) for digest in wanted])
+        for digest, state in zip(wanted, states, strict=True):
+            if state is not None:
                 continue
             if find_object(self._backend, digest, is_restored=True) is None:
                 raise ConflictError(

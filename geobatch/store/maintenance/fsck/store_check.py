@@ -41,6 +41,9 @@ from geobatch.store.maintenance.fsck.names import (
 from geobatch.store.objects import Objects
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
+_REQUESTS = 32
+"""Objects of a bucket that are read at a time, at least."""
+
 
 class HurtAsset(Struct, frozen=True, kw_only=True):
     """A published state of an asset of which something is damaged."""
@@ -105,7 +108,7 @@ def check_store(
         objects,
         inventory.all(),
         subset=subset,
-        workers=workers,
+        workers=max(workers, _REQUESTS) if backend.is_remote else workers,
         progress=progress,
         total=len(inventory),
     )
