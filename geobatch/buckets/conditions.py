@@ -7,6 +7,7 @@ import uuid
 from geobatch.buckets import writes
 from geobatch.buckets.client import access_of
 from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.redaction import redact
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.digest import digest_bytes
 
@@ -18,7 +19,21 @@ _NAMES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure Blob Sto
 
 def service_of(url: BucketUrl) -> str:
     """Return which service a bucket is at, for messages: its name, or its address."""
-    return access_of(url).endpoint or _NAMES[url.scheme]
+    return redact(access_of(url).endpoint) or _NAMES[url.scheme]
+
+
+def is_proved(prefix: BucketUrl) -> bool:
+    """Return whether the service of a store was found to honour conditions; nothing is written.
+
+    Raises:
+        BucketError: A request failed.
+    """
+    return writes.state(_proof_of(prefix)) is not None
+
+
+def _proof_of(prefix: BucketUrl) -> BucketUrl:
+    service = f"{prefix.scheme} {service_of(prefix)}"
+    return prefix.child(f"{PROOFS}{digest_bytes(service.encode())[:16]}")
 
 
 def prove_conditions(prefix: BucketUrl) -> None:
@@ -33,10 +48,9 @@ def prove_conditions(prefix: BucketUrl) -> None:
     Raises:
         BucketError: The service ignores conditions, or a request failed.
     """
-    service = service_of(prefix)
-    proof = prefix.child(f"{PROOFS}{digest_bytes(f'{prefix.scheme} {service}'.encode())[:16]}")
-    if writes.state(proof) is not None:
+    if is_proved(prefix):
         return
+    service = service_of(prefix)
     tried = prefix.child(f"{PROOFS}{uuid.uuid4().hex}")
     try:
         is_first = writes.create(tried, b"first\n") is None
@@ -52,4 +66,4 @@ def prove_conditions(prefix: BucketUrl) -> None:
             hint="use a service that honours `If-None-Match: *`: Amazon S3, Google Cloud Storage, "
             "Azure Blob Storage, MinIO, Ceph, SeaweedFS or Cloudflare R2",
         )
-    writes.write(proof, b"This service honours conditions.\n")
+    writes.write(_proof_of(prefix), b"This service honours conditions.\n")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Argument, BadParameter, Option
+
+if TYPE_CHECKING:
+    from geobatch.store.identity import ZarrView
 
 LONGITUDE_LATITUDE = "EPSG:4326"
 
@@ -67,6 +70,38 @@ MaxDelete = Annotated[
         help="Refuse to delete more than N assets: 3 or 25%.  [default: 20%]",
     ),
 ]
+
+Views = Annotated[
+    str | None,
+    Option(
+        "--views",
+        metavar="zarr=KIND",
+        help="In a bucket, what a new store keeps for other readers: zarr=copy, a plain Zarr tree;"
+        " zarr=none, documents that refer to its objects.  [default: zarr=none]",
+    ),
+]
+
+
+def read_views_option(text: str | None, *, is_bucket: bool) -> ZarrView | None:
+    """Return what `--views` says, or None without it.
+
+    Raises:
+        BadParameter: It says something else, or the store is a folder.
+    """
+    from geobatch.store.identity import ZarrView  # noqa: PLC0415 - help needs none
+
+    if text is None:
+        return None
+    kinds = {f"zarr={kind.value}": kind for kind in ZarrView}
+    if text not in kinds:
+        raise BadParameter(f"`{text}` is not {' or '.join(kinds)}.", param_hint="'--views'")
+    if not is_bucket:
+        raise BadParameter(
+            "it is for stores in buckets; in a folder, `zarr/` consists of hard links.",
+            param_hint="'--views'",
+        )
+    return kinds[text]
+
 
 Yes = Annotated[bool, Option("-y", "--yes", help="Do not ask on a terminal.")]
 

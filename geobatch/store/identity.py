@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import uuid
+from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 
+from geobatch.buckets.conditions import PROOFS
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
-from geobatch.model.digest import ALGORITHM, canonical_json, digest_json
-from geobatch.store.backends.protocol import Backend
+from geobatch.model.digest import ALGORITHM, Json, canonical_json, digest_json
+from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.commits.refs import REFS
 
 IDENTITY = "geobatch.json"
+GITIGNORE = ".gitignore"
+IGNORED = b"*\n"
+"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 COPYING = "geobatch.copy.json"
 """A document that is there while a copy to a new store has not ended."""
 
@@ -22,6 +27,50 @@ def is_store(folder: Path) -> bool:
     """Return whether there is a store in a folder, even if unfinished, or without its identity."""
     names = (IDENTITY, COPYING)
     return any((folder / name).exists() for name in names) or (folder / REFS).is_dir()
+
+
+class ZarrView(StrEnum):
+    """What a store in a bucket keeps for readers without geobatch."""
+
+    COPY = "copy"
+    """A plain Zarr tree, and tables as Parquet files: copies of objects."""
+    NONE = "none"
+    """Documents that refer to the objects, so that nothing is stored twice."""
+
+
+def read_views(backend: Backend) -> ZarrView | None:
+    """Return the views that a store was created with; None if it is on a disk, or names none.
+
+    Raises:
+        FormatError: A newer geobatch created it.
+        StoreError: The document cannot be read.
+    """
+    chosen = json.loads(backend.get(IDENTITY)).get("views", {}).get("zarr")
+    if chosen is None:
+        return None
+    try:
+        return ZarrView(chosen)
+    except ValueError:
+        raise FormatError(
+            f"the store in `{backend.location}` has the unknown view `{chosen}`",
+            hint="use a newer geobatch",
+        ) from None
+
+
+def check_views(backend: Backend, views: ZarrView | None) -> None:
+    """Refuse views that a store was not created with; None is any.
+
+    Raises:
+        StoreError: It was created with others.
+    """
+    if views is None or (found := read_views(backend)) is views:
+        return
+    there = "none" if found is None else f"`zarr={found.value}`"
+    raise StoreError(
+        f"the store in `{backend.location}` was created with the views {there}, not"
+        f" `zarr={views.value}`; they cannot be changed",
+        hint="`geobatch copy` copies it to a new location, with the views that `--views` names",
+    )
 
 
 def read_identity(backend: Backend) -> str:
@@ -79,9 +128,25 @@ def _remedy(backend: Backend) -> str:
     return f"{hint}, or give the store a new id: `rm -f {path} && printf '%s' '{text}' > {path}`"
 
 
-def new_identity() -> bytes:
-    """Return the document of a store that was never there before."""
-    return _document(str(uuid.uuid4()), has_check=True)
+def new_identity(views: ZarrView | None = None) -> bytes:
+    """Return the document of a store that was never there before.
+
+    Args:
+        views: What it keeps for other readers, if it is in a bucket.
+    """
+    return _document(str(uuid.uuid4()), has_check=True, views=views)
+
+
+def create_identity(backend: Backend, views: ZarrView | None) -> None:
+    """Make a store of a location; if another process did, its identity stays.
+
+    Args:
+        backend: The location.
+        views: What the store keeps for other readers if it is in a bucket; None for references.
+    """
+    chosen = (views or ZarrView.NONE) if backend.is_remote else views
+    backend.create(IDENTITY, new_identity(chosen))
+    backend.create(GITIGNORE, IGNORED)
 
 
 def has_wrong_check(backend: Backend) -> bool:
@@ -101,17 +166,21 @@ def identity_problem(data: bytes) -> str | None:
     try:
         document = json.loads(data)
         store_id = str(uuid.UUID(document["id"]))
+        chosen = document.get("views")
+        views = None if chosen is None else ZarrView(chosen["zarr"])
     except (ValueError, KeyError, TypeError, AttributeError):
         return "it does not identify a store"
     if (problem := _check_problem(document)) is not None:
         return problem
-    if data not in (_document(store_id, has_check=flag) for flag in (True, False)):
+    if data not in (_document(store_id, has_check=flag, views=views) for flag in (True, False)):
         return "it is not the document that identifies a store"
     return None
 
 
-def _document(store_id: str, *, has_check: bool) -> bytes:
-    document = {"format": FORMAT, "id": store_id, "digest": ALGORITHM}
+def _document(store_id: str, *, has_check: bool, views: ZarrView | None) -> bytes:
+    document: dict[str, Json] = {"format": FORMAT, "id": store_id, "digest": ALGORITHM}
+    if views is not None:
+        document["views"] = {"zarr": views.value}
     return canonical_json(document | ({"check": digest_json(document)} if has_check else {}))
 
 
@@ -127,3 +196,10 @@ def _check_problem(document: dict[str, object]) -> str | None:
 def has_refs(backend: Backend) -> bool:
     """Return whether anything was published there, whatever else is missing."""
     return next(iter(backend.list(REFS)), None) is not None
+
+
+def foreign_name(backend: Backend) -> str | None:
+    """Return a name because of which no store can be created there; None without any."""
+    # The others are of another run that creates the store just now.
+    ours = (RUNS, PROOFS, GITIGNORE)
+    return next((name for name in backend.list("") if not name.startswith(ours)), None)

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
-from geobatch.buckets.conditions import PROOFS
 from geobatch.errors import (
     ConflictError,
     CorruptObjectError,
@@ -37,7 +36,16 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
-from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
+from geobatch.store.identity import (
+    COPYING,
+    IDENTITY,
+    ZarrView,
+    check_views,
+    create_identity,
+    foreign_name,
+    has_refs,
+    read_identity,
+)
 from geobatch.store.index import Index
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.guard import Guard
@@ -47,9 +55,6 @@ from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 Location: TypeAlias = StoreLocation | Path | str | Backend
 """A folder, a prefix of a bucket, or a backend that is open already."""
 
-GITIGNORE = ".gitignore"
-IGNORED = b"*\n"
-"""What that says: a store beside specs is in a repository, and `git add -A` must not take it in."""
 _ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -77,11 +82,16 @@ class TileStore:
         self._guard = Guard(backend)
 
     @classmethod
-    def create(cls, location: Location) -> Self:
+    def create(cls, location: Location, *, views: ZarrView | None = None) -> Self:
         """Open the store at a location; create it first where there is none.
 
+        Args:
+            location: Where it is.
+            views: What a new store in a bucket keeps for other readers; by default references.
+
         Raises:
-            StoreError: The folder or bucket holds something else, or cannot be written.
+            StoreError: The folder or bucket holds something else, or a store with other views, or
+                cannot be written.
             FormatError: The store there was written by a newer geobatch.
         """
         backend = open_backend(location)
@@ -90,7 +100,9 @@ class TileStore:
                 f"`{location}` is a file, expected a folder",
                 hint="name an empty or a new folder with `--store`",
             )
-        if backend.size(IDENTITY) is None:
+        if backend.size(IDENTITY) is not None:
+            check_views(backend, views)
+        else:
             if has_refs(backend) or backend.size(COPYING) is not None:
                 return cls(backend)  # which says what is wrong
             other = foreign_name(backend)
@@ -103,8 +115,7 @@ class TileStore:
                     + " with `--store`",
                 )
             backend.prove()
-            backend.create(IDENTITY, new_identity())
-            backend.create(GITIGNORE, IGNORED)
+            create_identity(backend, views)
         store = cls(backend)
         store.begin()
         return store
@@ -385,10 +396,3 @@ def open_backend(location: Location) -> Backend:
     if isinstance(location, StoreLocation | Path | str):
         return StoreLocation.of(location).open_backend()
     return location
-
-
-def foreign_name(backend: Backend) -> str | None:
-    """Return a name because of which no store can be created there; None without any."""
-    # The others are of another run that creates the store just now.
-    ours = (RUNS, PROOFS, GITIGNORE)
-    return next((name for name in backend.list("") if not name.startswith(ours)), None)

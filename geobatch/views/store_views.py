@@ -9,10 +9,16 @@ from contextlib import contextmanager
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.published import Head
 from geobatch.store.backends.file_lock import locked
+from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.commits.refs import TREE
+from geobatch.store.identity import ZarrView, read_views
 from geobatch.store.tilestore import TileStore
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
+from geobatch.views.remote.copies import CopiedFiles
+from geobatch.views.remote.lease import SECONDS
+from geobatch.views.remote.references import SHOWN, ReferenceFiles
 from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.tree import MOST_SWAPPED, ZarrTree
 
@@ -21,7 +27,7 @@ LOCK = "runs/zarr.lock"
 
 
 class StoreViews:
-    """The views of one store; one that is not on a local disk has none."""
+    """The views of one store: those of its folder, or those that a bucket was created with."""
 
     def __init__(
         self,
@@ -30,6 +36,7 @@ class StoreViews:
         cache: SourceCache | None = None,
         staging: Staging | None = None,
         most_swapped: int = MOST_SWAPPED,
+        seconds: float = SECONDS,
     ) -> None:
         """Do nothing yet.
 
@@ -39,6 +46,7 @@ class StoreViews:
             staging: Folders of new assets; by default, an update finds those made through
                 `self.staging`.
             most_swapped: Files of an asset whose folder is exchanged as a whole.
+            seconds: In a bucket, the time after which a dead process no longer blocks others.
         """
         disk = store.backend.local
         self.staging = staging or Staging(disk)
@@ -52,6 +60,9 @@ class StoreViews:
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
             )
+        elif (chosen := read_views(store.backend)) is not None:
+            kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
+            self.views = (kind(store, seconds=seconds),)
 
     def compare(self, head: Head) -> ViewState | None:
         """Return how the views differ from a head; nothing is changed. None if there are none.
@@ -98,10 +109,10 @@ class StoreViews:
             CorruptObjectError: What the head is made of is damaged; all else is shown.
             StoreError: The disk refused.
         """
-        if self._disk is None:
-            return ViewChange()
         changes = []
-        with _failing(f"the views of the store `{self._disk.root}`"), locked(self._disk.path(LOCK)):
+        with _failing(f"the views of the store `{self._store.backend.location}`"), self._held():
+            if not self.views:
+                return ViewChange()
             # Another process may have published and updated while this one waited for the lock.
             newest = self._store.head()
             wanted = newest if head is None or newest.number > head.number else head
@@ -118,6 +129,22 @@ class StoreViews:
             removed=sum(change.removed for change in changes),
             damaged=damaged,
         )
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other processes from updating the views; in a bucket, each view has a lease."""
+        if self._disk is None:
+            yield
+            return
+        with locked(self._disk.path(LOCK)):
+            yield
+
+
+def views_there(backend: Backend) -> ZarrView | None:
+    """Return which views a store in a bucket was created with, by what is there; None on a disk."""
+    if backend.size(SHOWN) is not None:
+        return ZarrView.NONE
+    return ZarrView.COPY if backend.local is None and backend.size(TREE) is not None else None
 
 
 def _merged(

@@ -27,7 +27,7 @@ UPLOADED = (
 )
 ABOUT = "-m --message --git --no-git --pull-request"
 COMMANDS = {
-    "init": ("", ""),
+    "init": ("", "--views"),
     "validate": ("SPECS...", "--keep-project-prefix --confine --allow-from"),
     "fmt": ("SPECS...", "--check"),
     "schema": ("", ""),
@@ -51,7 +51,7 @@ COMMANDS = {
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),
-    "copy": ("SOURCE TARGET", "--at --keep-last -n --dry-run"),
+    "copy": ("SOURCE TARGET", "--at --keep-last --views -n --dry-run"),
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
     "verify": ("[ASSET]...", "--sample --seed --at --rehash -o --output --against"),

@@ -56,7 +56,7 @@ class BucketWorld(World):
         there = self.bucket.through(self.proxy.port)
         process = subprocess.Popen(
             [sys.executable, "-m", "geobatch", "apply", self.spec, "--store", there.url,
-             "-j", str(workers), "--yes"],
+             "-j", str(workers), "--yes", "--init"],
             env=there.process_environment, cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

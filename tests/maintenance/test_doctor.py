@@ -12,7 +12,8 @@ from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
 from geobatch.sources.gdal_support import COMPRESSIONS, gdal_support
-from geobatch.workflow.maintenance.doctor import Diagnosis, Health, examine
+from geobatch.workflow.maintenance.diagnosis import Diagnosis, Health
+from geobatch.workflow.maintenance.doctor import examine
 
 
 def found(store: Path, **environment: str) -> dict[str, Diagnosis]:

@@ -98,6 +98,10 @@ def _by_kind(error: Exception, answer: Answer) -> BucketError | None:
     """Return what the class of the library's error says."""
     from obstore import exceptions  # noqa: PLC0415 - slow to import
 
+    if "Could not parse path" in str(error):
+        message = "its name has a part that is empty, `.` or `..`"
+        hint = "copy the object to a name without `//`, `/./` and `/../`"
+        return BucketError(Failure.OTHER, message, hint=hint)
     if isinstance(error, FileNotFoundError) or answer.status == 404:
         return BucketError(Failure.MISSING, "no such object")
     if isinstance(error, exceptions.AlreadyExistsError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from geobatch.store.copying.contents import Blob, Contents, Part
 from geobatch.store.copying.destination import Destination, begin, find_destination, finish
 from geobatch.store.copying.histories import Histories, compare_histories
 from geobatch.store.copying.in_flight import in_flight
+from geobatch.store.identity import ZarrView, check_views
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 
@@ -42,6 +43,8 @@ class CopyOptions(Struct, frozen=True, kw_only=True):
     """Commits that are copied whole, besides pinned ones; None for all."""
     is_dry_run: bool = False
     """Whether objects are only counted, and nothing is written."""
+    views: ZarrView | None = None
+    """What a new store in a bucket keeps for other readers; None for references."""
     workers: int = 1
     """Threads, if both stores are on local disks."""
 
@@ -92,10 +95,13 @@ def copy_commits(
         with suppress(StoreError):  # one that is read-only has no `gc` either
             local.scratch("copy")  # a live run, from which no `gc` deletes what it moves
     receiver = None if there.is_new else TileStore(target)
+    if receiver is not None:
+        check_views(target, options.views)
     if receiver is not None and not options.is_dry_run:
         receiver.begin()
     found = compare_histories(source, there, at=options.at, keep_last=options.keep_last)
     if not options.is_dry_run:
+        target.prove()
         begin(there, source=source.id)
     is_local = source.backend.local is not None and target.local is not None
     workers = options.workers if is_local else REQUESTS
@@ -111,12 +117,12 @@ def copy_commits(
                 progress=progress,
             )
             transfer.run()
+            if not options.is_dry_run:
+                target.sync()
+                _Publication(source, there, receiver, found, pool).run()
+                finish(there, options.views)
         finally:
             pool.shutdown(cancel_futures=True)
-    if not options.is_dry_run:
-        target.sync()
-        _Publication(source, there, receiver, found).run()
-        finish(there)
     head = source.at(str(found.top)) if found.top else source.head()
     return Copied(
         histories=found,
@@ -149,7 +155,7 @@ class _Transfer:
         self._pool = pool
         self._most = most
         self._is_dry_run = is_dry_run
-        self._is_empty = next(self._target.list("objects/"), None) is None
+        self._is_empty = there.is_new and not there.is_begun
         self._progress = progress
         self._damages: list[CorruptObjectError] = []
         self._lock = threading.Lock()
@@ -266,12 +272,21 @@ class _Transfer:
 
 
 class _Publication:
-    """Creates the refs of copied commits, each after all that it needs."""
+    """Creates the refs of copied commits, in their order, after all that they need.
+
+    Of those that are dropped, readers see the commit before, until one that is kept follows.
+    """
 
     def __init__(
-        self, source: TileStore, there: Destination, receiver: TileStore | None, found: Histories
+        self,
+        source: TileStore,
+        there: Destination,
+        receiver: TileStore | None,
+        found: Histories,
+        pool: Executor,
     ) -> None:
         self._source = source
+        self._pool = pool
         self._target = there.backend
         self._receiver = receiver
         self._found = found
@@ -287,28 +302,16 @@ class _Publication:
         dropped = set(found.missing) - found.kept
         if dropped - Drops(self._target).numbers():
             Drops(self._target).record(dropped, time=datetime.now(UTC))
-        waiting: list[int] = []
-        for number in found.missing:
-            waiting.append(number)
-            if number in found.kept:
-                self._create_all(waiting)
-                waiting = []
-        self._create_all(waiting)
+        if self._receiver is None:  # nobody reads it yet
+            numbers = [(number, 0) for number in found.missing]
+            for _ in in_flight(self._pool, self._create, numbers, most=REQUESTS):
+                pass
+        else:
+            for number in found.missing:
+                self._create(number)
         for pin in found.pins:
             path = Pins.path(pin.name)
             self._target.create(path, self._source.backend.get(path))
-
-    def _create_all(self, numbers: Sequence[int]) -> None:
-        """Create some refs, of which only the last is kept.
-
-        The first decides a race with other processes. The last follows at once, because the head
-        should not be a dropped commit.
-        """
-        if not numbers:
-            return
-        first, *others = numbers
-        for number in (first, *reversed(others)):
-            self._create(number)
 
     def _create(self, number: int) -> None:
         digest = self._source.commits.refs.digest(number)

@@ -10,8 +10,15 @@ from geobatch.errors import ConflictError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import canonical_json
 from geobatch.store.backends.protocol import Backend
-from geobatch.store.identity import COPYING, IDENTITY, has_refs, new_identity, read_identity
-from geobatch.store.tilestore import GITIGNORE, IGNORED, foreign_name
+from geobatch.store.identity import (
+    COPYING,
+    IDENTITY,
+    ZarrView,
+    create_identity,
+    foreign_name,
+    has_refs,
+    read_identity,
+)
 
 
 class Destination(Struct, frozen=True, kw_only=True):
@@ -78,11 +85,15 @@ def begin(there: Destination, *, source: str) -> None:
         )
 
 
-def finish(there: Destination) -> None:
-    """Make a new store one, now that everything is there and durable."""
+def finish(there: Destination, views: ZarrView | None) -> None:
+    """Make a new store one, now that everything is there and durable.
+
+    Args:
+        there: The store that receives.
+        views: What a new store in a bucket keeps for other readers; by default references.
+    """
     if there.is_new:
-        there.backend.create(GITIGNORE, IGNORED)
         there.backend.sync()
-        there.backend.create(IDENTITY, new_identity())
+        create_identity(there.backend, views)
     if there.backend.size(COPYING) is not None:
         there.backend.delete(COPYING)

@@ -30,6 +30,19 @@ class Chunk(NamedTuple):
     """Length of its bytes."""
 
 
+class Difference(Struct, frozen=True, kw_only=True):
+    """How the folder of an asset changes from one record to another."""
+
+    chunks: list[Chunk]
+    """Chunks that are new or differ."""
+    texts: dict[str, bytes]
+    """Documents and coordinates that do, by path within the folder, in the order of writing."""
+    removed: list[str]
+    """Paths of chunks that are gone from arrays that stay."""
+    nodes: list[str]
+    """Paths of groups and arrays that are gone as a whole."""
+
+
 class _Array(Struct, frozen=True, kw_only=True):
     """The tiles of one array."""
 
@@ -95,22 +108,41 @@ def update(files: Files, index: Index, old: AssetRecord, new: AssetRecord) -> bo
         CorruptObjectError: An index page is damaged, or an object missing or cut.
         OSError: The disk refused.
     """
+    found = difference(index, old, new)
+    if found is None:
+        return False
+    change(files, new.asset.id, found.chunks, found.texts, found.removed)
+    for path in found.nodes:
+        files.sweep(f"{new.asset.id}/{path}")
+    return True
+
+
+def difference(index: Index, old: AssetRecord, new: AssetRecord) -> Difference | None:
+    """Return how the folders of two records of an asset differ.
+
+    Returns:
+        None if chunks of old and new cannot be in one folder.
+
+    Raises:
+        CorruptObjectError: An index page is damaged.
+    """
     before, after = documents(old), documents(new)
     old_arrays, new_arrays = _arrays(old), _arrays(new)
     old_nodes, new_nodes = _nodes(before), _nodes(after)
     if not _can_mix(old, new, old_nodes & new_nodes):
-        return False
+        return None
     differing: list[Chunk] = []
     removed: list[str] = []
     for path, array in new_arrays.items():
         entries, gone = _difference(index, old_arrays.get(path), array)
         differing += _chunks(path, entries)
         removed += (f"{path}/c/{row}/{col}" for row, col in gone)
-    texts = {path: text for path, text in after.items() if before.get(path) != text}
-    change(files, new.asset.id, differing, texts, removed)
-    for path in sorted(old_nodes - new_nodes):
-        files.sweep(f"{new.asset.id}/{path}")
-    return True
+    return Difference(
+        chunks=differing,
+        texts={path: text for path, text in after.items() if before.get(path) != text},
+        removed=removed,
+        nodes=sorted(old_nodes - new_nodes),
+    )
 
 
 def change(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -261,34 +261,55 @@ class Surveyor:
         """Return the state that the tree records."""
         try:
             with open(self._tree + DOCUMENT, "rb") as file:  # noqa: PTH123
-                attributes = json.loads(file.read())["attributes"]["geobatch"]
-            unsettled = named = frozenset(map(str, attributes.pop("unsettled", ())))
-            number, commit = attributes["number"], attributes["commit"]
-            if commit is None:
-                return Shown(
-                    attributes=attributes,
-                    unsettled=unsettled,
-                    named_unsettled=named,
-                    is_read=True,
-                )
-            # The commit may be damaged, or gone: then what the tree shows is anybody's guess.
-            head = self._head if commit == self._head.digest else self._store.at(str(number))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError,
-                TypeError, AttributeError, NotFoundError, CorruptObjectError):  # fmt: skip
+                data = file.read()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return Shown()
-        if head.digest != commit:
-            return Shown()
-        entries = shown_of(head)
-        if attributes.get("view") != VIEW:  # documents are made by other rules now
-            unsettled |= entries.keys()
-        return Shown(
-            entries=entries,
-            attributes=attributes,
-            unsettled=unsettled,
-            named_unsettled=named,
-            is_read=True,
-            is_known=True,
-        )
+        return read_shown(data, self._store, self._head)
+
+
+def read_shown(
+    data: bytes,
+    store: TileStore,
+    head: Head,
+    *,
+    entries_of: Callable[[Head], dict[str, TreeEntry]] | None = None,
+) -> Shown:
+    """Return the state that the document of a tree records.
+
+    Args:
+        data: The document.
+        store: The store.
+        head: A commit that need not be read again.
+        entries_of: Returns the assets of a commit that are shown; by default, images.
+    """
+    try:
+        attributes = json.loads(data)["attributes"]["geobatch"]
+        unsettled = named = frozenset(map(str, attributes.pop("unsettled", ())))
+        number, commit = attributes["number"], attributes["commit"]
+        if commit is None:
+            return Shown(
+                attributes=attributes,
+                unsettled=unsettled,
+                named_unsettled=named,
+                is_read=True,
+            )
+        # The commit may be damaged, or gone: then what the tree shows is anybody's guess.
+        shown = head if commit == head.digest else store.at(str(number))
+    except (ValueError, KeyError, TypeError, AttributeError, NotFoundError, CorruptObjectError):
+        return Shown()
+    if shown.digest != commit:
+        return Shown()
+    entries = (entries_of or shown_of)(shown)
+    if attributes.get("view") != VIEW:  # documents are made by other rules now
+        unsettled |= entries.keys()
+    return Shown(
+        entries=entries,
+        attributes=attributes,
+        unsettled=unsettled,
+        named_unsettled=named,
+        is_read=True,
+        is_known=True,
+    )
 
 
 def shown_of(head: Head) -> dict[str, TreeEntry]:

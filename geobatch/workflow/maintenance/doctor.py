@@ -10,11 +10,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from enum import StrEnum
 from pathlib import Path
 from shlex import quote
-
-from msgspec import Struct
 
 from geobatch.errors import GeobatchError
 from geobatch.extras import install_hint
@@ -27,6 +24,8 @@ from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.disk_support import disk_support
 from geobatch.store.tilestore import TileStore
 from geobatch.versions import VERSION, version_of
+from geobatch.workflow.maintenance.bucket_health import examine_bucket
+from geobatch.workflow.maintenance.diagnosis import Diagnosis, Health
 
 LIBRARIES = ("numpy", "rasterio", "pyproj", "numcodecs", "zarr", "blake3", "msgspec", "pydantic")
 """Libraries that are always installed."""
@@ -38,7 +37,6 @@ _LOW_MEMORY = _GIB
 _LOW_HANDLES = 256
 _CLOCK = 2.0
 """Seconds by which two clocks may differ."""
-_UNUSED = "this geobatch reads no buckets: nothing uses it yet"
 _VARIABLES = {
     "s3": (
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
@@ -59,31 +57,6 @@ _FILES = {
     "az": (".azure/msal_token_cache.json", ".azure/azureProfile.json"),
 }
 """Files of the home folder in which they find them."""
-
-
-class Health(StrEnum):
-    """How a thing is."""
-
-    OK = "ok"
-    NOTE = "note"
-    """It limits what can be done."""
-    FAIL = "fail"
-    """It prevents work."""
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    """One thing that was examined."""
-
-    group: str
-    """What it belongs to: software, GDAL, store, computer, credentials."""
-    name: str
-    """What it is."""
-    health: Health = Health.OK
-    """How it is."""
-    found: str
-    """What was found; never the value of a credential."""
-    hint: str = ""
-    """What to do about it; empty if nothing."""
 
 
 def examine(
@@ -186,6 +159,11 @@ def _store(store: StoreLocation) -> Iterator[Diagnosis]:
 
 def _bucket(store: StoreLocation) -> Iterator[Diagnosis]:
     """Yield whether there is a store in a bucket, or why that is not known; nothing is written."""
+    if store.bucket is not None:
+        found = list(examine_bucket(store.bucket))
+        yield from found
+        if any(one.health is Health.FAIL for one in found):
+            return
     try:
         has_store = store.has_store()
     except GeobatchError as error:
@@ -306,5 +284,4 @@ def _credentials(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
             group="credentials",
             name=f"{scheme}://",
             found=", ".join(found) or "none",
-            hint=_UNUSED if found else "",
         )

@@ -90,18 +90,17 @@ def audit(
         findings, notes = list(checked.findings), list(checked.notes)
         intact: dict[Digest, str] = {}
         is_unfinished = False
-        if backend.local is not None:
-            head = checked.head.head if checked.head.number else Head()
-            if not is_known or head is None:
-                what = f"`{IDENTITY}`" if not is_known else "the newest commit"
-                notes.append(f"`zarr/` and `parquet/` are not compared: {what} is damaged")
-            else:
-                with closing(TileStore(backend)) as opened, _held(backend.local):
-                    found = _Views(opened, head)
-                    found.compare(Audit(damaged=checked.damaged, read=subset))
-                findings += found.findings
-                notes += found.notes
-                intact, is_unfinished = found.intact, found.is_unfinished
+        head = checked.head.head if checked.head.number else Head()
+        if not is_known or head is None:
+            what = f"`{IDENTITY}`" if not is_known else "the newest commit"
+            notes.append(f"`zarr/` and `parquet/` are not compared: {what} is damaged")
+        else:
+            with closing(TileStore(backend)) as opened, _held(backend.local):
+                found = _Views(opened, head)
+                found.compare(Audit(damaged=checked.damaged, read=subset))
+            findings += found.findings
+            notes += found.notes
+            intact, is_unfinished = found.intact, found.is_unfinished
     except KeyboardInterrupt:
         raise InterruptedRunError("interrupted; nothing was changed") from None
     report = Report(
@@ -114,8 +113,11 @@ def audit(
 
 
 @contextmanager
-def _held(disk: LocalDisk) -> Iterator[None]:
+def _held(disk: LocalDisk | None) -> Iterator[None]:
     """Keep other processes from updating the views meanwhile, if that is possible."""
+    if disk is None:
+        yield
+        return
     path = disk.path(LOCK)
     with ExitStack() as stack:
         with suppress(OSError):  # a store that cannot be written has nobody who updates it
@@ -184,7 +186,7 @@ class _Views:
         parents = {above for part in state.parts for above in _above(part.path)}
         parts = [part for part in state.parts if not _is_aside(part)]
         self.findings += [
-            self._finding(folder, part)
+            self._finding(part)
             for part in parts
             if part.path.rstrip("/") not in parents  # what is in it is named
         ]
@@ -204,9 +206,9 @@ class _Views:
         for asset_id in sorted(state.damaged):
             self.notes.append(f"`{folder}/{asset_id}` is not compared: its documents are damaged")
 
-    def _finding(self, folder: str, part: Part) -> Finding:
+    def _finding(self, part: Part) -> Finding:
         kind = {MISSING: Kind.MISSING, FOREIGN: Kind.FOREIGN}.get(part.problem, Kind.DAMAGED)
-        hurt = self._hurt(part.path.removeprefix(f"{folder}/").rstrip("/"))
+        hurt = self._hurt(part.path.partition("/")[2].rstrip("/"))
         return Finding(
             kind=kind,
             name=part.path.rstrip("/"),
@@ -216,7 +218,7 @@ class _Views:
 
     def _hurt(self, path: str) -> Hurt | None:
         """Return which asset, and which of its tiles, a file of a view shows."""
-        parts = path.removesuffix(".parquet").split("/")
+        parts = path.removesuffix(".parquet").removesuffix(".json").split("/")
         ends = range(len(parts), 0, -1)
         asset = next((one for n in ends if (one := "/".join(parts[:n])) in self._ids), None)
         if asset is None:

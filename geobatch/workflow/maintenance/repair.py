@@ -38,13 +38,14 @@ from geobatch.store.maintenance.quarantine import (
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import Location, TileStore, open_backend
-from geobatch.views.store_views import StoreViews
+from geobatch.views.remote.references import SHOWN
+from geobatch.views.store_views import StoreViews, views_there
 from geobatch.workflow.maintenance.fsck import Audited, audit
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
 from geobatch.workflow.publication import origins_of
 from geobatch.workflow.request import DEFAULT_STORE, Request
 
-_VIEWS = ("zarr/", "parquet/")
+_VIEWS = ("zarr/", "parquet/", "references/")
 _ROUNDS = 4
 """Repairs in a row: what one restores may show more that is damaged."""
 _WHY = "fsck --repair: damaged or foreign"
@@ -223,7 +224,11 @@ class _Repair:
         if not plan.is_empty:  # the views are compared with what is whole by then
             return plan
         is_shown_again = self._found.is_unfinished or any(map(_is_shown, findings))
-        return replace(plan, shown=shown, is_shown_again=is_shown_again)
+        if self._backend.local is None and any(
+            _is_shown(one) and not one.hurts and one.kind is not Kind.FOREIGN for one in findings
+        ):
+            shown = (*shown, TREE, SHOWN)  # without it, a view in a bucket is made again
+        return replace(plan, shown=tuple(dict.fromkeys(shown)), is_shown_again=is_shown_again)
 
     def _dropped(self, findings: Sequence[Finding], restored: Restored) -> Iterator[int]:
         """Yield the commits without a tree, if the record of those that `gc` dropped is damaged."""
@@ -315,10 +320,10 @@ class _Repair:
             InterruptedRunError: The user stopped the run.
             StoreError: The store cannot be written.
         """
-        copies = {digest: _read(path, digest) for digest, path in plan.copied.items()}
+        copies = {digest: self._intact(path, digest) for digest, path in plan.copied.items()}
         self._move((*plan.moved, *plan.shown))
         if plan.is_new_identity:
-            self._backend.create(IDENTITY, new_identity())
+            self._backend.create(IDENTITY, new_identity(views_there(self._backend)))
         if plan.dropped:
             Drops(self._backend).record(plan.dropped, time=datetime.now(UTC))
         write(self._objects, plan.restored)
@@ -340,8 +345,19 @@ class _Repair:
             )
             self._tried |= {one.entry.stored for one in plan.recomputing.states.values()}
             if plan.is_shown_again:
-                StoreViews(store).update(is_lenient=True)
+                findings = self._found.report.findings
+                hurt = {hurt.asset for one in findings if _is_shown(one) for hurt in one.hurts}
+                StoreViews(store).update(is_lenient=True, again=hurt)
         return left
+
+    def _intact(self, path: str, digest: Digest) -> bytes | None:
+        """Return the bytes of a file of a view, if they are still those of an object."""
+        local = self._backend.local
+        try:
+            data = self._backend.get(path) if local is None else Path(path).read_bytes()
+        except (OSError, StoreError):
+            return None
+        return data if digest_bytes(data) == digest else None
 
     def _move(self, names: Sequence[str]) -> None:
         if not names:
@@ -376,12 +392,3 @@ def _is_valid(name: str) -> bool:
     except (StoreError, UnicodeEncodeError):
         return False
     return True
-
-
-def _read(path: str, digest: Digest) -> bytes | None:
-    """Return the bytes of a file, if they are still those of an object."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError:
-        return None
-    return data if digest_bytes(data) == digest else None

@@ -8,6 +8,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
+from geobatch.cli.options import Views, read_views_option
 from geobatch.cli.settings import EPILOG, Settings
 
 app = group()
@@ -43,6 +44,7 @@ def copy(
             "[default: of all]",
         ),
     ] = None,
+    views: Views = None,
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="Only show what would be copied.")
     ] = False,
@@ -52,11 +54,14 @@ def copy(
     from geobatch.cli.views.maintenance.copy import copy_json, copy_lines, copy_notes
     from geobatch.processors import processor_count
     from geobatch.store.copying.copy import CopyOptions
+    from geobatch.store.location import StoreLocation
     from geobatch.workflow.maintenance.copy import copy as copy_store
 
     settings: Settings = context.obj
     output = settings.output
+    is_bucket = StoreLocation.of(target).folder is None
     options = CopyOptions(
+        views=read_views_option(views, is_bucket=is_bucket),
         at=at,
         keep_last=keep_last,
         is_dry_run=dry_run,

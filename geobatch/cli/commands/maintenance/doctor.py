@@ -19,7 +19,8 @@ _MARKS = {"ok": " ", "note": "?", "fail": "!"}
 def doctor(context: typer.Context) -> Exit:
     """Show what is installed and what the disk can do, and what to do about it."""
     from geobatch.cli.words import columns, count_text
-    from geobatch.workflow.maintenance.doctor import Health, examine
+    from geobatch.workflow.maintenance.diagnosis import Health
+    from geobatch.workflow.maintenance.doctor import examine
 
     settings: Settings = context.obj
     found = examine(settings.store)

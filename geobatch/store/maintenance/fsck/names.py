@@ -17,16 +17,15 @@ from geobatch.store.caches.value_cache import is_sealed
 from geobatch.store.commits.drops import GC_RUNS, Drops
 from geobatch.store.commits.pins import PINS, Pins
 from geobatch.store.commits.refs import REFS
-from geobatch.store.identity import COPYING, IDENTITY, identity_problem
+from geobatch.store.identity import COPYING, GITIGNORE, IDENTITY, IGNORED, identity_problem
 from geobatch.store.maintenance.fsck.findings import Finding, Kind
 from geobatch.store.maintenance.fsck.inventory import OBJECTS, digest_of
 from geobatch.store.maintenance.quarantine import QUARANTINE
 from geobatch.store.rehearsals.records import REHEARSALS, Rehearsal, Rehearsals, check_name
-from geobatch.store.tilestore import GITIGNORE, IGNORED
 
 CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
-_ELSEWHERE = ("zarr/", "parquet/", QUARANTINE, RUNS, PROOFS)
+_ELSEWHERE = ("zarr/", "parquet/", "references/", QUARANTINE, RUNS, PROOFS)
 """Folders that are checked by themselves, or by no one."""
 _OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS, REHEARSALS)
 """Folders whose names are checked here."""

@@ -1,0 +1,107 @@
+"""`references/` of a store: per image, a document that leads readers of Zarr to its objects.
+
+Its form is kerchunk's, version 1, with the keys of Zarr v3: xarray and zarr-python open it by
+fsspec's `reference://`. A document names objects, which never change: who has opened it reads one
+state, whatever is published meanwhile.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from geobatch.errors import CorruptObjectError
+from geobatch.model.published import AssetRecord, Head, TreeEntry
+from geobatch.store.index import Index
+from geobatch.store.objects import Objects
+from geobatch.views.protocol import Audit, ViewState
+from geobatch.views.remote.audit import compare_names
+from geobatch.views.remote.change import AssetChange
+from geobatch.views.remote.view import RemoteView
+from geobatch.views.zarr import asset_folder
+from geobatch.views.zarr.metadata import DOCUMENT, documents
+from geobatch.views.zarr.survey import Shown as State
+from geobatch.views.zarr.survey import shown_of
+
+FOLDER = "references"
+"""Folder of the documents in a store."""
+SUFFIX = ".json"
+SHOWN = f"{FOLDER}/.shown.json"
+"""Says which commit they show; no asset has a name with a dot."""
+
+
+def references(index: Index, record: AssetRecord, base: str) -> bytes:
+    """Return the document of an image.
+
+    Args:
+        index: Tiles of arrays by position.
+        record: The image.
+        base: Url of the store.
+
+    Raises:
+        CorruptObjectError: An index page is damaged.
+    """
+    refs: dict[str, str | list[str | int]] = {}
+    for path, data in documents(record).items():
+        is_text = path.endswith(DOCUMENT)
+        refs[path] = data.decode() if is_text else f"base64:{base64.b64encode(data).decode()}"
+    for chunk in asset_folder.chunks(index, record):
+        refs[chunk.path] = [f"{base}/{Objects.path(chunk.stored)}", 0, chunk.size]
+    return json.dumps({"version": 1, "refs": refs}, separators=(",", ":")).encode()
+
+
+class ReferenceFiles(RemoteView):
+    """The documents of all images; a view."""
+
+    folder = FOLDER
+    document = SHOWN
+
+    def wanted(self, head: Head) -> dict[str, TreeEntry]:
+        """Return the assets that it shows: images whose pixels are in the store."""
+        return shown_of(head)
+
+    def change(self, entry: TreeEntry, before: TreeEntry | None, head: Head) -> AssetChange:
+        """Return what changes of an asset; see `RemoteView.change`."""
+        del before, head
+        record = self._store.record(entry)
+        data = references(self._store.index, record, self._backend.location)
+        return AssetChange(asset_id=entry.id, texts={_name(entry.id): data})
+
+    def removal(self, asset_id: str, head: Head) -> AssetChange:
+        """Return what is removed of an asset that is gone."""
+        del head
+        return AssetChange(asset_id=asset_id, removed=[_name(asset_id)])
+
+    def rest(self, state: State, head: Head) -> AssetChange:
+        """Return what is foreign in the folder, if it is not known what was there."""
+        if state.is_known:
+            return AssetChange(asset_id="")
+        wanted = {SHOWN, *map(_name, self.wanted(head))}
+        names = [name for name in self._backend.list(f"{FOLDER}/") if name not in wanted]
+        return AssetChange(asset_id="", removed=names)
+
+    def compare_names(self, head: Head, audit: Audit, found: ViewState) -> ViewState:
+        """Return what is wrong with each name; see `View.compare`."""
+        texts: dict[str, bytes] = {}
+        damaged: dict[str, CorruptObjectError] = {}
+        for entry in self.wanted(head).values():
+            try:
+                texts |= self.change(entry, None, head).texts
+            except CorruptObjectError as error:
+                damaged[entry.id] = error
+        spared = [_name(one) for one in (*found.unsettled, *damaged)]
+        return compare_names(
+            self._backend,
+            found,
+            folders=(FOLDER,),
+            document=SHOWN,
+            texts=texts,
+            shown={},
+            spared=tuple(spared),
+            damaged=damaged,
+            audit=audit,
+        )
+
+
+def _name(asset_id: str) -> str:
+    return f"{FOLDER}/{asset_id}{SUFFIX}"
