@@ -74,11 +74,13 @@ class CopiedFiles(RemoteView):
             return AssetChange(asset_id="", texts=texts, removed=sorted(self._foreign(head)))
         images = {one for one, entry in state.entries.items() if not entry.is_table}
         before = {_document(folder) for folder in folders_above(images) - images}
+        # A killed update may have written the groups of its assets, or deleted others.
+        mixed = {_document(folder) for folder in folders_above(state.unsettled)}
         wanted = {_document(one) for one, entry in self.wanted(head).items() if not entry.is_table}
         return AssetChange(
             asset_id="",
-            texts={name: text for name, text in texts.items() if name not in before},
-            removed=sorted(before - texts.keys() - wanted),
+            texts={n: text for n, text in texts.items() if n not in before or state.unsettled},
+            removed=sorted((before | mixed) - texts.keys() - wanted),
         )
 
     def compare_names(self, head: Head, audit: Audit, found: ViewState) -> ViewState:
