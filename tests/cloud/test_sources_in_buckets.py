@@ -98,6 +98,20 @@ def test_another_state_is_never_published(tmp_path: Path, bucket: Bucket, enter:
         apply([spec], store=bench.store)
 
 
+def test_what_is_no_tiff(tmp_path: Path, bucket: Bucket, enter: Enter) -> None:
+    enter(bucket)
+    whole = write_tiff(tmp_path / "a.tif", [values((512, 512))], layout=TILED).read_bytes()
+    for data, words in (
+        (b"", "the object is empty"),
+        (b"no TIFF at all", "expected a TIFF file"),
+        (whole[:200], "damaged|cannot be opened|cannot be read"),
+    ):
+        bucket.store().put("a.tif", data)
+        spec = bench_in(tmp_path).write_spec([image("a", f"{bucket.url}/a.tif")])
+        with pytest.raises(SourceError, match=words):
+            plan([spec], store=tmp_path / "store")
+
+
 def test_an_external_image_is_pinned(tmp_path: Path, bucket: Bucket, enter: Enter) -> None:
     enter(bucket)
     pixels = values((700, 1000))
