@@ -6,6 +6,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
+from geobatch.buckets.access.access import shown
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.explanations.answer import Request
 from geobatch.buckets.redaction import redact
@@ -86,7 +87,7 @@ def _proxy(host: str) -> str:
     text = next((os.environ[name] for name in _PROXIES if os.environ.get(name)), "")
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        return f"{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
+        return shown(parts.hostname or "") + (f":{parts.port}" if parts.port else "")
     except ValueError:
         return "***"
 
