@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def source_problem(error: SourceError) -> str:
     return f"it cannot read a source: {error.message}"
 
 
+@cache
 def _code() -> str:
     """Return a short digest of geobatch's own modules: clones of one version may differ."""
     package = Path(__file__).parents[3]
