@@ -37,7 +37,7 @@ def plan_lines(
     """
     summary = document["summary"]
     looked = document["looked_at"]
-    known = [(looked["by_stat"], "unchanged on disk"), (looked["hashed"], "hashed")]
+    known = [(looked["by_stat"], "unchanged"), (looked["hashed"], "hashed")]
     ways = ", ".join(f"{number:,} {way}" for number, way in known if number)
     sources = count_text(looked["by_stat"] + looked["hashed"], "source")
     counted = [name for name in _COUNTED if summary.get(name) or name not in _IF_ANY]
