@@ -40,8 +40,6 @@ class BucketFile(RemoteFile):
         with _explained(self.remote):
             if self.remote is None:
                 self.remote = _state(self._url, self._generation)
-        if self.remote.size == 0:
-            raise UnnamedError("the object is empty")
         return self.remote
 
     def check_pinnable(self) -> None:

@@ -10,9 +10,9 @@ from threading import Lock
 
 from geobatch.sources.remote.remote_file import RemoteFile, Request
 
-MEMORY_BYTES = 256 << 20
+MEMORY_BYTES = 128 << 20
 """Bytes that are kept."""
-AHEAD_BYTES = 128 << 20
+AHEAD_BYTES = 64 << 20
 """Bytes of these that may be fetched before anything needs them."""
 
 Extent = tuple[int, int]

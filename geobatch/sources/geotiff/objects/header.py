@@ -66,6 +66,8 @@ def read_object(source: DeclaredSource, *, read_crs: ReadCrs | None = None) -> O
         if file.settle():
             start = file.fetch(0, START_BYTES)
         state = _known(file, source)
+        if not start:
+            raise UnnamedError("the object is empty")
         check_tiff(start[:4])
         parts = Parts(start)
         tags = with_header(file, parts, tiff.read_tags)
