@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Literal, TypeAlias
 
 from http_messages import Message, read
@@ -108,6 +109,25 @@ class Proxy:
         """Begin to count."""
         self.requests.clear()
         self.most_in_flight = 0
+
+
+def spoil(proxy: Proxy, kind: str) -> list[Fault]:
+    """Let a third of all requests fail: by every fault that a client can survive."""
+    rng = Random(7)
+
+    def some(likely: float, *, creates: bool = False) -> Callable[[Request], bool]:
+        return lambda one: (one.is_create or not creates) and rng.random() < likely
+
+    always = 10**6
+    faults = [
+        Fault(how="drop", only=some(0.08), times=always),
+        Fault(how=503, only=some(0.08), times=always),
+        Fault(how=503, only=some(0.08), times=always, is_done=False),
+        Fault(how=409, only=some(0.15, creates=True), times=always, is_done=False),
+    ]
+    if kind != "az":  # where it says for sure that the name was taken before
+        faults.append(Fault(how=409, only=some(0.15, creates=True), times=always))
+    return [proxy.add(fault) for fault in faults]
 
 
 @contextlib.contextmanager

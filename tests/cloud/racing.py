@@ -1,21 +1,25 @@
 """Processes that write to one bucket at the same instant; run as a program, this is one of them.
 
-    racing.py create URL WHO NAMES THREADS   each thread creates each name; prints who won which
-    racing.py publish URL WHO COMMITS        publishes versions 1 to COMMITS of the asset WHO
+    racing.py create URL WHO NAMES RACERS   each racer creates each name; prints who won which
+    racing.py publish URL WHO COMMITS       publishes versions 1 to COMMITS of the asset WHO
 
-Each begins when it reads a line.
+Each begins when it reads a line: the time of the start, in seconds of the system's clock.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from servers import Bucket
 
+_PACE = 0.05
+"""Seconds from one race to the next."""
+_THREADS = 40
 ORACLE = Path(__file__).parents[1] / "oracle"
 
 
@@ -39,9 +43,10 @@ def race(bucket: Bucket, jobs: Sequence[Sequence[str]], *, seconds: float) -> li
         for one in running:
             assert one.stdout is not None
             assert one.stdout.readline() == "ready\n", one.communicate()[1]
+        start = time.time() + 0.2
         for one in running:
             assert one.stdin is not None
-            one.stdin.write("\n")
+            one.stdin.write(f"{start}\n")
             one.stdin.flush()
         ended = [one.communicate(timeout=seconds) for one in running]
     finally:
@@ -53,21 +58,25 @@ def race(bucket: Bucket, jobs: Sequence[Sequence[str]], *, seconds: float) -> li
     return [said for said, _ in ended]
 
 
-def _create(url: str, who: str, names: str, threads: str) -> None:
+def _create(url: str, who: str, names: str, racers: str) -> None:
     from geobatch.store.location import StoreLocation  # noqa: PLC0415 - only the program uses it
 
     backend = StoreLocation.of(url).open_backend()
-
-    def create_all(thread: int) -> None:
-        for number in range(int(names)):
-            data = f"{who}-{thread}"
-            if backend.create(f"races/{number}", data.encode()):
-                _say(f"{number} {data}\n")
-
     backend.size("nothing")  # what takes long at first is no part of the race
-    _await_start()
-    with ThreadPoolExecutor(int(threads)) as pool:
-        list(pool.map(create_all, range(int(threads))))
+    start = _await_start()
+
+    def create(number: int, racer: int) -> None:
+        time.sleep(max(0.0, start + number * _PACE - time.time()))
+        data = f"{who}-{racer}"
+        if backend.create(f"races/{number}", data.encode()):
+            _say(f"{number} {data}\n")
+
+    # Some services let those who lose wait for seconds: the next race does not wait for them.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        races = range(int(names))
+        done = [pool.submit(create, n, racer) for n in races for racer in range(int(racers))]
+    for one in done:
+        one.result()
 
 
 def _publish(url: str, who: str, commits: str) -> None:
@@ -82,9 +91,9 @@ def _publish(url: str, who: str, commits: str) -> None:
         apply(StoreLocation.of(url).open_backend(), version, (who,))
 
 
-def _await_start() -> None:
+def _await_start() -> float:
     _say("ready\n")
-    sys.stdin.readline()
+    return float(sys.stdin.readline())
 
 
 def _say(text: str) -> None:

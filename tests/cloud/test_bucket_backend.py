@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 import pytest
 from buckets import Before, Enter
-from proxy import Fault, Proxy, Request
+from proxy import spoil
 from servers import Bucket, Server
 
 from geobatch.buckets.url import parse_bucket_url
@@ -45,25 +44,6 @@ class TestAzureBackend(_Contract):
     kind = "az"
 
 
-def spoil(proxy: Proxy, kind: str) -> list[Fault]:
-    """Let a third of all requests fail: by every fault that a client can survive."""
-    rng = Random(7)
-
-    def some(likely: float, *, creates: bool = False) -> Callable[[Request], bool]:
-        return lambda one: (one.is_create or not creates) and rng.random() < likely
-
-    always = 10**6
-    faults = [
-        Fault(how="drop", only=some(0.08), times=always),
-        Fault(how=503, only=some(0.08), times=always),
-        Fault(how=503, only=some(0.08), times=always, is_done=False),
-        Fault(how=409, only=some(0.15, creates=True), times=always, is_done=False),
-    ]
-    if kind != "az":  # where it says for sure that the name was taken before
-        faults.append(Fault(how=409, only=some(0.15, creates=True), times=always))
-    return [proxy.add(fault) for fault in faults]
-
-
 class _ContractOnABadLine(_Contract):
     """All of it but what two callers with the same bytes are told when an answer is lost."""
 
@@ -97,6 +77,11 @@ class _ContractOnABadLine(_Contract):
             assert backend.put(f"objects/{number}", b"one")
             backend.put(f"objects/{number}", b"one")
             assert backend.get(f"objects/{number}") == b"one"
+
+    @pytest.mark.parametrize("name", ["../a"])
+    def test_a_name_cannot_escape(self, backend: Backend, name: str) -> None:
+        """Nothing is sent for it, on any line."""
+        super().test_a_name_cannot_escape(backend, name)
 
     @pytest.mark.parametrize("there", [b"", b"whale"])
     def test_put_mends_other_bytes(self, backend: Backend, there: bytes) -> None:

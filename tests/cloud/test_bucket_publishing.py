@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from buckets import Before, Enter
 from gc_workbench import apply, put_asset, read, read_head
-from proxy import Fault, Request
+from proxy import Fault, Request, spoil
 from servers import Bucket
+from workbench import image
 
 from geobatch.buckets.url import parse_bucket_url
 from geobatch.errors import ConflictError
 from geobatch.store.backends.object_store import ObjectStoreBackend
 from geobatch.store.tilestore import TileStore
+from geobatch.testing.rasters import write_raster
 
 IDS = ("a", "b")
 
@@ -127,3 +135,33 @@ def test_requests_of_a_commit_do_not_grow_with_the_log(
         counts.append(len(proxy.requests))
     assert len(set(counts[3:])) == 1, counts
     assert counts[-1] <= 40, proxy.requests
+
+
+def test_an_apply_on_a_bad_line_makes_the_same_store(
+    bucket: Bucket, before: Before, tmp_path: Path
+) -> None:
+    """By the command, twice: the second finds nothing to do."""
+    for number in range(3):
+        pixels = np.full((70, 70), number + 1, np.uint8)
+        write_raster(tmp_path / f"{number}.tif", pixels)
+    documents = [image(f"a{number}", f"{number}.tif", tile=32) for number in range(3)]
+    (tmp_path / "specs.yaml").write_text(yaml.safe_dump_all(documents))
+    proxy, there = before(bucket)
+    faults = spoil(proxy, bucket.kind)
+    environment = there.process_environment | {"GEOBATCH_BUCKET_RETRIES": "20"}
+
+    def content_root(store: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "geobatch", "apply", "specs.yaml", "--init", "--json",
+             "--store", store],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        records = map(json.loads, done.stdout.splitlines())
+        return next(str(one["content_root"]) for one in records if one["type"] == "summary")
+
+    local = content_root("local")
+    assert content_root(bucket.url) == local
+    assert content_root(bucket.url) == local
+    assert sum(len(fault.met) for fault in faults) > 10
+    assert len(refs(bucket)) == 1

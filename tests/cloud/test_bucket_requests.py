@@ -66,6 +66,7 @@ def test_an_apply_sends_what_is_new_once(bucket: Bucket, before: Before, tmp_pat
     run(there, tmp_path, "apply", "specs.yaml", "--init")
     made = [one for one in proxy.requests if one.kind == "PUT" and "objects" in one.target]
     assert len(made) == len({one.target for one in made}), "an object was sent twice"
-    # A tile, a page of the index and a document each; the rest does not grow with the assets.
-    assert len(proxy.requests) <= 3 * count + 40, listed(proxy)
-    assert proxy.most_in_flight <= 64
+    # A tile, a page of the index, a document and the references, two of which are read for those;
+    # the rest does not grow with the assets.
+    assert len(proxy.requests) <= 6 * count + 60, listed(proxy)
+    assert 8 < proxy.most_in_flight <= 64
