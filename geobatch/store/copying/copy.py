@@ -103,6 +103,7 @@ def copy_commits(
     if not options.is_dry_run:
         target.prove()
         begin(there, source=source.id)
+    head = source.at(str(found.top)) if found.top else source.head()
     is_local = source.backend.local is not None and target.local is not None
     workers = options.workers if is_local else REQUESTS
     with ThreadPoolExecutor(workers, thread_name_prefix="geobatch-copy") as pool:
@@ -123,7 +124,6 @@ def copy_commits(
                 finish(there, options.views)
         finally:
             pool.shutdown(cancel_futures=True)
-    head = source.at(str(found.top)) if found.top else source.head()
     return Copied(
         histories=found,
         is_new=there.is_new,
