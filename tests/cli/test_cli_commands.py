@@ -13,6 +13,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.cli.settings import UsageProblem, take_settings
 from geobatch.cli.words import byte_text, columns, count_text
+from geobatch.store.location import StoreLocation
 
 UNTIDY = "# mine\nid: a\ntilesets: [{sources: [{uris: [a.tif]}]}]\nkind:   image # an image\n"
 
@@ -198,9 +199,9 @@ def test_global_options_stand_anywhere(
 
 def test_the_environment_names_the_store_and_the_option_wins() -> None:
     env = {"GEOBATCH_STORE": "there"}
-    assert take_settings(["ls"], env)[0].store == Path("there")
-    assert take_settings(["--store", "here", "ls"], env)[0].store == Path("here")
-    assert take_settings(["ls"], {"GEOBATCH_STORE": ""})[0].store == Path("store")
+    assert take_settings(["ls"], env)[0].store == StoreLocation.of("there")
+    assert take_settings(["--store", "here", "ls"], env)[0].store == StoreLocation.of("here")
+    assert take_settings(["ls"], {"GEOBATCH_STORE": ""})[0].store == StoreLocation.of("store")
     with pytest.raises(UsageProblem, match="`--store`"):
         take_settings(["ls", "--store"], env)
 

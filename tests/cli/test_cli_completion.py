@@ -72,9 +72,9 @@ def test_all_options_of_a_command_are_completed(
         ("geobatch --store pl", ""),
         ("geobatch export a b --format cog --store ", ""),
         # Values: choices are known, paths are the shell's.
-        ("geobatch export a b --format ", "tfrecord cog manifest"),
-        ("geobatch export a b --format c", "cog"),
-        ("geobatch export a b --format=c", "cog"),
+        ("geobatch export a b --format ", "tfrecord cog parquet csv manifest"),
+        ("geobatch export a b --format c", "cog csv"),
+        ("geobatch export a b --format=c", "cog csv"),
         ("geobatch plan ", ""),
         ("geobatch plan spec", ""),
         ("geobatch log -n x --h", "--help"),
@@ -90,7 +90,7 @@ def test_zsh_and_fish_get_help_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     done = geobatch()
     assert done.out.startswith('_arguments \'*: :(("--select":"Only assets whose id matches; ')
     monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan --st")
-    assert '"--store":"Folder of the store."' in geobatch().out
+    assert '"--store":"Folder or url of the store."' in geobatch().out
     monkeypatch.setenv("_TYPER_COMPLETE_ARGS", "geobatch plan ")
     assert geobatch().out == "_files\n"
     monkeypatch.setenv("_GEOBATCH_COMPLETE", "complete_fish")
