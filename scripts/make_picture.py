@@ -18,7 +18,7 @@ import numpy as np
 import rasterio
 
 ROOT = Path(__file__).parents[1]
-SIZE = (1060, 1235)
+SIZE = (1060, 1200)
 """Columns and rows of the picture."""
 RADIUS = 120
 """Of the change, in pixels."""
