@@ -20,11 +20,12 @@ BELOW = {
     "processors": set(),
     "logs": set(),
     "processes": set(),
+    "late": set(),
     "model": {"errors"},
-    "buckets": NOUNS | {"extras"},
+    "buckets": NOUNS | {"late", "extras"},
     "format": NOUNS,
     "declare": NOUNS | {"buckets"},
-    "sources": NOUNS | {"versions", "extras", "processors", "processes", "buckets"},
+    "sources": NOUNS | {"late", "versions", "extras", "processors", "processes", "buckets"},
     "pyramid": NOUNS,
     "table": NOUNS | {"extras"},
     "store": NOUNS | {"format", "buckets"},
@@ -53,7 +54,7 @@ BELOW = {
 """Which rooms a room may import, besides itself."""
 LIBRARIES = {
     "msgspec": {*BELOW}
-    - {"versions", "extras", "processors", "logs", "processes", "__init__", "__main__"},
+    - {"versions", "extras", "processors", "logs", "processes", "late", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
         "execute", "explain", "exports", "reading", "review", "testing",

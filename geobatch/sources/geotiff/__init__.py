@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from geobatch.late import late
 from geobatch.model.sources.header import Header
 from geobatch.sources.files import stat
 from geobatch.sources.geotiff.identity.identity import identify
-from geobatch.sources.late import late
 
 if TYPE_CHECKING:
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment

@@ -9,7 +9,8 @@ from threading import Lock
 
 from msgspec import Struct
 
-from geobatch.buckets.objects import cut, merge, requests_pool
+from geobatch.buckets.pool import requests_pool
+from geobatch.buckets.ranges import cut, merge
 from geobatch.buckets.url import is_bucket_url
 from geobatch.model.digest import Digest
 from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES

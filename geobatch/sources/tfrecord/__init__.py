@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from geobatch.sources.late import late
+from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.sources.tfrecord.selected import select_from_export
