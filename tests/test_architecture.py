@@ -21,28 +21,30 @@ BELOW = {
     "logs": set(),
     "processes": set(),
     "late": set(),
-    "model": {"errors"},
+    "model": {"errors", "late"},
     "buckets": NOUNS | {"late", "extras"},
     "format": NOUNS,
-    "declare": NOUNS | {"buckets"},
+    "declare": NOUNS | {"late", "buckets"},
     "sources": NOUNS | {"late", "versions", "extras", "processors", "processes", "buckets"},
     "pyramid": NOUNS,
-    "table": NOUNS | {"extras"},
-    "store": NOUNS | {"format", "buckets"},
-    "views": NOUNS | {"pyramid", "format", "store"},
+    "table": NOUNS | {"late", "extras"},
+    "store": NOUNS | {"late", "format", "buckets"},
+    "views": NOUNS | {"late", "pyramid", "format", "store"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
-    "execute": NOUNS | {"versions", "processes", "sources", "pyramid", "table", "format", "store"},
+    "execute": NOUNS
+    | {"late", "versions", "processes", "sources", "pyramid", "table", "format", "store"},
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
-    | {"planner", "buckets"}
+    | {"planner", "buckets", "late"}
     | {"resolve", "execute"},
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
-    | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"},
+    | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
+    | {"late"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS

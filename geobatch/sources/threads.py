@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
@@ -36,9 +37,6 @@ def on_threads(
     """
     if not arguments[0]:
         return
-    # If no file changed there are none, and loading this would take as long as all else.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
     with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
         found = pool.map(function, *arguments)
         try:
