@@ -188,6 +188,47 @@ def test_a_room_with_a_door_is_entered_by_it(here: str) -> None:
         assert not is_inside, f"`{path}` imports `{name}`"
 
 
+def test_a_door_loads_late_what_its_types_promise() -> None:
+    """Type checkers read imports that are never run; what is run is a table of names."""
+    doors = 0
+    for path in MODULES:
+        calls = [
+            node
+            for node in nodes(path)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "late"
+        ]
+        if not calls:
+            continue
+        doors += 1
+        (call,) = calls
+        package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+        homes = {name: f"{package}.{home}" for name, home in ast.literal_eval(call.args[1]).items()}
+        (typed,) = (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.If))
+        assert ast.unparse(typed.test) == "TYPE_CHECKING", path
+        promised = {
+            alias.name: node.module
+            for node in typed.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert homes == promised, path
+        # The import of a module gives its package an attribute: it must not be one of the names.
+        inside = {one.stem for one in path.parent.iterdir() if not one.name.startswith("_")}
+        assert not inside & homes.keys(), path
+    assert doors
+
+
+def test_few_imports_are_inside_functions() -> None:
+    """What loads slowly imports that at its top, and is itself loaded late, through a door."""
+    late = [
+        f"{path}:{number}"
+        for path in MODULES
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if "PLC0415" in line
+    ]
+    assert len(late) <= 20, late
+
+
 def test_a_function_of_the_workflow_fits_on_a_screen() -> None:
     for node in (node for path in modules_of("workflow") for node in nodes(path)):
         if isinstance(node, ast.FunctionDef):

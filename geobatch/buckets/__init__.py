@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from geobatch.buckets.objects import PAGE, fetch, head, list_objects
     from geobatch.buckets.place import place_of
     from geobatch.buckets.pool import requests_pool
-
-# These load obstore, or threads.
-__getattr__ = late(
-    __name__,
-    {
-        "PAGE": "objects",
-        "fetch": "objects",
-        "head": "objects",
-        "list_objects": "objects",
-        "place_of": "place",
-        "requests_pool": "pool",
-    },
-)
+else:
+    # These load obstore, or threads.
+    __getattr__ = late(
+        __name__,
+        {
+            "PAGE": "objects",
+            "fetch": "objects",
+            "head": "objects",
+            "list_objects": "objects",
+            "place_of": "place",
+            "requests_pool": "pool",
+        },
+    )
 
 __all__ = ["PAGE", "fetch", "head", "list_objects", "place_of", "requests_pool"]

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from geobatch.execute.scheduler import execute
     from geobatch.execute.tables import execute_tables
     from geobatch.execute.tasks.runner import TaskContext
-
-# These load what decodes and encodes pixels.
-__getattr__ = late(
-    __name__,
-    {
-        "Counts": "counts",
-        "Executor": "executors.protocol",
-        "RegionCache": "reuse.region_cache",
-        "TaskContext": "tasks.runner",
-        "execute": "scheduler",
-        "execute_tables": "tables",
-        "inside_of": "checking",
-        "shares_of": "executors.choice",
-    },
-)
+else:
+    # These load what decodes and encodes pixels.
+    __getattr__ = late(
+        __name__,
+        {
+            "Counts": "counts",
+            "Executor": "executors.protocol",
+            "RegionCache": "reuse.region_cache",
+            "TaskContext": "tasks.runner",
+            "execute": "scheduler",
+            "execute_tables": "tables",
+            "inside_of": "checking",
+            "shares_of": "executors.choice",
+        },
+    )
 
 __all__ = [
     "Counts", "Executor", "Observer", "RegionCache", "SilentObserver", "TaskContext", "execute",

@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
     from geobatch.reading.search import find_assets, parse_query
-
-# These load GDAL, xarray, and what compares values.
-__getattr__ = late(
-    __name__,
-    {
-        "ExternalChunks": "external",
-        "Opening": "datasets.opening",
-        "find_assets": "search",
-        "parse_query": "search",
-    },
-)
+else:
+    # These load GDAL, xarray, and what compares values.
+    __getattr__ = late(
+        __name__,
+        {
+            "ExternalChunks": "external",
+            "Opening": "datasets.opening",
+            "find_assets": "search",
+            "parse_query": "search",
+        },
+    )
 
 __all__ = ["ExternalChunks", "Opening", "find_assets", "parse_query"]

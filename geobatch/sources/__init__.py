@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.sources.png import encode_png
-
-# This loads GDAL.
-__getattr__ = late(
-    __name__,
-    {
-        "encode_png": "png",
-    },
-)
+else:
+    # This loads GDAL.
+    __getattr__ = late(
+        __name__,
+        {
+            "encode_png": "png",
+        },
+    )
 
 __all__ = ["encode_png"]

@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.store.threads import in_threads
-
-# Only calls that are requests are worth threads.
-__getattr__ = late(
-    __name__,
-    {
-        "in_threads": "threads",
-    },
-)
+else:
+    # Only calls that are requests are worth threads.
+    __getattr__ = late(
+        __name__,
+        {
+            "in_threads": "threads",
+        },
+    )
 
 __all__ = ["in_threads"]

@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.table.read import read_table
-
-# This loads numpy.
-__getattr__ = late(
-    __name__,
-    {
-        "read_table": "read",
-    },
-)
+else:
+    # This loads numpy.
+    __getattr__ = late(
+        __name__,
+        {
+            "read_table": "read",
+        },
+    )
 
 __all__ = ["read_table"]

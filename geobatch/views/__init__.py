@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.views.store_views import StoreViews
-
-# These load what describes arrays.
-__getattr__ = late(
-    __name__,
-    {
-        "StoreViews": "store_views",
-    },
-)
+else:
+    # These load what describes arrays.
+    __getattr__ = late(
+        __name__,
+        {
+            "StoreViews": "store_views",
+        },
+    )
 
 __all__ = ["StoreViews"]

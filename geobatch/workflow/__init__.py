@@ -7,14 +7,14 @@ from geobatch.late import late
 if TYPE_CHECKING:
     from geobatch.workflow.execution import execute_plan
     from geobatch.workflow.executors import check_executor
-
-# The second loads what decodes and encodes pixels.
-__getattr__ = late(
-    __name__,
-    {
-        "check_executor": "executors",
-        "execute_plan": "execution",
-    },
-)
+else:
+    # The second loads what decodes and encodes pixels.
+    __getattr__ = late(
+        __name__,
+        {
+            "check_executor": "executors",
+            "execute_plan": "execution",
+        },
+    )
 
 __all__ = ["check_executor", "execute_plan"]

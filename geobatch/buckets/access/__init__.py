@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from geobatch.buckets.access.metadata import ask
     from geobatch.buckets.access.region import find_region
     from geobatch.buckets.access.s3 import s3_access
-
-# One cloud is used; and few credentials need a question to a server, or another library.
-__getattr__ = late(
-    __name__,
-    {
-        "ask": "metadata",
-        "az_access": "az",
-        "credentials_of_file": "by_google_auth",
-        "find_region": "region",
-        "google_token": "google_default",
-        "gs_access": "gs",
-        "s3_access": "s3",
-        "credentials_of_profile": "by_boto3",
-    },
-)
+else:
+    # One cloud is used; and few credentials need a question to a server, or another library.
+    __getattr__ = late(
+        __name__,
+        {
+            "ask": "metadata",
+            "az_access": "az",
+            "credentials_of_file": "by_google_auth",
+            "find_region": "region",
+            "google_token": "google_default",
+            "gs_access": "gs",
+            "s3_access": "s3",
+            "credentials_of_profile": "by_boto3",
+        },
+    )
 
 __all__ = [
     "ask",

@@ -6,8 +6,8 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.buckets.explanations.explanation import explain
-
-# Only what fails is explained.
-__getattr__ = late(__name__, {"explain": "explanation"})
+else:
+    # Only what fails is explained.
+    __getattr__ = late(__name__, {"explain": "explanation"})
 
 __all__ = ["explain"]

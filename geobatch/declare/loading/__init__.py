@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.declare.loading.drafts import Drafting
-
-# This imports much that a spec file in the cache does not need.
-__getattr__ = late(
-    __name__,
-    {
-        "Drafting": "drafts",
-    },
-)
+else:
+    # This imports much that a spec file in the cache does not need.
+    __getattr__ = late(
+        __name__,
+        {
+            "Drafting": "drafts",
+        },
+    )
 
 __all__ = ["Drafting"]

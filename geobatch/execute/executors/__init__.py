@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from geobatch.execute.executors.processes import ProcessExecutor
     from geobatch.execute.executors.serial import SerialExecutor
     from geobatch.execute.executors.threads import ThreadExecutor
-
-# A run uses one or two of them.
-__getattr__ = late(
-    __name__,
-    {
-        "DaskExecutor": "dask.executor",
-        "ProcessExecutor": "processes",
-        "SerialExecutor": "serial",
-        "ThreadExecutor": "threads",
-    },
-)
+else:
+    # A run uses one or two of them.
+    __getattr__ = late(
+        __name__,
+        {
+            "DaskExecutor": "dask.executor",
+            "ProcessExecutor": "processes",
+            "SerialExecutor": "serial",
+            "ThreadExecutor": "threads",
+        },
+    )
 
 __all__ = ["DaskExecutor", "ProcessExecutor", "SerialExecutor", "ThreadExecutor"]

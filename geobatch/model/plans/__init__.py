@@ -6,14 +6,14 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.model.plans.notebook import plan_html, plan_text
-
-# Only notebooks need these.
-__getattr__ = late(
-    __name__,
-    {
-        "plan_html": "notebook",
-        "plan_text": "notebook",
-    },
-)
+else:
+    # Only notebooks need these.
+    __getattr__ = late(
+        __name__,
+        {
+            "plan_html": "notebook",
+            "plan_text": "notebook",
+        },
+    )
 
 __all__ = ["plan_html", "plan_text"]

@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.model.sources.moment import parse_moment
-
-# This loads what reads mail.
-__getattr__ = late(
-    __name__,
-    {
-        "parse_moment": "moment",
-    },
-)
+else:
+    # This loads what reads mail.
+    __getattr__ = late(
+        __name__,
+        {
+            "parse_moment": "moment",
+        },
+    )
 
 __all__ = ["parse_moment"]

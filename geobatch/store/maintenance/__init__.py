@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.store.maintenance.quarantine import find_object
-
-# It is seldom needed.
-__getattr__ = late(
-    __name__,
-    {
-        "find_object": "quarantine",
-    },
-)
+else:
+    # It is seldom needed.
+    __getattr__ = late(
+        __name__,
+        {
+            "find_object": "quarantine",
+        },
+    )
 
 __all__ = ["find_object"]

@@ -6,13 +6,13 @@ from geobatch.late import late
 
 if TYPE_CHECKING:
     from geobatch.workflow.rehearsal.sample import sample_plan
-
-# This loads what decodes and encodes pixels.
-__getattr__ = late(
-    __name__,
-    {
-        "sample_plan": "sample",
-    },
-)
+else:
+    # This loads what decodes and encodes pixels.
+    __getattr__ = late(
+        __name__,
+        {
+            "sample_plan": "sample",
+        },
+    )
 
 __all__ = ["sample_plan"]
