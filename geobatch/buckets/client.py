@@ -10,8 +10,12 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from obstore import exceptions, store
+
+from geobatch.buckets import access as ways
 from geobatch.buckets.access.access import Access
 from geobatch.buckets.errors import BucketError
+from geobatch.buckets.redaction import first_line
 from geobatch.buckets.settings import Settings, read_settings
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import GeobatchError, SettingError
@@ -99,16 +103,10 @@ def find_access(url: BucketUrl, environment: Mapping[str, str], settings: Settin
         BucketError, SettingError: As `client`.
     """
     if url.scheme == "s3":
-        from geobatch.buckets.access.s3 import s3_access  # noqa: PLC0415 - one cloud is used
-
-        return s3_access(url, environment, settings)
+        return ways.s3_access(url, environment, settings)
     if url.scheme == "gs":
-        from geobatch.buckets.access.gs import gs_access  # noqa: PLC0415 - as above
-
-        return gs_access(url, environment, settings)
-    from geobatch.buckets.access.az import az_access  # noqa: PLC0415 - as above
-
-    return az_access(url, environment, settings)
+        return ways.gs_access(url, environment, settings)
+    return ways.az_access(url, environment, settings)
 
 
 def forget_clients() -> None:
@@ -141,8 +139,6 @@ def _connected(url: BucketUrl) -> tuple[Connection, Access]:
 
 
 def _connect(url: BucketUrl) -> tuple[Connection, Access]:
-    from obstore import exceptions, store  # noqa: PLC0415 - slow to import
-
     settings = read_settings(os.environ)
     access = find_access(url, os.environ, settings)
     options: Any = {
@@ -173,8 +169,6 @@ def _connect(url: BucketUrl) -> tuple[Connection, Access]:
     try:
         made = Connection(lambda retry: make(retry_config=retry), retries)
     except (exceptions.BaseError, ValueError, OSError) as error:
-        from geobatch.buckets.redaction import first_line  # noqa: PLC0415 - only to fail
-
         # The cause is not kept: its text may contain what could not be read as a key.
         message = f"what {access.way} says cannot be used: {first_line(str(error))}"
         hint = "copy them again; `geobatch doctor` shows where they were found"

@@ -7,12 +7,10 @@ import uuid
 from geobatch.buckets import writes
 from geobatch.buckets.client import access_of
 from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.names import PROOFS
 from geobatch.buckets.redaction import redact
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.digest import digest_bytes
-
-PROOFS = "proofs/"
-"""Folder with an object for each service that was found to honour conditions."""
 
 _NAMES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 

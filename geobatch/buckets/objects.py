@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import obstore
+from obstore import exceptions
+
+from geobatch.buckets import explanations
 from geobatch.buckets.client import client, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
+from geobatch.buckets.pool import REQUESTS, requests_pool
+from geobatch.buckets.ranges import cut, merge
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from obstore import ObjectMeta
 
-GAP_BYTES = 256 << 10
-"""Gap between two ranges up to which one request brings both."""
-PIECE_BYTES = 8 << 20
-"""Bytes from which several ranges are no longer brought by one request."""
-REQUESTS = 64
-"""Requests in flight at most, of a process."""
 PAGE = 1000
 """Names that one request lists."""
 
-_pool: ThreadPoolExecutor | None = None
-_lock = threading.Lock()
 _in_flight = threading.BoundedSemaphore(REQUESTS)
-
-
-def requests_pool() -> ThreadPoolExecutor:
-    """Return the threads that send requests, shared by the process."""
-    global _pool  # noqa: PLW0603 - one limit per process
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
-
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(REQUESTS, thread_name_prefix="geobatch-bucket")
-        return _pool
 
 
 def head(url: BucketUrl, *, version: str = "") -> Remote:
@@ -53,8 +37,6 @@ def head(url: BucketUrl, *, version: str = "") -> Remote:
     Raises:
         BucketError: There is no such object, or the request failed.
     """
-    import obstore  # noqa: PLC0415 - slow to import
-
     with explained(url):
         if not version:
             return state_of(obstore.head(client(url), url.key))
@@ -81,36 +63,6 @@ def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> l
     return cut(ranges, merged, parts)
 
 
-def merge(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return ranges that cover some others, in order: those that are close are one.
-
-    Each of the others is inside one of them. Two may overlap where some of the others do.
-    """
-    merged: list[tuple[int, int]] = []
-    for start, stop in sorted(set(ranges)):
-        is_close = merged and start <= merged[-1][1] + GAP_BYTES
-        if is_close and max(stop, merged[-1][1]) - merged[-1][0] <= PIECE_BYTES:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-        elif not merged or stop > merged[-1][1]:
-            merged.append((start, stop))
-    return merged
-
-
-def cut(
-    ranges: Sequence[tuple[int, int]],
-    merged: Sequence[tuple[int, int]],
-    parts: Sequence[bytes],
-) -> list[bytes]:
-    """Return the bytes of ranges, from those of the ranges that `merge` made of them."""
-    stops = [stop for _, stop in merged]
-    found = []
-    for start, stop in ranges:
-        number = bisect_left(stops, stop)
-        low = start - merged[number][0]
-        found.append(parts[number][low : low + stop - start])
-    return found
-
-
 def list_objects(
     prefix: BucketUrl, *, after: str = "", is_deep: bool = True
 ) -> Iterator[tuple[str, Remote]]:
@@ -125,8 +77,6 @@ def list_objects(
     Raises:
         BucketError: There is no such bucket, or a request failed.
     """
-    import obstore  # noqa: PLC0415 - slow to import
-
     store, name = client(prefix), prefix.key or None
     with explained(prefix, Operation.LIST):
         pages: Iterator[Sequence[ObjectMeta]]
@@ -159,8 +109,6 @@ def state_of(meta: ObjectMeta) -> Remote:
 
 def fetch_one(url: BucketUrl, span: tuple[int, int], state: Remote) -> bytes:
     """Return one range of an object's bytes, by one request; for the errors see `fetch`."""
-    import obstore  # noqa: PLC0415 - slow to import
-
     options: Any = {"range": span}
     if state.version:
         options["version"] = state.version
@@ -182,17 +130,13 @@ def explained(url: BucketUrl, operation: Operation = Operation.READ) -> Iterator
         url: The object or the prefix.
         operation: What is done, as far as it needs a permission.
     """
-    from obstore import exceptions  # noqa: PLC0415 - slow to import
-
     try:
         with _in_flight:
             yield
         mark_reached(url)
     except (exceptions.BaseError, OSError, ValueError) as error:
-        from geobatch.buckets.explanations.explanation import explain  # noqa: PLC0415 - to fail
-
         # The cause is not kept: its text may contain secrets.
-        raise explain(url, operation, error) from None
+        raise explanations.explain(url, operation, error) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # a bug of the library, not a class of it
             raise

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from geobatch.buckets import access as ways
 from geobatch.buckets.client import access_of
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import GeobatchError
 
 _SERVICE = "https://storage.googleapis.com"
-_SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 _PATIENCE = 10
 _MOST = 64 << 10
 
@@ -53,8 +54,6 @@ def place_of(url: BucketUrl) -> Place | None:
 
 
 def _ask(url: BucketUrl) -> dict[str, Any]:
-    import urllib.request  # noqa: PLC0415 - slow to import
-
     access = access_of(url)
     headers = dict(access.headers)
     if not access.is_anonymous:
@@ -74,15 +73,7 @@ def _token() -> str:
         ValueError: There are none, or Google's library is not installed.
     """
     try:
-        import google.auth  # noqa: PLC0415 - optional
-        import google.auth.transport.requests  # noqa: PLC0415 - as above
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as above
+        google_token = ways.google_token
     except ImportError as error:
         raise ValueError("`geobatch[gs]` is not installed") from error
-    library: Any = google.auth
-    try:
-        credentials, _ = library.default(scopes=[_SCOPE])
-        credentials.refresh(library.transport.requests.Request())
-    except GoogleAuthError as error:
-        raise ValueError("there are no credentials") from error
-    return str(credentials.token)
+    return google_token()

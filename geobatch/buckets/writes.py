@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import obstore
+
 from geobatch.buckets.client import client
 from geobatch.buckets.errors import BucketError, Failure, Operation
-from geobatch.buckets.objects import explained, head, requests_pool
+from geobatch.buckets.objects import explained, head
+from geobatch.buckets.pool import requests_pool
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.sources.pin import Remote
 
@@ -34,8 +37,6 @@ def read(url: BucketUrl, *, start: int = 0, length: int | None = None) -> bytes:
     Raises:
         BucketError: There is no such object, or the request failed.
     """
-    import obstore  # noqa: PLC0415 - slow to import
-
     options: Any = {}
     if length is not None:
         options["range"] = (start, start + max(length, 1))
@@ -149,8 +150,6 @@ def copy(source: BucketUrl, target: BucketUrl) -> None:
     Raises:
         BucketError: There is no such object, or the request failed.
     """
-    import obstore  # noqa: PLC0415 - slow to import
-
     with explained(target, Operation.WRITE):
         obstore.copy(client(source), source.key, target.key)
 
@@ -161,8 +160,6 @@ def delete(urls: Sequence[BucketUrl]) -> None:
     Raises:
         BucketError: A request failed.
     """
-    import obstore  # noqa: PLC0415 - slow to import
-
     for first in range(0, len(urls), _DELETED_AT_ONCE):
         some = urls[first : first + _DELETED_AT_ONCE]
         if len(some) == 1:
@@ -176,8 +173,6 @@ def delete(urls: Sequence[BucketUrl]) -> None:
 
 
 def _delete(url: BucketUrl) -> None:
-    import obstore  # noqa: PLC0415 - slow to import
-
     try:
         with explained(url, Operation.DELETE):
             obstore.delete(client(url), url.key)
@@ -187,8 +182,6 @@ def _delete(url: BucketUrl) -> None:
 
 
 def _put(store: ObjectStore, url: BucketUrl, data: Data, *, mode: Any) -> None:
-    import obstore  # noqa: PLC0415 - slow to import
-
     with explained(url, Operation.WRITE):
         obstore.put(store, url.key, memoryview(data).cast("B"), mode=mode, use_multipart=False)
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Self
 
+import geobatch.table
+import geobatch.views.zarr
+from geobatch import reading
 from geobatch.errors import NotFoundError, SourceError
 from geobatch.extras import install_hint
 from geobatch.model.assets.asset import Kind
@@ -114,16 +117,12 @@ class Store:
             CorruptObjectError: On reading: stored bytes do not match their digest.
             SourceError: On reading an external image: a COG is not in the state that was applied.
         """
-        from geobatch.views.zarr.commit_store import open_group  # noqa: PLC0415 - zarr is slow to import
-
         head = self._head(at)
         if any(entry.kind == Kind.EXTERNAL_IMAGE for entry in head.tree.entries):
-            from geobatch.reading.external import ExternalChunks  # noqa: PLC0415 - as is rasterio
-
-            self._chunks = self._chunks or ExternalChunks(self._place)
+            self._chunks = self._chunks or reading.ExternalChunks(self._place)
         # By its number: to find a digest, every ref would be read, the damaged ones too.
         number = str(head.number) if head.number else None
-        return open_group(self._tiles, asset_id, at=number, chunks=self._chunks)
+        return geobatch.views.zarr.open_group(self._tiles, asset_id, at=number, chunks=self._chunks)
 
     def open_table(self, asset_id: str, at: str | int | None = None) -> pa.Table:
         """Read a table, verified against its digest.
@@ -143,8 +142,6 @@ class Store:
             CorruptObjectError: The stored bytes do not match their digest.
             SourceError: pyarrow is not installed.
         """
-        from geobatch.table.read import read_table  # noqa: PLC0415
-
         head = self._head(at)
         entry = head.tree.entry(asset_id)
         table = None if entry is None else self._tiles.record(entry).table
@@ -153,7 +150,7 @@ class Store:
             if entry is not None:
                 what = f"`{asset_id}` is an image, not a table"
             raise NotFoundError(what, hint="`geobatch ls` lists the assets and their kinds")
-        return read_table(self._tiles.objects.get(table.stored))
+        return geobatch.table.read_table(self._tiles.objects.get(table.stored))
 
     def dataset(
         self,
@@ -257,18 +254,14 @@ class Store:
             NotFoundError: There is no such commit.
             ValueError: A condition is malformed.
         """
-        from geobatch.reading.search import find_assets, parse_query  # noqa: PLC0415 - seldom used
-
-        query = parse_query(bbox=bbox, datetime=datetime, properties=properties)
-        return find_assets(self._tiles, self._head(at), prefix, query)
+        query = reading.parse_query(bbox=bbox, datetime=datetime, properties=properties)
+        return reading.find_assets(self._tiles, self._head(at), prefix, query)
 
     def _opening(self, at: str | int | None) -> Opening:
         if find_spec("xarray") is None:
             raise SourceError("datasets require xarray", hint=install_hint("xarray"))
-        from geobatch.reading.datasets.opening import Opening  # noqa: PLC0415 - loads xarray
-
         head = self._head(at)
-        return Opening(
+        return reading.Opening(
             tiles=self._tiles, head=head, group=lambda one: self.open(one, at=head.number or None)
         )
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rasterio import Env
+from rasterio.io import MemoryFile
 
 
 def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
@@ -15,9 +17,6 @@ def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     Args:
         pixels: (rows, columns, 4) red, green, blue and alpha.
     """
-    from rasterio import Env  # noqa: PLC0415 - slow to import
-    from rasterio.io import MemoryFile  # noqa: PLC0415
-
     height, width, count = pixels.shape
     options: dict[str, Any] = {"driver": "PNG", "dtype": "uint8", "zlevel": 6}
     # Without a folder of its own for statistics: only the picture is wanted.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from geobatch.model.sources.declared import DeclaredSource
+from geobatch.sources import remote
 from geobatch.sources.files import explain
 from geobatch.sources.naming import UnnamedError
 
@@ -18,12 +19,10 @@ def read_small(source: DeclaredSource, *, most: int) -> bytes:
         UnnamedError: It is missing, unreadable, larger, or in another state.
     """
     if source.url:
-        from geobatch.sources.remote.pinned import pin, read_whole  # noqa: PLC0415 - rarely needed
-
-        pinned = pin(source)
+        pinned = remote.pin(source)
         if pinned.state.size > most:
             raise _too_large(most)
-        return read_whole(pinned)
+        return remote.read_whole(pinned)
     try:
         with source.path.open("rb") as file:
             data = file.read(most + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent import futures
 from typing import Any, TypeVar
 
 Found = TypeVar("Found")
@@ -36,10 +37,8 @@ def on_threads(
     """
     if not arguments[0]:
         return
-    # If no file changed there are none, and loading this would take as long as all else.
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
-    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
+    # Only now the threads are loaded, too: if no file changed, there is nothing to do.
+    with futures.ThreadPoolExecutor(max_workers=workers, thread_name_prefix=name) as pool:
         found = pool.map(function, *arguments)
         try:
             meanwhile()

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 
-from geobatch.buckets.conditions import PROOFS
+from geobatch.buckets.names import PROOFS
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, Json, canonical_json, digest_json

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from geobatch.buckets.url import SCHEMES, BucketUrl, is_bucket_url, parse_bucket_url
 from geobatch.errors import NoStoreError, NotFoundError, SettingError, StoreError
 from geobatch.model.text.suggest import suggestion
+from geobatch.store import backends
 from geobatch.store.backends.protocol import parse_name
-from geobatch.store.backends.workspace import workspace_of
 from geobatch.store.identity import IDENTITY, has_refs, is_store, read_identity
 
 if TYPE_CHECKING:
@@ -119,12 +119,8 @@ class StoreLocation:
     def open_backend(self) -> Backend:
         """Return what keeps the bytes; nothing is read."""
         if self.bucket is None:
-            from geobatch.store.backends.local import LocalBackend  # noqa: PLC0415 - one is enough
-
-            return LocalBackend(self.folder or Path())
-        from geobatch.store.backends.object_store import ObjectStoreBackend  # noqa: PLC0415
-
-        return ObjectStoreBackend(self.bucket, identity=self._known.get(IDENTITY))
+            return backends.LocalBackend(self.folder or Path())
+        return backends.ObjectStoreBackend(self.bucket, identity=self._known.get(IDENTITY))
 
     def has_store(self) -> bool:
         """Return whether there is a store, even if it lost its identity.
@@ -150,7 +146,7 @@ class StoreLocation:
             store_id = read_identity(self.open_backend())
         except NoStoreError:
             return None
-        return workspace_of(store_id)
+        return backends.workspace_of(store_id)
 
     def _read_identity(self) -> bytes | None:
         """Return the document that identifies the store; None without any."""

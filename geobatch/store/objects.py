@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
 from geobatch.model.digest import Digest, digest_bytes
+from geobatch.store import maintenance
 from geobatch.store.backends.protocol import Backend, Data
 
 if TYPE_CHECKING:
@@ -121,9 +122,7 @@ class Objects:
         """Return the bytes of an object that `gc` moved while it was needed; None without any."""
         if self._is_strict:
             return None
-        from geobatch.store.maintenance.quarantine import find_object  # noqa: PLC0415 - seldom used
-
-        return find_object(self.backend, digest, is_restored=self.restores)
+        return maintenance.find_object(self.backend, digest, is_restored=self.restores)
 
 
 def _verified(digest: Digest, data: bytes) -> bytes:

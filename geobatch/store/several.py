@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from geobatch import store
 from geobatch.store.backends.protocol import Backend
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -33,16 +30,4 @@ def several(
     if not backend.is_remote:
         yield from map(function, items)
         return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import
-
-    pool = ThreadPoolExecutor(most, thread_name_prefix="geobatch-store")
-    waiting: deque[Future[Value]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == most:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from store.in_threads(function, items, most=most)

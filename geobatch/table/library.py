@@ -15,7 +15,6 @@ def arrow() -> Any:
         SourceError: It is not installed, or cannot be imported.
     """
     try:
-        import pyarrow as pa  # noqa: PLC0415
         import pyarrow.csv  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
@@ -23,4 +22,4 @@ def arrow() -> Any:
             f"tables are written and read by pyarrow, which cannot be imported: {error}",
             hint=install_hint("table"),
         ) from None
-    return pa
+    return pyarrow

@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
+from geobatch import workflow
 from geobatch.errors import ProtectedError, StalePlanError
 from geobatch.format.documents import content_root
 from geobatch.logs import Logger
@@ -120,9 +121,7 @@ def apply_specs(request: Request, *, observer: Observer, approve: Approve) -> Ap
                 raise undone(broken, planned.plan)
             head, executed = base.head, Executed()
             if not planned.plan.is_empty:
-                from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
-
-                executed = execute_plan(
+                executed = workflow.execute_plan(
                     planned,
                     store,
                     staging=views.staging,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.projects.project import PROJECT_FILE, Project
 from geobatch.errors import PlanError, SettingError
+from geobatch.execute import executors
 from geobatch.extras import install_hint
 from geobatch.model.executor_name import ExecutorName, parse_executor
 
@@ -63,9 +64,7 @@ def executor_of(
     if isinstance(asked, str):
         return _make(_parse(asked), workers)
     if _is_client(asked):
-        from geobatch.execute.executors.dask.executor import DaskExecutor  # noqa: PLC0415
-
-        return DaskExecutor(client=asked)
+        return executors.DaskExecutor(client=asked)
     executor: Executor = asked
     return executor
 
@@ -107,20 +106,12 @@ def _parse(text: str) -> ExecutorName:
 
 def _make(named: ExecutorName, workers: int) -> Executor:
     if named.kind == "dask":
-        from geobatch.execute.executors.dask.executor import DaskExecutor  # noqa: PLC0415
-
-        return DaskExecutor(address=named.address, workers=workers)
+        return executors.DaskExecutor(address=named.address, workers=workers)
     if named.kind == "processes":
-        from geobatch.execute.executors.processes import ProcessExecutor  # noqa: PLC0415
-
-        return ProcessExecutor(workers)
+        return executors.ProcessExecutor(workers)
     if named.kind == "serial":
-        from geobatch.execute.executors.serial import SerialExecutor  # noqa: PLC0415
-
-        return SerialExecutor()
-    from geobatch.execute.executors.threads import ThreadExecutor  # noqa: PLC0415
-
-    return ThreadExecutor(workers)
+        return executors.SerialExecutor()
+    return executors.ThreadExecutor(workers)
 
 
 def _is_client(asked: object) -> bool:

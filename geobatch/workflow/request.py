@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from geobatch import workflow
 from geobatch.declare.projects.confine import Confine
 from geobatch.model.plans.plan import Options
 from geobatch.model.published import Head
@@ -77,9 +78,7 @@ class Request(Struct, frozen=True, kw_only=True):
         if workers is not None and workers < 1:
             raise ValueError(f"`workers` must be at least 1, got `{workers}`")
         if executor is not None:
-            from geobatch.workflow.executors import check_executor  # noqa: PLC0415 - rarely needed
-
-            check_executor(executor)
+            workflow.check_executor(executor)
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         files = tuple(map(Path, several))
         location = StoreLocation.of(store)

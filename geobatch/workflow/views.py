@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+import geobatch.views
 from geobatch.errors import InterruptedRunError, StoreError
 from geobatch.logs import Logger
 from geobatch.model.plans.plan import Plan
@@ -22,9 +23,7 @@ _HINT = "run the same command again: it completes the tree"
 
 def open_views(store: TileStore, *, cache: SourceCache) -> StoreViews:
     """Return the views of a store; the cache keeps facts about their folders."""
-    from geobatch.views.store_views import StoreViews  # noqa: PLC0415 - loads codecs
-
-    return StoreViews(store, cache=cache)
+    return geobatch.views.StoreViews(store, cache=cache)
 
 
 def repair_views(views: StoreViews, head: Head) -> StoreError | None:

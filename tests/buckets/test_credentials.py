@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from service import OBJECT, Answer, Asked, Certificate, Service, serving
 
+from geobatch.buckets import access
 from geobatch.buckets.client import access_of
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.objects import head
@@ -48,6 +49,12 @@ def signer(service: Service) -> str:
 
 def home() -> Path:
     return Path(os.environ["HOME"])
+
+
+def without(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    """Have a module of `access` loaded again, with what it offers: a library is gone."""
+    monkeypatch.delitem(sys.modules, f"{access.__name__}.{module}", raising=False)
+    monkeypatch.delitem(vars(access), name, raising=False)
 
 
 def write(name: str, text: str) -> str:
@@ -200,6 +207,7 @@ def test_what_requires_boto3_says_so(
     profile: str, words: str, environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
+    without(monkeypatch, "by_boto3", "credentials_of_profile")
     write(".aws/config", f"[profile p]\n{profile}\n")
     environment(AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_PROFILE="p")
     with pytest.raises(BucketError, match=words) as caught:
@@ -444,6 +452,7 @@ def test_gs_types_that_require_google_auth_say_so(
     environment: SetEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "google.auth", None)
+    without(monkeypatch, "by_google_auth", "credentials_of_file")
     file = write("external.json", '{"type": "external_account"}')
     environment(GOOGLE_APPLICATION_CREDENTIALS=file)
     with pytest.raises(BucketError, match=r"`external_account`: they require") as caught:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
-from geobatch.model.sources.pin import Pin, Remote, parse_moment
+from geobatch.model.sources.moment import parse_moment
+from geobatch.model.sources.pin import Pin, Remote
 
 TIME = "Sat, 01 Jan 2000 00:00:00 GMT"
 LATER = "Sat, 01 Jan 2000 00:00:01 GMT"

@@ -10,6 +10,8 @@ from msgspec import Struct, field
 
 from geobatch.errors import SettingError
 
+DEFAULT_REGION = "us-east-1"
+"""The region of requests to S3 that name none."""
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9._-]+|(\[[0-9A-Fa-f:]+\]))(?::([0-9]{1,5}))?(?:/[A-Za-z0-9._~/%-]*)?"
 )

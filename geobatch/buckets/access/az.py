@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from geobatch.buckets import access
 from geobatch.buckets.access.access import Access, checked_url, named_file, shown
-from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.settings import Settings
 from geobatch.buckets.url import BucketUrl
@@ -174,7 +174,7 @@ def _managed(environment: Mapping[str, str]) -> Access | None:
             return Access(way="a managed identity", who=who, config=config)
     host = checked_url(environment.get(_POD, ""), _POD) or _INSTANCE
     path = f"{_IDENTITY}&client_id={quote(client)}" if client else _IDENTITY
-    if ask(host, path, headers={"Metadata": "true"}) is None:
+    if access.ask(host, path, headers={"Metadata": "true"}) is None:
         return None
     config["msi_endpoint"] = f"{host}{_IDENTITY.partition('?')[0]}"
     return Access(way="a managed identity", who=who, config=config)

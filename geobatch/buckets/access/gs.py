@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from geobatch.buckets import access
 from geobatch.buckets.access.access import Access, checked_url, checked_word, named_file, shown
-from geobatch.buckets.access.metadata import ask
 from geobatch.buckets.errors import BucketError, Failure
 from geobatch.buckets.redaction import first_line
 from geobatch.buckets.settings import REQUESTER_PAYS, Settings
@@ -160,18 +160,15 @@ def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) ->
     """Return access by credentials of types that only Google's own library can use."""
     scopes = ["https://www.googleapis.com/auth/devstorage.read_write"]
     try:
-        from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - slow, and optional
-        from obstore.auth.google import GoogleCredentialProvider  # noqa: PLC0415 - as above
-
-        make = _maker(found, kind)
+        credentials_of_file = access.credentials_of_file
     except ImportError:
         message = (
             f"`{shown(path)}` has credentials of type `{shown(kind)}`: they require `geobatch[gs]`"
         )
         raise BucketError(Failure.DENIED, message, hint=install_hint("gs")) from None
     try:
-        credentials = make(found, scopes=scopes)
-    except (GoogleAuthError, ValueError, KeyError, TypeError, AttributeError) as error:
+        provider = credentials_of_file(found, kind, scopes=scopes)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SettingError(
             f"`{shown(path)}` has credentials of type `{shown(kind)}` that cannot be used: "
             f"{first_line(str(error))}",
@@ -181,27 +178,7 @@ def _by_google_auth(found: dict[str, Any], kind: str, path: str, *, way: str) ->
     mail = named.partition(":")[0]
     audience = shown(str(found.get("audience", kind)))
     who = f"`{shown(mail)}`" if mail else f"an identity of `{audience}`"
-    return Access(
-        way=f"{way} ({shown(kind)})", who=who, provider=GoogleCredentialProvider(credentials)
-    )
-
-
-def _maker(found: dict[str, Any], kind: str) -> Any:
-    """Return what makes credentials of a type, without a request."""
-    made: Any
-    if kind == "impersonated_service_account":
-        from google.auth import impersonated_credentials as made  # noqa: PLC0415 - slow
-
-        return made.Credentials.from_impersonated_service_account_info
-    if kind == "external_account_authorized_user":
-        from google.auth import external_account_authorized_user as made  # noqa: PLC0415 - slow
-    elif "aws4_request" in str(found.get("subject_token_type")):
-        from google.auth import aws as made  # noqa: PLC0415 - slow
-    elif "executable" in (found.get("credential_source") or {}):
-        from google.auth import pluggable as made  # noqa: PLC0415 - slow
-    else:
-        from google.auth import identity_pool as made  # noqa: PLC0415 - slow
-    return made.Credentials.from_info
+    return Access(way=f"{way} ({shown(kind)})", who=who, provider=provider)
 
 
 def _machine(environment: Mapping[str, str]) -> Access | None:
@@ -212,7 +189,7 @@ def _machine(environment: Mapping[str, str]) -> Access | None:
     host = environment[name] if name else _METADATA
     if name:
         checked_url(f"http://{host or '?'}", name)
-    mail = ask(f"http://{host}", _ACCOUNT, headers={"Metadata-Flavor": "Google"})
+    mail = access.ask(f"http://{host}", _ACCOUNT, headers={"Metadata-Flavor": "Google"})
     if mail is None or "@" not in mail:
         return None
     return Access(way="the metadata server", who=f"`{mail.strip()[:200]}`")

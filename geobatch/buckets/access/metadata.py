@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -20,8 +21,6 @@ def ask(endpoint: str, path: str, *, headers: Mapping[str, str], method: str = "
         headers: Headers that the service demands.
         method: `GET` or `PUT`.
     """
-    import http.client  # noqa: PLC0415 - slow to import
-
     parts = urlsplit(endpoint)
     with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
         connection = http.client.HTTPConnection(

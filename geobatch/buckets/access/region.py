@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
+import urllib.error
+import urllib.request
 from typing import Any
+
+from geobatch.buckets.access.access import DEFAULT_REGION
 
 _PATIENCE = 5.0
 _HEADER = "x-amz-bucket-region"
-DEFAULT = "us-east-1"
-"""The region of requests that name none."""
 
 
 def find_region(bucket: str, ca_file: str = "") -> str:
     """Return the region of a bucket at AWS; the default if it cannot be found out."""
-    return ask_region(f"https://s3.amazonaws.com/{bucket}", ca_file) or DEFAULT
+    return ask_region(f"https://s3.amazonaws.com/{bucket}", ca_file) or DEFAULT_REGION
 
 
 def ask_region(url: str, ca_file: str = "") -> str:
@@ -22,9 +25,6 @@ def ask_region(url: str, ca_file: str = "") -> str:
     Any status brings it, also 301 and 403, so no redirect is followed. The request goes through the
     proxy of the environment. Empty if the service names none.
     """
-    import ssl  # noqa: PLC0415 - slow to import
-    import urllib.error  # noqa: PLC0415 - as above
-    import urllib.request  # noqa: PLC0415 - as above
 
     class NoRedirects(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:

@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from geobatch.buckets import access
 from geobatch.buckets.access.access import (
+    DEFAULT_REGION,
     Access,
     checked_url,
     checked_word,
@@ -15,9 +17,8 @@ from geobatch.buckets.access.access import (
     tail,
 )
 from geobatch.buckets.access.aws_profiles import read_profile, run_process
-from geobatch.buckets.access.metadata import ask
-from geobatch.buckets.access.region import DEFAULT, find_region
 from geobatch.buckets.errors import BucketError, Failure
+from geobatch.buckets.redaction import redact
 from geobatch.buckets.settings import Settings
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import SettingError
@@ -49,7 +50,7 @@ def s3_access(url: BucketUrl, environment: Mapping[str, str], settings: Settings
         environment.get("AWS_REGION")
         or environment.get("AWS_DEFAULT_REGION")
         or profile.get("region")
-        or (DEFAULT if endpoint else find_region(url.bucket, settings.ca_file))
+        or (DEFAULT_REGION if endpoint else access.find_region(url.bucket, settings.ca_file))
     )
     checked_word(region, "AWS_REGION")
     is_unsigned = environment.get("AWS_SKIP_SIGNATURE", "").lower() in ("true", "1")
@@ -172,22 +173,14 @@ def _boto3(name: str, profile: Mapping[str, str]) -> Access:
     role = profile.get("role_arn")
     who = f"role `{shown(role)}`" if role else f"profile `{name}`"
     try:
-        import boto3  # noqa: PLC0415 - slow to import, and optional
-        from botocore.exceptions import (  # noqa: PLC0415 - as above
-            BotoCoreError,
-            ClientError,
-        )
-        from obstore.auth.boto3 import Boto3CredentialProvider  # noqa: PLC0415 - as above
+        credentials_of_profile = access.credentials_of_profile
     except ImportError:
         message = f"profile `{name}` uses {means}, which requires the extra `geobatch[s3]`"
         raise BucketError(Failure.DENIED, message, hint=install_hint("s3")) from None
     hint = f"log in again: `aws sso login --profile {name}`" if means != "role_arn" else None
     try:
-        provider = Boto3CredentialProvider(boto3.Session(profile_name=name))
-        provider()
-    except (BotoCoreError, ClientError, ValueError, AssertionError) as error:
-        from geobatch.buckets.redaction import redact  # noqa: PLC0415 - only to fail
-
+        provider = credentials_of_profile(name)
+    except ValueError as error:
         message = f"profile `{name}` gives no credentials: {redact(str(error))}"
         raise BucketError(Failure.DENIED, message, hint=hint) from None
     return Access(way=f"profile `{name}`", who=who, provider=provider)
@@ -222,11 +215,11 @@ def _instance(environment: Mapping[str, str]) -> Access | None:
     variable = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
     endpoint = checked_url(environment.get(variable, ""), variable) or _INSTANCE
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    token = ask(endpoint, "/latest/api/token", headers=ttl, method="PUT")
+    token = access.ask(endpoint, "/latest/api/token", headers=ttl, method="PUT")
     if token is None:
         return None
     with contextlib.suppress(ValueError):
-        role = ask(endpoint, _ROLES, headers={"X-aws-ec2-metadata-token": token})
+        role = access.ask(endpoint, _ROLES, headers={"X-aws-ec2-metadata-token": token})
         if role and role.strip():
             return Access(
                 way="a role of the instance",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import obstore
 from msgspec import structs
+from obstore import exceptions
 
 from geobatch.buckets.client import access_of, client, is_reached, mark_reached
 from geobatch.buckets.errors import BucketError, Failure, Operation
@@ -56,8 +58,6 @@ def explain(url: BucketUrl, operation: Operation, error: Exception) -> BucketErr
 
 def _ask_again(url: BucketUrl, text: str, answer: Answer) -> tuple[str, Answer]:
     """Return the text of a second request for the object, and its answer, if it failed alike."""
-    import obstore  # noqa: PLC0415 - slow to import
-
     options: Any = {"range": (0, 1)}
     try:
         obstore.get(client(url), url.key, options=options)
@@ -102,8 +102,6 @@ def _explain(request: Request, answer: Answer, error: Exception, text: str) -> B
 
 def _by_kind(error: Exception, answer: Answer) -> BucketError | None:
     """Return what the class of the library's error says."""
-    from obstore import exceptions  # noqa: PLC0415 - slow to import
-
     if "Could not parse path" in str(error):
         message = "its name has a part that is empty, `.` or `..`"
         hint = "copy the object to a name without `//`, `/./` and `/../`"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from geobatch.buckets.place import place_of
+from geobatch import buckets
 from geobatch.declare.earth_engine.bucket_rules import bucket_notes
 from geobatch.declare.earth_engine.bucket_uris import BUCKETS, bucket_uris
 from geobatch.declare.earth_engine.to_manifest import Exported, export_manifest
@@ -67,7 +67,9 @@ def manifest_of(asset: Asset, *, name: str, uri_prefix: str, origin: Path | None
         made = export_manifest(mapped, name=name, uri_prefix=prefix)
     # The guide has rules for the buckets of COGs alone: what is ingested is read once.
     rules = (
-        [] if isinstance(asset, Table) or not asset.is_external else bucket_notes(every, place_of)
+        []
+        if isinstance(asset, Table) or not asset.is_external
+        else bucket_notes(every, buckets.place_of)
     )
     return replace(made, notes=(*_local(left, uris), *made.notes, *rules))
 

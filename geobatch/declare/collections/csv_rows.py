@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from geobatch import buckets
 from geobatch.buckets.errors import BucketError
-from geobatch.buckets.objects import fetch
 from geobatch.declare.hints import show
 from geobatch.declare.projects.project import Location
 from geobatch.model.limits import CSV_BYTES, CSV_CELLS, CSV_ROWS
@@ -72,7 +72,7 @@ def _object(location: Location, uri: str) -> bytes:
         state = location.known.state(url)
         size = 0 if state is None else state.size
         _check_size(size, uri)
-        return fetch(url, [(0, size)], state)[0] if state is not None and size else b""
+        return buckets.fetch(url, [(0, size)], state)[0] if state is not None and size else b""
     except BucketError as error:
         message = f"cannot read {show(uri)}: {error.message}"
         raise RowsError("unreadable-file", message, error.hint) from None

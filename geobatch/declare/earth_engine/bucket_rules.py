@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from geobatch.buckets.place import Place
 from geobatch.buckets.url import BucketUrl, parse_bucket_url
 from geobatch.declare.earth_engine.bucket_uris import BUCKETS
+
+if TYPE_CHECKING:
+    from geobatch.buckets.place import Place
 
 _REGION = "US-CENTRAL1"
 _DUAL = ("NAM4",)

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
+from geobatch import buckets
 from geobatch.buckets.errors import BucketError, Failure
-from geobatch.buckets.objects import PAGE, head, list_objects, requests_pool
 from geobatch.buckets.url import BucketUrl
 from geobatch.model.limits import GLOB_ENTRIES, Limit
 from geobatch.model.sources.pin import Remote
@@ -95,7 +95,7 @@ class Objects:
 
         self.prepare([url for url, _ in named])
         waiting = [] if self.is_offline else [key for key in named if key not in self._named]
-        list((requests_pool().map if len(waiting) > 1 else map)(learn, waiting))
+        list((buckets.requests_pool().map if len(waiting) > 1 else map)(learn, waiting))
 
     def is_missing(self, url: BucketUrl) -> bool:
         """Return whether it is known that there is no such object; nothing is requested."""
@@ -119,7 +119,7 @@ class Objects:
         wanted = {url for url in urls if self._known(url) is _UNKNOWN}
         groups = _groups(wanted)
         if len(groups) > 1:
-            list(requests_pool().map(self._list_for, *zip(*groups.items(), strict=True)))
+            list(buckets.requests_pool().map(self._list_for, *zip(*groups.items(), strict=True)))
         elif groups:
             [(prefix, keys)] = groups.items()
             self._list_for(prefix, keys)
@@ -155,7 +155,7 @@ class Objects:
         if self.is_offline:
             return
         waiting = [one for one in prefixes if one not in self._listed and one not in self._unlisted]
-        many = requests_pool().map if len(waiting) > 1 else map
+        many = buckets.requests_pool().map if len(waiting) > 1 else map
         list(many(self._try_list, waiting))
 
     def _try_list(self, key: tuple[BucketUrl, bool]) -> None:
@@ -177,9 +177,9 @@ class Objects:
     def _list_for(self, prefix: BucketUrl, keys: set[str]) -> None:
         """List what is below a prefix until all wanted keys are found, or it costs too much."""
         missing, found = set(keys), dict[str, Remote]()
-        most = PAGE * (1 + len(keys) // LISTED_FROM)
+        most = buckets.PAGE * (1 + len(keys) // LISTED_FROM)
         try:
-            for key, state in list_objects(prefix):
+            for key, state in buckets.list_objects(prefix):
                 found[key] = state
                 missing.discard(key)
                 if not missing or len(found) == most:
@@ -194,7 +194,7 @@ class Objects:
 
     def _ask(self, urls: Sequence[BucketUrl]) -> None:
         """Learn the states of some objects, one request each, many in flight."""
-        many = requests_pool().map if len(urls) > 1 else map
+        many = buckets.requests_pool().map if len(urls) > 1 else map
         for url, found in zip(urls, many(_state_of, urls), strict=True):
             self._states[url] = found
 
@@ -202,7 +202,7 @@ class Objects:
 def _all_below(prefix: BucketUrl, *, is_deep: bool) -> dict[str, Remote]:
     found: dict[str, Remote] = {}
     most = GLOB_ENTRIES.value
-    for key, state in list_objects(prefix, is_deep=is_deep):
+    for key, state in buckets.list_objects(prefix, is_deep=is_deep):
         if len(found) == most:
             raise ManyObjectsError(GLOB_ENTRIES)
         found[key] = state
@@ -215,10 +215,10 @@ def _named_state(
     """Return the state that a generation names; a list reports no version, so a head may follow."""
     try:
         if newest is not None and not newest.version and generation not in newest.names:
-            newest = head(url)
+            newest = buckets.head(url)
         if newest is not None and generation in newest.names:
             return newest
-        return head(url, version=generation)
+        return buckets.head(url, version=generation)
     except BucketError as error:
         is_absent = error.failure is Failure.MISSING or error.status == _NO_VERSION
         return None if is_absent else error
@@ -226,7 +226,7 @@ def _named_state(
 
 def _state_of(url: BucketUrl) -> Remote | BucketError:
     try:
-        return head(url)
+        return buckets.head(url)
     except BucketError as error:
         return error
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geobatch.declare import loading
 from geobatch.declare.files.find import folder_of
 from geobatch.declare.files.objects import Objects
 from geobatch.declare.files.spec_files import SUFFIXES, Walk, file_problem
@@ -94,10 +95,7 @@ def drafts(
             specs += found
             continue
         if drafting is None:
-            # Reading imports much that a cached file does not need.
-            from geobatch.declare.loading.drafts import Drafting  # noqa: PLC0415
-
-            drafting = Drafting()
+            drafting = loading.Drafting()
         made = drafting.file(data, path=str(path), project=project)
         specs += made.specs
         collections += made.collections

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from geobatch.declare import projects
 from geobatch.declare.files.confined import OverdueSearchError, leaving
 from geobatch.declare.files.find import GLOB
 from geobatch.declare.hints import show
-from geobatch.declare.projects.project import PROJECT_FILE, Location, Project
+from geobatch.declare.projects.project import PROJECT_FILE, Location, Project, project_bytes
 from geobatch.errors import Problem, SpecError
 from geobatch.model.sources.allowed import Allowed
 from geobatch.model.sources.servers import Servers
@@ -64,24 +65,19 @@ def confined(wish: Confine, paths: Sequence[Path]) -> Allowed:
             raise SpecError((outside_problem(file, only),))
         said, problems = _read(file, name, folder)
     if not problems:
-        from geobatch.declare.projects.allow import allowed  # noqa: PLC0415 - imports much
-
-        made, problems = allowed(said.allow or (), said.mirrors, folder=folder, path=name)
+        made, problems = projects.allowed(said.allow or (), said.mirrors, folder=folder, path=name)
         if not problems:
             return made
     raise SpecError(tuple(problems))
 
 
 def _read(file: Path, name: str, folder: Path) -> tuple[Project, list[Problem]]:
-    from geobatch.declare.projects.find import project_bytes  # noqa: PLC0415 - imports this
-    from geobatch.declare.projects.project_file import read_project  # noqa: PLC0415 - imports much
-
     try:
         data = project_bytes(file)
     except OSError as error:
         message = f"cannot read the file: {error.strerror or error}"
         return Project(), [_problem(name, "unreadable-file", message, None)]
-    return read_project(data, path=name, folder=folder)
+    return projects.read_project(data, path=name, folder=folder)
 
 
 def _start(paths: Sequence[Path], *, is_here: bool) -> Path:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from pathlib import Path
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from geobatch.declare import projects
 from geobatch.declare.files.objects import Objects
 from geobatch.declare.loading.spec_cache import SpecCache
 from geobatch.declare.projects.confine import outside_problem
-from geobatch.declare.projects.project import PROJECT_FILE, Project
+from geobatch.declare.projects.project import PROJECT_FILE, Project, project_bytes
 from geobatch.errors import Problem
-from geobatch.model.limits import SPEC_BYTES
 from geobatch.model.sources.allowed import Allowed
 
 
@@ -71,9 +69,9 @@ class Projects(Struct, kw_only=True):
         """Return what a project file allows; None if it does not say."""
         if declared.allow is None:
             return None
-        from geobatch.declare.projects.allow import allowed  # noqa: PLC0415 - rarely needed
-
-        made, problems = allowed(declared.allow, declared.mirrors, folder=folder, path=path)
+        made, problems = projects.allowed(
+            declared.allow, declared.mirrors, folder=folder, path=path
+        )
         self.problems += problems
         return made
 
@@ -93,23 +91,8 @@ class Projects(Struct, kw_only=True):
         cached = self.cache.project(str(file), data)
         if cached is not None:
             return cached
-        # Checking imports much that a cached file does not need.
-        from geobatch.declare.projects.project_file import read_project  # noqa: PLC0415
-
-        made, problems = read_project(data, path=path, folder=file.parent)
+        made, problems = projects.read_project(data, path=path, folder=file.parent)
         self.problems += problems
         if not problems:
             self.cache.put_project(str(file), data, made)
         return made
-
-
-def project_bytes(file: Path) -> bytes:
-    """Return the bytes of a project file.
-
-    Raises:
-        OSError: It cannot be read, or is not a regular file.
-    """
-    if not stat.S_ISREG(file.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    with file.open("rb") as stream:
-        return stream.read(SPEC_BYTES.value + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,6 +11,7 @@ from msgspec import Struct
 
 from geobatch.buckets.url import BucketUrl, is_bucket_url, parse_bucket_url
 from geobatch.declare.files.objects import Objects
+from geobatch.model.limits import SPEC_BYTES
 from geobatch.model.sources.allowed import Allowed
 
 PROJECT_FILE = "geobatch.yaml"
@@ -100,3 +103,15 @@ class Project(Struct, frozen=True, kw_only=True):
 
 
 NO_PROJECT = Project()
+
+
+def project_bytes(file: Path) -> bytes:
+    """Return the bytes of a project file.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file.
+    """
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with file.open("rb") as stream:
+        return stream.read(SPEC_BYTES.value + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from geobatch.execute import executors
 from geobatch.execute.executors.protocol import Executor, Share
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.model.assets.asset import Image
@@ -36,11 +37,9 @@ def shares_of(
     others = min(workers - 1, len(small) // _WORTH)
     if others < 1 or sum(change.asset is not None for change in changes) < _MANY:
         return ((ThreadExecutor(workers), tuple(changes)),)
-    from geobatch.execute.executors.processes import ProcessExecutor  # noqa: PLC0415 - rarely needed
-
     ids = {change.id for change in small}
     rest = tuple(change for change in changes if change.id not in ids)
-    return ((ProcessExecutor(others + 1), tuple(small)), (ThreadExecutor(workers), rest))
+    return ((executors.ProcessExecutor(others + 1), tuple(small)), (ThreadExecutor(workers), rest))
 
 
 def _is_small(change: AssetChange) -> bool:

@@ -16,7 +16,7 @@ from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.model.tile import TilePosition
 from geobatch.model.window import Box
-from geobatch.store.backends.one_by_one import known
+from geobatch.store.backends.finished import known
 from geobatch.store.backends.protocol import Data
 from geobatch.store.objects import Objects
 from geobatch.store.pixels import BandPixels, Values, tile_pixels

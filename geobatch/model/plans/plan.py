@@ -9,6 +9,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from geobatch.errors import InternalError
+from geobatch.model import plans
 from geobatch.model.assets.asset import AnyImage, Asset, image_of
 from geobatch.model.checks.result import CheckResult
 from geobatch.model.compared import Compared
@@ -259,14 +260,10 @@ class Plan(Compared, frozen=True, kw_only=True):
         return sum(1 for change in self.changes if change.op is op and not change.blocked)
 
     def __repr__(self) -> str:
-        from geobatch.model.plans.plan_html import plan_text  # noqa: PLC0415 - for notebooks
-
-        return f"<Plan {self.plan_id[:8]}: {plan_text(self)}>"
+        return f"<Plan {self.plan_id[:8]}: {plans.plan_text(self)}>"
 
     def _repr_html_(self) -> str:
-        from geobatch.model.plans.plan_html import plan_html  # noqa: PLC0415 - for notebooks
-
-        return plan_html(self)
+        return plans.plan_html(self)
 
 
 class Options(Struct, frozen=True, kw_only=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from geobatch.model import sources
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.servers import Servers
@@ -78,7 +79,7 @@ class Remote(Struct, frozen=True, kw_only=True):
     @property
     def moment(self) -> datetime | None:
         """When it was modified; None if unknown."""
-        return parse_moment(self.modified)
+        return sources.parse_moment(self.modified)
 
     def is_same(self, other: Remote) -> bool:
         """Return whether another answer is about the same state of the object.
@@ -124,17 +125,6 @@ class Remote(Struct, frozen=True, kw_only=True):
 def is_http(url: str) -> bool:
     """Return whether a url is of an HTTP server, not of a bucket."""
     return url[:8].lower().startswith(("http://", "https://"))
-
-
-def parse_moment(text: str) -> datetime | None:
-    """Return the time in an HTTP header, or None."""
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import
-
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 class PinnedObject(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from bisect import bisect
 from collections.abc import Iterable
 from itertools import islice
@@ -23,8 +24,6 @@ def closest(name: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0
         most: How many to return at most.
         cutoff: How alike they must be: 0 is anything, 1 is equal.
     """
-    import difflib  # noqa: PLC0415  (only errors need it)
-
     lowered: dict[str, str] = {}
     for one in islice(known, MOST_NAMES):
         lowered.setdefault(one.lower(), one)

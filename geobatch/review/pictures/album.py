@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from geobatch import sources
 from geobatch.errors import GeobatchError
 from geobatch.model.published import AssetRecord
 from geobatch.review.pictures.colours import Stretch
@@ -14,7 +15,6 @@ from geobatch.review.pictures.pixels import View
 from geobatch.review.pictures.states import States
 from geobatch.review.report import ReportedAsset
 from geobatch.review.tiles import ChangedTiles
-from geobatch.sources.png import encode_png
 
 ASSETS = 24
 """Assets with pictures and maps."""
@@ -125,7 +125,9 @@ def _encoded(one: BandPictures) -> Shown:
         name=one.name,
         view=one.view,
         is_whole=one.view.window.shape == one.shape,
-        pictures=tuple((picture.title, encode_png(picture.pixels)) for picture in one.pictures),
+        pictures=tuple(
+            (picture.title, sources.encode_png(picture.pixels)) for picture in one.pictures
+        ),
         stretch=one.stretch,
         scale=one.scale,
         is_class=one.is_class,

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from geobatch.late import late
 from geobatch.model.sources.header import Header
 from geobatch.sources.files import stat
 from geobatch.sources.geotiff.identity.identity import identify
-from geobatch.sources.late import late
 
 if TYPE_CHECKING:
     from geobatch.sources.geotiff.gdal import gdal_environment, stay_in_environment
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from geobatch.sources.geotiff.objects.probes import probe_objects, stored_pixels_of_object
     from geobatch.sources.geotiff.probe_processes import probe_by_processes
     from geobatch.sources.geotiff.reader import Reader
-
-# Files can be identified while rasterio is being loaded.
-__getattr__ = late(
-    __name__,
-    {
-        "Reader": "reader",
-        "gdal_environment": "gdal",
-        "probe_by_processes": "probe_processes",
-        "probe_objects": "objects.probes",
-        "read_header": "headers.header",
-        "stay_in_environment": "gdal",
-        "stored_pixels": "headers.stored",
-        "stored_pixels_of_object": "objects.probes",
-    },
-)
+else:
+    # Files can be identified while rasterio is being loaded.
+    __getattr__ = late(
+        __name__,
+        {
+            "Reader": "reader",
+            "gdal_environment": "gdal",
+            "probe_by_processes": "probe_processes",
+            "probe_objects": "objects.probes",
+            "read_header": "headers.header",
+            "stay_in_environment": "gdal",
+            "stored_pixels": "headers.stored",
+            "stored_pixels_of_object": "objects.probes",
+        },
+    )
 
 __all__ = [
     "Header",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 @cache
 def proj() -> ModuleType:
     """Return the library pyproj, with `pyproj.exceptions`."""
-    import pyproj  # noqa: PLC0415 - see the line above
     import pyproj.exceptions  # noqa: PLC0415 - see the line above
 
     return pyproj

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from geobatch.model.sources.pin import Remote, parse_moment
+from geobatch.model.sources.moment import parse_moment
+from geobatch.model.sources.pin import Remote
 from geobatch.sources.naming import LostStateError, UnnamedError
 
 Headers = Mapping[str, Sequence[str]]

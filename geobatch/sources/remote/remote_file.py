@@ -9,13 +9,15 @@ from threading import Lock
 
 from msgspec import Struct
 
-from geobatch.buckets.objects import cut, merge, requests_pool
+from geobatch.buckets.pool import requests_pool
+from geobatch.buckets.ranges import cut, merge
 from geobatch.buckets.url import is_bucket_url
 from geobatch.model.digest import Digest
 from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Remote, is_http
 from geobatch.model.sources.servers import Servers
+from geobatch.sources import remote as kinds
 from geobatch.sources.naming import UnnamedError
 
 Range = tuple[int, int]
@@ -175,13 +177,9 @@ def open_remote(
         UnnamedError: The url is not valid, or may not be read.
     """
     if is_http(url):
-        from geobatch.sources.remote.http import HttpFile  # noqa: PLC0415 - rarely needed
-
-        return HttpFile(url, remote=remote, servers=servers, is_header=is_header)
+        return kinds.HttpFile(url, remote=remote, servers=servers, is_header=is_header)
     if is_bucket_url(url):
-        from geobatch.sources.remote.bucket import BucketFile  # noqa: PLC0415 - rarely needed
-
-        return BucketFile(url, remote=remote, is_header=is_header, generation=generation)
+        return kinds.BucketFile(url, remote=remote, is_header=is_header, generation=generation)
     raise UnnamedError("is not the URL of a server or a bucket", joint=" ")
 
 

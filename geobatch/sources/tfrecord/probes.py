@@ -16,7 +16,7 @@ from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.pin import PinnedObject
 from geobatch.model.sources.tfrecord import Shard
-from geobatch.sources import tfrecord
+from geobatch.sources import remote, tfrecord
 from geobatch.sources.driver import ProbeOptions, Probes
 from geobatch.sources.files import (
     changed,
@@ -118,11 +118,10 @@ def _pin(parts: Mapping[str, DeclaredSource], options: ProbeOptions) -> dict[str
     """Return the objects among some files, in their states; few must be asked for."""
     if not parts:
         return {}
-    from geobatch.sources.remote.pinned import pin  # noqa: PLC0415 - rarely needed
 
     def pin_named(part: DeclaredSource) -> PinnedObject:
         with Named(part.uri):
-            return pin(part)
+            return remote.pin(part)
 
     workers = max(options.workers, _MANY)
     return dict(

@@ -45,10 +45,11 @@ def tensorflow() -> Any:
 
 def example_of(record: bytes) -> Any:
     """Return the `tf.train.Example` of a serialized record, or None if it is not one."""
+    parse = tensorflow().train.Example.FromString
     from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
 
     try:
-        return tensorflow().train.Example.FromString(record)
+        return parse(record)
     except DecodeError:
         return None
 

@@ -12,7 +12,8 @@ from typing import Any
 from geobatch.buckets import writes
 from geobatch.buckets.conditions import prove_conditions
 from geobatch.buckets.errors import BucketError, Failure
-from geobatch.buckets.objects import list_objects, requests_pool
+from geobatch.buckets.objects import list_objects
+from geobatch.buckets.pool import requests_pool
 from geobatch.buckets.url import BucketUrl
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.model.sources.pin import Remote

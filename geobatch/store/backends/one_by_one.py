@@ -6,20 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from geobatch.errors import NotFoundError, StoreError
+from geobatch.store import backends
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from geobatch.store.backends.protocol import Backend, Data, State
-
-
-def known(is_new: bool) -> Future[bool]:
-    """Return what is known already, for those who expect to wait for it."""
-    from concurrent.futures import Future  # noqa: PLC0415 - slow to import
-
-    done: Future[bool] = Future()
-    done.set_result(is_new)
-    return done
 
 
 class OneByOne:
@@ -30,7 +22,7 @@ class OneByOne:
 
     def put_soon(self: Backend, name: str, data: Data) -> Future[bool]:
         """Put at once; see `Backend.put_soon`."""
-        return known(self.put(name, data))
+        return backends.known(self.put(name, data))
 
     def get_all(self: Backend, names: Sequence[str]) -> Iterator[bytes | StoreError]:
         """Yield bytes or errors; see `Backend.get_all`."""

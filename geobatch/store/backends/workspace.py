@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 def workspace_of(store_id: str) -> Path:
     """Return the folder for caches and temporary files of a store; it may be deleted at any time.
@@ -16,6 +18,4 @@ def workspace_of(store_id: str) -> Path:
 
 def user_workspaces() -> Path:
     """Return the folder of this user with the folders of all stores."""
-    from platformdirs import user_cache_path  # noqa: PLC0415 - only buckets need it
-
     return user_cache_path("geobatch", appauthor=False) / "stores"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch import workflow
 from geobatch.declare.failures import refusal_of
 from geobatch.errors import (
     CorruptObjectError,
@@ -36,6 +37,8 @@ from geobatch.store.rehearsals.differences import (
 from geobatch.store.rehearsals.records import Rehearsal
 from geobatch.store.rehearsals.statistics import band_statistics, statistics_json
 from geobatch.store.tilestore import TileStore
+from geobatch.views import zarr
+from geobatch.workflow import rehearsal
 from geobatch.workflow.apply import (
     resolve_request,
 )
@@ -144,9 +147,7 @@ def _sample(
     share: float,
 ) -> Rehearsed:
     """Compute a sample of a plan, of which nothing is kept."""
-    from geobatch.workflow.rehearsal.sample import sample_plan  # noqa: PLC0415 - loads codecs
-
-    sample = sample_plan(
+    sample = rehearsal.sample_plan(
         planned,
         store,
         share=share,
@@ -180,13 +181,9 @@ def _execute(
     lifetime: timedelta,
 ) -> Rehearsed:
     """Put everything that a plan names, and have it kept."""
-    from geobatch.views.zarr.staging import Staging  # noqa: PLC0415 - loads what describes arrays
-
-    staging, executed = Staging(store.backend.local, is_copying=False), Executed()
+    staging, executed = zarr.Staging(store.backend.local, is_copying=False), Executed()
     if not planned.plan.is_empty:
-        from geobatch.workflow.execution import execute_plan  # noqa: PLC0415 - loads codecs
-
-        executed = execute_plan(
+        executed = workflow.execute_plan(
             planned, store, staging=staging, request=request, cache=cache, observer=observer
         )
     if executed.failures:

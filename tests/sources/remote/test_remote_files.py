@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from range_server import Served, serving
 
-from geobatch.buckets.objects import GAP_BYTES, PIECE_BYTES, cut, merge
+from geobatch.buckets.ranges import GAP_BYTES, PIECE_BYTES, cut, merge
 from geobatch.errors import SourceError
 from geobatch.sources.naming import LostStateError
 from geobatch.sources.remote.remote_file import open_remote

@@ -16,6 +16,8 @@ from geobatch.model.sources.header import Header, crs_to_text, header_to_text
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.geotiff import objects
+from geobatch.sources.geotiff.headers.stored import stored_pixels_of
 from geobatch.sources.geotiff.objects.kept import KeptHeaders
 from geobatch.sources.geotiff.probe import cached_header
 from geobatch.sources.naming import Named
@@ -99,14 +101,12 @@ def _probe(
     read_crs: Callable[[str], Crs],
 ) -> tuple[Probe, CachedProbe | None]:
     """Return the state of an object, and what to cache if its header was read."""
-    from geobatch.sources.geotiff.objects.header import read_object, state_of  # noqa: PLC0415 - GDAL
-
     with Named(file.uri):
         if file.state is None and before is not None:
-            known = _known(file, state_of(file), before, crs)
+            known = _known(file, objects.state_of(file), before, crs)
             if known is not None:
                 return known, None
-        found = read_object(file, read_crs=read_crs)
+        found = objects.read_object(file, read_crs=read_crs)
     probe = _made(file, found.remote, found.header)
     headers.put(file.url, probe.digest, found.parts)
     header = probe.header
@@ -137,11 +137,8 @@ def stored_pixels_of_object(probe: Probe, headers: KeptHeaders) -> int | None:
     Raises:
         SourceError: The object changed, or cannot be read.
     """
-    from geobatch.sources.geotiff.headers.stored import stored_pixels_of  # noqa: PLC0415 - numpy
-    from geobatch.sources.geotiff.objects.header import with_header  # noqa: PLC0415 - GDAL
-
     url = probe.header.path
     with Named(probe.header.uri):
         file = open_remote(url, remote=probe.remote, servers=probe.servers, is_header=True)
         with closing(file):
-            return with_header(file, headers.get(url, probe.digest), stored_pixels_of)
+            return objects.with_header(file, headers.get(url, probe.digest), stored_pixels_of)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Lock
 
-from geobatch.buckets.objects import requests_pool
+from geobatch.buckets.pool import requests_pool
 from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest

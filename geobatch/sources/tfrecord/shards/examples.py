@@ -9,7 +9,7 @@ from geobatch.errors import SourceError
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources.rows import Row
 from geobatch.sources.tfrecord.shards.records import batches
-from geobatch.sources.tfrecord.tensorflow_library import tensorflow
+from geobatch.sources.tfrecord.tensorflow_library import example_of
 
 
 def examples(shard: Shard) -> Iterator[tuple[int, Row]]:
@@ -21,20 +21,16 @@ def examples(shard: Shard) -> Iterator[tuple[int, Row]]:
     Raises:
         SourceError: A record is damaged or not an Example, or the file is truncated or changed.
     """
-    from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with TensorFlow
-
-    parse = tensorflow().train.Example.FromString
     number = 0
     for batch in batches(shard):
         for record in batch:
-            try:
-                features = parse(record).features.feature
-            except DecodeError:
+            example = example_of(record)
+            if example is None:
                 raise SourceError(
                     f"`{shard.uri}`: record {number} is not a `tf.train.Example`",
                     hint="a table must have one Example per row, with one feature per column",
-                ) from None
-            yield number, list(_valued(features))
+                )
+            yield number, list(_valued(example.features.feature))
             number += 1
 
 

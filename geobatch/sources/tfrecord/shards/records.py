@@ -11,6 +11,7 @@ from blake3 import blake3
 
 from geobatch.model.digest import Json
 from geobatch.model.sources.tfrecord import Shard
+from geobatch.sources import remote
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.tfrecord.shards.frames import records_in, records_of
@@ -70,9 +71,7 @@ def _records(shard: Shard) -> Iterator[bytes]:
     pinned = shard.pinned
     if pinned is None:
         return records_of(Path(shard.path), digest=shard.digest)
-    from geobatch.sources.remote.pinned import pieces_of  # noqa: PLC0415 - rarely needed
-
-    return records_in(pieces_of(pinned, what="the TFRecord file"), size=pinned.state.size)
+    return records_in(remote.pieces_of(pinned, what="the TFRecord file"), size=pinned.state.size)
 
 
 def record_digests(records: Sequence[bytes]) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct, field
 
-from geobatch.buckets.conditions import PROOFS
+from geobatch.buckets.names import PROOFS
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import RUNS, Backend, State
