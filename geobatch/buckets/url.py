@@ -69,19 +69,23 @@ def parse_bucket_url(text: str) -> BucketUrl:
         raise ValueError("it contains a control character")
     authority, _, key = rest.partition("/")
     account = ""
+    form = _FORM["abfs" if scheme == "abfss" else scheme]
     if scheme in ("abfs", "abfss"):
         scheme = "az"
         authority, at, host = authority.partition("@")
         account = host.partition(".")[0]
         if at and not _ACCOUNT.fullmatch(account):
-            raise ValueError(f"`{host}` is not an Azure account; write `{_FORM['abfs']}`")
+            raise ValueError(f"`{host}` is not an Azure account; write `{form}`")
     elif "@" in authority or ":" in authority:
         raise ValueError(
             "user names, passwords and ports are not supported; write "
-            f"`{_FORM[scheme]}`, and set the endpoint in the environment"
+            f"`{form}`, and set the endpoint in the environment"
         )
     if not authority:
-        raise ValueError(f"it names no bucket; write `{_FORM[scheme]}`")
+        raise ValueError(f"it names no bucket; write `{form}`")
     if not _BUCKET.fullmatch(authority):
-        raise ValueError(f"`{authority}` is not a valid name of a bucket")
+        raise ValueError(
+            f"`{authority}` is not a valid name of a bucket; write `{form}`, where the "
+            "name has 2 to 222 letters, digits, `.`, `_` and `-`, and starts with a letter or digit"
+        )
     return BucketUrl(scheme=scheme, bucket=authority, key=key, account=account)

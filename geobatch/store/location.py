@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(/+)?(.*)", re.DOTALL)
 _OTHERS = ("file", "ftp", "gcs", "hdfs", "http", "https", "s3a", "s3n", "wasb", "wasbs")
 """Schemes that are no buckets, or not called so, and are no names of folders either."""
+_NO_COLON = re.compile(r"(s3|gs|az|abfss?)//(.+)", re.DOTALL | re.IGNORECASE)
+_AROUND = " \t\r\n\"'`<>:"
+"""Characters that remain around a url that was copied; with them it would name a folder."""
 _FORMS = "`s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or a folder"
 _PASSWORD = re.compile("//[^/@]*:[^/@]*@")
 _ROOTS = ("geobatch.yaml", ".git")
@@ -67,7 +70,7 @@ class StoreLocation:
         if isinstance(location, StoreLocation):
             return location
         text = os.fspath(location)
-        if not is_bucket_url(text):
+        if not is_bucket_url(text) or text != text.strip():
             _refuse_other_url(text)
             return cls(folder=Path(text))
         try:
@@ -164,14 +167,17 @@ def _refuse_other_url(text: str) -> None:
     Raises:
         SettingError: It is.
     """
-    match = _URL.fullmatch(text)
+    bare = text.strip(_AROUND)
+    _refuse_mended_url(text, bare)
+    match = _URL.fullmatch(bare if "://" in bare else text)
     if match is None:
         return
     scheme = match[1].lower()
     if not match[2] and scheme not in (*SCHEMES, *_OTHERS):
         return  # a name with a colon
     if scheme in SCHEMES:
-        hint = f"write `{scheme}://{match[3] or 'BUCKET/PREFIX'}`, as text and not as a path"
+        rest = match[3].replace("\\", "/").lstrip("/") or "BUCKET/PREFIX"
+        hint = f"write `{scheme}://{rest}`, as text and not as a path"
     elif scheme == "file":
         hint = f"write the path without `{match[1]}:`"
     elif scheme in ("http", "https"):
@@ -185,11 +191,29 @@ def _refuse_other_url(text: str) -> None:
         hint = f"write `s3://{match[3]}`"
     else:
         meant = suggestion(f"{scheme}://", [f"{one}://" for one in SCHEMES])
-        hint = f"{meant} Write {_FORMS}; a folder of this name is `./{text}`".strip()
+        hint = f"write {_FORMS}; a folder of this name is `./{text}`"
+        hint = f"{meant} W{hint[1:]}" if meant else hint
     what = f"a url of a bucket starts with `{scheme}://`"
     if scheme not in SCHEMES:
         what = f"`{match[1]}:` names no bucket"
     raise SettingError(f"`{_shown(text)}` is not a store: {what}", hint=_shown(hint))
+
+
+def _refuse_mended_url(text: str, bare: str) -> None:
+    """Refuse the url of a bucket that has characters around it, or no colon.
+
+    Raises:
+        SettingError: It is one.
+    """
+    what = "a url of a bucket has no characters around it"
+    missing = _NO_COLON.fullmatch(bare)
+    if missing is not None:
+        what = f"a url of a bucket starts with `{missing[1].lower()}://`"
+        bare = f"{missing[1]}://{missing[2]}"
+    if is_bucket_url(bare):
+        raise SettingError(
+            f"`{_shown(text)}` is not a store: {what}", hint=_shown(f"write `{bare}`")
+        )
 
 
 def _shown(text: str) -> str:

@@ -48,6 +48,13 @@ def test_paths(text: str) -> None:
      ("wasbs://c@a/p", "az://"), ("ftp://h/p", "s3://"), ("x-y+z.1://h/p", "./x-y+z.1://h/p"),
      ("s3://key:secret@b/p", "user names"), ("s3://bucket//p", "valid"),
      ("s3://bucket/a/../b", "valid"), ("s3://bucket/a\nb", "control"),
+     (" s3://b/p", "write `s3://b/p`"), ("s3://b/p ", "write `s3://b/p`"),
+     ("s3://b/p\n", "write `s3://b/p`"), ("'gs://b/p'", "write `gs://b/p`"),
+     ('"S3://b/p"', "write `S3://b/p`"), (":s3://b/p", "write `s3://b/p`"),
+     ("<s4://b/p>", "s3://"), (" https://h/p", "AWS_ENDPOINT_URL"), ("s3//b/p", "write `s3://b/p`"),
+     ("GS//b/p", "starts with `gs://`"), ("s3:\\\\b\\p", "write `s3://b/p`"),
+     ("' s3://k:secret@b/p", "write `s3://...@b/p`"), ("memory://x", "hint: write `s3://"),
+     ("abfs://c/p", "CONTAINER@ACCOUNT"), ("az://c/p", "2 to 222"),
      ("s3://UP CASE/p", "bucket"), ("http://a:secret@h/p", "AWS_ENDPOINT_URL")],
 )  # fmt: skip
 def test_what_is_neither_is_refused(
@@ -56,7 +63,7 @@ def test_what_is_neither_is_refused(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingError) as found:
         StoreLocation.of(text)
-    assert hint in f"{found.value.message} {found.value.hint}"
+    assert hint in f"{found.value.message} hint: {found.value.hint}"
     assert "secret" not in f"{found.value.message} {found.value.hint}"
     assert not list(tmp_path.iterdir())
 
