@@ -35,13 +35,16 @@ def head(url: BucketUrl, *, version: str = "") -> Remote:
         version: Generation or version id; empty for the newest.
 
     Raises:
-        BucketError: There is no such object, or the request failed.
+        BucketError: There is no such object or version, or the request failed.
     """
     with explained(url):
         if not version:
             return state_of(obstore.head(client(url), url.key))
         options: Any = {"head": True, "version": version}
-        return state_of(obstore.get(client(url), url.key, options=options).meta)
+        meta = obstore.get(client(url), url.key, options=options).meta
+        if meta.get("version") != version:  # a service without versions answers with the newest
+            raise BucketError(Failure.MISSING, "no such version of the object")
+        return state_of(meta)
 
 
 def fetch(url: BucketUrl, ranges: Sequence[tuple[int, int]], state: Remote) -> list[bytes]:

@@ -106,6 +106,22 @@ def test_a_list_and_a_head_name_one_state(bucket: Bucket, enter: Enter) -> None:
         assert fetch(url, [(1, 4)], state) == [b"234"]
 
 
+def test_a_version_that_never_was_is_not_the_newest(
+    bucket: Bucket, enter: Enter, tmp_path: Path
+) -> None:
+    """Services without versions ignore the request for one, and answer with what they have."""
+    enter(bucket)
+    upload(bucket, {"a/x.tif": b"12345"})
+    uri = f"{bucket.url}/a/x.tif"
+    newest = head(parse_bucket_url(uri))
+    for generation in ("123", "null", "2026-11-30T00:00:00.0000000Z"):
+        with pytest.raises(SpecError, match=f"it is not in the state `{generation}`") as caught:
+            validate([spec(tmp_path, f"{uri}#{generation}")])
+        [problem] = caught.value.problems
+        assert f"`{newest.generation}`" in (problem.hint or "")
+    validate([spec(tmp_path, f"{uri}#{newest.generation}")])
+
+
 def test_what_is_missing_is_a_problem_of_its_line(
     bucket: Bucket, enter: Enter, tmp_path: Path
 ) -> None:

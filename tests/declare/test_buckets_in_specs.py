@@ -122,6 +122,30 @@ def test_what_is_missing_or_refused_is_a_problem_at_its_line(
         assert f"`{bucket.url}{uri}`" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("uri", "instead"),
+    [
+        ("gcs://buc/x.tif", "gs://buc/x.tif"),
+        ("s3a://buc/x y.tif", "s3://buc/x y.tif"),
+        ("S3N://buc/x.tif", "s3://buc/x.tif"),
+        (
+            "wasbs://con@acc.blob.core.windows.net/x.tif",
+            "abfs://con@acc.dfs.core.windows.net/x.tif",
+        ),
+        ("/vsis3/buc/a/x.tif", "s3://buc/a/x.tif"),
+        ("/vsigs_streaming/buc/x.tif", "gs://buc/x.tif"),
+        ("/vsiaz/con/x.tif", "az://con/x.tif"),
+        ("/vsicurl/https://h.example/x.tif", "https://h.example/x.tif"),
+    ],
+)
+def test_names_of_other_programs_are_translated(tmp_path: Path, uri: str, instead: str) -> None:
+    [problem] = problems_of(spec(tmp_path, f"'{uri}'"))
+    assert problem.rule == "unsupported-uri"
+    assert (problem.hint or "").startswith(f"write `{instead}`")
+    # What the hint says is accepted where it stands.
+    validate([spec(tmp_path, f"'{instead}'")], is_offline=True)
+
+
 def test_a_bucket_that_does_not_exist_is_a_problem(bucket: FakeBucket, tmp_path: Path) -> None:
     del bucket
     for uri in ("s3://nobody/x.tif", "s3://nobody/*.tif"):

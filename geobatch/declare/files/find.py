@@ -25,6 +25,12 @@ from geobatch.model.text.suggest import closest
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GLOB = re.compile(r"[*?[]")
 _SCHEMES = "`s3://`, `gs://`, `az://`, `abfs://`, `http://` and `https://`"
+_OTHER_NAMES = {"gcs://": "gs://", "s3a://": "s3://", "s3n://": "s3://", "azure://": "az://"} | {
+    f"wasb{s}://": "abfs://" for s in ("", "s")
+}
+"""What other programs call the schemes of buckets, and what specs do."""
+_VIRTUAL_FOLDERS = {"vsis3": "s3://", "vsigs": "gs://", "vsiaz": "az://", "vsicurl": ""}
+"""How GDAL's names of objects start, and how their uris do."""
 MAX_SIBLINGS = 2000
 """How many names of a folder are compared for a hint."""
 
@@ -161,12 +167,19 @@ def unusable(location: Location) -> tuple[str, str | None] | None:
             f'in `{PROJECT_FILE}`, beside or above the specs: `uri_map: {{"{prefix}/": data/}}`;'
             f" buckets and servers are read by {_SCHEMES}"
         )
-        if match[0].lower() == "file://":
+        scheme = match[0].lower()
+        if scheme == "file://":
             hint = f"write the path: {show(rest)}"
+        elif scheme in _OTHER_NAMES:
+            rest = rest.replace(".blob.core.windows.net/", ".dfs.core.windows.net/", 1)
+            hint = f"write {show(_OTHER_NAMES[scheme] + rest)}; or, {hint}"
         message = f"{show(uri)}: {show(match[0])} needs a local folder in `uri_map`"
         return (message, hint)
     if uri.lower().startswith("/vsi"):
-        return (f"{show(uri)}: GDAL's virtual files are not supported", "use a local file")
+        folder, _, rest = uri[1:].partition("/")
+        start = _VIRTUAL_FOLDERS.get(folder.lower().removesuffix("_streaming"))
+        hint = "use a local file" if start is None else f"write {show(start + rest)}"
+        return (f"{show(uri)}: GDAL's virtual files are not supported", hint)
     if "\0" in uri:
         return ("a uri may not hold the character `U+0000`", None)
     return None

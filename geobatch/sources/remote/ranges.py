@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import math
 import re
+import socket
 import ssl
 import time
 import urllib.parse
 from email.errors import FirstHeaderLineIsContinuationDefect, MissingHeaderBodySeparatorDefect
 from functools import partial
+from shlex import quote
 from typing import Any, NamedTuple, cast
 
 from geobatch.model.limits import ANSWER_SECONDS, HEADER_BYTES, PROBE_SECONDS, REQUEST_BYTES
@@ -233,7 +235,9 @@ class RemoteObject:
         what = "cannot be reached" if isinstance(failure, OSError) else "gave no usable answer"
         words = _ascii(str(failure).strip()) or type(failure).__name__
         hint = ANSWER_SECONDS.hint() if isinstance(failure, TimeoutError) else None
-        if hint and time.monotonic() >= self._end:
+        if isinstance(failure, (ConnectionRefusedError, socket.gaierror)):
+            hint = f"correct the url, or find out why nothing answers: `curl -I {quote(self._url)}`"
+        elif hint and time.monotonic() >= self._end:
             hint = PROBE_SECONDS.hint()
         return UnnamedError(f"{what}: {words}", hint=hint)
 
