@@ -69,17 +69,19 @@ def parse_bucket_url(text: str) -> BucketUrl:
         raise ValueError("it contains a control character")
     authority, _, key = rest.partition("/")
     account = ""
-    if scheme in ("abfs", "abfss"):
+    is_azure_host = scheme in ("abfs", "abfss")
+    if ":" in authority or ("@" in authority and not is_azure_host):
+        raise ValueError(
+            "user names, passwords and ports are not supported; write "
+            f"`{_FORM['abfs' if is_azure_host else scheme]}`, and set the endpoint in the"
+            " environment"
+        )
+    if is_azure_host:
         scheme = "az"
         authority, at, host = authority.partition("@")
         account = host.partition(".")[0]
         if at and not _ACCOUNT.fullmatch(account):
             raise ValueError(f"`{host}` is not an Azure account; write `{_FORM['abfs']}`")
-    elif "@" in authority or ":" in authority:
-        raise ValueError(
-            "user names, passwords and ports are not supported; write "
-            f"`{_FORM[scheme]}`, and set the endpoint in the environment"
-        )
     if not authority:
         raise ValueError(f"it names no bucket; write `{_FORM[scheme]}`")
     if not _BUCKET.fullmatch(authority):
