@@ -69,18 +69,19 @@ def parse_bucket_url(text: str) -> BucketUrl:
         raise ValueError("it contains a control character")
     authority, _, key = rest.partition("/")
     account = ""
-    form = _FORM["abfs" if scheme == "abfss" else scheme]
-    if scheme in ("abfs", "abfss"):
+    is_azure_host = scheme in ("abfs", "abfss")
+    form = _FORM["abfs" if is_azure_host else scheme]
+    if ":" in authority or ("@" in authority and not is_azure_host):
+        raise ValueError(
+            "user names, passwords and ports are not supported; write "
+            f"`{form}`, and set the endpoint in the environment"
+        )
+    if is_azure_host:
         scheme = "az"
         authority, at, host = authority.partition("@")
         account = host.partition(".")[0]
         if at and not _ACCOUNT.fullmatch(account):
             raise ValueError(f"`{host}` is not an Azure account; write `{form}`")
-    elif "@" in authority or ":" in authority:
-        raise ValueError(
-            "user names, passwords and ports are not supported; write "
-            f"`{form}`, and set the endpoint in the environment"
-        )
     if not authority:
         raise ValueError(f"it names no bucket; write `{form}`")
     if not _BUCKET.fullmatch(authority):

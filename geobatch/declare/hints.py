@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any
@@ -22,6 +23,8 @@ KINDS = {
     dict: "a mapping",
     list: "a list",
 }
+
+_LOGIN = re.compile(r"(?i)(?<=://)(?:[^/@]*:[^/]*|(?<!^abfs://)(?<!^abfss://)[^/]*)@")
 
 
 def show(value: Any) -> str:
@@ -68,3 +71,11 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
         return None
     meant = suggestion(word, every, most=2)
     return f"{meant} Allowed: {listed(every)}" if meant else f"use one of {listed(every)}"
+
+
+def show_url(url: str) -> str:
+    """Return a url that is not valid as `show` does, without a user name and a password.
+
+    What precedes `@` in urls of Azure is the container.
+    """
+    return show(_LOGIN.sub("***@", url))

@@ -99,7 +99,7 @@ def parse_world_file(text: str, *, name: str) -> Transform:
         a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
     except ValueError:
         raise SourceError(
-            f"`{name}`: a world file must hold six numbers, got {len(words)} words",
+            f"`{name}`: a world file must hold six numbers, got {len(words)}",
             hint="give `affine_transform` in the spec instead",
         ) from None
     transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)

@@ -358,6 +358,7 @@ def test_proxies(service: Service, environment: SetEnvironment) -> None:
     environment(HTTP_PROXY="http://user:pa55word@127.0.0.1:1")
     error = reaching("http://s3.invalid", environment)
     assert "by the proxy `127.0.0.1:1`" in error.message
+    assert "check `HTTP_PROXY`" in str(error.hint)
     environment(NO_PROXY="s3.invalid")
     error = reaching("http://s3.invalid", environment)
     assert "there is no server `s3.invalid`" in error.message
@@ -365,6 +366,19 @@ def test_proxies(service: Service, environment: SetEnvironment) -> None:
     error = reaching("https://s3.invalid", environment)
     assert service.asked[-1].method == "CONNECT"
     assert "demands a login" in error.message
+
+
+@pytest.mark.parametrize("variable", ["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"])
+def test_the_hint_names_the_variable_that_is_set(
+    environment: SetEnvironment, variable: str
+) -> None:
+    environment(
+        AZURE_STORAGE_ACCOUNT="acct", AZURE_STORAGE_KEY="a2V5", AZURE_ALLOW_HTTP="true",
+        GEOBATCH_BUCKET_RETRIES="0", **{variable: "http://127.0.0.1:1/acct"},
+    )  # fmt: skip
+    with pytest.raises(BucketError) as caught:
+        head(parse_bucket_url("az://container/x"))
+    assert f"correct `{variable}`" in str(caught.value.hint)
 
 
 def test_servers_that_are_silent(environment: SetEnvironment) -> None:

@@ -146,6 +146,16 @@ def test_names_of_other_programs_are_translated(tmp_path: Path, uri: str, instea
     validate([spec(tmp_path, f"'{instead}'")], is_offline=True)
 
 
+@pytest.mark.parametrize(
+    "start", ["s3://me:pa55@bucket", "gs://pa55@bucket", "abfs://c:pa55@acc", "https://me:pa55@h"]
+)
+def test_a_login_in_a_url_is_refused_and_not_shown(tmp_path: Path, start: str) -> None:
+    [problem] = problems_of(spec(tmp_path, f"'{start}/x.tif'"))
+    assert problem.rule == "unsupported-uri"
+    assert "***@" in problem.message
+    assert "pa55" not in f"{problem.message} {problem.hint}"
+
+
 def test_a_bucket_that_does_not_exist_is_a_problem(bucket: FakeBucket, tmp_path: Path) -> None:
     del bucket
     for uri in ("s3://nobody/x.tif", "s3://nobody/*.tif"):
@@ -313,6 +323,13 @@ def test_the_command_says_what_it_did_not_check(bucket: FakeBucket, tmp_path: Pa
     assert geobatch("validate", file).code == 7
     bucket.put("a/y.tif", b"1")
     assert geobatch("validate", file).code == 0
+
+
+def test_a_file_of_which_no_image_was_made_is_counted(bucket: FakeBucket, tmp_path: Path) -> None:
+    file = collection(bucket, tmp_path, 3)
+    done = geobatch("validate", file, "--offline")
+    assert done.code == 0
+    assert "0 assets in 1 file: no problems found" in done.out
 
 
 def test_a_generation_names_a_state(bucket: FakeBucket, tmp_path: Path) -> None:

@@ -151,6 +151,21 @@ def test_another_state_is_never_read(tmp_path: Path, served: Served, evidence: s
     assert_same(read(bench, "a/0/b1"), overview(path, 0), "pinned anew")
 
 
+def test_an_ingested_image_is_of_the_generation_that_is_named(
+    tmp_path: Path, served: Served
+) -> None:
+    """Also if the header of another state is known already, and of each uri of one object."""
+    served.headers["x-goog-generation"] = "17"
+    write_cog(served.folder / "cog.tif", [values()])
+    url = f"{served.url}cog.tif"
+    bench = Workbench(folder=tmp_path)
+    bench.apply(image("a", f"{url}#17"))
+    for specs in ([image("a", f"{url}#18")], [image("a", f"{url}#17"), image("b", f"{url}#18")]):
+        with pytest.raises(SourceError, match=r"Failed to load the GeoTIFF at .*#18`") as caught:
+            bench.apply(*specs)
+        assert "`17`" in (caught.value.hint or "")
+
+
 def test_a_generation_is_kept_as_it_is_written(tmp_path: Path, served: Served) -> None:
     served.headers["x-goog-generation"] = "17"
     write_cog(served.folder / "cog.tif", [values()])

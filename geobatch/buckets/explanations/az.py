@@ -96,7 +96,7 @@ def _not_let_in(request: Request, _: Answer) -> BucketError:
         Failure.DENIED,
         f"account `{account}` does not let {request.access.who} in: its network rules forbid it, or"
         " the key or signature is wrong",
-        hint="print the rules: `az storage account show --name"
+        hint="copy the key or signature again, or print the rules: `az storage account show --name"
         f" {quote(account)} --query networkRuleSet`",
     )
 

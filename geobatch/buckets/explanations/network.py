@@ -12,7 +12,12 @@ from geobatch.buckets.explanations.answer import Request
 from geobatch.buckets.redaction import redact
 
 _HOST = re.compile(r"https?://([^/\s?,@]+@)?(\[[0-9a-fA-F:]+\]|[^/\s:?,]+)(:[0-9]+)?")
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "gs": ("STORAGE_EMULATOR_HOST", "GOOGLE_BASE_URL"),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables that name an endpoint; the first that is set is taken."""
 
 
 def explain(request: Request, text: str) -> BucketError | None:
@@ -24,13 +29,14 @@ def explain(request: Request, text: str) -> BucketError | None:
     """
     found = _HOST.search(text)
     host = redact((found[2] + (found[3] or "")) if found else "the service")
-    proxy = _proxy(found[2] if found else "")
+    scheme = "http" if found and found[0].startswith("http:") else "https"
+    variable, proxy = _proxy(scheme, found[2] if found else "")
     by = f" by the proxy `{proxy}`" if proxy else ""
-    hint = _proxy_hint(proxy) if proxy else _endpoint_hint(request)
+    hint = _proxy_hint(variable, proxy) if proxy else _endpoint_hint(request)
     for sign, message, remedy in (
         ("ProxyAuthRequired", f"the proxy `{proxy}` demands a login", _LOGIN),
         ("status code: 407", f"the proxy `{proxy}` demands a login", _LOGIN),
-        ("Tunnel", f"the proxy `{proxy}` refuses to connect to `{host}`", _proxy_hint(proxy)),
+        ("Tunnel", f"the proxy `{proxy}` refuses to connect to `{host}`", hint),
         (
             "InvalidCertificate",
             f"the certificate of `{host}` is not trusted ({_certificate(text)})",
@@ -75,37 +81,38 @@ def _certificate(text: str) -> str:
     }.get(found[1] if found else "", "it is not valid")
 
 
-def _proxy(host: str) -> str:
-    """Return the proxy that the environment names, without a password; empty if none."""
+def _proxy(scheme: str, host: str) -> tuple[str, str]:
+    """Return the variable that names the proxy of a server, and it, without a password; or none."""
     excluded = {
         part.strip().lstrip(".").lower()
         for name in ("NO_PROXY", "no_proxy")
         for part in os.environ.get(name, "").split(",")
     }
     if any(part and (host == part or host.endswith(f".{part}")) for part in excluded):
-        return ""
-    text = next((os.environ[name] for name in _PROXIES if os.environ.get(name)), "")
+        return "", ""
+    names = [f"{kind}_proxy" for kind in (scheme, "all")]
+    both = [one for name in names for one in (name.upper(), name)]
+    variable = next((name for name in both if os.environ.get(name)), "")
+    text = os.environ.get(variable, "")
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        return shown(parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+        port = f":{parts.port}" if parts.port else ""
+        return variable, shown(parts.hostname or "") + port
     except ValueError:
-        return "***"
+        return variable, "***"
 
 
-def _proxy_hint(proxy: str) -> str:
+def _proxy_hint(variable: str, proxy: str) -> str:
     return (
-        f"check `HTTPS_PROXY` (`{proxy}`), or name the server in `NO_PROXY`, as in"
+        f"check `{variable}` (`{proxy}`), or name the server in `NO_PROXY`, as in"
         " `NO_PROXY=localhost,.internal.example.com`"
     )
 
 
 def _endpoint_hint(request: Request) -> str:
-    variable = {
-        "s3": "AWS_ENDPOINT_URL",
-        "gs": "STORAGE_EMULATOR_HOST",
-        "az": "AZURE_STORAGE_ENDPOINT",
-    }[request.url.scheme]
+    names = _ENDPOINTS[request.url.scheme]
+    variable = next((f"`{name}`" for name in names if os.environ.get(name)), "it")
     if request.access.endpoint:
         endpoint = redact(request.access.endpoint)
-        return f"the endpoint is `{endpoint}`: correct `{variable}`, or start the service"
+        return f"the endpoint is `{endpoint}`: correct {variable}, or start the service"
     return "check the network; behind a proxy, set `HTTPS_PROXY`"

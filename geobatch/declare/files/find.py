@@ -16,7 +16,7 @@ from geobatch.declare.files import in_bucket
 from geobatch.declare.files.globs import OverdueError, Walk
 from geobatch.declare.files.objects import ManyObjectsError
 from geobatch.declare.files.order import in_order
-from geobatch.declare.hints import listed, show
+from geobatch.declare.hints import listed, show, show_url
 from geobatch.declare.projects.project import PROJECT_FILE, Location
 from geobatch.model.limits import Limit
 from geobatch.model.sources.url import parse_address
@@ -190,7 +190,7 @@ def _no_address(url: str) -> tuple[str, str | None] | None:
         parse_address(url)
     except ValueError as error:
         return (
-            f"{show(url)} is not a valid URL: {error}",
+            f"{show_url(url)} is not a valid URL: {error}",
             "write it as in `https://host/file.tif`",
         )
     if "*" in url.partition("?")[0]:

@@ -10,7 +10,7 @@ from geobatch.buckets.errors import BucketError, Failure
 from geobatch.declare.files.bucket_globs import is_key, matching, prepare_lists
 from geobatch.declare.files.globs import MAGIC
 from geobatch.declare.files.objects import ManyObjectsError
-from geobatch.declare.hints import show
+from geobatch.declare.hints import show, show_url
 from geobatch.declare.projects.project import Location
 from geobatch.model.sources.pin import Remote
 
@@ -120,7 +120,7 @@ def unusable(location: Location) -> tuple[str, str | None] | None:
         url = location.bucket_url
     except ValueError as error:
         why, _, hint = str(error).partition("; ")
-        message = f"{show(location.uri)} is not a valid URL: {why}"
+        message = f"{show_url(location.uri)} is not a valid URL: {why}"
         return message, hint or "write it as in `gs://bucket/folder/file.tif`"
     parts = url.key.split("/")
     if not parts[-1]:

@@ -15,6 +15,7 @@ from shlex import quote
 
 from geobatch.errors import GeobatchError
 from geobatch.extras import install_hint
+from geobatch.model.text.words import count_text
 from geobatch.processors import processor_count
 from geobatch.sources.gdal_support import COMPRESSIONS, DRIVERS, gdal_support
 from geobatch.store.backends.protocol import RUNS
@@ -40,12 +41,19 @@ _CLOCK = 2.0
 _VARIABLES = {
     "s3": (
         "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
-        "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ROLE_ARN",
+        "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL",
+        "AWS_ROLE_ARN",
         "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE",
     ),
-    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "GOOGLE_CLOUD_PROJECT"),
+    "gs": (
+        "GOOGLE_BEARER_TOKEN", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG",
+        "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST",
+    ),
     "az": (
-        "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_KEY",
+        "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_SAS_KEY",
         "AZURE_STORAGE_CONNECTION_STRING", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET",
         "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE",
     ),
@@ -196,10 +204,11 @@ def _opened(store: StoreLocation) -> Diagnosis:
     try:
         with closing(TileStore.open(store)) as opened:
             head = opened.head()
+            count = count_text(len(head.tree.entries), "asset")
             return Diagnosis(
                 group="store",
                 name="store",
-                found=f"`{store}`, commit {head.number}, {len(head.tree.entries):,} assets",
+                found=f"`{store}`, commit {head.number}, {count}",
             )
     except GeobatchError as error:
         return Diagnosis(

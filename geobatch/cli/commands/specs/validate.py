@@ -51,7 +51,7 @@ def validate(
     if unchecked:
         count = count_text(len(unchecked), "uri")
         settings.output.note(f"note: {count} in buckets not checked, since `--offline` asks none")
-    files = len({spec.path for spec in specs})
+    files = len({spec.path for spec in (*specs, *found.seen.collections)})
     settings.output.line(
         f"{count_text(len(specs), 'asset')} in {count_text(files, 'file')}: no problems found"
     )

@@ -20,7 +20,7 @@ from geobatch.sources.geotiff import objects
 from geobatch.sources.geotiff.headers.stored import stored_pixels_of
 from geobatch.sources.geotiff.objects.kept import KeptHeaders
 from geobatch.sources.geotiff.probe import cached_header
-from geobatch.sources.naming import Named
+from geobatch.sources.naming import LostStateError, Named
 from geobatch.sources.probe_cache import crs_reader, maker
 from geobatch.sources.remote.remote_file import identity_of, open_remote, stat_of
 from geobatch.sources.threads import on_threads
@@ -79,7 +79,16 @@ def probe_objects(
             read += 1
             if cache is not None:
                 cache.put_probes({_PREFIX + file.url: cached})
+    for file in files:
+        _check_generation(file, sources[file.url].remote)
     return ObjectProbes(sources=sources, read=read)
+
+
+def _check_generation(file: DeclaredSource, found: Remote | None) -> None:
+    """Check that an object is in the state that its uri names; a server has one state only."""
+    if file.generation and found is not None and file.generation not in found.names:
+        hint = f"it is now `{found.generation}`; write that one, or no generation"
+        raise LostStateError(file.generation, hint=hint).named(file.uri)
 
 
 def _known(
