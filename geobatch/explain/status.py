@@ -173,7 +173,7 @@ def status(
 def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:
     live: tuple[str, ...] = ()
     dead: tuple[str, ...] = ()
-    if (local := store.caches.local) is not None:
+    if (local := store.backend.local) is not None:
         runs = local.root / RUNS
         try:
             live, dead = run_names(runs)

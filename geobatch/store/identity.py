@@ -123,7 +123,8 @@ def _remedy(backend: Backend) -> str:
     """Return the hint that gives a store an identity again."""
     hint = "restore the file from a copy of the store"
     if backend.local is None:
-        return hint
+        again = f"geobatch fsck --repair --store {quote(str(backend.location))}"
+        return f"{hint}, or give the store a new id: `{again}`"
     path, text = quote(str(backend.local.path(IDENTITY))), new_identity().decode()
     return f"{hint}, or give the store a new id: `rm -f {path} && printf '%s' '{text}' > {path}`"
 

@@ -144,7 +144,13 @@ def views_there(backend: Backend) -> ZarrView | None:
     """Return which views a store in a bucket was created with, by what is there; None on a disk."""
     if backend.size(SHOWN) is not None:
         return ZarrView.NONE
-    return ZarrView.COPY if backend.local is None and backend.size(TREE) is not None else None
+    if backend.local is None and backend.size(TREE) is not None:
+        return ZarrView.COPY
+    if not backend.is_remote:
+        return None
+    # An update or a repair that could not end leaves copies without the document of the tree.
+    copies = (name for folder in ("zarr/", "parquet/") for name in backend.list(folder))
+    return ZarrView.COPY if any(copies) else ZarrView.NONE
 
 
 def _merged(

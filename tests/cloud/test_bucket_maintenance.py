@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from servers import Bucket
 from shell import Done, geobatch
 from workbench import Workbench, image, write_tiff
 
+from geobatch.store.commits.refs import Refs
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.gc import collect
 from geobatch.store.maintenance.gc_plan import GcOptions
@@ -35,6 +37,10 @@ def bench(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Wo
     write_tiff(tmp_path / "a.tif", [VALUES[::-1]])
     ok("apply", spec)
     return bench
+
+
+def said(done: Done) -> str:
+    return done.out + done.err
 
 
 def ok(*argv: str | Path, code: int = 0) -> Done:
@@ -132,3 +138,33 @@ def test_a_rehearsed_plan_is_reviewed_and_applied(bench: Workbench, bucket: Buck
     done = ok("apply", plan)
     assert re.search("content root +([0-9a-f]{64})", done.out)[1] in root  # type: ignore[index]
     ok("fsck", "--read-data")
+
+
+@pytest.mark.parametrize("view", ["copy", "none"])
+def test_a_lost_commit_identity_or_ref_takes_no_view_with_it(
+    bench: Workbench, bucket: Bucket, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, spec = f"{bucket.url}-{view}", bench.folder / "spec.yaml"
+    monkeypatch.setenv("GEOBATCH_STORE", url)
+    ok("init", "--views", f"zarr={view}")
+    ok("apply", spec)
+    store = replace(bucket, prefix=f"{bucket.prefix}-{view}").store()
+
+    def names() -> set[str]:
+        found = {meta["path"] for page in store.list() for meta in page}
+        assert not any(name.startswith("cache/") for name in found)  # a bucket has none
+        return {name for name in found if name.startswith(("zarr/", "parquet/", "references/"))}
+
+    whole = names()
+    assert {"copy": "zarr/zarr.json", "none": "references/.shown.json"}[view] in whole
+    commit = bytes(store.get(Refs.path(1)).bytes()).decode().strip()
+    for lost in (Objects.path(commit), "geobatch.json", Refs.path(1)):
+        store.delete(lost)
+        for command in (("fsck",), ("plan", spec), ("apply", spec), ("ls",)):
+            assert lost in said(ok(*command, code=6)), command
+        ok("fsck", "--repair")
+        assert names() == whole
+        ok("fsck", "--read-data")
+        assert f'"zarr":"{view}"' in bytes(store.get("geobatch.json").bytes()).decode()
+    assert re.search("runs +none", ok("status", spec).out)  # that of `status` itself is none
+    ok("plan", spec, "--detailed-exitcode")

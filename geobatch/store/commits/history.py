@@ -12,7 +12,7 @@ from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head
 from geobatch.store.commits.drops import Drops, dropped_error
-from geobatch.store.commits.refs import FROM_COPY, TREE, Refs
+from geobatch.store.commits.refs import FROM_COPY, Refs
 from geobatch.store.objects import Objects
 from geobatch.store.several import several
 
@@ -57,8 +57,8 @@ class History:
             return self._newest_kept()
         if shown is not None and shown[0] == top and shown[1] != head.digest:
             raise CorruptObjectError(
-                f"the ref `{Refs.path(top)}` names commit `{head.digest}`, but `{TREE}` shows "
-                f"commit `{shown[1]}` under the same number",
+                f"the ref `{Refs.path(top)}` names commit `{head.digest}`, but "
+                f"`{self.refs.view}` shows commit `{shown[1]}` under the same number",
                 hint=self._restoring({top: shown[1]}) or FROM_COPY,
             )
         return head
@@ -267,10 +267,10 @@ class History:
             is_chain = False
         name = Refs.path(number)
         newest = f"the newest ref is that of commit {top}" if top else "there is no ref"
-        other = f"delete `{TREE}` to continue from commit {top}" if top else f"delete `{TREE}`"
+        other = f"delete `{self.refs.view}`" + (f" to continue from commit {top}" if top else "")
         return CorruptObjectError(
-            f"`{TREE}` shows commit {number} (`{digest}`), but its ref `{name}` is missing: "
-            f"{newest}",
+            f"`{self.refs.view}` shows commit {number} (`{digest}`), but its ref `{name}` is "
+            f"missing: {newest}",
             hint=f"{self._restoring(lost)}; or {other}"
             if is_chain and len(lost) <= _MOST_LOST
             else f"restore `{name}` and what it names from a copy of the store; or {other}",

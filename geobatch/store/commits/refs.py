@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from shlex import quote
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
@@ -14,6 +15,8 @@ from geobatch.store.caches.value_cache import ValueCache
 REFS = "refs/main/"
 TREE = "zarr/zarr.json"
 """Document of the Zarr tree, which names the commit that the tree shows."""
+REFERENCES = "references/.shown.json"
+"""Document of the references in a bucket; it says the same of them."""
 
 _HINTS = "cache/"
 _HINT = "head"
@@ -30,13 +33,16 @@ class Refs:
 
         Args:
             backend: Where they are.
-            caches: Where the number of the newest is noted if they are in a bucket.
+            caches: Where the number of the newest is noted if they are in a bucket; without
+                them, it is kept in memory.
         """
         self.backend = backend
         """Where they are."""
+        self.view = TREE
+        """Name of the document that said which commit is shown."""
         self._newest = 0
         self._digests: dict[int, Digest] = {}
-        self._hints = ValueCache(caches or backend, _HINTS) if backend.is_remote else None
+        self._hints = None if caches is None else ValueCache(caches, _HINTS)
 
     @staticmethod
     def path(number: int) -> str:
@@ -55,7 +61,7 @@ class Refs:
         one another, so those after it are found by few requests, of which the first is the last if
         there is none.
         """
-        if self._hints is None:
+        if not self.backend.is_remote:
             return max(self.numbers(), default=0)
         low = self._newest or self._hinted() or max(self.numbers(), default=0)
         step = 1
@@ -93,7 +99,7 @@ class Refs:
                 "expected a digest",
                 hint=FROM_COPY,
             )
-        if self._hints is not None:  # a ref is never rewritten, and to read it is a request
+        if self.backend.is_remote:  # a ref is never rewritten, and to read it is a request
             self._digests[number] = text
         return text
 
@@ -120,14 +126,16 @@ class Refs:
 
     def _note(self, number: int) -> None:
         """Note the number of the newest ref, where that saves requests."""
-        if self._hints is not None and number > self._newest:
-            self._newest = number
+        if not self.backend.is_remote or number <= self._newest:
+            return
+        self._newest = number
+        if self._hints is not None:
             self._hints.put(_HINT, number.to_bytes(8, "little"))
 
     def shown(self) -> tuple[int, Digest] | None:
-        """Return number and digest of the commit that the Zarr tree names; None without any."""
+        """Return number and digest of the commit that the views name; None without any."""
         try:
-            found = json.loads(self.backend.get(TREE))["attributes"]["geobatch"]
+            found = json.loads(self.read_view())["attributes"]["geobatch"]
             number, digest = found["number"], found["commit"]
         except (StoreError, ValueError, KeyError, TypeError):
             return None
@@ -135,8 +143,23 @@ class Refs:
             return None
         return (number, digest) if _DIGEST.fullmatch(digest) else None
 
+    def read_view(self) -> bytes:
+        """Return the document of the references, or that of the Zarr tree.
+
+        Raises:
+            StoreError: There is neither, or it cannot be read.
+        """
+        if self.backend.is_remote:
+            self.view = REFERENCES
+            with suppress(NotFoundError):
+                return self.backend.get(REFERENCES)
+        self.view = TREE
+        return self.backend.get(TREE)
+
     def restoring(self, digests: dict[int, Digest]) -> str:
         """Return the shell command that writes refs again."""
+        if self.backend.is_remote:
+            return f"geobatch fsck --repair --store {quote(str(self.backend.location))}"
         local = self.backend.local
         root = "." if local is None else local.root
         return " && ".join(

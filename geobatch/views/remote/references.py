@@ -12,6 +12,7 @@ import json
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.published import AssetRecord, Head, TreeEntry
+from geobatch.store.commits.refs import REFERENCES
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.views.protocol import Audit, ViewState
@@ -26,7 +27,7 @@ from geobatch.views.zarr.survey import shown_of
 FOLDER = "references"
 """Folder of the documents in a store."""
 SUFFIX = ".json"
-SHOWN = f"{FOLDER}/.shown.json"
+SHOWN = REFERENCES
 """Says which commit they show; no asset has a name with a dot."""
 
 

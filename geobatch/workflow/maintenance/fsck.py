@@ -179,6 +179,12 @@ class _Views:
                     "checked: an apply was interrupted, or runs now; the next one completes it"
                 )
                 return
+            if state.number is None and self._head.number and self._store.backend.is_remote:
+                self.is_unfinished = True
+                self.notes.append(
+                    f"`{view.folder}/` does not say which commit it shows: its document is "
+                    "missing; the next apply makes it again"
+                )
             self._take(view.folder, state)
 
     def _take(self, folder: str, state: ViewState) -> None:

@@ -23,7 +23,7 @@ from geobatch.store.backends.protocol import RUNS, Backend, parse_name
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.drops import GC_RUNS, Drops
-from geobatch.store.commits.refs import REFS, TREE, Refs
+from geobatch.store.commits.refs import REFERENCES, REFS, TREE, Refs
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
@@ -38,7 +38,6 @@ from geobatch.store.maintenance.quarantine import (
 from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import Location, TileStore, open_backend
-from geobatch.views.remote.references import SHOWN
 from geobatch.views.store_views import StoreViews, views_there
 from geobatch.workflow.maintenance.fsck import Audited, audit
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
@@ -220,15 +219,22 @@ class _Repair:
             left=(*recomputing.left, *left),
         )
         if restored.commit is not None:
-            return replace(plan, shown=(TREE,))  # it must not name the commit that is lost
+            # It must not name the commit that is lost.
+            return replace(plan, shown=tuple(self._documents()))
         if not plan.is_empty:  # the views are compared with what is whole by then
             return plan
         is_shown_again = self._found.is_unfinished or any(map(_is_shown, findings))
         if self._backend.local is None and any(
             _is_shown(one) and not one.hurts and one.kind is not Kind.FOREIGN for one in findings
         ):
-            shown = (*shown, TREE, SHOWN)  # without it, a view in a bucket is made again
+            shown = (*shown, TREE, REFERENCES)  # without it, a view in a bucket is made again
         return replace(plan, shown=tuple(dict.fromkeys(shown)), is_shown_again=is_shown_again)
+
+    def _documents(self) -> Iterator[str]:
+        """Yield the documents of views that say which commit is shown."""
+        for name in (TREE, REFERENCES):
+            if self._backend.size(name) is not None:
+                yield name
 
     def _dropped(self, findings: Sequence[Finding], restored: Restored) -> Iterator[int]:
         """Yield the commits without a tree, if the record of those that `gc` dropped is damaged."""

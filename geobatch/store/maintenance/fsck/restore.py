@@ -25,7 +25,7 @@ from geobatch.format.documents import (
 )
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import Commit, Tree, TreeEntry
-from geobatch.store.commits.refs import TREE, Refs
+from geobatch.store.commits.refs import Refs
 from geobatch.store.entries import entry_of
 from geobatch.store.maintenance.fsck.line import Step
 from geobatch.store.maintenance.fsck.store_check import Checked
@@ -220,9 +220,11 @@ def _almost(entries: Mapping[str, object]) -> Iterator[set[str]]:
 
 
 def _shown_root(objects: Objects) -> Digest | None:
-    """Return the content root of the commit that the Zarr tree shows, as far as it says so."""
+    """Return the content root of the commit that the views show, as far as they say so."""
     try:
-        root = json.loads(objects.backend.get(TREE))["attributes"]["geobatch"]["content_root"]
+        root = json.loads(Refs(objects.backend).read_view())["attributes"]["geobatch"][
+            "content_root"
+        ]
     except (StoreError, ValueError, KeyError, TypeError):
         return None
     return root if isinstance(root, str) else None
