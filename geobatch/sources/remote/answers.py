@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES
 from geobatch.model.sources.moment import parse_moment
 from geobatch.model.sources.pin import Remote
 from geobatch.sources.naming import LostStateError, UnnamedError
@@ -146,6 +147,28 @@ def check_pinnable(headers: Headers, remote: Remote) -> None:
         hint = "correct the clock of the server, or let it send a strong `ETag`"
     if missing is not None:
         raise UnnamedError(f"cannot be pinned: {missing}", hint=hint, joint=" ")
+
+
+def check_size(length: int, *, before: int | None) -> None:
+    """Check that a request, with what was read before of a header, is small enough.
+
+    Args:
+        length: How many bytes are requested.
+        before: How many were read before of a header; None if it is not a header that is read.
+
+    Raises:
+        UnnamedError: It is not.
+    """
+    limit, what = REQUEST_BYTES, "would have to be read at once"
+    if before is not None:
+        limit, what = HEADER_BYTES, "would have to be read as its header"
+        length += before
+    if length > limit.value:
+        raise UnnamedError(
+            f"{length:,} bytes {what}, more than {limit.value:,}: the TIFF is damaged, or its tiles"
+            " or tags are far too large",
+            hint=limit.hint(length),
+        )
 
 
 def _range(headers: Headers) -> tuple[int, int, int]:

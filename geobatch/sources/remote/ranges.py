@@ -14,7 +14,7 @@ from functools import partial
 from shlex import quote
 from typing import Any, NamedTuple, cast
 
-from geobatch.model.limits import ANSWER_SECONDS, HEADER_BYTES, PROBE_SECONDS, REQUEST_BYTES
+from geobatch.model.limits import ANSWER_SECONDS, PROBE_SECONDS
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 from geobatch.model.sources.url import Address, parse_address
@@ -24,6 +24,7 @@ from geobatch.sources.remote.answers import (
     Headers,
     check_answer,
     check_pinnable,
+    check_size,
     seconds_to_wait,
 )
 from geobatch.sources.remote.connection import open_connection, timed_response
@@ -115,7 +116,7 @@ class RemoteObject:
             stop = min(stop, self.remote.size)
             if start >= stop:
                 return b""
-        self._check_size(stop - start)
+        check_size(stop - start, before=self.bytes_read if self._is_header else None)
         answer = self._ask(start, stop)
         if answer.remote is None:
             raise self._refused(answer)
@@ -123,26 +124,6 @@ class RemoteObject:
         self._headers = answer.headers
         self.bytes_read += len(answer.body)
         return answer.body
-
-    def _check_size(self, length: int) -> None:
-        """Check that a request, with what was read before of a header, is small enough.
-
-        Raises:
-            UnnamedError: It is not.
-        """
-        limit, what, before = REQUEST_BYTES, "would have to be read at once", 0
-        if self._is_header:
-            limit, what, before = (
-                HEADER_BYTES,
-                "would have to be read as its header",
-                self.bytes_read,
-            )
-        if before + length > limit.value:
-            raise UnnamedError(
-                f"{before + length:,} bytes {what}, more than {limit.value:,}: the"
-                " TIFF is damaged, or its tiles or tags are far too large",
-                hint=limit.hint(before + length),
-            )
 
     def settle(self) -> bool:
         """Wait until the object has not changed for a while, if only its time shows changes.

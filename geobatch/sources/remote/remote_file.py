@@ -13,12 +13,12 @@ from geobatch.buckets.pool import requests_pool
 from geobatch.buckets.ranges import cut, merge
 from geobatch.buckets.url import is_bucket_url
 from geobatch.model.digest import Digest
-from geobatch.model.limits import HEADER_BYTES, REQUEST_BYTES
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.model.sources.pin import Remote, is_http
 from geobatch.model.sources.servers import Servers
 from geobatch.sources import remote as kinds
 from geobatch.sources.naming import UnnamedError
+from geobatch.sources.remote.answers import check_size
 
 Range = tuple[int, int]
 """First byte, and the byte behind the last."""
@@ -100,7 +100,7 @@ class RemoteFile(ABC):
             stop = min(stop, self.remote.size)
         if start >= stop:
             return b""
-        self._check_size(stop - start)
+        check_size(stop - start, before=self.bytes_read if self._is_header else None)
         data = self._get(start, stop)
         with self._counting:
             self.bytes_read += len(data)
@@ -132,26 +132,6 @@ class RemoteFile(ABC):
             parts = [one.data.result() for one in self.submit(merged)]
         found = iter(cut([one for one in ranges if one[0] < one[1]], merged, parts))
         return [next(found) if start < stop else b"" for start, stop in ranges]
-
-    def _check_size(self, length: int) -> None:
-        """Check that a request, with what was read before of a header, is small enough.
-
-        Raises:
-            UnnamedError: It is not.
-        """
-        limit, what, before = REQUEST_BYTES, "would have to be read at once", 0
-        if self._is_header:
-            limit, what, before = (
-                HEADER_BYTES,
-                "would have to be read as its header",
-                self.bytes_read,
-            )
-        if before + length > limit.value:
-            raise UnnamedError(
-                f"{before + length:,} bytes {what}, more than {limit.value:,}: the"
-                " TIFF is damaged, or its tiles or tags are far too large",
-                hint=limit.hint(before + length),
-            )
 
 
 def open_remote(
