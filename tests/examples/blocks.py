@@ -11,6 +11,8 @@ VARYING = re.compile(
     r"|\d{4}-\d\d-\d\dT[\d:]+Z"
 )
 """Digests, durations, how sources were cached, and times: what differs from run to run."""
+ESTIMATE = "Apply takes about "
+"""How a line begins that is there only where an earlier run was timed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,4 +38,5 @@ def blocks(page: Path) -> list[Block]:
 
 def steady(text: str) -> list[str]:
     """Return the lines of an output without what varies."""
-    return [VARYING.sub("*", " ".join(line.split())) for line in text.splitlines() if line.strip()]
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return [VARYING.sub("*", line) for line in lines if line and not line.startswith(ESTIMATE)]

@@ -33,6 +33,7 @@ def _small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_small_regions")
+@pytest.mark.soak  # its scheduler may stop answering on a machine that does other work
 def test_workers_are_killed_at_random(tmp_path: Path, is_long: bool) -> None:
     """The store is the same; the run does not even fail."""
     kills = 50 if is_long else 5

@@ -234,7 +234,7 @@ def test_a_store_in_memory_is_checked_and_repaired(folder: Path) -> None:
     backend.replace(tile, b"x")
     left = repair(backend, subset=EVERYTHING)
     assert [one.name for one in left.after.findings] == [tile]
-    assert "in a folder" in left.left[0]
+    assert "on a disk" in left.left[0]
 
 
 @pytest.mark.parametrize("is_local", [False, True])

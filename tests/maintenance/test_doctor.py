@@ -33,7 +33,7 @@ def test_a_store_is_opened_and_left_as_it_is(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", [np.ones((20, 20), np.uint8)])
     bench.apply(image("a", "a.tif"))
     before = sorted(bench.store.rglob("*"))
-    assert found(bench.store)["store"].found.endswith("commit 1, 1 assets")
+    assert found(bench.store)["store"].found.endswith("commit 1, 1 asset")
     assert sorted(bench.store.rglob("*")) == before
     (bench.store / "geobatch.json").unlink()
     one = found(bench.store)["store"]

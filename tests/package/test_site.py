@@ -37,7 +37,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     if uv is None:
         pytest.skip("uv runs mkdocs: `pip install uv`")
     clone = tmp_path / "clone"
-    for name in ("docs", "geobatch", "scripts", "benchmarks"):
+    for name in ("docs", "examples", "geobatch", "scripts", "benchmarks"):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("work"))
     for path in (*ROOT.glob("*.md"), *ROOT.glob("*.yml"), ROOT / "pyproject.toml"):
         shutil.copy(path, clone)

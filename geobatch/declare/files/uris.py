@@ -263,15 +263,17 @@ def declared(location: Location, *, source: int, uri_index: int = 0) -> Declared
     """
     allowed = location.allowed
     found = in_bucket.find(location) if location.is_in_bucket else None
-    url = location.name if location.is_away else ""
+    url, _, generation = (location.name if location.is_away else "").partition("#")
+    if found is not None:
+        url, generation = found.url, found.generation
     return DeclaredSource(
         uri=location.uri,
         path=location.path,
         source=source,
         uri_index=uri_index,
-        url=url if found is None else found.url,
+        url=url,
         state=None if found is None else found.state,
-        generation="" if found is None else found.generation,
+        generation=generation,
         servers=None if allowed is None or not location.is_remote else allowed.servers,
     )
 

@@ -80,7 +80,7 @@ def test_an_apply_before_any_operation_of_gc(is_old_again: bool, is_long: bool) 
             break
         assert_whole(backend, {"a": str(version), "b": "3"})
         at += step
-    assert at > 100
+    assert at > 60
 
 
 @pytest.mark.parametrize("is_old_again", [True, False])
@@ -95,7 +95,7 @@ def test_a_gc_before_any_operation_of_an_apply(is_old_again: bool) -> None:
             break
         assert_whole(backend, {"a": str(version), "b": "3"})
         at += 1
-    assert at > 25
+    assert at > 20
 
 
 def test_a_deleting_gc_before_any_operation_of_an_apply() -> None:
@@ -115,7 +115,7 @@ def test_a_deleting_gc_before_any_operation_of_an_apply() -> None:
         if beside.count <= at:
             break
         at += 1
-    assert at > 25
+    assert at > 20
 
 
 class Beside:

@@ -127,7 +127,7 @@ def _compare(
     from geobatch.cli.views.maintenance.against import against_json, against_lines
     from geobatch.store.maintenance.against import compare_stores
 
-    there = replace(settings, store=Path(other))
+    there = replace(settings, store_text=other, _parsed=[])
     with reading(settings) as store, reading(there) as second:
         head = store.head() if at is None else store.at(at)
         found = compare_stores(store, second, head=head, names=assets)

@@ -88,7 +88,7 @@ def _check_generation(file: DeclaredSource, found: Remote | None) -> None:
     """Check that an object is in the state that its uri names; a server has one state only."""
     if file.generation and found is not None and file.generation not in found.names:
         hint = f"it is now `{found.generation}`; write that one, or no generation"
-        raise LostStateError(file.generation, hint=hint).named(file.uri)
+        raise LostStateError(file.generation, hint=hint).named(file.url)
 
 
 def _known(
