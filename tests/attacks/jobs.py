@@ -31,7 +31,10 @@ _TIMEOUT = 120.0
 """Seconds after which a child is taken to hang."""
 HUNG = 86
 """Exit code of a child that hung."""
-_HEAVY = ("__main__", "testing", "tensorflow", "geobatch.table", "worker")
+_HEAVY = (
+    "__main__", "testing", "tensorflow", "geobatch.table", "worker", "reading.datasets",
+    "executors.dask",
+)  # fmt: skip
 """Modules that are not imported before: what they import starts threads."""
 
 

@@ -67,7 +67,7 @@ def test_without_hard_links(case: Case, jobs: Jobs, number: int) -> None:
         assert ended.code == 0, ended.err
     else:
         assert ended.code == 1
-        assert "a store needs a file system with hard links" in ended.err
+        assert "its file system has no hard links" in ended.err
     case.assert_completes(jobs)
 
 
