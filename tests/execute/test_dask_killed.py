@@ -162,6 +162,7 @@ def _group(leader: int) -> list[int]:
     return found
 
 
+@pytest.mark.soak  # distributed itself may fail so early that nobody is told why
 def test_a_scheduler_that_goes_away_is_named(tmp_path: Path) -> None:
     spec = write_images(tmp_path / "in", small=300)
     with cluster(tmp_path / "dask", workers=1) as client:
