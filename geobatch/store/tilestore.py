@@ -177,12 +177,16 @@ class TileStore:
         is_commit = _COMMIT.fullmatch(ref) is not None
         pin = None if is_commit else self.pins.find(ref)
         try:
-            return self.commits.at(ref if pin is None else pin.commit)
+            head = self.commits.at(ref if pin is None else pin.commit)
         except NotFoundError:
             named = self.pins.find(ref) if is_commit else None
             if named is None:
                 raise
             return self.commits.at(named.commit)
+        # Digits that are no commit's number may still be how a digest starts: then the pin is meant.
+        is_prefix = ref.isascii() and ref.isdigit() and head.number != int(ref)
+        named = self.pins.find(ref) if is_prefix else None
+        return head if named is None else self.commits.at(named.commit)
 
     def log(self) -> Iterator[Head]:
         """Yield the commits, newest first; see `History.log`."""

@@ -73,6 +73,19 @@ def test_numbers_and_whole_digests_are_commits(bench: Workbench) -> None:
     assert store.at("2024").number == 1  # there is no commit of that number
 
 
+def test_digits_that_start_a_digest_are_the_pin_of_that_name(bench: Workbench) -> None:
+    """One digest in seven starts with four digits: publish until one does."""
+    for number in range(3, 200):
+        bench.apply(image("a", "a.tif", properties={"n": number}))
+        digits = (TileStore.open(bench.store).head().digest or "")[:4]
+        if digits.isdigit() and int(digits) > 200:
+            break
+    store = TileStore.open(bench.store)
+    assert store.at(digits).number == store.head().number  # no pin yet: the start of a digest
+    store.pin(digits, "1")
+    assert store.at(digits).number == 1
+
+
 @pytest.mark.parametrize("ref", ["v2", "../x", "", "a/b", "-", "HEAD~9", "99", "V1.0"])
 def test_another_name_is_no_commit(bench: Workbench, ref: str) -> None:
     done = geobatch("show", "a", "--at", ref)
