@@ -183,7 +183,7 @@ class TileStore:
             if named is None:
                 raise
             return self.commits.at(named.commit)
-        # Digits that are no commit's number may still be how a digest starts: then the pin is meant.
+        # Digits beyond the last number may be how a digest starts: the pin of that name wins.
         is_prefix = ref.isascii() and ref.isdigit() and head.number != int(ref)
         named = self.pins.find(ref) if is_prefix else None
         return head if named is None else self.commits.at(named.commit)
