@@ -1,10 +1,13 @@
-"""Names of a package that are loaded when they are used first: what they need is slow to load."""
+"""Names and libraries that are loaded when they are used first, because loading them is slow."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec, module_from_spec
+from threading import RLock
+from types import ModuleType
 from typing import Any
 
 
@@ -25,3 +28,34 @@ def late(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return load
+
+
+class _Deferred(ModuleType):
+    """A module whose code runs when a name of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for names that are missing: before the code has run, those are all of the module.
+        with _LOADING:
+            spec = self.__spec__
+            if spec is not None and spec.loader is not None and self.__name__ not in _begun:
+                _begun.add(self.__name__)
+                spec.loader.exec_module(self)
+            if name not in self.__dict__:
+                raise AttributeError(f"module `{self.__name__}` has no attribute `{name}`")
+            return self.__dict__[name]
+
+
+_LOADING = RLock()
+_begun: set[str] = set()
+
+
+def defer(library: str) -> None:
+    """Let imports of a library load it only when something of it is used.
+
+    For what another library imports and does not need. Nothing happens if the library is loaded
+    already, or is not installed.
+    """
+    spec = None if library in sys.modules else find_spec(library)
+    if spec is not None and spec.loader is not None:
+        module = sys.modules[library] = module_from_spec(spec)
+        module.__class__ = _Deferred
