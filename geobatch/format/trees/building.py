@@ -26,9 +26,9 @@ class Source(Protocol[Read]):
 class NoPages(Generic[Item]):
     """The source of a tree that has no page yet."""
 
-    def pages(self, branches: Sequence[Branch], *, height: int) -> Iterator[Page[Item]]:
-        """Yield nothing: there is nothing to ask for."""
-        raise LookupError(f"{len(branches)} pages of the height {height}")
+    def pages(self, branches: Sequence[Branch], *, height: int) -> Iterator[Page[Item]]:  # noqa: ARG002
+        """Yield nothing: there is no page to ask for."""
+        return iter(())
 
 
 class Builder(Generic[Item]):

@@ -155,7 +155,8 @@ class PagedTree(Tree):
     @property
     def tiles(self) -> int:
         """How many tiles they have; no page is read."""
-        return sum(branch.tiles for branch in self.pages.root.branches)
+        root = self.pages.root
+        return ASSETS.tiles(root.entries) + sum(branch.tiles for branch in root.branches)
 
     def differences(self, other: Tree) -> dict[str, tuple[TreeEntry | None, TreeEntry | None]]:
         """Return what differs; only pages that differ are read, see `Tree.differences`."""
