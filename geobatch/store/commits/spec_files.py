@@ -91,7 +91,9 @@ class SpecFiles:
         old = self.checkouts(head) if is_known else {}
         kept = {file: one for file, one in old.items() if file not in given}
         kept |= {file: one for file, one in checkouts.items() if file in given}
-        return _documents_of(pages.edited(changes), kept)
+        digest, documents = _documents_of(pages.edited(changes), kept)
+        # What the head has, a store keeps; what is damaged of it is put again.
+        return digest, {} if is_known and digest == _digest(head) else documents
 
     def pages(self, digest: Digest) -> Pages[Origin]:
         """Return which spec file published each asset, as the document of a digest says.

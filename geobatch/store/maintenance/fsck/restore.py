@@ -34,6 +34,8 @@ from geobatch.store.objects import Objects
 
 _MOST_TRIED = 4096
 """Trees that are tried at most."""
+_MOST_ENCODED = 4_000_000
+"""Assets of all trees that are tried."""
 _BIG = 1 << 28
 """Length of an object that is no document."""
 
@@ -134,7 +136,10 @@ class Restorer:
         for digest, data in self._documents().items():
             with suppress(GeobatchError):
                 unused.append(entry_of(decode_asset(data), digest))
+            with suppress(GeobatchError):  # a page below one that is lost
+                unused += decode_tree_page(data).entries
         own, before, after = (self._entries(step.number + by) for by in (0, -1, 1))
+        left = _MOST_ENCODED
         # What is known of the tree itself begins after the page.
         end = next((entry.id for entry in own if entry.id > first), None) if first else None
         ids = self._declared(step)
@@ -143,9 +148,12 @@ class Restorer:
             for entry in known:
                 if entry.id >= first and (end is None or entry.id < end):
                     choices.setdefault(entry.id, []).append(entry)
-            for kept in ids or _almost(choices):
+            for kept in itertools.chain(ids, _almost(choices)):
                 some = [dict.fromkeys(choices[name]) for name in sorted(choices.keys() & kept)]
                 for entries in itertools.islice(itertools.product(*some), _MOST_TRIED):
+                    left -= len(entries)
+                    if left < 0:
+                        return
                     yield _documents_of(entries, is_part=bool(first))
 
     def _declared(self, step: Step) -> list[set[str]]:
