@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import ValidationError, convert, structs, to_builtins
 
-from geobatch.errors import CorruptObjectError, FormatError
+from geobatch.format.trees.page import decode_tree_page, page_content
+from geobatch.format.trees.paged import PagedTree, in_pages
+from geobatch.format.versions import FORMAT, TREE_FORMAT, check_format, malformed, parse_document
 from geobatch.model.assets.documents.asset_json import asset_from_json, recorded_json, visible_json
 from geobatch.model.assets.documents.table_json import (
     stored_from_json,
@@ -33,10 +34,10 @@ from geobatch.model.published import (
     TreeEntry,
 )
 
-FORMAT = 1
-"""Version of the store's format; a reader refuses a higher one."""
+__all__ = ["FORMAT", "check_format"]
 
 _CONTENT_ROOT = "geobatch content root 1"
+_PAGED_CONTENT_ROOT = "geobatch content root 2"
 
 
 def encode_asset(record: AssetRecord) -> bytes:
@@ -80,7 +81,7 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
         FormatError: A newer geobatch wrote it.
         CorruptObjectError: It is no asset document.
     """
-    document = _parse(data, name)
+    document = parse_document(data, name)
     try:
         visible, recorded = document["visible"], document["recorded"]
         asset = asset_from_json(visible, recorded)
@@ -106,7 +107,7 @@ def decode_asset(data: bytes, *, name: str = "asset document") -> AssetRecord:
             ),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _malformed(name, "asset", error) from error
+        raise malformed(name, "asset", error) from error
 
 
 def asset_content(record: AssetRecord) -> Digest:
@@ -115,43 +116,30 @@ def asset_content(record: AssetRecord) -> Digest:
 
 
 def encode_tree(tree: Tree) -> bytes:
-    """Return the document of a tree."""
+    """Return the document of a tree of the format 1, which is one page; nobody writes it now."""
     return canonical_json(
-        {
-            "format": FORMAT,
-            "assets": [
-                {
-                    "id": entry.id,
-                    "kind": entry.kind,
-                    "content": entry.content,
-                    "stored": entry.stored,
-                    "fingerprint": entry.fingerprint,
-                    "is_protected": entry.is_protected,
-                    "tiles": entry.tiles,
-                }
-                for entry in _sorted(tree.entries)
-            ],
-        }
+        {"format": FORMAT, "assets": [structs.asdict(entry) for entry in _sorted(tree.entries)]}
     )
 
 
 def decode_tree(data: bytes, *, name: str = "tree document") -> Tree:
-    """Return the tree of a document.
+    """Return the tree of a document, if all of it is in this document: one page, or format 1.
 
     Raises:
         FormatError: A newer geobatch wrote it.
-        CorruptObjectError: It is no tree document.
+        CorruptObjectError: It is no tree document, or names other pages.
     """
-    document = _parse(data, name)
-    try:
-        entries = tuple(TreeEntry(**entry) for entry in document["assets"])
-        return Tree(entries=tuple(_sorted(entries)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _malformed(name, "tree", error) from error
+    page = decode_tree_page(data, name)
+    if page.branches:
+        raise malformed(name, "tree", ValueError(f"it names {len(page.branches)} pages"))
+    return Tree(entries=page.entries)
 
 
 def content_root(tree: Tree) -> Digest:
     """Return the Merkle hash over what readers see of a tree, equal on every machine."""
+    tree = in_pages(tree)
+    if isinstance(tree, PagedTree):
+        return digest_json([_PAGED_CONTENT_ROOT, page_content(tree.pages.root)])
     assets = [[entry.id, entry.content] for entry in _sorted(tree.entries)]
     return digest_json([_CONTENT_ROOT, assets])
 
@@ -159,7 +147,7 @@ def content_root(tree: Tree) -> Digest:
 def encode_commit(commit: Commit) -> bytes:
     """Return the document of a commit."""
     document = {
-        "format": FORMAT,
+        "format": TREE_FORMAT,
         "parent": commit.parent,
         "tree": commit.tree,
         "content_root": commit.content_root,
@@ -185,7 +173,7 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
         FormatError: A newer geobatch wrote it.
         CorruptObjectError: It is no commit document.
     """
-    document = _parse(data, name)
+    document = parse_document(data, name, newest=TREE_FORMAT)
     try:
         return Commit(
             parent=document["parent"],
@@ -199,7 +187,7 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             provenance=_provenance(document.get("provenance")),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise _malformed(name, "commit", error) from error
+        raise malformed(name, "commit", error) from error
 
 
 def _provenance(value: Json) -> Provenance | None:
@@ -221,43 +209,43 @@ def encode_origins(
     return canonical_json(document)
 
 
-def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, str]:
-    """Return where assets come from, by asset id.
+def encode_origins_root(root: Digest, checkouts: Mapping[str, CheckoutPath]) -> bytes:
+    """Return the document of where assets come from, if that is in pages.
+
+    Args:
+        root: Digest of the topmost page.
+        checkouts: Where spec files are in their repositories, by spec file.
+    """
+    document: dict[str, Json] = {"format": TREE_FORMAT, "root": root}
+    if checkouts:
+        paths = {file: [one.repository, one.path] for file, one in checkouts.items()}
+        document["checkouts"] = paths
+    return canonical_json(document)
+
+
+def decode_origins(data: bytes, *, name: str = "origins document") -> dict[str, str] | Digest:
+    """Return where assets come from, by asset id; or the digest of the topmost of their pages.
 
     Raises:
         FormatError: A newer geobatch wrote it.
         CorruptObjectError: It is no such document.
     """
-    document = _parse(data, name)
+    document = parse_document(data, name, newest=TREE_FORMAT)
     try:
+        if document["format"] == TREE_FORMAT:
+            return str(document["root"])
         return {str(asset_id): str(origin) for asset_id, origin in document["origins"].items()}
     except (KeyError, TypeError, AttributeError) as error:
-        raise _malformed(name, "origins", error) from error
+        raise malformed(name, "origins", error) from error
 
 
 def decode_checkouts(data: bytes, *, name: str = "origins document") -> dict[str, CheckoutPath]:
     """Return where spec files are in their repositories, by spec file; see `decode_origins`."""
-    found = _parse(data, name).get("checkouts", {})
+    found = parse_document(data, name, newest=TREE_FORMAT).get("checkouts", {})
     try:
         return {file: CheckoutPath(*convert(one, tuple[str, str])) for file, one in found.items()}
     except (TypeError, AttributeError, ValidationError) as error:
-        raise _malformed(name, "origins", error) from error
-
-
-def check_format(version: Json, name: str) -> None:
-    """Refuse a document of a newer format.
-
-    Raises:
-        FormatError: A newer geobatch wrote it, or it says no version at all.
-    """
-    if version == FORMAT and not isinstance(version, bool):
-        return
-    if isinstance(version, int) and version > FORMAT:
-        raise FormatError(
-            f"{name} has format {version}, but this geobatch reads {FORMAT}",
-            hint="use a newer geobatch",
-        )
-    raise FormatError(f"{name} has format `{version}`, expected {FORMAT}")
+        raise malformed(name, "origins", error) from error
 
 
 def _visible(record: AssetRecord) -> dict[str, Any]:
@@ -291,20 +279,3 @@ def _sorted(entries: Iterable[TreeEntry]) -> list[TreeEntry]:
         if first.id == second.id:
             raise ValueError(f"asset `{first.id}` appears twice in a tree")
     return found
-
-
-def _parse(data: bytes, name: str) -> Any:
-    try:
-        document = json.loads(data)
-    except ValueError as error:
-        raise CorruptObjectError(f"{name} is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise CorruptObjectError(f"{name} is not a JSON object")
-    check_format(document.get("format"), name)
-    return document
-
-
-def _malformed(name: str, kind: str, error: Exception) -> CorruptObjectError:
-    return CorruptObjectError(
-        f"{name} is not a valid {kind} document: {type(error).__name__} {error}"
-    )

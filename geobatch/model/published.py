@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 from msgspec import Struct, field
@@ -149,15 +150,80 @@ class TreeEntry(Struct, frozen=True, kw_only=True):
         return self.kind == Kind.TABLE
 
 
-class Tree(Struct, frozen=True, kw_only=True):
+class Tree:
     """The published state: assets by id, and no time, host or user."""
 
-    entries: tuple[TreeEntry, ...] = ()
-    """Sorted by id."""
+    __slots__ = ("_all",)
+
+    def __init__(self, *, entries: Iterable[TreeEntry] = ()) -> None:
+        """Keep assets.
+
+        Args:
+            entries: The assets, sorted by id.
+        """
+        self._all: tuple[TreeEntry, ...] | None = tuple(entries)
+
+    @property
+    def entries(self) -> tuple[TreeEntry, ...]:
+        """All assets, sorted by id."""
+        return self._all or ()
+
+    @property
+    def count(self) -> int:
+        """How many assets there are."""
+        return len(self.entries)
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles they have, over all arrays."""
+        return sum(entry.tiles for entry in self.entries)
 
     def entry(self, asset_id: str) -> TreeEntry | None:
         """Return the entry of an asset, or None."""
-        return next((entry for entry in self.entries if entry.id == asset_id), None)
+        at = bisect_left(self.entries, asset_id, key=_id_of)
+        found = self.entries[at] if at < len(self.entries) else None
+        return found if found is not None and found.id == asset_id else None
+
+    def below(self, prefix: str) -> Iterator[TreeEntry]:
+        """Yield the entries whose ids start with a prefix, sorted."""
+        return (entry for entry in self.entries if entry.id.startswith(prefix))
+
+    def differences(self, other: Tree) -> dict[str, tuple[TreeEntry | None, TreeEntry | None]]:
+        """Return by id, sorted, what an asset is in this tree and in another one, if that differs.
+
+        Args:
+            other: The other tree; an entry is None where a tree does not have the asset.
+        """
+        old = {entry.id: entry for entry in self.entries}
+        new = {entry.id: entry for entry in other.entries}
+        return {
+            name: (old.get(name), new.get(name))
+            for name in sorted({*old, *new})
+            if old.get(name) != new.get(name)
+        }
+
+    def changed(self, changes: Mapping[str, TreeEntry | None]) -> Tree:
+        """Return the tree with changes: a new entry by id, or None where one is removed."""
+        entries: dict[str, TreeEntry | None] = {entry.id: entry for entry in self.entries}
+        entries |= changes
+        kept = (entry for _, entry in sorted(entries.items()) if entry is not None)
+        return Tree(entries=kept)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the assets are the same."""
+        return isinstance(other, Tree) and self.entries == other.entries
+
+    def __hash__(self) -> int:
+        """Return a hash of the assets."""
+        return hash(self.entries)
+
+    def __repr__(self) -> str:
+        """Return the tree as it is made."""
+        return f"Tree(entries={self.entries!r})"
+
+
+def _id_of(entry: TreeEntry) -> str:
+    return entry.id
 
 
 class Commit(Struct, frozen=True, kw_only=True):

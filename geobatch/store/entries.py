@@ -81,15 +81,10 @@ def changed_tree(tree: Tree, changes: Mapping[str, TreeEntry | None]) -> Tree:
         tree: The tree.
         changes: Asset id to its new entry, or None to delete it.
     """
-    entries = {entry.id: entry for entry in tree.entries}
     for asset_id, entry in changes.items():
-        if entry is None:
-            entries.pop(asset_id, None)
-        elif entry.id != asset_id:
+        if entry is not None and entry.id != asset_id:
             raise ValueError(f"the entry of `{entry.id}` is given for `{asset_id}`")
-        else:
-            entries[asset_id] = entry
-    return Tree(entries=tuple(entries[asset_id] for asset_id in sorted(entries)))
+    return tree.changed(changes)
 
 
 def refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | None]) -> None:
@@ -103,18 +98,19 @@ def refuse_conflict(base: Tree, head: Head, changes: Mapping[str, TreeEntry | No
     Raises:
         ConflictError: It changed one of the same assets, or made one that differs only by case.
     """
-    before = {entry.id: entry for entry in base.entries}
-    after = {entry.id: entry for entry in head.tree.entries}
+    theirs = base.differences(head.tree)
     for asset_id, wanted in sorted(changes.items()):
-        got = after.get(asset_id)
-        if got not in (before.get(asset_id), wanted):
+        if asset_id in theirs and theirs[asset_id][1] != wanted:
             raise ConflictError(
                 f"asset `{asset_id}` was changed by commit {head.number} (`{head.digest}`) "
                 "since this run began; nothing was published",
                 hint="run the command again: finished work is kept",
             )
-    new = [name for name, entry in sorted(changes.items()) if entry is not None]
-    if (found := first_alike((name for name in new if name not in before), after)) is not None:
+    new = (name for name, entry in sorted(changes.items()) if entry is not None)
+    new = (name for name in new if base.entry(name) is None)
+    # The plan has compared the new ids with those of the base.
+    published = {name: entry for name, (_, entry) in theirs.items() if entry is not None}
+    if published and (found := first_alike(new, published)) is not None:
         raise ConflictError(
             f"asset `{found[0]}` differs only by case from `{found[2]}`, which was published since"
             " this run began; nothing was published",

@@ -10,7 +10,7 @@ from shlex import quote
 
 from geobatch.buckets.names import PROOFS
 from geobatch.errors import CorruptObjectError, FormatError, NoStoreError, NotFoundError, StoreError
-from geobatch.format.documents import FORMAT, check_format
+from geobatch.format.versions import FORMAT, TREE_FORMAT, check_format
 from geobatch.model.digest import ALGORITHM, Json, canonical_json, digest_json
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.commits.refs import REFS
@@ -107,7 +107,7 @@ def read_identity(backend: Backend) -> str:
             f"`{IDENTITY}` in {where} does not identify a store: {error}",
             hint=_remedy(backend),
         ) from error
-    check_format(version, f"the store in {where}")
+    check_format(version, f"the store in {where}", newest=TREE_FORMAT)
     if algorithm != ALGORITHM:
         raise FormatError(
             f"the store in {where} uses digests `{algorithm}`, expected `{ALGORITHM}`"
@@ -135,7 +135,7 @@ def new_identity(views: ZarrView | None = None) -> bytes:
     Args:
         views: What it keeps for other readers, if it is in a bucket.
     """
-    return _document(str(uuid.uuid4()), has_check=True, views=views)
+    return _document(str(uuid.uuid4()), version=TREE_FORMAT, has_check=True, views=views)
 
 
 def create_identity(backend: Backend, views: ZarrView | None) -> None:
@@ -173,13 +173,18 @@ def identity_problem(data: bytes) -> str | None:
         return "it does not identify a store"
     if (problem := _check_problem(document)) is not None:
         return problem
-    if data not in (_document(store_id, has_check=flag, views=views) for flag in (True, False)):
+    known = (
+        _document(store_id, version=version, has_check=has_check, views=views)
+        for version in (FORMAT, TREE_FORMAT)
+        for has_check in (True, False)
+    )
+    if data not in known:
         return "it is not the document that identifies a store"
     return None
 
 
-def _document(store_id: str, *, has_check: bool, views: ZarrView | None) -> bytes:
-    document: dict[str, Json] = {"format": FORMAT, "id": store_id, "digest": ALGORITHM}
+def _document(store_id: str, *, version: int, has_check: bool, views: ZarrView | None) -> bytes:
+    document: dict[str, Json] = {"format": version, "id": store_id, "digest": ALGORITHM}
     if views is not None:
         document["views"] = {"zarr": views.value}
     return canonical_json(document | ({"check": digest_json(document)} if has_check else {}))

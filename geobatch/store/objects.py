@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
@@ -48,6 +48,13 @@ class Objects:
         """
         digest = digest_bytes(data)
         return digest, self.backend.put(self.path(digest), data)
+
+    def put_durably(self, documents: Mapping[Digest, bytes]) -> None:
+        """Keep documents by their digests; durable on return. Several are put at a time."""
+        puts = [self.backend.put_soon(self.path(one), data) for one, data in documents.items()]
+        for put in puts:
+            put.result()
+        self.backend.sync()
 
     def put_soon(self, data: Data) -> tuple[Digest, Future[bool]]:
         """Begin to keep bytes that are not changed any more; see `Backend.put_soon`.

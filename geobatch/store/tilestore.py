@@ -12,20 +12,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
-from geobatch.errors import (
-    ConflictError,
-    NotDurableError,
-    NotFoundError,
-    StoreError,
-)
+from geobatch.errors import ConflictError, NotDurableError, NotFoundError, StoreError
 from geobatch.format.documents import (
     content_root,
     decode_asset,
     encode_asset,
     encode_commit,
-    encode_tree,
 )
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.provenance import CheckoutPath, Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.protocol import RUNS, Backend
@@ -35,6 +29,7 @@ from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.commits.spec_files import SpecFiles
+from geobatch.store.commits.trees import documents_of
 from geobatch.store.entries import changed_tree, entry_of, refuse_conflict
 from geobatch.store.identity import (
     COPYING,
@@ -48,7 +43,7 @@ from geobatch.store.identity import (
 )
 from geobatch.store.index import Index
 from geobatch.store.location import StoreLocation
-from geobatch.store.maintenance.guard import Guard
+from geobatch.store.maintenance.guard import Guard, Needed
 from geobatch.store.objects import Objects
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
@@ -229,12 +224,21 @@ class TileStore:
         stored, _ = self.objects.put_soon(encode_asset(record))
         return entry_of(record, stored)
 
-    def hold(self, rehearsal: Rehearsal, *, documents: Sequence[Digest]) -> Rehearsal:
+    def put_tree(self, tree: Tree) -> tuple[Digest, Sequence[Digest]]:
+        """Keep a tree; return its digest, and those of its pages that are not of a commit."""
+        digest, pages = documents_of(tree)
+        self.objects.put_durably(pages)
+        return digest, list(pages)
+
+    def hold(
+        self, rehearsal: Rehearsal, *, documents: Sequence[Digest], pages: Sequence[Digest]
+    ) -> Rehearsal:
         """Have `gc` keep what a rehearsal is going to publish, until it expires.
 
         Args:
             rehearsal: The rehearsal; all that it needs is put.
             documents: Digests of the asset documents that its base does not have.
+            pages: Digests of the pages of its tree that its base does not have.
 
         Returns:
             The record as it is kept; see `Rehearsals.keep`.
@@ -243,13 +247,13 @@ class TileStore:
             ConflictError: A `gc` removed something that it needs.
             StoreError: The store cannot be written.
         """
-        others = [rehearsal.tree, rehearsal.findings]
+        needed = Needed(documents=documents, others=[*pages, rehearsal.findings])
         self.backend.sync()
         with self._guard.publishing():  # so that no `gc` moves anything meanwhile
-            self._guard.restore(self.objects, documents=documents, others=others)
+            self._guard.restore(self.objects, needed)
             kept = self.rehearsals.keep(rehearsal)
         if self.backend.local is None:  # where there is no lock, a `gc` may have begun meanwhile
-            self._guard.restore(self.objects, documents=documents, others=others)
+            self._guard.restore(self.objects, needed)
         return kept
 
     def publish(
@@ -291,30 +295,40 @@ class TileStore:
                 result must be exact.
             CorruptObjectError: A ref, a commit or a tree is damaged.
         """
+        new = [entry.stored for entry in changes.values() if entry is not None]
+        gone = [asset_id for asset_id, entry in changes.items() if entry is None]
         stamp = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
         head, backoff = base, Backoff()
         while backoff.lost < _ATTEMPTS:
             tree = changed_tree(head.tree, changes)
-            if tree == head.tree:
-                if not self._spec_files.is_readable(head):  # equal bytes mend what is damaged
-                    self._put_origins(head, tree, origins, checkouts)
+            is_same = tree == head.tree
+            if is_same and self._spec_files.is_readable(head):
                 return head
+            declared, documents = self._spec_files.following(
+                head, tree, origins, checkouts, removed=gone
+            )
+            if is_same:  # equal bytes mend what is damaged
+                self.objects.put_durably(documents)
+                return head
+            tree_digest, pages = documents_of(tree)
+            self.objects.put_durably({**pages, **documents})
             commit = Commit(
                 parent=head.digest,
-                tree=self._put_durably(encode_tree(tree)),
+                tree=tree_digest,
                 content_root=content_root(tree),
                 time=stamp.replace("+00:00", "Z"),
                 message=" ".join(message.split()),
                 tools=tuple(sorted(tools.items())),
-                origins=self._put_origins(head, tree, origins, checkouts),
+                origins=declared,
                 renamed=tuple(sorted(renamed.items())),
                 provenance=provenance,
             )
-            digest = self._put_durably(encode_commit(commit))
+            data = encode_commit(commit)
+            digest = digest_bytes(data)
+            self.objects.put_durably({digest: data})
             number = head.number + 1
-            kept = {one.stored for one in head.tree.entries}
-            documents = [one.stored for one in tree.entries if one.stored not in kept]
-            made = self._create_ref(number, digest, commit, documents)
+            needed = Needed(documents=new, others=[digest, *pages, *documents])
+            made = self._create_ref(number, digest, needed)
             # A create that was repeated on the way may find its own work.
             if made or self.commits.refs.digest(number) == digest:
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
@@ -332,16 +346,13 @@ class TileStore:
             f"{_ATTEMPTS} other commits were published meanwhile", hint="run the command again"
         )
 
-    def adopt(
-        self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
-    ) -> bool:
+    def adopt(self, number: int, digest: Digest, *, is_dropped: bool) -> bool:
         """Publish a commit of another store under its number, after all it refers to is durable.
 
         Args:
             number: Its number.
             digest: Its digest.
-            commit: The commit.
-            documents: Digests of the asset documents that are to be kept; none if it is dropped.
+            is_dropped: Whether its document alone is kept.
 
         Returns:
             Whether the number names this commit now, and not another one.
@@ -349,17 +360,18 @@ class TileStore:
         Raises:
             ConflictError: A `gc` removed something that it needs.
         """
-        is_new = self._create_ref(number, digest, commit, documents)
+        needed = Needed(others=[digest]) if is_dropped else Needed(commits=[digest])
+        commit = self.commits.read(number, digest)  # a `gc` may have deleted it for good
+        if not is_dropped:
+            self.commits.trees.check(commit.tree, f"the tree of commit {number}")
+        is_new = self._create_ref(number, digest, needed)
         return is_new or self.commits.refs.digest(number) == digest
 
-    def _create_ref(
-        self, number: int, digest: Digest, commit: Commit, documents: Sequence[Digest]
-    ) -> bool:
-        """Publish a commit whose new assets have these documents; return whether it was new."""
-        others = [digest, commit.tree, *([commit.origins] if commit.origins is not None else [])]
+    def _create_ref(self, number: int, digest: Digest, needed: Needed) -> bool:
+        """Publish a commit that needs some objects; return whether it was new."""
 
         def restore() -> None:
-            self._guard.restore(self.objects, documents=documents, others=others)
+            self._guard.restore(self.objects, needed)
 
         with self._guard.publishing():
             restore()
@@ -374,21 +386,6 @@ class TileStore:
         if self.backend.local is None:  # where there is no lock, a `gc` may have begun meanwhile
             restore()
         return made
-
-    def _put_origins(
-        self,
-        head: Head,
-        tree: Tree,
-        origins: Mapping[str, str],
-        checkouts: Mapping[str, CheckoutPath],
-    ) -> Digest | None:
-        data = self._spec_files.following(head, tree, origins, checkouts)
-        return None if data is None else self._put_durably(data)
-
-    def _put_durably(self, data: bytes) -> Digest:
-        digest, _ = self.objects.put(data)
-        self.backend.sync()
-        return digest
 
 
 def open_backend(location: Location) -> Backend:

@@ -11,7 +11,6 @@ from typing import Any
 
 from geobatch import workflow
 from geobatch.errors import ProtectedError, StalePlanError
-from geobatch.format.documents import content_root
 from geobatch.logs import Logger
 from geobatch.model.observer import Observer, SilentObserver
 from geobatch.model.plans.plan import Op, Options, Plan
@@ -20,6 +19,7 @@ from geobatch.model.published import Head
 from geobatch.resolve import resolve
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.run_times import keep_run
+from geobatch.store.commits.trees import root_of
 from geobatch.store.location import StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
@@ -234,7 +234,7 @@ def summary_of(
     return ApplySummary(
         plan=planned.plan,
         commit=head.digest if head.number != base.number else None,
-        content_root=content_root(head.tree),
+        content_root=root_of(head),
         tiles=TileTotals(written=written, reused=max(0, stored - written), empty=executed.empty),
         rows=executed.rows,
         blocks=executed.blocks,

@@ -155,7 +155,7 @@ def test_a_failed_sync_of_the_tree_says_that_the_commit_is_published(
 ) -> None:
     bench = bench_of(tmp_path)
     with (
-        failing_sync(monkeypatch, at=4, is_for_all=True),
+        failing_sync(monkeypatch, at=3, is_for_all=True),
         pytest.raises(StoreError, match=r"commit 1 .* is published, but the Zarr tree"),
     ):
         bench.apply(image("one", "a.tif"))

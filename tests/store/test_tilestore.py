@@ -250,7 +250,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"format": 2}, {"format": "1"}, {"digest": "sha256"}, {"id": None, "format": None}]
+    "change", [{"format": 3}, {"format": "1"}, {"digest": "sha256"}, {"id": None, "format": None}]
 )
 def test_another_format_is_refused(store: TileStore, change: dict[str, object]) -> None:
     document = json.loads(store.backend.get("geobatch.json")) | change

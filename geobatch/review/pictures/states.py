@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec import Struct
 
 from geobatch.errors import GeobatchError
-from geobatch.format.documents import decode_tree
 from geobatch.model.assets.asset import Image
 from geobatch.model.plans.plan_document import PlanDocument
 from geobatch.model.published import AssetRecord, Tree
@@ -63,4 +62,4 @@ def _rehearsed(store: TileStore, plan: PlanDocument) -> Tree | None:
     found = store.rehearsals.find(plan.plan_id)
     if found is None:
         return None
-    return decode_tree(store.objects.get(found.tree), name="the rehearsed tree")
+    return store.commits.trees.read(found.tree, "the rehearsed tree")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from geobatch.format.documents import FORMAT
+from geobatch.format.versions import TREE_FORMAT
 from geobatch.model.assets.asset import FileStat
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.sources.blocks import BlockTable
@@ -186,7 +186,7 @@ class SourceCache:
 
 def _is_ours(identity: Path) -> bool:
     try:
-        return bool(json.loads(identity.read_bytes())["format"] <= FORMAT)
+        return bool(json.loads(identity.read_bytes())["format"] <= TREE_FORMAT)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

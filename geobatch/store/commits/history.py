@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from geobatch.errors import CorruptObjectError, NotFoundError
-from geobatch.format.documents import decode_commit, decode_tree
+from geobatch.format.documents import decode_commit
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head
 from geobatch.store.commits.drops import Drops, dropped_error
 from geobatch.store.commits.refs import FROM_COPY, Refs
+from geobatch.store.commits.trees import Trees
 from geobatch.store.objects import Objects
 from geobatch.store.several import several
 
@@ -32,6 +33,8 @@ class History:
         """Which commits were published under which numbers."""
         self.objects = objects
         """Where they are."""
+        self.trees = Trees(objects)
+        """What their trees list."""
         self.drops = Drops(refs.backend)
         """Which of them `gc` dropped."""
 
@@ -197,7 +200,7 @@ class History:
         except CorruptObjectError as error:
             hint = self._restoring(self._published(number))
             raise error.with_hint(hint) if hint else error from None
-        commit = self._commit(number, digest)
+        commit = self.read(number, digest)
         if not self._is_nth(number, commit):
             raise CorruptObjectError(
                 f"the ref `{Refs.path(number)}` names commit `{digest}`, which is not the commit"
@@ -206,11 +209,7 @@ class History:
             )
         if is_dropped:
             return Head(number=number, digest=digest, commit=commit, is_dropped=True)
-        try:
-            data = self.objects.get(commit.tree)
-        except CorruptObjectError as error:
-            raise _named(error, f"the tree of commit {number}") from error
-        tree = decode_tree(data, name=f"tree `{commit.tree}`")
+        tree = self.trees.read(commit.tree, f"the tree of commit {number}")
         return Head(number=number, digest=digest, commit=commit, tree=tree)
 
     def _is_nth(self, number: int, commit: Commit) -> bool:
@@ -221,12 +220,22 @@ class History:
             # One of the two refs is wrong, and the commits themselves tell which.
             count, parent = 1, commit.parent
             while parent is not None and count <= number:
-                count, parent = count + 1, self._commit(number - count, parent).parent
+                count, parent = count + 1, self.read(number - count, parent).parent
         except CorruptObjectError:  # which matters only to readers of that commit
             return True
         return count == number
 
-    def _commit(self, number: int, digest: Digest) -> Commit:
+    def read(self, number: int, digest: Digest) -> Commit:
+        """Return the commit of a digest.
+
+        Args:
+            number: Its number, for messages.
+            digest: Its digest.
+
+        Raises:
+            CorruptObjectError: It is damaged or missing.
+            FormatError: A newer geobatch wrote it.
+        """
         try:
             data = self.objects.get(digest)
         except CorruptObjectError as error:
@@ -239,7 +248,7 @@ class History:
         if shown is not None and shown[0] == number:
             return {number: shown[1]}
         try:
-            parent = self._commit(number + 1, self.refs.digest(number + 1)).parent
+            parent = self.read(number + 1, self.refs.digest(number + 1)).parent
         except CorruptObjectError:
             parent = None
         return {} if parent is None else {number: parent}
@@ -248,7 +257,7 @@ class History:
         """Return the hint that restores refs; empty where a commit is not there to be named."""
         try:
             for number, digest in digests.items():
-                self._commit(number, digest)
+                self.read(number, digest)
         except CorruptObjectError:
             return ""
         return f"restore the ref: `{self.refs.restoring(digests)}`" if digests else ""
@@ -261,7 +270,7 @@ class History:
         try:
             while at > top and following is not None:
                 lost[at] = following
-                at, following = at - 1, self._commit(at, following).parent
+                at, following = at - 1, self.read(at, following).parent
             is_chain = at == top and following == (self.refs.digest(top) if top else None)
         except CorruptObjectError:
             is_chain = False

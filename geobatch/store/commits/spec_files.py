@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from geobatch.errors import CorruptObjectError
-from geobatch.format.documents import decode_checkouts, decode_origins, encode_origins
-from geobatch.model.digest import Digest
+from geobatch.format.documents import (
+    decode_checkouts,
+    decode_origins,
+    encode_origins,
+    encode_origins_root,
+)
+from geobatch.format.trees.page import ORIGINS, Origin
+from geobatch.format.trees.paged import Pages, pages_of
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.provenance import CheckoutPath
 from geobatch.model.published import Head, Tree
+from geobatch.store.commits.trees import StoredPages, read_pages
 from geobatch.store.objects import Objects
+
+_FEW = 64
+"""Origins that are looked up one by one; of more, all are read."""
 
 
 class SpecFiles:
@@ -22,12 +33,9 @@ class SpecFiles:
         """Return which spec file published each asset, as far as known, by asset id.
 
         Raises:
-            CorruptObjectError: The document is damaged.
+            CorruptObjectError: The document or a page is damaged.
         """
-        digest = _digest(head)
-        if digest is None:
-            return {}
-        return decode_origins(self._objects.get(digest), name=f"origins `{digest}`")
+        return {one.id: one.file for one in self._pages(head).items()}
 
     def checkouts(self, head: Head) -> dict[str, CheckoutPath]:
         """Return where spec files are in their repositories, as far as known, by origin.
@@ -55,24 +63,77 @@ class SpecFiles:
         tree: Tree,
         origins: Mapping[str, str],
         checkouts: Mapping[str, CheckoutPath],
-    ) -> bytes | None:
-        """Return the document of the commit after a head; None if no origin is known.
+        *,
+        removed: Iterable[str],
+    ) -> tuple[Digest | None, Mapping[Digest, bytes]]:
+        """Return the document of the commit after a head, and all documents that are to be put.
 
         Args:
             head: The commit before.
             tree: The tree after it.
             origins: Spec files of this run, by asset id.
             checkouts: Where they are in their repositories.
+            removed: Ids of assets that the tree does not have any more.
+
+        Returns:
+            The digest of the document, None if no origin is known; and documents by digest.
         """
         is_known = self.is_readable(head)
-        known = {**(self.origins(head) if is_known else {}), **origins}
-        ids = {entry.id for entry in tree.entries}
-        kept = {asset_id: origin for asset_id, origin in known.items() if asset_id in ids}
+        pages = self._pages(head) if is_known else _pages_of({})
+        changes: dict[str, Origin | None] = dict.fromkeys(removed)
+        known = {one.id: one for one in pages.items()} if len(origins) > _FEW else None
+        for asset_id, file in origins.items():
+            before = pages.find(asset_id) if known is None else known.get(asset_id)
+            if (before is None or before.file != file) and tree.entry(asset_id) is not None:
+                changes[asset_id] = Origin(asset_id, file)
         # A file that is in no checkout any more is not taken for what it was.
-        old = self.checkouts(head) if is_known else {}
         given = set(origins.values())
-        old = {file: one for file, one in old.items() if file not in given}
-        return encode_origins(kept, {**old, **checkouts}) if kept else None
+        old = self.checkouts(head) if is_known else {}
+        kept = {file: one for file, one in old.items() if file not in given}
+        kept |= {file: one for file, one in checkouts.items() if file in given}
+        digest, documents = _documents_of(pages.edited(changes), kept)
+        # What the head has, a store keeps; what is damaged of it is put again.
+        return digest, {} if is_known and digest == _digest(head) else documents
+
+    def pages(self, digest: Digest) -> Pages[Origin]:
+        """Return which spec file published each asset, as the document of a digest says.
+
+        Raises:
+            CorruptObjectError: The document or the topmost page is damaged.
+        """
+        what = f"origins `{digest}`"
+        found = decode_origins(self._objects.get(digest), name=what)
+        if isinstance(found, dict):
+            return _pages_of(found)
+        return read_pages(ORIGINS, StoredPages(ORIGINS, self._objects, what), found)
+
+    def _pages(self, head: Head) -> Pages[Origin]:
+        digest = _digest(head)
+        return _pages_of({}) if digest is None else self.pages(digest)
+
+
+def origins_of(
+    origins: Mapping[str, str], checkouts: Mapping[str, CheckoutPath]
+) -> tuple[Digest | None, Mapping[Digest, bytes]]:
+    """Return the document that says where assets come from; see `SpecFiles.following`."""
+    return _documents_of(_pages_of(origins), checkouts)
+
+
+def _pages_of(origins: Mapping[str, str]) -> Pages[Origin]:
+    return pages_of(ORIGINS, [Origin(*one) for one in sorted(origins.items())])
+
+
+def _documents_of(
+    pages: Pages[Origin], checkouts: Mapping[str, CheckoutPath]
+) -> tuple[Digest | None, Mapping[Digest, bytes]]:
+    if not pages.root.assets:
+        return None, {}
+    if pages.root.height == 1:
+        document = encode_origins({one.id: one.file for one in pages.root.entries}, checkouts)
+        return digest_bytes(document), {digest_bytes(document): document}
+    document = encode_origins_root(pages.stored, checkouts)
+    digest = digest_bytes(document)
+    return digest, {**pages.documents, digest: document}
 
 
 def _digest(head: Head) -> Digest | None:

@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError
-from geobatch.format.documents import check_format, decode_commit, decode_tree
+from geobatch.format.documents import check_format, decode_commit, decode_origins
 from geobatch.format.page import references
+from geobatch.format.trees.page import decode_origins_page, decode_tree_page
 from geobatch.model.digest import Digest
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.store.maintenance.reachable import DigestSet, digests_of, hex_of
@@ -104,15 +105,32 @@ class Contents:
             for name, data in texts:
                 commit = decode_commit(data, name=f"commit `{name}`")
                 if commit.origins is not None:
-                    yield from (Part(texts=one) for one in self._texts([commit.origins]))
+                    yield from self._origins(commit.origins)
                 yield from self._tree(commit.tree)
 
-    def _tree(self, digest: Digest) -> Iterator[Part]:
+    def _origins(self, digest: Digest) -> Iterator[Part]:
+        roots: list[Digest] = []
         for texts in self._texts([digest]):
             yield Part(texts=texts)
-            for name, data in texts:
-                tree = decode_tree(data, name=f"tree `{name}`")
-                yield from self._documents([entry.stored for entry in tree.entries])
+            found = [decode_origins(data, name=f"origins `{name}`") for name, data in texts]
+            roots += [root for root in found if isinstance(root, str)]
+        waiting = [roots]
+        while waiting:
+            for texts in self._texts(waiting.pop()):
+                yield Part(texts=texts)
+                pages = [decode_origins_page(data, f"origins `{name}`") for name, data in texts]
+                if below := [one.stored for page in pages for one in page.branches]:
+                    waiting.append(below)
+
+    def _tree(self, digest: Digest) -> Iterator[Part]:
+        waiting = [[digest]]
+        while waiting:
+            for texts in self._texts(waiting.pop()):
+                yield Part(texts=texts)
+                pages = [decode_tree_page(data, f"tree `{name}`") for name, data in texts]
+                yield from self._documents([one.stored for page in pages for one in page.entries])
+                if below := [one.stored for page in pages for one in page.branches]:
+                    waiting.append(below)
 
     def _documents(self, digests: Sequence[Digest]) -> Iterator[Part]:
         for texts in self._texts(digests):

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from geobatch.errors import ConflictError, CorruptObjectError, StoreError
-from geobatch.format.documents import decode_commit, decode_tree
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.commits.drops import Drops
@@ -319,7 +318,8 @@ class _Publication:
             is_ours = self._refs.create(number, digest) or self._refs.digest(number) == digest
         else:
             try:
-                is_ours = self._adopt(self._receiver, number, digest)
+                is_dropped = number not in self._found.kept
+                is_ours = self._receiver.adopt(number, digest, is_dropped=is_dropped)
             except CorruptObjectError as error:
                 raise ConflictError(
                     f"{error.message} in `{self._target.location}`; another process, as `geobatch"
@@ -331,13 +331,3 @@ class _Publication:
                 f"another process published commit {number} in `{self._target.location}` meanwhile",
                 hint="copy to a new location; or apply the specs to that store",
             )
-
-    def _adopt(self, receiver: TileStore, number: int, digest: Digest) -> bool:
-        """Create a ref in a store that others read; return whether it names this commit."""
-        name = f"commit `{digest}`"
-        commit = decode_commit(receiver.objects.get(digest), name=name)
-        documents: list[Digest] = []
-        if number in self._found.kept:
-            tree = decode_tree(receiver.objects.get(commit.tree), name=f"tree of {name}")
-            documents = [entry.stored for entry in tree.entries]
-        return receiver.adopt(number, digest, commit, documents)

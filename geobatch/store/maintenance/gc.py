@@ -323,14 +323,16 @@ class _Work:
 
 def _parts(reached: Reachable, fact: CommitFact) -> Iterator[tuple[str, Digests]]:
     """Yield what only a dropped commit needs, by asset; what is unreadable is passed over."""
-    documents = [fact.tree] if fact.origins is None else [fact.tree, fact.origins]
-    yield "", reached.digests.add(digests_of(documents))
-    assets = reached.assets(fact.tree)
-    is_new = ~reached.digests.has(digests_of(stored for _, stored in assets))
-    for at in np.flatnonzero(is_new).tolist():
-        asset, stored = assets[at]
-        for digests in reached.documents([stored]):
-            yield asset, digests
+    if fact.origins is not None:
+        for digests in reached.origins(fact.origins):
+            yield "", digests
+    for pages, assets in reached.new_pages(fact.tree):
+        yield "", pages
+        is_new = ~reached.digests.has(digests_of(stored for _, stored in assets))
+        for at in np.flatnonzero(is_new).tolist():
+            asset, stored = assets[at]
+            for digests in reached.documents([stored]):
+                yield asset, digests
 
 
 def _garbage_of(scan: Scan, at: npt.NDArray[np.intp], asset: str, number: int | None) -> Garbage:

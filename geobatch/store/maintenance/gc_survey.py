@@ -153,10 +153,8 @@ class Roots:
         yield from self.reachable.commits(new)
         self._reached.update(new)
         for one in self.rehearsals:
-            yield self.reachable.digests.add(digests_of([one.tree, one.findings]))
-            yield from self.reachable.documents(
-                [stored for _, stored in self.reachable.assets(one.tree)]
-            )
+            yield self.reachable.digests.add(digests_of([one.findings]))
+            yield from self.reachable.tree(one.tree)
 
     def reach(self) -> None:
         """Find out what is kept now, and reach all of it."""

@@ -15,9 +15,11 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+
+from msgspec import Struct
 
 from geobatch.errors import ConflictError, LockedError, StoreError
 from geobatch.model.digest import Digest
@@ -44,6 +46,23 @@ _STEP_SECONDS = 0.02
 _MARGIN = timedelta(days=1)
 """Age from which on a batch was certainly complete before a run began."""
 _HELD = {errno.EWOULDBLOCK, errno.EACCES, errno.EAGAIN}
+
+
+class Needed(Struct, frozen=True, kw_only=True):
+    """What must be there before a ref appears, or a rehearsal is kept."""
+
+    documents: Sequence[Digest] = ()
+    """Asset documents, with all below them."""
+    commits: Sequence[Digest] = ()
+    """Commits, with all below them."""
+    others: Sequence[Digest] = ()
+    """Other objects."""
+
+    def reached(self, reachable: Reachable) -> Iterator[Digests]:
+        """Yield all of it, in parts, each before what is below it is read."""
+        yield digests_of(self.others)
+        yield from reachable.commits(self.commits)
+        yield from reachable.documents(self.documents)
 
 
 class Guard:
@@ -81,15 +100,12 @@ class Guard:
         with _held(self._backend, fcntl.LOCK_SH, "`geobatch gc` is moving objects"):
             yield
 
-    def restore(
-        self, objects: Objects, *, documents: Collection[Digest], others: Collection[Digest]
-    ) -> None:
-        """Put back what assets need and a `gc` has moved since the run began.
+    def restore(self, objects: Objects, needed: Needed) -> None:
+        """Put back what a commit needs and a `gc` has moved since the run began.
 
         Args:
             objects: The objects.
-            documents: Digests of asset documents that are to be published.
-            others: Other objects that the commit needs.
+            needed: What it needs.
 
         Raises:
             ConflictError: Something cannot be put back; nothing may be published.
@@ -107,10 +123,7 @@ class Guard:
                 moved.add(digests_of(object_digests(self._quarantine.held(batch))))
             if not len(moved):
                 return
-        needed = Reachable(objects)
-        self._put_back(digests_of(others), moved)
-        # Each part is put back before what is below it is read.
-        for part in needed.documents(list(documents)):
+        for part in needed.reached(Reachable(objects)):
             self._put_back(part, moved)
         self._backend.sync()
 

@@ -15,9 +15,11 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.format.documents import check_format, decode_commit, decode_tree
+from geobatch.format.documents import check_format, decode_commit, decode_origins
 from geobatch.format.page import stored_children
+from geobatch.format.trees.page import Origin, Page, decode_origins_page, decode_tree_page
 from geobatch.model.digest import DIGEST_BYTES, Digest
+from geobatch.model.published import TreeEntry
 from geobatch.store.objects import Objects
 
 Digests: TypeAlias = npt.NDArray[np.bytes_]
@@ -146,12 +148,48 @@ class Reachable:
             if (commit := self._read(digest, _commit)) is None:
                 continue
             tree, origins = commit
-            yield self._add([tree] if origins is None else [tree, origins])
-            yield from self.documents([stored for _, stored in self.assets(tree)])
+            if origins is not None:
+                yield from self.origins(origins)
+            yield from self.tree(tree)
 
-    def assets(self, tree: Digest) -> list[tuple[str, Digest]]:
-        """Return the ids and documents of a tree's assets; for the errors see `commits`."""
-        return self._read(tree, _assets) or []
+    def tree(self, tree: Digest) -> Iterator[Digests]:
+        """Yield what a tree reaches, and its pages; for the errors see `commits`."""
+        for pages, assets in self.new_pages(tree):
+            yield pages
+            yield from self.documents([stored for _, stored in assets])
+
+    def new_pages(self, tree: Digest) -> Iterator[tuple[Digests, list[tuple[str, Digest]]]]:
+        """Yield the pages of a tree that were not opened before, in parts.
+
+        Yields:
+            Those that were not reached before; and ids and documents of the assets on the part.
+        """
+        waiting = [digests_of([tree])]
+        while waiting:
+            new = self._opened.add(waiting.pop())
+            for first in range(0, len(new), _AT_ONCE):
+                some = new[first : first + _AT_ONCE]
+                found = list(self._read_all(some, _tree_page))
+                pages = [page for page in found if page is not None]
+                yield (
+                    self._add_all(some),
+                    [(one.id, one.stored) for page in pages for one in page.entries],
+                )
+                if below := [one.stored for page in pages for one in page.branches]:
+                    waiting.append(digests_of(below))
+
+    def origins(self, origins: Digest) -> Iterator[Digests]:
+        """Yield the document of origins and its pages; for the errors see `commits`."""
+        yield self._add([origins])
+        new = self._opened.add(digests_of([origins]))
+        roots = [root for root in self._read_all(new, _origins) if isinstance(root, str)]
+        waiting = digests_of(roots)
+        while len(new := self._opened.add(waiting)):
+            yield self._add_all(new)
+            found = self._read_all(new, _origins_page)
+            waiting = digests_of(
+                one.stored for page in found if page is not None for one in page.branches
+            )
 
     def documents(self, documents: Sequence[Digest]) -> Iterator[Digests]:
         """Yield what asset documents reach, and they themselves; for the errors see `commits`."""
@@ -219,9 +257,16 @@ def _commit(data: bytes, digest: Digest) -> tuple[Digest, Digest | None]:
     return commit.tree, commit.origins
 
 
-def _assets(data: bytes, digest: Digest) -> list[tuple[str, Digest]]:
-    tree = decode_tree(data, name=f"tree `{digest}`")
-    return [(entry.id, entry.stored) for entry in tree.entries]
+def _tree_page(data: bytes, digest: Digest) -> Page[TreeEntry]:
+    return decode_tree_page(data, f"tree `{digest}`")
+
+
+def _origins(data: bytes, digest: Digest) -> dict[str, str] | Digest:
+    return decode_origins(data, name=f"origins `{digest}`")
+
+
+def _origins_page(data: bytes, digest: Digest) -> Page[Origin]:
+    return decode_origins_page(data, f"origins `{digest}`")
 
 
 def _roots(data: bytes, digest: Digest) -> tuple[list[Digest], list[Digest]]:

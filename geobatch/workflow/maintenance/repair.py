@@ -275,7 +275,7 @@ class _Repair:
         if self._store is None:
             try:
                 self._store = TileStore(self._backend)
-                self._store.head()
+                _ = self._store.head().tree.entries  # all pages are whole
             except CorruptObjectError:
                 self._store = None
         return self._store

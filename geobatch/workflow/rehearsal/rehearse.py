@@ -18,7 +18,7 @@ from geobatch.errors import (
     Problem,
     StoreError,
 )
-from geobatch.format.documents import content_root, encode_tree
+from geobatch.format.documents import content_root
 from geobatch.logs import Logger
 from geobatch.model.digest import canonical_json
 from geobatch.model.observer import Observer
@@ -27,6 +27,7 @@ from geobatch.model.published import Head, TreeEntry
 from geobatch.sources.projections.bounds import transform_bounds
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.commits.trees import documents_of
 from geobatch.store.entries import changed_tree
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.rehearsals.differences import (
@@ -223,15 +224,16 @@ def _hold(
     for change in document["asset_changes"]:
         if change["id"] in found:
             change["rehearsed"] = found[change["id"]]
-    before = {entry.stored for entry in base.tree.entries}
+    differing = [new for _, new in base.tree.differences(tree).values() if new is not None]
     made = current_time()
+    digest, pages = store.put_tree(tree)
     _keep_rows(planned, executed, store, base)
     rehearsal = store.hold(
         Rehearsal(
             id=plan.plan_id,
             base=base.digest,
             base_number=base.number,
-            tree=store.objects.put(encode_tree(tree))[0],
+            tree=digest,
             content_root=content_root(tree),
             findings=store.objects.put(canonical_json(document))[0],
             tiles_put=executed.written,
@@ -239,7 +241,8 @@ def _hold(
             made=made,
             expires=made + lifetime,
         ),
-        documents=[one.stored for one in tree.entries if one.stored not in before],
+        documents=[entry.stored for entry in differing],
+        pages=pages,
     )
     return Rehearsed(
         planned=planned, rehearsal=rehearsal, document=document, warnings=executed.warnings
@@ -286,13 +289,14 @@ def _find_again(
     except (LostRehearsalError, CorruptObjectError) as error:
         _LOG.info("%s", error)
         return None
-    before = {entry.stored for entry in head.tree.entries}
-    documents = [
-        entry.stored
-        for entry in executed.changes.values()
-        if entry is not None and entry.stored not in before
-    ]
-    kept = store.hold(replace(found, expires=now + lifetime), documents=documents)
+    documents = [entry.stored for entry in executed.changes.values() if entry is not None]
+    tree, pages = documents_of(changed_tree(head.tree, executed.changes))
+    kept = store.hold(
+        replace(found, expires=now + lifetime),
+        documents=documents,
+        # A record from before trees were in pages names a tree that is one document.
+        pages=list(pages) if tree == found.tree else [found.tree],
+    )
     looked_at = {"hashed": plan.sources_hashed, "by_stat": plan.sources_by_stat}
     return Rehearsed(
         planned=planned,

@@ -13,7 +13,6 @@ from geobatch.errors import (
     NotFoundError,
     StoreError,
 )
-from geobatch.format.documents import decode_tree
 from geobatch.model.assets.table import StoredTable
 from geobatch.model.plans.plan import Op, Plan
 from geobatch.model.published import Head, Tree, TreeEntry
@@ -56,7 +55,7 @@ def compared_assets(store: TileStore, plan: Plan, rehearsal: Rehearsal) -> Itera
         LostRehearsalError: The commit that it was rehearsed against cannot be read.
         CorruptObjectError: The tree or a document is damaged.
     """
-    tree = decode_tree(store.objects.get(rehearsal.tree), name="the rehearsed tree")
+    tree = store.commits.trees.read(rehearsal.tree, "the rehearsed tree")
     base = base_of(store, rehearsal).tree
     yield from rehearsed_assets(store, plan, base=base, tree=tree)
 
@@ -88,7 +87,7 @@ def find_executed(store: TileStore, plan: Plan, rehearsal: Rehearsal, *, head: H
         LostRehearsalError: Something is missing or damaged, or of another plan.
     """
     try:
-        tree = decode_tree(store.objects.get(rehearsal.tree), name="the rehearsed tree")
+        tree = store.commits.trees.read(rehearsal.tree, "the rehearsed tree")
         changes = _changes_in(plan, tree)
         if changed_tree(head.tree, changes) != tree:
             raise LostRehearsalError("its rehearsal is of another plan")

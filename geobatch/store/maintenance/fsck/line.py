@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, StoreError
-from geobatch.format.documents import decode_commit, decode_origins, decode_tree
+from geobatch.format.documents import decode_commit, decode_origins
 from geobatch.model.digest import Digest
 from geobatch.model.published import Commit, Head, Tree
 from geobatch.store.commits.refs import Refs
+from geobatch.store.commits.trees import Trees
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind
 from geobatch.store.objects import Objects
 
@@ -25,9 +26,11 @@ class Step(Struct, frozen=True, kw_only=True):
     commit: Commit | None = None
     """The commit; None if it is damaged or missing."""
     tree: Tree | None = None
-    """Its tree; None if that is damaged or missing."""
+    """Its tree; None if its document is damaged or missing; other pages may be."""
     origins: Digest | None = None
     """Digest of the document of origins, if it is whole."""
+    origins_root: Digest = ""
+    """Digest of the topmost page of origins, if they are in pages."""
     is_dropped: bool = False
     """Whether `gc` dropped its tree."""
     findings: tuple[Finding, ...] = ()
@@ -55,6 +58,7 @@ class Line:
         self._dropped = dropped
         self._refs = refs
         self._objects = objects
+        self._trees = Trees(objects)
         self._numbers = refs.numbers()
         shown = self._refs.shown()
         self._shown = shown if shown is not None and self._commit(shown[1]) else None
@@ -126,31 +130,32 @@ class Line:
         commit: Commit | None = None
         tree: Tree | None = None
         origins: Digest | None = None
+        root = ""
         what = "the commit"
         name = digest
         try:
             commit = decode_commit(self._objects.get(digest), name=f"commit `{digest}`")
             if commit.origins is not None and number not in self._dropped:
                 what, name = "which specs declare the assets", commit.origins
-                decode_origins(self._objects.get(name), name=f"origins `{name}`")
-                origins = name
+                found = decode_origins(self._objects.get(name), name=f"origins `{name}`")
+                origins, root = name, found if isinstance(found, str) else ""
         except CorruptObjectError as error:
             is_commit = name == digest
             hurts = (Hurt(commits=(number,)),) if is_commit else ()
             findings.append(self._document(what, name, error, hurts))
         if commit is not None and number not in self._dropped:
             try:
-                data = self._objects.get(commit.tree)
-                tree = decode_tree(data, name=f"tree `{commit.tree}`")
+                tree = self._trees.read(commit.tree, "the tree")
             except CorruptObjectError as error:
                 hurts = (Hurt(commits=(number,)),)
-                findings.append(self._document("the tree", commit.tree, error, hurts))
+                findings.append(self._document("", commit.tree, error, hurts))
         return Step(
             number=number,
             digest=digest,
             commit=commit,
             tree=tree,
             origins=origins,
+            origins_root=root,
             is_dropped=number in self._dropped,
             findings=tuple(findings),
         )
@@ -161,7 +166,7 @@ class Line:
         return Finding(
             kind=kind_of(self._objects, digest),
             name=Objects.path(digest),
-            problem=f"{what}, {error.message}",
+            problem=f"{what}, {error.message}" if what else error.message,
             hurts=hurts,
             digest=digest,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,15 +17,16 @@ from geobatch.errors import CorruptObjectError, GeobatchError, StoreError
 from geobatch.format.documents import (
     content_root,
     decode_asset,
-    decode_origins,
-    decode_tree,
     encode_commit,
-    encode_origins,
     encode_tree,
 )
+from geobatch.format.trees.building import Builder
+from geobatch.format.trees.page import ASSETS, Branch, Page, decode_tree_page
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import Commit, Tree, TreeEntry
 from geobatch.store.commits.refs import Refs
+from geobatch.store.commits.spec_files import SpecFiles, origins_of
+from geobatch.store.commits.trees import Trees, documents_of
 from geobatch.store.entries import entry_of
 from geobatch.store.maintenance.fsck.line import Step
 from geobatch.store.maintenance.fsck.store_check import Checked
@@ -33,6 +34,8 @@ from geobatch.store.objects import Objects
 
 _MOST_TRIED = 4096
 """Trees that are tried at most."""
+_MOST_ENCODED = 4_000_000
+"""Assets of all trees that are tried."""
 _BIG = 1 << 28
 """Length of an object that is no document."""
 
@@ -81,62 +84,109 @@ class Restorer:
                     refs[finding.number] = finding.known
             if step.commit is None:
                 continue
+            pages = self._checked.damaged_pages.get(step.number, {})
             if step.commit.tree in self._checked.damaged:
-                self._add(found, step.commit.tree, self._trees(step))
-            if step.commit.origins in self._checked.damaged:
-                self._add(found, step.commit.origins, self._all_origins(step, found))
+                self._add(found, {step.commit.tree}, self._trees(step))
+            for digest, page in pages.items():
+                if isinstance(page, Branch) and page.content:
+                    self._add(found, {digest}, self._trees(step, first=page.first))
+            wanted = {step.commit.origins or ""} & self._checked.damaged
+            wanted |= {d for d, page in pages.items() if isinstance(page, str) or not page.content}
+            if wanted:
+                self._add(found, wanted, self._all_origins(step, found))
         head = self._checked.head
         is_lost = head.number and head.commit is None
         commit = self._new_head(head) if is_lost else None
         return Restored(refs=refs, documents=found, commit=commit)
 
-    @staticmethod
     def _add(
-        found: dict[Digest, bytes], digest: Digest | None, candidates: Iterator[bytes]
+        self,
+        found: dict[Digest, bytes],
+        wanted: set[Digest],
+        candidates: Iterator[Mapping[Digest, bytes]],
     ) -> None:
-        for data in itertools.islice(candidates, _MOST_TRIED):
-            if digest is not None and digest_bytes(data) == digest:
-                found[digest] = data
+        """Add documents of candidates that are wanted, with all below them that is damaged."""
+        wanted = wanted - found.keys()
+        for documents in itertools.islice(candidates, _MOST_TRIED):
+            if hits := wanted & documents.keys():
+                found |= {
+                    digest: data
+                    for digest, data in documents.items()
+                    if digest in hits or not self._is_whole(digest)
+                }
+                wanted -= hits
+            if not wanted:
                 return
 
-    def _trees(self, step: Step) -> Iterator[bytes]:
-        """Yield trees that a commit may have: of unused documents, and what its neighbours have."""
+    def _is_whole(self, digest: Digest) -> bool:
+        try:
+            self._objects.get(digest)
+        except CorruptObjectError:
+            return False
+        return True
+
+    def _trees(self, step: Step, *, first: str = "") -> Iterator[Mapping[Digest, bytes]]:
+        """Yield trees that a commit may have: of unused documents, and what its neighbours have.
+
+        Args:
+            step: The commit.
+            first: First asset of the page that is looked for, which is not the topmost.
+        """
         unused: list[TreeEntry] = []
         for digest, data in self._documents().items():
             with suppress(GeobatchError):
                 unused.append(entry_of(decode_asset(data), digest))
-        before, after = (self._entries(step.number + by) for by in (-1, 1))
+            with suppress(GeobatchError):  # a page below one that is lost
+                unused += decode_tree_page(data).entries
+        own, before, after = (self._entries(step.number + by) for by in (0, -1, 1))
+        left = _MOST_ENCODED
+        # What is known of the tree itself begins after the page.
+        end = next((entry.id for entry in own if entry.id > first), None) if first else None
         ids = self._declared(step)
         for known in ([*unused, *before, *after], [*unused, *after, *before]):
             choices: dict[str, list[TreeEntry]] = {}
             for entry in known:
-                choices.setdefault(entry.id, []).append(entry)
-            for kept in ids or _almost(choices):
+                if entry.id >= first and (end is None or entry.id < end):
+                    choices.setdefault(entry.id, []).append(entry)
+            for kept in itertools.chain(ids, _almost(choices)):
                 some = [dict.fromkeys(choices[name]) for name in sorted(choices.keys() & kept)]
                 for entries in itertools.islice(itertools.product(*some), _MOST_TRIED):
-                    yield encode_tree(Tree(entries=entries))
+                    left -= len(entries)
+                    if left < 0:
+                        return
+                    yield _documents_of(entries, is_part=bool(first))
 
     def _declared(self, step: Step) -> list[set[str]]:
         """Return the ids of a commit's assets, as far as it is known which specs declare them."""
         if step.origins is None:
             return []
-        return [set(decode_origins(self._objects.get(step.origins)))]
+        with suppress(CorruptObjectError):
+            return [{one.id for one in SpecFiles(self._objects).pages(step.origins).items()}]
+        return []
 
     def _entries(self, number: int) -> tuple[TreeEntry, ...]:
+        """Return the assets of a commit, as far as its pages can be read."""
         step = self._steps.get(number)
         if step is None or step.commit is None:
             return ()
-        try:
-            return decode_tree(self._objects.get(step.commit.tree)).entries
-        except GeobatchError:
-            return ()
+        with suppress(GeobatchError):
+            return tuple(self._readable(decode_tree_page(self._objects.get(step.commit.tree))))
+        return ()
 
-    def _all_origins(self, step: Step, found: Mapping[Digest, bytes]) -> Iterator[bytes]:
+    def _readable(self, page: Page[TreeEntry]) -> Iterator[TreeEntry]:
+        yield from page.entries
+        digests = [branch.stored for branch in page.branches]
+        for digest, data in zip(digests, self._objects.try_all(digests), strict=True):
+            if not isinstance(data, StoreError):
+                with suppress(GeobatchError):
+                    yield from self._readable(decode_tree_page(data, f"page `{digest}`"))
+
+    def _all_origins(
+        self, step: Step, found: Mapping[Digest, bytes]
+    ) -> Iterator[Mapping[Digest, bytes]]:
         """Yield what may say which specs declare the assets of a commit."""
         ids = self._ids(step, found)
-        digests = dict.fromkeys(one.origins for one in self._checked.steps)
-        known = [self._find_declared()]
-        known += [decode_origins(self._objects.get(one)) for one in digests if one is not None]
+        known = [self._find_declared(), *self._known_origins()]
         for one in known:
             for other in known:
                 both = {**one, **other}
@@ -144,7 +194,15 @@ class Restorer:
                     for name, twin in ((old, new), (new, old)):
                         if twin in both:
                             both.setdefault(name, both[twin])
-                yield encode_origins({name: both[name] for name in both.keys() & ids})
+                yield origins_of({name: both[name] for name in both.keys() & ids}, {})[1]
+
+    def _known_origins(self) -> Iterator[Mapping[str, str]]:
+        """Yield what commits say of which specs declare their assets, as far as it is whole."""
+        files = SpecFiles(self._objects)
+        for digest in dict.fromkeys(one.origins for one in self._checked.steps):
+            if digest is not None:
+                with suppress(CorruptObjectError):
+                    yield {one.id: one.file for one in files.pages(digest).items()}
 
     def _renamed(self) -> Iterator[tuple[str, str]]:
         """Yield (id, former id) of all assets that were renamed."""
@@ -153,11 +211,11 @@ class Restorer:
 
     def _ids(self, step: Step, found: Mapping[Digest, bytes]) -> set[str]:
         tree = "" if step.commit is None else step.commit.tree
-        try:
+        with suppress(GeobatchError):
             data = found.get(tree) or self._objects.get(tree)
-            return {entry.id for entry in decode_tree(data).entries}
-        except GeobatchError:
-            return set()
+            root = decode_tree_page(data)
+            return {entry.id for entry in self._readable(root)}
+        return set()
 
     def _new_head(self, head: Step) -> tuple[int, bytes] | None:
         """Return a commit with the very tree of the newest one, which is lost; None without it."""
@@ -166,9 +224,9 @@ class Restorer:
         parent = None if before is None else before.digest
         if root is None or (head.number > 1 and parent is None):
             return None
-        for digest, data in self._documents().items():
+        for digest in self._documents():
             try:
-                tree = decode_tree(data)
+                tree = Trees(self._objects).read(digest, "a tree")
             except GeobatchError:
                 continue
             if content_root(tree) == root:
@@ -187,13 +245,12 @@ class Restorer:
     def _origins_of(self, tree: Tree) -> Digest | None:
         """Return the one unused document of origins that names assets of a tree only."""
         ids = {entry.id for entry in tree.entries}
+        files = SpecFiles(self._objects)
         found = []
-        for digest, data in self._documents().items():
-            try:
-                if decode_origins(data).keys() <= ids:
+        for digest in self._documents():
+            with suppress(GeobatchError):
+                if all(one.id in ids for one in files.pages(digest).items()):
                     found.append(digest)
-            except GeobatchError:
-                continue
         return found[0] if len(found) == 1 else None
 
     def _documents(self) -> dict[Digest, bytes]:
@@ -217,6 +274,15 @@ def _almost(entries: Mapping[str, object]) -> Iterator[set[str]]:
     for count in range(3):
         for left_out in itertools.combinations(sorted(entries), count):
             yield entries.keys() - set(left_out)
+
+
+def _documents_of(entries: Sequence[TreeEntry], *, is_part: bool) -> Mapping[Digest, bytes]:
+    """Return the documents of some assets: of all of a tree in either format, or of a part."""
+    if is_part:
+        return Builder(ASSETS).layers(entries)
+    tree = Tree(entries=entries)
+    old = encode_tree(tree)
+    return {digest_bytes(old): old, **documents_of(tree)[1]}
 
 
 def _shown_root(objects: Objects) -> Digest | None:

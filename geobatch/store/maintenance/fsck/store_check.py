@@ -6,16 +6,19 @@ each document and page once. What is damaged is collected with all that needs it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from geobatch.errors import StoreError
-from geobatch.format.documents import decode_tree
+from geobatch.errors import CorruptObjectError, StoreError
+from geobatch.format.trees.page import ASSETS, ORIGINS, Branch, Item, Listing, Page
+from geobatch.format.trees.paged import PagedTree
 from geobatch.model.digest import Digest
-from geobatch.model.published import ArrayKey, TreeEntry
+from geobatch.model.published import ArrayKey, Tree, TreeEntry
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.commits.refs import Refs
+from geobatch.store.commits.trees import Trees
 from geobatch.store.maintenance.check import Below, Checker, Damage
 from geobatch.store.maintenance.fsck.contents import (
     NOTHING,
@@ -41,6 +44,9 @@ from geobatch.store.maintenance.fsck.names import (
 from geobatch.store.objects import Objects
 from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 
+_PAGES = 64
+"""Pages that are in memory at a time, at each height."""
+_WHAT = {"assets": "the tree", "origins": "which specs declare the assets"}
 _REQUESTS = 32
 """Objects of a bucket that are read at a time, at least."""
 
@@ -75,6 +81,9 @@ class Checked(Struct, frozen=True, kw_only=True, eq=False):
     """Assets that are damaged."""
     inventory: Inventory
     """All objects."""
+    damaged_pages: Mapping[int, Mapping[Digest, Branch | Digest]]
+    """Damaged pages below the documents of trees and origins, by number of the commit: how the
+    page above lists each, or its digest if it is the topmost."""
     is_shown_wrong: bool
     """Whether the Zarr tree names a commit that cannot be the one that it shows."""
 
@@ -145,6 +154,7 @@ def check_store(
         damaged=frozenset(walk.objects),
         hurt=tuple(walk.hurt.values()),
         inventory=inventory,
+        damaged_pages=walk.damaged_pages,
         is_shown_wrong=line.is_shown_wrong,
     )
 
@@ -160,6 +170,12 @@ class _Noted(Objects):
         """Return the bytes of a digest, verified."""
         self._inventory.use(digest)
         return super().get(digest)
+
+    def try_all(self, digests: Sequence[Digest]) -> Iterator[bytes | StoreError]:
+        """Yield the bytes of several digests, verified, or what is wrong with them."""
+        for digest in digests:
+            self._inventory.use(digest)
+        yield from super().try_all(digests)
 
 
 class _Object(Struct, kw_only=True):
@@ -181,7 +197,10 @@ class _Walk:
     def __init__(self, objects: Objects, inventory: Inventory) -> None:
         self._store = objects
         self._inventory = inventory
-        self._checker = Checker(_Noted(objects, inventory), inventory)
+        self._noted = _Noted(objects, inventory)
+        self._checker = Checker(self._noted, inventory)
+        self._whole: set[Digest] = set()
+        self.damaged_pages: dict[int, dict[Digest, Branch | Digest]] = {}
         self._findings: list[Finding] = []
         self.steps: list[Step] = []
         self.head = Step(number=0)
@@ -202,6 +221,7 @@ class _Walk:
                 digest=step.digest,
                 commit=step.commit,
                 origins=step.origins,
+                origins_root=step.origins_root,
                 findings=step.findings,
             )
         )
@@ -223,8 +243,52 @@ class _Walk:
             self.is_blind = True
             return
         self.commits += 1
-        for entry in step.tree.entries:
-            self._take_asset(entry, step.number)
+        self._take_tree(step, step.tree)
+
+    def _take_tree(self, step: Step, tree: Tree) -> None:
+        if step.origins_root:
+            self._take_pages(ORIGINS, [step.origins_root], step.number)
+        if not isinstance(tree, PagedTree):
+            for entry in tree.entries:
+                self._take_asset(entry, step.number)
+            return
+        self._take_page(ASSETS, tree.pages.root, step.number)
+        if self.damaged_pages.get(step.number) and self.head is step:
+            self.head = replace(step, tree=None)  # nobody can list its assets
+
+    def _take_pages(
+        self, kind: Listing[Item], wanted: Sequence[Branch | Digest], number: int
+    ) -> bool:
+        """Check pages with all below them; return whether all is whole."""
+        new = [one for one in wanted if _stored(one) not in self._whole]
+        digests = [_stored(one) for one in new]
+        is_whole = True
+        for one, found in zip(new, self._noted.try_all(digests), strict=True):
+            digest = _stored(one)
+            try:
+                page = _page(kind, found, one)
+            except StoreError as error:
+                self.is_blind, is_whole = True, False
+                self.damaged_pages.setdefault(number, {})[digest] = one
+                hurts = (Hurt(commits=(number,)),)
+                self._add(digest, f"a page of {_WHAT[kind.member]}, {error.message}", hurts)
+                continue
+            if self._take_page(kind, page, number):
+                self._whole.add(digest)
+            else:
+                is_whole = False
+        return is_whole
+
+    def _take_page(self, kind: Listing[Item], page: Page[Item], number: int) -> bool:
+        """Check all that is at and below a page; return whether it is whole."""
+        is_whole = True
+        for entry in page.entries:
+            if isinstance(entry, TreeEntry):
+                is_whole &= self._take_asset(entry, number)
+        for first in range(0, len(page.branches), _PAGES):
+            some = page.branches[first : first + _PAGES]
+            is_whole &= self._take_pages(kind, some, number)
+        return is_whole
 
     def take_rehearsal(self, found: Rehearsal | Finding) -> None:
         """Check what a rehearsal keeps: no reader needs it, and `apply` can compute it again."""
@@ -234,10 +298,8 @@ class _Walk:
             return
         damaged = ""
         try:
-            self._inventory.use(found.tree)
-            self._inventory.use(found.findings)
-            self._store.get(found.findings)
-            entries = decode_tree(self._store.get(found.tree), name="its tree").entries
+            self._noted.get(found.findings)
+            entries = Trees(self._noted).read(found.tree, "its tree").entries
         except StoreError as error:
             damaged, entries = error.message, ()
             self.is_blind = True
@@ -251,7 +313,7 @@ class _Walk:
             problem = f"what it keeps is damaged; `geobatch apply` computes it again: {damaged}"
             self._findings.append(Finding(kind=Kind.DAMAGED, name=name, problem=problem))
 
-    def _take_asset(self, entry: TreeEntry, number: int) -> None:
+    def _take_asset(self, entry: TreeEntry, number: int) -> bool:
         damages = self.assets.get(entry.stored)
         if damages is None:
             damages = self.assets[entry.stored] = tuple(self._checker.asset(entry))
@@ -268,6 +330,7 @@ class _Walk:
                 below=() if damage.below is None else (damage.below,),
             )
             self._add(damage.digest, damage.message, (hurt,))
+        return not damages
 
     def add_unused(self, damaged: Iterable[Digest]) -> None:
         """Add damaged objects that no commit needs."""
@@ -303,6 +366,25 @@ class _Walk:
                     for (asset, array), found in sorted(one.hurts.items(), key=_hurt_order)
                 ),
             )
+
+
+def _stored(one: Branch | Digest) -> Digest:
+    return one if isinstance(one, str) else one.stored
+
+
+def _page(kind: Listing[Item], found: bytes | StoreError, one: Branch | Digest) -> Page[Item]:
+    """Return a page that was read.
+
+    Raises:
+        StoreError: It is damaged, or is not what the page above lists.
+    """
+    if isinstance(found, StoreError):
+        raise found
+    name = f"page `{Objects.path(_stored(one))}`"
+    page = kind.decode(found, name)
+    if isinstance(one, Branch) and (got := kind.branch(page, found)) != one:
+        raise CorruptObjectError(f"{name} is listed as {one}, but is {got}")
+    return page
 
 
 def _hurt_order(item: tuple[tuple[str, ArrayKey | None], object]) -> tuple[str, str, int, bool]:
