@@ -19,12 +19,12 @@ from geobatch.errors import InternalError
 from geobatch.execute.checking import AssetChecks
 from geobatch.execute.pages.collected import Collected
 from geobatch.execute.passes import (
-    PAGED_TILES,
     PlannedBand,
     Tiles,
     built_from,
     first_span,
     groups,
+    is_large,
     next_span,
     planned_tiles,
     regions,
@@ -99,8 +99,8 @@ class AssetRun:
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._is_new = is_fresh and not change.carried
-        is_large = change.tiles.compute > PAGED_TILES
-        self._sink = shared.sink if self._is_new and not is_large else None
+        is_sunk = self._is_new and not is_large(change.tiles.compute)
+        self._sink = shared.sink if is_sunk else None
         self._taken = shared.sink if is_fresh and change.is_taken_over else None
         self._is_portable = all(driver.is_portable for driver in drivers_of(asset))
         # That its records are those that were digested is sure only when all of them are read.
@@ -325,8 +325,8 @@ class AssetRun:
                 if key not in self._roots:
                     continue
                 root, (rows, cols) = self._roots[key], self._plane(key)
-                is_large = root is not None and rows * cols > PAGED_TILES
-                side = _PAGE_SIDE if is_large else _RECODE_SIDE
+                has_pages = root is not None and is_large(rows * cols)
+                side = _PAGE_SIDE if has_pages else _RECODE_SIDE
                 if root is None:  # such tiles are planned like the others, and reported
                     side = max(rows, cols)
                 for row, col in product(range(0, rows, side), range(0, cols, side)):
@@ -345,5 +345,5 @@ class AssetRun:
                         side=self.asset.tile,
                         before=before,
                         codec=self.asset.codec,
-                        has_pages=is_large,
+                        has_pages=has_pages,
                     )

@@ -121,13 +121,18 @@ def square_of(
         if at > level or band.from_sources
     )
     # Of a source in strips, GDAL's cache holds the rows of one region, for the next one.
-    if tiles <= PAGED_TILES or (level == 0 and _strip_row(asset, bands)):
+    if not is_large(tiles) or (level == 0 and _strip_row(asset, bands)):
         return None
     plane = bands[0].dirty[level].shape
     square = max(_PAGE, span)
     while square > span and groups * math.prod(-(-size >> square) for size in plane) < SQUARES:
         square -= 1
     return square
+
+
+def is_large(tiles: int) -> bool:
+    """Return whether so many tiles are too many for a process to know each of them."""
+    return tiles > PAGED_TILES
 
 
 def count_of(tiles: Tiles) -> int:
@@ -137,7 +142,7 @@ def count_of(tiles: Tiles) -> int:
 
 def planned_tiles(work: BandWork, level_count: int) -> tuple[Tiles, ...]:
     """Return the tiles to recompute of a band, level by level."""
-    if math.prod(work.tiles.shape) <= PAGED_TILES:
+    if not is_large(math.prod(work.tiles.shape)):
         return tuple(level.mask for level in work.dirty(level_count))
     levels = [TileSquares.of(work.tiles if work.above is None else work.above)]
     for _ in range(1, level_count):

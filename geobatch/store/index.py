@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -196,6 +197,18 @@ class Index:
         """
         return self._entries(shape, root, None)
 
+    def parts(self, shape: Shape, root: PageRef | None) -> Iterator[Entries]:
+        """Yield all tiles of an index, the pages of 64 rows at a time: few are in memory.
+
+        Each part is sorted by (row, col), and so are all of them in a plane of up to 4096 columns.
+
+        Raises:
+            CorruptObjectError: A page is damaged.
+        """
+        pages = self._parts(shape, root, None)
+        for _, several in groupby(pages, key=lambda page: int(page["row"][0]) // FAN_OUT):
+            yield _sorted([*several])
+
     def select(self, shape: Shape, root: PageRef | None, tiles: TileSet) -> Entries:
         """Return those of some tiles that an index has, sorted by (row, col).
 
@@ -317,7 +330,11 @@ class Index:
     def _entries(
         self, shape: Shape, root: PageRef | None, masks: list[npt.NDArray[np.bool_]] | None
     ) -> Entries:
-        parts: list[Entries] = []
+        return _sorted([one for one in self._parts(shape, root, masks) if len(one)])
+
+    def _parts(
+        self, shape: Shape, root: PageRef | None, masks: list[npt.NDArray[np.bool_]] | None
+    ) -> Iterator[Entries]:
         if root is not None:
             for page, _, row, col in self._walk(height_of(shape), root.stored, 0, 0, masks):
                 if page.height > 1:
@@ -329,13 +346,7 @@ class Index:
                 part["row"], part["col"] = rows, cols
                 for name in ("content", "stored", "size"):
                     part[name] = page.children[name][wanted]
-                parts.append(part)
-        if not parts:
-            return np.empty(0, dtype=TILE_ENTRY)
-        joined = np.concatenate(parts)
-        del parts
-        order = np.argsort(row_major(joined["row"], joined["col"]), kind="stable")
-        return joined[order]
+                yield part
 
 
 def _differences(
@@ -371,6 +382,16 @@ def _differences(
     for slot, child_row, child_col in zip(slots, rows.tolist(), cols.tolist(), strict=True):
         below = [dense[side, slot] if present[side, slot] else None for side in (0, 1)]
         yield from _differences(indexes, height - 1, (below[0], below[1]), child_row, child_col)
+
+
+def _sorted(parts: list[Entries]) -> Entries:
+    """Return several tiles as one array, sorted by (row, col); empties the list."""
+    if not parts:
+        return np.empty(0, dtype=TILE_ENTRY)
+    joined = np.concatenate(parts)
+    parts.clear()
+    order = np.argsort(row_major(joined["row"], joined["col"]), kind="stable")
+    return joined[order]
 
 
 def _checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:
