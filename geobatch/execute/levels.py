@@ -275,6 +275,7 @@ class AssetRun:
                 codec=self.asset.codec,
                 base=self._base_commit,
                 counted={} if self.checks is None else self.checks.names,
+                is_packed=square is not None,
             )
             is_read = any(task.from_sources for task in tasks)
             is_portable = self._is_portable or not is_read

@@ -35,6 +35,7 @@ def region_fingerprint(
     codec: Codec,
     base: Digest | None,
     counted: Mapping[str, Collection[Digest]] = MappingProxyType({}),
+    is_packed: bool = False,
 ) -> Digest:
     """Return the hash of everything that determines what a region puts.
 
@@ -45,11 +46,14 @@ def region_fingerprint(
         codec: Codec of the tiles.
         base: Commit whose tiles the work builds upon; None if it builds upon none.
         counted: What is counted of bands, besides, by band id.
+        is_packed: Whether it is a square of many tiles, of which a list would take long.
     """
     pieces = [
         [
             task.band, fingerprints[task.band].pyramid, repr(codec),
-            task.from_sources, task.can_stop, [tiles.mask.tolist() for tiles in task.dirty],
+            task.from_sources, task.can_stop,
+            [[*tiles.shape, tiles.bits.hex()] if is_packed else tiles.mask.tolist()
+             for tiles in task.dirty],
         ]
         for task in bands
     ]  # fmt: skip
