@@ -146,6 +146,7 @@ _SLOW = (
     "attacks", "confine", "data_checks", "gitops", "golden", "histories", "maintenance",
     "test_cli_streams.py", "test_dask.py", "test_dask_killed.py", "test_dask_refusals.py",
     "test_dask_parts.py", "test_execute_apart.py", "test_execute_memory.py",
+    "test_execute_pages.py", "test_pages_executors.py",
     "test_execute_regions.py", "test_execute_resume.py", "test_executor_contract.py",
     "test_executor_option.py", "test_executors.py", "test_external_http.py", "test_gitops.py",
     "test_hostile_servers.py", "test_post.py", "test_probe_processes.py", "test_remote_views.py",

@@ -131,7 +131,8 @@ def regions_of(task: PagesTask) -> Iterator[RegionTask]:
     side = 1 << span
     masks = [[tiles.mask for tiles in band.dirty] for band in task.bands]
     blocks = [blocks_of(one, side >> up) for levels in masks for up, one in enumerate(levels)]
-    for row, col in np.argwhere(np.logical_or.reduce(blocks)).tolist():
+    positions = np.argwhere(np.logical_or.reduce(blocks)).tolist()
+    for row, col in positions:
         region = Region(
             level=square.level, row=square.row + row * side, col=square.col + col * side, span=span
         )
@@ -158,7 +159,7 @@ def regions_of(task: PagesTask) -> Iterator[RegionTask]:
             grid=task.grid,
             region=region,
             bands=tuple(bands),
-            is_cached=task.is_cached,
+            is_cached=task.is_cached and len(positions) > 1,
             is_portable=task.is_portable,
             is_streamed=task.is_streamed,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -25,6 +25,9 @@ class RegionCache(Protocol):
 
     def put(self, name: Digest, value: bytes) -> None:
         """Keep a value; a failure is silent."""
+
+    def forget(self, names: Iterable[Digest]) -> None:
+        """Delete values; a failure is silent."""
 
 
 def region_fingerprint(

@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from geobatch.errors import InterruptedRunError
 from geobatch.execute.pages import records
-from geobatch.execute.pages.compute import compute_pages, join_pages
+from geobatch.execute.pages.compute import compute_pages, join_pages, regions_of
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
 from geobatch.execute.reuse.tile_sink import TileSink
 from geobatch.execute.tasks.ahead import begin_reading
@@ -102,6 +102,7 @@ def _run_pages(task: PagesTask, context: TaskContext) -> TaskResult:
     )
     if cache is not None:
         cache.put(task.key, records.to_bytes(result))
+        cache.forget(region.key for region in regions_of(task) if region.is_cached)
     return result
 
 
