@@ -205,8 +205,8 @@ class AssetChecks:
         """Return tasks that count all stored tiles of a band."""
         plane = self._asset.grid(band.grid).geobox.tile_shape(tile=self._asset.tile)
         is_stored = np.zeros(plane, dtype=np.bool_)
-        entries = self._index.entries(plane, roots.get(ArrayKey(band=band.id, level=0)))
-        is_stored[entries["row"], entries["col"]] = True
+        for entries in self._index.parts(plane, roots.get(ArrayKey(band=band.id, level=0))):
+            is_stored[entries["row"], entries["col"]] = True
         # None at all: the counts are 0, which a task without tiles reports.
         return self._tasks(band, roots, is_stored, names)
 
@@ -265,15 +265,14 @@ class AssetChecks:
         asset, now = self._add(self._asset), self._add(_level_0(band, roots))
         was = None if old is None else self._add(old)
         were = None if before is None else self._add(_level_0(band, before))
-        positions = np.argwhere(tiles)
-        for start in range(0, max(1, len(positions)), _TILES):
+        for part in _few(tiles):
             yield CheckTask(
                 asset=asset,
                 roots=now,
                 before=was,
                 before_roots=were,
                 band=band.id,
-                tiles=tuple((row, col) for row, col in positions[start : start + _TILES].tolist()),
+                tiles=part,
                 names=tuple(sorted(names)),
                 is_compared=is_compared,
             )
@@ -291,6 +290,20 @@ def _state(asset: Raster, band: Band, work: BandWork | None, base: BandTiles | N
         is_partial=is_ingested and not is_whole,
         base=base,
     )
+
+
+def _few(tiles: npt.NDArray[np.bool_]) -> Iterator[tuple[tuple[int, int], ...]]:
+    """Yield the (row, column) of tiles, some at a time; of none, once nothing."""
+    found: list[tuple[int, int]] = []
+    is_any = False
+    for row, cols in enumerate(tiles):
+        found += ((row, col) for col in cols.nonzero()[0].tolist())
+        while len(found) >= _TILES:
+            yield tuple(found[:_TILES])
+            del found[:_TILES]
+            is_any = True
+    if found or not is_any:
+        yield tuple(found)
 
 
 def _level_0(band: Band, roots: Roots) -> Roots:

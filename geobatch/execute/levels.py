@@ -8,7 +8,7 @@ a run holds no more pixels than its workers' regions, whatever the size of the r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain, product
+from itertools import chain, islice, product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +17,43 @@ from msgspec.structs import replace
 
 from geobatch.errors import InternalError
 from geobatch.execute.checking import AssetChecks
-from geobatch.execute.passes import PlannedBand, first_span, groups, next_span, regions
+from geobatch.execute.pages.collected import Collected
+from geobatch.execute.passes import (
+    PlannedBand,
+    Tiles,
+    built_from,
+    first_span,
+    groups,
+    is_large,
+    next_span,
+    planned_tiles,
+    regions,
+    square_of,
+)
 from geobatch.execute.reuse.region_cache import region_fingerprint
 from geobatch.execute.reuse.tile_sink import TileSink
 from geobatch.execute.tasks.inputs import Inputs
-from geobatch.execute.tasks.task import RecodeTask, RegionTask, Roots, Task, TaskResult
+from geobatch.execute.tasks.task import (
+    PagesTask,
+    RecodeTask,
+    RegionTask,
+    Roots,
+    Task,
+    TaskResult,
+)
 from geobatch.model.assets.asset import Band, Codec, Grid
 from geobatch.model.assets.fingerprint import band_fingerprint
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import AssetChange, Start
-from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord, BandTiles, array_keys
-from geobatch.model.tile import StoredTile
-from geobatch.model.tiles import TileSet, parents_of
+from geobatch.model.published import ArrayKey, AssetRecord, BandTiles, array_keys
 from geobatch.model.window import Box
 from geobatch.sources.registry import drivers_of
 from geobatch.store.index import Index
 
 _RECODE_SIDE = 8
 """Tiles on a side of what one task encodes again."""
+_PAGE_SIDE = 64
+"""The same of an array of very many tiles: an index page."""
 _FEW_TILES = 64
 """Tiles of an asset that is soon finished: its only region is not cached by itself."""
 
@@ -80,12 +99,15 @@ class AssetRun:
         is_fresh = all(work.base is None for work in change.work)
         self._base_commit = None if is_fresh else shared.base_commit
         self._is_new = is_fresh and not change.carried
-        self._sink = shared.sink if self._is_new else None
+        is_sunk = self._is_new and not is_large(change.tiles.compute)
+        self._sink = shared.sink if is_sunk else None
         self._taken = shared.sink if is_fresh and change.is_taken_over else None
         self._is_portable = all(driver.is_portable for driver in drivers_of(asset))
         # That its records are those that were digested is sure only when all of them are read.
         self._is_streamed = any(driver.is_streamed for driver in drivers_of(asset))
-        self._results: list[TaskResult] = []
+        self._collected = Collected(shared.index, self._plane)
+        self._changed: dict[str, npt.NDArray[np.bool_]] = {}
+        """Tiles of bands at the top of the current pass that differ from their base."""
         self._pass = 0
         self._roots: Roots = {}
         self._bands: dict[str, list[PlannedBand]] = {grid.name: [] for grid in asset.grids}
@@ -114,7 +136,7 @@ class AssetRun:
             self._bands[band.grid].append(
                 PlannedBand(
                     band=band,
-                    dirty=tuple(level.mask for level in work.dirty(level_count)),
+                    dirty=planned_tiles(work, level_count),
                     from_sources=work.start is Start.SOURCES,
                     can_stop=work.can_stop,
                     is_counted=self.checks is not None and self.checks.is_counted(band.id),
@@ -123,6 +145,8 @@ class AssetRun:
 
     def next_pass(self) -> Iterator[Task] | None:
         """Return the tasks of the next pass, which may be none at all; None when all is done."""
+        if self._collected.has_parts:
+            return self._collected.joins(self.asset.id, self._roots)
         number, self._pass = self._pass, self._pass + 1
         parts = [*self._recodes] if number == 0 else []
         for grid in self.asset.grids:
@@ -132,8 +156,12 @@ class AssetRun:
                 self._tops[grid.name] = min(first, grid.level_count - 1)
                 together = groups(self.asset, bands)
                 is_alone = self._is_new and len(together) == len(self.asset.grids) == 1
+                square = square_of(
+                    self.asset, bands, 0, self._tops[grid.name], groups=len(together)
+                )
                 parts += [
-                    self._regions(grid, 0, first, group, is_alone=is_alone) for group in together
+                    self._tasks(grid, 0, first, group, square=square, is_alone=is_alone)
+                    for group in together
                 ]
                 continue
             span = next_span(self.asset, bands)
@@ -141,8 +169,11 @@ class AssetRun:
             if level < grid.level_count - 1:
                 self._tops[grid.name] = min(level + span, grid.level_count - 1)
                 stored = [replace(band, from_sources=False) for band in bands]
+                together = groups(self.asset, stored)
+                height = self._tops[grid.name] - level
+                square = square_of(self.asset, stored, level, height, groups=len(together))
                 parts += [
-                    self._regions(grid, level, span, group) for group in groups(self.asset, stored)
+                    self._tasks(grid, level, span, group, square=square) for group in together
                 ]
         if parts or self.checks is None:
             return chain.from_iterable(parts) if parts else None
@@ -150,7 +181,9 @@ class AssetRun:
 
     def absorb(self, result: TaskResult) -> None:
         """Take in what a task of the current pass has put."""
-        self._results.append(result)
+        self._collected.absorb(result, self._roots)
+        for band_id, positions in result.changed.items():
+            self._add_changed(band_id, positions)
         if self.checks is not None:
             self.checks.absorb(result)
         if self._sink is not None and result.sunk:
@@ -160,48 +193,37 @@ class AssetRun:
 
     def finish_pass(self) -> None:
         """Index the tiles of the current pass, so that the next one can read them."""
-        entries: dict[ArrayKey, list[StoredTile]] = {}
-        removed: dict[ArrayKey, list[tuple[int, int]]] = {}
-        for result in self._results:
-            for key, rows in result.entries.items():
-                entries.setdefault(key, []).extend(rows)
-            for key, positions in result.removed.items():
-                removed.setdefault(key, []).extend(positions)
+        if self._collected.has_parts:  # they are joined first
+            return
         self._stop_where_equal()
-        self._results.clear()
         self._forget_roots()
-        for key in sorted(entries.keys() | removed.keys()):
-            shape = self._plane(key)
-            base = self._roots.get(key)
-            gone = None
-            if base is not None and key in removed:
-                mask = np.zeros(shape, dtype=np.bool_)
-                mask[tuple(np.array(removed[key]).T)] = True
-                gone = TileSet.from_mask(mask)
-            self._roots[key] = self._index.write(
-                shape, base=base, entries=_entries(entries.get(key, [])), remove=gone
-            )
+        self._collected.write(self._roots)
+
+    def _add_changed(self, band_id: str, positions: list[tuple[int, int]]) -> None:
+        """Note which tiles of a band differ from its base, at the top of the current pass."""
+        if positions and band_id not in self._changed:
+            grid = self.asset.band(band_id).grid
+            key = ArrayKey(band=band_id, level=self._tops[grid])
+            self._changed[band_id] = np.zeros(self._plane(key), dtype=np.bool_)
+        if positions:
+            self._changed[band_id][tuple(np.array(positions).T)] = True
 
     def _stop_where_equal(self) -> None:
         """Omit from later passes what only tiles that are unchanged would change."""
-        changed: dict[str, list[tuple[int, int]]] = {}
-        for result in self._results:
-            for band_id, positions in result.changed.items():
-                changed.setdefault(band_id, []).extend(positions)
         for name, bands in self._bands.items():
-            self._bands[name] = [
-                self._stopped(band, changed.get(band.band.id, [])) if band.can_stop else band
-                for band in bands
-            ]
+            self._bands[name] = [self._stopped(band) if band.can_stop else band for band in bands]
+        self._changed.clear()
 
-    def _stopped(self, band: PlannedBand, changed: list[tuple[int, int]]) -> PlannedBand:
+    def _stopped(self, band: PlannedBand) -> PlannedBand:
         top = self._tops[band.band.grid]
         levels = list(band.dirty[: top + 1])
-        current = np.zeros_like(band.dirty[top])
-        if changed:
-            current[tuple(np.array(changed).T)] = True
+        current: Tiles
+        if (found := self._changed.get(band.band.id)) is not None:
+            current = found
+        else:
+            current = np.zeros(band.dirty[top].shape, dtype=np.bool_)
         for planned in band.dirty[top + 1 :]:
-            current = planned & parents_of(current)
+            current = built_from(planned, current)
             levels.append(current)
         return replace(band, dirty=tuple(levels))
 
@@ -221,44 +243,68 @@ class AssetRun:
         geobox = self.asset.grid(self.asset.band(key.band).grid).geobox
         return geobox.tile_shape(tile=self.asset.tile, level=key.level)
 
-    def _regions(
+    def _tasks(
         self,
         grid: Grid,
         level: int,
         span: int,
         bands: list[PlannedBand],
         *,
+        square: int | None,
         is_alone: bool = False,
     ) -> Iterator[Task]:
-        found = list(regions(bands, level, min(span, grid.level_count - 1 - level)))
+        """Yield the tasks of some bands in a pass: regions, or squares of several."""
+        height = min(span, grid.level_count - 1 - level)
+        found = regions(bands, level, height, square=square or 0)
+        few = list(islice(found, 2))
+        is_single = len(few) == 1
         is_cached = (
-            (len(found) > 1 or self.change.tiles.compute > _FEW_TILES)
+            (not is_single or self.change.tiles.compute > _FEW_TILES)
             # What is computed again by request is not taken from the cache either.
             and not self.change.is_replaced
             and not (level == 0 and self._is_streamed)
         )
         if self._roots and self._named_roots is None:
             self._named_roots = self._inputs.add(dict(self._roots))
-        for region in found:
-            tasks = tuple(band.task(region) for band in bands)
+        for region in chain(few, found):
+            tasks = tuple(band.task(region, height) for band in bands)
+            key = region_fingerprint(
+                region,
+                tasks,
+                self._fingerprints,
+                codec=self.asset.codec,
+                base=self._base_commit,
+                counted={} if self.checks is None else self.checks.names,
+                is_packed=square is not None,
+            )
+            is_read = any(task.from_sources for task in tasks)
+            is_portable = self._is_portable or not is_read
+            is_streamed = self._is_streamed and is_read
+            if square is not None:
+                yield PagesTask(
+                    key=digest_json(["geobatch square", key, height]),
+                    asset=self._named,
+                    roots=self._named_roots,
+                    grid=grid.name,
+                    square=region,
+                    span=height,
+                    bands=tasks,
+                    is_cached=is_cached,
+                    is_portable=is_portable,
+                    is_streamed=is_streamed,
+                )
+                continue
             yield RegionTask(
-                key=region_fingerprint(
-                    region,
-                    tasks,
-                    self._fingerprints,
-                    codec=self.asset.codec,
-                    base=self._base_commit,
-                    counted={} if self.checks is None else self.checks.names,
-                ),
+                key=key,
                 asset=self._named,
                 roots=self._named_roots,
                 grid=grid.name,
                 region=region,
                 bands=tasks,
                 is_cached=is_cached,
-                is_portable=self._is_portable or not any(task.from_sources for task in tasks),
-                is_streamed=self._is_streamed and any(task.from_sources for task in tasks),
-                is_whole=is_alone and len(found) == 1 and span >= grid.level_count - 1,
+                is_portable=is_portable,
+                is_streamed=is_streamed,
+                is_whole=is_alone and is_single and span >= grid.level_count - 1,
             )
 
     def close(self) -> None:
@@ -280,8 +326,10 @@ class AssetRun:
                 if key not in self._roots:
                     continue
                 root, (rows, cols) = self._roots[key], self._plane(key)
-                # Tiles that are not stored are planned like the others, and reported.
-                side = _RECODE_SIDE if root is not None else max(rows, cols)
+                has_pages = root is not None and is_large(rows * cols)
+                side = _PAGE_SIDE if has_pages else _RECODE_SIDE
+                if root is None:  # such tiles are planned like the others, and reported
+                    side = max(rows, cols)
                 for row, col in product(range(0, rows, side), range(0, cols, side)):
                     yield RecodeTask(
                         asset_id=self.asset.id,
@@ -298,14 +346,5 @@ class AssetRun:
                         side=self.asset.tile,
                         before=before,
                         codec=self.asset.codec,
+                        has_pages=has_pages,
                     )
-
-
-def _entries(rows: list[StoredTile]) -> npt.NDArray[np.void]:
-    entries = np.zeros(len(rows), dtype=TILE_ENTRY)
-    if rows:
-        row, col, content, stored, size = zip(*rows, strict=True)
-        entries["row"], entries["col"], entries["size"] = row, col, size
-        for name, digests in (("content", content), ("stored", stored)):
-            entries[name] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 32)
-    return entries

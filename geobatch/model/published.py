@@ -26,6 +26,14 @@ TILE_ENTRY = np.dtype(
 )
 """One stored tile of an array: its position, both digests, and the length of its object."""
 
+PAGE_ENTRY = np.dtype(
+    [*((name, TILE_ENTRY[name]) for name in TILE_ENTRY.names or ()), ("tiles", "<u8")]
+)
+"""One page of an index, of tiles: its position among such pages, and what a `PageRef` says of it.
+
+Without tiles there is no page.
+"""
+
 
 class PageRef(Struct, frozen=True, kw_only=True):
     """Digest and content of an index page; a root page leads to all tiles of an array."""

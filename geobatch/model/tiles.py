@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+_PART = 1 << 20
+"""Tiles, or bytes, of a large set that are unpacked at a time."""
+
 
 def parents_of(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return which tiles of the next level are built from the True ones of a level."""
     rows, cols = mask.shape
     padded = np.zeros((rows + rows % 2, cols + cols % 2), dtype=np.bool_)
     padded[:rows, :cols] = mask
-    quads = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2)
-    parents: npt.NDArray[np.bool_] = np.any(quads, axis=(1, 3))
+    pairs = padded[0::2] | padded[1::2]
+    parents: npt.NDArray[np.bool_] = pairs[:, 0::2] | pairs[:, 1::2]
     return parents
 
 
@@ -36,12 +39,13 @@ class TileSet(Struct, frozen=True):
     @classmethod
     def full(cls, shape: tuple[int, int]) -> TileSet:
         """Return the set of all tiles of a plane."""
-        return cls.from_mask(np.ones(shape, dtype=np.bool_))
+        whole, left = divmod(shape[0] * shape[1], 8)
+        return cls(shape, b"\xff" * whole + bytes([0xFF00 >> left & 0xFF] if left else ()))
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> TileSet:
         """Return the empty set over a plane."""
-        return cls.from_mask(np.zeros(shape, dtype=np.bool_))
+        return cls(shape, bytes(-(-shape[0] * shape[1] // 8)))
 
     @classmethod
     def below(cls, shape: tuple[int, int], tiles: Iterable[tuple[int, int, int]]) -> TileSet:
@@ -58,10 +62,20 @@ class TileSet(Struct, frozen=True):
         flat = np.unpackbits(np.frombuffer(self.bits, dtype=np.uint8), count=count)
         return flat.astype(np.bool_).reshape(self.shape)
 
+    def rows(self, start: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Return some rows of `mask`: those from `start` to before `stop`, or to the last."""
+        stop = min(stop, self.shape[0])
+        first, last = start * self.shape[1], stop * self.shape[1]
+        packed = np.frombuffer(self.bits, dtype=np.uint8)[first // 8 : -(-last // 8)]
+        flat = np.unpackbits(packed)[first % 8 :][: last - first]
+        return flat.view(np.bool_).reshape(stop - start, self.shape[1])
+
     @property
     def count(self) -> int:
         """How many tiles the set holds."""
-        return int(np.bitwise_count(np.frombuffer(self.bits, dtype=np.uint8)).sum())
+        bits = np.frombuffer(self.bits, dtype=np.uint8)
+        parts = range(0, len(bits), _PART)
+        return sum(int(np.bitwise_count(bits[start : start + _PART]).sum()) for start in parts)
 
     def __bool__(self) -> bool:
         return any(self.bits)
@@ -77,7 +91,13 @@ class TileSet(Struct, frozen=True):
 
     def parents(self) -> TileSet:
         """Return the tiles of the next level that are built from these."""
-        return TileSet.from_mask(parents_of(self.mask))
+        shape = ((self.shape[0] + 1) // 2, (self.shape[1] + 1) // 2)
+        # By 16 rows, which are whole bytes of both sets; of a large plane by many times that.
+        step = max(1, _PART // max(1, self.shape[1]) // 16) * 16
+        if step >= self.shape[0]:
+            return TileSet.from_mask(parents_of(self.mask))
+        parts = (parents_of(self.rows(row, row + step)) for row in range(0, self.shape[0], step))
+        return TileSet(shape, b"".join(np.packbits(part).tobytes() for part in parts))
 
     def children(self, shape: tuple[int, int]) -> TileSet:
         """Return the tiles of the level below, a plane of `shape`, that these are built from."""

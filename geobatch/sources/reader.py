@@ -122,6 +122,11 @@ class Sources:
             reader.tabulate(source, before) if isinstance(reader, ObjectReader) else Tabulated(None)
         )
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._is_cancelled
+
     def cancel(self) -> None:
         """Cancel reads that wait; they raise `InterruptedRunError`."""
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,14 +20,25 @@ from geobatch.model.published import TILE_ENTRY, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.store.objects import Objects
+from geobatch.store.pages.places import (
+    BITS,
+    Places,
+    Shape,
+    any_below,
+    as_child,
+    height_of,
+    keys_of,
+    page_ref,
+    places_of,
+    row_major,
+    sorted_places,
+)
 
-Shape: TypeAlias = tuple[int, int]
 Entries: TypeAlias = npt.NDArray[np.void]
 """(n,) of `TILE_ENTRY`."""
-Places: TypeAlias = npt.NDArray[np.uint32]
-"""(n, 2) of (row, col), sorted."""
+Pages: TypeAlias = npt.NDArray[np.void]
+"""(n,) of `PAGE_ENTRY`."""
 
-_BITS = 6
 _PAGES_KEPT = 32
 
 
@@ -47,14 +59,8 @@ class _Change(NamedTuple):
     keys: npt.NDArray[np.uint64]
     children: npt.NDArray[np.void]
     removed: npt.NDArray[np.uint64]
-
-
-def height_of(shape: Shape) -> int:
-    """Return how many pages lie between an index root and a tile of a (rows, columns) plane."""
-    height = 1
-    while FAN_OUT**height < max(shape):
-        height += 1
-    return height
+    bottom: int = 1
+    """Height of the pages whose children these are; 2 if they are pages of tiles themselves."""
 
 
 class Index:
@@ -70,7 +76,7 @@ class Index:
         *,
         base: PageRef | None = None,
         entries: Entries,
-        remove: TileSet | None = None,
+        remove: Places | None = None,
     ) -> PageRef | None:
         """Return the root of an index like `base` without some tiles and with others.
 
@@ -80,7 +86,7 @@ class Index:
             shape: (rows, columns) of the tile plane.
             base: Root of an index over the same plane; None for no tile.
             entries: Tiles to set, in any order.
-            remove: Tiles to remove before; those that are not there do not matter.
+            remove: Positions of tiles to remove before; those that are not there do not matter.
 
         Returns:
             None where no tile remains.
@@ -90,7 +96,9 @@ class Index:
             CorruptObjectError: A page of `base` is damaged.
         """
         height = height_of(shape)
-        keys = _keys(_checked(entries["row"], shape[0]), _checked(entries["col"], shape[1]), height)
+        keys = keys_of(
+            _checked(entries["row"], shape[0]), _checked(entries["col"], shape[1]), height
+        )
         order = np.argsort(keys)
         keys = keys[order]
         if np.any(keys[1:] == keys[:-1]):
@@ -100,13 +108,58 @@ class Index:
         for name in ("content", "stored", "size"):
             children[name] = entries[name][order]
         children["tiles"] = 1
-        gone = np.zeros((0, 2), dtype=np.intp)
-        if remove is not None:
-            if remove.shape != shape:
-                raise ValueError(f"tile planes differ: {remove.shape} and {shape}")
-            gone = np.argwhere(remove.mask)
-        removed = np.sort(_keys(gone[:, 0], gone[:, 1], height))
+        gone = np.zeros((0, 2), dtype=np.uint32) if remove is None else remove
+        removed = np.sort(
+            keys_of(_checked(gone[:, 0], shape[0]), _checked(gone[:, 1], shape[1]), height)
+        )
         return self._write(height, base, _Change(keys, children, removed))
+
+    def write_pages(self, shape: Shape, *, base: PageRef | None, pages: Pages) -> PageRef | None:
+        """Return the root of an index like `base` with other pages of tiles, which are put already.
+
+        Args:
+            shape: (rows, columns) of the tile plane.
+            base: Root of an index over the same plane; None for no tile.
+            pages: Each page at most once, in any order; those without tiles are removed.
+
+        Returns:
+            None where no tile remains.
+
+        Raises:
+            CorruptObjectError: A page of `base` is damaged.
+        """
+        height = height_of(shape)
+        if height == 1:
+            return page_ref(pages[0]) if len(pages) else base
+        keys = keys_of(pages["row"], pages["col"], height - 1)
+        order = np.argsort(keys)
+        keys, pages = keys[order], pages[order]
+        is_there = pages["tiles"] > 0
+        children: npt.NDArray[np.void] = np.empty(int(is_there.sum()), dtype=CHILD)
+        for name in CHILD.names or ():
+            children[name] = pages[name][is_there]
+        change = _Change(keys[is_there], children, keys[~is_there], bottom=2)
+        return self._write(height, base, change)
+
+    def find_page(
+        self, shape: Shape, root: PageRef | None, *, row: int, col: int
+    ) -> PageRef | None:
+        """Return a page of tiles by its position among such pages; None where there is none.
+
+        Raises:
+            CorruptObjectError: A page on the way is damaged.
+        """
+        found = root
+        for height in range(height_of(shape), 1, -1):
+            if found is None:
+                return None
+            page = self._page(found.stored, height)
+            shift = BITS * (height - 2)
+            slot = ((row >> shift) % FAN_OUT) * FAN_OUT + (col >> shift) % FAN_OUT
+            at = int(np.searchsorted(page.slots, slot))
+            is_there = at < len(page.slots) and page.slots[at] == slot
+            found = page_ref(page.children[at]) if is_there else None
+        return found
 
     def lookup(
         self, shape: Shape, root: PageRef | None, *, row: int, col: int
@@ -121,7 +174,7 @@ class Index:
         digest = root.stored
         for height in range(height_of(shape), 0, -1):
             page = self._page(digest, height)
-            shift = _BITS * (height - 1)
+            shift = BITS * (height - 1)
             slot = ((row >> shift) % FAN_OUT) * FAN_OUT + (col >> shift) % FAN_OUT
             at = int(np.searchsorted(page.slots, slot))
             if at == len(page.slots) or page.slots[at] != slot:
@@ -144,6 +197,18 @@ class Index:
         """
         return self._entries(shape, root, None)
 
+    def parts(self, shape: Shape, root: PageRef | None) -> Iterator[Entries]:
+        """Yield all tiles of an index, the pages of 64 rows at a time: few are in memory.
+
+        Each part is sorted by (row, col), and so are all of them in a plane of up to 4096 columns.
+
+        Raises:
+            CorruptObjectError: A page is damaged.
+        """
+        pages = self._parts(shape, root, None)
+        for _, several in groupby(pages, key=lambda page: int(page["row"][0]) // FAN_OUT):
+            yield _sorted([*several])
+
     def select(self, shape: Shape, root: PageRef | None, tiles: TileSet) -> Entries:
         """Return those of some tiles that an index has, sorted by (row, col).
 
@@ -155,7 +220,7 @@ class Index:
             raise ValueError(f"tile planes differ: {tiles.shape} and {shape}")
         masks = [tiles.mask]
         for _ in range(height_of(shape) - 1):
-            masks.append(_any_below(masks[-1]))
+            masks.append(any_below(masks[-1]))
         return self._entries(shape, root, masks)
 
     def diff(
@@ -177,9 +242,9 @@ class Index:
         found: tuple[list[Places], list[Places], list[Places]] = ([], [], [])
         height = height_of(shape)
         indexes = (self, other or self)
-        for positions, kind in _differences(indexes, height, (_as_child(a), _as_child(b)), 0, 0):
+        for positions, kind in _differences(indexes, height, (as_child(a), as_child(b)), 0, 0):
             found[kind].append(positions)
-        return Diff(*(_sorted_places(parts) for parts in found))
+        return Diff(*(sorted_places(parts) for parts in found))
 
     def pages(self, shape: Shape, root: PageRef | None) -> Iterator[Digest]:
         """Yield the stored digests of an index's pages, parents first.
@@ -212,10 +277,10 @@ class Index:
             page = self._page(base.stored, height)
             dense[page.slots] = page.children
             present[page.slots] = True
-        shift = np.uint64(2 * _BITS * (height - 1))
+        shift = np.uint64(2 * BITS * (height - change.bottom))
         set_slots = ((keys >> shift) % np.uint64(SLOTS)).astype(np.intp)
         removed_slots = ((removed >> shift) % np.uint64(SLOTS)).astype(np.intp)
-        if height == 1:
+        if height == change.bottom:
             present[removed_slots] = False
             present[set_slots] = True
             dense[set_slots] = change.children
@@ -223,12 +288,16 @@ class Index:
             for slot in np.union1d(set_slots, removed_slots):
                 first, last = np.searchsorted(set_slots, [slot, slot + 1])
                 lower, upper = np.searchsorted(removed_slots, [slot, slot + 1])
-                below = _Change(keys[first:last], change.children[first:last], removed[lower:upper])
-                before = _page_ref(dense[slot]) if present[slot] else None
+                below = change._replace(
+                    keys=keys[first:last],
+                    children=change.children[first:last],
+                    removed=removed[lower:upper],
+                )
+                before = page_ref(dense[slot]) if present[slot] else None
                 after = self._write(height - 1, before, below)
                 present[slot] = after is not None
                 if after is not None:
-                    dense[slot] = _as_child(after)
+                    dense[slot] = as_child(after)
         slots = np.flatnonzero(present)
         if len(slots) == 0:
             return None
@@ -250,7 +319,7 @@ class Index:
         yield page, digest, row * FAN_OUT, col * FAN_OUT
         if height == 1:
             return
-        rows, cols = _places(page.slots, row, col)
+        rows, cols = places_of(page.slots, row, col)
         stored = page.children["stored"]
         for at, (child_row, child_col) in enumerate(zip(rows.tolist(), cols.tolist(), strict=True)):
             if masks is None or masks[height - 1][child_row, child_col]:
@@ -261,25 +330,23 @@ class Index:
     def _entries(
         self, shape: Shape, root: PageRef | None, masks: list[npt.NDArray[np.bool_]] | None
     ) -> Entries:
-        parts: list[Entries] = []
+        return _sorted([one for one in self._parts(shape, root, masks) if len(one)])
+
+    def _parts(
+        self, shape: Shape, root: PageRef | None, masks: list[npt.NDArray[np.bool_]] | None
+    ) -> Iterator[Entries]:
         if root is not None:
             for page, _, row, col in self._walk(height_of(shape), root.stored, 0, 0, masks):
                 if page.height > 1:
                     continue
-                rows, cols = _places(page.slots, row // FAN_OUT, col // FAN_OUT)
+                rows, cols = places_of(page.slots, row // FAN_OUT, col // FAN_OUT)
                 wanted = slice(None) if masks is None else masks[0][rows, cols]
                 rows, cols = rows[wanted], cols[wanted]
                 part: Entries = np.empty(len(rows), dtype=TILE_ENTRY)
                 part["row"], part["col"] = rows, cols
                 for name in ("content", "stored", "size"):
                     part[name] = page.children[name][wanted]
-                parts.append(part)
-        if not parts:
-            return np.empty(0, dtype=TILE_ENTRY)
-        joined = np.concatenate(parts)
-        del parts
-        order = np.argsort(_row_major(joined["row"], joined["col"]), kind="stable")
-        return joined[order]
+                yield part
 
 
 def _differences(
@@ -307,77 +374,27 @@ def _differences(
     differs = both & np.any(dense["content"][0] != dense["content"][1], axis=1)
     if height == 1:
         for kind, mask in enumerate((present[1] & ~both, differs, present[0] & ~both)):
-            rows, cols = _places(np.flatnonzero(mask), row, col)
+            rows, cols = places_of(np.flatnonzero(mask), row, col)
             yield np.stack([rows, cols], axis=1).astype(np.uint32), kind
         return
     slots = np.flatnonzero(differs | (present[0] ^ present[1]))
-    rows, cols = _places(slots, row, col)
+    rows, cols = places_of(slots, row, col)
     for slot, child_row, child_col in zip(slots, rows.tolist(), cols.tolist(), strict=True):
         below = [dense[side, slot] if present[side, slot] else None for side in (0, 1)]
         yield from _differences(indexes, height - 1, (below[0], below[1]), child_row, child_col)
+
+
+def _sorted(parts: list[Entries]) -> Entries:
+    """Return several tiles as one array, sorted by (row, col); empties the list."""
+    if not parts:
+        return np.empty(0, dtype=TILE_ENTRY)
+    joined = np.concatenate(parts)
+    parts.clear()
+    order = np.argsort(row_major(joined["row"], joined["col"]), kind="stable")
+    return joined[order]
 
 
 def _checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:
     if len(values) and int(values.max()) >= limit:
         raise ValueError(f"tile coordinate {values.max()} lies outside a plane of {limit}")
     return values
-
-
-def _keys(
-    rows: npt.NDArray[np.integer], cols: npt.NDArray[np.integer], height: int
-) -> npt.NDArray[np.uint64]:
-    """Return per tile its slots from the root down, 12 bits each: the order of the tree."""
-    keys = np.zeros(len(rows), dtype=np.uint64)
-    for level in range(height):
-        shift = _BITS * level
-        slots = ((rows >> shift) % FAN_OUT).astype(np.uint64) * np.uint64(FAN_OUT)
-        slots += ((cols >> shift) % FAN_OUT).astype(np.uint64)
-        keys |= slots << np.uint64(2 * shift)
-    return keys
-
-
-def _places(
-    slots: npt.NDArray[np.intp], row: int, col: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the (rows, columns) of slots of the page at a position, in child sizes."""
-    return row * FAN_OUT + slots // FAN_OUT, col * FAN_OUT + slots % FAN_OUT
-
-
-def _row_major(
-    rows: npt.NDArray[np.uint32], cols: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.uint64]:
-    return (rows.astype(np.uint64) << np.uint64(32)) | cols.astype(np.uint64)
-
-
-def _sorted_places(parts: list[Places]) -> Places:
-    if not parts:
-        return np.zeros((0, 2), dtype=np.uint32)
-    joined = np.concatenate(parts)
-    return joined[np.argsort(_row_major(joined[:, 0], joined[:, 1]))]
-
-
-def _any_below(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return which 64 x 64 squares of a plane have a True in them."""
-    starts = [np.arange(0, size, FAN_OUT) for size in mask.shape]
-    by_rows = np.logical_or.reduceat(mask, starts[0], axis=0)
-    return np.logical_or.reduceat(by_rows, starts[1], axis=1)
-
-
-def _as_child(ref: PageRef | None) -> np.void | None:
-    if ref is None:
-        return None
-    child: npt.NDArray[np.void] = np.zeros(1, dtype=CHILD)
-    child["content"] = np.frombuffer(bytes.fromhex(ref.content), dtype=np.uint8)
-    child["stored"] = np.frombuffer(bytes.fromhex(ref.stored), dtype=np.uint8)
-    child["size"], child["tiles"] = ref.size, ref.tiles
-    made: np.void = child[0]
-    return made
-
-
-def _page_ref(child: np.void) -> PageRef:
-    return PageRef(
-        content=child["content"].tobytes().hex(),
-        stored=child["stored"].tobytes().hex(),
-        size=int(child["size"]),
-        tiles=int(child["tiles"]),
-    )

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from geobatch.model.assets.asset import Band
 from geobatch.model.published import ArrayKey, AssetRecord, PageRef
-from geobatch.store.index import Entries, Places
+from geobatch.store.index import Entries
+from geobatch.store.pages.places import Places
 from geobatch.store.tilestore import TileStore
 
 _NOWHERE: Places = np.zeros((0, 2), dtype=np.uint32)

@@ -23,7 +23,6 @@ from workbench import Workbench, image, write_tiff
 from geobatch.format.codec import content_digest, encode
 from geobatch.model.published import TILE_ENTRY, ArrayKey, AssetRecord
 from geobatch.model.sampling import most_likely_to_differ
-from geobatch.model.tiles import TileSet
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.report import AssetVerification, Verification
@@ -79,9 +78,7 @@ def tamper(
             shape = grid.tile_shape(tile=record.image.tile, level=key.level)
             entries, gone = np.zeros(int(pixels is not None), dtype=TILE_ENTRY), None
             if pixels is None:
-                mask = np.zeros(shape, dtype=np.bool_)
-                mask[row, col] = True
-                gone = TileSet.from_mask(mask)
+                gone = np.array([[row, col]], dtype=np.uint32)
             else:
                 data = encode(record.image.codec, pixels)
                 stored, _ = store.objects.put(data)

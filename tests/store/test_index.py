@@ -16,8 +16,9 @@ from geobatch.model.digest import digest_bytes
 from geobatch.model.published import TILE_ENTRY, PageRef
 from geobatch.model.tiles import TileSet
 from geobatch.store.backends.memory import MemoryBackend
-from geobatch.store.index import Index, height_of
+from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.pages.places import Places, height_of
 
 Place: TypeAlias = tuple[int, int]
 Tiles: TypeAlias = dict[Place, int]
@@ -32,6 +33,10 @@ def entries(tiles: Tiles, *, codec: str = "") -> npt.NDArray[np.void]:
         stored = bytes.fromhex(digest_bytes(codec.encode() + b"%d" % pixels))
         found[at] = (row, col, list(content), list(stored), pixels)
     return found
+
+
+def positions(places: set[Place]) -> Places:
+    return np.array(sorted(places), dtype=np.uint32).reshape(-1, 2)
 
 
 def tile_set(shape: Place, places: set[Place]) -> TileSet:
@@ -73,7 +78,7 @@ def histories(draw: st.DrawFn) -> tuple[Place, list[Step]]:
 def replay(index: Index, shape: Place, steps: list[Step]) -> tuple[PageRef | None, Tiles]:
     root, oracle = None, dict[Place, int]()
     for put, removed in steps:
-        root = index.write(shape, base=root, entries=entries(put), remove=tile_set(shape, removed))
+        root = index.write(shape, base=root, entries=entries(put), remove=positions(removed))
         oracle = {place: pixels for place, pixels in oracle.items() if place not in removed} | put
     return root, oracle
 

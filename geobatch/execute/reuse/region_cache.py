@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -26,6 +26,9 @@ class RegionCache(Protocol):
     def put(self, name: Digest, value: bytes) -> None:
         """Keep a value; a failure is silent."""
 
+    def forget(self, names: Iterable[Digest]) -> None:
+        """Delete values; a failure is silent."""
+
 
 def region_fingerprint(
     region: Region,
@@ -35,6 +38,7 @@ def region_fingerprint(
     codec: Codec,
     base: Digest | None,
     counted: Mapping[str, Collection[Digest]] = MappingProxyType({}),
+    is_packed: bool = False,
 ) -> Digest:
     """Return the hash of everything that determines what a region puts.
 
@@ -45,11 +49,14 @@ def region_fingerprint(
         codec: Codec of the tiles.
         base: Commit whose tiles the work builds upon; None if it builds upon none.
         counted: What is counted of bands, besides, by band id.
+        is_packed: Whether it is a square of many tiles, of which a list would take long.
     """
     pieces = [
         [
             task.band, fingerprints[task.band].pyramid, repr(codec),
-            task.from_sources, task.can_stop, [tiles.mask.tolist() for tiles in task.dirty],
+            task.from_sources, task.can_stop,
+            [[*tiles.shape, tiles.bits.hex()] if is_packed else tiles.mask.tolist()
+             for tiles in task.dirty],
         ]
         for task in bands
     ]  # fmt: skip

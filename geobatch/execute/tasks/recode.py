@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from geobatch.errors import CorruptObjectError
+from geobatch.execute.pages.entries import entries_of, positions_of
 from geobatch.execute.tasks.task import RecodeTask, TaskResult
 from geobatch.format.codec import decode, encode
 from geobatch.model.tile import StoredTile, TileKey
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
+from geobatch.store.pages.writing import put_changed
 from geobatch.store.pixels import damaged_tile
 
 
@@ -40,6 +42,18 @@ def recode_tiles(task: RecodeTask, *, objects: Objects, index: Index) -> TaskRes
                 size=len(data),
             )
         )
-    if rows:
+    if rows and task.has_pages:
+        result.settle()
+        pages = put_changed(
+            index,
+            objects,
+            task.plane,
+            task.root,
+            box=task.box,
+            entries=entries_of(rows),
+            removed=positions_of([]),
+        )
+        result.pages[task.array] = pages.tobytes()
+    elif rows:
         result.entries[task.array] = rows
     return result

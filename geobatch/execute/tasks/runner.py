@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from geobatch.errors import InterruptedRunError
+from geobatch.execute.pages import records
+from geobatch.execute.pages.compute import compute_pages, join_pages, regions_of
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
 from geobatch.execute.reuse.tile_sink import TileSink
 from geobatch.execute.tasks.ahead import begin_reading
@@ -11,8 +14,17 @@ from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.recode import recode_tiles
 from geobatch.execute.tasks.region import compute_region
 from geobatch.execute.tasks.stored_counts import count_tiles
-from geobatch.execute.tasks.task import CheckTask, RecodeTask, Task, TaskResult
+from geobatch.execute.tasks.task import (
+    CheckTask,
+    JoinTask,
+    PagesTask,
+    RecodeTask,
+    RegionTask,
+    Task,
+    TaskResult,
+)
 from geobatch.sources.driver import Reader
+from geobatch.sources.reader import Sources
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
@@ -59,6 +71,10 @@ def begin_task(task: Task, context: TaskContext) -> TaskResult:
         return recode_tiles(task, objects=objects, index=index)
     if isinstance(task, CheckTask):
         return count_tiles(task, context.inputs, objects=objects, index=index)
+    if isinstance(task, JoinTask):
+        return join_pages(task, objects=objects, index=index)
+    if isinstance(task, PagesTask):
+        return _run_pages(task, context)
     if cache is not None and task.is_cached:
         found = cache.get(task.key)
         cached = None if found is None else from_bytes(found, objects)
@@ -71,3 +87,37 @@ def begin_task(task: Task, context: TaskContext) -> TaskResult:
     if cache is not None and task.is_cached:
         cache.put(task.key, to_bytes(result))
     return result
+
+
+def _run_pages(task: PagesTask, context: TaskContext) -> TaskResult:
+    cache = context.regions if task.is_cached else None
+    if cache is not None and (found := cache.get(task.key)) is not None:
+        kept = records.from_bytes(found, context.objects, context.index)
+        if kept is not None:
+            return kept
+    asset, roots = context.inputs.asset(task.asset), context.inputs.roots(task.roots)
+    running = _Regions(context=context)
+    result = compute_pages(
+        task, asset, roots, objects=context.objects, index=context.index, running=running
+    )
+    if cache is not None:
+        cache.put(task.key, records.to_bytes(result))
+        cache.forget(region.key for region in regions_of(task) if region.is_cached)
+    return result
+
+
+class _Regions(Struct, frozen=True, kw_only=True, eq=False):
+    """Runs the regions of a square."""
+
+    context: TaskContext
+
+    def begin(self, task: RegionTask) -> None:
+        """Start to fetch what a region reads."""
+        begin_reading(task, self.context, is_soon=True)
+
+    def run(self, task: RegionTask) -> TaskResult:
+        """Compute a region, if the run was not stopped meanwhile."""
+        reader = self.context.reader
+        if isinstance(reader, Sources) and reader.is_cancelled:
+            raise InterruptedRunError("interrupted")
+        return begin_task(task, self.context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TypeAlias
 
+import numpy as np
 from msgspec import Struct, field
 
 from geobatch.model.assets.asset import Codec
@@ -88,6 +89,72 @@ class RegionTask(Struct, frozen=True, kw_only=True):
         return (self.asset,) if self.roots is None else (self.asset, self.roots)
 
 
+class PagesTask(Struct, frozen=True, kw_only=True):
+    """Regions of a square of tiles, one after the other, and the index pages of their tiles."""
+
+    key: Digest
+    """Fingerprint of everything that determines the result."""
+    asset: Digest
+    """The asset, with its sources, as `Inputs` resolves it."""
+    roots: Digest | None
+    """The index roots of its stored arrays, likewise; None if it has none yet."""
+    grid: str
+    """Name of the grid of the bands."""
+    square: Region
+    """Which tiles of the base level: whole regions."""
+    span: int
+    """Levels above the base that are computed; the side of a region is 2^span tiles."""
+    bands: tuple[BandTask, ...]
+    """What is computed of each band, in the whole square."""
+    is_cached: bool
+    """Whether results are loaded from the region cache if possible, and else kept there."""
+    is_portable: bool = True
+    """Whether another process can run it: it can read the sources, or none is read."""
+    is_streamed: bool = False
+    """Whether it reads sources from their start, as each process would do again."""
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return (self.asset,) if self.roots is None else (self.asset, self.roots)
+
+
+class JoinTask(Struct, frozen=True, kw_only=True):
+    """One index page, of parts of it that several `PagesTask` have put."""
+
+    asset_id: str
+    """Id of the asset, for whoever shows what runs."""
+    array: ArrayKey
+    """The array."""
+    root: PageRef | None
+    """Its index root before; None if no tile was stored."""
+    plane: tuple[int, int]
+    """(rows, columns) of tiles of the array."""
+    row: int
+    """Row of the page among the pages of tiles."""
+    col: int
+    """Its column."""
+    side: int
+    """Tiles on a side of a part."""
+    parts: bytes
+    """Some of `PART`."""
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether another process can run it: no source is read."""
+        return True
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it reads sources from their start: none is read."""
+        return False
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return ()
+
+
 class RecodeTask(Struct, frozen=True, kw_only=True):
     """Some tiles of an array that are encoded again: the same pixels with another codec."""
 
@@ -109,6 +176,8 @@ class RecodeTask(Struct, frozen=True, kw_only=True):
     """Codec of the stored tiles."""
     codec: Codec
     """Codec of the tiles that are put."""
+    has_pages: bool = False
+    """Whether index pages are put, too: the tiles are those of whole pages."""
 
     @property
     def is_portable(self) -> bool:
@@ -163,8 +232,15 @@ class CheckTask(Struct, frozen=True, kw_only=True):
         return tuple(one for one in named if one is not None)
 
 
-Task: TypeAlias = RegionTask | RecodeTask | CheckTask
+ComputingTask: TypeAlias = RegionTask | PagesTask
+"""What computes tiles of an image."""
+Task: TypeAlias = RegionTask | PagesTask | JoinTask | RecodeTask | CheckTask
 """What an executor runs."""
+
+
+PART = np.dtype([("row", "<u2"), ("col", "<u2"), ("stored", "u1", (32,))])
+"""A part of an index page: its position among the parts of the page, and the digest of a page that
+has its tiles; zeros for no tile."""
 
 
 class TaskResult(Struct, kw_only=True):
@@ -176,6 +252,11 @@ class TaskResult(Struct, kw_only=True):
     """(row, column) of tiles that hold no valid pixel, per array."""
     changed: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """(row, column) of the tiles at the region's top level that differ from the base, per band."""
+    pages: dict[ArrayKey, bytes] = field(default_factory=dict)
+    """Index pages that were put in place of entries, per array: some of `PAGE_ENTRY`."""
+    parts: dict[ArrayKey, tuple[int, bytes]] = field(default_factory=dict)
+    """Parts of index pages that are to be joined: the side of each in tiles, and `PAGE_ENTRY`, with
+    positions among squares of that side."""
     written: int = 0
     """Tiles whose object this task put."""
     reused: int = 0

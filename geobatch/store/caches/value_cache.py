@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from geobatch.errors import StoreError
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend
@@ -28,6 +30,13 @@ class ValueCache:
         """Keep a value; where that fails, nothing is kept."""
         try:
             self._backend.replace(self._folder + name, _sealed(self._folder + name, value))
+        except StoreError:
+            return
+
+    def forget(self, names: Iterable[Digest]) -> None:
+        """Delete some values; those that cannot be deleted stay."""
+        try:
+            self._backend.delete_all(self._folder + name for name in names)
         except StoreError:
             return
 

@@ -16,7 +16,8 @@ from geobatch.format.documents import content_root
 from geobatch.model.digest import Digest, Json
 from geobatch.model.published import ArrayKey, AssetRecord, Head, TreeEntry
 from geobatch.store.entries import find_ids
-from geobatch.store.index import Entries, Places
+from geobatch.store.index import Entries
+from geobatch.store.pages.places import Places
 from geobatch.store.tilestore import TileStore
 
 _NAMES = ("id", "name", "band")

@@ -11,7 +11,7 @@ from geobatch.model.assets.asset import AnyImage, Band, Image, Table
 from geobatch.model.digest import Json
 from geobatch.model.plans.plan import AssetChange, Plan
 from geobatch.model.published import ArrayKey, AssetRecord, Tree
-from geobatch.store.index import Places
+from geobatch.store.pages.places import Places
 from geobatch.store.tile_diff import differing, side_of
 from geobatch.store.tilestore import TileStore
 

@@ -20,7 +20,7 @@ from geobatch.model.digest import Json
 from geobatch.model.published import ArrayKey
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Box
-from geobatch.store.index import Places
+from geobatch.store.pages.places import Places
 from geobatch.store.pixels import BandPixels, Values, Weights
 from geobatch.store.rehearsals.differences import RehearsedAsset
 from geobatch.store.rehearsals.histogram import Histogram, Numbers

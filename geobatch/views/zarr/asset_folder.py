@@ -66,7 +66,8 @@ def chunks(index: Index, record: AssetRecord) -> Iterator[Chunk]:
         CorruptObjectError: An index page is damaged.
     """
     for path, array in _arrays(record).items():
-        yield from _chunks(path, index.entries(array.shape, array.root))
+        for entries in index.parts(array.shape, array.root):
+            yield from _chunks(path, entries)
 
 
 def build(files: Files, index: Index, record: AssetRecord) -> None:

@@ -6,7 +6,14 @@ import pickle
 from collections.abc import Sequence
 
 from geobatch.execute.tasks.inputs import Inputs
-from geobatch.execute.tasks.task import CheckTask, RecodeTask, RegionTask, Task
+from geobatch.execute.tasks.task import (
+    CheckTask,
+    JoinTask,
+    PagesTask,
+    RecodeTask,
+    RegionTask,
+    Task,
+)
 from geobatch.model.digest import Digest, Json, digest_bytes, digest_json
 
 _MOST_PREFIXES = 256
@@ -14,8 +21,11 @@ _MOST_PREFIXES = 256
 
 
 def may_share(one: Task, other: Task) -> bool:
-    """Return whether two tasks may be sent together: of a large image, those of one level."""
-    return _part(one) == _part(other)
+    """Return whether two tasks may be sent together: of a large image, those of one level.
+
+    A task that covers many regions takes long enough by itself.
+    """
+    return not isinstance(one, PagesTask) and _part(one) == _part(other)
 
 
 def _part(task: Task) -> tuple[str, Digest | None]:
@@ -58,21 +68,25 @@ def key_of(prefix: str, tasks: Sequence[Task], apart: Json) -> tuple[str, Digest
 
 
 def _fingerprint(task: Task) -> Digest:
-    if isinstance(task, RegionTask):
+    if isinstance(task, RegionTask | PagesTask):
         return task.key
     return digest_bytes(pickle.dumps(task, protocol=5))
 
 
 def _name(task: Task, inputs: Inputs) -> str:
-    return task.asset_id if isinstance(task, RecodeTask) else inputs.asset(task.asset).id
+    if isinstance(task, RecodeTask | JoinTask):
+        return task.asset_id
+    return inputs.asset(task.asset).id
 
 
 def _level(task: Task) -> str:
     if isinstance(task, RegionTask):
         return f"L{task.region.level}"
+    if isinstance(task, PagesTask):
+        return f"L{task.square.level}"
     if isinstance(task, CheckTask):
         return "checks"
-    return f"L{task.array.level} codec"
+    return f"L{task.array.level} {'index' if isinstance(task, JoinTask) else 'codec'}"
 
 
 def _folder(names: set[str]) -> str:

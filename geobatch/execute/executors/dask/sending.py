@@ -17,7 +17,7 @@ from geobatch.execute.executors.dask.origin import Origin
 from geobatch.execute.executors.dask.session import Batch, Session, pack
 from geobatch.execute.executors.dask.worker import end_run, hold, open_run, run_batch
 from geobatch.execute.tasks.runner import TaskContext
-from geobatch.execute.tasks.task import RegionTask, Task
+from geobatch.execute.tasks.task import ComputingTask, PagesTask, RegionTask, Task
 from geobatch.model.assets.asset import Source
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.sources.reader import Sources
@@ -180,7 +180,9 @@ class Sender:
     def _sample(self, tasks: Iterable[Task]) -> Source | None:
         """Return a source that tasks need, if this process can read it."""
         for task in tasks:
-            if isinstance(task, RegionTask) and any(one.from_sources for one in task.bands):
+            if isinstance(task, RegionTask | PagesTask) and any(
+                one.from_sources for one in task.bands
+            ):
                 asset = self._context.inputs.asset(task.asset)
                 names = {asset.band(one.band).tileset for one in task.bands}
                 sources = (s for t in asset.tilesets if t.id in names for s in t.sources)
@@ -192,5 +194,5 @@ class Sender:
         return None
 
 
-def _is_streamed(task: Task) -> TypeGuard[RegionTask]:
-    return isinstance(task, RegionTask) and task.is_streamed
+def _is_streamed(task: Task) -> TypeGuard[ComputingTask]:
+    return isinstance(task, RegionTask | PagesTask) and task.is_streamed

@@ -40,7 +40,7 @@ from geobatch.execute.executors.dask.origin import Devices
 from geobatch.execute.executors.dask.session import Answer, Batch, Session, pack
 from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.runner import TaskContext, run_task
-from geobatch.execute.tasks.task import RegionTask, Task, TaskResult
+from geobatch.execute.tasks.task import PagesTask, RegionTask, Task, TaskResult
 from geobatch.execute.verification.comparison import Rebuilt
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.sources.reader import Sources
@@ -154,7 +154,7 @@ class _Opened:
 
     def _result(self, task: Task) -> TaskResult:
         result = self._tried(task)
-        if task.is_streamed and isinstance(task, RegionTask):
+        if task.is_streamed and isinstance(task, RegionTask | PagesTask):
             asset = self._context.inputs.asset(task.asset)
             for source in (source for one in asset.tilesets for source in one.sources):
                 self._reader.confirm(source)

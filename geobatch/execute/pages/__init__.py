@@ -1,0 +1,1 @@
+"""Large images: tasks that cover pages of the index, and put them."""
