@@ -143,6 +143,8 @@ class Positions(Struct, frozen=True, kw_only=True):
     """Spec file, as the user named it."""
     by_loc: dict[Loc, tuple[int, int]]
     """(line, column), both from 1, of every element; the empty loc is the document."""
+    is_of_matches: bool = False
+    """Whether each source of its images is one file that the rule of a collection has matched."""
 
     @property
     def is_of_collection(self) -> bool:

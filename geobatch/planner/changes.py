@@ -41,6 +41,7 @@ def plan(
     blocks: Blocks = MappingProxyType({}),
     known: Known = MappingProxyType({}),
     fingerprints: Fingerprints | None = None,
+    kept: Fingerprints = MappingProxyType({}),
 ) -> Plan:
     """Return everything that an apply of the resolved assets would do to a published state.
 
@@ -52,6 +53,7 @@ def plan(
         blocks: Changed blocks of sources, at least where known of those that `block_pairs` names.
         known: Tiles of bands that were made before, by pyramid fingerprint; they are taken over.
         fingerprints: `fingerprints_of` the resolution, where it is known already.
+        kept: Fingerprints of further assets, which are published as they are.
 
     Raises:
         KeyError: A needed record is missing.
@@ -67,10 +69,12 @@ def plan(
         else:
             record = None if entry is None else records[asset.id]
             changes.append(_change(asset, fingerprint, record, blocks, known))
+    changes += [AssetChange(id=name, op=Op.KEEP) for name in kept]
+    every = sorted({**fingerprints, **kept}.items())
     return Plan(
         store_id=store_id,
         base_commit=base.digest,
-        plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, sorted(fingerprints.items())]),
+        plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, every]),
         changes=tuple(sorted(changes, key=lambda change: change.id)),
         sources_hashed=resolution.sources_hashed,
         sources_by_stat=resolution.sources_by_stat,

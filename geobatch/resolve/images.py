@@ -56,18 +56,21 @@ def resolve_images(
     read_crs = crs_reader(cache)
     assets: list[Image | ExternalImage] = []
     warnings: list[Problem] = []
+    by_image: dict[str, tuple[Problem, ...]] = {}
     beside = Beside()
     for spec in specs:
         try:
             known = select(spec, files[spec.id], probes[spec.id], read_crs)
             resolver = ImageResolver(spec, files[spec.id], known, read_crs)
             image = resolver.asset()
-            warnings += order_warnings(spec, expansions[spec.id])
-            warnings += resolver.warnings
+            own = [*order_warnings(spec, expansions[spec.id]), *resolver.warnings]
             beside.note(spec, files[spec.id], known)
             if isinstance(image, ExternalImage):
                 image, more = pinned(image, spec, files[spec.id], known)
-                warnings += more
+                own += more
+            if own:
+                by_image[spec.id] = tuple(own)
+                warnings += own
             assets.append(image)
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
@@ -78,4 +81,6 @@ def resolve_images(
         sources_hashed=found.hashed,
         sources_by_stat=found.by_stat,
         warnings=tuple(dict.fromkeys(warnings)),
+        by_image=by_image,
+        beside=frozenset(beside.ids),
     )

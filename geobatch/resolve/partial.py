@@ -42,6 +42,8 @@ def salvage(
         first,
         assets=(*first.assets, *second.assets),
         warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+        by_image={**first.by_image, **second.by_image},
+        beside=first.beside | second.beside,
         sources_hashed=first.sources_hashed + second.sources_hashed,
         sources_by_stat=first.sources_by_stat + second.sources_by_stat,
     )

@@ -72,6 +72,8 @@ class Beside:
     def __init__(self) -> None:
         self._folders: dict[str, dict[str, str]] = {}
         self._found: dict[tuple[str, int, str], _Found] = {}
+        self.ids: set[str] = set()
+        """Ids of the images that the warnings are about."""
 
     def note(
         self,
@@ -94,6 +96,16 @@ class Beside:
         for (_, _, kind), one in self._found.items():
             alike = f" (the same holds for {one.count:,} files)" if one.count > 1 else ""
             yield from warning(one.spec, one.loc, f"unread-{kind}", one.message + alike, one.hint)
+
+    def is_alone(self, path: str) -> bool:
+        """Return whether no file beside a raster is like one that would be noted."""
+        folder, _, name = path.rpartition("/")
+        sidecars = self._sidecars(folder or "/")
+        if not sidecars:
+            return True
+        lower = name.lower()
+        stem = os.path.splitext(lower)[0]  # noqa: PTH122
+        return not any(base + suffix in sidecars for base in (lower, stem) for suffix in _SUFFIXES)
 
     def _note_pages(
         self, spec: RasterSpec, number: int, file: DeclaredSource, header: Header
@@ -153,6 +165,7 @@ class Beside:
         loc = ("tilesets", number, "sources", file.source, "uris", file.uri_index)
         made = _Found(spec=spec, loc=loc, message=words[0], hint=words[1])
         self._found.setdefault((path, line, kind), made).count += 1
+        self.ids.add(spec.id)
 
     def _sidecars(self, folder: str) -> dict[str, str]:
         """Return the sidecars in a folder, by their names in small letters; it is listed once."""

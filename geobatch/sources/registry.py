@@ -33,6 +33,11 @@ def driver_named(name: str) -> Driver:
     return _drivers[name]
 
 
+def driver_names() -> tuple[str, ...]:
+    """Return the names of all drivers, in the order in which they are asked."""
+    return tuple(_drivers)
+
+
 def driver_of(source: DeclaredSource) -> Driver:
     """Return the driver for a declared source: of those that match, the one registered last.
 

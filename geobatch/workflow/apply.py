@@ -171,7 +171,7 @@ def resolve_request(request: Request, cache: SourceCache) -> ResolvedSpecs:
         meanwhile=_load_what_executes,
     )
     with planning():
-        return resolve_specs(request, resolve_all, cache=cache)
+        return resolve_specs(request, resolve_all, cache=cache, images=cache)
 
 
 def plan_request(

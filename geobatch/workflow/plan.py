@@ -58,7 +58,7 @@ def plan_specs(request: Request) -> PlannedSpecs:
     """Return a plan with its inputs; for the errors see `plan`."""
     with SourceCache(request.store) as cache, planning():
         resolve_all = partial(resolve, workers=request.workers, cache=cache, rehash=request.rehash)
-        resolved = resolve_specs(request, resolve_all, cache=cache)
+        resolved = resolve_specs(request, resolve_all, cache=cache, images=cache)
         with open_base(request.store) as base:
             planned = plan_resolved(resolved, base, request=request, cache=cache).estimated(base)
     log_plan(planned)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from pydantic_core import PydanticCustomError
 
 from geobatch.declare.checks.image import is_before
@@ -16,7 +16,14 @@ from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.deadline import OverdueError, deadline
 from geobatch.declare.collections.optional import prepare_optional, without_absent
-from geobatch.declare.collections.template import FORMS, Fields, Plain, Template, field_of
+from geobatch.declare.collections.placeholders import are_matches
+from geobatch.declare.collections.template import (
+    FORMS,
+    Fields,
+    Plain,
+    Template,
+    field_of,
+)
 from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
 from geobatch.declare.fields.values import check_asset_id, check_property, parse_time, refuse
 from geobatch.declare.files import in_bucket
@@ -133,6 +140,9 @@ class Collection(Struct, kw_only=True):
             templates: By loc in the image.
             found: What `matches` returned.
         """
+        uris = [self.project.locate(uri, folder_of(self.positions.path)) for uri in self.rule.files]
+        if are_matches(base, templates) and not any(uri.is_away or uri.allowed for uri in uris):
+            base = replace(base, positions=replace(base.positions, is_of_matches=True))
         maker = _Maker(base=base, templates=templates, columns=self._columns)
         first: dict[str, Match] = {}
         kinds: dict[str, tuple[Match, Plain]] = {}

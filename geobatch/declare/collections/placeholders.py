@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from geobatch.declare.collections.template import Template, parse_template
+from geobatch.declare.collections.template import Placeholder, Template, parse_template
 from geobatch.declare.fields.keys import Shape
 from geobatch.declare.hints import show
-from geobatch.declare.specs import RULE, Loc, Positions
+from geobatch.declare.specs import RULE, Loc, Positions, RasterSpec
 
 STAND_IN = "x"
 """Stand-ins that the other rules check instead of a template."""
@@ -73,6 +73,20 @@ def image_positions(positions: Positions) -> Positions:
     places = {loc[1:]: place for loc, place in positions.by_loc.items() if loc[:1] == ("image",)}
     places |= {loc: place for loc, place in positions.by_loc.items() if loc == RULE}
     return Positions(path=positions.path, by_loc=places)
+
+
+def are_matches(image: RasterSpec, templates: Mapping[Loc, Template]) -> bool:
+    """Return whether each source of a collection's images is the file that the rule matches."""
+    file = Template(parts=(Placeholder(name="file"),))
+    locs = [
+        ("tilesets", number, "sources", position, "uris", 0)
+        for number, tileset in enumerate(image.tilesets)
+        for position, source in enumerate(tileset.sources)
+        if len(source.uris) == 1
+    ]
+    count = sum(len(tileset.sources) for tileset in image.tilesets)
+    is_whole = len(locs) == count and not image.uri_prefix
+    return is_whole and all(templates.get(loc) == file for loc in locs)
 
 
 def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:

@@ -105,7 +105,7 @@ def matches(location: Location, *, is_hinted: bool = True) -> Matches:
         names = set(walk.names(location.name))
     except OverdueError as error:
         return Matches(files=[], links=[], problem=_over(location, error.limit))
-    files = in_order(name for name in names if is_file(location.file(name)))
+    files = in_order(name for name in names if name in walk.files or is_file(location.file(name)))
     links = in_order(name for name in names - set(files) if is_broken(location.file(name)))
     problem: tuple[str, str, str | None] | None = None
     if walk.closed:

@@ -36,6 +36,8 @@ class Walk(Struct, kw_only=True):
     """Where the glob starts."""
     closed: dict[str, None] = field(default_factory=dict)
     """Folders that cannot be searched, with the reasons."""
+    files: set[str] = field(default_factory=set)
+    """Names that are certainly those of files: for very many, asking for each takes long."""
     _count: int = 0
     _most: int = field(default_factory=lambda: GLOB_ENTRIES.value)
     _end: float = field(default_factory=lambda: time.monotonic() + GLOB_SECONDS.value)
@@ -83,7 +85,10 @@ class Walk(Struct, kw_only=True):
         if MAGIC.search(part):
             for entry in self._entries(here, matcher(part)):
                 if not is_folder or _is_folder(entry):
-                    yield here + entry.name
+                    name = here + entry.name
+                    if not is_folder and _is_plain(entry):
+                        self.files.add(name)
+                    yield name
             return
         path = self._path(here + part)
         if os.path.isdir(path) if is_folder else os.path.lexists(path):  # noqa: PTH112
@@ -156,6 +161,14 @@ def matcher(part: str) -> Callable[[str], object]:
     if part.startswith("."):
         return matches
     return lambda name: not name.startswith(".") and matches(name)
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is that of a file, and not of a link."""
+    try:
+        return entry.is_file(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

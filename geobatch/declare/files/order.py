@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _DIGITS = re.compile("([0-9]+)")
+_OUTLINE = bytes.maketrans(b"123456789", b"000000000")
 _FIRST = 2
 """How many names a message shows at the beginning of an order."""
 _LAST = 2
@@ -30,7 +31,10 @@ def file_key(name: str) -> Key:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return names of files in the order in which they are taken."""
-    return sorted(names, key=file_key)
+    every = list(names)
+    # Names that differ only in digits at the same positions, as most do, are in the order of text.
+    outlines = {name.encode(errors="surrogatepass").translate(_OUTLINE) for name in every}
+    return sorted(every, key=None if len(outlines) <= 1 else file_key)
 
 
 def shown_order(names: Sequence[str]) -> str:

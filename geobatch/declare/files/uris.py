@@ -135,6 +135,10 @@ def prepare(specs: Iterable[AssetSpec]) -> None:
 
 def _is_there(spec: AssetSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
+    if spec.positions.is_of_matches and isinstance(spec, RasterSpec):
+        uris = [source.uris[0] for tileset in spec.tilesets for source in tileset.sources]
+        if not any(uri.lower().endswith(_OF_RECORDS) for uri in uris):
+            return True  # it was matched a moment ago
     return isinstance(spec, RasterSpec) and all(
         len(source.uris) == 1
         and spec.project.allowed is None

@@ -109,7 +109,7 @@ def _name(path: str) -> str:
 
 def _key(path: str, data: bytes, keeps_prefix: bool) -> bytes | None:
     """Return a digest of what the reading of a file depends on."""
-    readers = _readers()
+    readers = modules_digest(*_READERS)
     if readers is None:
         return None
     is_json = path.lower().endswith(".json")
@@ -117,13 +117,13 @@ def _key(path: str, data: bytes, keeps_prefix: bool) -> bytes | None:
 
 
 @cache
-def _readers() -> bytes | None:
-    """Return a digest of the modules that read specs, by size and time; None if unseen."""
+def modules_digest(*rooms: str) -> bytes | None:
+    """Return a digest of the modules of some rooms, by size and time; None if unseen."""
     package = Path(__file__).parents[2]
     try:
         found = sorted(
             (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-            for room in _READERS
+            for room in rooms
             for path in (package / room).rglob("*.py")
         )
     except OSError:

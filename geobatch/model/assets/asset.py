@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -46,6 +48,10 @@ class Resolution(Struct, frozen=True, kw_only=True):
     """How many sources have an unchanged stat."""
     warnings: tuple[Problem, ...] = ()
     """Warnings about likely mistakes, from headers."""
+    by_image: Mapping[str, tuple[Problem, ...]] = MappingProxyType({})
+    """Those of them that one image alone determines, by its id."""
+    beside: frozenset[str] = frozenset()
+    """Ids of the images with files beside theirs, or pages, that other warnings are about."""
 
     @property
     def images(self) -> tuple[AnyImage, ...]:

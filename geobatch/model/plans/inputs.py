@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 
 from msgspec import Struct
 
-from geobatch.model.assets.asset import Asset, Resolution, Table
+from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.plans.plan import Op, Plan
@@ -59,32 +60,33 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
 
 def inputs_of(
-    plan: Plan, resolution: Resolution, *, specs: Mapping[str, tuple[str, Digest]], tool: str
+    plan: Plan, assets: Iterable[Asset], *, specs: Mapping[str, tuple[str, Digest]], tool: str
 ) -> Inputs:
     """Return the inputs of a plan.
 
     Args:
         plan: The plan.
-        resolution: The assets that the plan covers, or more.
+        assets: The assets that the plan covers, or more; each is needed for a moment only.
         specs: (spec file, digest of the spec) by asset id.
         tool: Version of geobatch.
     """
     covered = {change.id for change in plan.changes}
+    found = (
+        AssetInput(
+            id=asset.id,
+            path=specs[asset.id][0],
+            spec=specs[asset.id][1],
+            fingerprint=asset_fingerprint(asset),
+            sources=tuple(_source_inputs(asset)),
+        )
+        for asset in assets
+        if asset.id in covered
+    )
     return Inputs(
         store_id=plan.store_id,
         base_commit=plan.base_commit,
         tool=tool,
-        assets=tuple(
-            AssetInput(
-                id=asset.id,
-                path=specs[asset.id][0],
-                spec=specs[asset.id][1],
-                fingerprint=asset_fingerprint(asset),
-                sources=tuple(_source_inputs(asset)),
-            )
-            for asset in sorted(resolution.assets, key=lambda asset: asset.id)
-            if asset.id in covered
-        ),
+        assets=tuple(sorted(found, key=attrgetter("id"))),
         deleted=tuple(change.id for change in plan.changes if change.op is Op.DELETE),
     )
 

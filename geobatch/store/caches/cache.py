@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CACHE_NAME = "cache/sources.sqlite"
 """Where the cache is in a store; it may be deleted at any time."""
 
-_PROBE, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC, _FOLDER = range(8)
+_PROBE, _TABLE, _CRS, _NAMED_CRS, _BAND, _RECORDS, _SPEC, _FOLDER, _KNOWN = range(9)
 _START = struct.Struct("<QQQqqq32s32sBH")
 
 
@@ -148,6 +148,15 @@ class SourceCache:
     def put_spec(self, path: str, value: bytes) -> None:
         """Save what a spec file came to; its last state alone."""
         self._file.put(_SPEC, os.fsencode(path), value)
+
+    def get_known(self, path: str) -> bytes | None:
+        """Return what was saved of the images of a spec file, by absolute path, or None."""
+        key = os.fsencode(path)
+        return self._file.get(_KNOWN, [key]).get(key)
+
+    def put_known(self, path: str, value: bytes) -> None:
+        """Save the fingerprints of the images of a spec file; its last state alone."""
+        self._file.put(_KNOWN, os.fsencode(path), value)
 
     def get_bands(self, fingerprints: Iterable[Digest]) -> dict[Digest, str]:
         """Return the JSON that was saved of bands, by pyramid fingerprint.

@@ -101,8 +101,8 @@ def unread_specs(old_ids: Iterable[str], origins: Origins) -> dict[str, str]:
 def deletion_doubts(
     deleted: Iterable[AssetChange],
     records: Mapping[str, AssetRecord],
-    *,
     origins: Origins,
+    *,
     declared: Collection[str],
     request: Request,
 ) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -14,7 +15,6 @@ from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.errors import Problem
-from geobatch.model.assets.asset import Resolution
 from geobatch.model.plans.estimate import Estimate
 from geobatch.model.plans.inputs import Inputs, inputs_of
 from geobatch.model.plans.plan import Plan
@@ -55,7 +55,7 @@ from geobatch.workflow.planning.deletions import (
     unread_specs,
     with_protection,
 )
-from geobatch.workflow.planning.locations import set_locations
+from geobatch.workflow.planning.kept import Kept, keep_resolved, kept_images
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs
 
@@ -73,6 +73,8 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
+    kept: Kept = Kept()
+    """Images that were not resolved."""
     estimate: Estimate | None = None
     """How long an apply may take; None if there is no run to go by, or apply would refuse it."""
 
@@ -90,7 +92,8 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     def inputs(self) -> Inputs:
         """Return the digests of all inputs; they say later which input differs."""
         specs = spec_digests(self.resolved.specs)
-        return inputs_of(self.plan, self.resolved.resolution, specs=specs, tool=VERSION)
+        assets = chain(self.resolved.resolution.assets, self.kept.assets())
+        return inputs_of(self.plan, assets, specs=specs, tool=VERSION)
 
 
 @without_collecting()
@@ -122,17 +125,16 @@ def plan_resolved(
     declared, moved = _ids_of(resolved.specs), moves(resolved.specs.claims, base=base.head)
     origins = find_origins(base, request=request, seen=resolved.specs.seen, is_renaming=bool(moved))
     head = renamed_head(base.head, moved)
-    resolution = set_locations(resolved, base, head=head, request=request)
-    choice = choose(resolution, base=head, options=request.options, declared=declared)
+    located, kept = kept_images(resolved, base, head, moved, request=request, cache=cache)
+    choice = choose(located.resolution, base=head, options=request.options, declared=declared)
     deleted = find_deletions(head, declared=declared, origins=origins, request=request)
     spared = {*choice.replaced, *(change.id for change in deleted), *damaged}
     _check_published(base, spared - moved.keys(), request=request, is_noted=is_applied)
-    prints = fingerprints_of(choice.resolution)
+    prints = keep_resolved(located, fingerprints_of(choice.resolution), cache=cache)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
     blocks = _compare_blocks(choice, records, cache=cache, reads_objects=request.rehash)
-    work = _Work(choice, base, prints, records, blocks, is_applied, checks_bands)
+    work = _Work(choice, base, prints, kept, records, blocks, is_applied, checks_bands)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
-    doubts = deletion_doubts(deleted, records, origins=origins, declared=declared, request=request)
     completed = complete(
         made,
         choice,
@@ -144,14 +146,15 @@ def plan_resolved(
         moved=moved,
         foreign=unread_specs(moved.values(), origins),
         max_delete=request.options.max_delete,
-        unseen=doubts,
+        unseen=deletion_doubts(deleted, records, origins, declared=declared, request=request),
     )
     return PlannedSpecs(
         plan=with_checks(completed, resolved.specs, records=records, known=bands),
-        resolved=replace(resolved, resolution=resolution),
-        warnings=_sorted_warnings(resolved.specs, resolution, warnings, base=base.head),
+        resolved=located,
+        warnings=_sorted_warnings(located, warnings, base=base.head),
         records=records,
         bands=bands,
+        kept=kept,
     )
 
 
@@ -228,6 +231,7 @@ class _Work(Struct, frozen=True):
     choice: Choice
     base: Base
     fingerprints: Fingerprints
+    kept: Kept
     records: Mapping[str, AssetRecord]
     blocks: Blocks
     is_applied: bool
@@ -243,6 +247,7 @@ class _Work(Struct, frozen=True):
             blocks=self.blocks,
             known=bands,
             fingerprints=self.fingerprints,
+            kept=self.kept.by_id(),
         )
 
 
@@ -264,8 +269,9 @@ def _plan_undamaged(
 
 
 def _sorted_warnings(
-    specs: SpecSet, resolution: Resolution, of_store: Iterable[Problem], *, base: Head
+    resolved: ResolvedSpecs, of_store: Iterable[Problem], *, base: Head
 ) -> tuple[Problem, ...]:
+    specs, resolution = resolved.specs, resolved.resolution
     found = [
         *mixed_types(specs.specs),
         *absent_warnings(specs.images),

@@ -1,0 +1,302 @@
+"""Images of an earlier run: if neither their spec nor a file changed, they are not resolved.
+
+It saves most of a plan in which little differs: `files` in benchmarks/increments.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import time
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, field
+
+from geobatch.declare import AssetSpec, ImageSpec, SpecSet
+from geobatch.declare.files.find import folder_of
+from geobatch.declare.loading.spec_cache import modules_digest
+from geobatch.errors import Problem
+from geobatch.model.assets.asset import Image, Resolution
+from geobatch.model.digest import Digest, digest_bytes
+from geobatch.model.limits import LIMITS
+from geobatch.model.sources.file_stat import FileStat, file_stat
+from geobatch.resolve.unread_files import Beside
+from geobatch.sources.probe_cache import maker
+from geobatch.sources.registry import driver_names
+
+FROM = 100
+"""Images of a spec file from which it is worth while: a few are resolved sooner than looked up."""
+_ROOMS = ("model", "declare", "sources", "resolve")
+"""Rooms whose modules determine what an image is resolved to."""
+_ROW = np.dtype([("key", "<u8"), ("check", "<u8"), ("fingerprint", "V32"), ("warned", "<u2")])
+"""An image: the two halves of its key, its fingerprint, and the number of its warnings."""
+_MOST_WARNED = 1000
+"""Different lists of warnings that are kept of one spec file."""
+_LOCAL = re.compile(r"(?!/vsi)[^*?\[\]:#\0]+", re.IGNORECASE).fullmatch
+"""Names that mean one local file; not all that do."""
+_OTHERS = (".json", ".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
+"""Endings of files that are not rasters."""
+
+_Rows = npt.NDArray[Any]
+_Stat = tuple[int, int, int, int, int]
+"""Device, inode, size, and times of modification and of change in nanoseconds."""
+_Words = tuple[int, int, str, str, str | None]
+"""Line, column, rule, message and hint of a warning."""
+_Warnings = tuple[tuple[_Words, ...], ...]
+
+
+class KnownImages(Protocol):
+    """What is kept from run to run; `geobatch.store.caches.cache.SourceCache` is one."""
+
+    def get_known(self, path: str) -> bytes | None:
+        """Return what is kept of the images of a spec file, by absolute path."""
+
+    def put_known(self, path: str, value: bytes) -> None:
+        """Keep what is known of the images of a spec file."""
+
+
+class _Kept(Struct, frozen=True, array_like=True):
+    """What is kept of the images of one spec file."""
+
+    rows: bytes = b""
+    warnings: _Warnings = ((),)
+
+
+class _Found(NamedTuple):
+    """The known images of one spec file."""
+
+    specs: list[AssetSpec]
+    rows: _Rows
+    warnings: _Warnings
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """Images that need not be resolved: what they would be resolved to is known."""
+
+    files: dict[str, _Found] = field(default_factory=dict)
+    """Those of each spec file."""
+    sources: array[int] = field(default_factory=lambda: array("q"))
+    """Hashes of the paths of their files."""
+    began_ns: int = field(default_factory=time.time_ns)
+    """A time before the sources of other images were read."""
+
+    def items(self) -> Iterator[tuple[AssetSpec, Digest]]:
+        """Yield each image and its fingerprint."""
+        for specs, rows, _ in self.files.values():
+            fingerprints = rows["fingerprint"].tobytes()
+            for number, spec in enumerate(specs):
+                yield spec, fingerprints[32 * number : 32 * number + 32].hex()
+
+    def warnings(self) -> Iterator[Problem]:
+        """Yield the warnings about them."""
+        for path, (_, rows, warnings) in self.files.items():
+            for number in np.unique(rows["warned"]).tolist():
+                for line, column, rule, message, hint in warnings[number]:
+                    yield Problem(
+                        path=path, line=line, column=column, rule=rule, message=message, hint=hint
+                    )
+
+    def more_sources(self, resolution: Resolution) -> int:
+        """Return how many different files they have that resolved images do not have."""
+        others = [
+            hash(source.path)
+            for image in resolution.images
+            for tileset in image.tilesets
+            for source in tileset.sources
+        ]
+        return int(np.setdiff1d(np.array(self.sources), np.array(others, dtype=np.int64)).size)
+
+
+def known_images(specs: Iterable[AssetSpec], cache: KnownImages) -> Known:
+    """Return those of some valid specs whose images are known, by the stats of their files now."""
+    known, beside, keys = Known(), Beside(), _Keys()
+    for path, images in _by_file(specs):
+        kept = _read(cache, path)
+        rows = np.frombuffer(kept.rows, dtype=_ROW)
+        able, wanted = list[AssetSpec](), bytearray()
+        owners, paths, folder = array("q"), array("q"), folder_of(path)
+        for spec in images if rows.size else ():
+            names, stats = _stats(spec, folder, beside)
+            if key := keys.of(spec, stats):
+                owners.extend([len(able)] * len(names))
+                paths.extend(map(hash, names))
+                able.append(spec)
+                wanted += key
+        at, is_known = _search(rows, np.frombuffer(wanted, dtype="<u8").reshape(-1, 2))
+        if is_known.any():
+            those = [spec for spec, is_one in zip(able, is_known.tolist(), strict=True) if is_one]
+            known.files[path] = _Found(those, rows[at[is_known]], kept.warnings)
+            mine = np.array(paths)[is_known[np.array(owners)]]
+            known.sources.frombytes(mine.tobytes())
+    return known
+
+
+def without_known(specs: SpecSet, known: Known) -> SpecSet:
+    """Return the specs of which nothing is known."""
+    ids = {spec.id for spec, _ in known.items()}
+    return SpecSet(specs=tuple(spec for spec in specs.specs if spec.id not in ids))
+
+
+def keep_images(
+    specs: Iterable[AssetSpec],
+    resolution: Resolution,
+    fingerprints: Mapping[str, Digest],
+    *,
+    known: Known,
+    unsure: Collection[str],
+    cache: KnownImages,
+) -> None:
+    """Keep what resolved images are, for the runs to come.
+
+    Args:
+        specs: All specs.
+        resolution: Images that were resolved.
+        fingerprints: Their fingerprints, by id.
+        known: The other ones.
+        unsure: Ids of images that more depends on than their specs and files.
+        cache: Where it is kept.
+    """
+    by_id = {image.id: image for image in resolution.images if isinstance(image, Image)}
+    if not by_id:
+        return
+    keys = _Keys()
+    for path, images in _by_file(specs):
+        earlier = known.files.get(path, _Found([], np.empty(0, dtype=_ROW), ((),)))
+        lists = {words: number for number, words in enumerate(earlier.warnings)}
+        made = bytearray()
+        for spec in images:
+            image = by_id.get(spec.id)
+            if image is None or spec.id in unsure or spec.id in resolution.beside:
+                continue
+            words = tuple(map(_words, resolution.by_image.get(spec.id, ())))
+            key = keys.of(spec, _probed(spec, image, before_ns=known.began_ns))
+            # The lines of a collection are those of all its images: they are part of the keys.
+            is_kept = not words or spec.positions.is_of_collection
+            if key and is_kept and (words in lists or len(lists) < _MOST_WARNED):
+                number = lists.setdefault(words, len(lists))
+                made += key + bytes.fromhex(fingerprints[spec.id]) + number.to_bytes(2, "little")
+        if made:
+            rows = np.concatenate([earlier.rows, np.frombuffer(made, dtype=_ROW)])
+            rows = rows[np.unique(rows["key"], return_index=True)[1]]
+            value = _Kept(rows=rows.tobytes(), warnings=tuple(lists))
+            cache.put_known(os.path.abspath(path), msgspec.msgpack.encode(value))  # noqa: PTH100
+
+
+class _Keys:
+    """Digests of all that images are resolved from."""
+
+    def __init__(self) -> None:
+        limits = [(limit.name, limit.value) for limit in LIMITS]
+        self._tool = repr((modules_digest(*_ROOMS), maker(), driver_names(), limits)).encode()
+        self._shared: dict[tuple[int, int], bytes] = {}
+        self._encode = msgspec.msgpack.Encoder().encode
+        names = (name for name in ImageSpec.__struct_fields__ if name not in ImageSpec.beside)
+        self._declared = attrgetter(*names)
+
+    def of(self, spec: AssetSpec, stats: list[_Stat]) -> bytes:
+        """Return the key of an image, 16 bytes; none if its spec holds what cannot be encoded.
+
+        Args:
+            spec: Its spec.
+            stats: Those of its files, in the order of the spec; without any, there is no key.
+        """
+        try:
+            data = self._encode((self._declared(spec), stats))
+        except (OverflowError, UnicodeEncodeError):
+            return b""
+        return bytes.fromhex(digest_bytes(self._around(spec) + data)[:32]) if stats else b""
+
+    def _around(self, spec: AssetSpec) -> bytes:
+        """Return a digest of what the images of a collection, or of a project, have in common."""
+        project, positions = spec.project, spec.positions
+        place = (id(project), id(positions) if positions.is_of_collection else 0)
+        found = self._shared.get(place)
+        if found is None:
+            lines = positions.by_loc if positions.is_of_collection else {}
+            said = (project.mirrors, project.keeps_prefix, sorted(project.silenced), lines)
+            text = repr(said).encode(errors="surrogatepass")
+            found = self._shared[place] = bytes.fromhex(digest_bytes(self._tool + text))
+        return found
+
+
+def _by_file(specs: Iterable[AssetSpec]) -> Iterator[tuple[str, list[ImageSpec]]]:
+    """Yield the images of each spec file that has many."""
+    found: dict[str, list[ImageSpec]] = {}
+    for spec in specs:
+        if isinstance(spec, ImageSpec) and spec.project.allowed is None:
+            found.setdefault(spec.path, []).append(spec)
+    yield from ((path, images) for path, images in found.items() if len(images) >= FROM)
+
+
+def _read(cache: KnownImages, path: str) -> _Kept:
+    """Return what is kept of a spec file; nothing if another version wrote it."""
+    value = cache.get_known(os.path.abspath(path))  # noqa: PTH100 - links are not followed
+    try:
+        kept = _Kept() if value is None else msgspec.msgpack.decode(value, type=_Kept)
+    except msgspec.MsgspecError:
+        return _Kept()
+    return kept if len(kept.rows) % _ROW.itemsize == 0 else _Kept()
+
+
+def _search(rows: _Rows, wanted: _Rows) -> tuple[_Rows, _Rows]:
+    """Return the positions of keys among rows, and which of them are there."""
+    if not rows.size:
+        return np.zeros(len(wanted), dtype=np.intp), np.zeros(len(wanted), dtype=bool)
+    at = np.minimum(np.searchsorted(rows["key"], wanted[:, 0]), rows.size - 1)
+    return at, (rows["key"][at] == wanted[:, 0]) & (rows["check"][at] == wanted[:, 1])
+
+
+def _names(spec: ImageSpec, folder: Path) -> list[str]:
+    """Return the paths of the files of an image; none if a source is more, or less, than that."""
+    found = []
+    for tileset in spec.tilesets:
+        for source in tileset.sources:
+            start, name = folder, spec.uri_prefix + source.uris[0]
+            if spec.project.mirrors:
+                location = spec.project.locate(name, folder)
+                start, name = location.folder, location.name
+            if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(_OTHERS):
+                return []
+            found.append(name if name.startswith("/") else f"{start}/{name}")
+    return found
+
+
+def _stats(spec: ImageSpec, folder: Path, beside: Beside) -> tuple[list[str], list[_Stat]]:
+    """Return paths and stats of the files of an image; none if not all can be known."""
+    names, stats = _names(spec, folder), []
+    for name in names:
+        try:
+            found = os.stat(name)  # noqa: PTH116 - likewise
+        except (OSError, ValueError):
+            return names, []
+        if not stat.S_ISREG(found.st_mode) or not beside.is_alone(name):
+            return names, []
+        stats.append(_of(file_stat(found)))
+    return names, stats
+
+
+def _probed(spec: ImageSpec, image: Image, *, before_ns: int) -> list[_Stat]:
+    """Return the stats of the files of an image as they were probed; none if they may not last."""
+    tilesets = {tileset.id: tileset.sources for tileset in image.tilesets}
+    sources = [one for named in spec.tilesets for one in tilesets.get(named.id, ())]
+    stats = [source.stat for source in sources]
+    uris = [one.uris for tileset in spec.tilesets for one in tileset.sources]
+    is_same = [(source.uri,) for source in sources] == [(spec.uri_prefix + one[0],) for one in uris]
+    found = [_of(one) for one in stats if one is not None and one.is_settled(before_ns)]
+    return found if is_same and len(found) == len(uris) else []
+
+
+def _of(found: FileStat) -> _Stat:
+    return found.device, found.inode, found.size, found.mtime_ns, found.ctime_ns
+
+
+def _words(problem: Problem) -> _Words:
+    return problem.line, problem.column, problem.rule, problem.message, problem.hint
