@@ -71,7 +71,7 @@ def readings(bench: Workbench) -> Iterator[tuple[str, Callable[[], bytes]]]:
             for band in bands:
                 yield f"{asset_id}/{level}/{band}", array(asset_id, f"{level}/{band}")
                 if level == "1" or asset_id == "one":
-                    name = f"{level}/{band}.mask"
+                    name = f"masks/{level}/{band}"
                     group = open_store(bench.store).open(asset_id)
                     if name in group:
                         yield f"{asset_id}/{name}", array(asset_id, name)

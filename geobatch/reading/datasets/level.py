@@ -142,7 +142,7 @@ def coordinates_of(level: Level) -> dict[str, Any]:
 
 def attributes_of(one: BandValues) -> dict[str, Any]:
     """Return the attributes of a band's values, without those that were applied."""
-    found = dict(one.values.attrs)
+    found: dict[str, Any] = dict(one.values.attrs)
     if one.is_masked:
         for name in _DECODED:
             found.pop(name, None)
