@@ -238,7 +238,7 @@ def flip_tiles(bench: Workbench, asset_id: str) -> None:
 
     As a disk does it: what a process wrote has a time that tells.
     """
-    for chunk in (bench.tree / asset_id).glob("*/b*/c/*/*"):
+    for chunk in (bench.tree / asset_id).rglob("b*/c/*/*"):
         found = chunk.stat()
         data = bytearray(chunk.read_bytes())
         data[-1] ^= 1
