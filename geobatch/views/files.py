@@ -165,6 +165,17 @@ class Files:
         """Return whether there is a file or folder at a path."""
         return os.path.lexists(self._folder + path)
 
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none if there is no such folder.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        try:
+            return sorted(os.listdir(self._folder + path))  # noqa: PTH208
+        except _NO_FOLDER:
+            return []
+
     def size(self, path: str) -> int:
         """Return the length of a file.
 

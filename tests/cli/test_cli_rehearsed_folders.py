@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_as_it_was_is_not_taken(
     bench: Workbench, harm: str, wanted: dict[str, bytes]
 ) -> None:
     rehearse()
-    folder = next(one for one in held(bench) if list(one.glob("0/b1.mask")))
+    folder = next(one for one in held(bench) if list(one.glob("masks/0/b1")))
     chunk, state = folder / "0/b1/c/0/0", Path(f"{folder}.state")
     inode = folder.stat().st_ino
     if harm in ("no chunk", "another chunk"):
@@ -109,7 +109,7 @@ def test_a_folder_does_not_keep_an_object_that_was_replaced(
 ) -> None:
     """A tile rotted without a trace, and was then put again: the folder has the bad bytes."""
     rehearse()
-    folder = next(one for one in held(bench) if list(one.glob("0/b1.mask")))
+    folder = next(one for one in held(bench) if list(one.glob("masks/0/b1")))
     inode = (folder / "0/b1/c/0/0").stat().st_ino
     (tile,) = (path for path in bench.store.glob("objects/*/*") if path.stat().st_ino == inode)
     good, was = tile.read_bytes(), tile.stat()

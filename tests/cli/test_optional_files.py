@@ -66,9 +66,11 @@ def changed() -> dict[str, list[str]]:
 def test_an_image_is_made_without_what_is_absent(bench: Workbench) -> None:
     done = geobatch("apply", "spec.yaml")
     assert done.code == 0, done.err
-    assert bench.names("c/x/0") == {"B", "B.mask", "QA"}
+    assert bench.names("c/x/0") == {"B", "QA"}
     assert bench.names("c/y/0") == {"B"}
-    np.testing.assert_array_equal(bench.array("c/x/0/B.mask"), MASK)
+    assert bench.has_mask("c/x/0/B")
+    assert not bench.has_mask("c/y/0/B")
+    np.testing.assert_array_equal(bench.masks("c/x/0/B"), MASK)
     np.testing.assert_array_equal(bench.array("c/x/0/B"), np.where(MASK == 0, 0, PIXELS))
     np.testing.assert_array_equal(bench.array("c/x/0/QA"), QUALITY)
     np.testing.assert_array_equal(bench.array("c/y/0/B"), PIXELS)
@@ -88,13 +90,15 @@ def test_a_partner_that_comes_or_goes_is_a_change(bench: Workbench) -> None:
     assert changed() == {"c/y": ["update"]}
     assert "optional tileset" not in geobatch("plan", "spec.yaml").err
     assert geobatch("apply", "spec.yaml").code == 0
-    np.testing.assert_array_equal(bench.array("c/y/0/B.mask"), MASK)
+    np.testing.assert_array_equal(bench.masks("c/y/0/B"), MASK)
     np.testing.assert_array_equal(bench.array("c/y/0/QA"), QUALITY)
     for folder in ("masks", "qa"):
         (bench.folder / folder / "y.tif").unlink()
     assert changed() == {"c/y": ["update"]}
     assert geobatch("apply", "spec.yaml").code == 0
     assert bench.names("c/y/0") == {"B"}
+    assert bench.has_mask("c/x/0/B")
+    assert not bench.has_mask("c/y/0/B")
     again = geobatch("show", "c/y", "--json").record("asset")
     assert again == before
 

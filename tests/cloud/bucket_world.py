@@ -22,6 +22,7 @@ from geobatch.model.digest import digest_bytes, digest_json
 from geobatch.model.published import Head
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
+from geobatch.views.zarr.layout.paths import array_path
 
 _ROOT = {
     "geobatch.json", ".gitignore", "objects", "refs", "zarr", "references", "runs", "proofs", "gc",
@@ -144,9 +145,7 @@ class BucketWorld(World):
         entry = rng.choice(head.tree.entries)
         record = TileStore.open(self.store).record(entry)
         key = rng.choice([key for key, _ in record.arrays])
-        group = record.image.group(record.image.band(key.band).grid)
-        name = f"{key.band}.mask" if key.is_mask else key.band
-        path = f"{group}/{key.level}/{name}".lstrip("/")
+        path = array_path(record.image, key)
         verified = self._read(head.digest, entry.id, path)
         if self._samples:
             older = rng.choice(self._samples)

@@ -43,9 +43,8 @@ def test_it_reads_as_the_same_file_on_disk(tmp_path: Path, served: Served, is_pl
     bench = Workbench(folder=tmp_path)
     bench.apply(external("a", f"{served.url}cog.tif"), external("b", path))
     for level in range(3):
-        for name in ("b1", "b1.mask", "b2", "b2.mask"):
-            found, expected = read(bench, f"a/{level}/{name}"), read(bench, f"b/{level}/{name}")
-            assert_same(found, expected, f"{level}/{name}")
+        for name in (f"{level}/b1", f"masks/{level}/b1", f"{level}/b2", f"masks/{level}/b2"):
+            assert_same(read(bench, f"a/{name}"), read(bench, f"b/{name}"), name)
 
 
 def test_one_tile_costs_the_header_and_that_tile(tmp_path: Path, served: Served) -> None:

@@ -94,8 +94,8 @@ def test_overviews_are_shown_as_they_are(tmp_path: Path, is_planar: bool) -> Non
         np.testing.assert_allclose(box, (left, bottom, right, top), atol=size)  # type: ignore[arg-type]
         if level:
             expected_mask = mask_of(path, level)
-            assert_same(group[f"{level}/b1.mask"][...], expected_mask, f"mask {level}")  # type: ignore[arg-type,index]
-    assert sorted(group.group_keys()) == ["0", "1", "2"]
+            assert_same(group[f"masks/{level}/b1"][...], expected_mask, f"mask {level}")  # type: ignore[arg-type,index]
+    assert sorted(group.group_keys()) == ["0", "1", "2", "masks"]
 
 
 def test_a_real_file(tmp_path: Path, rasters: Path) -> None:
@@ -105,14 +105,15 @@ def test_a_real_file(tmp_path: Path, rasters: Path) -> None:
     group = geobatch.open_store(bench.store).open("real")
     with rasterio.open(source) as file:
         factors = file.overviews(1)
-    assert sorted(group.group_keys()) == [str(level) for level in range(len(factors) + 1)]
+    levels = [str(level) for level in range(len(factors) + 1)]
+    assert sorted(group.group_keys()) == [*levels, "masks"]
     for level in range(len(factors) + 1):
         for band in (1, 2, 3):
             expected = overview(source, level, band)
             valid = mask_of(source, level)
             expected = np.where(valid == 0, 0, expected)
             assert_same(group[f"{level}/b{band}"][...], expected, f"{level}/b{band}")  # type: ignore[arg-type,index]
-            assert_same(group[f"{level}/b{band}.mask"][...], valid, f"{level}/b{band}.mask")  # type: ignore[arg-type,index]
+            assert_same(group[f"masks/{level}/b{band}"][...], valid, f"masks/{level}/b{band}")  # type: ignore[arg-type,index]
 
 
 def test_bands_of_several_cogs(tmp_path: Path) -> None:
@@ -133,14 +134,14 @@ def test_bands_of_several_cogs(tmp_path: Path) -> None:
     document["mask_bands"] = {"tileset_id": "t3", "band_ids": ["R"]}
     bench.apply(document)
     group = geobatch.open_store(bench.store).open("a")
-    assert sorted(group.group_keys()) == ["r10m", "r20m"]
-    assert_same(group["r20m/0/C"][...], coarse, "C")  # type: ignore[arg-type,index]
-    assert_same(group["r10m/0/R"][...], np.where(clear > 0, fine, 0), "R")  # type: ignore[arg-type,index]
-    assert_same(group["r10m/0/R.mask"][...], clear, "R.mask")  # type: ignore[arg-type,index]
-    green = group["r10m/1/G"][...]  # type: ignore[index]
+    assert sorted(group.group_keys()) == ["0", "1", "2", "masks"]
+    assert_same(group["1/C"][...], coarse, "C")  # type: ignore[arg-type,index]
+    assert_same(group["0/R"][...], np.where(clear > 0, fine, 0), "R")  # type: ignore[arg-type,index]
+    assert_same(group["masks/0/R"][...], clear, "mask of R")  # type: ignore[arg-type,index]
+    green = group["1/G"][...]  # type: ignore[index]
     assert_same(green, overview(tmp_path / "b.tif", 1), "G")  # type: ignore[arg-type]
-    is_missing = np.asarray(group["r10m/1/G.mask"][...]) == 0  # type: ignore[index]
-    assert_same(is_missing, np.asarray(green) == 7, "G.mask")
+    is_missing = np.asarray(group["masks/1/G"][...]) == 0  # type: ignore[index]
+    assert_same(is_missing, np.asarray(green) == 7, "mask of G")
 
 
 def test_names_come_from_the_file(tmp_path: Path) -> None:

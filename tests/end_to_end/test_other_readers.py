@@ -44,7 +44,6 @@ for path in sys.argv[1:]:
                 "zarr_sum": float(group[name][...].astype("float64").sum()),
             }
             for name, band in data.data_vars.items()
-            if not name.endswith(".mask")
         },
         "coords": sorted(data.coords),
     }

@@ -28,10 +28,9 @@ def workbench(rasters: Path, tmp_path_factory: pytest.TempPathFactory) -> Workbe
 
 
 def stored_masks(bench: Workbench, path: str) -> Values:
-    """Return a band's masks as a reader has them: beside the band, or told by its fill."""
-    folder, band = path.rsplit("/", 1)
-    if f"{band}.mask" in bench.names(folder):
-        return bench.array(f"{path}.mask")
+    """Return a band's masks as a reader has them: an array, or told by its fill."""
+    if bench.has_mask(path):
+        return bench.masks(path)
     fill = bench.fill_value(path)
     return np.where(is_fill(bench.array(path), fill), 0, 255).astype(np.uint8)
 
@@ -42,8 +41,9 @@ def test_level_0_is_what_rasterio_reads(workbench: Workbench, rasters: Path, nam
         has_alpha = file.colorinterp[-1].name == "alpha"
         has_mask_of_file = has_alpha or name == "cogeo.tif"
         bands = [f"b{index}" for index in range(1, file.count + (0 if has_alpha else 1))]
-        names = set(bands) | ({f"{band}.mask" for band in bands} if has_mask_of_file else set())
-        assert workbench.names(f"{asset_id(name)}/0") == names
+        assert workbench.names(f"{asset_id(name)}/0") == set(bands)
+        masked = [workbench.has_mask(f"{asset_id(name)}/0/{band}") for band in bands]
+        assert masked == [has_mask_of_file] * len(bands)
         for index, band in enumerate(bands, start=1):
             path = f"{asset_id(name)}/0/{band}"
             masks = file.dataset_mask() if has_mask_of_file else file.read_masks(index)
@@ -68,6 +68,7 @@ def test_four_quarters_make_the_whole(workbench: Workbench, rasters: Path) -> No
         for name in workbench.names(f"RGB_byte/{level}"):
             mosaic, whole = f"mosaic/{level}/{name}", f"RGB_byte/{level}/{name}"
             assert_same(workbench.array(mosaic), workbench.array(whole), mosaic)
+            assert_same(stored_masks(workbench, mosaic), stored_masks(workbench, whole), mosaic)
 
 
 def corners(shape: Sequence[int], side: int) -> list[tuple[slice, slice]]:
@@ -91,7 +92,7 @@ def corners(shape: Sequence[int], side: int) -> list[tuple[slice, slice]]:
 )
 def test_levels_are_built_from_the_level_below(workbench: Workbench, name: str) -> None:
     asset = asset_id(name)
-    depth = len(list(workbench.group(asset).group_keys()))
+    depth = len(set(workbench.group(asset).group_keys()) - {"masks"})
     assert depth == len(level_shapes(*workbench.array(f"{asset}/0/b1").shape))
     for level in range(1, depth):
         below, above = f"{asset}/{level - 1}/b2", f"{asset}/{level}/b2"

@@ -65,7 +65,7 @@ def files(bench: Workbench) -> int:
 def test_shards_hold_what_tiles_hold(bench: Workbench) -> None:
     """The content root is that of tiles as large as the shards; pixels are those of any tiles."""
     root = bench.apply(*documents(SHARDED)).content_root
-    pixels = {name: bench.array(name) for name in ("holes/0/b1", "alpha/1/b1.mask", "real/1/b1")}
+    pixels = {name: bench.array(name) for name in ("holes/0/b1", "alpha/masks/1/b1", "real/1/b1")}
     few = files(bench)
     bench.apply(*documents({"tile": 32}))
     assert files(bench) > 5 * few

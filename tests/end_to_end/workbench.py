@@ -150,17 +150,30 @@ class Workbench:
         """Return the names of a level's arrays, less the coordinates."""
         return set(self.group(path).array_keys()) - {"x", "y", "spatial_ref"}
 
+    def masks(self, path: str) -> Values:
+        """Read the whole mask of a band, by the path of its values."""
+        return self.array(mask_path(path))
+
+    def has_mask(self, path: str) -> bool:
+        """Return whether a band has a mask, by the path of its values."""
+        return (self.tree / mask_path(path) / "zarr.json").exists()
+
     def assert_bands(self, multiscale: str, expected: Mapping[str, Expectation]) -> None:
         """Assert that a multiscale group holds these bands and nothing else, bit for bit."""
         depth = len(next(iter(expected.values())).levels)
-        assert sorted(self.group(multiscale).group_keys()) == sorted(map(str, range(depth)))
+        groups = set(self.group(multiscale).group_keys())
+        assert groups - {"masks"} == set(map(str, range(depth)))
+        masked = [
+            {b for b, one in expected.items() if level >= (one.mask_from_level or 0)}
+            - {b for b, one in expected.items() if one.mask_from_level is None}
+            for level in range(depth)
+        ]
+        assert ("masks" in groups) == any(masked)
         for level in range(depth):
-            names = set(expected)
-            for band, expectation in expected.items():
-                first = expectation.mask_from_level
-                if first is not None and level >= first:
-                    names.add(f"{band}.mask")
-            assert self.names(f"{multiscale}/{level}") == names, f"arrays of level {level}"
+            assert self.names(f"{multiscale}/{level}") == set(expected), f"level {level}"
+            below = f"{multiscale}/masks/{level}"
+            found = self.names(below) if (self.tree / below).exists() else set()
+            assert found == masked[level], f"masks of level {level}"
         for band, expectation in expected.items():
             for level in range(depth):
                 self.assert_level(f"{multiscale}/{level}/{band}", level, expectation)
@@ -178,10 +191,16 @@ class Workbench:
             fill = np.array([self.fill_value(path)], dtype=found.dtype)
             assert is_fill(fill, expectation.fill).all(), f"fill of {path}: {fill}"
         if first is not None and level >= first:
-            assert_same(self.array(f"{path}.mask"), masks, f"{path}.mask")
+            assert_same(self.masks(path), masks, f"masks of {path}")
         elif first is not None:
             assert_same(~is_fill(found, expectation.fill), masks == 255, f"validity in {path}")
         assert_same(found, values, path)
+
+
+def mask_path(path: str) -> str:
+    """Return the path of a band's mask: `a/masks/0/b1` for `a/0/b1`."""
+    top, level, band = path.rsplit("/", 2)
+    return f"{top}/masks/{level}/{band}"
 
 
 def assert_same(found: Values, expected: Values, what: str) -> None:

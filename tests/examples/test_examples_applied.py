@@ -35,9 +35,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def levels_of(store: Path, asset: str, band: str) -> list[Path]:
-    """Return the band's arrays in the plain tree, finest first, whatever its grid is called."""
-    found = (store / "zarr" / asset).glob(f"**/{band}/zarr.json")
+    """Return the band's arrays in the plain tree, finest first."""
+    found = (store / "zarr" / asset).glob(f"*/{band}/zarr.json")
     return sorted((path.parent for path in found), key=lambda path: int(path.parent.name))
+
+
+def mask_of(path: Path) -> Path:
+    """Return the mask of a band's array."""
+    level = path.parent
+    return level.parent / "masks" / level.name / path.name
 
 
 def read(path: Path) -> Pixels:
@@ -148,12 +154,12 @@ def test_orthophoto_is_the_later_exposure(store: Path, band: str, index: int) ->
     found = read(levels[0])
     assert found.shape == shape
     assert np.array_equal(found[alpha > 0], expected[alpha > 0])
-    assert np.array_equal(read(levels[0].with_name(f"{band}.mask")), alpha)
+    assert np.array_equal(read(mask_of(levels[0])), alpha)
     # The rim weighs half where masks are averaged: 255, 255, 128, 128 give 192.
     groups = blocks(alpha)
     halves = (np.sort(groups, axis=2) == [128, 128, 255, 255]).all(axis=2)
     assert halves.any()
-    assert np.all(read(levels[1].with_name(f"{band}.mask"))[halves] == 192)
+    assert np.all(read(mask_of(levels[1]))[halves] == 192)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,7 @@ def test_predictions_are_placed_and_masked(store: Path) -> None:
     found = read(zero)
     assert np.array_equal(found[clear > 0], forest[clear > 0])
     assert np.isnan(found[clear == 0]).all()
-    assert np.array_equal(read(zero.with_name("forest.mask")), clear)
+    assert np.array_equal(read(mask_of(zero)), clear)
     top, _ = levels_of(store, "island/predictions", "class")
     assert np.array_equal(read(top)[clear > 0], classes[clear > 0])
     whole = (blocks(clear) == 255).all(axis=2)
@@ -212,7 +218,7 @@ def test_predictions_are_placed_and_masked(store: Path) -> None:
     # They lie upon the scene that they were made of: its water is where theirs is.
     scene = zarr.open_group(store / "zarr/island/optical/20250614", mode="r")
     group = zarr.open_group(zero.parent, mode="r")
-    assert group.attrs["spatial:transform"] == scene["r10m/0"].attrs["spatial:transform"]
+    assert group.attrs["spatial:transform"] == scene["0"].attrs["spatial:transform"]
 
 
 def test_the_sources_give_what_is_published(store: Path) -> None:

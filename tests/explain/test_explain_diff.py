@@ -62,16 +62,11 @@ def run(bench: Workbench, *argv: str) -> Done:
 def arrays(group: zarr.Group) -> dict[ArrayKey, Values]:
     """Return every array of an asset of one grid, as zarr-python reads it."""
     found = {}
-    for level in group.group_keys():
-        level_group = group[level]
-        assert isinstance(level_group, zarr.Group)
-        for name in level_group.array_keys():
-            if name in ("x", "y", "spatial_ref"):
-                continue
-            key = ArrayKey(
-                band=name.removesuffix(".mask"), level=int(level), is_mask=name.endswith(".mask")
-            )
-            found[key] = np.asarray(level_group[name][...])  # type: ignore[index]
+    for path, array in group.members(max_depth=None):
+        *above, level, name = path.split("/") if "/" in path else ("", path)
+        if isinstance(array, zarr.Array) and name not in ("x", "y", "spatial_ref"):
+            key = ArrayKey(band=name, level=int(level), is_mask=above == ["masks"])
+            found[key] = np.asarray(array[...])
     return found
 
 

@@ -115,8 +115,8 @@ def found_values(bench: Workbench, level: int, workers: int) -> dict[str, ValueD
 def plane(group: zarr.Group, band: str, level: int, fill: float | None) -> tuple[Values, Values]:
     """Return a band's values and masks over a whole level, as other readers see them."""
     values = np.asarray(group[f"{level}/{band}"][...])  # type: ignore[index]
-    if f"{level}/{band}.mask" in group:
-        return values, np.asarray(group[f"{level}/{band}.mask"][...])  # type: ignore[index]
+    if f"masks/{level}/{band}" in group:
+        return values, np.asarray(group[f"masks/{level}/{band}"][...])  # type: ignore[index]
     if fill is None:
         return values, np.full(values.shape, 255, dtype=np.uint8)
     is_fill = np.isnan(values) if math.isnan(fill) else values == fill

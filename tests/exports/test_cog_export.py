@@ -46,9 +46,9 @@ def assert_levels(
                 where = f"{asset}/{level + number}"
                 values = bench.array(f"{where}/{band}")
                 assert_same(file.read(place), values, f"{where}/{band}")
-                if f"{band}.mask" not in bench.names(where):
+                if not bench.has_mask(f"{where}/{band}"):
                     continue
-                weights = bench.array(f"{where}/{band}.mask")
+                weights = bench.masks(f"{where}/{band}")
                 if mask == "nodata" and values.dtype.name in ("int64", "uint64"):
                     # GDAL forgets the nodata of 64-bit integers when it opens an overview alone.
                     with rasterio.open(path) as whole:

@@ -66,7 +66,7 @@ def class_of(store: Path, path: Path) -> str:
         own = sorted(document.get("attributes", {}).get("geobatch", {}))
         return f"zarr.json: {document['node_type']} {own} {'consolidated_metadata' in document}"
     if name.startswith("zarr/"):
-        is_mask = ".mask/" in name
+        is_mask = "/masks/" in name
         return f"zarr: {re.sub('[0-9]+', '#', name[name.index('/c/') :])} {is_mask}"
     return re.sub("[0-9a-f]{16}|[0-9]+", "#", name)
 

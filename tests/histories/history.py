@@ -29,6 +29,7 @@ from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import Head
 from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
+from geobatch.views.zarr.layout.paths import array_path
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 
@@ -320,9 +321,7 @@ class World:
         record = store.record(entry)
         store.close()
         key = rng.choice([key for key, _ in record.arrays])
-        group = record.image.group(record.image.band(key.band).grid)
-        name = f"{key.band}.mask" if key.is_mask else key.band
-        path = f"{group}/{key.level}/{name}".lstrip("/")
+        path = array_path(record.image, key)
         verified = self._read(head.digest, entry.id, path)
         assert verified == _digest(zarr.open_group(self.store / "zarr" / entry.id, mode="r"), path)
         if self._samples:

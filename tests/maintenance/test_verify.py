@@ -93,8 +93,8 @@ def tamper(
 
 def tile_of(bench: Workbench, asset_id: str, key: ArrayKey, row: int, col: int) -> Pixels:
     """Return the pixels of a tile with its padding, through the plain tree."""
-    name = f"{key.band}.mask" if key.is_mask else key.band
-    part = bench.array(f"{asset_id}/{key.level}/{name}")
+    path = f"{asset_id}/{key.level}/{key.band}"
+    part = bench.masks(path) if key.is_mask else bench.array(path)
     found = np.zeros((TILE, TILE), dtype=part.dtype)
     window = part[row * TILE : (row + 1) * TILE, col * TILE : (col + 1) * TILE]
     found[: window.shape[0], : window.shape[1]] = window

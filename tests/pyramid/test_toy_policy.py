@@ -101,8 +101,8 @@ def test_a_policy_is_added_by_one_file_and_two_names(copy: Path) -> None:
         assert np.array_equal(array[:], expected), f"level {level}"
         if level:
             assert array.attrs["resampling_method"] == "range"
-            assert found[f"{level}/classes.mask"].attrs["resampling_method"] == "average"
-            assert ((found[f"{level}/classes.mask"][:] == 0) == (expected == NODATA)).all()
+            assert found[f"masks/{level}/classes"].attrs["resampling_method"] == "average"
+            assert ((found[f"masks/{level}/classes"][:] == 0) == (expected == NODATA)).all()
         expected = level_above(expected)
     assert found.attrs["multiscales"]["resampling_method"] == "range"
     assert "1 unchanged." in run(copy, "plan", "a.yaml", "--store", "store")

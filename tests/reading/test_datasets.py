@@ -58,8 +58,8 @@ def expected(bench: Workbench, path: str) -> tuple[np.ndarray[Any, Any], np.ndar
     folder, name = path.rsplit("/", 1)
     group = bench.group(folder)
     fill: Any = group[name].metadata.fill_value  # type: ignore[union-attr]
-    if f"{name}.mask" in group:
-        weights = bench.array(f"{path}.mask") / 255
+    if bench.has_mask(path):
+        weights = bench.masks(path) / 255
     elif name == "v" and "plain" in path:
         weights = np.ones(values.shape)
     else:
@@ -243,7 +243,7 @@ def test_a_collection_is_cut_chosen_and_chunked(days: Workbench) -> None:
 def test_a_collection_at_a_level(days: Workbench) -> None:
     found = geobatch.open_store(days.store).collection("s2", level=1, time="2025-07")
     values = days.array("s2/d/1/v").astype(float)
-    mask = days.array("s2/d/1/v.mask")
+    mask = days.masks("s2/d/1/v")
     np.testing.assert_array_equal(found["v"][0], np.where(mask > 0, values, np.nan))
 
 

@@ -119,7 +119,7 @@ def test_a_band_that_is_tagged_alpha_and_declared_is_data(tmp_path: Path) -> Non
         tmp_path, image("x", "a.tif", bands=bands(0, 3), mask_bands=[{"tileset_id": "t"}])
     )
     bench.apply(image("x", "a.tif", bands=bands(0, 1, 2)))
-    assert (bench.array("x/0/b0.mask") == near).all()
+    assert (bench.masks("x/0/b0") == near).all()
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -164,7 +164,7 @@ def masked(mask: str, **more: Any) -> Document:
 def applied(folder: Path, document: Document) -> tuple[ApplySummary, list[Any]]:
     bench = Workbench(folder=folder)
     summary = bench.apply(document)
-    return summary, bench.array("x/0/b1.mask").tolist()
+    return summary, bench.masks("x/0/b1").tolist()
 
 
 @pytest.mark.parametrize("top", [1, 100, 2])

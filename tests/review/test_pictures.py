@@ -182,7 +182,7 @@ def test_pictures_of_a_store_are_its_pixels(tmp_path: Path) -> None:
     (whole,) = pictures(bench)
     assert whole.view.level == 1
     level = bench.array("a/1/b1")
-    mask = bench.array("a/1/b1.mask")
+    mask = bench.masks("a/1/b1")
     assert whole.pictures[1].pixels.shape[:2] == level.shape
     assert np.array_equal(whole.pictures[1].pixels[..., 3], mask)
 

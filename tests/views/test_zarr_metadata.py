@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from zarr_workbench import Pixels, sync
 
 from geobatch.model.assets.asset import DTYPES, AnyImage, Band, Masking, MaskSource, Number, Policy
 from geobatch.model.geobox import Crs, GeoBox
-from geobatch.model.published import AssetRecord
+from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import documents
 
@@ -82,6 +81,15 @@ SAMPLES: dict[str, AnyImage] = {
     "two grids": bench.asset(
         "a", bench.band("b1", grid="fine"), bench.band("b2", grid="coarse"), grids=GRIDS
     ),
+    "apart": bench.asset(
+        "a",
+        bench.band("b1", grid="here"),
+        bench.band("b2", dtype="uint8", fill=0, grid="there", masking=CROWDED),
+        grids={
+            "here": ODD,
+            "there": bench.geobox((300, 260), transform=(20.0, 0, 510000, 0, -20.0, 5000000.0)),
+        },
+    ),
     "sheared": bench.asset("a", grids={"main": bench.geobox((30, 20), transform=bench.SHEARED)}),
     "degrees": bench.asset(
         "a",
@@ -110,18 +118,38 @@ def sample(request: pytest.FixtureRequest) -> AnyImage:
     return SAMPLES[request.param]
 
 
-def groups(made: AnyImage) -> Iterator[tuple[str, GeoBox]]:
-    """Yield the path and placement of every level group."""
-    for grid in made.grids:
-        for level in range(grid.geobox.level_count):
-            path = f"{made.group(grid.name)}/{level}".lstrip("/")
-            yield path, grid.geobox.level(level)
+def top(grid: str) -> str:
+    """Return the multiscale group that has a grid of the samples."""
+    return grid if grid in ("here", "there") else ""
+
+
+def path_of(grid: str, level: int) -> str:
+    """Return the group that has a level of a grid of the samples."""
+    # The pixels of the coarse grid are those of the second level of the fine one.
+    return f"{top(grid)}/{level + (grid == 'coarse')}".lstrip("/")
+
+
+def array_of(made: AnyImage, key: ArrayKey) -> str:
+    """Return the path of an array of a sample."""
+    grid = made.band(key.band).grid
+    above, _, level = path_of(grid, key.level).rpartition("/")
+    return "/".join(filter(None, [above, "masks" if key.is_mask else "", level, key.band]))
+
+
+def groups(made: AnyImage) -> dict[str, GeoBox]:
+    """Return the placement of every level group of values, by path."""
+    return {
+        path_of(grid.name, level): grid.geobox.level(level)
+        for grid in made.grids
+        for level in range(grid.geobox.level_count)
+    }
 
 
 def test_zarr_cm_validates_every_node(sample: AnyImage) -> None:
     found = all_documents(sample)
-    levels = dict(groups(sample))
-    tops = {sample.group(grid.name) for grid in sample.grids}
+    levels = groups(sample)
+    masks = {array_of(sample, key).rpartition("/")[0] for key in bench.keys(sample) if key.is_mask}
+    tops = {path.rpartition("/")[0] for path in levels.keys() | masks}
     for path in tops:
         CONVENTIONS.multiscales.validate_group_metadata(found[path])
         CONVENTIONS.proj.validate_group_metadata(found[path])
@@ -134,7 +162,8 @@ def test_zarr_cm_validates_every_node(sample: AnyImage) -> None:
                     isinstance(one, int | float) for one in value
                 )
                 assert is_flat or isinstance(value, str | int | float), (path, name, value)
-    assert tops | levels.keys() <= found.keys()
+    of_groups = {path for path, text in found.items() if text["node_type"] == "group"}
+    assert tops | levels.keys() | masks | {""} == of_groups
 
 
 def test_consolidated_metadata_repeats_every_document_below(sample: AnyImage) -> None:
@@ -169,18 +198,21 @@ def test_documents_end_with_what_announces_the_others(sample: AnyImage) -> None:
 
 def test_levels_are_placed_as_they_are(sample: AnyImage) -> None:
     found = all_documents(sample)
-    for path, geobox in groups(sample):
+    for path, geobox in groups(sample).items():
         attributes = found[path]["attributes"]
         assert attributes["spatial:shape"] == list(geobox.shape)
         assert attributes["spatial:transform"] == list(geobox.transform)
         assert attributes["spatial:bbox"] == list(geobox.bounds)
-    for grid in sample.grids:
-        layout = found[sample.group(grid.name)]["attributes"]["multiscales"]["layout"]
-        assert [part["asset"] for part in layout] == [
-            str(level) for level in range(grid.geobox.level_count)
-        ]
-        for level, part in enumerate(layout):
-            geobox = grid.geobox.level(level)
+    for group in {top(grid.name) for grid in sample.grids}:
+        layout = found[group]["attributes"]["multiscales"]["layout"]
+        levels = {
+            path.rpartition("/")[2]: geobox
+            for path, geobox in groups(sample).items()
+            if path.rpartition("/")[0] == group
+        }
+        assert [part["asset"] for part in layout] == sorted(levels)
+        for part in layout:
+            geobox = levels[part["asset"]]
             assert part["spatial:transform"] == list(geobox.transform)
             assert part["spatial:shape"] == list(geobox.shape)
 
@@ -196,19 +228,15 @@ def decoded(plane: npt.NDArray[Any], band: Band) -> npt.NDArray[np.float64]:
 @RIOXARRAY
 def test_xarray_and_rioxarray_read_the_tree(tmp_path: Path, sample: AnyImage) -> None:
     planes = publish(tmp_path / "store", sample)
-    for path, geobox in groups(sample):
-        dataset = xr.open_zarr(tmp_path / "store/zarr/a" / path)
-        level = int(path.rpartition("/")[2])
-        names = {key.band: key for key in planes if key.level == level and not key.is_mask}
-        bands = [
-            band for band in sample.bands if sample.grid(band.grid).geobox.level(level) == geobox
-        ]
-        assert bands
-        for band in bands:
+    tree = tmp_path / "store/zarr/a"
+    for path, geobox in groups(sample).items():
+        dataset = xr.open_zarr(tree / path)
+        here = [key for key in planes if array_of(sample, key) == f"{path}/{key.band}"]
+        assert set(dataset.data_vars) == {key.band for key in here} != set()
+        for key in here:
+            band, level = sample.band(key.band), key.level
             found = dataset[band.id].load()
-            np.testing.assert_array_equal(
-                found.astype(np.float64), decoded(planes[names[band.id]], band)
-            )
+            np.testing.assert_array_equal(found.astype(np.float64), decoded(planes[key], band))
             assert found.rio.crs.to_wkt() == rasterio.crs.CRS.from_wkt(geobox.crs.wkt).to_wkt()
             assert tuple(found.rio.transform())[:6] == pytest.approx(geobox.transform, rel=1e-12)
             if band.is_float or (band.can_be_masked and band.masking.is_fill_free):
@@ -217,12 +245,14 @@ def test_xarray_and_rioxarray_read_the_tree(tmp_path: Path, sample: AnyImage) ->
                 assert found.rio.nodata is None
             assert found.attrs["long_name"] == (band.description or band.id)
             has_mask = band.mask_from_level is not None and level >= band.mask_from_level
-            assert found.attrs.get("ancillary_variables") == (
-                f"{band.id}.mask" if has_mask else None
-            )
+            where = array_of(sample, ArrayKey(band=band.id, level=level, is_mask=True))
+            assert found.attrs.get("mask") == (where if has_mask else None)
             if has_mask:
-                mask = dataset[f"{band.id}.mask"].load()
+                masks = xr.open_zarr(tree / where.rpartition("/")[0])
+                assert masks.coords.equals(dataset.coords)
+                mask = masks[band.id].load()
                 assert mask.dtype == np.uint8
+                assert mask.rio.crs == found.rio.crs
                 assert mask.attrs["flag_values"] == [0, 255]
         assert ("x" in dataset.coords) == geobox.is_axis_aligned
         if geobox.is_axis_aligned:
@@ -238,9 +268,10 @@ def test_a_datatree_has_every_level(tmp_path: Path) -> None:
     publish(tmp_path / "store", made)
     tree = xr.open_datatree(tmp_path / "store/zarr/a", engine="zarr", consolidated=True)
     assert set(tree.groups) == {
-        "/", "/coarse", "/coarse/0", "/coarse/1", "/fine", "/fine/0", "/fine/1", "/fine/2",
+        "/", "/0", "/1", "/2", "/masks", "/masks/1", "/masks/2",
     }  # fmt: skip
-    assert tree["/coarse/0/b2"].shape == (151, 262)
+    assert tree["/1/b2"].shape == tree["/1/b1"].shape == (151, 262)
+    assert tree["/masks/2/b2"].shape == (76, 131)
 
 
 @pytest.mark.attack
@@ -269,10 +300,8 @@ def test_gdal_reads_every_band(tmp_path: Path, sample: AnyImage) -> None:
     for key, plane in planes.items():
         band = sample.band(key.band)
         geobox = sample.grid(band.grid).geobox.level(key.level)
-        group = sample.group(band.grid)
-        name = f"{f'/{group}' if group else ''}/{key.level}/{key.band}"
-        name += ".mask" if key.is_mask else ""
-        with rasterio.open(f'ZARR:"{tmp_path}/store/zarr/a":{name}') as found:
+        name = array_of(sample, key)
+        with rasterio.open(f'ZARR:"{tmp_path}/store/zarr/a":/{name}') as found:
             assert found.crs == rasterio.crs.CRS.from_wkt(geobox.crs.wkt)
             np.testing.assert_array_equal(found.read(1), plane)
             # Before 3.13, GDAL places by coordinates alone.
@@ -374,7 +403,7 @@ def test_resampling_and_palette_are_told() -> None:
 @pytest.mark.parametrize("engine", ["netcdf4", "h5netcdf", "zarr"])
 def test_what_xarray_opened_it_can_write(tmp_path: Path, sample: AnyImage, engine: str) -> None:
     publish(tmp_path / "store", sample)
-    for path, _ in groups(sample):
+    for path in groups(sample):
         opened = xr.open_zarr(tmp_path / "store/zarr/a" / path)
         place = tmp_path / path.replace("/", "-")
         if engine == "zarr":

@@ -91,7 +91,7 @@ def test_zarr_python_reads_every_pixel_of_the_tree(store: TileStore) -> None:
     bench.publish(store, {"a/b": (made, planes)})
     sync(store)
     for key, plane in planes.items():
-        name = f"a/b/{key.level}/{key.band}{'.mask' if key.is_mask else ''}"
+        name = f"a/b/{'masks/' if key.is_mask else ''}{key.level}/{key.band}"
         array = zarr.open_array(folder(store) / name, mode="r")
         np.testing.assert_array_equal(array[:], plane)
     assert len(planes) == 6

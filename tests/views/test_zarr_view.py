@@ -133,7 +133,7 @@ def other(name: str) -> dict[str, tuple[Any, Any]]:
 def test_every_array_reads_back(store: TileStore, head: Head) -> None:
     group = zarr.open_group(ZarrView(store, head), path="f/a", mode="r")
     for key, plane in bench.pixels(MADE).items():
-        array = group[f"{key.level}/{key.band}{'.mask' if key.is_mask else ''}"]
+        array = group[f"{'masks/' if key.is_mask else ''}{key.level}/{key.band}"]
         assert isinstance(array, zarr.Array)
         np.testing.assert_array_equal(array[:], plane)
 

@@ -139,16 +139,27 @@ def test_what_does_not_belong_there_goes(store: TileStore, name: str, most_swapp
         assert_shows(store, head)
 
 
-def test_statistics_of_other_programs_stay_until_the_asset_changes(store: TileStore) -> None:
-    publish(store, SMALL)
+@pytest.mark.parametrize("is_thorough", [False, True])
+@pytest.mark.parametrize("most_swapped", [0, 10_000])
+@pytest.mark.parametrize(
+    "name",
+    ["0/b1/zarr.json.aux.xml", "0/zarr.json.aux.xml", "zarr.json.aux.xml", "0.aux.xml",
+     "masks/1/b1/zarr.json.aux.xml", "1/x/zarr.json.aux.xml"],
+)  # fmt: skip
+def test_statistics_of_other_programs_stay_until_the_asset_changes(
+    store: TileStore, name: str, most_swapped: int, is_thorough: bool
+) -> None:
+    """Of an asset that is exchanged, and of one that is changed in place."""
+    made = bench.asset("f/a", shape=(300, 40))
+    publish(store, made)
     with SourceCache(None) as cache:
         sync(store, cache=cache)
-        guest = tree(store) / "f/a/0/b1/zarr.json.aux.xml"
+        guest = tree(store) / "f/a" / name
         guest.write_text("<PAMDataset/>")
         assert sync(store, cache=cache) == ViewChange()
         assert guest.exists()
-        head = publish(store, SMALL, seed=1)
-        sync(store, cache=cache, is_thorough=False)
+        head = publish(store, made, seed=1)
+        sync(store, cache=cache, is_thorough=is_thorough, most_swapped=most_swapped)
         assert_shows(store, head)
 
 

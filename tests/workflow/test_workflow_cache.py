@@ -81,7 +81,7 @@ def assert_right(bench: Workbench, *, number: int) -> None:
     store = TileStore.open(bench.folder / "expected")
     assert head.tree.entries[0].content == store.head().tree.entries[0].content
     store.close()
-    for path in ("0/b1", "1/b1", "1/b1.mask"):
+    for path in ("0/b1", "1/b1", "masks/1/b1"):
         expected = np.asarray(kept.open("one")[path][...])  # type: ignore[index]
         found = np.asarray(open_store(bench.store).open("one")[path][...])  # type: ignore[index]
         assert np.array_equal(found, expected)

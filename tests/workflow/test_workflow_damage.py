@@ -71,7 +71,7 @@ def readings(bench: Workbench) -> Iterator[tuple[str, Callable[[], bytes]]]:
             for band in bands:
                 yield f"{asset_id}/{level}/{band}", array(asset_id, f"{level}/{band}")
                 if level == "1" or asset_id == "one":
-                    name = f"{level}/{band}.mask"
+                    name = f"masks/{level}/{band}"
                     group = open_store(bench.store).open(asset_id)
                     if name in group:
                         yield f"{asset_id}/{name}", array(asset_id, name)
@@ -238,7 +238,7 @@ def flip_tiles(bench: Workbench, asset_id: str) -> None:
 
     As a disk does it: what a process wrote has a time that tells.
     """
-    for chunk in (bench.tree / asset_id).glob("*/b*/c/*/*"):
+    for chunk in (bench.tree / asset_id).rglob("b*/c/*/*"):
         found = chunk.stat()
         data = bytearray(chunk.read_bytes())
         data[-1] ^= 1

@@ -19,6 +19,8 @@ from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.reading.filters import locate
 from geobatch.store.caches.asset_list import rows_of
+from geobatch.views.zarr.layout.paths import join, level_path
+from geobatch.views.zarr.layout.pyramids import pyramid_path
 
 if TYPE_CHECKING:
     from geobatch.model.plans.summary import ApplySummary
@@ -146,7 +148,10 @@ def _grid_json(asset: Raster, grid: Grid) -> dict[str, Any]:
     geobox = grid.geobox
     return {
         "name": grid.name,
-        "path": "/".join(part for part in (asset.id, asset.group(grid.name)) if part),
+        "path": join(asset.id, pyramid_path(asset, grid.name)),
+        "level_paths": [
+            join(asset.id, level_path(asset, grid.name, level)) for level in range(grid.level_count)
+        ],
         "crs": geobox.crs.identity,
         "transform": list(geobox.transform),
         "shape": list(geobox.shape),

@@ -8,10 +8,10 @@ from geobatch.model.geobox import GeoBox
 
 
 class Grid(Struct, frozen=True, kw_only=True):
-    """The pixel planes that some bands of an asset share: one multiscale group."""
+    """The pixel planes that some bands of an asset share."""
 
     name: str
-    """Group name under the asset when there are several grids."""
+    """Its name in the asset."""
     geobox: GeoBox
     """Level 0."""
     shapes: tuple[tuple[int, int], ...] | None = None

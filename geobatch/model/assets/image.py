@@ -48,10 +48,6 @@ class Raster(Facts, frozen=True, kw_only=True):
         """Return the tileset of an id."""
         return next(tileset for tileset in self.tilesets if tileset.id == tileset_id)
 
-    def group(self, grid: str) -> str:
-        """Return the path of a grid's multiscale group in the asset: empty for a single grid."""
-        return "" if len(self.grids) == 1 else grid
-
     def bands_of(self, grid: str) -> tuple[Band, ...]:
         """Return the bands on a grid, in order."""
         return tuple(band for band in self.bands if band.grid == grid)

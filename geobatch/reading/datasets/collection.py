@@ -16,7 +16,8 @@ from geobatch.model.window import Window
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
 from geobatch.reading.datasets.level import Level, attributes_of, coordinates_of, moment
 from geobatch.reading.datasets.values import BandValues
-from geobatch.views.zarr.attributes import GRID_MAPPING
+from geobatch.views.zarr.attributes import GRID_MAPPING, coordinate
+from geobatch.views.zarr.layout.paths import array_names
 
 NEAR = 1e-6
 """Share of a pixel by which grids may differ and still be one."""
@@ -95,14 +96,15 @@ def collection_dataset(levels: Sequence[Level], bounds: Bounds | None) -> xr.Dat
     ]
     first = levels[0]
     chunks = {"time": 1, **first.chunks}
+    names = array_names(first.raster)
     variables = {
-        values.band.id: _band(steps, number, values, canvas, chunks)
+        names[values.band.id]: _band(steps, number, values, canvas, chunks)
         for number, values in enumerate(first.bands)
     }
-    names = [", ".join(one.level.raster.id for one in step) for step in steps]
+    ids = [", ".join(one.level.raster.id for one in step) for step in steps]
     coordinates = {
         "time": xr.Variable(("time",), np.array([moment(when) for when in moments])),
-        "asset": xr.Variable(("time",), np.array(names, dtype=object).astype(str)),
+        "asset": xr.Variable(("time",), np.array(ids, dtype=object).astype(str)),
         **_axes(canvas),
         GRID_MAPPING: coordinates_of(first)[GRID_MAPPING],
     }
@@ -216,8 +218,8 @@ def _axes(canvas: GeoBox) -> dict[str, Any]:
     if b or d:
         return {}
     return {
-        "y": xr.Variable(("y",), f + e * (np.arange(canvas.height) + 0.5), {"axis": "Y"}),
-        "x": xr.Variable(("x",), c + a * (np.arange(canvas.width) + 0.5), {"axis": "X"}),
+        "y": xr.Variable(("y",), f + e * (np.arange(canvas.height) + 0.5), coordinate(canvas, "y")),
+        "x": xr.Variable(("x",), c + a * (np.arange(canvas.width) + 0.5), coordinate(canvas, "x")),
     }
 
 

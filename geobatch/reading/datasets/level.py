@@ -19,11 +19,11 @@ from geobatch.model.text.suggest import suggestion
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
 from geobatch.reading.datasets.values import BandValues
 from geobatch.views.zarr.attributes import GRID_MAPPING
-from geobatch.views.zarr.metadata import array_path
+from geobatch.views.zarr.layout.paths import array_names, array_path, level_path
 
 MASK = "_mask"
-"""What follows a band's id in the name of the coordinate that holds its mask."""
-_DECODED = ("_FillValue", "scale_factor", "add_offset", "ancillary_variables", "coordinates")
+"""What follows a band's name in that of the coordinate that holds its mask."""
+_DECODED = ("_FillValue", "scale_factor", "add_offset", "mask", "coordinates")
 """Attributes that a dataset with masks and scales applied no longer has."""
 
 
@@ -98,7 +98,7 @@ def select_level(
                 is_masked=is_masked,
             )
         )
-    path = "/".join(part for part in (raster.group(plane.name), str(level)) if part)
+    path = level_path(raster, plane.name, level)
     return Level(
         raster=raster,
         head=head,
@@ -113,8 +113,9 @@ def level_dataset(level: Level) -> xr.Dataset:
     """Return a level as a dataset: variables (y, x), coordinates, CRS, masks, time."""
     variables: dict[str, Any] = {}
     coordinates: dict[str, Any] = coordinates_of(level)
+    names = array_names(level.raster)
     for one in level.bands:
-        name = one.band.id
+        name = names[one.band.id]
         array = LazyArray(one.shape, one.dtype, one.read)
         variables[name] = lazy_variable(("y", "x"), array, attributes_of(one), level.chunks)
         if one.is_masked and one.mask is not None:
@@ -141,10 +142,12 @@ def coordinates_of(level: Level) -> dict[str, Any]:
 
 def attributes_of(one: BandValues) -> dict[str, Any]:
     """Return the attributes of a band's values, without those that were applied."""
-    found = dict(one.values.attrs)
+    found: dict[str, Any] = dict(one.values.attrs)
     if one.is_masked:
         for name in _DECODED:
             found.pop(name, None)
+    if "flag_values" in found:  # CF: of the type of the values
+        found["flag_values"] = np.asarray(found["flag_values"], dtype=one.dtype)
     return found
 
 

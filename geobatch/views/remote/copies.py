@@ -14,12 +14,12 @@ from geobatch.views.remote.audit import compare_names
 from geobatch.views.remote.change import AssetChange, Shown
 from geobatch.views.remote.view import RemoteView
 from geobatch.views.zarr import asset_folder
+from geobatch.views.zarr.layout.paths import join
 from geobatch.views.zarr.metadata import (
     DOCUMENT,
     FOLDER,
     documents,
     folders_above,
-    join,
     plain_group,
 )
 from geobatch.views.zarr.survey import Shown as State

@@ -16,7 +16,8 @@ from geobatch.store.index import Entries, Index
 from geobatch.store.objects import Objects
 from geobatch.views.files import ASIDE, Files
 from geobatch.views.objects import check_size
-from geobatch.views.zarr.metadata import DOCUMENT, array_path, documents, tile_plane
+from geobatch.views.zarr.layout.paths import array_path
+from geobatch.views.zarr.metadata import DOCUMENT, documents, tile_plane
 
 
 class Chunk(NamedTuple):

@@ -6,24 +6,23 @@ import base64
 import json
 import math
 import struct
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from geobatch.model.assets.asset import Band, Grid, Kind
+from geobatch.model.assets.asset import Band, Kind
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.pyramid.reducer import Reducer
 from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 from geobatch.views.zarr.cf import numeric_unit
+from geobatch.views.zarr.layout.pyramids import Step
 
 Attributes: TypeAlias = dict[str, Any]
 """The value of `attributes` in a `zarr.json`."""
 
 GRID_MAPPING = "spatial_ref"
 """Name of the array that carries the CRS for CF readers."""
-
-MASK_SUFFIX = ".mask"
-"""What follows a band's id in the name of its mask array."""
 
 CF_VERSION = "CF-1.11"
 
@@ -77,33 +76,38 @@ def product(asset: Raster) -> Attributes:
     return {"Conventions": CF_VERSION, **coverage, "geobatch": facts}
 
 
-def multiscale(grid: Grid, bands: tuple[Band, ...]) -> Attributes:
-    """Return the attributes of a multiscale group: its layout, and the placement of level 0."""
-    levels = [grid.level(level) for level in range(grid.level_count)]
-    policies = {band.policy for band in bands}
-    # The convention has one method per level; bands that differ say theirs on their own arrays.
-    method = _method(REDUCERS[policies.pop()]) if len(policies) == 1 else {}
+def multiscale(asset: Raster, steps: Sequence[Step], *, is_mask: bool = False) -> Attributes:
+    """Return the attributes of a multiscale group: its layout, and the placement of its finest.
+
+    Args:
+        asset: The asset.
+        steps: The resolutions of the group, from the finest.
+        is_mask: Whether its arrays are masks.
+    """
+    names = {step.name for step in steps}
     layout = [
         {
-            "asset": str(level),
-            **({"derived_from": str(level - 1)} if level else {}),
+            "asset": step.name,
+            **({"derived_from": step.below} if step.below in names else {}),
             "transform": {
-                "scale": list(grid.scale(level)),
+                "scale": list(step.scale if step.below in names else (1.0, 1.0)),
                 "translation": [0.0, 0.0],
             },
-            "spatial:shape": list(geobox.shape),
-            "spatial:transform": [float(number) for number in geobox.transform],
-            **(method if level else {}),
+            "spatial:shape": list(step.geobox.shape),
+            "spatial:transform": [float(number) for number in step.geobox.transform],
+            **_common_method(asset, step.made, is_mask=is_mask),
         }
-        for level, geobox in enumerate(levels)
+        for step in steps
     ]
+    finest = steps[0].geobox
+    grids = frozenset(grid.name for step in steps for grid, _ in step.members)
     return {
         "zarr_conventions": [MULTISCALES, PROJ, SPATIAL],
-        "multiscales": {"layout": layout, **method},
-        **_proj(levels[0].crs, is_group=True),
+        "multiscales": {"layout": layout, **_common_method(asset, grids, is_mask=is_mask)},
+        **_proj(finest.crs, is_group=True),
         "spatial:dimensions": ["y", "x"],
-        **_spatial(levels[0]),
-        "spatial:bbox": list(levels[0].bounds),
+        **_spatial(finest),
+        "spatial:bbox": list(finest.bounds),
         "Conventions": CF_VERSION,
     }
 
@@ -127,7 +131,7 @@ def band_values(
     geobox: GeoBox,
     *,
     level: int,
-    has_mask: bool,
+    name: str,
     classes: tuple[list[int], str] | None = None,
 ) -> Attributes:
     """Return the attributes of a band's values at one level.
@@ -136,7 +140,7 @@ def band_values(
         band: The band.
         geobox: Placement of the level.
         level: Its number.
-        has_mask: Whether the values have a mask array.
+        name: Name of the array; if it is not the band's id, that is an attribute.
         classes: Values and meanings of its classes, if they are named.
     """
     fill = fill_attribute(band)
@@ -144,22 +148,23 @@ def band_values(
         **({} if fill is None else {"_FillValue": fill}),
         **_location(geobox),
         "long_name": band.description or band.id,
+        **_identity(band, name),
         **_unit(band),
         **({} if band.scale is None else {"scale_factor": band.scale}),
         **({} if band.offset is None else {"add_offset": band.offset}),
         **(_method(REDUCERS[band.policy]) if level else {}),
-        **({"ancillary_variables": band.id + MASK_SUFFIX} if has_mask else {}),
         **({} if classes is None else {"flag_values": classes[0], "flag_meanings": classes[1]}),
         **({} if band.palette is None else {"color_table": [n for c in band.palette for n in c]}),
     }
 
 
-def band_mask(band: Band, geobox: GeoBox, *, level: int) -> Attributes:
+def band_mask(band: Band, geobox: GeoBox, *, level: int, name: str) -> Attributes:
     """Return the attributes of a band's mask at one level: 0 masked to 255 valid."""
     return {
         **_location(geobox),
         "standard_name": "status_flag",
         "long_name": f"mask of {band.description or band.id}",
+        **_identity(band, name),
         "flag_values": [0, 255],
         "flag_meanings": "masked valid",
         **(_method(mask_reducer(band.policy)) if level else {}),
@@ -204,6 +209,17 @@ def grid_mapping(geobox: GeoBox) -> Attributes:
 
 def _method(reducer: Reducer) -> Attributes:
     return {"resampling_method": reducer.resampling}
+
+
+def _common_method(asset: Raster, grids: frozenset[str], *, is_mask: bool) -> Attributes:
+    """Return the method of some grids' bands, if there is one; others say theirs on each array."""
+    reducer_of = mask_reducer if is_mask else REDUCERS.__getitem__
+    methods = {reducer_of(b.policy).resampling for b in asset.bands if b.grid in grids}
+    return {"resampling_method": methods.pop()} if len(methods) == 1 else {}
+
+
+def _identity(band: Band, name: str) -> Attributes:
+    return {} if name == band.id else {"band": band.id}
 
 
 def _location(geobox: GeoBox) -> Attributes:

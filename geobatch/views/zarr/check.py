@@ -18,9 +18,11 @@ from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.index import Index
+from geobatch.views.files import Files
 from geobatch.views.objects import check_object, shown_problem
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part
 from geobatch.views.zarr.asset_folder import Chunk, chunks
+from geobatch.views.zarr.layout.paths import join
 from geobatch.views.zarr.metadata import documents
 
 MOST_CACHED = 1 << 17
@@ -132,6 +134,15 @@ def walk(top: str, spared: Collection[str] = ()) -> Iterator[tuple[str, os.stat_
 def is_guest(name: str) -> bool:
     """Return whether a file is one that other programs leave beside what they read."""
     return name.endswith(_GUEST)
+
+
+def remove_guests(files: Files, record: AssetRecord) -> None:
+    """Remove what other programs left in the folder of an asset: statistics of former pixels."""
+    folders = {path.rpartition("/")[0] for path in documents(record)}
+    for folder in sorted(join(record.asset.id, folder) for folder in folders):
+        for name in files.names(folder):
+            if is_guest(name):
+                files.remove(f"{folder}/{name}")
 
 
 def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[str] = ()) -> bytes:

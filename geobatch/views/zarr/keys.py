@@ -16,12 +16,11 @@ from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef
 from geobatch.store.commits.drops import dropped_error
 from geobatch.store.tilestore import TileStore
+from geobatch.views.zarr.layout.paths import array_path, join
 from geobatch.views.zarr.metadata import (
     DOCUMENT,
-    array_path,
     documents,
     folders_above,
-    join,
     parse_position,
     plain_group,
     tile_plane,

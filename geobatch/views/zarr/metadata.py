@@ -8,38 +8,31 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geobatch.format.zarr_codecs import zarr_codecs
-from geobatch.model.assets.asset import Grid
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Json, number_to_json
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.views.zarr import attributes as zarr_attributes
-from geobatch.views.zarr.attributes import GRID_MAPPING, MASK_SUFFIX, Attributes
+from geobatch.views.zarr.attributes import GRID_MAPPING, Attributes
 from geobatch.views.zarr.cf import classes
+from geobatch.views.zarr.layout.paths import MASKS, array_names, array_path, join
+from geobatch.views.zarr.layout.pyramids import Step, bands_at, pyramids
 
 FOLDER = "zarr"
 """Folder of the tree in a store."""
 DOCUMENT = "zarr.json"
 """File name of the metadata document of a group or an array."""
 
-VIEW = 2
+VIEW = 3
 """Raised whenever equal assets would get other documents: trees made by another are made current.
 
-1 was that of trees which do not say.
+1 was that of trees which do not say; 2 had a group per grid, and masks beside their bands.
 """
+
+_REFERENCES = (GRID_MAPPING, "x", "y")
 
 FLOAT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
 """Coordinates and the grid mapping are small, and every reader knows plain bytes."""
-
-
-def array_path(asset: Raster, key: ArrayKey) -> str:
-    """Return the path of an array within its asset: `0/b1`, `1/b1.mask`, `10m/0/b1`.
-
-    Raises:
-        StopIteration: The asset has no such band.
-    """
-    name = f"{key.band}{MASK_SUFFIX}" if key.is_mask else key.band
-    return join(asset.group(asset.band(key.band).grid), str(key.level), name)
 
 
 def tile_plane(asset: Raster, key: ArrayKey) -> tuple[int, int]:
@@ -84,21 +77,22 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
     chunks: dict[str, bytes] = {}
     arrays: dict[str, str] = {}
     groups: dict[str, Attributes] = {"": zarr_attributes.product(asset)}
-    for grid in asset.grids:
-        top = asset.group(grid.name)
-        groups[top] = zarr_attributes.multiscale(grid, asset.bands_of(grid.name)) | groups.get(
-            top, {}
-        )
-        for level in range(grid.level_count):
-            geobox = grid.level(level)
-            path = join(top, str(level))
-            groups[path] = zarr_attributes.level_group(geobox)
-            for name, document in _bands(record, grid, level).items():
-                arrays[join(path, name)] = _text(document)
-            for name, document in _references(geobox).items():
-                arrays[join(path, name)] = _text(document)
-            for name, chunk in _centres(geobox).items():
-                chunks[join(path, name, "c/0")] = chunk
+    for pyramid in pyramids(asset):
+        values = {step.name: _values(record, step) for step in pyramid.steps}
+        masks = {step.name: found for step in pyramid.steps if (found := _masks(record, step))}
+        for top, content in ((pyramid.path, values), (join(pyramid.path, MASKS), masks)):
+            steps = [step for step in pyramid.steps if step.name in content]
+            if not steps:
+                continue
+            about = zarr_attributes.multiscale(asset, steps, is_mask=content is masks)
+            groups[top] = about | groups.get(top, {})
+            for step in steps:
+                path = join(top, step.name)
+                groups[path] = zarr_attributes.level_group(step.geobox)
+                for name, document in (content[step.name] | _references(step.geobox)).items():
+                    arrays[join(path, name)] = _text(document)
+                for name, chunk in _centres(step.geobox).items():
+                    chunks[join(path, name, "c/0")] = chunk
     return {
         **chunks,
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
@@ -117,43 +111,58 @@ def folders_above(asset_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def join(*parts: str) -> str:
-    """Return a `/`-separated path of the parts that are not empty."""
-    return "/".join(part for part in parts if part)
-
-
-def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
-    """Return the documents of the value and mask arrays of a level, by name, in band order."""
+def _values(record: AssetRecord, step: Step) -> dict[str, Json]:
+    """Return the documents of the bands of a step, by name, in band order."""
     asset = record.image
     keys = {key for key, _ in record.arrays}
-    geobox = grid.level(level)
-    flags = classes(asset)
+    flags, names = classes(asset), array_names(asset)
     found: dict[str, Json] = {}
-    for band in asset.bands_of(grid.name):
-        has_mask = ArrayKey(band=band.id, level=level, is_mask=True) in keys
-        if ArrayKey(band=band.id, level=level) in keys:
-            found[band.id] = _array(
-                geobox.shape,
-                dtype=band.dtype,
-                chunk_shape=(asset.tile, asset.tile),
-                fill=number_to_json(band.fill),
-                codecs=zarr_codecs(asset.codec, band.dtype),
-                dimensions=("y", "x"),
-                attributes=zarr_attributes.band_values(
-                    band, geobox, level=level, has_mask=has_mask, classes=flags.get(band.id)
-                ),
-            )
-        if has_mask:
-            found[band.id + MASK_SUFFIX] = _array(
-                geobox.shape,
-                dtype="uint8",
-                chunk_shape=(asset.tile, asset.tile),
-                fill=0,
-                codecs=zarr_codecs(asset.codec, "uint8"),
-                dimensions=("y", "x"),
-                attributes=zarr_attributes.band_mask(band, geobox, level=level),
-            )
+    for band, level in bands_at(asset, step):
+        key = ArrayKey(band=band.id, level=level)
+        if key not in keys:
+            continue
+        attributes = zarr_attributes.band_values(
+            band,
+            step.geobox,
+            level=level,
+            name=names[band.id],
+            classes=flags.get(band.id),
+        )
+        mask = ArrayKey(band=band.id, level=level, is_mask=True)
+        if mask in keys:
+            attributes["mask"] = array_path(asset, mask)
+        found[names[band.id]] = _array(
+            step.geobox.shape,
+            dtype=band.dtype,
+            chunk_shape=(asset.tile, asset.tile),
+            fill=number_to_json(band.fill),
+            codecs=zarr_codecs(asset.codec, band.dtype),
+            dimensions=("y", "x"),
+            attributes=attributes,
+        )
     return found
+
+
+def _masks(record: AssetRecord, step: Step) -> dict[str, Json]:
+    """Return the documents of the masks of a step, by the names of their bands, in band order."""
+    asset = record.image
+    keys = {key for key, _ in record.arrays if key.is_mask}
+    names = array_names(asset)
+    return {
+        names[band.id]: _array(
+            step.geobox.shape,
+            dtype="uint8",
+            chunk_shape=(asset.tile, asset.tile),
+            fill=0,
+            codecs=zarr_codecs(asset.codec, "uint8"),
+            dimensions=("y", "x"),
+            attributes=zarr_attributes.band_mask(
+                band, step.geobox, level=level, name=names[band.id]
+            ),
+        )
+        for band, level in bands_at(asset, step)
+        if ArrayKey(band=band.id, level=level, is_mask=True) in keys
+    }
 
 
 def _references(geobox: GeoBox) -> dict[str, Json]:
@@ -232,7 +241,7 @@ def _consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -
     Texts are spliced, not encoded again: a document appears in every group above it.
     """
     plain = {path: _text(_group(attributes)) for path, attributes in groups.items()}
-    nodes = sorted({**plain, **arrays}.items())
+    nodes = sorted({**plain, **arrays}.items(), key=lambda node: _order(node[0]))
     found: dict[str, bytes] = {}
     for path in sorted(plain, key=lambda path: (-path.count("/") - bool(path), path)):
         prefix = f"{path}/" if path else ""
@@ -246,6 +255,15 @@ def _consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -
             f'{plain[path][:-1]},"consolidated_metadata":{inline}}}'.encode()
         )
     return found
+
+
+def _order(path: str) -> list[tuple[bool, str]]:
+    """Return what sorts the nodes of consolidated metadata: what arrays refer to comes first.
+
+    GDAL 3.13 finds the CRS of an array only among the nodes that it has read before.
+    """
+    above, _, name = path.rpartition("/")
+    return [*((True, part) for part in above.split("/")), (name not in _REFERENCES, name)]
 
 
 def _text(document: Json) -> str:

@@ -37,7 +37,8 @@ from geobatch.views.files import Files
 from geobatch.views.objects import check_size
 from geobatch.views.zarr.asset_folder import chunks, tile_count
 from geobatch.views.zarr.check import compare, is_unchanged, settled_state
-from geobatch.views.zarr.metadata import FOLDER, VIEW, array_path, documents, tile_plane
+from geobatch.views.zarr.layout.paths import array_path
+from geobatch.views.zarr.metadata import FOLDER, VIEW, documents, tile_plane
 
 MOST_FILES = 1 << 16
 """Files that a run may make ahead."""

@@ -25,7 +25,8 @@ from geobatch.views.zarr.check import (
     is_guest,
     is_unchanged,
 )
-from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, join, plain_group
+from geobatch.views.zarr.layout.paths import join
+from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, plain_group
 
 _ELSEWHERE = (Kind.EXTERNAL_IMAGE, Kind.TABLE)
 _NO_COMMIT = MappingProxyType({"commit": None, "number": 0, "content_root": None})

@@ -23,6 +23,7 @@ from geobatch.views.files import Files, check_is_folder
 from geobatch.views.protocol import Audit, Part, ViewChange, ViewState
 from geobatch.views.zarr import asset_folder
 from geobatch.views.zarr.audit import own_parts
+from geobatch.views.zarr.check import remove_guests
 from geobatch.views.zarr.metadata import DOCUMENT, FOLDER, folders_above, plain_group
 from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.survey import Survey, Surveyor, attributes_of, document_of
@@ -205,7 +206,11 @@ class _Update:
         return self._files.put(folder / asset_id, asset_id, made_by=files)
 
     def _change(self, record: AssetRecord, found: Survey) -> None:
-        """Change the folder of an asset in place."""
+        """Change the folder of an asset in place; what other programs left there goes."""
+        self._change_files(record, found)
+        remove_guests(self._files, record)
+
+    def _change_files(self, record: AssetRecord, found: Survey) -> None:
         asset_id, index = record.asset.id, self._store.index
         before = self._before(asset_id, found)
         if before is not None and asset_folder.update(self._files, index, before, record):

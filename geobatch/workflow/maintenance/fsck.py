@@ -24,11 +24,9 @@ from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
-from geobatch.views.zarr.attributes import MASK_SUFFIX
+from geobatch.views.zarr.layout.paths import array_path
 
-_CHUNK = re.compile(
-    "(/[^/]+)?/(?P<level>[0-9]+)/(?P<band>[^/]+)/c/(?P<row>[0-9]+)/(?P<col>[0-9]+)", re.ASCII
-)
+_CHUNK = re.compile("/(?P<array>.+)/c/(?P<row>[0-9]+)/(?P<col>[0-9]+)", re.ASCII)
 """The path of a chunk in the folder of an asset."""
 
 
@@ -155,6 +153,7 @@ class _Views:
         self.notes: list[str] = []
         self.intact: dict[Digest, str] = {}
         self.is_unfinished = False
+        self._paths: dict[str, dict[str, ArrayKey]] = {}
 
     def compare(self, how: Audit) -> None:
         """Compare every view.
@@ -232,13 +231,22 @@ class _Views:
         chunk = _CHUNK.fullmatch(path[len(asset) :])
         if chunk is None:
             return Hurt(asset=asset)
-        band = chunk["band"]
-        array = ArrayKey(
-            band=band.removesuffix(MASK_SUFFIX),
-            level=int(chunk["level"]),
-            is_mask=band.endswith(MASK_SUFFIX),
-        )
+        array = self._arrays(asset).get(chunk["array"])
+        if array is None:  # a former layout had it, or nothing has
+            return Hurt(asset=asset)
         return Hurt(asset=asset, array=array, tiles=((int(chunk["row"]), int(chunk["col"])),))
+
+    def _arrays(self, asset_id: str) -> dict[str, ArrayKey]:
+        """Return the arrays of an image by path; none if its document is damaged."""
+        if asset_id not in self._paths:
+            entry = self._head.tree.entry(asset_id)
+            paths: dict[str, ArrayKey] = {}
+            if entry is not None and not entry.is_table:
+                with suppress(CorruptObjectError):
+                    record = self._store.record(entry)
+                    paths = {array_path(record.image, key): key for key, _ in record.arrays}
+            self._paths = {asset_id: paths}  # findings come asset by asset
+        return self._paths[asset_id]
 
 
 def _is_aside(part: Part) -> bool:

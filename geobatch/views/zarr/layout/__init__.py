@@ -1,0 +1,1 @@
+"""Where the arrays of an asset are in its folder, and what they are called."""
