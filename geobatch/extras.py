@@ -11,7 +11,6 @@ LIBRARIES = {
     "dask": "distributed>=2025.1",
     "gs": "google-auth[requests]>=2.30",
     "s3": "boto3>=1.34",
-    "stac": "rustac>=0.9",
     "table": "pyarrow>=18",
     "tfrecord": "tensorflow>=2.18",
     "xarray": "xarray>=2025.1",
@@ -19,7 +18,7 @@ LIBRARIES = {
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["dask", "gs", "s3", "stac", "table", "tfrecord", "xarray"]) -> str:
+def install_hint(extra: Literal["dask", "gs", "s3", "table", "tfrecord", "xarray"]) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

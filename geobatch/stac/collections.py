@@ -7,7 +7,7 @@ from typing import Any
 
 from geobatch.model.assets.documents.listed import Row
 from geobatch.sources.projections.bounds import box_around
-from geobatch.stac.files import JSON
+from geobatch.stac.files import JSON, PARQUET
 from geobatch.stac.item import GEOJSON, VERSION, link
 from geobatch.stac.links import Links
 from geobatch.stac.names import collection_id, folder_of, item_id
@@ -48,7 +48,7 @@ def collection_json(
     *,
     folders: Mapping[str, Sequence[str]],
     children: Sequence[str] = (),
-    items: Mapping[str, str] | None = None,
+    has_items: bool = True,
 ) -> dict[str, Any]:
     """Return the collection of a folder.
 
@@ -58,8 +58,8 @@ def collection_json(
         links: Hrefs from the collection.
         folders: What `folders_of` returns, to tell collections from catalogs.
         children: The folders that are directly in it.
-        items: Links to all items at once, by media type, besides those to each; with urls, each
-            item has no link.
+        has_items: Whether there are links to items: of a service, one to all; between files, one
+            to the Parquet file of all, and one to each.
     """
     boxes = [spot.lonlat for _, row in rows for spot in row.spots if spot.lonlat is not None]
     box = box_around(list(dict.fromkeys(boxes)))
@@ -68,6 +68,7 @@ def collection_json(
         links.root() if not above else links.folder(above, is_collection=bool(folders.get(above)))
     )
     own = links.folder(folder, is_collection=True)
+    all_items = GEOJSON if links.is_absolute else PARQUET
     return {
         "type": "Collection",
         "stac_version": VERSION,
@@ -87,10 +88,10 @@ def collection_json(
             link("root", links.root(), JSON),
             link("parent", parent, JSON),
             *_children(children, links, folders),
-            *(link("items", href, media) for media, href in (items or {}).items()),
+            *([link("items", links.items(folder), all_items)] if has_items else []),
             *(
                 []
-                if links.is_absolute
+                if links.is_absolute or not has_items
                 else [link("item", links.item(one), GEOJSON, item_id(one)) for one, _ in rows]
             ),
         ],

@@ -14,6 +14,7 @@ FOLDER = "stac"
 """Folder of the catalog in a store."""
 CATALOG = "catalog.json"
 COLLECTION = "collection.json"
+ITEMS = "items.parquet"
 ITEM = ".item.json"
 """What follows the id of an asset in the name of its item; no asset has a dot in its id."""
 
@@ -33,6 +34,9 @@ class Links(Protocol):
 
     def item(self, asset_id: str) -> str:
         """Return the href of an asset's item."""
+
+    def items(self, folder: str) -> str:
+        """Return the href of all items of a folder."""
 
     def file(self, name: str) -> str:
         """Return the href of a file or folder of the store."""
@@ -62,6 +66,10 @@ class FileLinks(Struct, frozen=True, kw_only=True):
     def item(self, asset_id: str) -> str:
         """Return the href of an asset's item."""
         return self._from_here(asset_id + ITEM)
+
+    def items(self, folder: str) -> str:
+        """Return the href of the Parquet file of the items of a folder."""
+        return self._from_here(items_file(folder))
 
     def file(self, name: str) -> str:
         """Return the href of a file or folder of the store."""
@@ -100,9 +108,18 @@ class UrlLinks(Struct, frozen=True, kw_only=True):
         above = self.folder(asset_id.rpartition("/")[0], is_collection=True)
         return f"{above}/items/{quote(item_id(asset_id))}"
 
+    def items(self, folder: str) -> str:
+        """Return the url of all items of a folder."""
+        return f"{self.folder(folder, is_collection=True)}/items"
+
     def file(self, name: str) -> str:
         """Return the url of a file or folder of the store."""
         return f"{self.store}/{quote(name)}"
+
+
+def items_file(folder: str) -> str:
+    """Return the name of the Parquet file of the items of a folder, below the catalog."""
+    return posixpath.join(folder, ITEMS)
 
 
 def folder_file(folder: str, *, is_collection: bool) -> str:

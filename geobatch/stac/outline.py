@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.geobox import Bounds, Crs, GeoBox
-from geobatch.sources.projections.bounds import box_around, transform_points
+from geobatch.sources.projections.bounds import box_around, transform_bounds, transform_points
 from geobatch.sources.projections.rings import Point, Ring, rings_around
 
 _PARTS = 32
@@ -57,6 +57,11 @@ def outline_of(asset: Asset, stored: StoredTable | None) -> Outline:
         if one.bbox is not None and around is not None and _is_close(one.bbox, around, slack):
             return one
     return Outline(None, None) if around is None else _of_bounds(around, Crs(code=_WGS84, wkt=""))
+
+
+def locate(bounds: Bounds, source: str, target: str) -> Bounds | None:
+    """Return a box in another CRS; None if it cannot be transformed."""
+    return transform_bounds(bounds, source, target)
 
 
 @lru_cache(maxsize=4096)
