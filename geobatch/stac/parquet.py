@@ -86,20 +86,28 @@ def write_items(items: Sequence[bytes], collection: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def items_problem(data: bytes, items: Sequence[bytes]) -> str:
+def items_problem(data: bytes, items: Sequence[bytes], collection: dict[str, Any]) -> str:
     """Return what is wrong with a file of items; empty if nothing is.
+
+    Of a file that another version of pyarrow wrote, pages are compared with their checksums.
 
     Raises:
         SourceError: pyarrow is not installed.
     """
+    wanted = write_items(items, collection)
+    if data == wanted:
+        return ""
     pa = arrow()
     try:
         file = pa.parquet.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
         found = (file.metadata.metadata or {}).get(_KEY.encode(), b"").decode()
         rows = file.read().num_rows
-    except (pa.ArrowException, OSError) as error:
-        return f"it cannot be read: {str(error).splitlines()[0]}"
-    return "" if found == items_digest(items) and rows == len(items) else "other content"
+        ours = pa.parquet.ParquetFile(io.BytesIO(wanted)).metadata.created_by
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return f"it cannot be read: {(str(error).splitlines() or ['no reason is given'])[0]}"
+    is_other = file.metadata.created_by != ours
+    is_same = found == items_digest(items) and rows == len(items)
+    return "" if is_other and is_same else "other content"
 
 
 def _row(item: dict[str, Any]) -> dict[str, Any]:

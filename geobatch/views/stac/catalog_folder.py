@@ -19,7 +19,6 @@ from geobatch.model.published import Head
 from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.stac.links import CATALOG, FOLDER, ITEM, items_file
 from geobatch.stac.names import folder_of
-from geobatch.stac.parquet import has_parquet, items_problem
 from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
@@ -283,12 +282,23 @@ class _Comparison:
         name = documents.folder_file(folder)
         problems = {} if name is None else {name: self._text_problem(folder, name)}
         if items:
-            problems[items_file(folder)] = _items_problem(self._root / items_file(folder), items)
+            problems[items_file(folder)] = self._items_problem(folder, items)
         for path, problem in problems.items():
             if problem:
                 found.folders.add(folder)
                 if found.shown.is_known and not set(documents.folders[folder]) & found.differing:
                     found.problems[path] = problem
+
+    def _items_problem(self, folder: str, items: list[bytes]) -> str:
+        try:
+            found = (self._root / items_file(folder)).read_bytes()
+            return self._documents.items_problem(folder, items, found)
+        except (FileNotFoundError, NotADirectoryError):
+            return MISSING
+        except IsADirectoryError:
+            return "not a file"
+        except CorruptObjectError:
+            return ""
 
     def _text_problem(self, folder: str, name: str) -> str:
         try:
@@ -321,16 +331,6 @@ def _problem(path: Path, wanted: bytes) -> str:
     except IsADirectoryError:
         return "not a file"
     return "" if found == wanted else "other content"
-
-
-def _items_problem(path: Path, items: list[bytes]) -> str:
-    try:
-        found = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return MISSING
-    except IsADirectoryError:
-        return "not a file"
-    return items_problem(found, items) if has_parquet() else ""
 
 
 def _state_of(root: Path, documents: Documents, folder: str) -> bytes | None:

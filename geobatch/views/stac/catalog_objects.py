@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from geobatch.errors import CorruptObjectError, NotFoundError
 from geobatch.model.published import Head, TreeEntry
 from geobatch.stac.links import CATALOG, FOLDER, ITEM, items_file
-from geobatch.stac.parquet import has_parquet, items_problem
+from geobatch.stac.parquet import has_parquet
 from geobatch.store.identity import ZarrView, read_views
 from geobatch.views.protocol import Audit, ViewChange, ViewState
 from geobatch.views.remote.audit import compare_names
@@ -134,7 +134,7 @@ class CatalogObjects(RemoteView):
             there = self._backend.get(path)
         except NotFoundError:
             there = None
-        if there is not None and (not has_parquet() or not items_problem(there, inside)):
+        if there is not None and not documents.items_problem(folder, inside, there):
             texts[path] = there
         elif has_parquet():
             texts[path] = documents.items(folder, inside)

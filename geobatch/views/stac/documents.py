@@ -16,7 +16,7 @@ from geobatch.stac.item import item_json
 from geobatch.stac.links import CATALOG, FileLinks, folder_file, items_file
 from geobatch.stac.names import folder_of
 from geobatch.stac.outline import locate
-from geobatch.stac.parquet import has_parquet, write_items
+from geobatch.stac.parquet import has_parquet, items_problem, write_items
 from geobatch.stac.properties import PREFIX
 from geobatch.store.caches.asset_list import rows_of
 from geobatch.store.tilestore import TileStore
@@ -88,6 +88,18 @@ class Documents:
             CorruptObjectError: The document of an asset is damaged.
         """
         return write_items(items, self._collection(folder, is_alone=True))
+
+    def items_problem(self, folder: str, items: Sequence[bytes], data: bytes) -> str:
+        """Return what is wrong with a file of the items of a folder; empty if nothing is.
+
+        Nothing is said without pyarrow.
+
+        Raises:
+            CorruptObjectError: The document of an asset is damaged.
+        """
+        if not has_parquet():
+            return ""
+        return items_problem(data, items, self._collection(folder, is_alone=True))
 
     def root(self, attributes: Mapping[str, object], unsettled: Collection[str] = ()) -> bytes:
         """Return the topmost catalog, which says what is shown, as `zarr/zarr.json` does."""

@@ -31,7 +31,7 @@ def switch_catalog(store: TileStore, place: StoreLocation, *, is_on: bool) -> st
         StoreError: pyarrow is not installed, or the store cannot be written.
     """
     with _held(store):
-        is_done = _add(store) if is_on else _remove(store.backend)
+        is_done = add_catalog(store) if is_on else remove_catalog(store.backend)
     if not is_done:
         return ""
     if not is_on:
@@ -51,7 +51,7 @@ def _held(store: TileStore) -> Iterator[None]:
         yield
 
 
-def _add(store: TileStore) -> bool:
+def add_catalog(store: TileStore) -> bool:
     """Give a store an empty catalog, which the next update of its views fills.
 
     Returns:
@@ -68,7 +68,7 @@ def _add(store: TileStore) -> bool:
     return True
 
 
-def _remove(backend: Backend) -> bool:
+def remove_catalog(backend: Backend) -> bool:
     """Remove the catalog of a store; nobody updates it any more.
 
     Returns:
