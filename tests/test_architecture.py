@@ -29,7 +29,8 @@ BELOW = {
     "pyramid": NOUNS,
     "table": NOUNS | {"late", "extras"},
     "store": NOUNS | {"late", "format", "buckets"},
-    "views": NOUNS | {"late", "pyramid", "format", "store"},
+    "stac": NOUNS | {"sources", "table"},
+    "views": NOUNS | {"late", "extras", "pyramid", "format", "store", "stac"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
     "resolve": NOUNS | {"declare", "sources"},
@@ -38,13 +39,13 @@ BELOW = {
     "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
-    | {"planner", "buckets", "late"}
+    | {"planner", "buckets", "late", "stac"}
     | {"resolve", "execute"},
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
-    | {"late"},
+    | {"late", "stac"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"format", "store", "execute", "workflow"},
     "cli": NOUNS

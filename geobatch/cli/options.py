@@ -83,32 +83,39 @@ Views = Annotated[
     str | None,
     Option(
         "--views",
-        metavar="zarr=KIND",
-        help="In a bucket, what a new store keeps for other readers: zarr=copy, a plain Zarr tree;"
-        " zarr=none, documents that refer to its objects.  [default: zarr=none]",
+        metavar="VIEW=KIND,...",
+        help="What a store keeps for other readers. stac=files: a STAC catalog; stac=none: none."
+        " In a bucket, and for a new store only, zarr=copy: a plain Zarr tree; zarr=none: documents"
+        " that refer to its objects.  [default: zarr=none,stac=none]",
     ),
 ]
 
 
-def read_views_option(text: str | None, *, is_bucket: bool) -> ZarrView | None:
-    """Return what `--views` says, or None without it.
+def read_views_option(text: str | None, *, is_bucket: bool) -> tuple[ZarrView | None, bool | None]:
+    """Return what `--views` says of `zarr`, and whether there is a catalog; None if nothing.
 
     Raises:
-        BadParameter: It says something else, or the store is a folder.
+        BadParameter: It says something else, or the store is a folder and `zarr` is named.
     """
     from geobatch.store.identity import ZarrView  # noqa: PLC0415 - help needs none
 
-    if text is None:
-        return None
-    kinds = {f"zarr={kind.value}": kind for kind in ZarrView}
-    if text not in kinds:
-        raise BadParameter(f"`{text}` is not {' or '.join(kinds)}.", param_hint="'--views'")
-    if not is_bucket:
+    zarr = {f"zarr={kind.value}": kind for kind in ZarrView}
+    stac = {"stac=files": True, "stac=none": False}
+    found: dict[str, str] = {}
+    for part in () if text is None else text.split(","):
+        view = part.partition("=")[0]
+        if part not in zarr and part not in stac:
+            kinds = " or ".join((*zarr, *stac))
+            raise BadParameter(f"`{part}` is not {kinds}.", param_hint="'--views'")
+        if view in found:
+            raise BadParameter(f"`{view}` is named twice.", param_hint="'--views'")
+        found[view] = part
+    if "zarr" in found and not is_bucket:
         raise BadParameter(
-            "it is for stores in buckets; in a folder, `zarr/` consists of hard links.",
+            "`zarr` is for stores in buckets; in a folder, `zarr/` consists of hard links.",
             param_hint="'--views'",
         )
-    return kinds[text]
+    return zarr.get(found.get("zarr", "")), stac.get(found.get("stac", ""))
 
 
 Yes = Annotated[bool, Option("-y", "--yes", help="Do not ask on a terminal.")]

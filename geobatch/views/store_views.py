@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 from geobatch.errors import CorruptObjectError, StoreError
 from geobatch.model.published import Head
+from geobatch.stac.links import FOLDER
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.refs import TREE
 from geobatch.store.identity import ZarrView, read_views
 from geobatch.store.tilestore import TileStore
+from geobatch.views import stac
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
 from geobatch.views.remote.copies import CopiedFiles
@@ -60,9 +62,13 @@ class StoreViews:
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
             )
+            if has_catalog(store.backend):
+                self.views += (stac.CatalogFolder(store, disk, cache=cache),)
         elif (chosen := read_views(store.backend)) is not None:
             kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
             self.views = (kind(store, seconds=seconds),)
+            if has_catalog(store.backend):
+                self.views += (stac.CatalogObjects(store, seconds=seconds),)
 
     def compare(self, head: Head) -> ViewState | None:
         """Return how the views differ from a head; nothing is changed. None if there are none.
@@ -138,6 +144,17 @@ class StoreViews:
             return
         with locked(self._disk.path(LOCK)):
             yield
+
+
+def has_catalog(backend: Backend) -> bool:
+    """Return whether a store has a STAC catalog: if there is `stac/`, every apply updates it.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    if backend.local is not None:
+        return backend.local.path(FOLDER).is_dir()
+    return next(iter(backend.list(f"{FOLDER}/")), None) is not None
 
 
 def views_there(backend: Backend) -> ZarrView | None:

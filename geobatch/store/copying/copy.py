@@ -44,6 +44,8 @@ class CopyOptions(Struct, frozen=True, kw_only=True):
     """Whether objects are only counted, and nothing is written."""
     views: ZarrView | None = None
     """What a new store in a bucket keeps for other readers; None for references."""
+    has_catalog: bool | None = None
+    """Whether the receiver has a STAC catalog; None for: as it has, or a new one as the source."""
     workers: int = 1
     """Threads, if both stores are on local disks."""
 

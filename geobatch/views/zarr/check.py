@@ -151,7 +151,7 @@ def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[st
     found = sorted(walk(top, spared), key=itemgetter(0))
     if not found or len(found) > MOST_CACHED:
         return b""
-    stamp = _stamp(found)
+    stamp = stamp_of(found)
     names = "\n".join(name for name, _ in found)
     return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
 
@@ -175,14 +175,14 @@ def is_unchanged(tree: str, asset_id: str, stored: Digest, value: bytes) -> bool
         return False
     top = f"{tree}{asset_id}/"
     try:
-        return value[DIGEST_BYTES : 2 * DIGEST_BYTES] == _stamp(
+        return value[DIGEST_BYTES : 2 * DIGEST_BYTES] == stamp_of(
             (name, os.lstat(top + name)) for name in names
         )
     except (OSError, ValueError):  # one is missing, or is no name
         return False
 
 
-def _stamp(found: Iterable[tuple[str, os.stat_result]]) -> bytes | None:
+def stamp_of(found: Iterable[tuple[str, os.stat_result]]) -> bytes | None:
     """Return a hash of times and sizes of files and folders; None where they say little.
 
     The time of a folder tells of names that came and went; but not of those that did so within the

@@ -19,6 +19,8 @@ from geobatch.store.copying.copy import Copied, CopyOptions, Progress, copy_comm
 from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
+from geobatch.views.stac.switch import switch_catalog
+from geobatch.views.store_views import has_catalog
 from geobatch.workflow.views import open_views, show
 
 _LOG = Logger(__name__)
@@ -73,7 +75,10 @@ def copy(
             ) from None
         unfound = tuple(_unfound(store, copied))
         if not options.is_dry_run:
-            _show(place, is_new=bool(copied.histories.missing))
+            is_on = options.has_catalog
+            if is_on is None and copied.is_new:
+                is_on = has_catalog(store.backend)
+            _show(place, is_new=bool(copied.histories.missing), is_on=is_on)
         return StoreCopy(
             source=store.backend.location,
             target=there.location,
@@ -98,10 +103,12 @@ def _check_different(one: Backend, other: Backend) -> None:
             )
 
 
-def _show(place: StoreLocation, *, is_new: bool) -> None:
-    """Update the views of the receiver."""
+def _show(place: StoreLocation, *, is_new: bool, is_on: bool | None) -> None:
+    """Update the views of the receiver, and give it a STAC catalog, or remove it, if so decided."""
     with closing(TileStore.open(place)) as store, SourceCache(place) as cache:
         settle(store)
+        if is_on is not None:
+            switch_catalog(store, place, is_on=is_on)
         head = store.head()
         show(open_views(store, cache=cache), head, again=(), is_new=is_new)
         store.remove_dead_runs()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 from msgspec import Struct
@@ -14,8 +14,12 @@ from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, Head
 from geobatch.model.text.shortened import shortened
 from geobatch.processors import processor_count
+from geobatch.stac.links import CATALOG as ROOT
+from geobatch.stac.links import FOLDER as CATALOG
+from geobatch.stac.links import ITEM
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend, LocalDisk
+from geobatch.store.commits.refs import REFERENCES, TREE
 from geobatch.store.identity import IDENTITY, has_wrong_check, read_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
@@ -26,6 +30,8 @@ from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
 from geobatch.views.zarr.layout.paths import array_path
 
+VIEWS = ("zarr/", "parquet/", "references/", f"{CATALOG}/")
+"""Folders of views."""
 _CHUNK = re.compile("/(?P<array>.+)/c/(?P<row>[0-9]+)/(?P<col>[0-9]+)", re.ASCII)
 """The path of a chunk in the folder of an asset."""
 
@@ -142,6 +148,21 @@ def _is_known(backend: Backend) -> bool:
     return True
 
 
+def is_shown(finding: Finding) -> bool:
+    """Return whether a finding is of a file or folder of a view."""
+    return finding.name.startswith(VIEWS) or finding.name in {"zarr", "parquet", CATALOG}
+
+
+def made_again(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield the documents of views in a bucket without which these are made again."""
+    shown = [one for one in findings if is_shown(one)]
+    if any(not one.hurts and one.kind is not Kind.FOREIGN for one in shown):
+        yield TREE
+        yield REFERENCES
+    if any(one.name.startswith(f"{CATALOG}/") for one in shown):
+        yield f"{CATALOG}/{ROOT}"
+
+
 class _Views:
     """What the views show, compared with the head."""
 
@@ -213,7 +234,12 @@ class _Views:
 
     def _finding(self, part: Part) -> Finding:
         kind = {MISSING: Kind.MISSING, FOREIGN: Kind.FOREIGN}.get(part.problem, Kind.DAMAGED)
-        hurt = self._hurt(part.path.partition("/")[2].rstrip("/"))
+        folder, _, path = part.path.partition("/")
+        if folder == CATALOG and path.endswith(ITEM):
+            path = path.removesuffix(ITEM)
+        elif folder == CATALOG:
+            path = ""
+        hurt = self._hurt(path.rstrip("/"))
         return Finding(
             kind=kind,
             name=part.path.rstrip("/"),

@@ -39,12 +39,11 @@ from geobatch.store.objects import Objects
 from geobatch.store.origins import path_of
 from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.store_views import StoreViews, views_there
-from geobatch.workflow.maintenance.fsck import Audited, audit
+from geobatch.workflow.maintenance.fsck import VIEWS, Audited, audit, is_shown, made_again
 from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputing, recompute
 from geobatch.workflow.publication import declared_in
 from geobatch.workflow.request import DEFAULT_STORE, Request
 
-_VIEWS = ("zarr/", "parquet/", "references/")
 _ROUNDS = 4
 """Repairs in a row: what one restores may show more that is damaged."""
 _WHY = "fsck --repair: damaged or foreign"
@@ -223,11 +222,9 @@ class _Repair:
             return replace(plan, shown=tuple(self._documents()))
         if not plan.is_empty:  # the views are compared with what is whole by then
             return plan
-        is_shown_again = self._found.is_unfinished or any(map(_is_shown, findings))
-        if self._backend.local is None and any(
-            _is_shown(one) and not one.hurts and one.kind is not Kind.FOREIGN for one in findings
-        ):
-            shown = (*shown, TREE, REFERENCES)  # without it, a view in a bucket is made again
+        is_shown_again = self._found.is_unfinished or any(map(is_shown, findings))
+        if self._backend.local is None:
+            shown = (*shown, *made_again(findings))
         return replace(plan, shown=tuple(dict.fromkeys(shown)), is_shown_again=is_shown_again)
 
     def _documents(self) -> Iterator[str]:
@@ -265,8 +262,8 @@ class _Repair:
             names.append(Refs.path(restored.commit[0]))
         names = list(dict.fromkeys(names))
         return (
-            tuple(name for name in names if not name.startswith(_VIEWS)),
-            tuple(name for name in names if name.startswith(_VIEWS)),
+            tuple(name for name in names if not name.startswith(VIEWS)),
+            tuple(name for name in names if name.startswith(VIEWS)),
             tuple(left),
         )
 
@@ -352,7 +349,7 @@ class _Repair:
             self._tried |= {one.entry.stored for one in plan.recomputing.states.values()}
             if plan.is_shown_again:
                 findings = self._found.report.findings
-                hurt = {hurt.asset for one in findings if _is_shown(one) for hurt in one.hurts}
+                hurt = {hurt.asset for one in findings if is_shown(one) for hurt in one.hurts}
                 StoreViews(store).update(is_lenient=True, again=hurt)
         return left
 
@@ -386,10 +383,6 @@ def _remove_dead_runs(backend: Backend) -> None:
     if backend.local is not None:
         with suppress(OSError):  # the next apply removes them
             remove_dead_runs(backend.local.root / RUNS)
-
-
-def _is_shown(finding: Finding) -> bool:
-    return finding.name.startswith(_VIEWS) or finding.name in {"zarr", "parquet"}
 
 
 def _is_valid(name: str) -> bool:

@@ -60,8 +60,10 @@ def copy(
     settings: Settings = context.obj
     output = settings.output
     is_bucket = StoreLocation.of(target).folder is None
+    kind, has_catalog = read_views_option(views, is_bucket=is_bucket)
     options = CopyOptions(
-        views=read_views_option(views, is_bucket=is_bucket),
+        views=kind,
+        has_catalog=has_catalog,
         at=at,
         keep_last=keep_last,
         is_dry_run=dry_run,
