@@ -75,6 +75,7 @@ LIBRARIES = {
     "boto3": {"buckets"},
     "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
+    "shapely": {"table"},
     "numcodecs": {"format"},
     "dask": {"execute"},
     "distributed": {"execute"},

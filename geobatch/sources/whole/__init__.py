@@ -1,0 +1,1 @@
+"""Files that all of their bytes identify: their states, and their bytes in order."""
