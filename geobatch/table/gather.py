@@ -183,23 +183,29 @@ class Gatherer:
         return column
 
     def _values(self, column: Gathered, kind: str, values: Any, uri: str, number: int) -> Any:
-        where = f"{self._where(uri, number)}: column `{column.name}`"
         if kind != column.kind and not column.is_declared:
-            raise SourceError(
-                f"{where}: expected `{column.kind}`, as in {column.first}, got `{kind}`",
+            raise self._error(
+                f"expected `{column.kind}`, as in {column.first}, got `{kind}`",
+                column, uri, number,
                 hint=f"`column_data_type_overrides: {{{column.name}: NUMERIC}}`, or LONG or STRING,"
                 " converts both to one type",
-            )
+            )  # fmt: skip
         try:
             made = converted(values, kind, column.type, self._charset)
         except ValueError as error:
-            raise SourceError(f"{where}: {error}", hint=_hint(kind, column.type)) from None
+            hint = _hint(kind, column.type)
+            raise self._error(str(error), column, uri, number, hint=hint) from None
         for text in made if column.type is ColumnType.STRING else ():
             if len(text) > MAX_CHARACTERS and (count := len(text.decode())) > MAX_CHARACTERS:
-                raise SourceError(
-                    f"{where}: a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
-                )
+                message = f"a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
+                raise self._error(message, column, uri, number)
         return made
+
+    def _error(
+        self, message: str, column: Gathered, uri: str, number: int, *, hint: str | None = None
+    ) -> SourceError:
+        where = self._where(uri, number)
+        return SourceError(f"{where}: column `{column.name}`: {message}", hint=hint)
 
 
 def _hint(kind: str, wanted: ColumnType) -> str:

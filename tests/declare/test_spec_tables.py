@@ -112,7 +112,7 @@ OF_CSV = SOURCES.replace("tfrecord", "csv")
         (SOURCES + "    csv_qualifier: \"'\"\n", "table-format", (5, 20), "TFRecord"),
         (SOURCES + "    date_format: yyyy\n", "table-format", (5, 18), "TFRecord"),
         (OF_CSV + "    csvDelimiter: ab\n", "unknown-value", (5, 19), "one character"),
-        (OF_CSV + "    csvDelimiter: \"\\n\"\n", "unknown-value", (5, 19), "one character"),
+        (OF_CSV + '    csvDelimiter: "\\n"\n', "unknown-value", (5, 19), "one character"),
         (OF_CSV + "    csvDelimiter: 1\n", "wrong-type", (5, 19), "text"),
         (OF_CSV + "    csv_qualifier: ','\n", "csv-marks", (5, 20), "both"),
         (OF_CSV + "    csv_delimiter: '\"'\n", "csv-marks", (5, 20), "both"),

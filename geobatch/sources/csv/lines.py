@@ -60,13 +60,14 @@ class _Texts:
         )
         self.count = 0
 
-    def next(self, most: int = MOST, *, of_row: int = 0) -> str:
+    def next(self, *, read: int = 0, of_row: int = 0) -> str:
         """Return the next line; an empty text at the end of the file.
 
         Args:
-            most: How many characters it may have.
+            read: How many characters of its row were read before.
             of_row: Line in which its row begins; 0 if it begins in this one.
         """
+        most = max(MOST - read, 0)
         try:
             line = self._file.readline(most + 1)
         except UnicodeDecodeError as error:
@@ -174,7 +175,7 @@ class _Splitter:
             if end < len(line):
                 break
             size += len(line)
-            line, at = self._texts.next(max(MOST - size, 0), of_row=first), 0
+            line, at = self._texts.next(read=size, of_row=first), 0
             if not line:
                 hint = f"end it with `{self._qualifier}`, or declare another `csv_qualifier`"
                 raise LineError(begun, "a qualified value is not closed", hint=hint)
