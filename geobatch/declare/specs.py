@@ -66,6 +66,8 @@ class TilesetSpec(Struct, frozen=True, kw_only=True):
     """Numpy name of the pixel type; None for the files' own."""
     crs: str | None = None
     """Authority code or WKT; None for the files' own."""
+    variable: str = ""
+    """Variable of NetCDF files; empty for the only one, and for other files."""
     tfrecord: TfrecordSpec | None = None
     """How records are read; None for TIFFs, or to use the defaults."""
     is_optional: bool = field(default=False, name="optional")

@@ -44,6 +44,8 @@ from geobatch.model.sources.declared import DeclaredSource
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 """Endings of TFRecord files; next to a mixer, shards may have any name."""
 MIXER = ".json"
+LINKING = (".nc", ".nc4", ".cdf", ".netcdf")
+"""Endings of files that may name others: NetCDF 4 is HDF5, which has external data."""
 _OF_RECORDS = (*SHARDS, MIXER)
 
 NO_TABLES = (
@@ -253,13 +255,19 @@ def _source(
     """Return the files of a source: each a raster, or one mixer with its shards."""
     loc = ("tilesets", at[0], "sources", at[1])
     locations = [spec.project.locate(spec.uri_prefix + uri, folder) for uri in source.uris]
-    count = len(problems)
+    count, variable = len(problems), spec.tilesets[at[0]].variable
     found = [
-        declared(one, source=at[1], uri_index=index)
+        replace(declared(one, source=at[1], uri_index=index), variable=variable)
         for index, location in enumerate(locations)
         for one in _find(spec, (*loc, "uris", index), location, problems)
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
+        return []
+    linking = next((file for file in found if file.uri.lower().endswith(LINKING)), None)
+    if linking is not None and spec.project.allowed is not None:
+        message = f"{show(linking.uri)}: a NetCDF file may name other files, which would be read"
+        hint = "convert it to a TIFF where nothing is confined"
+        problems.append(problem(spec, (*loc, "uris", linking.uri_index), OUTSIDE, message, hint))
         return []
     names = (*(location.name for location in locations), *(file.url or file.uri for file in found))
     if any(name.lower().endswith(_OF_RECORDS) for name in names):
