@@ -46,7 +46,7 @@ BELOW = {
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
     | {"late"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
-    "testing": NOUNS | {"format", "store", "execute", "workflow"},
+    "testing": NOUNS | {"sources", "format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "buckets", "declare", "sources", "format", "store", "views"}
     | {"execute", "workflow", "explain", "exports", "review", "reading"},

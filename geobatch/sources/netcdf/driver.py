@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
 from geobatch.model.sources.header import Header
 from geobatch.sources.naming import UnnamedError
+from geobatch.sources.netcdf.classic import check_length
 from geobatch.sources.whole.raster import WholeRaster
 
 ENDINGS = (".nc", ".nc4", ".cdf", ".netcdf")
@@ -36,6 +39,12 @@ class NetCdf(WholeRaster):
         if not found:
             raise UnnamedError("the NetCDF file has no variable with two dimensions")
         return found
+
+    def check_file(self, path: Path) -> None:
+        """Refuse another file, and one that is cut short; see `WholeRaster.check_file`."""
+        super().check_file(path)
+        with path.open("rb") as file:
+            check_length(file, os.fstat(file.fileno()).st_size)
 
     def raster_name(self, path: str, variable: str) -> str:
         """Return GDAL's name of a variable."""

@@ -21,7 +21,6 @@ from geobatch.sources.files import regular_file
 from geobatch.sources.geotiff.gdal import OPENING, gdal_environment, source_errors
 from geobatch.sources.geotiff.headers.header import crs_of
 from geobatch.sources.naming import UnnamedError
-from geobatch.sources.whole.raster import wrong_start
 
 if TYPE_CHECKING:
     from geobatch.sources.whole.raster import WholeRaster
@@ -59,9 +58,7 @@ def describe_file(
     """
     real = regular_file(path)
     with gdal_environment(), source_errors(f"cannot be read as a {driver.word}"):
-        wrong = wrong_start(driver, real)
-        if wrong is not None:
-            raise wrong
+        driver.check_file(real)
         with open_raster(driver, os.fspath(real)) as dataset:
             names = driver.names(dataset)
             if list(names.values()) == [""]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
-from geobatch.errors import SourceError
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
@@ -63,6 +62,19 @@ class WholeRaster(Driver):
     def complete(self, header: Header, dataset: Any) -> Header:  # noqa: ARG002 - for drivers
         """Return the header of a raster with what only this format says."""
         return header
+
+    def check_file(self, path: Path) -> None:
+        """Refuse a file that does not start like its format, before GDAL opens it.
+
+        Raises:
+            UnnamedError: It does not.
+            OSError: It cannot be read.
+        """
+        with path.open("rb") as file:
+            start = file.read(16)
+        if not start.startswith(self.starts):
+            message = f"expected a {self.word}, got a file that starts with `{start[:8].hex(' ')}`"
+            raise UnnamedError(message)
 
     def raster_name(self, path: str, variable: str) -> str:  # noqa: ARG002 - for drivers
         """Return GDAL's name of a raster of a file."""
@@ -162,18 +174,3 @@ class WholeRaster(Driver):
 def variable_digest(digest: Digest, variable: str) -> Digest:
     """Return what identifies a raster that has a name, of a file that has a digest."""
     return digest_json(["geobatch variable", digest, variable])
-
-
-def wrong_start(driver: WholeRaster, path: Path) -> SourceError | None:
-    """Return the error for a file that does not start like its format; None if it does.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start.startswith(driver.starts):
-        return None
-    return UnnamedError(
-        f"expected a {driver.word}, got a file that starts with `{start[:8].hex(' ')}`"
-    )
