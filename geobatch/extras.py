@@ -9,6 +9,7 @@ from typing import Literal
 
 LIBRARIES = {
     "dask": "distributed>=2025.1",
+    "geometry": "shapely>=2.0",
     "gs": "google-auth[requests]>=2.30",
     "s3": "boto3>=1.34",
     "table": "pyarrow>=18",
@@ -18,7 +19,9 @@ LIBRARIES = {
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["dask", "gs", "s3", "table", "tfrecord", "xarray"]) -> str:
+def install_hint(
+    extra: Literal["dask", "geometry", "gs", "s3", "table", "tfrecord", "xarray"],
+) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

@@ -47,7 +47,7 @@ BELOW = {
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
     | {"late", "stac"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
-    "testing": NOUNS | {"format", "store", "execute", "workflow"},
+    "testing": NOUNS | {"sources", "format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "buckets", "declare", "sources", "format", "store", "views"}
     | {"execute", "workflow", "explain", "exports", "review", "reading"},
@@ -76,6 +76,7 @@ LIBRARIES = {
     "boto3": {"buckets"},
     "botocore": {"buckets"},
     "pyarrow": {"table", "reading"},
+    "shapely": {"table"},
     "numcodecs": {"format"},
     "dask": {"execute"},
     "distributed": {"execute"},

@@ -66,6 +66,8 @@ class TilesetSpec(Struct, frozen=True, kw_only=True):
     """Numpy name of the pixel type; None for the files' own."""
     crs: str | None = None
     """Authority code or WKT; None for the files' own."""
+    variable: str = ""
+    """Variable of NetCDF files; empty for the only one, and for other files."""
     tfrecord: TfrecordSpec | None = None
     """How records are read; None for TIFFs, or to use the defaults."""
     is_optional: bool = field(default=False, name="optional")
@@ -290,7 +292,15 @@ class TableSpec(SpecFields, frozen=True, kw_only=True, tag=Kind.TABLE.value):
     crs: str | None = None
     """Authority code or WKT of x and y; None for the default."""
     charset: str = "utf-8"
-    """How texts are encoded in the records, by Python's name."""
+    """How texts are encoded in the files, by Python's name."""
+    geometry_column: str = field(default="", name="primary_geometry_column")
+    """Column of CSV files with the geometry of each row; empty for the first that holds some."""
+    delimiter: str = field(default=",", name="csv_delimiter")
+    """What is between the values of CSV files."""
+    qualifier: str = field(default='"', name="csv_qualifier")
+    """What surrounds values of CSV files that hold delimiters or line ends."""
+    date_format: str = ""
+    """How dates in CSV files are written, in Joda's letters; empty to keep texts."""
     types: tuple[tuple[str, ColumnType], ...] = ()
     """Declared types of columns, sorted by name."""
 

@@ -37,8 +37,8 @@ def execute_tables(
 ) -> Generator[AssetRecord, None, None]:
     """Make every table that a plan names, and yield each when its rows are in the store.
 
-    Records are streamed once and wait on disk as parts of columns, since only the last one tells
-    which columns there are. In memory are two batches of 128 records, and a part: 32 MiB of
+    Records are streamed and wait on disk as parts of columns, since only the last one tells which
+    columns there are. In memory are two batches of 128 records, and a part: 32 MiB of
     values, or a single row; whatever the size of the table.
 
     Args:
@@ -113,14 +113,16 @@ def read_table(
         StoreError: The disk refused.
     """
     arrow()  # what cannot be written need not be read
-    gatherer = Gatherer(table)
+    # The files of a table are of one kind.
+    reader = row_driver_of(table.sources[0].uri).open_reader(table)
+    gatherer = Gatherer(table, types=reader.types, where=reader.where)
     errors = SourceErrors()
     with Spill(folder) as spill:
         for source in table.sources:
             if source.stat is None:
                 raise InternalError(f"`{source.uri}`: it was never probed")
             with errors.collecting(source.uri):
-                for number, features in row_driver_of(source.uri).rows(source):
+                for number, features in reader.rows(source):
                     if errors.first is not None:  # what is left is read to find what is wrong
                         continue
                     if gatherer.is_full:
@@ -133,7 +135,7 @@ def read_table(
             raise SourceError(
                 f"`{asset_id}`: expected {wanted}, got none in"
                 f" {', '.join(f'`{source.uri}`' for source in table.sources[:8])}",
-                hint="name the shards that hold the rows",
+                hint="name the files that hold the rows",
             )
         spill.write(*gatherer.parts())
         with tempfile.TemporaryFile(dir=folder) as file:

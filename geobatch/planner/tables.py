@@ -10,6 +10,14 @@ from geobatch.model.digest import Digest
 from geobatch.model.plans.plan import AssetChange, Because, Op, Reason, TableWork
 from geobatch.model.published import AssetRecord
 
+_OF_CSV = {
+    "geometry_column": "primary_geometry_column",
+    "delimiter": "csv_delimiter",
+    "qualifier": "csv_qualifier",
+    "date_format": "date_format",
+}
+"""Keys of a spec, by fields of a table that only CSV files have."""
+
 
 def table_change(
     table: Table,
@@ -51,10 +59,15 @@ def table_reasons(table: Table, before: Table) -> Iterator[Because]:
         if getattr(table, name) != getattr(before, name):
             path = f"sources.{name}" if name == "charset" else "sources.x_column"
             yield Because(reason=Reason.METADATA_CHANGED, path=path)
+    for name, key in _OF_CSV.items():
+        old, new = getattr(before, name), getattr(table, name)
+        if old != new:
+            path, detail = f"sources.{key}", f"{old or 'none'} -> {new or 'none'}"
+            yield Because(reason=Reason.METADATA_CHANGED, path=path, detail=detail)
     was, now = dict(before.types), dict(table.types)
     for name in sorted(was.keys() | now.keys()):
         if was.get(name) != now.get(name):
-            detail = f"{was.get(name, 'by records')} -> {now.get(name, 'by records')}"
+            detail = f"{was.get(name, 'by files')} -> {now.get(name, 'by files')}"
             path = f"column_data_type_overrides.{name}"
             yield Because(reason=Reason.DTYPE_CHANGED, path=path, detail=detail)
 

@@ -375,6 +375,7 @@ class ImageResolver:
                     col=spot.col,
                     height=header.height,
                     width=header.width,
+                    variable=header.variable,
                     mask=header.mask,
                     block=header.block,
                     is_pixel_interleaved=header.is_pixel_interleaved,

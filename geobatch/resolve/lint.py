@@ -48,6 +48,8 @@ def source_warnings(
             continue
         told.add(file.source)
         loc = ("tilesets", tileset, "sources", file.source, "uris", file.uri_index)
+        for message, hint in header.notes:
+            yield from warning(spec, loc, "odd-source", f"{show(file.uri)}: {message}", hint)
         if header.is_lossy:
             message = (
                 f"{show(file.uri)} is compressed with {header.compression}, which loses information"

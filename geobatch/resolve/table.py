@@ -1,4 +1,4 @@
-"""Resolved tables: shards are digested, the CRS is read, defaults are set; no record is read."""
+"""Resolved tables: files are digested, the CRS is read, defaults are set; no row is read."""
 
 from __future__ import annotations
 
@@ -102,5 +102,9 @@ def _asset(
         crs=crs,
         is_placed=bool(spec.x_column or spec.y_column),
         charset=spec.charset,
+        geometry_column=spec.geometry_column,
+        delimiter=spec.delimiter,
+        qualifier=spec.qualifier,
+        date_format=spec.date_format,
         types=spec.types,
     )

@@ -13,14 +13,17 @@ from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.driver import Cog
+from geobatch.sources.csv.rows import CsvRows
 from geobatch.sources.driver import AnyProbe, Driver, InPlace, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.geotiff.driver import GeoTiff
+from geobatch.sources.jpeg2000.driver import Jpeg2000
+from geobatch.sources.netcdf.driver import NetCdf
 from geobatch.sources.rows import RowDriver, RowProbes
 from geobatch.sources.tfrecord.driver import TFRecord
 from geobatch.sources.tfrecord.rows import TFRecordRows
 
-_OWN: tuple[Driver, ...] = (GeoTiff(), TFRecord(), Cog())
-_ROWS: tuple[RowDriver, ...] = (TFRecordRows(),)
+_OWN: tuple[Driver, ...] = (GeoTiff(), Jpeg2000(), NetCdf(), TFRecord(), Cog())
+_ROWS: tuple[RowDriver, ...] = (CsvRows(), TFRecordRows())
 """Of tables; the first that matches is used, and the last matches every file."""
 _drivers: dict[str, Driver] = {driver.name: driver for driver in _OWN}
 """By name, the first that matches last; sources are probed in this order too."""

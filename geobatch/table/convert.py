@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from geobatch.model.assets.table import ColumnType
+from geobatch.table import geometries
 
 _LONG = re.compile(r"[-+]?[0-9]{1,20}", re.ASCII)
 _WORD = re.compile(r"[-+]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
@@ -20,24 +21,26 @@ _LONGS = range(-(1 << 63), 1 << 63)
 
 
 def converted(values: Any, kind: str, wanted: ColumnType, charset: str) -> list[Any]:
-    """Return values as a column's type: floats, integers, or texts in UTF-8.
+    """Return values as a column's type: floats, integers, texts in UTF-8, or geometries as WKB.
 
     Args:
-        values: Floats, integers or bytes.
-        kind: Of which list they are: `float_list`, `int64_list` or `bytes_list`.
+        values: Floats, integers, bytes or texts.
+        kind: Of which list they are: `float_list`, `int64_list`, `bytes_list` or `text_list`.
         wanted: Type of the column.
         charset: How bytes are coded.
 
     Raises:
         ValueError: One of them cannot become that; the message says which.
     """
+    if kind == "text_list":
+        return [_from_text(text, wanted) for text in values]
     if kind == "bytes_list":
-        return list(_from_texts(values, wanted, charset))
+        return list(_from_bytes(values, wanted, charset))
     convert = _CONVERT.get((kind, wanted))
     return list(values) if convert is None else [convert(value) for value in values]
 
 
-def _from_texts(values: Any, wanted: ColumnType, charset: str) -> Iterator[Any]:
+def _from_bytes(values: Any, wanted: ColumnType, charset: str) -> Iterator[Any]:
     for value in values:
         try:
             text = value.decode(charset)
@@ -47,12 +50,16 @@ def _from_texts(values: Any, wanted: ColumnType, charset: str) -> Iterator[Any]:
                 f"a text that starts with the bytes `{start}` is not valid {charset}: "
                 f"{error.reason}"
             ) from None
-        if wanted is ColumnType.STRING:
-            yield value if charset == "utf-8" else text.encode()
-        elif wanted is ColumnType.INT64:
-            yield _long(text.strip())
-        else:
-            yield _numeric(text.strip())
+        is_same = wanted is ColumnType.STRING and charset == "utf-8"
+        yield value if is_same else _from_text(text, wanted)
+
+
+def _from_text(text: str, wanted: ColumnType) -> Any:
+    if wanted is ColumnType.STRING:
+        return text.encode()
+    if wanted is ColumnType.GEOMETRY:
+        return geometries.wkb_of(text)
+    return _long(text.strip()) if wanted is ColumnType.INT64 else _numeric(text.strip())
 
 
 def _long(text: str) -> int:

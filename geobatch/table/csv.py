@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geobatch.model.assets.table import Column, ColumnType, StoredTable
+from geobatch.table.geometries import wkt_of
 from geobatch.table.library import arrow
 
 _ROWS = 4096
@@ -16,7 +17,9 @@ _ROWS = 4096
 
 
 def write_csv(path: Path, data: bytes, stored: StoredTable) -> int:
-    """Write the rows of a Parquet file; a list becomes a JSON array, a missing value is empty.
+    """Write the rows of a Parquet file.
+
+    A list becomes a JSON array, a geometry WKT; a missing value is empty.
 
     Args:
         path: The file to write.
@@ -27,7 +30,7 @@ def write_csv(path: Path, data: bytes, stored: StoredTable) -> int:
         How many rows there are.
 
     Raises:
-        SourceError: pyarrow is not installed.
+        SourceError: pyarrow or shapely is not installed.
         OSError: The disk refused.
     """
     pa = arrow()
@@ -45,11 +48,14 @@ def write_csv(path: Path, data: bytes, stored: StoredTable) -> int:
 
 
 def _type(pa: Any, file: Any, column: Column) -> Any:
-    return pa.string() if column.is_array else file.schema_arrow.field(column.name).type
+    is_text = column.is_array or column.type is ColumnType.GEOMETRY
+    return pa.string() if is_text else file.schema_arrow.field(column.name).type
 
 
 def _flat(pa: Any, values: Any, column: Column) -> Any:
-    """Return the values of a column, lists as JSON."""
+    """Return the values of a column, lists as JSON, geometries as WKT."""
+    if column.type is ColumnType.GEOMETRY:
+        return pa.array([wkb and wkt_of(wkb) for wkb in values.to_pylist()], pa.string())
     if not column.is_array:
         return values
     is_short = column.type is ColumnType.FLOAT32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,7 +32,9 @@ _OWN_TYPES = {
     "float_list": ColumnType.FLOAT32,
     "int64_list": ColumnType.INT64,
     "bytes_list": ColumnType.STRING,
+    "text_list": ColumnType.STRING,
 }
+_TEXTS = ("bytes_list", "text_list")
 _CODES = {ColumnType.FLOAT32: "f", ColumnType.FLOAT64: "d", ColumnType.INT64: "q"}
 
 
@@ -103,8 +105,22 @@ class Gathered(Struct, kw_only=True):
 class Gatherer:
     """Takes records one by one; holds the values of a part at most."""
 
-    def __init__(self, table: Table) -> None:
-        self._declared = dict(table.types)
+    def __init__(
+        self,
+        table: Table,
+        *,
+        types: Mapping[str, ColumnType],
+        where: Callable[[str, int], str],
+    ) -> None:
+        """Begin.
+
+        Args:
+            table: What the rows are of.
+            types: Types of columns that its files tell.
+            where: Returns what messages call a row, of the uri of its file and its number.
+        """
+        self._declared = {**types, **dict(table.types)}
+        self._where = where
         self._charset = table.charset
         self.columns: dict[str, Gathered] = {}
         """Every column that was seen, by name."""
@@ -124,7 +140,7 @@ class Gatherer:
 
         Args:
             features: What it holds.
-            uri: Shard, for messages.
+            uri: File, for messages.
             number: Number of the record within it.
 
         Raises:
@@ -133,11 +149,11 @@ class Gatherer:
         """
         if self.rows == MAX_ROWS:
             raise SourceError(
-                f"`{uri}`: record {number} exceeds the limit of {MAX_ROWS:,} rows per table"
+                f"{self._where(uri, number)} exceeds the limit of {MAX_ROWS:,} rows per table"
             )
         for name, kind, values in features:
             column = self.columns.get(name) or self._begin(name, kind, uri, number)
-            if kind != column.kind or column.is_declared or kind == "bytes_list":
+            if kind != column.kind or column.is_declared or kind in _TEXTS:
                 # TensorFlow's numbers are of their own type already.
                 values = self._values(column, kind, values, uri, number)  # noqa: PLW2901
             self._bytes += column.add(self.waiting, values)
@@ -153,7 +169,7 @@ class Gatherer:
     def _begin(self, name: str, kind: str, uri: str, number: int) -> Gathered:
         if len(self.columns) == MAX_COLUMNS:
             raise SourceError(
-                f"`{uri}`: record {number}: column `{name}` exceeds the limit of {MAX_COLUMNS:,}"
+                f"{self._where(uri, number)}: column `{name}` exceeds the limit of {MAX_COLUMNS:,}"
                 " columns per table"
             )
         declared = self._declared.get(name)
@@ -167,26 +183,36 @@ class Gatherer:
         return column
 
     def _values(self, column: Gathered, kind: str, values: Any, uri: str, number: int) -> Any:
-        where = f"`{uri}`: record {number}: column `{column.name}`"
         if kind != column.kind and not column.is_declared:
-            raise SourceError(
-                f"{where}: expected `{column.kind}`, as in {column.first}, got `{kind}`",
+            raise self._error(
+                f"expected `{column.kind}`, as in {column.first}, got `{kind}`",
+                column, uri, number,
                 hint=f"`column_data_type_overrides: {{{column.name}: NUMERIC}}`, or LONG or STRING,"
                 " converts both to one type",
-            )
+            )  # fmt: skip
         try:
             made = converted(values, kind, column.type, self._charset)
         except ValueError as error:
-            raise SourceError(f"{where}: {error}", hint=_hint(kind, column.type)) from None
+            hint = _hint(kind, column.type)
+            raise self._error(str(error), column, uri, number, hint=hint) from None
         for text in made if column.type is ColumnType.STRING else ():
             if len(text) > MAX_CHARACTERS and (count := len(text.decode())) > MAX_CHARACTERS:
-                raise SourceError(
-                    f"{where}: a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
-                )
+                message = f"a text has {count:,} characters, but the limit is {MAX_CHARACTERS:,}"
+                raise self._error(message, column, uri, number)
         return made
+
+    def _error(
+        self, message: str, column: Gathered, uri: str, number: int, *, hint: str | None = None
+    ) -> SourceError:
+        where = self._where(uri, number)
+        return SourceError(f"{where}: column `{column.name}`: {message}", hint=hint)
 
 
 def _hint(kind: str, wanted: ColumnType) -> str:
+    if wanted is ColumnType.GEOMETRY:
+        return (
+            "expected WKT or GeoJSON; the type STRING in `column_data_type_overrides` keeps texts"
+        )
     if kind == "bytes_list" and wanted is ColumnType.STRING:
         return "name the `charset` of the records' texts; `latin-1` takes any bytes"
     return "declare another type in `column_data_type_overrides`"

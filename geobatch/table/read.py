@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from geobatch.model.assets.table import StoredTable
+from geobatch.model.assets.table import ColumnType, StoredTable
+from geobatch.table.geometries import wkt_of
 from geobatch.table.library import arrow
 
 Row: TypeAlias = list[Any]
@@ -28,15 +29,19 @@ def read_table(data: bytes) -> Any:
 def rows_of(data: bytes, stored: StoredTable) -> Iterator[Row]:
     """Yield the rows of a Parquet file, the values in the order of the columns.
 
-    One row group is decoded at a time.
+    One row group is decoded at a time. Geometries are WKT.
 
     Raises:
-        SourceError: pyarrow is not installed.
+        SourceError: pyarrow or shapely is not installed.
     """
     pa = arrow()
     names = [column.name for column in stored.columns]
+    kinds = [column.type for column in stored.columns]
+    geometries = [number for number, kind in enumerate(kinds) if kind is ColumnType.GEOMETRY]
     file = pa.parquet.ParquetFile(pa.BufferReader(data))
     for batch in file.iter_batches(batch_size=_ROWS, columns=names):
         columns = [batch.column(name).to_pylist() for name in names]
+        for position in geometries:
+            columns[position] = [wkb and wkt_of(wkb) for wkb in columns[position]]
         for values in zip(*columns, strict=True):
             yield list(values)

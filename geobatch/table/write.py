@@ -16,6 +16,7 @@ from geobatch.errors import StoreError
 from geobatch.model.assets.table import Column, ColumnType, Table
 from geobatch.model.geobox import Bounds
 from geobatch.table.gather import Gathered
+from geobatch.table.geometries import Box
 from geobatch.table.library import arrow
 from geobatch.table.part import ColumnDigest, Integers, Part
 from geobatch.table.points import WKB_POINT, Points, points_name
@@ -33,7 +34,7 @@ class Written(NamedTuple):
     columns: tuple[Column, ...]
     """Sorted by name."""
     geometry: str | None
-    """Name of the column of points."""
+    """Name of the column of geometries."""
     bounds: Bounds | None
     """Box around them."""
 
@@ -62,16 +63,17 @@ def write_parquet(
     """
     pa = arrow()
     names = sorted(columns)
-    geometry = points_name(columns, table)
+    own = next((name for name in names if columns[name].type is ColumnType.GEOMETRY), None)
+    points_of_xy = None if own is not None else points_name(columns, table)
     is_array = {name: columns[name].most > 1 for name in names}
     fields = [
         pa.field(name, _type(pa, columns[name].type, is_array=is_array[name])) for name in names
     ]
-    if geometry is not None:
-        fields.append(pa.field(geometry, pa.binary()))
+    if points_of_xy is not None:
+        fields.append(pa.field(points_of_xy, pa.binary()))
     schema = pa.schema(fields)
     digests = {name: ColumnDigest(is_array=is_array[name]) for name in names}
-    points = Points()
+    points, box = Points(), Box()
     try:
         with pa.parquet.ParquetWriter(
             file,
@@ -88,13 +90,18 @@ def write_parquet(
                 for name in names:
                     part = _whole(parts.get(name), columns[name].type, is_array=is_array[name])
                     digests[name].add(part, rows=rows)
+                    if name == own:
+                        box.add(part)
                     made.append(_array(pa, part, columns[name].type, is_array[name], rows))
-                if geometry is not None:
+                if points_of_xy is not None:
                     x, y = parts.get(table.x_column), parts.get(table.y_column)
                     made.append(_points(pa, *points.add(x, y, rows=rows)))
                 writer.write_batch(pa.record_batch(made, schema=schema))
-            if geometry is not None:
-                text = _metadata(geometry, crs, points.bounds)
+            if own is not None:
+                text = _metadata(own, crs, box.types, box.bounds)
+                writer.add_key_value_metadata({"geo": text})
+            elif points_of_xy is not None:
+                text = _metadata(points_of_xy, crs, ["Point"], points.bounds)
                 writer.add_key_value_metadata({"geo": text})
     except OSError as error:
         raise StoreError(
@@ -111,8 +118,8 @@ def write_parquet(
             )
             for name in names
         ),
-        geometry=geometry,
-        bounds=points.bounds,
+        geometry=own or points_of_xy,
+        bounds=points.bounds if own is None else box.bounds,
     )
 
 
@@ -122,13 +129,14 @@ def _type(pa: Any, kind: ColumnType, *, is_array: bool) -> Any:
         ColumnType.FLOAT64: pa.float64(),
         ColumnType.INT64: pa.int64(),
         ColumnType.STRING: pa.string(),
+        ColumnType.GEOMETRY: pa.binary(),
     }[kind]
     return pa.list_(plain) if is_array else plain
 
 
 def _whole(part: Part | None, kind: ColumnType, *, is_array: bool) -> Part:
     if part is None:
-        dtype = np.uint8 if kind is ColumnType.STRING else np.dtype(kind.value)
+        dtype = np.dtype(kind.value) if kind.is_number else np.dtype(np.uint8)
         values = np.zeros(0, dtype=dtype)
         return Part(rows=_NOTHING, counts=_NOTHING, values=values, sizes=_NOTHING)
     return part if is_array else part.scalars()
@@ -146,10 +154,10 @@ def _array(pa: Any, part: Part, kind: ColumnType, is_array: bool, rows: int) -> 
         counts = np.zeros(rows, dtype=np.int64)
         counts[part.rows] = part.counts
         return pa.ListArray.from_arrays(_offsets(pa, counts), values, mask=pa.array(~present))
-    if kind is ColumnType.STRING:
+    if not kind.is_number:
         sizes = np.zeros(rows, dtype=np.int64)
         sizes[part.rows] = part.sizes
-        return _spans(pa, pa.string(), present, sizes, part.values)
+        return _spans(pa, _type(pa, kind, is_array=False), present, sizes, part.values)
     numbers = np.zeros(rows, dtype=part.values.dtype)
     numbers[part.rows] = part.values
     return pa.array(numbers, mask=~present)
@@ -181,13 +189,14 @@ def _offsets(pa: Any, sizes: Integers) -> Any:
     return pa.array(ends).cast(pa.int32())
 
 
-def _metadata(geometry: str, crs: str, bounds: Bounds | None) -> str:
+def _metadata(geometry: str, crs: str, types: list[str], bounds: Bounds | None) -> str:
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": ["Point"],
+        "geometry_types": types,
         "crs": json.loads(crs),
     }
-    if bounds is not None:
+    # The box of geometries in space would need their heights.
+    if bounds is not None and not any(kind.endswith(" Z") for kind in types):
         column["bbox"] = list(bounds)
     document = {
         "version": GEOPARQUET,

@@ -94,6 +94,7 @@ def test_documents_that_are_alike_are_read_like_others(tmp_path: Path) -> None:
 
 START = "kind: table\nid: a\n"
 SOURCES = START + "sources:\n  - uris: [t.tfrecord]\n"
+OF_CSV = SOURCES.replace("tfrecord", "csv")
 
 
 @pytest.mark.parametrize(
@@ -105,12 +106,30 @@ SOURCES = START + "sources:\n  - uris: [t.tfrecord]\n"
         (SOURCES + "tiling: {tile: 256}\n", "unknown-key", (5, 1), "key of images"),
         (SOURCES + "policy: {}\n", "unsupported", (5, 1), "file system"),
         (SOURCES + "    geodesic: true\n", "unsupported", (5, 5), "edges"),
-        (SOURCES + "    maxErrorMeters: 1\n", "unsupported", (5, 5), "edges"),
-        (SOURCES + "    max_vertices: 0\n", "unsupported", (5, 5), "vertex"),
-        (SOURCES + "    csvDelimiter: ','\n", "unsupported", (5, 5), "TFRecord"),
-        (SOURCES + "    date_format: ''\n", "unsupported", (5, 5), "texts"),
+        (SOURCES + "    maxErrorMeters: 1\n", "unsupported", (5, 5), "approximated"),
+        (SOURCES + "    max_vertices: 0\n", "unsupported", (5, 5), "split"),
+        (SOURCES + "    csvDelimiter: ;\n", "table-format", (5, 19), "TFRecord"),
+        (SOURCES + "    csv_qualifier: \"'\"\n", "table-format", (5, 20), "TFRecord"),
+        (SOURCES + "    date_format: yyyy\n", "table-format", (5, 18), "TFRecord"),
+        (OF_CSV + "    csvDelimiter: ab\n", "unknown-value", (5, 19), "one character"),
+        (OF_CSV + '    csvDelimiter: "\\n"\n', "unknown-value", (5, 19), "one character"),
+        (OF_CSV + "    csvDelimiter: 1\n", "wrong-type", (5, 19), "text"),
+        (OF_CSV + "    csv_qualifier: ','\n", "csv-marks", (5, 20), "both"),
+        (OF_CSV + "    csv_delimiter: '\"'\n", "csv-marks", (5, 20), "both"),
+        (OF_CSV + "    date_format: yy-MM\n", "unknown-value", (5, 18), "`yy` is not known"),
+        (OF_CSV + "    date_format: MM\n", "unknown-value", (5, 18), "no year"),
+        (OF_CSV + "    date_format: yyyy-MM-MM\n", "unknown-value", (5, 18), "twice"),
+        (OF_CSV + "    date_format: \"yyyy'T\"\n", "unknown-value", (5, 18), "not closed"),
+        (OF_CSV + "    primary_geometry_column: g\n    x_column: a\n    y_column: b\n", "points",
+         (5, 30), "one geometry"),
+        (OF_CSV + "    primary_geometry_column: g\ncsv_column_data_type_overrides: {g: LONG}\n",
+         "points", (5, 30), "declared type"),
+        (START + "sources: [{uris: [t.csv, t.tfrecord]}]\n", "table-format", (3, 26), "not"),
+        (START + "sources: [{uris: [t.tfrecord]}, {uris: [t.csv]}]\n", "table-format", (3, 41),
+         "not"),
+        (START + "sources: [{uris: [t.csv.gz]}]\n", "table-format", (3, 19), "CSV"),
         (SOURCES + "    simplifyErrorMeters: 1\n", "unsupported", (5, 5), "simplified"),
-        (SOURCES + "    primary_geometry_column: geo\n", "unsupported", (5, 5), "x_column"),
+        (SOURCES + "    primary_geometry_column: geo\n", "table-format", (5, 30), "TFRecord"),
         (SOURCES + "    charset: klingon\n", "unknown-value", (5, 14), "klingon"),
         (SOURCES + "    charset: hex\n", "unknown-value", (5, 14), "hex"),
         (SOURCES + "    x_column: ''\n", "points", (5, 15), "both"),
@@ -123,7 +142,6 @@ SOURCES = START + "sources:\n  - uris: [t.tfrecord]\n"
         (START + "sources: [{uris: [gone.tfrecord]}]\n", "missing-file", (3, 19), "gone"),
         (START + "sources: [{uris: ['gone-*.tfrecord']}]\n", "missing-file", (3, 19), "matches"),
         (START + "sources: [{uris: ['gs://b/a.tfrecord']}]\n", "unsupported-uri", (3, 19), "gs://"),
-        (START + "sources: [{uris: [t.csv]}]\n", "table-format", (3, 19), "TFRecord"),
         (START + "sources: [{uris: [t.shp]}]\n", "table-format", (3, 19), "TFRecord"),
         ("id: a\ntilesets: []\nsources: []\n", "unknown-key", (3, 1), "kind: table"),
     ],
@@ -131,7 +149,7 @@ SOURCES = START + "sources:\n  - uris: [t.tfrecord]\n"
 def test_what_is_wrong_has_a_place(
     tmp_path: Path, text: str, rule: str, at: tuple[int, int], word: str
 ) -> None:
-    for name in ("t.tfrecord", "t.csv", "t.shp"):
+    for name in ("t.tfrecord", "t.csv", "t.csv.gz", "t.shp"):
         (tmp_path / name).touch()
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(SpecError) as caught:

@@ -53,8 +53,7 @@ def table_json(
         if stored.geometry is None
         else {
             "column": stored.geometry,
-            "x": table.x_column,
-            "y": table.y_column,
+            **({"x": table.x_column, "y": table.y_column} if stored.is_of_points else {}),
             "crs": table.crs.identity,
             "bounds": None if stored.bounds is None else list(stored.bounds),
         },
@@ -65,10 +64,10 @@ def table_lines(table: Table, stored: StoredTable) -> Iterator[str]:
     """Yield the description of a table's rows."""
     yield f"  rows        {stored.rows:,} in {byte_text(stored.size)} of Parquet"
     if stored.geometry is not None:
-        yield (
-            f"  points      {stored.geometry} of {table.x_column} and {table.y_column},"
-            f" {table.crs.code or 'CRS without a code'}"
-        )
+        made = f"geometries  {stored.geometry}"
+        if stored.is_of_points:
+            made = f"points      {stored.geometry} of {table.x_column} and {table.y_column}"
+        yield f"  {made}, {table.crs.code or 'CRS without a code'}"
         if stored.bounds is not None:
             yield f"    bounds    {', '.join(f'{edge:.12g}' for edge in stored.bounds)}"
     for line in columns([_cells(column) for column in stored.columns]):

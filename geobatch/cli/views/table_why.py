@@ -33,10 +33,10 @@ def _parts(found: TableWhy) -> Iterator[tuple[str, Sequence[str]]]:
     yield "since", [f"commit {found.since.number} ({digest}){when}{dropped}"]
     yield "because", _reason_lines(found.because)
     if stored.geometry is not None:
-        yield (
-            "decided",
-            [f"points {stored.geometry} of {table.x_column} and {table.y_column} in {table.crs}"],
-        )
+        made = f"geometries {stored.geometry}"
+        if stored.is_of_points:
+            made = f"points {stored.geometry} of {table.x_column} and {table.y_column}"
+        yield "decided", [f"{made} in {table.crs}"]
     sources = [f"{source.uri}  {source.digest[:12]}" for source in table.sources[:_SOURCES_SHOWN]]
     if len(table.sources) > _SOURCES_SHOWN:
         sources.append(f"and {len(table.sources) - _SOURCES_SHOWN} more")

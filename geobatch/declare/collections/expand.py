@@ -379,6 +379,7 @@ class _Maker(Generic[R]):
             sources=tuple(sources),
             dtype=tileset.dtype,
             crs=crs,
+            variable=tileset.variable,
             tfrecord=tileset.tfrecord,
             is_optional=tileset.is_optional,
         )

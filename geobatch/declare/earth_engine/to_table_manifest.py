@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import fields
+
 from geobatch.declare.earth_engine.names import refused_names
 from geobatch.declare.earth_engine.to_manifest import Exported
 from geobatch.declare.fields.table import COLUMN_TYPES, TableSourceManifest
 from geobatch.model.assets.table import Table
 
 _DEFAULT_CRS = "EPSG:4326"
+_OF_CSV = {
+    "primaryGeometryColumn": "geometry_column",
+    "csvDelimiter": "delimiter",
+    "csvQualifier": "qualifier",
+    "dateFormat": "date_format",
+}
+_DEFAULTS = {one.name: one.default for one in fields(Table)}
 _TYPE_NAMES = {kind: name for name, kind in COLUMN_TYPES.items()}
 
 
@@ -23,6 +32,9 @@ def export_table(table: Table, *, name: str, uri_prefix: str = "") -> Exported:
         source["crs"] = table.crs.identity
     if table.is_placed or not table.x_column:
         source |= {"xColumn": table.x_column, "yColumn": table.y_column}
+    for key, field in _OF_CSV.items():
+        if (value := getattr(table, field)) != _DEFAULTS[field]:
+            source[key] = value
     members = {
         "name": name,
         "uriPrefix": uri_prefix,

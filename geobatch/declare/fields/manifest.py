@@ -139,8 +139,8 @@ class TilesetManifest(Part):
 
     required: ClassVar[tuple[str, ...]] = ("sources",)
     unsupported: ClassVar[dict[str, str]] = {
-        "subdataset_prefix": "a GeoTIFF has no named subdatasets, and only GeoTIFF is read",
-        "subdataset_suffix": "a GeoTIFF has no named subdatasets, and only GeoTIFF is read",
+        "subdataset_prefix": "`variable` names a variable of NetCDF files; TIFFs have none",
+        "subdataset_suffix": "`variable` names a variable of NetCDF files; TIFFs have none",
     }
 
     id: str = ""
@@ -153,6 +153,8 @@ class TilesetManifest(Part):
     """Authority code such as `EPSG:32633`, or WKT; overrides the files'."""
     sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
     """Rasters; where two overlap, a valid pixel of the later one wins."""
+    variable: Text | None = None
+    """Variable of NetCDF files; it may be omitted if they have one."""
     tfrecord: TfrecordManifest | None = None
     """How records are read, if the sources are TFRecord shards."""
 

@@ -21,6 +21,7 @@ from geobatch.declare.fields.values import (
 from geobatch.declare.hints import did_you_mean, kind_of, show
 from geobatch.model.assets.asset import Kind
 from geobatch.model.assets.table import ColumnType
+from geobatch.model.text.date_format import python_format
 
 COLUMN_TYPES = {
     "STRING": ColumnType.STRING,
@@ -34,11 +35,11 @@ _SHARED = (
 )  # fmt: skip
 """Keys that images and tables have."""
 _PREFIXES = ("CSV_COLUMN_DATA_TYPE_", "COLUMN_DATA_TYPE_")
+_DATE_HINT = "such as `yyyy-MM-dd` or `yyyy-MM-dd'T'HH:mm:ss`"
 _SPELLINGS = [
     *(spelling for name in COLUMN_TYPES for spelling in (name, name.lower())),
     *(prefix + name for prefix in reversed(_PREFIXES) for name in COLUMN_TYPES),
 ]
-_CSV = "tables are read from TFRecord files, which have no {}"
 
 
 def parse_column_type(value: Any) -> ColumnType | None:
@@ -65,37 +66,60 @@ def parse_charset(value: Any) -> str:
         refuse("unknown-value", f"unknown charset {show(value)}", "such as `UTF-8` or `ISO-8859-1`")
 
 
+def parse_mark(value: Any) -> str:
+    """Return a delimiter or a qualifier; an empty text means that it is not given."""
+    if not isinstance(value, str):
+        refuse("wrong-type", f"got {show(value)}, {kind_of(value)}; expected text")
+    if len(value) > 1 or value in ("\r", "\n", "\0"):
+        refuse(
+            "unknown-value", f"got {show(value)}", 'expected one character, such as `;` or `"\t"`'
+        )
+    return value
+
+
+def parse_date_format(value: Any) -> str:
+    """Return a format of dates in Joda's letters; it may be empty."""
+    if not isinstance(value, str):
+        refuse("wrong-type", f"got {show(value)}, {kind_of(value)}; expected text")
+    try:
+        if value:
+            python_format(value)
+    except ValueError as error:
+        refuse("unknown-value", f"{show(value)} is no format of dates: {error}", _DATE_HINT)
+    return value
+
+
 ColumnTypeName = Annotated[
     ColumnType | None,
     PlainValidator(parse_column_type),
     WithJsonSchema({"type": "string", "enum": _SPELLINGS}),
 ]
 Charset = Annotated[str, PlainValidator(parse_charset), WithJsonSchema({"type": "string"})]
+Mark = Annotated[
+    str, PlainValidator(parse_mark), WithJsonSchema({"type": "string", "maxLength": 1})
+]
+DateFormat = Annotated[str, PlainValidator(parse_date_format), WithJsonSchema({"type": "string"})]
 TableKind = Annotated[
     Kind, PlainValidator(parse_kind), WithJsonSchema({"type": "string", "enum": [Kind.TABLE.value]})
 ]
 
 
 class TableSourceManifest(Part):
-    """TFRecord files with an Example per row, one after another."""
+    """CSV files, or TFRecord files with an Example per row, one after another."""
 
     required: ClassVar[tuple[str, ...]] = ("uris",)
     unsupported: ClassVar[dict[str, str]] = {
-        "csv_delimiter": _CSV.format("delimiters"),
-        "csv_qualifier": _CSV.format("qualifiers"),
-        "date_format": "texts are stored as they are in the records",
-        "primary_geometry_column": "the only points are those of `x_column` and `y_column`",
-        "geodesic": "points have no edges",
-        "max_error_meters": "points have no edges to approximate",
-        "max_vertices": "a point has one vertex",
-        "simplify_error_meters": "points cannot be simplified",
+        "geodesic": "edges are straight lines in the CRS of the table",
+        "max_error_meters": "geometries are stored as they are: nothing is approximated",
+        "max_vertices": "geometries are stored as they are, and are not split",
+        "simplify_error_meters": "geometries are stored as they are, and are not simplified",
     }
 
     uris: Annotated[list[Text], Field(min_length=1)] = Field(default_factory=list)
     """Paths in the order of the rows, relative to the spec file; a glob's files are
     sorted by name with digits as numbers."""
     charset: Charset = "utf-8"
-    """How texts are encoded in the records; UTF-8 by default."""
+    """How texts are encoded in the files; UTF-8 by default."""
     crs: Text | None = None
     """CRS of x and y: authority code or WKT; EPSG:4326 by default."""
     x_column: str | None = None
@@ -103,6 +127,16 @@ class TableSourceManifest(Part):
     an empty text means no points."""
     y_column: str | None = None
     """Column with the y of each row's point; `latitude` by default, with the same rules."""
+    primary_geometry_column: str = ""
+    """Column of CSV files with geometries in WKT or GeoJSON; by default the first one that holds
+    nothing else, if there is one, unless `x_column` and `y_column` are given."""
+    csv_delimiter: Mark = ""
+    """What is between the values of CSV files; a comma by default."""
+    csv_qualifier: Mark = ""
+    """What surrounds values of CSV files that hold delimiters or line ends; `"` by default."""
+    date_format: DateFormat = ""
+    """How dates in CSV files are written, as `yyyy-MM-dd`; they become milliseconds since 1970.
+    By default they stay texts."""
 
 
 class TableManifest(Part):
@@ -136,7 +170,7 @@ class TableManifest(Part):
     sources: Annotated[list[TableSourceManifest], Field(min_length=1)] = Field(default_factory=list)
     """Where the rows come from, one source after another."""
     column_data_type_overrides: dict[str, ColumnTypeName] = Field(default_factory=dict)
-    """Types of columns that must differ from the records: STRING, NUMERIC or LONG."""
+    """Types of columns that must differ from the files: STRING, NUMERIC or LONG."""
     csv_column_data_type_overrides: dict[str, ColumnTypeName] = Field(default_factory=dict)
     """Older name of `column_data_type_overrides`."""
     start_time: Time | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import (
@@ -38,18 +38,23 @@ from geobatch.declare.specs import (
     sources_of,
 )
 from geobatch.errors import Problem
+from geobatch.model.assets.table import is_csv
 from geobatch.model.sources.declared import DeclaredSource
 
 SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
 """Endings of TFRecord files; next to a mixer, shards may have any name."""
 MIXER = ".json"
+LINKING = (".nc", ".nc4", ".cdf", ".netcdf")
+"""Endings of files that may name others: NetCDF 4 is HDF5, which has external data."""
 _OF_RECORDS = (*SHARDS, MIXER)
 
 NO_TABLES = (
-    ".csv", ".csv.gz", ".tsv", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
-    ".tif", ".tiff",
+    ".csv.gz", ".tsv.gz", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
+    ".tif", ".tiff", ".xlsx", ".xls",
 )  # fmt: skip
-"""Endings of files that are certainly not TFRecord."""
+"""Endings of files that are certainly neither CSV nor TFRecord."""
+_OF_CSV = ("primary_geometry_column", "csv_delimiter", "csv_qualifier", "date_format")
+"""Keys of tables that only CSV files have."""
 
 
 class Expansion(Struct, frozen=True, kw_only=True):
@@ -170,7 +175,8 @@ def _expand(spec: AssetSpec, problems: list[Problem]) -> Expansion:
 
 
 def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[DeclaredSource]:
-    """Yield the files of a table."""
+    """Yield the files of a table, which are all CSV, or all TFRecord."""
+    first: str | None = None
     for number, source in enumerate(spec.sources):
         for index, written in enumerate(source.uris):
             here: Loc = ("sources", number, "uris", index)
@@ -178,11 +184,31 @@ def _rows(spec: TableSpec, folder: Path, problems: list[Problem]) -> Iterator[De
             found = list(_find(spec, here, location, problems))
             other = next((one for one in found if one.uri.lower().endswith(NO_TABLES)), None)
             if other is not None:
-                message = f"{show(other.uri)}: tables are read from TFRecord files only"
-                hint = "convert the table to a `.tfrecord` file with one Example per row"
+                message = f"{show(other.uri)}: tables are read from CSV and TFRecord files only"
+                hint = "convert the table to a `.csv` file, with a line of column names"
+                if other.uri.lower().endswith(".gz"):
+                    hint = "decompress it: `gunzip -k FILE`"
                 problems.append(problem(spec, here, "table-format", message, hint))
             for one in found:
+                if first is None:
+                    first = one.uri
+                    problems += _only_of_csv(spec, first)
+                elif is_csv(one.uri) != is_csv(first):
+                    message = f"{show(one.uri)} and {show(first)}: one is CSV, the other is not"
+                    hint = "all files of a table must be of one kind: declare two tables"
+                    problems.append(problem(spec, here, "table-format", message, hint))
+                    return
                 yield declared(one, source=number, uri_index=index)
+
+
+def _only_of_csv(spec: TableSpec, uri: str) -> Iterator[Problem]:
+    """Yield a problem for each key that a table of TFRecord files cannot have."""
+    keys = {one.encode_name: one for one in fields(TableSpec)}
+    for key in () if is_csv(uri) else _OF_CSV:
+        if getattr(spec, keys[key].name) != keys[key].default:
+            message = f"`{key}` is for CSV files, but {show(uri)} is a TFRecord file"
+            hint = "omit the key; the names of CSV files end with `.csv` or `.tsv`"
+            yield problem(spec, ("sources", 0, key), "table-format", message, hint)
 
 
 def _pinned(
@@ -233,13 +259,19 @@ def _source(
     """Return the files of a source: each a raster, or one mixer with its shards."""
     loc = ("tilesets", at[0], "sources", at[1])
     locations = [spec.project.locate(spec.uri_prefix + uri, folder) for uri in source.uris]
-    count = len(problems)
+    count, variable = len(problems), spec.tilesets[at[0]].variable
     found = [
-        declared(one, source=at[1], uri_index=index)
+        replace(declared(one, source=at[1], uri_index=index), variable=variable)
         for index, location in enumerate(locations)
         for one in _find(spec, (*loc, "uris", index), location, problems)
     ]
     if any(one.rule == OUTSIDE for one in problems[count:]):
+        return []
+    linking = next((file for file in found if file.uri.lower().endswith(LINKING)), None)
+    if linking is not None and spec.project.allowed is not None:
+        message = f"{show(linking.uri)}: a NetCDF file may name other files, which would be read"
+        hint = "convert it to a TIFF where nothing is confined"
+        problems.append(problem(spec, (*loc, "uris", linking.uri_index), OUTSIDE, message, hint))
         return []
     names = (*(location.name for location in locations), *(file.url or file.uri for file in found))
     if any(name.lower().endswith(_OF_RECORDS) for name in names):

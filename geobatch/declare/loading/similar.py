@@ -207,6 +207,7 @@ def _tilesets(
                 ),
                 dtype=tileset.dtype,
                 crs=tileset.crs,
+                variable=tileset.variable,
                 tfrecord=tileset.tfrecord,
                 is_optional=tileset.is_optional,
             )

@@ -33,7 +33,10 @@ _NO_KEYS = frozenset({"positions", "project", "absent", "tile", "codec"})
 """Fields that no single key declares."""
 _MIDNIGHT = "T00:00:00Z"
 _AFFINE = ("scale_x", "shear_x", "translate_x", "shear_y", "scale_y", "translate_y")
-_SHARED = ("crs", "x_column", "y_column", "charset")
+_SHARED = (
+    "crs", "x_column", "y_column", "charset", "primary_geometry_column", "csv_delimiter",
+    "csv_qualifier", "date_format",
+)  # fmt: skip
 """Keys of a table that are written in each of its sources."""
 _BLOCKS = ("tilesets", "sources", "bands", "properties", "points", "footprint", "checks")
 """Keys whose lists and mappings are written one element below the other."""

@@ -42,6 +42,8 @@ class Source(Compared, frozen=True, kw_only=True):
     """Rows of the source."""
     width: int
     """Columns of the source."""
+    variable: str = ""
+    """Name of the raster within the file; empty if the file holds one without a name."""
     mask: str | None = None
     """Its own mask: `alpha`, `internal`, or None."""
     block: tuple[int, int] = (1, 1)

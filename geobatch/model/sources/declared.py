@@ -21,6 +21,8 @@ class DeclaredSource(Struct, frozen=True, kw_only=True):
     """Index of the source in its tileset."""
     uri_index: int = 0
     """Index of the uri in its source."""
+    variable: str = ""
+    """Name of the raster within the file; empty for the only one."""
     world: DeclaredSource | None = None
     """World file with its transform, if one is declared."""
     projection: DeclaredSource | None = None

@@ -75,6 +75,10 @@ class Header(Struct, frozen=True, kw_only=True):
     """Whether the colours are already multiplied by alpha."""
     pages: int = 0
     """How many other images the file holds, without reduced ones and masks; they are not read."""
+    variable: str = ""
+    """Name of the raster within the file; empty if the file holds one without a name."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """(message, hint) of what may surprise whoever ingests it; a warning each."""
 
     @property
     def count(self) -> int:
@@ -157,6 +161,7 @@ def header_to_text(header: Header) -> str:
         "mask_bits": header.mask_bits,
         "is_premultiplied": header.is_premultiplied,
         "pages": header.pages,
+        **({"notes": header.notes} if header.notes else {}),
     }
     return f"{_dump(header.transform)}\n{_dump(shared)}"
 
@@ -204,6 +209,7 @@ def _members(text: str) -> dict[str, Any]:
         "mask_bits": members["mask_bits"],
         "is_premultiplied": members["is_premultiplied"],
         "pages": members["pages"],
+        "notes": tuple((message, hint) for message, hint in members.get("notes", ())),
     }
 
 

@@ -42,8 +42,8 @@ FAILURES = (RasterioError, CPLE_BaseError, OSError, ValueError, KeyError)
 
 # warnings.catch_warnings is not thread-safe, and rasterio warns whenever it opens a raster
 # without a geotransform.
-_OPENING = threading.Lock()
-
+OPENING = threading.Lock()
+"""Held while a file is opened."""
 
 _ENTERED = threading.local()
 
@@ -100,7 +100,7 @@ def open_dataset(
     Raises:
         rasterio.errors.RasterioError: GDAL refuses the file.
     """
-    with _OPENING, warnings.catch_warnings():
+    with OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # A Path, not a str: rasterio would parse a str as a uri.
         options: dict[str, Any] = {"OVERVIEW_LEVEL": overview - 1} if overview else {}

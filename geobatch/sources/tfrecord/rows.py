@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar
 
 from geobatch.errors import InternalError
-from geobatch.model.assets.table import TableSource
-from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.assets.table import Table, TableSource
 from geobatch.model.sources.tfrecord import Shard
 from geobatch.sources import tfrecord
-from geobatch.sources.driver import ProbeOptions
-from geobatch.sources.rows import Row, RowDriver, RowProbes
+from geobatch.sources.rows import Row, RowDriver, RowReader
 from geobatch.sources.tfrecord.export import DRIVER
-from geobatch.sources.tfrecord.probes import probe_files, shard_of
+from geobatch.sources.tfrecord.probes import MAKER
 
 
 class TFRecordRows(RowDriver):
     """Shards of tables."""
 
     name: ClassVar[str] = DRIVER
+    maker: ClassVar[str] = MAKER
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow",)
 
     def matches(self, uri: str) -> bool:  # noqa: ARG002 - of the protocol
         """Return True: files of all names may be TFRecord shards."""
         return True
 
-    def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> RowProbes:
-        """Return the state of shards; see `RowDriver.probe`."""
-        probes, read = probe_files(sources, options)
-        return RowProbes(
-            sources=[_source(shard_of(source, probes[source])) for source in sources],
-            hashed=len(read),
-            by_stat=len({source.path for source in sources}) - len(read),
-        )
+    def open_reader(self, table: Table) -> RowReader:  # noqa: ARG002 - of the protocol
+        """Return a reader of shards; see `RowDriver.open_reader`."""
+        return _Records()
+
+
+class _Records(RowReader):
+    """Reads shards: each record has the kinds of its values."""
+
+    def where(self, uri: str, number: int) -> str:
+        """Return the name of a record."""
+        return f"`{uri}`: record {number}"
 
     def rows(self, source: TableSource) -> Iterator[tuple[int, Row]]:
-        """Yield the Examples of a shard; see `RowDriver.rows`."""
+        """Yield the Examples of a shard; see `RowReader.rows`."""
         if source.stat is None:
             raise InternalError(f"`{source.uri}`: it was never probed")
         return tfrecord.examples(
@@ -48,18 +50,3 @@ class TFRecordRows(RowDriver):
                 pinned=source.pinned,
             )
         )
-
-    def check(self, source: TableSource) -> None:
-        """Check that a local file is still as it was identified; see `RowDriver.check`."""
-        if source.pinned is None:
-            super().check(source)
-
-
-def _source(shard: Shard) -> TableSource:
-    return TableSource(
-        uri=shard.uri,
-        digest=shard.digest,
-        path=shard.path,
-        stat=shard.stat,
-        pinned=shard.pinned,
-    )

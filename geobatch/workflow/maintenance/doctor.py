@@ -30,7 +30,7 @@ from geobatch.workflow.maintenance.diagnosis import Diagnosis, Health
 
 LIBRARIES = ("numpy", "rasterio", "pyproj", "numcodecs", "zarr", "blake3", "msgspec", "pydantic")
 """Libraries that are always installed."""
-_EXTRAS = (("tfrecord", "tensorflow"), ("table", "pyarrow"))
+_EXTRAS = (("tfrecord", "tensorflow"), ("table", "pyarrow"), ("geometry", "shapely"))
 _GIB = 1 << 30
 _READS_ZARR = (3, 12)
 _LOW_SPACE = 2 * _GIB

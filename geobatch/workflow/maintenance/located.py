@@ -167,7 +167,8 @@ def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> D
             allow_unpinned=True,
         )
     if found is not None:
-        return found
+        # Several variables of one file have one uri.
+        return replace(found, variable=source.variable) if isinstance(source, Source) else found
     is_raster = isinstance(source, Source)
     if is_raster and source.uri.lower().endswith(MIXER):
         return "no spec declares which shards belong to this mixer"
@@ -175,7 +176,8 @@ def _declared(source: Source | TableSource, where: _Where, *, folder: Path) -> D
     place = Projects().of(base).locate(source.uri, base)
     if not where.spec and not place.is_away and not os.path.isabs(source.uri):  # noqa: PTH117 - a uri
         return "it is unknown which spec declared it"
-    return declared(place, source=0)
+    found = declared(place, source=0)
+    return replace(found, variable=source.variable) if isinstance(source, Source) else found
 
 
 _State: TypeAlias = AnyProbe | TableSource

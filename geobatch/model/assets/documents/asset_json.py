@@ -222,6 +222,7 @@ def _recorded_tileset(tileset: Tileset) -> Members:
                 "uri": source.uri,
                 **source_json(source),
                 **({"is_placed": True} if source.is_placed else {}),
+                **({"variable": source.variable} if source.variable else {}),
                 **_pin_json(source),
             }
             for source in tileset.sources

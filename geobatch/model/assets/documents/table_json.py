@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from msgspec.structs import fields
+
 from geobatch.model.assets.table import Column, ColumnType, StoredTable, Table, TableSource
 from geobatch.model.geobox import Crs
 
 Members: TypeAlias = dict[str, Any]
 """A JSON object."""
+
+_OF_CSV = ("geometry_column", "delimiter", "qualifier", "date_format")
+_DEFAULTS = {field.name: field.default for field in fields(Table) if field.name in _OF_CSV}
 
 
 def table_json(table: Table) -> Members:
@@ -23,8 +28,12 @@ def table_json(table: Table) -> Members:
 
 
 def rows_json(table: Table) -> Members:
-    """Return how rows are made of records, without the records."""
+    """Return how rows are made of files, without the files.
+
+    What only CSV has is there where it is not the default: other tables keep their fingerprints.
+    """
     return {
+        **{name: value for name in _OF_CSV if (value := getattr(table, name)) != _DEFAULTS[name]},
         "x_column": table.x_column,
         "y_column": table.y_column,
         "crs": table.crs.identity,
@@ -47,6 +56,7 @@ def rows_from_json(recorded: Members, crs: Members) -> Members:
         "crs": Crs(code=crs["code"], wkt=crs["wkt"], cf=crs["cf"]),
         "is_placed": recorded["is_placed"],
         "charset": recorded["charset"],
+        **{name: recorded.get(name, default) for name, default in _DEFAULTS.items()},
         "types": tuple(
             (name, ColumnType(kind)) for name, kind in sorted(recorded["types"].items())
         ),
@@ -59,8 +69,7 @@ def visible_rows_json(stored: StoredTable, table: Table) -> Members:
     if stored.geometry is not None:
         geometry = {
             "column": stored.geometry,
-            "x": table.x_column,
-            "y": table.y_column,
+            **({"x": table.x_column, "y": table.y_column} if stored.is_of_points else {}),
             "crs": table.crs.identity,
             "bounds": None if stored.bounds is None else list(stored.bounds),
         }

@@ -21,9 +21,9 @@ def write_table(
     """Write rows, and return how many there were.
 
     A column is a feature of its name: numbers with a fraction a `float_list`, which is float32,
-    integers an `int64_list`, texts a `bytes_list`; a scalar as a list of one, an array as the list
-    that it is. A row without a value has no such feature. Features are sorted by name, so that
-    the bytes depend on the rows and on TensorFlow alone.
+    integers an `int64_list`, texts and geometries (WKT) a `bytes_list`; a scalar as a list of one,
+    an array as the list that it is. A row without a value has no such feature. Features are sorted
+    by name, so that the bytes depend on the rows and on TensorFlow alone.
 
     Args:
         path: The file.
@@ -61,7 +61,7 @@ class _Encoder:
         self._example = tf.train.Example
         self._columns = [(column.name, _KINDS[column.type]) for column in columns]
         self._is_array = [column.is_array for column in columns]
-        self._is_text = [column.type is ColumnType.STRING for column in columns]
+        self._is_text = [not column.type.is_number for column in columns]
 
     def __call__(self, row: Sequence[Any]) -> bytes:
         example = self._example()
@@ -85,4 +85,5 @@ _KINDS = {
     ColumnType.FLOAT64: "float_list",
     ColumnType.INT64: "int64_list",
     ColumnType.STRING: "bytes_list",
+    ColumnType.GEOMETRY: "bytes_list",
 }

@@ -1,0 +1,1 @@
+"""JPEG 2000 files, such as those of Sentinel-2."""

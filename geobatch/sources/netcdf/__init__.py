@@ -1,0 +1,1 @@
+"""NetCDF files: variables on regular grids."""

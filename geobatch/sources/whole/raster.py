@@ -1,0 +1,176 @@
+"""What drivers share whose sources are local files that one driver of GDAL opens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec.structs import replace
+
+from geobatch.model.digest import Digest, digest_json
+from geobatch.model.geobox import Crs
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.header import (
+    Header,
+    crs_from_text,
+    crs_to_text,
+    header_from_text,
+    header_to_text,
+)
+from geobatch.model.sources.pin import PinnedObject
+from geobatch.model.sources.probe import Probe
+from geobatch.model.text.suggest import suggestion
+from geobatch.sources import whole
+from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.naming import Named, UnnamedError
+from geobatch.sources.probe_cache import crs_reader, maker
+from geobatch.sources.whole.identity import FileState, identify_files
+
+if TYPE_CHECKING:
+    from geobatch.sources.whole.raster_reader import RasterReader
+
+EPOCH = 1
+"""Increased whenever equal files would get other headers than before."""
+
+
+class WholeRaster(Driver):
+    """Local files of one format; a file holds one raster, or several that have names."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
+    is_portable: ClassVar[bool] = True
+
+    gdal_name: ClassVar[str]
+    """Name of GDAL's driver."""
+    word: ClassVar[str]
+    """What messages call a file."""
+    endings: ClassVar[tuple[str, ...]]
+    """Endings of the names of its files, in small letters."""
+    starts: ClassVar[tuple[bytes, ...]]
+    """What its files start with; others are not given to GDAL."""
+
+    def names(self, dataset: Any) -> Mapping[str, str]:  # noqa: ARG002 - for drivers
+        """Return the rasters of an open file: GDAL's name of each by its own, empty for the file.
+
+        Args:
+            dataset: The file, opened by its path.
+        """
+        return {"": ""}
+
+    def complete(self, header: Header, dataset: Any) -> Header:  # noqa: ARG002 - for drivers
+        """Return the header of a raster with what only this format says."""
+        return header
+
+    def check_file(self, path: Path) -> None:
+        """Refuse a file that does not start like its format, before GDAL opens it.
+
+        Raises:
+            UnnamedError: It does not.
+            OSError: It cannot be read.
+        """
+        with path.open("rb") as file:
+            start = file.read(16)
+        if not start.startswith(self.starts):
+            message = f"expected a {self.word}, got a file that starts with `{start[:8].hex(' ')}`"
+            raise UnnamedError(message)
+
+    def raster_name(self, path: str, variable: str) -> str:  # noqa: ARG002 - for drivers
+        """Return GDAL's name of a raster of a file."""
+        return path
+
+    def matches(self, source: DeclaredSource) -> bool:
+        """Return whether a source is one such file that is ingested, by its name."""
+        name = (source.url or source.uri).lower()
+        return name.endswith(self.endings) and not (source.shards or source.is_external)
+
+    def probe(self, sources: Sequence[DeclaredSource], options: ProbeOptions) -> Probes:
+        """Return the state of files; see `Driver.probe`."""
+        states, read = identify_files(
+            sources,
+            options,
+            maker=f"{self.name} {EPOCH} {maker()}",
+            text_of=partial(self._text, read_crs=crs_reader(options.cache)),
+        )
+        paths = {source.path for source in sources}
+        return Probes(
+            probes=[self._probe(source, states[source]) for source in sources],
+            hashed=len({source.path for source in read}),
+            by_stat=len(paths) - len({source.path for source in read}),
+        )
+
+    def band_names(self, probe: Probe) -> Sequence[str]:  # noqa: ARG002 - of the protocol
+        """Return none: bands are `b1`, `b2` and so on, as those of TIFFs."""
+        return ()
+
+    def open_reader(self, *, folder: Path, cache: ReaderCache) -> RasterReader:  # noqa: ARG002
+        """Return a reader; see `Driver.open_reader`."""
+        return whole.RasterReader(self)
+
+    def _text(
+        self,
+        source: DeclaredSource,
+        digest: Digest,  # noqa: ARG002 - of what `identify_files` calls
+        pinned: PinnedObject | None,
+        *,
+        read_crs: Callable[[str], Crs],
+    ) -> str:
+        """Return the headers of all rasters of a file as JSON, by name."""
+        if pinned is not None:
+            raise UnnamedError(
+                f"a {self.word} is read from a local disk only", hint="copy it to a local disk"
+            )
+        headers = whole.describe_file(self, source.path, read_crs)
+        return json.dumps(
+            {
+                name: [header_to_text(header), crs_to_text(header.crs) if header.crs else ""]
+                for name, header in headers.items()
+            }
+        )
+
+    def _probe(self, source: DeclaredSource, state: FileState) -> Probe:
+        found = json.loads(state.cached.header)
+        with Named(source.uri):
+            variable = self._chosen(source, list(found))
+        text, crs = found[variable]
+        path = state.path(source)
+        header = header_from_text(
+            text, uri=source.uri, path=path, crs=crs_from_text(crs) if crs else None
+        )
+        digest = state.cached.digest
+        if variable:
+            digest = variable_digest(digest, variable)
+        return Probe(
+            header=replace(header, variable=variable),
+            digest=digest,
+            stat=state.cached.stat,
+            driver=self.name,
+            is_proven=False,
+        )
+
+    def _chosen(self, source: DeclaredSource, names: Sequence[str]) -> str:
+        """Return which raster of a file a source is.
+
+        Raises:
+            UnnamedError: The file has not the one that is declared, none, or several.
+        """
+        shown = ", ".join(f"`{name}`" for name in names[:24])
+        if source.variable:
+            if source.variable in names:
+                return source.variable
+            message = f"the {self.word} has no variable `{source.variable}`; it has {shown}"
+            if names == [""]:
+                message = f"`variable` is declared, but a {self.word} has none"
+            raise UnnamedError(message, hint=suggestion(source.variable, names))
+        if len(names) != 1:
+            raise UnnamedError(
+                f"the {self.word} has {len(names)} variables: {shown}",
+                hint="declare `variable: NAME` in the tileset",
+            )
+        return names[0]
+
+
+def variable_digest(digest: Digest, variable: str) -> Digest:
+    """Return what identifies a raster that has a name, of a file that has a digest."""
+    return digest_json(["geobatch variable", digest, variable])
