@@ -12,6 +12,7 @@ LIBRARIES = {
     "gs": ("google-auth[requests]>=2.30",),
     "s3": ("boto3>=1.34",),
     "serve": ("starlette>=1.0", "uvicorn>=0.34"),
+    "stac": ("rustac>=0.9",),
     "table": ("pyarrow>=18",),
     "tfrecord": ("tensorflow>=2.18",),
     "xarray": ("xarray>=2025.1",),
@@ -19,7 +20,9 @@ LIBRARIES = {
 """What each extra of `pyproject.toml` requires."""
 
 
-def install_hint(extra: Literal["dask", "gs", "s3", "serve", "table", "tfrecord", "xarray"]) -> str:
+def install_hint(
+    extra: Literal["dask", "gs", "s3", "serve", "stac", "table", "tfrecord", "xarray"],
+) -> str:
     """Return a hint with a command that works in any folder.
 
     It names the Python that runs: environments made by uv have no pip of their own.

@@ -29,6 +29,7 @@ BELOW = {
     "pyramid": NOUNS,
     "table": NOUNS | {"late", "extras"},
     "store": NOUNS | {"late", "format", "buckets"},
+    "stac": NOUNS | {"sources"},
     "views": NOUNS | {"late", "pyramid", "format", "store"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},
@@ -44,7 +45,7 @@ BELOW = {
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
-    | {"late"},
+    | {"late", "stac"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "serve": NOUNS
     | {"logs", "versions", "processors", "sources", "format", "store", "views"}

@@ -84,6 +84,10 @@ METHODS = {
         " properties: 'Sequence[str]' = (), prefix: 'str' = '',"
         " at: 'str | int | None' = None) -> 'tuple[str, ...]'"
     ),
+    "stac": (
+        "(self, *, api: 'str | None' = None, files: 'str | None' = None,"
+        " at: 'str | int | None' = None) -> 'Catalog'"
+    ),
 }
 ERRORS = sorted(
     name

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from geobatch.late import late
 
 if TYPE_CHECKING:
+    from geobatch.reading.catalog import Catalog
     from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
     from geobatch.reading.search import find_assets, parse_query
@@ -13,6 +14,7 @@ else:
     __getattr__ = late(
         __name__,
         {
+            "Catalog": "catalog",
             "ExternalChunks": "external",
             "Opening": "datasets.opening",
             "find_assets": "search",
@@ -20,4 +22,4 @@ else:
         },
     )
 
-__all__ = ["ExternalChunks", "Opening", "find_assets", "parse_query"]
+__all__ = ["Catalog", "ExternalChunks", "Opening", "find_assets", "parse_query"]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from geobatch.model.geobox import Bounds
     from geobatch.model.published import Head
+    from geobatch.reading.catalog import Catalog
     from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
 
@@ -256,6 +257,21 @@ class Store:
         """
         query = reading.parse_query(bbox=bbox, datetime=datetime, properties=properties)
         return reading.find_assets(self._tiles, self._head(at), prefix, query)
+
+    def stac(
+        self, *, api: str | None = None, files: str | None = None, at: str | int | None = None
+    ) -> Catalog:
+        """Return the assets of a commit as STAC: items, collections, and a search by pages.
+
+        Args:
+            api: Url of a service that answers so; by default, hrefs are as in the folder `stac/`.
+            files: Url below which that service has the files of the store; by default `api`.
+            at: A commit; by default that of the store.
+
+        Raises:
+            NotFoundError: There is no such commit.
+        """
+        return reading.Catalog(self._tiles, self._head(at), api=api, files=files)
 
     def _opening(self, at: str | int | None) -> Opening:
         if find_spec("xarray") is None:

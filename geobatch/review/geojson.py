@@ -13,8 +13,8 @@ from geobatch.model.geobox import GeoBox
 from geobatch.model.plans.plan_document import GridDocument, TileDocument
 from geobatch.model.window import Box
 from geobatch.review.report import Report, ReportedAsset
-from geobatch.review.rings import Ring, rings_of
 from geobatch.review.tiles import Row, checked, geobox_of
+from geobatch.sources.projections.rings import Ring, rings_of
 
 MOST_FEATURES = 5_000
 """Tiles in one file: sites draw files of some megabytes."""

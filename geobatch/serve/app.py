@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from geobatch.processors import processor_count
-from geobatch.serve.answers import files, history, stac, wmts
+from geobatch.serve.answers import files, history, wmts
 from geobatch.serve.answers.answer import Answer, Endpoint, Make, Question, json_answer
 from geobatch.serve.answers.assets import Assets
 from geobatch.serve.answers.plans import Plans, SavedPlan
+from geobatch.serve.answers.stac import Stac
 from geobatch.serve.answers.tiles import Tiles
 from geobatch.serve.answers.why import why
 from geobatch.serve.commits import Served
@@ -93,7 +94,7 @@ def _routes(plans: Plans) -> list[Route]:
         ("/zarr/{key:path}", files.zarr_file),
         ("/commits/{at}/zarr/{key:path}", files.zarr_file),
         ("/parquet/{asset:path}.parquet", files.table_file),
-        *stac.routes(assets),
+        *Stac().routes(),
     ]
     pictures = [
         (f"/tiles/{tile}", tiles.xyz),

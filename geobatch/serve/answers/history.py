@@ -14,9 +14,9 @@ from geobatch.errors import NotFoundError
 from geobatch.model.assets.grid import Grid
 from geobatch.model.published import ArrayKey, AssetRecord, Head, array_keys
 from geobatch.model.window import Box
-from geobatch.review.rings import Ring, rings_of
 from geobatch.serve.answers.answer import Answer, Question, json_answer, whole_number
 from geobatch.serve.commits import Served, State
+from geobatch.sources.projections.rings import Ring, rings_of
 from geobatch.store.tile_diff import differing, side_of
 
 MOST_COMMITS = 1000

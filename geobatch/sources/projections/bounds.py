@@ -99,16 +99,25 @@ def box_around(boxes: Sequence[Bounds]) -> Bounds | None:
     if len(set(boxes)) == 1:
         return boxes[0]
     bottom, top = min(box[1] for box in boxes), max(box[3] for box in boxes)
-    turns = [(left, right - left if right >= left else right - left + 360)
-             for left, _, right, _ in boxes]  # fmt: skip
-    # The narrowest starts where one of them starts: from there, how far do all of them reach?
-    width, left = min(
-        (max((other - left) % 360 + wide for other, wide in turns), left) for left, _ in turns
-    )
-    if width >= 360:
+    arcs = sorted({_arc(left, right) for left, _, right, _ in boxes})
+    # All but the widest gap between them. What reaches past 180 degrees is before the first, too.
+    reach = max(end for _, end in arcs) - 360
+    gaps = []
+    for left, end in arcs:
+        gaps.append((left - reach, -left, reach))
+        reach = max(reach, end)
+    gap, left, right = max(gaps)
+    if gap <= 0:
         return (-180.0, bottom, 180.0, top)
-    right = left + width
-    return (left, bottom, right if right <= 180 else right - 360, top)
+    return (-left, bottom, right + 360 if right < -180 else right, top)
+
+
+def _arc(left: float, right: float) -> tuple[float, float]:
+    """Return where a box starts, from -180 to 180, and where it ends, which may be beyond."""
+    width = right - left if right >= left else right - left + 360
+    turns = 0 if -180 <= left <= 180 else 360 * math.floor((left + 180) / 360)
+    start = left - turns
+    return (start, right if turns == 0 and right >= left else start + width)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,156 @@
+"""What a reader opens of an asset: its Zarr groups, COGs or Parquet file, as assets of an item."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from geobatch.model.assets.asset import Asset, ExternalImage, Grid
+from geobatch.model.assets.image import Raster
+from geobatch.model.assets.table import ColumnType, StoredTable
+from geobatch.model.digest import Digest
+from geobatch.model.geobox import GeoBox
+from geobatch.stac.bands import bands_json, file_bands_json
+from geobatch.stac.links import Links
+
+TREE = "zarr"
+"""Folder of the Zarr tree in a store."""
+ZARR = "application/vnd.zarr; version=3"
+GROUP = f"{ZARR}; profile=multiscales"
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+PARQUET = "application/vnd.apache.parquet"
+JSON = "application/json"
+
+_BLAKE3 = "1e20"
+"""Multihash of BLAKE3 with 32 bytes; source: the table of multicodec."""
+_TYPES = {
+    ColumnType.FLOAT32: "float",
+    ColumnType.FLOAT64: "double",
+    ColumnType.INT64: "int64",
+    ColumnType.STRING: "string",
+}
+
+
+def assets_json(
+    asset: Asset, stored: StoredTable | None, links: Links, *, has_tree: bool
+) -> dict[str, dict[str, Any]]:
+    """Return the assets of an item.
+
+    Args:
+        asset: A published asset.
+        stored: Of a table, what is stored.
+        links: Hrefs from the item.
+        has_tree: Whether the store shows its images in `zarr/` and its tables in `parquet/`; else
+            there are documents that refer to its objects.
+    """
+    if isinstance(asset, ExternalImage):
+        return dict(_cogs(asset, links))
+    if isinstance(asset, Raster):
+        return _zarr(asset, links) if has_tree else _references(asset, links)
+    return {} if stored is None else {"parquet": _table(asset.id, stored, links, has_tree=has_tree)}
+
+
+def projection_json(geobox: GeoBox) -> dict[str, Any]:
+    """Return the fields of the projection extension, version 2."""
+    code = geobox.crs.code
+    return {
+        "proj:code": code,
+        **({} if code else {"proj:wkt2": geobox.crs.wkt}),
+        "proj:shape": list(geobox.shape),
+        "proj:transform": [float(number) for number in geobox.transform],
+        "proj:bbox": list(geobox.bounds),
+    }
+
+
+def _zarr(asset: Raster, links: Links) -> dict[str, dict[str, Any]]:
+    """Return a multiscale group per grid: a band's array is `href/<level>/<name>`."""
+    return {
+        "zarr" if len(asset.grids) == 1 else grid.name: {
+            "href": links.file("/".join(filter(None, (TREE, asset.id, asset.group(grid.name))))),
+            "type": GROUP,
+            "roles": ["data"],
+            **_title(asset, grid),
+            **_plane(asset, grid),
+            "bands": bands_json(asset.bands_of(grid.name)),
+        }
+        for grid in asset.grids
+    }
+
+
+def _title(asset: Raster, grid: Grid) -> dict[str, str]:
+    return {} if len(asset.grids) == 1 else {"title": f"bands on the grid {grid.name}"}
+
+
+def _plane(asset: Raster, grid: Grid) -> dict[str, Any]:
+    """Return the projection of an asset's only grid in the item, of others with each."""
+    return {} if len(asset.grids) == 1 else projection_json(grid.geobox)
+
+
+def _references(asset: Raster, links: Links) -> dict[str, dict[str, Any]]:
+    return {
+        "references": {
+            "href": links.file(f"references/{asset.id}.json"),
+            "type": JSON,
+            "title": "virtual Zarr store: a kerchunk document",
+            "roles": ["data", "references", "virtual"],
+            "bands": bands_json(asset.bands),
+        }
+    }
+
+
+def _cogs(asset: ExternalImage, links: Links) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for number, tileset in enumerate(asset.tilesets):
+        grid = asset.grid(tileset.grid)
+        for source in tileset.sources:
+            pin = source.pin
+            if pin is None:
+                continue
+            is_url = "://" in pin.location
+            is_apart = is_url or os.path.isabs(pin.location)  # noqa: PTH117 - it is text
+            is_digest = pin.remote is None
+            key = tileset.id or ("cog" if number == 0 else f"cog_{number}")
+            found.append(
+                (
+                    key,
+                    {
+                        "href": pin.location if is_apart else links.file(pin.location),
+                        "type": COG,
+                        "roles": ["data"],
+                        **_plane(asset, grid),
+                        **({"file:checksum": checksum(source.digest)} if is_digest else {}),
+                        **({} if pin.remote is None else {"file:size": pin.remote.size}),
+                        "bands": file_bands_json(asset, tileset),
+                    },
+                )
+            )
+    return found
+
+
+def _table(asset_id: str, stored: StoredTable, links: Links, *, has_tree: bool) -> dict[str, Any]:
+    name = f"parquet/{asset_id}.parquet"
+    if not has_tree:
+        name = f"objects/{stored.stored[:2]}/{stored.stored[2:]}"
+    columns = [
+        {
+            "name": one.name,
+            "type": f"list<{_TYPES[one.type]}>" if one.is_array else _TYPES[one.type],
+        }
+        for one in stored.columns
+    ]
+    return {
+        "href": links.file(name),
+        "type": PARQUET,
+        "roles": ["data"],
+        "file:size": stored.size,
+        "file:checksum": checksum(stored.stored),
+        "table:columns": columns + ([{"name": stored.geometry, "type": "byte_array"}]
+                                    if stored.geometry else []),
+        "table:row_count": stored.rows,
+        **({"table:primary_geometry": stored.geometry} if stored.geometry else {}),
+    }  # fmt: skip
+
+
+def checksum(digest: Digest) -> str:
+    """Return a digest as a multihash, which says by which function it was made."""
+    return _BLAKE3 + digest
