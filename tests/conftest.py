@@ -17,7 +17,7 @@ from geobatch.processes import pool
 for folder in (
     "oracle", "end_to_end", "sources", "cli", "workflow", "histories", "exports", "declare",
     "table", "stand_ins", "processes", "golden", "execute", "confine", "attacks", "review",
-    "gitops", "examples", "cloud", "buckets",
+    "gitops", "examples", "cloud", "buckets", "serve",
 ):  # fmt: skip
     sys.path.insert(0, str(Path(__file__).parent / folder))
 

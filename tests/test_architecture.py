@@ -47,10 +47,13 @@ BELOW = {
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
     | {"late", "stac"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
+    "serve": NOUNS
+    | {"logs", "versions", "processors", "sources", "format", "store", "views"}
+    | {"explain", "reading", "review"},
     "testing": NOUNS | {"sources", "format", "store", "execute", "workflow"},
     "cli": NOUNS
     | {"versions", "processors", "buckets", "declare", "sources", "format", "store", "views"}
-    | {"execute", "workflow", "explain", "exports", "review", "reading"},
+    | {"execute", "workflow", "explain", "exports", "review", "reading", "serve", "extras"},
     "__init__": {"errors", "model", "exports", "workflow", "reading"},
     "__main__": {"cli"},
 }
@@ -60,7 +63,7 @@ LIBRARIES = {
     - {"versions", "extras", "processors", "logs", "processes", "late", "__init__", "__main__"},
     "numpy": {
         "model", "format", "sources", "pyramid", "table", "store", "views", "planner", "resolve",
-        "execute", "explain", "exports", "reading", "review", "testing",
+        "execute", "explain", "exports", "reading", "review", "serve", "testing",
     },
     "blake3": {"model", "format", "sources", "table", "store"},
     "pydantic": {"declare"},
@@ -84,6 +87,8 @@ LIBRARIES = {
     "platformdirs": {"store"},
     "zarr": {"views", "reading"},
     "xarray": {"reading"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
     "rich": {"cli"},
     "typer": {"cli"},
     "hypothesis": {"testing"},

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 def test_the_libraries_are_those_of_the_project_file() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
-    assert {extra: [library] for extra, library in LIBRARIES.items()} == extras
+    assert {extra: list(found) for extra, found in LIBRARIES.items()} == extras
 
 
 @pytest.mark.parametrize("has_pip", [True, False])

@@ -28,6 +28,7 @@ _MODULES = {
     "diff": "published.diff",
     "status": "published.status",
     "why": "published.why",
+    "serve": "serve.serve",
     "export": "export.export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",

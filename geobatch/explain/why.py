@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from geobatch.declare.projects.confine import Confine
 from geobatch.errors import NotFoundError
+from geobatch.explain.about import reasons_about
 from geobatch.explain.answer import BandWhy, LastChange, NextApply, Verdict, Why
 from geobatch.explain.declared import Declared, find_declared, plan_declared
 from geobatch.explain.origin import (
@@ -50,6 +51,7 @@ def why(
     workers: int | None = None,
     keep_project_prefix: bool = False,
     confine: Confine | None = None,
+    at: str | None = None,
 ) -> Why:
     """Return the explanation of a published asset, or of a tile of it.
 
@@ -62,16 +64,17 @@ def why(
         workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         confine: Whether to read only the project's folder and what is allowed.
+        at: The commit; by default the newest.
 
     Raises:
-        NotFoundError: There is no such asset, band or tile.
+        NotFoundError: There is no such asset, band, tile or commit.
         NoStoreError: There is no store.
         SpecError: The specs are wrong in other things than missing files.
         CorruptObjectError: A document or an index page is damaged.
     """
     location = StoreLocation.of(store_location)
     with SourceCache.borrowed(location) as cache, closing(TileStore.open(location)) as store:
-        head = store.head()
+        head = store.head() if at is None else store.at(at)
         upcoming: _Upcoming | None = None
         if paths:
             count = workers or processor_count()
@@ -106,9 +109,9 @@ def why(
         asset = record.image
         bands = _chosen(asset, place, band)
         ids = [one.id for one in bands]
-        changes = _last_changes(store, asset_id, place, ids, cache.get_table)
+        changes = _last_changes(store, head, asset_id, place, bands=ids, tables=cache.get_table)
         cut_again = {name for name, last in changes.items() if _is_retiling(last)}
-        edits = _last_edits(store, asset_id, cut_again, cache.get_table)
+        edits = _last_edits(store, head, asset_id, cut_again, cache.get_table)
         found = []
         for one in bands:
             window = footprint(asset, one, place)
@@ -170,10 +173,17 @@ def _stored(
     return digests[0], digests[1], size
 
 
+def _log(store: TileStore, newest: Head) -> Iterator[Head]:
+    """Yield the commits up to one, newest first."""
+    return (head for head in store.log() if head.number <= newest.number)
+
+
 def _last_changes(
     store: TileStore,
+    newest: Head,
     asset_id: str,
     place: TilePosition | None,
+    *,
     bands: Iterable[str],
     tables: Tables,
 ) -> dict[str, LastChange]:
@@ -182,7 +192,7 @@ def _last_changes(
     pending: dict[str, Any] = dict.fromkeys(bands)
     newer: tuple[Head, AssetRecord] | None = None
     stored: Digest | None = None
-    for head in store.log():
+    for head in _log(store, newest):
         entry = head.tree.entry(asset_id)
         if entry is not None and entry.stored == stored and newer is not None:
             newer = (head, newer[1])
@@ -211,13 +221,13 @@ def _is_retiling(last: LastChange) -> bool:
 
 
 def _last_edits(
-    store: TileStore, asset_id: str, bands: Iterable[str], tables: Tables
+    store: TileStore, newest: Head, asset_id: str, bands: Iterable[str], tables: Tables
 ) -> dict[str, LastChange]:
     """Walk the log back to where each band last changed in more than the size of its tiles."""
     pending = set(bands)
     found: dict[str, LastChange] = {}
     newer: tuple[Head, AssetRecord] | None = None
-    for head in store.log() if pending else ():
+    for head in _log(store, newest) if pending else ():
         entry = head.tree.entry(asset_id)
         record = None if entry is None else store.record(entry)
         if newer is not None:
@@ -243,7 +253,7 @@ def _edits(
     if before is None:
         return because_of(asset, None)
     reasons = reasons_between(before.asset, asset, tables=tables)
-    about = _about(reasons, asset, before.asset, band_id, None)
+    about = reasons_about(reasons, asset, before.asset, band_id, None)
     return tuple(one for one in about if one.reason is not Reason.TILING_CHANGED)
 
 
@@ -283,58 +293,8 @@ def _change(
     if before is None:
         return LastChange(head=head, because=because_of(record.asset, None))
     reasons = reasons_between(before.asset, record.asset, tables=tables)
-    about = _about(reasons, record.image, before.asset, band_id, place)
+    about = reasons_about(reasons, record.image, before.asset, band_id, place)
     return LastChange(head=head, because=about or reasons)
-
-
-_SOURCE_REASONS = frozenset(
-    (
-        Reason.SOURCE_CHANGED, Reason.SOURCE_ADDED, Reason.SOURCE_REMOVED, Reason.SOURCE_MOVED,
-    )
-)  # fmt: skip
-_NOT_ABOUT_PIXELS = frozenset(
-    (
-        Reason.PROPERTIES_CHANGED, Reason.TIME_CHANGED, Reason.METADATA_CHANGED,
-        Reason.LIFECYCLE_CHANGED, Reason.BANDS_REORDERED, Reason.CODEC_CHANGED, Reason.RENAMED,
-        Reason.CHECKS_CHANGED,
-    )
-)  # fmt: skip
-
-
-def _about(
-    reasons: Iterable[Because],
-    asset: Asset,
-    before: Asset,
-    band_id: str,
-    place: TilePosition | None,
-) -> tuple[Because, ...]:
-    """Return the reasons that can have to do with the pixels of a tile, or of a band."""
-    uris: set[str] = set()
-    grids: set[str] = set()
-    for side in (asset, before):
-        if not isinstance(side, Raster):
-            continue
-        band = next((band for band in side.bands if band.id == band_id), None)
-        if band is None:
-            continue
-        grids.add(f"grid {band.grid}")
-        window = footprint(side, band, place)
-        uris |= {source.uri for source in sources_under(side, band, window)}
-        uris |= {f"tilesets.{name}" for name in (band.tileset, band.masking.tileset)}
-
-    def is_about(because: Because) -> bool:
-        path, reason = because.path, because.reason
-        if reason in _NOT_ABOUT_PIXELS:
-            return False
-        if reason is Reason.POLICY_CHANGED and place is not None and place.level == 0:
-            return False
-        if path.startswith("bands."):
-            return path == f"bands.{band_id}" or path.startswith(f"bands.{band_id}.")
-        if path.startswith("grid "):
-            return path.partition(".")[0] in grids
-        return reason not in _SOURCE_REASONS or path in uris
-
-    return tuple(filter(is_about, reasons))
 
 
 class _Upcoming(Struct, frozen=True):
@@ -365,7 +325,7 @@ class _Upcoming(Struct, frozen=True):
 def _next_of(
     change: AssetChange, asset: Asset, record: AssetRecord, band: Band, place: TilePosition | None
 ) -> NextApply:
-    reasons = _about(change.because, asset, record.asset, band.id, place)
+    reasons = reasons_about(change.because, asset, record.asset, band.id, place)
     bands = asset.bands if isinstance(asset, Raster) else ()
     later = next((other for other in bands if other.id == band.id), None)
     if (

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from geobatch.model.geobox import Bounds
 from geobatch.sources.projections.proj import proj
 
@@ -60,6 +63,30 @@ def transform_points(
         raise ValueError(f"`{source}` is not a coordinate reference system") from error
     xs, ys = transformer.transform([x for x, _ in points], [y for _, y in points])
     return [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
+
+
+def transform_arrays(
+    xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], source: str, target: str
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return points in another CRS, x first; what cannot be transformed is infinite.
+
+    Args:
+        xs: Of any shape.
+        ys: Of the same shape.
+        source: Authority code or WKT.
+        target: Authority code or WKT.
+
+    Raises:
+        ValueError: One of the texts is not a CRS.
+    """
+    if source == target:
+        return xs, ys
+    try:
+        transformer = _transformer(source, target)
+    except proj().exceptions.ProjError as error:
+        raise ValueError(f"`{source}` is not a coordinate reference system") from error
+    found_x, found_y = transformer.transform(xs, ys)
+    return np.asarray(found_x, np.float64), np.asarray(found_y, np.float64)
 
 
 def box_around(boxes: Sequence[Bounds]) -> Bounds | None:

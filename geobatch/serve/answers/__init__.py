@@ -1,0 +1,1 @@
+"""Answers of the server: one module for each group of addresses."""

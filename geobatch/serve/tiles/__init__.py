@@ -1,0 +1,1 @@
+"""Pictures of published pixels for maps: tiles of Web Mercator, and of an image's own grid."""
