@@ -22,9 +22,7 @@ LIBRARIES = {
 
 
 def install_hint(
-    extra: Literal[
-        "dask", "geometry", "gs", "s3", "serve", "stac", "table", "tfrecord", "xarray"
-    ],
+    extra: Literal["dask", "geometry", "gs", "s3", "serve", "stac", "table", "tfrecord", "xarray"],
 ) -> str:
     """Return a hint with a command that works in any folder.
 

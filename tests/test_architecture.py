@@ -29,7 +29,7 @@ BELOW = {
     "pyramid": NOUNS,
     "table": NOUNS | {"late", "extras"},
     "store": NOUNS | {"late", "format", "buckets"},
-    "stac": NOUNS | {"sources", "table"},
+    "stac": NOUNS | {"sources", "table", "format"},
     "views": NOUNS | {"late", "extras", "pyramid", "format", "store", "stac"},
     # For the traits of policies, which are in one file each; `pyramid` is pure as well.
     "planner": NOUNS | {"pyramid"},

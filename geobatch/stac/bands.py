@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+from geobatch.format.zarr_layout.paths import array_names
 from geobatch.model.assets.asset import Band, Number, Tileset
 from geobatch.model.assets.image import Raster
 
 
-def bands_json(bands: tuple[Band, ...]) -> list[dict[str, Any]]:
-    """Return bands by the names of their arrays in a Zarr group."""
-    return [_band(band) for band in bands]
+def bands_json(asset: Raster, bands: Iterable[Band]) -> list[dict[str, Any]]:
+    """Return some bands of an image by the names of their arrays in a Zarr group."""
+    names = array_names(asset)
+    return [{**_band(band), "name": names[band.id]} for band in bands]
 
 
 def file_bands_json(asset: Raster, tileset: Tileset) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from geobatch.model.assets.asset import Asset, ExternalImage, Grid
+from geobatch.format.zarr_layout.paths import join
+from geobatch.format.zarr_layout.pyramids import Pyramid, pyramids
+from geobatch.model.assets.asset import Asset, ExternalImage
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import ColumnType, StoredTable
 from geobatch.model.digest import Digest
@@ -63,27 +65,32 @@ def projection_json(geobox: GeoBox) -> dict[str, Any]:
 
 
 def _zarr(asset: Raster, links: Links) -> dict[str, dict[str, Any]]:
-    """Return a multiscale group per grid: a band's array is `href/<level>/<name>`."""
+    """Return each group of resolutions: a band's array is `href/<level>/<name>`."""
     return {
-        "zarr" if len(asset.grids) == 1 else grid.name: {
-            "href": links.file("/".join(filter(None, (TREE, asset.id, asset.group(grid.name))))),
+        pyramid.path or "zarr": {
+            "href": links.file(join(TREE, asset.id, pyramid.path)),
             "type": GROUP,
             "roles": ["data"],
-            **_title(asset, grid),
-            **_plane(asset, grid),
-            "bands": bands_json(asset.bands_of(grid.name)),
+            **_title(asset, pyramid),
+            **_plane(asset, pyramid.steps[0].geobox),
+            "bands": bands_json(
+                asset, (band for band in asset.bands if band.grid in pyramid.grids)
+            ),
         }
-        for grid in asset.grids
+        for pyramid in pyramids(asset)
     }
 
 
-def _title(asset: Raster, grid: Grid) -> dict[str, str]:
-    return {} if len(asset.grids) == 1 else {"title": f"bands on the grid {grid.name}"}
+def _title(asset: Raster, pyramid: Pyramid) -> dict[str, str]:
+    if len(pyramids(asset)) == 1:
+        return {}
+    names = sorted(pyramid.grids)
+    return {"title": f"bands on the {'grid' if len(names) == 1 else 'grids'} {', '.join(names)}"}
 
 
-def _plane(asset: Raster, grid: Grid) -> dict[str, Any]:
-    """Return the projection of an asset's only grid in the item, of others with each."""
-    return {} if len(asset.grids) == 1 else projection_json(grid.geobox)
+def _plane(asset: Raster, geobox: GeoBox) -> dict[str, Any]:
+    """Return a projection; nothing if the asset has one grid, whose projection is the item's."""
+    return {} if len(asset.grids) == 1 else projection_json(geobox)
 
 
 def _references(asset: Raster, links: Links) -> dict[str, dict[str, Any]]:
@@ -93,7 +100,7 @@ def _references(asset: Raster, links: Links) -> dict[str, dict[str, Any]]:
             "type": JSON,
             "title": "virtual Zarr store: a kerchunk document",
             "roles": ["data", "references", "virtual"],
-            "bands": bands_json(asset.bands),
+            "bands": bands_json(asset, asset.bands),
         }
     }
 
@@ -117,7 +124,7 @@ def _cogs(asset: ExternalImage, links: Links) -> list[tuple[str, dict[str, Any]]
                         "href": pin.location if is_apart else links.file(pin.location),
                         "type": COG,
                         "roles": ["data"],
-                        **_plane(asset, grid),
+                        **_plane(asset, grid.geobox),
                         **({"file:checksum": checksum(source.digest)} if is_digest else {}),
                         **({} if pin.remote is None else {"file:size": pin.remote.size}),
                         "bands": file_bands_json(asset, tileset),

@@ -18,11 +18,11 @@ from proxy import Fault, Proxy, Request
 from servers import Bucket
 
 from geobatch import open_store
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.digest import digest_bytes, digest_json
 from geobatch.model.published import Head
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.layout.paths import array_path
 
 _ROOT = {
     "geobatch.json", ".gitignore", "objects", "refs", "zarr", "references", "runs", "proofs", "gc",

@@ -24,12 +24,12 @@ from workbench import Document
 
 from geobatch import open_store
 from geobatch.errors import PlanError, ProtectedError, SpecError
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.digest import digest_bytes, digest_json
 from geobatch.model.plans.summary import ApplySummary
 from geobatch.model.published import Head
 from geobatch.store.identity import is_store
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.layout.paths import array_path
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
 

@@ -13,10 +13,10 @@ import zarr_workbench as bench
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geobatch.format.zarr_layout.paths import array_names, array_path
 from geobatch.model.assets.asset import AnyImage
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import AssetRecord
-from geobatch.views.zarr.layout.paths import array_names, array_path
 from geobatch.views.zarr.metadata import documents
 
 X, Y = 500_000.0, 5_000_000.0

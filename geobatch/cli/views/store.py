@@ -12,6 +12,8 @@ from msgspec import to_builtins
 from geobatch.cli.views.table import table_json, table_lines, table_row
 from geobatch.cli.words import byte_text, columns, count_text
 from geobatch.errors import CorruptObjectError
+from geobatch.format.zarr_layout.paths import join, level_path
+from geobatch.format.zarr_layout.pyramids import pyramid_path
 from geobatch.model.assets.asset import Band, Grid, Table
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.image import Raster
@@ -19,8 +21,6 @@ from geobatch.model.digest import number_to_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.reading.filters import locate
 from geobatch.store.caches.asset_list import rows_of
-from geobatch.views.zarr.layout.paths import join, level_path
-from geobatch.views.zarr.layout.pyramids import pyramid_path
 
 if TYPE_CHECKING:
     from geobatch.model.plans.summary import ApplySummary

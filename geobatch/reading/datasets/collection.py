@@ -11,13 +11,13 @@ import xarray as xr
 from msgspec import Struct
 
 from geobatch.errors import PlanError
+from geobatch.format.zarr_layout.paths import array_names
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.window import Window
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
 from geobatch.reading.datasets.level import Level, attributes_of, coordinates_of, moment
 from geobatch.reading.datasets.values import BandValues
 from geobatch.views.zarr.attributes import GRID_MAPPING, coordinate
-from geobatch.views.zarr.layout.paths import array_names
 
 NEAR = 1e-6
 """Share of a pixel by which grids may differ and still be one."""

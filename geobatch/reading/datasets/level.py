@@ -11,6 +11,7 @@ import zarr
 from msgspec import Struct
 
 from geobatch.errors import NotFoundError
+from geobatch.format.zarr_layout.paths import array_names, array_path, level_path
 from geobatch.model.assets.asset import Band, Grid
 from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import GeoBox
@@ -19,7 +20,6 @@ from geobatch.model.text.suggest import suggestion
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
 from geobatch.reading.datasets.values import BandValues
 from geobatch.views.zarr.attributes import GRID_MAPPING
-from geobatch.views.zarr.layout.paths import array_names, array_path, level_path
 
 MASK = "_mask"
 """What follows a band's name in that of the coordinate that holds its mask."""

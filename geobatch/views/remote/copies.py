@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.format.zarr_layout.paths import join
 from geobatch.model.assets.asset import Kind
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.views.parquet import FOLDER as TABLES
@@ -14,7 +15,6 @@ from geobatch.views.remote.audit import compare_names
 from geobatch.views.remote.change import AssetChange, Shown
 from geobatch.views.remote.view import RemoteView
 from geobatch.views.zarr import asset_folder
-from geobatch.views.zarr.layout.paths import join
 from geobatch.views.zarr.metadata import (
     DOCUMENT,
     FOLDER,

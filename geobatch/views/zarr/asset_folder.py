@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.digest import Digest
 from geobatch.model.published import AssetRecord, PageRef
 from geobatch.model.tiles import TileSet
@@ -16,7 +17,6 @@ from geobatch.store.index import Entries, Index
 from geobatch.store.objects import Objects
 from geobatch.views.files import ASIDE, Files
 from geobatch.views.objects import check_size
-from geobatch.views.zarr.layout.paths import array_path
 from geobatch.views.zarr.metadata import DOCUMENT, documents, tile_plane
 
 

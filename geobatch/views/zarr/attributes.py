@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from geobatch.format.zarr_layout.pyramids import Step
 from geobatch.model.assets.asset import Band, Kind
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import number_to_json
@@ -16,7 +17,6 @@ from geobatch.model.geobox import Crs, GeoBox, Transform
 from geobatch.pyramid.reducer import Reducer
 from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 from geobatch.views.zarr.cf import numeric_unit
-from geobatch.views.zarr.layout.pyramids import Step
 
 Attributes: TypeAlias = dict[str, Any]
 """The value of `attributes` in a `zarr.json`."""

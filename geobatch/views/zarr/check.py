@@ -14,6 +14,7 @@ from operator import itemgetter
 
 from msgspec import Struct
 
+from geobatch.format.zarr_layout.paths import join
 from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.published import AssetRecord
 from geobatch.model.sources.file_stat import MARGIN_NS
@@ -22,7 +23,6 @@ from geobatch.views.files import Files
 from geobatch.views.objects import check_object, shown_problem
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part
 from geobatch.views.zarr.asset_folder import Chunk, chunks
-from geobatch.views.zarr.layout.paths import join
 from geobatch.views.zarr.metadata import documents
 
 MOST_CACHED = 1 << 17

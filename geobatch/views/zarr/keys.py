@@ -12,11 +12,11 @@ import numpy as np
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, InternalError
+from geobatch.format.zarr_layout.paths import array_path, join
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef
 from geobatch.store.commits.drops import dropped_error
 from geobatch.store.tilestore import TileStore
-from geobatch.views.zarr.layout.paths import array_path, join
 from geobatch.views.zarr.metadata import (
     DOCUMENT,
     documents,

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from geobatch.format.zarr_codecs import zarr_codecs
+from geobatch.format.zarr_layout.paths import MASKS, array_names, array_path, join
+from geobatch.format.zarr_layout.pyramids import Step, bands_at, pyramids
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Json, number_to_json
 from geobatch.model.geobox import GeoBox
@@ -15,8 +17,6 @@ from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.views.zarr import attributes as zarr_attributes
 from geobatch.views.zarr.attributes import GRID_MAPPING, Attributes
 from geobatch.views.zarr.cf import classes
-from geobatch.views.zarr.layout.paths import MASKS, array_names, array_path, join
-from geobatch.views.zarr.layout.pyramids import Step, bands_at, pyramids
 
 FOLDER = "zarr"
 """Folder of the tree in a store."""

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from geobatch.errors import GeobatchError
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.assets.asset import AnyImage
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import ArrayKey, AssetRecord, TreeEntry, array_keys
@@ -37,7 +38,6 @@ from geobatch.views.files import Files
 from geobatch.views.objects import check_size
 from geobatch.views.zarr.asset_folder import chunks, tile_count
 from geobatch.views.zarr.check import compare, is_unchanged, settled_state
-from geobatch.views.zarr.layout.paths import array_path
 from geobatch.views.zarr.metadata import FOLDER, VIEW, documents, tile_plane
 
 MOST_FILES = 1 << 16

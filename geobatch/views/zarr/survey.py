@@ -12,6 +12,7 @@ from types import MappingProxyType
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, NotFoundError
+from geobatch.format.zarr_layout.paths import join
 from geobatch.model.assets.asset import Kind
 from geobatch.model.digest import Digest
 from geobatch.model.published import Head, TreeEntry
@@ -25,7 +26,6 @@ from geobatch.views.zarr.check import (
     is_guest,
     is_unchanged,
 )
-from geobatch.views.zarr.layout.paths import join
 from geobatch.views.zarr.metadata import DOCUMENT, VIEW, folders_above, plain_group
 
 _ELSEWHERE = (Kind.EXTERNAL_IMAGE, Kind.TABLE)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, FormatError, InterruptedRunError, StoreError
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, Head
 from geobatch.model.text.shortened import shortened
@@ -28,7 +29,6 @@ from geobatch.store.tilestore import Location, TileStore, open_backend
 from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
-from geobatch.views.zarr.layout.paths import array_path
 
 VIEWS = ("zarr/", "parquet/", "references/", f"{CATALOG}/")
 """Folders of views."""

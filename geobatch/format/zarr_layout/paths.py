@@ -6,10 +6,10 @@ import re
 from functools import lru_cache
 from itertools import count
 
+from geobatch.format.zarr_layout.pyramids import pyramids_of
 from geobatch.model.assets.asset import Grid
 from geobatch.model.assets.image import Raster
 from geobatch.model.published import ArrayKey
-from geobatch.views.zarr.layout.pyramids import pyramids_of
 
 MASKS = "masks"
 """Folder of the masks, with a group per level as the bands have."""
