@@ -188,7 +188,7 @@ def test_publishers_of_different_assets_both_win() -> None:
     publish(store, {ids()[3]: "theirs", "new/theirs": ""}, base=base)
     backend.calls.clear()
     mine = publish(store, {ids()[2000]: "mine", "new/mine": "", ids()[4]: None}, base=base)
-    assert len(backend.calls) < 40, "two attempts"
+    assert len(backend.calls) < 50, "two attempts at three assets"
     memos = dict.fromkeys(ids(), "") | {ids()[3]: "theirs", ids()[2000]: "mine"}
     memos |= {"new/theirs": "", "new/mine": ""}
     del memos[ids()[4]]

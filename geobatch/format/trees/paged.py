@@ -87,6 +87,18 @@ class Pages(Generic[Item]):
             if entry.id.startswith(prefix):
                 yield entry
 
+    def leaves(self, prefix: str) -> Iterator[Branch]:
+        """Yield the pages that may list ids with a prefix; they are not read."""
+        yield from self._leaves(self.root, prefix)
+
+    def _leaves(self, page: Page[Item], prefix: str) -> Iterator[Branch]:
+        branches = _with_prefix(page.branches, prefix)
+        if page.height == 2:
+            yield from branches
+            return
+        for below in self.pages(branches, height=page.height - 1):
+            yield from self._leaves(below, prefix)
+
     def edited(self, changes: Mapping[str, Item | None]) -> Pages[Item]:
         """Return the pages with changes: a new entry by id, or None where one is removed."""
         builder = Builder(self._kind, self, shape=self._shape)
@@ -96,20 +108,25 @@ class Pages(Generic[Item]):
 
     def _items(self, page: Page[Item], prefix: str = "") -> Iterator[Item]:
         yield from page.entries
-        branches = page.branches
-        if prefix and branches:
-            firsts = [branch.first for branch in branches]
-            start = max(0, bisect_right(firsts, prefix) - 1)
-            after = (
-                number
-                for number in range(start + 1, len(firsts))
-                if firsts[number] > prefix and not firsts[number].startswith(prefix)
-            )
-            branches = branches[start : next(after, len(firsts))]
+        branches = _with_prefix(page.branches, prefix)
         for first in range(0, len(branches), _AT_ONCE):
             some = branches[first : first + _AT_ONCE]
             for below in self.pages(some, height=page.height - 1):
                 yield from self._items(below, prefix)
+
+
+def _with_prefix(branches: Sequence[Branch], prefix: str) -> Sequence[Branch]:
+    """Return the pages that may list ids with a prefix."""
+    if not prefix or not branches:
+        return branches
+    firsts = [branch.first for branch in branches]
+    start = max(0, bisect_right(firsts, prefix) - 1)
+    after = (
+        number
+        for number in range(start + 1, len(firsts))
+        if firsts[number] > prefix and not firsts[number].startswith(prefix)
+    )
+    return branches[start : next(after, len(firsts))]
 
 
 class PagedTree(Tree):
