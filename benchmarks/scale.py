@@ -136,8 +136,8 @@ def row(entry: TreeEntry) -> Row:
     )
 
 
-FILTERS = ("--since", "2020-06-01", "--until", "2020-06-08", "-p", "cloud<1")
-FAR_FILTERS = ("--bbox", "10,40,11,41", "-p", "cloud<5")
+FILTERS = ("--since", "2020-06-01", "--until", "2020-06-08", "--property", "cloud<1")
+FAR_FILTERS = ("--bounds", "10,-60,11,-59", "--property", "cloud<50")
 
 
 def publish(store: TileStore, number: int, base: Head) -> Head:

@@ -134,16 +134,19 @@ class PagedTree(Tree):
 
     __slots__ = ("pages",)
 
-    def __init__(self, pages: Pages[TreeEntry]) -> None:
+    def __init__(
+        self, pages: Pages[TreeEntry], entries: tuple[TreeEntry, ...] | None = None
+    ) -> None:
         """Read nothing yet.
 
         Args:
             pages: Its pages.
+            entries: All assets, if they are known.
         """
         super().__init__()
         self.pages = pages
         """Its pages."""
-        self._all: tuple[TreeEntry, ...] | None = None
+        self._all = entries
 
     @property
     def entries(self) -> tuple[TreeEntry, ...]:
@@ -155,6 +158,10 @@ class PagedTree(Tree):
         if self._all is None:
             self._all = tuple(self.pages.items())
         return self._all
+
+    def read_from(self, source: Source[TreeEntry]) -> PagedTree:
+        """Return the tree after its documents were put, to be read from there."""
+        return PagedTree(Pages(ASSETS, self.pages.root, source), self._all)
 
     def entry(self, asset_id: str) -> TreeEntry | None:
         """Return the entry of an asset, or None; see `entries`."""
@@ -239,7 +246,7 @@ def in_pages(tree: Tree, *, shape: Shape = SHAPE) -> Tree:
     if isinstance(tree, PagedTree) or tree.count <= shape.most:
         return tree
     pages = pages_of(ASSETS, tree.entries, shape=shape)
-    return tree if pages.root.height == 1 else PagedTree(pages)
+    return tree if pages.root.height == 1 else PagedTree(pages, tree.entries)
 
 
 def pages_of(kind: Listing[Item], items: Sequence[Item], *, shape: Shape = SHAPE) -> Pages[Item]:
