@@ -1,6 +1,6 @@
 """Make the golden store of a format: a small store with its sources, which stays readable for good.
 
-    uv run python scripts/make_golden.py [ARCHIVE]     (default: tests/golden/store-1.tar.xz)
+    uv run python scripts/make_golden.py [ARCHIVE]     (default: tests/golden/store-2.tar.xz)
 
 Make a new one only for a new version of the format, under a new name: the old one stays. It holds
 each kind of asset and codec, three commits, a renamed and a deleted asset, and the views. The
@@ -29,7 +29,7 @@ from rasterio.transform import Affine
 import geobatch
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = ROOT / "tests/golden/store-1.tar.xz"
+GOLDEN = ROOT / "tests/golden/store-2.tar.xz"
 ROWS, COLS, PIXEL = 262, 100, 20
 
 

@@ -104,13 +104,16 @@ def compare(store: TileStore, a: Target, b: Target, *, tables: Tables = no_table
     if a.asset is not None:
         if a.asset != b.asset:
             _check_planes(store.record(a.entry).asset, store.record(b.entry).asset)
-        found = _asset_diff(store, a.entry, b.entry, tables)
-        is_equal = found.op is Op.KEEP
-        assets = () if is_equal else (found,)
+        one = _asset_diff(store, a.entry, b.entry, tables)
+        is_equal = one.op is Op.KEEP
+        assets = () if is_equal else (one,)
         return StateDiff(a=a, b=b, assets=assets, unchanged=int(is_equal))
-    old = {entry.id: entry for entry in a.head.tree.entries}
-    new = {entry.id: entry for entry in b.head.tree.entries}
+    found = a.head.tree.differences(b.head.tree)
     names = renames(store, a.head, b.head)
+    for name in {*names, *names.values()} - found.keys():
+        found[name] = a.head.tree.entry(name), b.head.tree.entry(name)
+    old = {name: entry for name, (entry, _) in found.items() if entry is not None}
+    new = {name: entry for name, (_, entry) in found.items() if entry is not None}
     taken = {now: old[was] for now, was in names.items() if now in new and was in old}
     for entry in taken.values():
         del old[entry.id]
@@ -126,7 +129,7 @@ def compare(store: TileStore, a: Target, b: Target, *, tables: Tables = no_table
         assets=tuple(
             _as_rename(_asset_diff(store, before, after, tables)) for before, after in differing
         ),
-        unchanged=len(sides) - len(differing),
+        unchanged=b.head.tree.count - sum(after is not None for _, after in differing),
     )
 
 

@@ -38,7 +38,7 @@ def store_html(place: str, tiles: TileStore, head_of: Callable[[], Head]) -> str
 def _state(head: Head) -> str:
     if not head.number:
         return "without commits"
-    count = len(head.tree.entries)
+    count = head.tree.count
     return f"at commit {head.number}: {count:,} asset{'' if count == 1 else 's'}"
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from geobatch.model.assets.documents.listed import LONGITUDE_LATITUDE, Row
 from geobatch.model.geobox import Bounds
 from geobatch.sources.projections.bounds import is_geographic, transform_bounds
+from geobatch.store.caches.page_rows import Wanted
 
 _TEST = re.compile(r"\s*([A-Za-z0-9_:]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", re.DOTALL)
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
@@ -39,7 +40,10 @@ class Test(Struct, frozen=True, kw_only=True):
         Numbers compare with numbers, text with text by its characters; a number never equals
         what is no number.
         """
-        value = dict(row.properties).get(self.key)
+        return self.takes(dict(row.properties).get(self.key))
+
+    def takes(self, value: str | int | float | None) -> bool:  # noqa: PYI041
+        """Return whether a value compares so; None if an asset has none."""
         if value is None:
             return False
         if isinstance(value, str):
@@ -68,6 +72,18 @@ class Filter(Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Whether every asset passes."""
         return self == Filter(crs=self.crs)
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """What a row must have to pass, as far as a cache of rows can tell; None without any."""
+        if self.is_open:
+            return None
+        return Wanted(
+            since=self.since or "",
+            until=self.until or "",
+            box=self.bounds if self.crs == LONGITUDE_LATITUDE else None,
+            tests=tuple((test.key, test.takes) for test in self.tests),
+        )
 
     def passes(self, row: Row) -> bool:
         """Return whether an asset is found."""

@@ -48,8 +48,8 @@ def find_assets(store: TileStore, head: Head, prefix: str, query: Filter) -> tup
         CorruptObjectError: The document of an asset is damaged.
     """
     if query.is_open:
-        return tuple(entry.id for entry in head.tree.entries if entry.id.startswith(prefix))
-    rows = rows_of(store, head, prefix=prefix, locate=locate)
+        return tuple(entry.id for entry in head.tree.below(prefix))
+    rows = rows_of(store, head, prefix=prefix, wanted=query.wanted, locate=locate)
     return tuple(entry.id for entry, row in rows if query.passes(row))
 
 

@@ -19,6 +19,7 @@ from geobatch.format.documents import (
     encode_asset,
     encode_commit,
 )
+from geobatch.format.trees.paged import in_pages
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.provenance import CheckoutPath, Provenance
 from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
@@ -300,7 +301,7 @@ class TileStore:
         stamp = (time or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
         head, backoff = base, Backoff()
         while backoff.lost < _ATTEMPTS:
-            tree = changed_tree(head.tree, changes)
+            tree = in_pages(changed_tree(head.tree, changes))
             is_same = tree == head.tree
             if is_same and self._spec_files.is_readable(head):
                 return head
@@ -331,6 +332,7 @@ class TileStore:
             made = self._create_ref(number, digest, needed)
             # A create that was repeated on the way may find its own work.
             if made or self.commits.refs.digest(number) == digest:
+                tree = self.commits.trees.after_put(tree, f"the tree of commit {number}")
                 return Head(number=number, digest=digest, commit=commit, tree=tree)
             if not is_exact:
                 backoff.pause()

@@ -86,7 +86,7 @@ def publish(
         _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))
     assets = assets_of(planned, executed)
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
-        keep_rows(store, head.tree.entries, assets, executed.tables, locate=locate)
+        keep_rows(store, [head.tree], assets, executed.tables, locate=locate)
     if not executed.failures:
         ValueCache(store.caches).clear()
     return head

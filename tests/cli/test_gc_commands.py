@@ -226,7 +226,7 @@ def test_exit_codes(bench: Workbench, tmp_path: Path) -> None:
     os.utime(page, (10**9, 10**9))
     identity = bench.store / "geobatch.json"
     identity.chmod(0o644)
-    identity.write_text(identity.read_text().replace('"format":1', '"format":2'))
+    identity.write_text(identity.read_text().replace('"format":2', '"format":3'))
     assert run(bench, "gc", "--apply", *STRICT).code == 12
 
 

@@ -314,3 +314,18 @@ def test_a_page_of_a_newer_geobatch_is_refused(decode: object) -> None:
     assert callable(decode)
     with pytest.raises(FormatError, match=r"a page has format 3, but this geobatch reads 2"):
         decode(canonical_json(LEAF | {"format": 3, "assets": "else"}), "a page")
+
+
+@given(st.lists(st.text(min_size=1), unique=True, max_size=9), st.booleans())
+def test_pages_are_canonical_json(names: list[str], is_protected: bool) -> None:
+    """Whatever characters ids have; the encoder of pages is another one."""
+    entries = [replace(entry(name), is_protected=is_protected) for name in sorted(names)]
+    data = ASSETS.encode(Page(height=1, entries=tuple(entries)))
+    assert data == canonical_json(json.loads(data))
+    origins = ORIGINS.encode(Page(height=1, entries=tuple(Origin(one, one) for one in names)))
+    assert origins == canonical_json(json.loads(origins))
+    above: Page[TreeEntry] = Page(
+        height=2, branches=tuple(Branch(first=one, stored=one, assets=1) for one in names)
+    )
+    data = ASSETS.encode(above)
+    assert data == canonical_json(json.loads(data))

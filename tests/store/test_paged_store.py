@@ -23,7 +23,7 @@ from geobatch.store.maintenance.fsck.contents import EVERYTHING, no_progress
 from geobatch.store.maintenance.fsck.findings import Kind
 from geobatch.store.maintenance.fsck.restore import Restorer, write
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
-from geobatch.store.maintenance.gc import collect
+from geobatch.store.maintenance.gc import GcResult, collect
 from geobatch.store.maintenance.gc_plan import GcOptions
 from geobatch.store.maintenance.reachable import reachable
 from geobatch.store.maintenance.rollback import plan_rollback, publish_rollback
@@ -150,6 +150,7 @@ def test_one_changed_asset_is_a_small_commit() -> None:
     assert set(base.tree.differences(head.tree)) == {ids()[500]}
 
 
+@pytest.mark.attack
 def test_origins_follow_changes() -> None:
     _, store = store_of(three())
     expected = dict.fromkeys(ids(), FILE)
@@ -187,7 +188,7 @@ def test_publishers_of_different_assets_both_win() -> None:
     publish(store, {ids()[3]: "theirs", "new/theirs": ""}, base=base)
     backend.calls.clear()
     mine = publish(store, {ids()[2000]: "mine", "new/mine": "", ids()[4]: None}, base=base)
-    assert len(backend.calls) < 40, "two attempts"
+    assert len(backend.calls) < 50, "two attempts at three assets"
     memos = dict.fromkeys(ids(), "") | {ids()[3]: "theirs", ids()[2000]: "mine"}
     memos |= {"new/theirs": "", "new/mine": ""}
     del memos[ids()[4]]
@@ -217,6 +218,9 @@ def test_a_contradiction_is_a_conflict(
 
 
 # Damage
+
+
+DECLARED = dict.fromkeys(ids(), FILE) | {ids()[7]: "specs/two.yaml"}
 
 
 def pages_of_tree(backend: Backend, root: Digest) -> Iterator[Digest]:
@@ -257,6 +261,7 @@ def checked(backend: Backend) -> Checked:
     return check_store(backend, subset=EVERYTHING)
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("how", ["missing", "flipped"])
 @pytest.mark.parametrize("kind", ["tree", "origins"])
 def test_damage_to_any_page_is_named_and_restored(kind: str, how: str) -> None:
@@ -280,8 +285,7 @@ def test_damage_to_any_page_is_named_and_restored(kind: str, how: str) -> None:
         assert one.kind is (Kind.MISSING if how == "missing" else Kind.DAMAGED)
         if digest != commit.origins:
             assert {number for hurt in one.hurts for number in hurt.commits} >= {3}
-        declared = dict.fromkeys(ids(), FILE) | {ids()[7]: "specs/two.yaml"}
-        restored = Restorer(Objects(backend), found, lambda known=declared: known).find()
+        restored = Restorer(Objects(backend), found, lambda: DECLARED).find()
         assert digest in restored.documents, digest
         backend.delete(name)
         write(Objects(backend), restored)
@@ -416,7 +420,7 @@ def old_store(count: int) -> tuple[Counting, TileStore]:
     return backend, store
 
 
-@pytest.mark.parametrize("count", [3, COUNT])
+@pytest.mark.parametrize("count", [3, pytest.param(COUNT, marks=pytest.mark.attack)])
 def test_the_next_commit_of_an_old_store_is_in_pages(count: int) -> None:
     backend, store = old_store(count)
     old = store.head()
@@ -473,6 +477,7 @@ def states(backend: Backend) -> Sequence[tuple[int, Digest]]:
     return found
 
 
+@pytest.mark.attack
 @pytest.mark.parametrize("fate", Fate)
 def test_a_kill_while_pages_are_put(fate: Fate) -> None:
     new = Counting(first())
@@ -498,7 +503,7 @@ def test_a_page_that_gc_moved_meanwhile_is_put_back() -> None:
     store = TileStore.create(backend)
     base = store.head()
     later = datetime.now(UTC) + timedelta(days=1)
-    collected = []
+    collected: list[GcResult] = []
     put_durably = store.objects.put_durably
 
     def put_and_collect(documents: Mapping[Digest, bytes]) -> None:

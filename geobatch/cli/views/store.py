@@ -82,7 +82,7 @@ def found_assets(
     store: TileStore, head: Head, prefix: str, shown: Filter
 ) -> Iterator[tuple[TreeEntry, Row]]:
     """Yield the assets whose id starts with a prefix and that pass a filter, sorted by id."""
-    for entry, row in rows_of(store, head, prefix=prefix, locate=locate):
+    for entry, row in rows_of(store, head, prefix=prefix, wanted=shown.wanted, locate=locate):
         if shown.passes(row):
             yield entry, row
 
@@ -246,8 +246,8 @@ def store_json(store: TileStore, head: Head) -> dict[str, Any]:
         "commit": head.digest,
         "content_root": None if head.commit is None else head.commit.content_root,
         "time": None if head.commit is None else head.commit.time,
-        "assets": len(head.tree.entries),
-        "tiles": sum(entry.tiles for entry in head.tree.entries),
+        "assets": head.tree.count,
+        "tiles": head.tree.tiles,
     }
 
 
@@ -256,7 +256,7 @@ def commit_line(head: Head, pins: Sequence[str] = ()) -> str:
     commit = head.commit
     if commit is None:
         return "no commit"
-    assets = "dropped" if head.is_dropped else count_text(len(head.tree.entries), "asset")
+    assets = "dropped" if head.is_dropped else count_text(head.tree.count, "asset")
     pinned = f"  (pin {', '.join(pins)})" if pins else ""
     return (
         f"{head.number:>6}  {(head.digest or '')[:12]}  {commit.time}  "
@@ -295,7 +295,7 @@ def commit_json(head: Head, pins: Sequence[str] = ()) -> dict[str, Any]:
         "provenance": None if commit.provenance is None else to_builtins(commit.provenance),
         "renamed": dict(commit.renamed),
         "tools": dict(commit.tools),
-        "assets": None if head.is_dropped else len(head.tree.entries),
+        "assets": None if head.is_dropped else head.tree.count,
         "is_dropped": head.is_dropped,
         "pins": list(pins),
     }

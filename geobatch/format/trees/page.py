@@ -11,10 +11,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from blake3 import blake3
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from geobatch.format.versions import FORMAT, TREE_FORMAT, malformed, parse_document
-from geobatch.model.digest import Digest, canonical_json, digest_bytes, digest_json
+from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.published import TreeEntry
 
 CONTENT = "geobatch tree page 1"
@@ -141,6 +141,8 @@ class _OriginsPage(Struct, frozen=True):
     pages: tuple[Branch, ...] = ()
 
 
+_CANONICAL = msgspec.json.Encoder(order="sorted")
+"""Writes canonical JSON of what has no floats; quicker than `canonical_json` for many entries."""
 _decode_tree_page = msgspec.json.Decoder(_TreePage).decode
 _decode_origins_page = msgspec.json.Decoder(_OriginsPage).decode
 
@@ -199,7 +201,7 @@ def _check(
 
 
 def _encode_tree_page(page: Page[TreeEntry]) -> bytes:
-    return _encode(page, "assets", [structs.asdict(entry) for entry in page.entries])
+    return _encode(page, "assets", page.entries)
 
 
 def _encode_origins_page(page: Page[Origin]) -> bytes:
@@ -207,16 +209,15 @@ def _encode_origins_page(page: Page[Origin]) -> bytes:
 
 
 def _encode(page: Page[Any], member: str, entries: object) -> bytes:
-    start = {"format": TREE_FORMAT, "height": page.height}
-    if page.height == 1:
-        return canonical_json({**start, member: entries})
-    return canonical_json({**start, "pages": msgspec.to_builtins(page.branches)})
+    listed = {member: entries} if page.height == 1 else {"pages": page.branches}
+    return _CANONICAL.encode({"format": TREE_FORMAT, "height": page.height, **listed})
 
 
 def page_content(page: Page[TreeEntry]) -> Digest:
     """Return the Merkle hash over the ids and content digests of the assets of a page."""
-    below = [[entry.id, entry.content] for entry in page.entries]
-    return digest_json([CONTENT, page.height, below or [one.content for one in page.branches]])
+    listed: list[object] = [[entry.id, entry.content] for entry in page.entries]
+    listed += [one.content for one in page.branches]
+    return digest_bytes(_CANONICAL.encode([CONTENT, page.height, listed]))
 
 
 def _no_content(_: Page[Origin]) -> Digest:

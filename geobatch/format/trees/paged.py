@@ -87,6 +87,18 @@ class Pages(Generic[Item]):
             if entry.id.startswith(prefix):
                 yield entry
 
+    def leaves(self, prefix: str) -> Iterator[Branch]:
+        """Yield the pages that may list ids with a prefix; they are not read."""
+        yield from self._leaves(self.root, prefix)
+
+    def _leaves(self, page: Page[Item], prefix: str) -> Iterator[Branch]:
+        branches = _with_prefix(page.branches, prefix)
+        if page.height == 2:
+            yield from branches
+            return
+        for below in self.pages(branches, height=page.height - 1):
+            yield from self._leaves(below, prefix)
+
     def edited(self, changes: Mapping[str, Item | None]) -> Pages[Item]:
         """Return the pages with changes: a new entry by id, or None where one is removed."""
         builder = Builder(self._kind, self, shape=self._shape)
@@ -96,20 +108,25 @@ class Pages(Generic[Item]):
 
     def _items(self, page: Page[Item], prefix: str = "") -> Iterator[Item]:
         yield from page.entries
-        branches = page.branches
-        if prefix and branches:
-            firsts = [branch.first for branch in branches]
-            start = max(0, bisect_right(firsts, prefix) - 1)
-            after = (
-                number
-                for number in range(start + 1, len(firsts))
-                if firsts[number] > prefix and not firsts[number].startswith(prefix)
-            )
-            branches = branches[start : next(after, len(firsts))]
+        branches = _with_prefix(page.branches, prefix)
         for first in range(0, len(branches), _AT_ONCE):
             some = branches[first : first + _AT_ONCE]
             for below in self.pages(some, height=page.height - 1):
                 yield from self._items(below, prefix)
+
+
+def _with_prefix(branches: Sequence[Branch], prefix: str) -> Sequence[Branch]:
+    """Return the pages that may list ids with a prefix."""
+    if not prefix or not branches:
+        return branches
+    firsts = [branch.first for branch in branches]
+    start = max(0, bisect_right(firsts, prefix) - 1)
+    after = (
+        number
+        for number in range(start + 1, len(firsts))
+        if firsts[number] > prefix and not firsts[number].startswith(prefix)
+    )
+    return branches[start : next(after, len(firsts))]
 
 
 class PagedTree(Tree):
@@ -117,16 +134,19 @@ class PagedTree(Tree):
 
     __slots__ = ("pages",)
 
-    def __init__(self, pages: Pages[TreeEntry]) -> None:
+    def __init__(
+        self, pages: Pages[TreeEntry], entries: tuple[TreeEntry, ...] | None = None
+    ) -> None:
         """Read nothing yet.
 
         Args:
             pages: Its pages.
+            entries: All assets, if they are known.
         """
         super().__init__()
         self.pages = pages
         """Its pages."""
-        self._all: tuple[TreeEntry, ...] | None = None
+        self._all = entries
 
     @property
     def entries(self) -> tuple[TreeEntry, ...]:
@@ -138,6 +158,10 @@ class PagedTree(Tree):
         if self._all is None:
             self._all = tuple(self.pages.items())
         return self._all
+
+    def read_from(self, source: Source[TreeEntry]) -> PagedTree:
+        """Return the tree after its documents were put, to be read from there."""
+        return PagedTree(Pages(ASSETS, self.pages.root, source), self._all)
 
     def entry(self, asset_id: str) -> TreeEntry | None:
         """Return the entry of an asset, or None; see `entries`."""
@@ -222,7 +246,7 @@ def in_pages(tree: Tree, *, shape: Shape = SHAPE) -> Tree:
     if isinstance(tree, PagedTree) or tree.count <= shape.most:
         return tree
     pages = pages_of(ASSETS, tree.entries, shape=shape)
-    return tree if pages.root.height == 1 else PagedTree(pages)
+    return tree if pages.root.height == 1 else PagedTree(pages, tree.entries)
 
 
 def pages_of(kind: Listing[Item], items: Sequence[Item], *, shape: Shape = SHAPE) -> Pages[Item]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
+from geobatch.format.trees.paged import PagedTree
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.documents.listed import Locate, Row, row_of
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
-from geobatch.model.published import Head, TreeEntry
+from geobatch.model.published import Head, Tree, TreeEntry
+from geobatch.store.caches.page_rows import PageRows, Wanted, row_from
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.tilestore import TileStore
 
@@ -20,7 +22,7 @@ _NAME = "listing"
 
 def keep_rows(
     store: TileStore,
-    entries: Sequence[TreeEntry],
+    trees: Sequence[Tree],
     assets: Mapping[Digest, Asset],
     tables: Mapping[str, StoredTable],
     *,
@@ -30,7 +32,7 @@ def keep_rows(
 
     Args:
         store: The store.
-        entries: The assets of the published state, and those that may be published soon.
+        trees: The published state, and what may be published soon.
         assets: Assets that are at hand, by the digest of their document.
         tables: What was stored of tables that are at hand, by id.
         locate: Carries boxes to longitude and latitude; not asked for boxes that are known.
@@ -41,7 +43,7 @@ def keep_rows(
     known = _read(store)
     located = {
         (spot.crs, spot.bounds): spot.lonlat
-        for row in map(_row, known.values())
+        for row in map(row_from, known.values())
         for spot in (row.spots if row is not None else ())
     }
 
@@ -49,23 +51,35 @@ def keep_rows(
         key = (crs, bounds)
         return located[key] if key in located else locate(bounds, crs, other)
 
-    rows = {}
-    for entry in entries:
-        value = known.get(entry.stored)
-        if _row(value) is None:
-            asset, table = assets.get(entry.stored), tables.get(entry.id)
-            if asset is None or (isinstance(asset, Table) and table is None):
-                record = store.record(entry)
-                asset, table = record.asset, record.table
-            value = row_of(asset, table, find).to_json()
-        rows[entry.stored] = value
+    def make(entry: TreeEntry) -> Row:
+        asset, table = assets.get(entry.stored), tables.get(entry.id)
+        if asset is None or (isinstance(asset, Table) and table is None):
+            record = store.record(entry)
+            asset, table = record.asset, record.table
+        return row_of(asset, table, find)
+
+    rows = {
+        entry.stored: known[entry.stored]
+        if row_from(known.get(entry.stored)) is not None
+        else make(entry).to_json()
+        for tree in trees
+        if not isinstance(tree, PagedTree)
+        for entry in tree.entries
+    }
     if rows != known:
         text = json.dumps(rows, separators=(",", ":"))
         ValueCache(store.caches, _FOLDER).put(_NAME, text.encode())
+    paged = [tree for tree in trees if isinstance(tree, PagedTree)]
+    PageRows(store.caches).keep(paged, known, make)
 
 
 def rows_of(
-    store: TileStore, head: Head, *, prefix: str = "", locate: Locate
+    store: TileStore,
+    head: Head,
+    *,
+    prefix: str = "",
+    wanted: Wanted | None = None,
+    locate: Locate,
 ) -> Iterator[tuple[TreeEntry, Row]]:
     """Yield the assets of a commit with their rows, sorted by id.
 
@@ -73,19 +87,23 @@ def rows_of(
         store: The store.
         head: The commit.
         prefix: How the ids begin.
+        wanted: What a row must have to be of use; others may be left out.
         locate: Carries boxes to longitude and latitude, where no row is known.
 
     Raises:
         CorruptObjectError: The document of an asset that no row is known of is damaged.
     """
+
+    def make(entry: TreeEntry) -> Row:
+        record = store.record(entry)
+        return row_of(record.asset, record.table, locate)
+
+    if isinstance(head.tree, PagedTree):
+        yield from PageRows(store.caches).rows(head.tree, prefix, wanted, make)
+        return
     known = _read(store)
-    for entry in head.tree.entries:
-        if entry.id.startswith(prefix):
-            row = _row(known.get(entry.stored))
-            if row is None:
-                record = store.record(entry)
-                row = row_of(record.asset, record.table, locate)
-            yield entry, row
+    for entry in head.tree.below(prefix):
+        yield entry, row_from(known.get(entry.stored)) or make(entry)
 
 
 def _read(store: TileStore) -> dict[str, object]:
@@ -95,11 +113,3 @@ def _read(store: TileStore) -> dict[str, object]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _row(value: object) -> Row | None:
-    """Return a cached row; None if it is not one, as another version may have written it."""
-    try:
-        return Row.from_json(value) if isinstance(value, list) else None
-    except (TypeError, ValueError):
-        return None

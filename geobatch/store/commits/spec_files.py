@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from geobatch.errors import CorruptObjectError
@@ -11,7 +12,7 @@ from geobatch.format.documents import (
     encode_origins,
     encode_origins_root,
 )
-from geobatch.format.trees.page import ORIGINS, Origin
+from geobatch.format.trees.page import ORIGINS, Origin, Page
 from geobatch.format.trees.paged import Pages, pages_of
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.model.provenance import CheckoutPath
@@ -28,6 +29,8 @@ class SpecFiles:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._kept: OrderedDict[Digest, Page[Origin]] = OrderedDict()
+        self._last: tuple[Digest, bytes] = ("", b"")
 
     def origins(self, head: Head) -> dict[str, str]:
         """Return which spec file published each asset, as far as known, by asset id.
@@ -46,7 +49,7 @@ class SpecFiles:
         digest = _digest(head)
         if digest is None:
             return {}
-        return decode_checkouts(self._objects.get(digest), name=f"origins `{digest}`")
+        return decode_checkouts(self._document(digest), name=f"origins `{digest}`")
 
     def is_readable(self, head: Head) -> bool:
         """Return whether it can be read where assets are declared; else no asset is pruned."""
@@ -78,20 +81,20 @@ class SpecFiles:
         Returns:
             The digest of the document, None if no origin is known; and documents by digest.
         """
-        is_known = self.is_readable(head)
-        pages = self._pages(head) if is_known else _pages_of({})
-        changes: dict[str, Origin | None] = dict.fromkeys(removed)
-        known = {one.id: one for one in pages.items()} if len(origins) > _FEW else None
-        for asset_id, file in origins.items():
-            before = pages.find(asset_id) if known is None else known.get(asset_id)
-            if (before is None or before.file != file) and tree.entry(asset_id) is not None:
-                changes[asset_id] = Origin(asset_id, file)
         # A file that is in no checkout any more is not taken for what it was.
         given = set(origins.values())
-        old = self.checkouts(head) if is_known else {}
-        kept = {file: one for file, one in old.items() if file not in given}
-        kept |= {file: one for file, one in checkouts.items() if file in given}
-        digest, documents = _documents_of(pages.edited(changes), kept)
+        kept = {file: one for file, one in checkouts.items() if file in given}
+        try:
+            pages = self._pages(head)
+            old = self.checkouts(head)
+            kept = {file: one for file, one in old.items() if file not in given} | kept
+            after = pages.edited(_changes(pages, tree, origins, removed))
+            is_known = True
+        except CorruptObjectError:  # then as much is known as this run declares
+            pages = _pages_of({})
+            after = pages.edited(_changes(pages, tree, origins, removed))
+            is_known = False
+        digest, documents = _documents_of(after, kept)
         # What the head has, a store keeps; what is damaged of it is put again.
         return digest, {} if is_known and digest == _digest(head) else documents
 
@@ -102,10 +105,15 @@ class SpecFiles:
             CorruptObjectError: The document or the topmost page is damaged.
         """
         what = f"origins `{digest}`"
-        found = decode_origins(self._objects.get(digest), name=what)
+        found = decode_origins(self._document(digest), name=what)
         if isinstance(found, dict):
             return _pages_of(found)
-        return read_pages(ORIGINS, StoredPages(ORIGINS, self._objects, what), found)
+        return read_pages(ORIGINS, StoredPages(ORIGINS, self._objects, what, self._kept), found)
+
+    def _document(self, digest: Digest) -> bytes:
+        if digest != self._last[0]:
+            self._last = digest, self._objects.get(digest)
+        return self._last[1]
 
     def _pages(self, head: Head) -> Pages[Origin]:
         digest = _digest(head)
@@ -117,6 +125,21 @@ def origins_of(
 ) -> tuple[Digest | None, Mapping[Digest, bytes]]:
     """Return the document that says where assets come from; see `SpecFiles.following`."""
     return _documents_of(_pages_of(origins), checkouts)
+
+
+def _changes(
+    pages: Pages[Origin], tree: Tree, origins: Mapping[str, str], removed: Iterable[str]
+) -> dict[str, Origin | None]:
+    """Return what differs from what is known of origins; for the arguments see `following`."""
+    changes: dict[str, Origin | None] = {
+        asset_id: None for asset_id in removed if pages.find(asset_id) is not None
+    }
+    known = {one.id: one for one in pages.items()} if len(origins) > _FEW else None
+    for asset_id, file in origins.items():
+        before = pages.find(asset_id) if known is None else known.get(asset_id)
+        if (before is None or before.file != file) and tree.entry(asset_id) is not None:
+            changes[asset_id] = Origin(asset_id, file)
+    return changes
 
 
 def _pages_of(origins: Mapping[str, str]) -> Pages[Origin]:

@@ -128,6 +128,11 @@ class Trees:
             else PagedTree(Pages(ASSETS, root, source))
         )
 
+    def after_put(self, tree: Tree, what: str) -> Tree:
+        """Return a tree whose pages were put; it is read from the store from now on."""
+        source = StoredPages(ASSETS, self._objects, what, self._kept)
+        return tree.read_from(source) if isinstance(tree, PagedTree) else tree
+
     def check(self, digest: Digest, what: str) -> None:
         """Read all pages of a tree; for the errors see `read`."""
         tree = self.read(digest, what)

@@ -90,5 +90,5 @@ def _publish(store: TileStore, plan: RollbackPlan) -> Head:
     head = publish_rollback(store, plan, tools={"geobatch": VERSION})
     _LOG.info("published commit %d (%s): %s", head.number, head.digest, plan.message)
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
-        keep_rows(store, head.tree.entries, {}, {}, locate=locate)
+        keep_rows(store, [head.tree], {}, {}, locate=locate)
     return head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from geobatch.logs import Logger
 from geobatch.model.digest import canonical_json
 from geobatch.model.observer import Observer
 from geobatch.model.plans.plan_json import Locate, plan_json
-from geobatch.model.published import Head, TreeEntry
+from geobatch.model.published import Head, Tree, TreeEntry
 from geobatch.sources.projections.bounds import transform_bounds
 from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.cache import SourceCache
@@ -227,7 +227,7 @@ def _hold(
     differing = [new for _, new in base.tree.differences(tree).values() if new is not None]
     made = current_time()
     digest, pages = store.put_tree(tree)
-    _keep_rows(planned, executed, store, base)
+    _keep_rows(planned, executed, store, trees=[base.tree, tree])
     rehearsal = store.hold(
         Rehearsal(
             id=plan.plan_id,
@@ -253,12 +253,14 @@ def _entries(executed: Executed) -> list[TreeEntry]:
     return [entry for entry in executed.changes.values() if entry is not None]
 
 
-def _keep_rows(planned: PlannedSpecs, executed: Executed, store: TileStore, base: Head) -> None:
+def _keep_rows(
+    planned: PlannedSpecs, executed: Executed, store: TileStore, *, trees: Sequence[Tree]
+) -> None:
     """Save what lists show of the assets, so that the run that publishes them need not find it."""
     with suppress(StoreError):
         keep_rows(
             store,
-            (*base.tree.entries, *_entries(executed)),
+            trees,
             assets_of(planned, executed),
             executed.tables,
             locate=transform_bounds,

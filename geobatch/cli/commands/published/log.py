@@ -49,11 +49,11 @@ def log(
         pins, dropped = store.pins.all(), 0
         commits = store.commits.all()
         if asset:
-            entries = store.head().tree.entries
+            tree = store.head().tree
             commits = commits_of(store, asset)
             first = next(commits, None)
             if first is None:
-                raise no_asset(asset, [entry.id for entry in entries])
+                raise no_asset(asset, [entry.id for entry in tree.entries])
             commits = chain([first], commits)
         for _, (place, found) in zip(range(number), commits, strict=False):
             if isinstance(found, CorruptObjectError):
