@@ -34,7 +34,6 @@ from geobatch.store.objects import Objects
 from geobatch.store.pages.places import Places
 from geobatch.store.pages.writing import join_parts, put_changed
 
-
 _CACHED_SPAN = 2
 """Span from which on results of regions are kept: those of 16 tiles and more."""
 
