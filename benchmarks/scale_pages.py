@@ -3,11 +3,12 @@
     uv run python benchmarks/scale_pages.py [--tiles 10_000_000] [--simulated 1_000_000_000]
 
 Both runs read a TIFF without blocks, all of whose pixels are 0, in tiles of 16 x 16. The first run
-computes and puts every tile, and makes its commit. The second has more tiles than a machine can
-compute in an hour: an executor answers in place of workers, with pages that are put and read as
-always, but whose tiles were encoded once. All else is what `apply` does: the plan, the tasks, their
-fingerprints, joins of pages, the indexes, the asset document and the commit. Views are not made.
-Each run is a process of its own, whose peak memory the kernel reports. It writes
+ingests every pixel, computes every level, and puts every tile and page; only the codec is replaced,
+by the bytes that it made of the first tile, and the store remembers which names it has. The second
+has more tiles than a machine computes in a day: an executor answers in place of workers, with pages
+that it has put for the first square of each shape. All else is what `apply` does: the plan, the
+tasks, their fingerprints, the joins of pages, the indexes, the asset document and the commit. Views
+are not made. Each run is a process of its own, whose peak memory the kernel reports. It writes
 `benchmarks/scale_pages.md` if both runs are as large as by default.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import resource
 import subprocess
 import sys
@@ -35,13 +37,19 @@ from msgspec import Struct
 
 from geobatch.execute import Counts, TaskContext, execute, shares_of
 from geobatch.execute.executors.protocol import Outcome
+from geobatch.execute.tasks import region
 from geobatch.execute.tasks.runner import run_task
-from geobatch.execute.tasks.task import PagesTask, Task, TaskResult
+from geobatch.execute.tasks.task import JoinTask, PagesTask, Task, TaskResult
+from geobatch.format.codec import content_digest, encode
 from geobatch.format.page import FAN_OUT
+from geobatch.model.assets.asset import Codec
+from geobatch.model.limits import TILES as TILES_LIMIT
 from geobatch.model.observer import SilentObserver
-from geobatch.model.published import TILE_ENTRY, ArrayKey
+from geobatch.model.published import PAGE_ENTRY, TILE_ENTRY, ArrayKey
 from geobatch.model.window import Box
 from geobatch.sources.reader import Sources
+from geobatch.store.backends.local import LocalBackend
+from geobatch.store.backends.protocol import Data
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.caches.value_cache import ValueCache
 from geobatch.store.pages.writing import put_changed
@@ -54,6 +62,7 @@ LIMITS = {"measured": 1 << 30, "simulated": 4 << 30}
 MOST = 1 << 26
 """Tiles of a canvas at most."""
 TILE = 16
+EMPTY = np.zeros((TILE, TILE), dtype=np.uint8)
 
 
 def main() -> None:
@@ -61,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiles", type=int, default=TILES)
     parser.add_argument("--simulated", type=int, default=SIMULATED)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="for the stores; a folder of the system's")
     parser.add_argument("--run", choices=LIMITS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -99,7 +108,7 @@ def report(rows: Sequence[str]) -> str:
 
 Written by `benchmarks/scale_pages.py`, which says what is real in each run. Tiles are those of all
 arrays and levels. The peak is that of the whole process; in the first run, it computes the tiles
-itself, on two threads.
+itself, on one thread.
 
 {facts}
 
@@ -114,12 +123,15 @@ def run(folder: Path, tiles: int, workers: int, *, is_simulated: bool) -> dict[s
     bands = max(1, round(tiles / (MOST * 4 / 3)))
     side = min(math.isqrt(MOST), round(math.sqrt(tiles * 3 / 4 / bands)))
     spec = write(folder, side, bands)
+    os.environ[TILES_LIMIT.variable] = str(MOST)
     began = time.monotonic()
     made = plan([spec], store=folder / "store")
     planned_s, planned = time.monotonic() - began, peak()
     executor = Simulated() if is_simulated else None
     log = Log()
-    with closing(TileStore.create(folder / "store")) as store:
+    data = encode(Codec(), EMPTY)
+    region.encode = lambda *_: data
+    with closing(TileStore.create(Remembering(folder / "store"))) as store:
         cache = SourceCache.memory()
         with Sources(folder=store.scratch(), cache=cache) as reader:
             context = TaskContext(
@@ -177,6 +189,21 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+class Remembering(LocalBackend):
+    """A folder; of what was put twice, only the name is looked up."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._there: set[str] = set()
+
+    def put(self, name: str, data: Data) -> bool:
+        """Keep bytes, if the name is not known."""
+        if name in self._there:
+            return False
+        self._there.add(name)
+        return super().put(name, data)
+
+
 class Log(SilentObserver):
     """Counts what completes."""
 
@@ -204,6 +231,7 @@ class SimulatedTasks:
     def __init__(self, context: TaskContext) -> None:
         self._context = context
         self._waiting: deque[tuple[int, Task]] = deque()
+        self._pages: dict[Any, np.ndarray[Any, Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +253,31 @@ class SimulatedTasks:
         number, task = self._waiting.popleft()
         if isinstance(task, PagesTask):
             return [Outcome(number=number, result=self._square(task))]
+        if isinstance(task, JoinTask):
+            return [Outcome(number=number, result=self._join(task))]
         return [Outcome(number=number, result=run_task(task, self._context))]
+
+    def _entries(self, box: Box) -> Any:
+        """Return the tiles of a box, which are one object."""
+        data = encode(Codec(), EMPTY)
+        stored, _ = self._context.objects.put(data)
+        entries = np.zeros(box.height * box.width, dtype=TILE_ENTRY)
+        rows, cols = np.indices(box.shape).reshape(2, -1)
+        entries["row"], entries["col"] = rows + box.row, cols + box.col
+        entries["size"] = len(data)
+        for name, digest in (("content", content_digest(EMPTY)), ("stored", stored)):
+            entries[name] = np.frombuffer(bytes.fromhex(digest), dtype=np.uint8)
+        return entries
+
+    def _join(self, task: JoinTask) -> TaskResult:
+        """Join pages as a worker does; those of equal parts once."""
+        key = (task.side, task.parts)
+        if key not in self._pages:
+            found = run_task(task, self._context).pages[task.array]
+            self._pages[key] = np.frombuffer(found, dtype=PAGE_ENTRY).copy()
+        pages = self._pages[key]
+        pages["row"], pages["col"] = task.row, task.col
+        return TaskResult(pages={task.array: pages.tobytes()})
 
     def _square(self, task: PagesTask) -> TaskResult:
         """Put the pages of a square whose tiles are all alike; return what a worker would."""
@@ -240,15 +292,20 @@ class SimulatedTasks:
                 plane = geobox.tile_shape(tile=asset.tile, level=level)
                 box = task.square.box(level, plane)
                 side = 1 << (task.square.span - up)
-                pages = put_changed(
-                    self._context.index,
-                    self._context.objects,
-                    plane,
-                    None,
-                    box=box,
-                    entries=entries_of(box),
-                    removed=np.zeros((0, 2), dtype=np.uint32),
-                )
+                shape = (box.shape, box.row % FAN_OUT, box.col % FAN_OUT)
+                if shape not in self._pages:
+                    self._pages[shape] = put_changed(
+                        self._context.index,
+                        self._context.objects,
+                        plane,
+                        None,
+                        box=box,
+                        entries=self._entries(box),
+                        removed=np.zeros((0, 2), dtype=np.uint32),
+                    )
+                pages = self._pages[shape].copy()
+                pages["row"] = pages["row"] - pages["row"][0] + box.row // FAN_OUT
+                pages["col"] = pages["col"] - pages["col"][0] + box.col // FAN_OUT
                 key = ArrayKey(band=band.band, level=level)
                 result.reused += dirty.count
                 if side >= FAN_OUT:
@@ -257,15 +314,6 @@ class SimulatedTasks:
                     pages["row"], pages["col"] = box.row // side, box.col // side
                     result.parts[key] = side, pages.tobytes()
         return result
-
-
-def entries_of(box: Box) -> Any:
-    """Return the tiles of a box, of equal digests."""
-    entries = np.zeros(box.height * box.width, dtype=TILE_ENTRY)
-    rows, cols = np.indices(box.shape).reshape(2, -1)
-    entries["row"], entries["col"], entries["size"] = rows + box.row, cols + box.col, 40
-    entries["content"], entries["stored"] = 1, 2
-    return entries
 
 
 if __name__ == "__main__":

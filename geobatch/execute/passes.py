@@ -19,6 +19,8 @@ from geobatch.model.tiles import TileSet, parents_of
 
 _PAGE = 6
 """Logarithm of the side of an index page in tiles."""
+_REGIONS = 3
+"""Logarithm of the most regions on a side of a square: 64 regions take about a minute."""
 REGION_PIXELS = 2048
 """Longest side of a region."""
 REGION_BYTES = 64 << 20
@@ -104,8 +106,9 @@ def square_of(
 ) -> int | None:
     """Return the logarithm of the side of the squares that tasks of a pass cover; None for none.
 
-    They are pages of the index, or parts of pages if these would be few. It does not depend on the
-    number of workers, so that the results of a run serve another one.
+    They are pages of the index, or parts of pages if a page is more than a minute's work, or if
+    squares would be few. It does not depend on the number of workers, so that the results of a run
+    serve another one.
 
     Args:
         asset: What is computed.
@@ -124,7 +127,7 @@ def square_of(
     if not is_large(tiles) or (level == 0 and _strip_row(asset, bands)):
         return None
     plane = bands[0].dirty[level].shape
-    square = max(_PAGE, span)
+    square = max(span, min(_PAGE, span + _REGIONS))
     while square > span and groups * math.prod(-(-size >> square) for size in plane) < SQUARES:
         square -= 1
     return square

@@ -34,6 +34,9 @@ from geobatch.store.objects import Objects
 from geobatch.store.pages.places import Places
 from geobatch.store.pages.writing import join_parts, put_changed
 
+_CACHED_SPAN = 2
+"""Span from which on results of regions are kept: those of 16 tiles and more."""
+
 
 class Running(Protocol):
     """How the regions of a square are run."""
@@ -159,7 +162,8 @@ def regions_of(task: PagesTask) -> Iterator[RegionTask]:
             grid=task.grid,
             region=region,
             bands=tuple(bands),
-            is_cached=task.is_cached and len(positions) > 1,
+            # Otherwise it would be kept with the square, or in as many objects as its tiles are.
+            is_cached=task.is_cached and len(positions) > 1 and span >= _CACHED_SPAN,
             is_portable=task.is_portable,
             is_streamed=task.is_streamed,
         )
