@@ -106,13 +106,8 @@ class Known(Struct, frozen=True, kw_only=True):
 
     def more_sources(self, resolution: Resolution) -> int:
         """Return how many different files they have that resolved images do not have."""
-        others = [
-            hash(source.path)
-            for image in resolution.images
-            for tileset in image.tilesets
-            for source in tileset.sources
-        ]
-        return int(np.setdiff1d(np.array(self.sources), np.array(others, dtype=np.int64)).size)
+        others = np.array(list(resolution.files), dtype=np.int64)
+        return int(np.setdiff1d(np.array(self.sources), others).size)
 
 
 def known_images(specs: Iterable[AssetSpec], cache: KnownImages) -> Known:
@@ -265,7 +260,8 @@ def _names(spec: ImageSpec, folder: Path) -> list[str]:
                 start, name = location.folder, location.name
             if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(_OTHERS):
                 return []
-            found.append(name if name.startswith("/") else f"{start}/{name}")
+            path = name if name.startswith("/") else f"{start}/{name}"
+            found.append(str(Path(path)) if "./" in name or "//" in name else path)
     return found
 
 
