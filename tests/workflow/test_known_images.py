@@ -374,3 +374,23 @@ def test_files_that_two_images_share_count_once(first: Bench, tmp_path: Path) ->
     bench.documents[1]["memo"] = "resolved again, over a file of a known image"
     bench.write_specs()
     agree(bench)
+
+
+def test_images_with_warnings_of_their_own_are_known(first: Bench, tmp_path: Path) -> None:
+    bench = copied(first, tmp_path / "bench")
+    for number in range(COUNT):
+        pixels = np.full((16, 16), number, np.uint8)
+        layout = {"compress": "jpeg", "tiled": True, "blockxsize": 16, "blockysize": 16}
+        write_tiff(bench.folder / f"scenes/n{number}.tif", [pixels], layout=layout)
+    time.sleep(SETTLED)
+    bench.apply()
+    for _ in range(2):
+        planned = agree(bench)
+        assert planned is not None
+        assert len(planned.kept.specs) == 2 * COUNT
+        lossy = [one for one in planned.warnings if one.rule == "lossy-source"]
+        assert len(lossy) == COUNT
+    rewrite(bench)  # its warning goes, the others stay
+    planned = agree(bench)
+    assert planned is not None
+    assert len([one for one in planned.warnings if one.rule == "lossy-source"]) == COUNT - 1
