@@ -233,11 +233,15 @@ class Increments:
                 "so no plan of it was measured, only `validate`."
             )
             never = (math.inf,)
-            lines.append(Line(title=f"no-op plan of {title}", values=never, limit=15, unit="s"))
+            lines.append(Line(title=f"no-op plan of {title}", values=never, limit=5, unit="s"))
         else:
             self.notes.append(f"The first apply of {title} took {cost.wall:.0f} s.")
             costs = self.repeat(lambda: self._plan_nothing(spec, store))
-            lines.append(_wall(f"no-op plan of {title}", costs, limit=15))
+            lines.append(_wall(f"no-op plan of {title}", costs, limit=5))
+            memory = tuple(cost.memory for cost in costs)
+            lines.append(
+                Line(title=f"no-op plan of {title}, peak RSS", values=memory, limit=300, unit="MB")
+            )
         self.fresh(store.name)
         return lines
 

@@ -20,7 +20,7 @@ Loc: TypeAlias = tuple[str | int, ...]
 """Keys (in snake_case) and list indexes from the root of a document to an element."""
 
 
-class SourceSpec(Struct, frozen=True, kw_only=True):
+class SourceSpec(Struct, frozen=True, kw_only=True, gc=False):
     """A raster, or a glob of rasters."""
 
     uris: tuple[str, ...]
@@ -55,7 +55,7 @@ class TfrecordSpec(Struct, frozen=True, kw_only=True):
     """Numpy name of the pixel type of features without their own; None to follow the tileset."""
 
 
-class TilesetSpec(Struct, frozen=True, kw_only=True):
+class TilesetSpec(Struct, frozen=True, kw_only=True, gc=False):
     """Sources that share one structure."""
 
     id: str

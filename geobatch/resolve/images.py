@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import islice
 
@@ -81,6 +82,13 @@ def resolve_images(
         sources_hashed=found.hashed,
         sources_by_stat=found.by_stat,
         warnings=tuple(dict.fromkeys(warnings)),
+        files=frozenset(
+            hash(os.fspath(file.path))
+            for tilesets in files.values()
+            for named in tilesets
+            for file in named
+            if not file.url
+        ),
         by_image=by_image,
         beside=frozenset(beside.ids),
     )

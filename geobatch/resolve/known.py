@@ -36,10 +36,8 @@ FROM = 100
 """Images of a spec file from which it is worth while: a few are resolved sooner than looked up."""
 _ROOMS = ("model", "declare", "sources", "resolve")
 """Rooms whose modules determine what an image is resolved to."""
-_ROW = np.dtype([("key", "<u8"), ("check", "<u8"), ("fingerprint", "V32"), ("warned", "<u2")])
+_ROW = np.dtype([("key", "<u8"), ("check", "<u8"), ("fingerprint", "V32"), ("warned", "<u4")])
 """An image: the two halves of its key, its fingerprint, and the number of its warnings."""
-_MOST_WARNED = 1000
-"""Different lists of warnings that are kept of one spec file."""
 _LOCAL = re.compile(r"(?!/vsi)[^*?\[\]:#\0]+", re.IGNORECASE).fullmatch
 """Names that mean one local file; not all that do."""
 _OTHERS = (".json", ".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
@@ -106,13 +104,8 @@ class Known(Struct, frozen=True, kw_only=True):
 
     def more_sources(self, resolution: Resolution) -> int:
         """Return how many different files they have that resolved images do not have."""
-        others = [
-            hash(source.path)
-            for image in resolution.images
-            for tileset in image.tilesets
-            for source in tileset.sources
-        ]
-        return int(np.setdiff1d(np.array(self.sources), np.array(others, dtype=np.int64)).size)
+        others = np.array(list(resolution.files), dtype=np.int64)
+        return int(np.setdiff1d(np.array(self.sources), others).size)
 
 
 def known_images(specs: Iterable[AssetSpec], cache: KnownImages) -> Known:
@@ -180,14 +173,21 @@ def keep_images(
             key = keys.of(spec, _probed(spec, image, before_ns=known.began_ns))
             # The lines of a collection are those of all its images: they are part of the keys.
             is_kept = not words or spec.positions.is_of_collection
-            if key and is_kept and (words in lists or len(lists) < _MOST_WARNED):
+            if key and is_kept:
                 number = lists.setdefault(words, len(lists))
-                made += key + bytes.fromhex(fingerprints[spec.id]) + number.to_bytes(2, "little")
+                made += key + bytes.fromhex(fingerprints[spec.id]) + number.to_bytes(4, "little")
         if made:
             rows = np.concatenate([earlier.rows, np.frombuffer(made, dtype=_ROW)])
-            rows = rows[np.unique(rows["key"], return_index=True)[1]]
-            value = _Kept(rows=rows.tobytes(), warnings=tuple(lists))
-            cache.put_known(os.path.abspath(path), msgspec.msgpack.encode(value))  # noqa: PTH100
+            value = msgspec.msgpack.encode(_packed(rows, tuple(lists)))
+            cache.put_known(os.path.abspath(path), value)  # noqa: PTH100
+
+
+def _packed(rows: _Rows, warnings: _Warnings) -> _Kept:
+    """Return rows sorted by key, with those warnings that they name; the first list is empty."""
+    rows = rows[np.unique(rows["key"], return_index=True)[1]]
+    used = np.union1d(rows["warned"], [0])
+    rows["warned"] = np.searchsorted(used, rows["warned"])
+    return _Kept(rows=rows.tobytes(), warnings=tuple(warnings[number] for number in used.tolist()))
 
 
 class _Keys:
@@ -265,7 +265,8 @@ def _names(spec: ImageSpec, folder: Path) -> list[str]:
                 start, name = location.folder, location.name
             if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(_OTHERS):
                 return []
-            found.append(name if name.startswith("/") else f"{start}/{name}")
+            path = name if name.startswith("/") else f"{start}/{name}"
+            found.append(str(Path(path)) if "./" in name or "//" in name else path)
     return found
 
 

@@ -42,6 +42,7 @@ def salvage(
         first,
         assets=(*first.assets, *second.assets),
         warnings=tuple(dict.fromkeys((*first.warnings, *second.warnings))),
+        files=first.files | second.files,
         by_image={**first.by_image, **second.by_image},
         beside=first.beside | second.beside,
         sources_hashed=first.sources_hashed + second.sources_hashed,

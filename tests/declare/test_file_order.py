@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import cmp_to_key
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from workbench import Document, Workbench, image, write_tiff
 
 from geobatch.declare import expand, validate
 from geobatch.declare.files.find import matches
-from geobatch.declare.files.order import in_order, shown_order
+from geobatch.declare.files.order import file_key, in_order, shown_order
 from geobatch.declare.projects.project import Location
 
 DIGITS = "0123456789"
@@ -192,3 +193,14 @@ def test_listed_shards_keep_their_order_and_a_shells_is_told(tmp_path: Path) -> 
     lines = told(sorted(names))
     assert len(lines) == 2
     assert all("read as listed" in line for line in lines)
+
+
+@given(names=st.lists(st.from_regex(r"[ab_]{1,2}[0-9]{1,3}[a_]?", fullmatch=True), max_size=8))
+def test_the_short_way_gives_the_same_order(names: list[str]) -> None:
+    """Names of one outline are sorted as text, others by their keys."""
+    assert in_order(names) == sorted(names, key=file_key)
+    outlines: dict[str, list[str]] = {}
+    for name in names:
+        outlines.setdefault(re.sub("[0-9]", "0", name), []).append(name)
+    for alike in outlines.values():
+        assert in_order(alike) == sorted(alike, key=file_key)

@@ -61,10 +61,17 @@ class Match(Struct, frozen=True):
 
     uri: str
     """Uri of the file, as the glob spells it."""
-    fields: Fields
-    """Its fields."""
+    own: tuple[tuple[str, str | None], ...]
+    """Its fields by name, without those that follow from the uri: very many files are held."""
     line: int | None
     """1-based line of its row in the table."""
+
+    @property
+    def fields(self) -> Fields:
+        """Its fields."""
+        name = os.path.basename(self.uri)  # noqa: PTH119 - by the thousand
+        stem = os.path.splitext(name)[0]  # noqa: PTH122 - likewise
+        return {"file": self.uri, "name": name, "stem": stem, **dict(self.own)}
 
 
 class Collection(Struct, kw_only=True):
@@ -248,14 +255,12 @@ class Collection(Struct, kw_only=True):
 
     def _match(self, uri: str) -> Match | None:
         name = os.path.basename(uri)  # noqa: PTH119 - by the thousand
-        fields: dict[str, str | None] = {
-            "file": uri, "name": name, "stem": os.path.splitext(name)[0]  # noqa: PTH122 - likewise
-        }  # fmt: skip
+        own: dict[str, str | None] = {}
         patterns = self.rule.pattern
         if patterns:
             for pattern in patterns:
                 if match := pattern.fullmatch(name):
-                    fields |= match.groupdict()
+                    own = match.groupdict()
                     break
             else:
                 if self.rule.unmatched == "refuse":
@@ -264,7 +269,7 @@ class Collection(Struct, kw_only=True):
                     self._report(("for_each", "pattern"), "unmatched-file", message, hint)
                 return None
         if self._rows is None:
-            return Match(uri, fields, None)
+            return Match(uri, tuple(own.items()), None)
         row = self._rows.find(uri, name)
         if row is None:
             message = f"{show(self._rows.path)} has no row for {show(name)}"
@@ -274,8 +279,8 @@ class Collection(Struct, kw_only=True):
         line, cells = row
         for column, cell in zip(self._rows.columns, cells, strict=True):
             if column in self._columns:
-                fields[column] = cell or None
-        return Match(uri, fields, line)
+                own[column] = cell or None
+        return Match(uri, tuple(own.items()), line)
 
     def _report_file(self, loc: Loc, rule: str, message: str, match: Match, hint: str) -> None:
         self._report(loc, rule, f"{message} {_of(match, self._rows)}", hint or None)

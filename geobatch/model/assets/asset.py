@@ -48,6 +48,8 @@ class Resolution(Struct, frozen=True, kw_only=True):
     """How many sources have an unchanged stat."""
     warnings: tuple[Problem, ...] = ()
     """Warnings about likely mistakes, from headers."""
+    files: frozenset[int] = frozenset()
+    """Hashes of the paths of the local files of images, for this process."""
     by_image: Mapping[str, tuple[Problem, ...]] = MappingProxyType({})
     """Those of them that one image alone determines, by its id."""
     beside: frozenset[str] = frozenset()

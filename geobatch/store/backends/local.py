@@ -11,7 +11,6 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durability import Durability, start_writing_out, sync_folder
 from geobatch.store.backends.one_by_one import OneByOne
 from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
+from geobatch.store.backends.reads import read_range, read_whole
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -89,10 +89,11 @@ class LocalBackend(OneByOne):
         """Return the bytes of a name; see `Backend.get`."""
         check_range(start, length)
         try:
-            with open(self._prefix + parse_name(name), "rb", buffering=0) as file:
-                if not start and length is None:
-                    return file.read()
-                return _read_range(file, start, length)
+            path = self._prefix + parse_name(name)
+            if not start and length is None:
+                return read_whole(path)
+            with open(path, "rb", buffering=0) as file:
+                return read_range(file, start, length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
         except OSError as error:
@@ -381,18 +382,3 @@ def _is_renamed(source: str, target: str) -> bool:
             raise
         return False
     return True
-
-
-def _read_range(file: FileIO, start: int, length: int | None) -> bytes:
-    """Return the bytes of a range; of a file that is as long, all of them."""
-    end = os.fstat(file.fileno()).st_size
-    left = max(0, end - start if length is None else min(length, end - start))
-    parts: list[bytes] = []
-    while left:
-        part = os.pread(file.fileno(), left, start)
-        if not part:
-            break
-        parts.append(part)
-        start += len(part)
-        left -= len(part)
-    return b"".join(parts)
