@@ -50,6 +50,8 @@ class ViewState(Struct, frozen=True, kw_only=True):
     """Assets of which nothing can be said because their objects are damaged."""
     unsettled: tuple[str, ...] = ()
     """Assets that an update was changing when it was killed; their parts are not named."""
+    is_former: bool = False
+    """Whether another version of geobatch made it, by other rules: all assets are unsettled."""
     intact: Mapping[Digest, str] = {}
     """Files with the bytes of an object that is damaged or missing, by its digest."""
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from geobatch.store.tilestore import TileStore
+from geobatch.views.store_views import StoreViews
 
 ARCHIVES = sorted(Path(__file__).parent.glob("store-*.tar.xz"))
 NEWEST = ARCHIVES[-1]
@@ -16,6 +20,14 @@ def unpack(archive: Path, folder: Path) -> Path:
     with tarfile.open(archive) as file:
         file.extractall(folder, filter="data")
     return folder / "golden"
+
+
+def unpack_current(archive: Path, folder: Path) -> Path:
+    """Unpack an archive whose views this version has brought up to date, as each apply does."""
+    made = unpack(archive, folder)
+    with closing(TileStore.open(made / "store")) as store:
+        StoreViews(store).update(store.head())
+    return made
 
 
 def expected(folder: Path) -> dict[str, Any]:

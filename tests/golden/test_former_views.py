@@ -59,6 +59,8 @@ def test_the_tree_on_a_disk(
     before = files(place)
     assert json.loads(before["zarr/zarr.json"])["attributes"]["geobatch"]["view"] < VIEW
     assert any(".mask/" in name for name in before)
+    (note,) = (one for one in fsck(place).notes if "layout of another version" in one)
+    assert note.startswith("`zarr/`")
     with closing(TileStore.open(place)) as store:
         views = StoreViews(store, most_swapped=most_swapped)
         done = views.update(store.head(), is_thorough=is_thorough)

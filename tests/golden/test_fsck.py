@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from golden import NEWEST, unpack
+from golden import NEWEST, unpack_current
 from shell import geobatch
 from test_rot import copy, read
 from workbench import Workbench, image, write_tiff
@@ -35,7 +35,7 @@ from geobatch.workflow.maintenance.repair import RepairPlan, repair
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(NEWEST, tmp_path_factory.mktemp("golden"))
+    return unpack_current(NEWEST, tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from golden import NEWEST, unpack
+from golden import NEWEST, unpack_current
 
 from geobatch import open_store
 from geobatch.errors import GeobatchError
@@ -35,7 +35,7 @@ NOTED = {".gitignore"}
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(NEWEST, tmp_path_factory.mktemp("golden"))
+    return unpack_current(NEWEST, tmp_path_factory.mktemp("golden"))
 
 
 def copy(source: Path, target: Path) -> Path:

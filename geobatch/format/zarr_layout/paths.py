@@ -43,9 +43,9 @@ def array_path(asset: Raster, key: ArrayKey) -> str:
 def array_names(asset: Raster) -> dict[str, str]:
     """Return the name of each band's arrays, by the band's id.
 
-    It is the id, if that begins with a letter and has only letters, digits and `_`. Otherwise, each
-    other character becomes `_`, `band_` comes before what is no letter, and a number behind what is
-    taken, also if only by other case.
+    It is the id, if that begins with a letter, has only letters, digits and `_`, and is not `time`.
+    Otherwise, each other character becomes `_`, `band_` comes before what begins with no letter and
+    before `time`, and a number behind what is taken, also if only by other case.
 
     Source: CF 1.11 section 2.3.
     """
@@ -59,13 +59,14 @@ def join(*parts: str) -> str:
 
 @lru_cache(maxsize=256)
 def _names(ids: tuple[str, ...]) -> dict[str, str]:
-    found = {one: one for one in ids if _LEGAL.fullmatch(one)}
+    found = {one: one for one in ids if _LEGAL.fullmatch(one) and one.casefold() != "time"}
     taken = {one.casefold() for one in found}
     for one in ids:
         if one in found:
             continue
         legal = _ILLEGAL.sub("_", one)
-        legal = legal if legal[0].isalpha() else f"band_{legal}"
+        if not legal[0].isalpha() or legal.casefold() == "time":
+            legal = f"band_{legal}"
         name = next(
             name
             for number in count(1)

@@ -15,9 +15,15 @@ from geobatch.format.zarr_layout.paths import array_names
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.window import Window
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
-from geobatch.reading.datasets.level import Level, attributes_of, coordinates_of, moment
+from geobatch.reading.datasets.level import (
+    Level,
+    attributes_of,
+    coordinates_of,
+    moment,
+    time_attributes,
+)
 from geobatch.reading.datasets.values import BandValues
-from geobatch.views.zarr.attributes import GRID_MAPPING, coordinate
+from geobatch.views.zarr.attributes import CF_VERSION, GRID_MAPPING, coordinate
 
 NEAR = 1e-6
 """Share of a pixel by which grids may differ and still be one."""
@@ -103,13 +109,15 @@ def collection_dataset(levels: Sequence[Level], bounds: Bounds | None) -> xr.Dat
     }
     ids = [", ".join(one.level.raster.id for one in step) for step in steps]
     coordinates = {
-        "time": xr.Variable(("time",), np.array([moment(when) for when in moments])),
+        "time": xr.Variable(
+            ("time",), np.array([moment(when) for when in moments]), time_attributes()
+        ),
         "asset": xr.Variable(("time",), np.array(ids, dtype=object).astype(str)),
         **_axes(canvas),
         GRID_MAPPING: coordinates_of(first)[GRID_MAPPING],
     }
     coordinates[GRID_MAPPING].attrs["GeoTransform"] = _geotransform(canvas)
-    facts = {"Conventions": "CF-1.11", "geobatch_commit": first.head.digest or ""}
+    facts = {"Conventions": CF_VERSION, "geobatch_commit": first.head.digest or ""}
     return xr.Dataset(variables, coordinates, {**facts, "geobatch_level": first.number})
 
 

@@ -19,7 +19,13 @@ from geobatch.model.published import ArrayKey, Head
 from geobatch.model.text.suggest import suggestion
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
 from geobatch.reading.datasets.values import BandValues
-from geobatch.views.zarr.attributes import GRID_MAPPING
+from geobatch.views.zarr.attributes import (
+    CF_VERSION,
+    GRID_MAPPING,
+    TIME,
+    time_coordinate,
+    title_of,
+)
 
 MASK = "_mask"
 """What follows a band's name in that of the coordinate that holds its mask."""
@@ -120,12 +126,22 @@ def level_dataset(level: Level) -> xr.Dataset:
         variables[name] = lazy_variable(("y", "x"), array, attributes_of(one), level.chunks)
         if one.is_masked and one.mask is not None:
             weights = LazyArray(one.shape, np.float32, one.weights)
-            about = {"long_name": f"share of {name} that is valid, 0 to 1", "units": "1"}
-            coordinates[name + MASK] = lazy_variable(("y", "x"), weights, about, level.chunks)
+            about = {"long_name": f"share of {one.band.id} that is valid, 0 to 1", "units": "1"}
+            coordinates[_mask_name(name, names)] = lazy_variable(
+                ("y", "x"), weights, about, level.chunks
+            )
     time = level.raster.start_time
     if time is not None:
-        coordinates["time"] = xr.Variable((), moment(time))
+        coordinates[TIME] = xr.Variable((), moment(time), time_attributes())
     return xr.Dataset(variables, coordinates, facts_of(level.raster, level.head, level.number))
+
+
+def _mask_name(name: str, names: dict[str, str]) -> str:
+    """Return the name of a band's mask, longer if a band is called so."""
+    mask = name + MASK
+    while mask in names.values():
+        mask += "_"
+    return mask
 
 
 def coordinates_of(level: Level) -> dict[str, Any]:
@@ -155,11 +171,18 @@ def facts_of(raster: Raster, head: Head, level: int) -> dict[str, Any]:
     """Return the attributes of a dataset: which asset, at which commit, with its properties."""
     return {
         **dict(raster.properties),
-        "Conventions": "CF-1.11",
+        "Conventions": CF_VERSION,
+        "title": title_of(raster),
         "geobatch_asset": raster.id,
         "geobatch_commit": head.digest or "",
         "geobatch_level": level,
     }
+
+
+def time_attributes() -> dict[str, Any]:
+    """Return the attributes of times, without those that xarray chooses when it writes."""
+    found = time_coordinate()
+    return {name: found[name] for name in found.keys() - {"units", "calendar"}}
 
 
 def moment(time: str) -> np.datetime64:

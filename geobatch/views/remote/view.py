@@ -92,6 +92,7 @@ class RemoteView(ABC):
             behind=tuple(sorted(differing)),
             is_current=not differing and self._is_said(state, head),
             unsettled=tuple(sorted(state.unsettled)),
+            is_former=state.is_former,
         )
         return found if audit is None else self.compare_names(head, audit, found)
 

@@ -24,6 +24,9 @@ Attributes: TypeAlias = dict[str, Any]
 GRID_MAPPING = "spatial_ref"
 """Name of the array that carries the CRS for CF readers."""
 
+TIME = "time"
+"""Name of the coordinate with the time at which an asset begins."""
+
 CF_VERSION = "CF-1.11"
 
 
@@ -68,7 +71,7 @@ def product(asset: Raster) -> Attributes:
     }
     if asset.array_bands:
         facts["array_bands"] = {name: list(members) for name, members in asset.array_bands}
-    coverage: Attributes = {}
+    coverage: Attributes = {"title": title_of(asset)}
     if asset.start_time is not None:
         facts["start_time"] = coverage["time_coverage_start"] = asset.start_time
     if asset.end_time is not None:
@@ -112,7 +115,12 @@ def multiscale(asset: Raster, steps: Sequence[Step], *, is_mask: bool = False) -
     }
 
 
-def level_group(geobox: GeoBox) -> Attributes:
+def title_of(asset: Raster) -> str:
+    """Return what an asset is called: its property `title`, or its id."""
+    return str(dict(asset.properties).get("title") or asset.id)
+
+
+def level_group(asset: Raster, geobox: GeoBox) -> Attributes:
     """Return the attributes of one level's group: its own placement.
 
     They and those of arrays are what xarray carries along, into netCDF too, where an attribute is
@@ -123,6 +131,7 @@ def level_group(geobox: GeoBox) -> Attributes:
         **_spatial(geobox),
         "spatial:bbox": list(geobox.bounds),
         "Conventions": CF_VERSION,
+        "title": title_of(asset),
     }
 
 
@@ -132,6 +141,7 @@ def band_values(
     *,
     level: int,
     name: str,
+    has_time: bool = False,
     classes: tuple[list[int], str] | None = None,
 ) -> Attributes:
     """Return the attributes of a band's values at one level.
@@ -141,12 +151,13 @@ def band_values(
         geobox: Placement of the level.
         level: Its number.
         name: Name of the array; if it is not the band's id, that is an attribute.
+        has_time: Whether the coordinate `time` is beside the array.
         classes: Values and meanings of its classes, if they are named.
     """
     fill = fill_attribute(band)
     return {
         **({} if fill is None else {"_FillValue": fill}),
-        **_location(geobox),
+        **_location(geobox, has_time),
         "long_name": band.description or band.id,
         **_identity(band, name),
         **_unit(band),
@@ -158,10 +169,12 @@ def band_values(
     }
 
 
-def band_mask(band: Band, geobox: GeoBox, *, level: int, name: str) -> Attributes:
+def band_mask(
+    band: Band, geobox: GeoBox, *, level: int, name: str, has_time: bool = False
+) -> Attributes:
     """Return the attributes of a band's mask at one level: 0 masked to 255 valid."""
     return {
-        **_location(geobox),
+        **_location(geobox, has_time),
         "standard_name": "status_flag",
         "long_name": f"mask of {band.description or band.id}",
         **_identity(band, name),
@@ -197,9 +210,21 @@ def coordinate(geobox: GeoBox, axis: str) -> Attributes:
     return {"axis": axis.upper(), **_cf(geobox.crs, axis)}
 
 
+def time_coordinate() -> Attributes:
+    """Return the attributes of the coordinate `time`, a float: where an asset begins."""
+    return {
+        "axis": "T",
+        "standard_name": "time",
+        "long_name": "start of what the asset shows",
+        "units": "milliseconds since 1970-01-01",
+        "calendar": "proleptic_gregorian",
+    }
+
+
 def grid_mapping(geobox: GeoBox) -> Attributes:
     """Return the attributes of the grid mapping variable: CRS and placement, as GDAL spells it."""
     return {
+        "long_name": "coordinate reference system",
         "crs_wkt": geobox.crs.wkt,
         **_cf(geobox.crs, "grid_mapping"),
         "spatial_ref": geobox.crs.wkt,
@@ -222,12 +247,12 @@ def _identity(band: Band, name: str) -> Attributes:
     return {} if name == band.id else {"band": band.id}
 
 
-def _location(geobox: GeoBox) -> Attributes:
+def _location(geobox: GeoBox, has_time: bool) -> Attributes:
     """Return what says where an array of pixels lies."""
     return {
         # Without `coordinates`, rioxarray does not find the CRS unless told to decode it.
         "grid_mapping": GRID_MAPPING,
-        "coordinates": GRID_MAPPING,
+        "coordinates": f"{GRID_MAPPING} {TIME}" if has_time else GRID_MAPPING,
         **_proj(geobox.crs, is_group=False),
         **_spatial(geobox),
         # By this alone GDAL 3.13 places what has no coordinates.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geobatch.format.zarr_codecs import zarr_codecs
 from geobatch.format.zarr_layout.paths import MASKS, array_names, array_path, join
 from geobatch.format.zarr_layout.pyramids import Step, bands_at, pyramids
 from geobatch.model.assets.image import Raster
 from geobatch.model.digest import Json, number_to_json
-from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, AssetRecord
 from geobatch.views.zarr import attributes as zarr_attributes
-from geobatch.views.zarr.attributes import GRID_MAPPING, Attributes
+from geobatch.views.zarr.attributes import GRID_MAPPING, TIME, Attributes
 from geobatch.views.zarr.cf import classes
 
 FOLDER = "zarr"
@@ -29,7 +30,7 @@ VIEW = 3
 1 was that of trees which do not say; 2 had a group per grid, and masks beside their bands.
 """
 
-_REFERENCES = (GRID_MAPPING, "x", "y")
+_REFERENCES = (GRID_MAPPING, "x", "y", TIME)
 
 FLOAT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
 """Coordinates and the grid mapping are small, and every reader knows plain bytes."""
@@ -88,11 +89,11 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
             groups[top] = about | groups.get(top, {})
             for step in steps:
                 path = join(top, step.name)
-                groups[path] = zarr_attributes.level_group(step.geobox)
-                for name, document in (content[step.name] | _references(step.geobox)).items():
+                groups[path] = zarr_attributes.level_group(asset, step.geobox)
+                for name, document in (content[step.name] | _references(asset, step)).items():
                     arrays[join(path, name)] = _text(document)
-                for name, chunk in _centres(step.geobox).items():
-                    chunks[join(path, name, "c/0")] = chunk
+                for name, chunk in _coordinates(asset, step).items():
+                    chunks[join(path, name)] = chunk
     return {
         **chunks,
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
@@ -126,6 +127,7 @@ def _values(record: AssetRecord, step: Step) -> dict[str, Json]:
             step.geobox,
             level=level,
             name=names[band.id],
+            has_time=asset.start_time is not None,
             classes=flags.get(band.id),
         )
         mask = ArrayKey(band=band.id, level=level, is_mask=True)
@@ -157,7 +159,11 @@ def _masks(record: AssetRecord, step: Step) -> dict[str, Json]:
             codecs=zarr_codecs(asset.codec, "uint8"),
             dimensions=("y", "x"),
             attributes=zarr_attributes.band_mask(
-                band, step.geobox, level=level, name=names[band.id]
+                band,
+                step.geobox,
+                level=level,
+                name=names[band.id],
+                has_time=asset.start_time is not None,
             ),
         )
         for band, level in bands_at(asset, step)
@@ -165,11 +171,12 @@ def _masks(record: AssetRecord, step: Step) -> dict[str, Json]:
     }
 
 
-def _references(geobox: GeoBox) -> dict[str, Json]:
-    """Return the documents of `spatial_ref`, and of `x` and `y` where the grid has such axes.
+def _references(asset: Raster, step: Step) -> dict[str, Json]:
+    """Return the documents of `spatial_ref`, of `x` and `y` if the grid has such axes, and `time`.
 
     The value of `spatial_ref` says nothing, so it is left to the fill value and has no chunk.
     """
+    geobox = step.geobox
     found = {
         GRID_MAPPING: _array(
             (),
@@ -192,18 +199,32 @@ def _references(geobox: GeoBox) -> dict[str, Json]:
                 dimensions=(axis,),
                 attributes=zarr_attributes.coordinate(geobox, axis),
             )
+    if asset.start_time is not None:
+        found[TIME] = _array(
+            (),
+            dtype="float64",
+            chunk_shape=(),
+            fill="NaN",
+            codecs=FLOAT64_CODECS,
+            dimensions=(),
+            attributes=zarr_attributes.time_coordinate(),
+        )
     return found
 
 
-def _centres(geobox: GeoBox) -> dict[str, bytes]:
-    """Return the coordinates of pixel centres, little-endian float64, for `y` and `x`."""
-    if not geobox.is_axis_aligned:
-        return {}
-    a, _, c, _, e, f = geobox.transform
-    return {
-        "y": (f + (np.arange(geobox.height) + 0.5) * e).astype("<f8").tobytes(),
-        "x": (c + (np.arange(geobox.width) + 0.5) * a).astype("<f8").tobytes(),
-    }
+def _coordinates(asset: Raster, step: Step) -> dict[str, bytes]:
+    """Return the chunks of coordinates, little-endian float64: pixel centres, and the time."""
+    geobox = step.geobox
+    found: dict[str, npt.NDArray[np.floating[Any]]] = {}
+    if geobox.is_axis_aligned:
+        a, _, c, _, e, f = geobox.transform
+        found["y/c/0"] = f + (np.arange(geobox.height) + 0.5) * e
+        found["x/c/0"] = c + (np.arange(geobox.width) + 0.5) * a
+    if asset.start_time is not None:
+        # Microseconds reach further than any year of four digits; nanoseconds do not.
+        moment = np.datetime64(asset.start_time.removesuffix("Z")).astype("datetime64[us]")
+        found[f"{TIME}/c"] = np.asarray(moment.astype(np.int64) / 1000)
+    return {name: values.astype("<f8").tobytes() for name, values in found.items()}
 
 
 def _array(

@@ -48,6 +48,11 @@ class Shown(Struct, frozen=True, kw_only=True):
     is_known: bool = False
     """Whether it says which commit it shows, and that commit is there."""
 
+    @property
+    def is_former(self) -> bool:
+        """Whether another version of geobatch made it, by other rules."""
+        return self.is_known and self.attributes.get("view") != VIEW
+
 
 class Folders(Struct, frozen=True, kw_only=True):
     """What differs in the folders above assets."""

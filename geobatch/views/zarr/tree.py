@@ -98,6 +98,7 @@ class ZarrTree:
             is_current=not found.touched and not parts and (is_none or _is_said(found, head)),
             damaged=found.damaged,
             unsettled=tuple(sorted(shown.unsettled)),
+            is_former=shown.is_former,
             intact=found.intact,
         )
 

@@ -222,7 +222,13 @@ class _Views:
                 f"`{folder}/` has files of an update that could not end; the next apply removes "
                 "them"
             )
-        if state.unsettled:
+        if state.is_former:
+            self.is_unfinished = True
+            self.notes.append(
+                f"`{folder}/` has the layout of another version of geobatch, so it is not "
+                "compared; the next apply makes it again"
+            )
+        elif state.unsettled:
             self.is_unfinished = True
             ids = shortened(", ".join(state.unsettled), 200)
             self.notes.append(
