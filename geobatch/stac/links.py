@@ -76,6 +76,8 @@ class FileLinks(Struct, frozen=True, kw_only=True):
         return self._from_here(f"../{name}") if self.store is None else f"{self.store}/{name}"
 
     def _from_here(self, name: str) -> str:
+        if name.startswith(f"{self.at}/"):  # most are, and a folder may have very many
+            return f"./{name[len(self.at) + 1 :]}"
         found = posixpath.relpath(f"{FOLDER}/{name}", posixpath.join(FOLDER, self.at))
         return found if found.startswith("../") else f"./{found}"
 

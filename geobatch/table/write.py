@@ -18,10 +18,13 @@ from geobatch.model.geobox import Bounds
 from geobatch.table.gather import Gathered
 from geobatch.table.library import arrow
 from geobatch.table.part import ColumnDigest, Integers, Part
-from geobatch.table.points import WKB_POINT, Points, points_name
+from geobatch.table.points import WKB_POINT, Points, free_name, points_name
 from geobatch.table.spill import Spill
 
 GEOPARQUET = "1.1.0"
+COVERING = "bbox"
+"""Column of the box of each point, unless a column of the records has this name."""
+EDGES = ("xmin", "ymin", "xmax", "ymax")
 COMPRESSION = "zstd"
 LEVEL = 3
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -67,8 +70,11 @@ def write_parquet(
     fields = [
         pa.field(name, _type(pa, columns[name].type, is_array=is_array[name])) for name in names
     ]
+    covering = ""
     if geometry is not None:
-        fields.append(pa.field(geometry, pa.binary()))
+        covering = free_name(COVERING, {*names, geometry})
+        edges = pa.struct([(edge, pa.float64()) for edge in EDGES])
+        fields += [pa.field(geometry, pa.binary()), pa.field(covering, edges)]
     schema = pa.schema(fields)
     digests = {name: ColumnDigest(is_array=is_array[name]) for name in names}
     points = Points()
@@ -91,10 +97,11 @@ def write_parquet(
                     made.append(_array(pa, part, columns[name].type, is_array[name], rows))
                 if geometry is not None:
                     x, y = parts.get(table.x_column), parts.get(table.y_column)
-                    made.append(_points(pa, *points.add(x, y, rows=rows)))
+                    has, found = points.add(x, y, rows=rows)
+                    made += [_points(pa, has, found), _boxes(pa, has, found)]
                 writer.write_batch(pa.record_batch(made, schema=schema))
             if geometry is not None:
-                text = _metadata(geometry, crs, points.bounds)
+                text = _metadata(geometry, covering, crs, points.bounds)
                 writer.add_key_value_metadata({"geo": text})
     except OSError as error:
         raise StoreError(
@@ -160,6 +167,16 @@ def _points(pa: Any, has: npt.NDArray[np.bool_], points: npt.NDArray[np.void]) -
     return _spans(pa, pa.binary(), has, sizes, points)
 
 
+def _boxes(pa: Any, has: npt.NDArray[np.bool_], points: npt.NDArray[np.void]) -> Any:
+    """Return the box of each point, by which readers skip row groups."""
+    edges = []
+    for axis in ("x", "y", "x", "y"):
+        numbers = np.zeros(len(has))
+        numbers[has] = points[axis]
+        edges.append(pa.array(numbers, mask=~has))
+    return pa.StructArray.from_arrays(edges, names=list(EDGES), mask=pa.array(~has))
+
+
 def _spans(
     pa: Any, kind: Any, has: npt.NDArray[np.bool_], sizes: Integers, values: npt.NDArray[Any]
 ) -> Any:
@@ -181,11 +198,12 @@ def _offsets(pa: Any, sizes: Integers) -> Any:
     return pa.array(ends).cast(pa.int32())
 
 
-def _metadata(geometry: str, crs: str, bounds: Bounds | None) -> str:
+def _metadata(geometry: str, covering: str, crs: str, bounds: Bounds | None) -> str:
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": ["Point"],
         "crs": json.loads(crs),
+        "covering": {"bbox": {edge: [covering, edge] for edge in EDGES}},
     }
     if bounds is not None:
         column["bbox"] = list(bounds)
