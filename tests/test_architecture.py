@@ -36,7 +36,7 @@ BELOW = {
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS
     | {"late", "versions", "processes", "sources", "pyramid", "table", "format", "store"},
-    "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
+    "exports": NOUNS | {"processors", "sources", "table", "format", "stac", "store", "views"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
     | {"planner", "buckets", "late", "stac"}

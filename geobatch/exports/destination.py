@@ -132,7 +132,7 @@ def _lock(folder: Path) -> int:
                 break
         os.close(lock)
     for path in folder.iterdir():
-        path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     return lock
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from geobatch.errors import SourceError
 from geobatch.extras import install_hint
@@ -85,8 +86,12 @@ class Box:
         """GeoParquet's names of the types, sorted."""
         return sorted(self._types)
 
-    def add(self, part: Part) -> None:
-        """Take the geometries of the next rows."""
+    def add(self, part: Part) -> npt.NDArray[np.float64]:
+        """Take the geometries of the next rows; return the box of each, NaN of an empty one.
+
+        Returns:
+            (geometry, edge): least x and y, greatest x and y.
+        """
         shapely = library()
         data, ends = part.values.tobytes(), np.cumsum(part.sizes)
         found = shapely.from_wkb(
@@ -98,6 +103,8 @@ class Box:
         if len(places):
             self._low = np.minimum(self._low, places.min(axis=0))
             self._high = np.maximum(self._high, places.max(axis=0))
+        boxes: npt.NDArray[np.float64] = shapely.bounds(found)
+        return boxes
 
 
 _TYPES = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -39,9 +39,13 @@ def points_name(columns: Mapping[str, Gathered], table: Table) -> str | None:
         if not table.is_placed:
             return None
         raise _unplaced(name, columns)
-    name = base = f"{table.x_column}_{table.y_column}"
-    number = 1
-    while name in columns:
+    return free_name(f"{table.x_column}_{table.y_column}", columns)
+
+
+def free_name(base: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: this one, or with a number behind."""
+    name, number = base, 1
+    while name in taken:
         name, number = f"{base}_{number}", number + 1
     return name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
@@ -19,11 +20,22 @@ _ROWS = 4096
 def read_table(data: bytes) -> Any:
     """Return the bytes of a Parquet file as a `pyarrow.Table`.
 
+    The column of the boxes of its points, which repeats them for other readers, is left out.
+
     Raises:
         SourceError: pyarrow is not installed.
     """
     pa = arrow()
-    return pa.parquet.read_table(pa.BufferReader(data))
+    file = pa.parquet.ParquetFile(pa.BufferReader(data))
+    boxes = _boxes_of((file.schema_arrow.metadata or {}).get(b"geo"))
+    return file.read([name for name in file.schema_arrow.names if name not in boxes])
+
+
+def _boxes_of(metadata: bytes | None) -> set[str]:
+    """Return the names of columns of boxes, of which the metadata of GeoParquet tells."""
+    columns = {} if metadata is None else json.loads(metadata)["columns"]
+    boxes = (one.get("covering", {}).get("bbox", {}) for one in columns.values())
+    return {edge[0] for box in boxes for edge in box.values()}
 
 
 def rows_of(data: bytes, stored: StoredTable) -> Iterator[Row]:

@@ -19,10 +19,13 @@ from geobatch.table.gather import Gathered
 from geobatch.table.geometries import Box
 from geobatch.table.library import arrow
 from geobatch.table.part import ColumnDigest, Integers, Part
-from geobatch.table.points import WKB_POINT, Points, points_name
+from geobatch.table.points import WKB_POINT, Points, free_name, points_name
 from geobatch.table.spill import Spill
 
 GEOPARQUET = "1.1.0"
+COVERING = "bbox"
+"""Column of the box of each point, unless a column of the records has this name."""
+EDGES = ("xmin", "ymin", "xmax", "ymax")
 COMPRESSION = "zstd"
 LEVEL = 3
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -69,8 +72,14 @@ def write_parquet(
     fields = [
         pa.field(name, _type(pa, columns[name].type, is_array=is_array[name])) for name in names
     ]
+    geometry = own or points_of_xy
+    covering = ""
     if points_of_xy is not None:
         fields.append(pa.field(points_of_xy, pa.binary()))
+    if geometry is not None:
+        covering = free_name(COVERING, {*names, geometry})
+        edges = pa.struct([(edge, pa.float64()) for edge in EDGES])
+        fields.append(pa.field(covering, edges))
     schema = pa.schema(fields)
     digests = {name: ColumnDigest(is_array=is_array[name]) for name in names}
     points, box = Points(), Box()
@@ -86,22 +95,26 @@ def write_parquet(
             store_schema=False,
         ) as writer:
             for rows, parts in spill.read():
-                made = []
+                made, boxes = [], None
                 for name in names:
                     part = _whole(parts.get(name), columns[name].type, is_array=is_array[name])
                     digests[name].add(part, rows=rows)
                     if name == own:
-                        box.add(part)
+                        boxes = _boxes(pa, part.rows, box.add(part), rows=rows)
                     made.append(_array(pa, part, columns[name].type, is_array[name], rows))
                 if points_of_xy is not None:
                     x, y = parts.get(table.x_column), parts.get(table.y_column)
-                    made.append(_points(pa, *points.add(x, y, rows=rows)))
+                    has, found = points.add(x, y, rows=rows)
+                    made.append(_points(pa, has, found))
+                    places = np.stack([found["x"], found["y"]] * 2, axis=1)
+                    boxes = _boxes(pa, np.flatnonzero(has), places, rows=rows)
+                made += [] if boxes is None else [boxes]
                 writer.write_batch(pa.record_batch(made, schema=schema))
-            if own is not None:
-                text = _metadata(own, crs, box.types, box.bounds)
-                writer.add_key_value_metadata({"geo": text})
-            elif points_of_xy is not None:
-                text = _metadata(points_of_xy, crs, ["Point"], points.bounds)
+            if geometry is not None:
+                types, bounds = (
+                    (["Point"], points.bounds) if own is None else (box.types, box.bounds)
+                )
+                text = _metadata(geometry, covering, crs, types, bounds)
                 writer.add_key_value_metadata({"geo": text})
     except OSError as error:
         raise StoreError(
@@ -118,7 +131,7 @@ def write_parquet(
             )
             for name in names
         ),
-        geometry=own or points_of_xy,
+        geometry=geometry,
         bounds=points.bounds if own is None else box.bounds,
     )
 
@@ -168,6 +181,16 @@ def _points(pa: Any, has: npt.NDArray[np.bool_], points: npt.NDArray[np.void]) -
     return _spans(pa, pa.binary(), has, sizes, points)
 
 
+def _boxes(pa: Any, places: Integers, bounds: npt.NDArray[np.float64], *, rows: int) -> Any:
+    """Return the box of each geometry, by which readers skip row groups; none of an empty one."""
+    has = np.zeros(rows, dtype=np.bool_)
+    has[places] = np.isfinite(bounds).all(axis=1)
+    edges = np.zeros((rows, len(EDGES)))
+    edges[places] = bounds
+    columns = [pa.array(np.ascontiguousarray(one), mask=~has) for one in edges.T]
+    return pa.StructArray.from_arrays(columns, names=list(EDGES), mask=pa.array(~has))
+
+
 def _spans(
     pa: Any, kind: Any, has: npt.NDArray[np.bool_], sizes: Integers, values: npt.NDArray[Any]
 ) -> Any:
@@ -189,11 +212,14 @@ def _offsets(pa: Any, sizes: Integers) -> Any:
     return pa.array(ends).cast(pa.int32())
 
 
-def _metadata(geometry: str, crs: str, types: list[str], bounds: Bounds | None) -> str:
+def _metadata(
+    geometry: str, covering: str, crs: str, types: list[str], bounds: Bounds | None
+) -> str:
     column: dict[str, Any] = {
         "encoding": "WKB",
         "geometry_types": types,
         "crs": json.loads(crs),
+        "covering": {"bbox": {edge: [covering, edge] for edge in EDGES}},
     }
     # The box of geometries in space would need their heights.
     if bounds is not None and not any(kind.endswith(" Z") for kind in types):

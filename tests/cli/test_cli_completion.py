@@ -72,7 +72,7 @@ def test_all_options_of_a_command_are_completed(
         ("geobatch --store pl", ""),
         ("geobatch export a b --format cog --store ", ""),
         # Values: choices are known, paths are the shell's.
-        ("geobatch export a b --format ", "tfrecord cog parquet csv manifest"),
+        ("geobatch export a b --format ", "tfrecord cog parquet csv stac manifest"),
         ("geobatch export a b --format c", "cog csv"),
         ("geobatch export a b --format=c", "cog csv"),
         ("geobatch plan ", ""),

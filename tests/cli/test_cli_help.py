@@ -147,7 +147,7 @@ def test_defaults_are_shown() -> None:
         ("export a b", "Missing option '--format'. Choose from:"),
         (
             "export a b --format COG",
-            "'COG' is not one of 'tfrecord', 'cog', 'parquet', 'csv', 'manifest'.",
+            "'COG' is not one of 'tfrecord', 'cog', 'parquet', 'csv', 'stac', 'manifest'.",
         ),
         ("export a b --format cog --level -1", "-1 is not in the range x>=0."),
         ("log -n 1.5", "'-n' / '--max-count'"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
 from blake3 import blake3
@@ -248,3 +251,32 @@ def test_open_table_verifies_and_goes_back(tmp_path: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(CorruptObjectError, match="damaged"):
         store.open_table("t/rows")
+
+
+def test_readers_skip_points_by_their_boxes(tmp_path: Path) -> None:
+    """The covering of GeoParquet 1.1; a column of the records may have its name."""
+    rows: list[Row] = [
+        {"longitude": floats(10.5), "latitude": floats(45.25), "bbox": longs(1)},
+        {"longitude": floats(-3.0), "latitude": floats(float("nan")), "bbox": longs(2)},
+        {"longitude": floats(20.0), "latitude": floats(-45.0), "bbox": longs(3)},
+    ]
+    make(tmp_path / "a", rows, [2])
+    path = view(tmp_path / "a")
+    geo = json.loads(pyarrow.parquet.read_schema(path).metadata[b"geo"])
+    column = geo["columns"]["longitude_latitude"]
+    assert column["geometry_types"] == ["Point"]
+    edges = ("xmin", "ymin", "xmax", "ymax")
+    assert column["covering"] == {"bbox": {edge: ["bbox_1", edge] for edge in edges}}
+    boxes = pyarrow.parquet.read_table(path)["bbox_1"].to_pylist()
+    assert [box and tuple(box.values()) for box in boxes] == [
+        (10.5, 45.25, 10.5, 45.25), None, (20.0, -45.0, 20.0, -45.0),
+    ]  # fmt: skip
+    assert geopandas.read_parquet(path, bbox=(0, 0, 15, 50))["bbox"].tolist() == [1]
+    west = pyarrow.parquet.read_table(path, filters=pc.field("bbox_1", "xmax") < 15)
+    assert west["bbox"].to_pylist() == [1]
+    with duckdb.connect() as db:
+        found = db.sql(f"SELECT bbox FROM '{path}' WHERE bbox_1.ymin > 0").fetchall()
+    assert found == [(1,)]
+    # What Python reads are the columns of the records, and the points.
+    table = geobatch.open_store(tmp_path / "a/store").open_table("t/rows")
+    assert table.column_names == ["bbox", "latitude", "longitude", "longitude_latitude"]

@@ -12,7 +12,7 @@ from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
 from geobatch.cli.settings import EPILOG, Settings
 
-Format = Literal["tfrecord", "cog", "parquet", "csv", "manifest"]
+Format = Literal["tfrecord", "cog", "parquet", "csv", "stac", "manifest"]
 """What an asset can be exported as."""
 
 app = group()
@@ -33,13 +33,15 @@ def export(
         Argument(
             metavar="[DEST]",
             help="Folder and prefix of the files; with a folder alone, the prefix is the asset's "
-            "name. For a manifest: a file; stdout by default.",
+            "name. For STAC: a folder. For a manifest: a file; stdout by default.",
         ),
     ] = None,
     *,
     kind: Annotated[
         Format,
-        Option("--format", metavar="[tfrecord|cog|parquet|csv|manifest]", help="What to write."),
+        Option(
+            "--format", metavar="[tfrecord|cog|parquet|csv|stac|manifest]", help="What to write."
+        ),
     ],
     bands: Annotated[
         str | None,
@@ -171,7 +173,7 @@ def export(
         ),
     ] = None,
 ) -> Exit:
-    """Write assets as TFRecord, COG, GeoParquet or CSV, or as an Earth Engine manifest."""
+    """Write assets as TFRecord, COG, GeoParquet or CSV, a STAC catalog, or a manifest."""
     settings: Settings = context.obj
     typed = {
         "patch_dimensions": patch_dimensions,
@@ -205,8 +207,17 @@ def export(
         )
         return Exit.OK
     _refuse(kind, {"project": project, "uri_prefix": uri_prefix})
+    if kind == "stac":
+        pixels = {"bands": bands, "level": level, "region": region, "compress": compress}
+        pixels |= {"file_dimensions": file_dimensions, "format_options": format_options}
+        _refuse(kind, {**pixels, **typed})
     if destination is None:
         raise BadParameter("DEST is missing: name a folder and the prefix of the files")
+    if kind == "stac":
+        from geobatch.cli.commands.export.catalog_run import run_catalog
+
+        run_catalog(settings, asset, destination, overwrite=overwrite)
+        return Exit.OK
     from geobatch.cli.commands.export.export_run import Asked, run_export
 
     asked = Asked(
