@@ -35,7 +35,7 @@ BELOW = {
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS
     | {"late", "versions", "processes", "sources", "pyramid", "table", "format", "store"},
-    "exports": NOUNS | {"processors", "sources", "table", "format", "store"},
+    "exports": NOUNS | {"processors", "sources", "table", "format", "store", "reading"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
     | {"planner", "buckets", "late"}
