@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
 from importlib.metadata import version
 from importlib.resources import files
@@ -43,7 +44,7 @@ FUNCTIONS = {
         "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
         " options: 'Options | None' = None, keep_going: 'bool' = False, message: 'str' = '',"
-        " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
+        " expected: 'Plan | Rehearsed | None' = None, approve: 'Approve | None' = None,"
         " executor: 'Any' = None) -> 'ApplySummary'"
     ),
     "export": (
@@ -57,6 +58,20 @@ FUNCTIONS = {
         " -> 'CogExport | TFRecordExport | TableExport'"
     ),
     "open_store": "(path: 'StoreText') -> 'Store'",
+    "rehearse": (
+        "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
+        " observer: 'Observer | None' = None, rehash: 'bool' = False,"
+        " options: 'Options | None' = None, executor: 'Any' = None,"
+        " lifetime: 'timedelta' = datetime.timedelta(days=14), sample: 'float | None' = None)"
+        " -> 'Rehearsed'"
+    ),
+    "verify": (
+        "(assets: 'str | Iterable[str]' = (), *, store: 'StoreText' = 'store',"
+        " at: 'str | int | None' = None, sample: 'float' = 1.0, seed: 'int' = 0,"
+        " rehash: 'bool' = False, workers: 'int | None' = None, executor: 'Any' = None,"
+        " against: 'StoreText | None' = None, progress: 'Progress | None' = None)"
+        " -> 'Verification | StoreComparison'"
+    ),
 }
 METHODS = {
     "close": "(self) -> 'None'",
@@ -442,3 +457,50 @@ def test_a_run_is_logged_and_nothing_is_printed(
     code = f"import geobatch; geobatch.apply({str(path)!r}, store={str(bench.folder / 'new')!r})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == done.stderr == ""
+
+
+def test_a_rehearsal_is_published_as_it_was_computed(bench: Workbench) -> None:
+    path = bench.write_spec([image("x", "a.tif")])
+    done = geobatch.rehearse(path, store=bench.store)
+    assert done.plan.changes[0].id == "x"
+    assert done.rehearsal is not None
+    assert geobatch.open_store(bench.store).assets() == ()
+    summary = geobatch.apply(path, store=bench.store, expected=done)
+    assert summary.content_root == done.rehearsal.content_root
+    assert geobatch.plan(path, store=bench.store).is_empty
+    assert bench.array("x/0/b1").shape == (300, 280)
+
+
+def test_what_was_rehearsed_and_has_changed_is_not_published(bench: Workbench) -> None:
+    path = bench.write_spec([image("x", "a.tif")])
+    done = geobatch.rehearse(path, store=bench.store)
+    bench.write_spec([image("x", "b.tif")])
+    with pytest.raises(errors.StalePlanError):
+        geobatch.apply(path, store=bench.store, expected=done)
+    sampled = geobatch.rehearse(path, store=bench.store, sample=1.0)
+    assert sampled.sample is not None
+    with pytest.raises(ValueError, match="nothing was kept"):
+        geobatch.apply(path, store=bench.store, expected=sampled)
+    assert geobatch.open_store(bench.store).assets() == ()
+    for wrong in ({"sample": 0.0}, {"sample": 1.5}, {"lifetime": timedelta(0)}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            geobatch.rehearse(path, store=bench.store, **wrong)
+
+
+def test_verify_says_what_differs(bench: Workbench, tmp_path: Path) -> None:
+    bench.apply(image("x", "a.tif"), image("y", "b.tif"))
+    found = geobatch.verify(store=bench.store)
+    assert (found.is_different, [one.id for one in found.assets]) == (False, ["x", "y"])
+    assert [one.id for one in geobatch.verify("y", store=bench.store).assets] == ["y"]
+    other = Workbench(folder=tmp_path / "other")
+    other.folder.mkdir()
+    write_tiff(other.folder / "a.tif", [np.zeros((300, 280), np.int16)])
+    other.apply(image("x", "a.tif"))
+    compared = geobatch.verify("x", store=bench.store, against=other.store)
+    assert not compared.is_equal
+    assert geobatch.verify(store=bench.store, against=bench.store).is_equal
+    for wrong in ({"sample": 0.0}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            geobatch.verify(store=bench.store, **wrong)
+    with pytest.raises(ValueError, match="`seed` has no effect with `against`"):
+        geobatch.verify(store=bench.store, against=bench.store, seed=1)  # type: ignore[call-overload]
