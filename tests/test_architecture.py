@@ -43,7 +43,18 @@ BELOW = {
     "explain": NOUNS
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
-    | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
+    | {
+        "review",
+        "extras",
+        "sources",
+        "pyramid",
+        "table",
+        "format",
+        "store",
+        "views",
+        "resolve",
+        "execute",
+    }
     | {"late"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "testing": NOUNS | {"sources", "format", "store", "execute", "workflow"},

@@ -6,6 +6,7 @@ import inspect
 import logging
 import pickle
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -79,6 +80,7 @@ METHODS = {
     "log": "(self) -> 'Iterator[LogEntry]'",
     "pins": "(self) -> 'tuple[Pin, ...]'",
     "assets": "(self, at: 'str | int | None' = None) -> 'tuple[str, ...]'",
+    "asset": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'Asset'",
     "open": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'",
     "open_table": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'pa.Table'",
     "dataset": (
@@ -376,9 +378,9 @@ class Texts(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert {name for name, _ in attrs} <= {"style"}
+        assert {name for name, _ in attrs} <= ({"src", "alt"} if tag == "img" else {"style"})
         self.tags.add(tag)
-        if tag != "br":
+        if tag not in {"br", "img"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -504,3 +506,42 @@ def test_verify_says_what_differs(bench: Workbench, tmp_path: Path) -> None:
             geobatch.verify(store=bench.store, **wrong)
     with pytest.raises(ValueError, match="`seed` has no effect with `against`"):
         geobatch.verify(store=bench.store, against=bench.store, seed=1)  # type: ignore[call-overload]
+
+
+def test_an_asset_is_shown_with_a_picture_its_levels_and_its_commits(bench: Workbench) -> None:
+    odd = "<script>&.tif"
+    (bench.folder / "a.tif").rename(bench.folder / odd)
+    bench.apply(image("x/a", odd), image("y", "b.tif"))
+    bench.apply(image("x/a", odd, properties={"k": "<b>"}))
+    bench.apply(image("x/a", odd, properties={"k": "<b>"}), image("z", "b.tif"))
+    with geobatch.open_store(bench.store) as store:
+        asset = store.asset("x/a")
+        assert repr(asset) == "<Asset 'x/a' image at commit 3: 1 band>"
+        assert (asset.kind, asset.properties) == ("image", {"k": "<b>"})
+        assert [one.number for one in asset.log()] == [2, 1]
+        assert [one.number for one in store.asset("x/a", 1).log()] == [1]
+        assert [one.number for one in store.asset("z").log()] == [3]
+        html = asset._repr_html_()
+        shown = Texts(html)
+        assert shown.tags == (PLAIN | {"img"}) - {"br"}
+        row = shown.texts.index("280 x 300")
+        assert shown.texts[row - 2 : row + 3] == ["b1", "0", "280 x 300", "10 x 10", "5 x 5"]
+        assert len(html) < 600_000
+        png = asset.thumbnail()
+        assert png is not None
+        assert png.startswith(b"\x89PNG")
+        assert struct.unpack(">II", png[16:24]) == (280, 300)
+        with pytest.raises(NotFoundError):
+            store.asset("gone")
+        listed = Texts(store._repr_html_()).texts
+        assert listed[listed.index("Last commits") + 4] == "3"
+
+
+def test_a_damaged_asset_is_shown_without_its_picture(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"))
+    for path in chunks(bench):
+        path.chmod(0o644)
+        path.write_bytes(b"damaged")
+    shown = Texts(geobatch.open_store(bench.store).asset("a")._repr_html_())
+    assert "img" not in shown.tags
+    assert "280 x 300" in shown.texts

@@ -7,6 +7,7 @@ from geobatch.late import late
 if TYPE_CHECKING:
     from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
+    from geobatch.reading.picture import picture_of
     from geobatch.reading.search import find_assets, parse_query
 else:
     # These load GDAL, xarray, and what compares values.
@@ -17,7 +18,8 @@ else:
             "Opening": "datasets.opening",
             "find_assets": "search",
             "parse_query": "search",
+            "picture_of": "picture",
         },
     )
 
-__all__ = ["ExternalChunks", "Opening", "find_assets", "parse_query"]
+__all__ = ["ExternalChunks", "Opening", "find_assets", "parse_query", "picture_of"]
