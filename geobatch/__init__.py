@@ -1,7 +1,8 @@
 """geobatch: Terraform for raster assets.
 
-`plan` says what would change in a store, `apply` changes it, `export` writes an asset for other
-tools, and `open_store` reads what is published. Nothing is loaded before it is used.
+`plan` says what would change in a store, `rehearse` computes it for a review, `apply` changes it,
+`verify` computes it again, `export` writes an asset for other tools, and `open_store` reads what is
+published. Nothing is loaded before it is used.
 """
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to load than this module
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from geobatch.model.plans.plan import Options, Plan
     from geobatch.reading.store import Store, open_store
     from geobatch.workflow.apply import apply
+    from geobatch.workflow.maintenance.verify import verify
     from geobatch.workflow.plan import plan
+    from geobatch.workflow.rehearsal.rehearse import rehearse
 
     __version__: str
 
@@ -67,6 +70,8 @@ __all__ = [
     "export",
     "open_store",
     "plan",
+    "rehearse",
+    "verify",
 ]
 
 _MODULES = {
@@ -77,6 +82,8 @@ _MODULES = {
     "export": "exports.export",
     "open_store": "reading.store",
     "plan": "workflow.plan",
+    "rehearse": "workflow.rehearsal.rehearse",
+    "verify": "workflow.maintenance.verify",
 }
 """Where the names are that are no errors."""
 

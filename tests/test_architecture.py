@@ -36,7 +36,8 @@ BELOW = {
     "resolve": NOUNS | {"declare", "sources"},
     "execute": NOUNS
     | {"late", "versions", "processes", "sources", "pyramid", "table", "format", "store"},
-    "exports": NOUNS | {"processors", "sources", "table", "format", "stac", "store", "views"},
+    "exports": NOUNS
+    | {"processors", "sources", "table", "format", "stac", "store", "views", "reading"},
     "workflow": NOUNS
     | {"logs", "versions", "extras", "processors", "declare", "sources", "format", "store", "views"}
     | {"planner", "buckets", "late", "stac"}
@@ -45,7 +46,7 @@ BELOW = {
     | {"processors", "declare", "format", "store", "views", "planner", "resolve", "workflow"},
     "reading": NOUNS
     | {"extras", "sources", "pyramid", "table", "format", "store", "views", "resolve", "execute"}
-    | {"late", "stac"},
+    | {"late", "stac", "review"},
     "review": NOUNS | {"versions", "sources", "format", "store"},
     "serve": NOUNS
     | {"logs", "versions", "processors", "sources", "format", "store", "views"}

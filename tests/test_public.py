@@ -6,9 +6,11 @@ import inspect
 import logging
 import pickle
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
 from importlib.metadata import version
 from importlib.resources import files
@@ -43,7 +45,7 @@ FUNCTIONS = {
         "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
         " observer: 'Observer | None' = None, rehash: 'bool' = False,"
         " options: 'Options | None' = None, keep_going: 'bool' = False, message: 'str' = '',"
-        " expected: 'Plan | None' = None, approve: 'Approve | None' = None,"
+        " expected: 'Plan | Rehearsed | None' = None, approve: 'Approve | None' = None,"
         " executor: 'Any' = None) -> 'ApplySummary'"
     ),
     "export": (
@@ -57,6 +59,20 @@ FUNCTIONS = {
         " -> 'CogExport | TFRecordExport | TableExport'"
     ),
     "open_store": "(path: 'StoreText') -> 'Store'",
+    "rehearse": (
+        "(paths: 'Paths', *, store: 'StoreText' = 'store', workers: 'int | None' = None,"
+        " observer: 'Observer | None' = None, rehash: 'bool' = False,"
+        " options: 'Options | None' = None, executor: 'Any' = None,"
+        " lifetime: 'timedelta' = datetime.timedelta(days=14), sample: 'float | None' = None)"
+        " -> 'Rehearsed'"
+    ),
+    "verify": (
+        "(assets: 'str | Iterable[str]' = (), *, store: 'StoreText' = 'store',"
+        " at: 'str | int | None' = None, sample: 'float' = 1.0, seed: 'int' = 0,"
+        " rehash: 'bool' = False, workers: 'int | None' = None, executor: 'Any' = None,"
+        " against: 'StoreText | None' = None, progress: 'Progress | None' = None)"
+        " -> 'Verification | StoreComparison'"
+    ),
 }
 METHODS = {
     "close": "(self) -> 'None'",
@@ -64,6 +80,7 @@ METHODS = {
     "log": "(self) -> 'Iterator[LogEntry]'",
     "pins": "(self) -> 'tuple[Pin, ...]'",
     "assets": "(self, at: 'str | int | None' = None) -> 'tuple[str, ...]'",
+    "asset": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'Asset'",
     "open": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'zarr.Group'",
     "open_table": "(self, asset_id: 'str', at: 'str | int | None' = None) -> 'pa.Table'",
     "dataset": (
@@ -365,9 +382,9 @@ class Texts(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert {name for name, _ in attrs} <= {"style"}
+        assert {name for name, _ in attrs} <= ({"src", "alt"} if tag == "img" else {"style"})
         self.tags.add(tag)
-        if tag != "br":
+        if tag not in {"br", "img"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -446,3 +463,89 @@ def test_a_run_is_logged_and_nothing_is_printed(
     code = f"import geobatch; geobatch.apply({str(path)!r}, store={str(bench.folder / 'new')!r})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == done.stderr == ""
+
+
+def test_a_rehearsal_is_published_as_it_was_computed(bench: Workbench) -> None:
+    path = bench.write_spec([image("x", "a.tif")])
+    done = geobatch.rehearse(path, store=bench.store)
+    assert done.plan.changes[0].id == "x"
+    assert done.rehearsal is not None
+    assert geobatch.open_store(bench.store).assets() == ()
+    summary = geobatch.apply(path, store=bench.store, expected=done)
+    assert summary.content_root == done.rehearsal.content_root
+    assert geobatch.plan(path, store=bench.store).is_empty
+    assert bench.array("x/0/b1").shape == (300, 280)
+
+
+def test_what_was_rehearsed_and_has_changed_is_not_published(bench: Workbench) -> None:
+    path = bench.write_spec([image("x", "a.tif")])
+    done = geobatch.rehearse(path, store=bench.store)
+    bench.write_spec([image("x", "b.tif")])
+    with pytest.raises(errors.StalePlanError):
+        geobatch.apply(path, store=bench.store, expected=done)
+    sampled = geobatch.rehearse(path, store=bench.store, sample=1.0)
+    assert sampled.sample is not None
+    with pytest.raises(ValueError, match="nothing was kept"):
+        geobatch.apply(path, store=bench.store, expected=sampled)
+    assert geobatch.open_store(bench.store).assets() == ()
+    for wrong in ({"sample": 0.0}, {"sample": 1.5}, {"lifetime": timedelta(0)}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            geobatch.rehearse(path, store=bench.store, **wrong)
+
+
+def test_verify_says_what_differs(bench: Workbench, tmp_path: Path) -> None:
+    bench.apply(image("x", "a.tif"), image("y", "b.tif"))
+    found = geobatch.verify(store=bench.store)
+    assert (found.is_different, [one.id for one in found.assets]) == (False, ["x", "y"])
+    assert [one.id for one in geobatch.verify("y", store=bench.store).assets] == ["y"]
+    other = Workbench(folder=tmp_path / "other")
+    other.folder.mkdir()
+    write_tiff(other.folder / "a.tif", [np.zeros((300, 280), np.int16)])
+    other.apply(image("x", "a.tif"))
+    compared = geobatch.verify("x", store=bench.store, against=other.store)
+    assert not compared.is_equal
+    assert geobatch.verify(store=bench.store, against=bench.store).is_equal
+    for wrong in ({"sample": 0.0}, {"workers": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            geobatch.verify(store=bench.store, **wrong)
+    with pytest.raises(ValueError, match="`seed` has no effect with `against`"):
+        geobatch.verify(store=bench.store, against=bench.store, seed=1)  # type: ignore[call-overload]
+
+
+def test_an_asset_is_shown_with_a_picture_its_levels_and_its_commits(bench: Workbench) -> None:
+    odd = "<script>&.tif"
+    (bench.folder / "a.tif").rename(bench.folder / odd)
+    bench.apply(image("x/a", odd), image("y", "b.tif"))
+    bench.apply(image("x/a", odd, properties={"k": "<b>"}))
+    bench.apply(image("x/a", odd, properties={"k": "<b>"}), image("z", "b.tif"))
+    with geobatch.open_store(bench.store) as store:
+        asset = store.asset("x/a")
+        assert repr(asset) == "<Asset 'x/a' image at commit 3: 1 band>"
+        assert (asset.kind, asset.properties) == ("image", {"k": "<b>"})
+        assert [one.number for one in asset.log()] == [2, 1]
+        assert [one.number for one in store.asset("x/a", 1).log()] == [1]
+        assert [one.number for one in store.asset("z").log()] == [3]
+        html = asset._repr_html_()
+        shown = Texts(html)
+        assert shown.tags == (PLAIN | {"img"}) - {"br"}
+        row = shown.texts.index("280 x 300")
+        assert shown.texts[row - 2 : row + 3] == ["b1", "0", "280 x 300", "10 x 10", "5 x 5"]
+        assert len(html) < 600_000
+        png = asset.thumbnail()
+        assert png is not None
+        assert png.startswith(b"\x89PNG")
+        assert struct.unpack(">II", png[16:24]) == (280, 300)
+        with pytest.raises(NotFoundError):
+            store.asset("gone")
+        listed = Texts(store._repr_html_()).texts
+        assert listed[listed.index("Last commits") + 4] == "3"
+
+
+def test_a_damaged_asset_is_shown_without_its_picture(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"))
+    for path in chunks(bench):
+        path.chmod(0o644)
+        path.write_bytes(b"damaged")
+    shown = Texts(geobatch.open_store(bench.store).asset("a")._repr_html_())
+    assert "img" not in shown.tags
+    assert "280 x 300" in shown.texts

@@ -114,7 +114,7 @@ def export_cog(
         placed = destination.publish([file.path for file in made], replaced=names)
     return CogExport(
         files=tuple(replace(file, path=path) for file, path in zip(made, placed, strict=True)),
-        levels=asset.grid(bands[0].grid).geobox.level_count - 1 - selection.level,
+        levels=selection.grid.level_count - 1 - selection.level,
     )
 
 

@@ -66,16 +66,18 @@ class _Chunk(Struct, frozen=True, kw_only=True):
 def level_windows(selection: Selection) -> tuple[LevelWindow, ...]:
     """Return what is exported of a level, and of those above it that can be its overviews.
 
-    A level can be an overview if its pixels start where the exported ones do; its last row and
-    column may reach beyond them, as at the edge of an image. The last is the first that fits
-    256 x 256 pixels, or the asset's own last.
+    A level can be an overview if its pixels start where the exported ones do, and are halves; its
+    last row and column may reach beyond them, as at the edge of an image. The last is the first
+    that fits 256 x 256 pixels, or the asset's own last.
     """
-    window, level = selection.window, selection.level
+    grid, window, level = selection.grid, selection.window, selection.level
     found = [LevelWindow(level, window)]
     while max(window.height, window.width) > TOP_LEVEL_PIXELS:
         if window.row % 2 or window.col % 2:
             break
         level += 1
+        if level == grid.level_count or grid.level(level) != grid.geobox.level(level):
+            break
         window = Window(
             row=window.row // 2,
             col=window.col // 2,

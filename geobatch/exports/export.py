@@ -119,6 +119,7 @@ def export(
         ExportError: It cannot be exported so, files are in the way, or the disk refused.
         LockedError: Another export is writing the same files.
         CorruptObjectError: A tile is damaged; no file is written.
+        SourceError: A COG of an external image is not in the state that was applied.
         InterruptedRunError: The user stopped the run; no file is written.
         ValueError: An argument is wrong.
     """
@@ -130,7 +131,8 @@ def export(
         raise ExportError("`options` has no effect on COGs")
     if format != "cog" and (file_dimensions is not None or compression != COMPRESSIONS[0]):
         raise ExportError("`file_dimensions` and `compression` have an effect on COGs alone")
-    with closing(TileStore.open(StoreLocation.of(store))) as tiles:
+    location = StoreLocation.of(store)
+    with closing(TileStore.open(location)) as tiles:
         head = tiles.head() if at is None else tiles.at(str(at))
         record = tiles.record(find_entry(head, asset))
         if record.table is not None:
@@ -149,7 +151,7 @@ def export(
                 f"`{asset}` is an image, and `{format}` is for tables",
                 hint="write it as `cog` or `tfrecord`",
             )
-        selection = select(record, names=names, level=level, region=region)
+        selection = select(record, location=location, names=names, level=level, region=region)
         if format == "cog":
             return export_cog(
                 tiles,

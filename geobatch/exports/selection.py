@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from geobatch.errors import ExportError
-from geobatch.model.assets.asset import Asset, Band, ExternalImage
+from geobatch.model.assets.asset import Asset, Band
+from geobatch.model.assets.grid import Grid
 from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.published import AssetRecord
 from geobatch.model.text.suggest import suggestion
 from geobatch.model.window import Window
+from geobatch.store.location import StoreLocation
 
 _TOLERANCE = 0.01
 """Share of a pixel by which a region may miss the edge of one."""
@@ -41,15 +43,18 @@ class Selection(Struct, frozen=True, kw_only=True):
     """The level that is exported."""
     window: Window
     """Which pixels of the level."""
+    location: StoreLocation
+    """Where the store is: the COGs of an external image are named relative to it."""
 
     @property
     def plane(self) -> GeoBox:
         """The whole plane of the level."""
-        return self._base.level(self.level)
+        return self.grid.level(self.level)
 
     @property
-    def _base(self) -> GeoBox:
-        return self.record.image.grid(self.features[0].bands[0].grid).geobox
+    def grid(self) -> Grid:
+        """The grid of all bands."""
+        return self.record.image.grid(self.features[0].bands[0].grid)
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -65,12 +70,13 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     def placed(self, level: int, window: Window) -> GeoBox:
         """Return the placement of a window of a level."""
-        return self._base.level(level).crop(window)
+        return self.grid.level(level).crop(window)
 
 
 def select(
     record: AssetRecord,
     *,
+    location: StoreLocation,
     names: Sequence[str] = (),
     level: int = 0,
     region: Bounds | None = None,
@@ -79,33 +85,29 @@ def select(
 
     Args:
         record: The published asset.
+        location: Where its store is.
         names: Bands and array bands, in order; by default all, where an array band stands at the
             place of its first band, in place of its bands.
         level: Which level.
         region: Box in CRS units; the pixels that it touches, by default all.
 
     Raises:
-        ExportError: The image is external, there is no such band, level or pixel, or the bands lie
-            on several grids.
+        ExportError: There is no such band, level or pixel, or the bands lie on several grids.
     """
     asset = record.image
-    if isinstance(asset, ExternalImage):
-        raise ExportError(
-            f"`{asset.id}` is an external image: its pixels stay in its COGs, which `export`"
-            " cannot read yet",
-            hint="copy the COGs, or ingest them: `kind: image`",
-        )
     features = tuple(_named(asset, names) if names else _all(asset))
     _check_one_grid(asset, features)
-    geobox = asset.grid(features[0].bands[0].grid).geobox
-    if not 0 <= level < geobox.level_count:
+    grid = asset.grid(features[0].bands[0].grid)
+    if not 0 <= level < grid.level_count:
         raise ExportError(
             f"`{asset.id}` has no level {level}",
-            hint=f"levels go from 0, the finest, to {geobox.level_count - 1}",
+            hint=f"levels go from 0, the finest, to {grid.level_count - 1}",
         )
-    plane = geobox.level(level)
+    plane = grid.level(level)
     window = plane.window if region is None else _window(plane, region)
-    return Selection(record=record, features=features, level=level, window=window)
+    return Selection(
+        record=record, features=features, level=level, window=window, location=location
+    )
 
 
 def _all(asset: Raster) -> Iterable[Feature]:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from geobatch.reading.catalog import Catalog
     from geobatch.reading.datasets.opening import Opening
     from geobatch.reading.external import ExternalChunks
+    from geobatch.reading.picture import picture_of
     from geobatch.reading.search import find_assets, parse_query
 else:
     # These load GDAL, xarray, and what compares values.
@@ -19,7 +20,10 @@ else:
             "Opening": "datasets.opening",
             "find_assets": "search",
             "parse_query": "search",
+            "picture_of": "picture",
         },
     )
 
-__all__ = ["Catalog", "ExternalChunks", "Opening", "find_assets", "parse_query"]
+__all__ = [
+    "Catalog", "ExternalChunks", "Opening", "find_assets", "parse_query", "picture_of",
+]  # fmt: skip

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from geobatch.errors import GeobatchError
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.published import Head, TreeEntry
 from geobatch.model.text.html import html_table
+from geobatch.reading.log import entries_of
 from geobatch.store.caches.asset_list import rows_of
 from geobatch.store.tilestore import TileStore
 
+_COMMITS = 5
+_HISTORY = ("commit", "time", "message")
 _HEADER = ("asset", "kind", "size", "bands", "start")
 
 
@@ -32,7 +36,18 @@ def store_html(place: str, tiles: TileStore, head_of: Callable[[], Head]) -> str
         rows = list(_rows(tiles, head))
     except GeobatchError as error:
         return html_table(f"Store {place}", _HEADER, (), notes=[error.message])
-    return html_table(f"Store {place} {_state(head)}", _HEADER, rows)
+    table = html_table(f"Store {place} {_state(head)}", _HEADER, rows)
+    return table if not head.number else f"<div>{table}{_history(tiles, head)}</div>"
+
+
+def _history(tiles: TileStore, head: Head) -> str:
+    """Return a table of the last commits; of those that cannot be read, the error."""
+    try:
+        newest = islice(entries_of(tiles.log(), newest=head), _COMMITS)
+        commits = [(str(one.number), f"{one.time:%Y-%m-%d %H:%M}", one.message) for one in newest]
+    except GeobatchError as error:
+        return html_table("Last commits", _HISTORY, (), notes=[error.message])
+    return html_table("Last commits", _HISTORY, commits)
 
 
 def _state(head: Head) -> str:

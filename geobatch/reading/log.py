@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from geobatch.model.digest import Digest
 from geobatch.model.provenance import Provenance
-from geobatch.model.published import Head
+from geobatch.model.published import Head, TreeEntry
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
@@ -43,3 +43,28 @@ def entries_of(heads: Iterable[Head], *, newest: Head | None) -> Iterator[LogEnt
                 provenance=head.commit.provenance,
                 content_root=head.commit.content_root,
             )
+
+
+def changes_of(heads: Iterable[Head], asset_id: str, *, newest: Head) -> Iterator[LogEntry]:
+    """Yield the entries of the commits that made, changed or renamed an asset, newest first.
+
+    Args:
+        heads: Successive commits, newest first.
+        asset_id: Id of the asset in the newest one.
+        newest: The commit to begin with.
+    """
+    newer: Head | None = None
+    entry: TreeEntry | None = None
+    for head in heads:
+        if head.number > newest.number:
+            continue
+        if newer is not None:
+            before = newer.name_before(asset_id)
+            if before != asset_id or head.tree.entry(before) != entry:
+                yield from entries_of([newer], newest=None)
+            asset_id = before
+        newer, entry = head, head.tree.entry(asset_id)
+        if entry is None:
+            return
+    if newer is not None and newer.number <= 1:
+        yield from entries_of([newer], newest=None)

@@ -12,9 +12,11 @@ from geobatch import reading
 from geobatch.errors import NotFoundError, SourceError
 from geobatch.extras import install_hint
 from geobatch.model.assets.asset import Kind
+from geobatch.reading.asset import Asset
 from geobatch.reading.description import store_html, store_text
 from geobatch.reading.log import LogEntry, entries_of
 from geobatch.store.commits.pins import Pin
+from geobatch.store.entries import find_entry
 from geobatch.store.location import StoreLocation, StoreText
 from geobatch.store.tilestore import TileStore
 
@@ -98,6 +100,24 @@ class Store:
             NotFoundError: There is no such commit.
         """
         return tuple(entry.id for entry in self._head(at).tree.entries)
+
+    def asset(self, asset_id: str, at: str | int | None = None) -> Asset:
+        """Return what is known of an asset; in a notebook, with a picture, its levels and commits.
+
+        Args:
+            asset_id: Id of the asset.
+            at: A commit (digest or unique prefix, number, `HEAD~n`); by default that of the store.
+
+        Raises:
+            NotFoundError: There is no such asset or commit.
+            CorruptObjectError: The document of the asset is damaged.
+        """
+        head = self._head(at)
+        entry = find_entry(head, asset_id)
+        return Asset(
+            id=entry.id, number=head.number, record=self._tiles.record(entry), _tiles=self._tiles,
+            _head=head,
+        )  # fmt: skip
 
     def open(self, asset_id: str, at: str | int | None = None) -> zarr.Group:
         """Open an asset as a zarr group that verifies all it reads.

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geobatch import workflow
 from geobatch.errors import ProtectedError, StalePlanError
@@ -23,6 +23,7 @@ from geobatch.store.commits.trees import root_of
 from geobatch.store.location import StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow import rehearsal
 from geobatch.workflow.checks import refuse_failed
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
@@ -31,6 +32,9 @@ from geobatch.workflow.publication import publish
 from geobatch.workflow.request import DEFAULT_STORE, Base, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_specs
 from geobatch.workflow.views import open_views, repair_views, show, undone
+
+if TYPE_CHECKING:
+    from geobatch.workflow.rehearsal.rehearse import Rehearsed
 
 _LOG = Logger(__name__)
 
@@ -48,7 +52,7 @@ def apply(
     options: Options | None = None,
     keep_going: bool = False,
     message: str = "",
-    expected: Plan | None = None,
+    expected: Plan | Rehearsed | None = None,
     approve: Approve | None = None,
     executor: Any = None,
 ) -> ApplySummary:
@@ -64,7 +68,8 @@ def apply(
         keep_going: Whether to publish the other assets if the sources of some fail.
         message: What the commit says besides what was done; in a Git checkout, it also records
             the Git commit of the specs and its author.
-        expected: The plan that must be made again, as it was reviewed; by default any.
+        expected: The plan that must be made again, as it was reviewed; by default any. What
+            `rehearse` computed of one is published, and not computed again.
         approve: Receives the plan, as `.plan`, with its `.warnings` before anything is done; an
             error that it raises prevents the run.
         executor: How tasks are run: a name, a `distributed.Client` or an `Executor`.
@@ -84,19 +89,27 @@ def apply(
         StoreError, ExecutionError: The store, or the cluster of `executor`, cannot be used.
         SettingError, ValueError: An argument is wrong.
     """
+    request = Request.of(
+        paths, store=store, workers=workers, rehash=rehash, options=options, keep_going=keep_going,
+        message=message, executor=executor,
+    )  # fmt: skip
+    if expected is not None and not isinstance(expected, Plan):
+        return _apply_rehearsed(request, expected, approve)
     return apply_specs(
-        Request.of(
-            paths,
-            store=store,
-            workers=workers,
-            rehash=rehash,
-            options=options,
-            keep_going=keep_going,
-            message=message,
-            executor=executor,
-        ),
-        observer=observer or SilentObserver(),
-        approve=_checks(expected, approve),
+        request, observer=observer or SilentObserver(), approve=_checks(expected, approve)
+    )
+
+
+def _apply_rehearsed(
+    request: Request, rehearsed: Rehearsed, approve: Approve | None
+) -> ApplySummary:
+    if rehearsed.rehearsal is None:
+        raise ValueError("`expected` is a rehearsal of which nothing was kept")
+    return rehearsal.apply_rehearsed(
+        request,
+        rehearsed.plan.plan_id,
+        stated=rehearsed.rehearsal.content_root,
+        approve=_checks(rehearsed.plan, approve),
     )
 
 

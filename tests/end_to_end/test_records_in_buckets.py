@@ -23,7 +23,7 @@ from geobatch.model.plans.plan import Op
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.apply import apply
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 from geobatch.workflow.plan import plan
 
 IN_BUCKETS = settings(
@@ -262,15 +262,15 @@ def test_verify_finds_the_objects_again(bucket: FakeBucket, tmp_path: Path) -> N
     spec = bench.write_spec([records_image(at), table(at)])
     apply([spec], store=bench.store, workers=2)
     request = VerifyRequest(store=StoreLocation.of(bench.store), workers=2)
-    assert not verify(request).is_different
-    assert [one.lost for one in verify(request).assets] == [(), ()]
+    assert not verify_request(request).is_different
+    assert [one.lost for one in verify_request(request).assets] == [(), ()]
     key = "run/rows-00001.tfrecord.gz"
     bucket.put(key, bucket.objects["run/rows-00000.tfrecord.gz"].data)
-    [lost] = verify(request).assets[0].lost
+    [lost] = verify_request(request).assets[0].lost
     assert lost.uri == f"{bucket.url}{key}"
     assert "changed" in lost.problem
     spec.unlink()
     del bucket.objects[key]
-    [lost] = verify(request).assets[0].lost
+    [lost] = verify_request(request).assets[0].lost
     assert lost.uri == f"{bucket.url}{key}"
     assert "no such" in lost.problem

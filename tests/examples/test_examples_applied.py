@@ -17,7 +17,7 @@ from geobatch.declare import validate
 from geobatch.declare.text.canonical import fmt_text
 from geobatch.store.location import StoreLocation
 from geobatch.workflow.apply import apply
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 from geobatch.workflow.plan import plan
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -222,7 +222,7 @@ def test_predictions_are_placed_and_masked(store: Path) -> None:
 
 
 def test_the_sources_give_what_is_published(store: Path) -> None:
-    found = verify(VerifyRequest(store=StoreLocation.of(store)))
+    found = verify_request(VerifyRequest(store=StoreLocation.of(store)))
     assert not found.is_different
     assert found.regions_checked == found.regions == 7
     for one in found.assets:

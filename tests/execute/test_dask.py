@@ -26,7 +26,7 @@ from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.executor import ExecutorContract
 from geobatch.workflow.apply import apply
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 from geobatch.workflow.plan import plan
 from geobatch.workflow.rehearsal.rehearse import rehearse_specs
 from geobatch.workflow.request import Request
@@ -80,7 +80,7 @@ def test_what_verify_finds_is_the_same(tmp_path: Path, client: Any) -> None:
     names = state(store)
     request = VerifyRequest(store=StoreLocation.of(store), workers=2)
     runs = [replace(request, executor=one) for one in (None, client)]
-    whole = [verify(one) for one in runs]
+    whole = [verify_request(one) for one in runs]
     assert [one.is_different for one in whole] == [False, False]
     assert whole[0].assets == whole[1].assets
     # The file says the same as before by its stat, and other pixels are in it.
@@ -94,7 +94,7 @@ def test_what_verify_finds_is_the_same(tmp_path: Path, client: Any) -> None:
     with closing(TileStore.open(store)) as opened:
         record = opened.record(opened.head().tree.entries[0])
     assert record.asset.id == "large"
-    changed = [verify(replace(one, rehash=True)) for one in runs]
+    changed = [verify_request(replace(one, rehash=True)) for one in runs]
     assert changed[0].assets == changed[1].assets
     assert state(store) == names
     assert runs_of(store) == []

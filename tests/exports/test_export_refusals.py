@@ -22,6 +22,7 @@ from geobatch.exports.destination import Destination
 from geobatch.exports.options import TFRecordOptions
 from geobatch.exports.records import export_tfrecord
 from geobatch.exports.selection import select
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 
 TFRECORD = ("--format", "tfrecord")
@@ -197,9 +198,12 @@ def test_an_interrupted_export_leaves_nothing(store: Path, tmp_path: Path) -> No
 
     with pytest.raises(InterruptedRunError, match="nothing was written"):
         export_tfrecord(
-            opened, select(opened.record(entry)), Destination(folder=tmp_path, prefix="x"),
-            TFRecordOptions(patch_dimensions=(64, 64)), progress=interrupt,
-        )  # fmt: skip
+            opened,
+            select(opened.record(entry), location=StoreLocation.of(store)),
+            Destination(folder=tmp_path, prefix="x"),
+            TFRecordOptions(patch_dimensions=(64, 64)),
+            progress=interrupt,
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,7 +26,7 @@ from geobatch.model.sampling import most_likely_to_differ
 from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.maintenance.report import AssetVerification, Verification
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 
 Pixels = npt.NDArray[Any]
 TILE = 64
@@ -42,7 +42,7 @@ def bench(tmp_path: Path) -> Workbench:
 
 
 def checked(bench: Workbench, *names: str, **more: Any) -> Verification:
-    return verify(
+    return verify_request(
         VerifyRequest(store=StoreLocation.of(bench.store), names=names, workers=2, **more)
     )
 
@@ -261,7 +261,7 @@ def test_a_damaged_tile_that_is_needed_is_named(bench: Workbench) -> None:
 
 
 def request(bench: Workbench, sample: float, seed: int = 0) -> Verification:
-    return verify(
+    return verify_request(
         VerifyRequest(store=StoreLocation.of(bench.store), sample=sample, seed=seed, workers=2)
     )
 

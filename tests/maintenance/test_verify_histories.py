@@ -11,7 +11,7 @@ from mortal import Mortal
 from geobatch.errors import GeobatchError
 from geobatch.store.location import StoreLocation
 from geobatch.workflow.apply import apply
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 
 
 def test_what_was_applied_is_equal(is_long: bool) -> None:
@@ -35,7 +35,7 @@ def applied_and_verified(world: World) -> int:
         apply([world.spec], store=world.store, workers=1)
     except GeobatchError:
         return 0
-    found = verify(VerifyRequest(store=StoreLocation.of(world.store), workers=1))
+    found = verify_request(VerifyRequest(store=StoreLocation.of(world.store), workers=1))
     assert not found.is_different
     declared = {document["id"] for document in world.documents}
     for one in found.assets:

@@ -18,11 +18,11 @@ from geobatch.store.tilestore import TileStore
 from geobatch.views.checkout import check_out
 from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.report import Verification
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 
 
 def checked(folder: Path) -> Verification:
-    return verify(VerifyRequest(store=StoreLocation.of(folder), workers=2))
+    return verify_request(VerifyRequest(store=StoreLocation.of(folder), workers=2))
 
 
 def test_a_table_and_an_export(tmp_path: Path) -> None:

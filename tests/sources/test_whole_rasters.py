@@ -17,7 +17,7 @@ import geobatch
 from geobatch.errors import GeobatchError, Problem, SourceError
 from geobatch.model.plans.plan import Op
 from geobatch.store.location import StoreLocation
-from geobatch.workflow.maintenance.verify import VerifyRequest, verify
+from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 from geobatch.workflow.plan import plan, plan_specs
 from geobatch.workflow.request import Request
 
@@ -81,7 +81,7 @@ def test_slices_of_two_variables_are_bands(bench: Workbench, kind: str) -> None:
     assert opened(bench)["t2"].attrs["long_name"] == "t, time = 2 days since 2020-01-01"
     path = bench.write_spec([spec])
     assert plan([path], store=bench.store).changes[0].op is Op.KEEP
-    report = verify(VerifyRequest(store=StoreLocation.of(bench.store)))
+    report = verify_request(VerifyRequest(store=StoreLocation.of(bench.store)))
     assert not report.is_different
     assert not report.is_unchecked
 

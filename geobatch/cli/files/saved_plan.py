@@ -13,10 +13,8 @@ from typing import IO, TYPE_CHECKING, Any
 import typer
 from msgspec import Struct
 
-from geobatch.cli.options import LONGITUDE_LATITUDE
 from geobatch.errors import FormatError, PlanError, StalePlanError
 from geobatch.model.digest import Json
-from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.plans.inputs import Inputs, differences
 from geobatch.model.plans.plan import Options
 from geobatch.model.plans.plan_document import defect
@@ -28,7 +26,7 @@ from geobatch.model.plans.plan_json import (
     options_json,
     plan_json,
 )
-from geobatch.sources.projections.bounds import box_around, transform_bounds
+from geobatch.workflow.planning.place import locate
 
 if TYPE_CHECKING:
     from geobatch.workflow.planning.planned_specs import PlannedSpecs
@@ -111,14 +109,6 @@ def estimate_json(planned: PlannedSpecs) -> dict[str, Json]:
     """
     found = planned.estimate
     return {"estimate": None if found is None else found.to_json()}
-
-
-def locate(planes: Sequence[GeoBox]) -> Bounds | None:
-    """Return the box around some planes in longitude and latitude; loads what can tell."""
-    boxes = [
-        transform_bounds(plane.bounds, plane.crs.identity, LONGITUDE_LATITUDE) for plane in planes
-    ]
-    return box_around([box for box in boxes if box is not None])
 
 
 def write_plan(

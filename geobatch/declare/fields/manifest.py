@@ -151,10 +151,10 @@ class TilesetManifest(Part):
     """Pixel type, if it must differ from the files'."""
     crs: Text | None = None
     """Authority code such as `EPSG:32633`, or WKT; overrides the files'."""
-    sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
-    """Rasters; where two overlap, a valid pixel of the later one wins."""
     variable: Text | None = None
     """Variable of NetCDF files; it may be omitted if they have one."""
+    sources: Annotated[list[SourceManifest], Field(min_length=1)] = []
+    """Rasters; where two overlap, a valid pixel of the later one wins."""
     tfrecord: TfrecordManifest | None = None
     """How records are read, if the sources are TFRecord shards."""
 

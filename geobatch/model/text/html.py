@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 
@@ -31,6 +32,12 @@ def html_table(
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if shown else ""
     paragraphs = "".join(f"<p>{_lines(note)}</p>" for note in below)
     return f"<div><p><b>{escape(caption)}</b></p>{table}{paragraphs}</div>"
+
+
+def html_picture(png: bytes, title: str) -> str:
+    """Return a picture that is part of the page."""
+    data = b64encode(png).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(title)}">'
 
 
 def _cell(text: str) -> str:

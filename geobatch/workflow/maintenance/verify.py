@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from msgspec import Struct
 
@@ -29,12 +29,14 @@ from geobatch.sources.driver import ProbeOptions
 from geobatch.sources.reader import Sources
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.entries import find_ids
-from geobatch.store.location import StoreLocation
+from geobatch.store.location import StoreLocation, StoreText
+from geobatch.store.maintenance.against import StoreComparison, compare_stores
 from geobatch.store.tilestore import TileStore
 from geobatch.workflow.executors import executor_of, project_here
 from geobatch.workflow.maintenance.asset_work import AssetWork
 from geobatch.workflow.maintenance.located import locate_assets
 from geobatch.workflow.maintenance.report import Verification
+from geobatch.workflow.request import DEFAULT_STORE
 
 _LOG = Logger(__name__)
 
@@ -63,7 +65,100 @@ class VerifyRequest(Struct, frozen=True, kw_only=True):
     """Whether every source is read to be identified, also those with an unchanged stat."""
 
 
+@overload
 def verify(
+    assets: str | Iterable[str] = ...,
+    *,
+    store: StoreText = ...,
+    at: str | int | None = ...,
+    sample: float = ...,
+    seed: int = ...,
+    rehash: bool = ...,
+    workers: int | None = ...,
+    executor: Any = ...,
+    against: None = ...,
+    progress: Progress | None = ...,
+) -> Verification: ...
+
+
+@overload
+def verify(
+    assets: str | Iterable[str] = ...,
+    *,
+    store: StoreText = ...,
+    at: str | int | None = ...,
+    against: StoreText,
+) -> StoreComparison: ...
+
+
+def verify(
+    assets: str | Iterable[str] = (),
+    *,
+    store: StoreText = DEFAULT_STORE,
+    at: str | int | None = None,
+    sample: float = 1.0,
+    seed: int = 0,
+    rehash: bool = False,
+    workers: int | None = None,
+    executor: Any = None,
+    against: StoreText | None = None,
+    progress: Progress | None = None,
+) -> Verification | StoreComparison:
+    """Compute published tiles and rows again from their sources, and compare; nothing is written.
+
+    Args:
+        assets: An asset, a folder of assets or a glob of ids, or several; by default all.
+        store: Folder or url of the store.
+        at: A commit (digest or unique prefix, number, `HEAD~n`); the newest by default.
+        sample: The share of all regions to compute, above 0 and at most 1.
+        seed: Another number draws other regions.
+        rehash: Whether to read every source, also those whose stat did not change.
+        workers: Regions that are computed at a time; by default one per processor.
+        executor: How they are computed; see `apply`.
+        against: Another store to compare with, in place of the sources.
+        progress: Receives how many regions are done, and of how many.
+
+    Returns:
+        What was found: `is_different` says whether anything differs, `assets` where. With
+        `against`, how the stores differ: `is_equal`, and `assets`.
+
+    Raises:
+        NoStoreError: There is no store.
+        NotFoundError: There is no such commit, or a name matches no asset.
+        CorruptObjectError: A document or an index page is damaged.
+        InterruptedRunError: The user stopped the run.
+        SettingError: The executor cannot be used.
+        StoreError: The store cannot be read.
+        ValueError: An argument is wrong.
+    """
+    if not 0 < sample <= 1:
+        raise ValueError(f"`sample` must be above 0 and at most 1, got `{sample}`")
+    if workers is not None and workers < 1:
+        raise ValueError(f"`workers` must be at least 1, got `{workers}`")
+    names = (assets,) if isinstance(assets, str) else tuple(assets)
+    location, commit = StoreLocation.of(store), None if at is None else str(at)
+    if against is None:
+        request = VerifyRequest(
+            store=location, names=names, commit=commit, sample=sample, seed=seed,
+            workers=workers, rehash=rehash, executor=executor,
+        )  # fmt: skip
+        return verify_request(request, progress=progress or (lambda *_: None))
+    given = {"sample": sample != 1, "seed": seed, "rehash": rehash, "executor": executor}
+    odd = next((name for name, value in given.items() if value), None)
+    if odd is not None:
+        raise ValueError(f"`{odd}` has no effect with `against`")
+    return _compare(location, StoreLocation.of(against), names, commit)
+
+
+def _compare(
+    location: StoreLocation, other: StoreLocation, names: Sequence[str], commit: str | None
+) -> StoreComparison:
+    with closing(TileStore.open(location)) as here, closing(TileStore.open(other)) as there:
+        head = here.head() if commit is None else here.at(commit)
+        return compare_stores(here, there, head=head, names=names)
+
+
+def verify_request(
     request: VerifyRequest, *, progress: Progress = lambda _done, _all: None
 ) -> Verification:
     """Compute published tiles and rows again, and compare; nothing is written to the store.

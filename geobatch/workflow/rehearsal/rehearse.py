@@ -21,7 +21,8 @@ from geobatch.errors import (
 from geobatch.format.documents import content_root
 from geobatch.logs import Logger
 from geobatch.model.digest import canonical_json
-from geobatch.model.observer import Observer
+from geobatch.model.observer import Observer, SilentObserver
+from geobatch.model.plans.plan import Options, Plan
 from geobatch.model.plans.plan_json import Locate, plan_json
 from geobatch.model.published import Head, Tree, TreeEntry
 from geobatch.sources.projections.bounds import transform_bounds
@@ -29,6 +30,7 @@ from geobatch.store.caches.asset_list import keep_rows
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.trees import documents_of
 from geobatch.store.entries import changed_tree
+from geobatch.store.location import StoreText
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.rehearsals.differences import (
     RehearsedAsset,
@@ -45,6 +47,7 @@ from geobatch.workflow.apply import (
 )
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
+from geobatch.workflow.planning.place import locate
 from geobatch.workflow.planning.planned_specs import PlannedSpecs, plan_resolved
 from geobatch.workflow.publication import assets_of
 from geobatch.workflow.rehearsal.results import (
@@ -55,7 +58,7 @@ from geobatch.workflow.rehearsal.results import (
     find_executed,
     find_rehearsal,
 )
-from geobatch.workflow.request import Base, Request
+from geobatch.workflow.request import DEFAULT_STORE, Base, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs
 
 if TYPE_CHECKING:
@@ -80,6 +83,61 @@ class Rehearsed(Struct, frozen=True, kw_only=True):
     """Warnings found in the pixels that were read."""
     sample: Sample | None = None
     """What was computed, if it was only a sample."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as a value."""
+        return self.planned.plan
+
+
+def rehearse(
+    paths: Paths,
+    *,
+    store: StoreText = DEFAULT_STORE,
+    workers: int | None = None,
+    observer: Observer | None = None,
+    rehash: bool = False,
+    options: Options | None = None,
+    executor: Any = None,
+    lifetime: timedelta = LIFETIME,
+    sample: float | None = None,
+) -> Rehearsed:
+    """Compute what `apply` would publish, and keep it for a review: nothing is published.
+
+    Args:
+        paths: A spec file or a folder of them, or several.
+        store: Folder or url of the store; created if there is none.
+        workers: Tasks that are run at a time; by default one per processor.
+        observer: Receives the progress.
+        rehash: Whether to read every source, also those whose stat did not change.
+        options: What to cover; by default all assets, and no deletion.
+        executor: How tasks are run; see `apply`.
+        lifetime: How long `gc` keeps the result.
+        sample: The share of all regions to compute, above 0 and at most 1; then nothing is kept.
+
+    Returns:
+        The rehearsal: `plan`, and `document`, the plan as JSON with the pixels that change. Give
+        it to `apply` as `expected`, and what was computed is published, not computed again.
+
+    Raises:
+        SpecError: The specs are wrong; it names every problem of every file.
+        SourceError: A source cannot be read, or changed while it was read; nothing is kept.
+        PlanError: The sources do not fit together, or a pattern of `options` matches no asset.
+        InterruptedRunError: The user stopped the run.
+        StoreError, ExecutionError: The store, or the cluster of `executor`, cannot be used.
+        SettingError, ValueError: An argument is wrong.
+    """
+    if sample is not None and not 0 < sample <= 1:
+        raise ValueError(f"`sample` must be above 0 and at most 1, got `{sample}`")
+    if lifetime <= timedelta(0):
+        raise ValueError(f"`lifetime` must be above 0, got `{lifetime}`")
+    request = Request.of(
+        paths, store=store, workers=workers, rehash=rehash, options=options, executor=executor
+    )
+    return rehearse_specs(
+        request, observer=observer or SilentObserver(), locate=locate, lifetime=lifetime,
+        share=sample,
+    )  # fmt: skip
 
 
 def rehearse_specs(

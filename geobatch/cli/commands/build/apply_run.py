@@ -18,7 +18,6 @@ from geobatch.cli.files.saved_plan import (
     estimate_json,
     expectation,
     find_plan,
-    locate,
 )
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
@@ -28,6 +27,7 @@ from geobatch.model.plans.plan import Op, Options
 from geobatch.model.plans.plan_json import change_json, plan_json
 from geobatch.model.plans.summary import ApplySummary
 from geobatch.workflow.apply import Approve, apply_specs
+from geobatch.workflow.planning.place import locate
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
 

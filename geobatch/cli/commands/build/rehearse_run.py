@@ -16,7 +16,7 @@ from geobatch.cli.commands.build.plan_run import check_file
 from geobatch.cli.commands.maintenance.gc import read_duration
 from geobatch.cli.commands.maintenance.verify import read_share
 from geobatch.cli.exits import Exit
-from geobatch.cli.files.saved_plan import locate, plan_document, write_plan
+from geobatch.cli.files.saved_plan import plan_document, write_plan
 from geobatch.cli.progress import observing
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
@@ -24,6 +24,7 @@ from geobatch.cli.views.plan import plan_lines
 from geobatch.model.plans.plan_json import tile_rows
 from geobatch.store.rehearsals.records import Rehearsal, time_text
 from geobatch.store.tilestore import TileStore
+from geobatch.workflow.planning.place import locate
 from geobatch.workflow.rehearsal.rehearse import LIFETIME, Rehearsed, rehearse_specs
 
 if TYPE_CHECKING:

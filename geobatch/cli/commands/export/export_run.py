@@ -140,7 +140,10 @@ def _export_one(
             raise typer.BadParameter(
                 f"`{asset_id}` is an image, and `{kind}` is for tables: use `--format cog`"
             )
-        selection = select(record, names=request.names, level=asked.level, region=request.region)
+        selection = select(
+            record, location=settings.store, names=request.names, level=asked.level,
+            region=request.region,
+        )  # fmt: skip
         if kind == "cog":
             return export_cog(
                 store,

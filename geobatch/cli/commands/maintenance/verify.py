@@ -95,8 +95,7 @@ def _verify(
         verification_json,
         verification_lines,
     )
-    from geobatch.workflow.maintenance.verify import VerifyRequest
-    from geobatch.workflow.maintenance.verify import verify as run
+    from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 
     output = settings.output
     request = VerifyRequest(
@@ -110,7 +109,7 @@ def _verify(
         executor=executor,
     )
     with counting("verify", "regions", is_quiet=output.is_quiet, is_json=output.is_json) as count:
-        found = run(request, progress=count)
+        found = verify_request(request, progress=count)
     document = verification_json(found)
     for line in verification_lines(found, is_whole=settings.is_verbose):
         output.line(line)
