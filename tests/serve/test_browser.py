@@ -1,4 +1,4 @@
-"""The page, by clicking in headless Chromium: what a newcomer does who was sent only the address."""
+"""The page, by clicking in headless Chromium: what a newcomer does who was sent the address."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +35,25 @@ pytestmark = [
 ]
 DESKTOP, PHONE = (1280, 800), (390, 844)
 CONTRAST = """() => {
-  const light = (c) => c.map((v) => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; })
-    .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+  const part = (v) => v <= 10.31 ? v / 255 / 12.92 : ((v / 255 + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * part(r) + .7152 * part(g) + .0722 * part(b);
   const numbers = (text) => (text.match(/[0-9.]+/g) || []).map(Number);
-  const back = (node) => { for (; node; node = node.parentElement) {
-    const c = numbers(getComputedStyle(node).backgroundColor); if (c.length === 3 || c[3] > .9) return c.slice(0, 3); }
-    return [255, 255, 255]; };
+  const back = (node) => {
+    for (; node; node = node.parentElement) {
+      const found = numbers(getComputedStyle(node).backgroundColor);
+      if (found.length === 3 || found[3] > .9) return found.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
   const bad = [];
   for (const node of document.querySelectorAll('body *')) {
     const own = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
     const box = node.getBoundingClientRect();
-    if (!own || !box.width || !box.height || node.closest('noscript, .unseen, .skip, [disabled]')) continue;
-    const [a, b] = [light(numbers(getComputedStyle(node).color).slice(0, 3)), light(back(node))];
+    const isHidden = !box.width || !box.height;
+    if (!own || isHidden || node.closest('noscript, .unseen, .skip, [disabled]')) continue;
+    const [a, b] = [light(numbers(getComputedStyle(node).color)), light(back(node))];
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
-    if (ratio < 4.5) bad.push([node.className || node.tagName, node.textContent.slice(0, 30), ratio]);
+    if (ratio < 4.5) bad.push([node.className || node.tagName, node.textContent, ratio]);
   }
   return bad;
 }"""
@@ -96,7 +104,7 @@ def page(
 
 
 def allowed(asked: str, url: str) -> bool:
-    return asked.startswith((url, "data:", "blob:"))
+    return asked.startswith((url.partition("#")[0], "data:", "blob:"))
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +120,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     for day in range(1, 6):
         values = rng.integers(0, 100 * day, (200, 200)).astype(np.int16)
         write_tiff(folder / f"{day}.tif", [values], row=900)
-        specs.append(image(f"s2/{day}", f"{day}.tif", bands=bands, tile=128,
-                           start_time=f"2025-06-0{day}", properties={"cloud": 10 * day}))  # fmt: skip
+        time = f"2025-06-0{day}"
+        about: dict[str, Any] = {"start_time": time, "properties": {"cloud": 10 * day}}
+        specs.append(image(f"s2/{day}", f"{day}.tif", bands=bands, tile=128, **about))
     write_tiff(folder / "far.tif", [np.ones((64, 64), np.uint8)], crs="EPSG:32601")
     specs.append(image("sea/far", "far.tif", bands=bands))
     made.apply(*specs)
@@ -150,8 +159,8 @@ def test_an_asset_is_found_by_name_time_place_and_property(
         seen.get_by_text("Time, place, properties").click()
         seen.locator("#clear").click()
         expect(seen.locator("#count")).to_have_text("7 assets")
-        seen.get_by_label("From").fill("2025-06-02")
-        seen.get_by_label("To").fill("2025-06-03")
+        seen.get_by_label("From", exact=True).fill("2025-06-02")
+        seen.get_by_label("To", exact=True).fill("2025-06-03")
         expect(seen.locator("#count")).to_have_text("2 of 7 assets")
         seen.locator("#clear").click()
         seen.get_by_label("Properties").fill("cloud<20")
@@ -184,7 +193,7 @@ def test_an_asset_is_seen_at_every_level_and_explained(
             for level in range(3):
                 seen.locator(".level").nth(level).click()
                 expect(seen.locator("#level")).to_contain_text(f"level {level}")
-                assert seen.locator(".leaflet-tile-loaded").count() > 0
+                seen.locator(".leaflet-tile-loaded").first.wait_for()
         seen.locator(".level").nth(2).click()
         box = seen.locator("#map").bounding_box()
         assert box is not None
@@ -332,6 +341,31 @@ def test_errors_are_said(browser: Browser, tmp_path: Path) -> None:
             expect(seen.get_by_role("alert")).to_contain_text("is damaged")
             red = (shot(seen) == (176, 0, 32)).all(axis=2)
             assert red.sum() > 500
+
+
+def test_a_site_of_files_shows_the_same(browser: Browser, bench: Workbench, tmp_path: Path) -> None:
+    assert geobatch("site", tmp_path / "site", "--store", bench.store).code == 0
+    handler = partial(Quiet, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        with page(browser, f"http://127.0.0.1:{files.server_port}/") as seen:
+            expect(seen.locator("#count")).to_have_text("7 assets")
+            seen.get_by_text("Time, place, properties").click()
+            seen.get_by_label("Properties").fill("cloud<20")
+            expect(seen.locator("#count")).to_have_text("2 of 7 assets")
+            opened(seen, "land/height")
+            seen.locator(".leaflet-tile-loaded").first.wait_for()
+            seen.locator("#compare").click()
+            expect(seen.locator("#changes")).to_contain_text("tiles differ")
+            seen.locator("#as-pixels").click()
+            seen.locator(".leaflet-tile-loaded").first.wait_for()
+            expect(seen.locator("#why")).to_contain_text("A site of files cannot answer")
+        files.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 def test_a_store_of_100_000_images(browser: Browser, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ export class View {
         layer = L.tileLayer(template, { ...options, bounds: [[-height, 0], [0, width]], noWrap: true, minNativeZoom: 0, maxNativeZoom: levels - 1 });
         layer.getTileUrl = (at) => L.Util.template(template, { x: at.x, y: at.y, z: levels - 1 - Math.min(Math.max(at.z, 0), levels - 1) });
       } else layer = L.tileLayer(template, { ...options, ...(this.image ? this.image.limits : {}), bounds: this.image?.bounds });
-      layer.on('tileerror', onDamage);
+      if (!site.isStatic) layer.on('tileerror', onDamage); // of a site, empty tiles have no file
       return layer.addTo(this.map);
     });
     for (const layer of old) layer.remove();
