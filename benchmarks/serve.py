@@ -10,6 +10,7 @@ for once, so that none is answered from a browser's memory.
 from __future__ import annotations
 
 import http.client
+import os
 import random
 import re
 import subprocess
