@@ -29,6 +29,7 @@ _MODULES = {
     "status": "published.status",
     "why": "published.why",
     "serve": "serve.serve",
+    "site": "serve.site",
     "export": "export.export",
     "rollback": "maintenance.rollback",
     "checkout": "maintenance.checkout",

@@ -35,6 +35,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(address)
+        found.listen(_MOST_AT_ONCE)  # whoever reads where it listens may ask at once
     except OSError as error:
         found.close()
         raise SettingError(

@@ -72,6 +72,7 @@ async function start() {
     say(error.message, true);
   }
   await search();
+  view.around(list.known());
   const asked = new URLSearchParams(location.hash.slice(1)).get('asset');
   if (asked) await open(asked);
 }

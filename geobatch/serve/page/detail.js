@@ -81,7 +81,8 @@ export class Detail {
       }
       rows.push(['Bands', one.bands.map((band) => `${band.id} (${band.dtype}${band.unit ? `, ${band.unit}` : ''})`).join(', ')]);
     }
-    for (const [key, value] of Object.entries(one.properties)) rows.push([key, number(value)]);
+    const isLegend = !this.isTable && this.band().palette;
+    for (const [key, value] of Object.entries(one.properties)) if (!isLegend || !/(^|_)class_[0-9]+$/.test(key)) rows.push([key, number(value)]);
     if (one.memo) rows.push(['Memo', one.memo]);
     return el('dl', {}, rows.filter(([, value]) => value).map(([key, value]) => [el('dt', { text: key }), el('dd', { text: value })]));
   }
@@ -124,7 +125,7 @@ export class Detail {
           one.colormaps.map((name) => el('option', { value: name, text: name, selected: name === this.style.colormap })))));
       }
     }
-    if (band.palette) parts.push(el('p', { class: 'note', text: 'Colours are those of the palette of the band.' }));
+    if (band.palette) parts.push(legend(band.palette, one.properties));
     if (band.damage) parts.push(el('p', { class: 'error', role: 'alert', text: band.damage }));
     const press = (isPixels, text) => el('button', { type: 'button', 'aria-pressed': String(this.pixels === isPixels), text, id: isPixels ? 'as-pixels' : 'as-map',
       disabled: !isPixels && !one.is_on_map, onclick: () => { this.pixels = isPixels; this.draw(); this.refresh(true); } });
@@ -234,10 +235,13 @@ export class Detail {
       const found = await api.assets({ prefix: folder }, 0, 1000).catch(() => ({ assets: [] }));
       if (turn !== this.turn) return;
       this.folder = folder;
-      this.series = found.assets.filter((one) => one.start && one.kind !== 'table' && !one.id.slice(folder.length).includes('/'))
+      this.inFolder = found.assets.filter((one) => one.start && one.kind !== 'table' && !one.id.slice(folder.length).includes('/'))
         .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.id < b.id ? -1 : 1));
       this.isCut = found.total > found.assets.length;
     }
+    // Of a folder, the images that are of one kind with this one.
+    const own = this.inFolder.find((one) => one.id === id);
+    this.series = own ? this.inFolder.filter((one) => one.bands === own.bands && String(one.shape) === String(own.shape)) : [];
     const place = $('series');
     if (place) place.replaceWith(this.seriesPart());
   }
@@ -310,7 +314,9 @@ export class Detail {
       this.view.image = { ...image, key, limits: api.site.isStatic ? one.zooms : {} };
       if (box && box[2] >= box[0]) this.view.image.bounds = [[box[1], box[0]], [box[3], box[2]]].map(([lat, lon]) => [Math.min(Math.max(lat, -85.05), 85.05), lon]);
     }
-    this.view.map.off('zoomend', this.onZoom).on('zoomend', (this.onZoom = () => this.sayLevel()));
+    this.onZoom = this.onZoom || (() => this.sayLevel());
+    this.view.map.off('zoomend', this.onZoom);
+    this.view.map.on('zoomend', this.onZoom);
     if (isNew) this.view.fit(one.bbox);
     if (!this.pixels) this.view.outline([one], one.id);
     const right = this.plan?.at || this.at;
@@ -352,6 +358,18 @@ export class Detail {
       if (place) place.textContent = error.message;
     }
   }
+}
+
+// The names of classes, where properties such as `class_3` have them.
+function legend(palette, properties) {
+  const named = Object.keys(properties).map((key) => /(?:^|_)class_([0-9]+)$/.exec(key)).filter((match) => match && palette[match[1]])
+    .sort((a, b) => a[1] - b[1]);
+  if (!named.length) return el('p', { class: 'note', text: 'Colours are those of the palette of the band.' });
+  return el('ul', { class: 'legend', 'aria-label': 'Classes' }, named.map((match) => {
+    const swatch = el('span', { class: 'swatch' });
+    swatch.style.background = `rgb(${palette[match[1]].slice(0, 3).join(' ')})`;
+    return el('li', {}, swatch, `${match[1]} ${properties[match.input]}`);
+  }));
 }
 
 const label = (one) => `Commit ${one.number}, ${one.time.slice(0, 16).replace('T', ' ')}${one.message ? `: ${one.message}` : ''}`;

@@ -10,7 +10,7 @@ export function el(tag, facts = {}, ...children) {
     else if (name in made && typeof value !== 'string') made[name] = value;
     else made.setAttribute(name, value === true ? '' : value);
   }
-  made.append(...children.flat().filter((child) => child != null && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
   return made;
 }
 

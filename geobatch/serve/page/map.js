@@ -84,7 +84,7 @@ export class View {
         layer = L.tileLayer(template, { ...options, bounds: [[-height, 0], [0, width]], noWrap: true, minNativeZoom: 0, maxNativeZoom: levels - 1 });
         layer.getTileUrl = (at) => L.Util.template(template, { x: at.x, y: at.y, z: levels - 1 - Math.min(Math.max(at.z, 0), levels - 1) });
       } else layer = L.tileLayer(template, { ...options, ...(this.image ? this.image.limits : {}), bounds: this.image?.bounds });
-      layer.on('tileerror', onDamage);
+      if (!site.isStatic) layer.on('tileerror', onDamage); // of a site, empty tiles have no file
       return layer.addTo(this.map);
     });
     for (const layer of old) layer.remove();
@@ -124,6 +124,12 @@ export class View {
     return shown.length;
   }
 
+  // Moves to where some assets are, at their first sight.
+  around(assets) {
+    const boxes = assets.filter((one) => one.bbox).map((one) => L.latLngBounds(boxOf(one.bbox)));
+    if (!this.isPixels && boxes.length) this.map.fitBounds(boxes.reduce((all, box) => all.extend(box), L.latLngBounds(boxes[0])), { maxZoom: 6, padding: [30, 30] });
+  }
+
   fit(bbox) {
     if (this.isPixels) {
       const [height, width] = this.image.shape.map((side) => side / 2 ** (this.image.levels - 1));
@@ -140,7 +146,8 @@ export class View {
     if (this.isPixels) {
       this.changes = L.layerGroup(found.features.filter((one) => one.properties.row !== undefined).map(({ properties: at }) => {
         const side = (tile * 2 ** at.level) / 2 ** (this.image.levels - 1);
-        return L.rectangle([[-at.row * side, at.col * side], [-(at.row + 1) * side, (at.col + 1) * side]], look(at.op));
+        const [height, width] = this.image.shape.map((all) => all / 2 ** (this.image.levels - 1));
+        return L.rectangle([[-at.row * side, at.col * side], [-Math.min((at.row + 1) * side, height), Math.min((at.col + 1) * side, width)]], look(at.op));
       })).addTo(this.map);
     } else this.changes = L.geoJSON(found, { style: (one) => look(one.properties.op), pane: 'marks', interactive: false }).addTo(this.map);
     return found.features.length;

@@ -99,7 +99,7 @@ class Published(Struct, frozen=True, kw_only=True, eq=False):
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
         across = -(-width // side)
         numbers = np.where(inside, rows // side * across + cols // side, -1)
-        for number in np.unique(numbers[inside]).tolist():
+        for number in _distinct(numbers[inside]):
             row, col = divmod(number, across)
             found, mask = self.tile(band, level, row, col)
             here = numbers == number
@@ -113,4 +113,15 @@ class Published(Struct, frozen=True, kw_only=True, eq=False):
         """Return how many stored tiles some positions of a level are in."""
         side = self.record.image.tile
         inside = (rows >= 0) & (rows < plane.height) & (cols >= 0) & (cols < plane.width)
-        return len(np.unique(rows[inside] // side * (1 << 32) + cols[inside] // side))
+        across = -(-plane.width // side)
+        return len(_distinct(rows[inside] // side * across + cols[inside] // side))
+
+
+def _distinct(numbers: npt.NDArray[np.int64]) -> list[int]:
+    """Return the different ones of some numbers, which are close to each other as a rule."""
+    if not numbers.size:
+        return []
+    least, most = int(numbers.min()), int(numbers.max())
+    if most - least > numbers.size:
+        return [int(one) for one in np.unique(numbers)]
+    return [int(one) + least for one in np.flatnonzero(np.bincount(numbers - least))]

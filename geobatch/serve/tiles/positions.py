@@ -7,7 +7,6 @@ to a sixteenth of a pixel of the map; else each is transformed.
 from __future__ import annotations
 
 import math
-from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -112,7 +111,7 @@ def positions_of(tile: MapTile, geobox: GeoBox) -> Positions:
     xs, ys = _image_xy(tile, geobox, cols, rows)
     centres = np.arange(SIDE) + 0.5
     if _is_smooth(xs, ys) and _error(tile, geobox, xs, ys) <= _SLACK * _spacing(xs, ys):
-        found = [_weights() @ one @ _weights().T for one in (xs, ys)]
+        found = [_between(xs), _between(ys)]
     else:
         centres = np.arange(SIDE) + 0.5
         found = list(_image_xy(tile, geobox, *np.meshgrid(centres, centres)))
@@ -123,12 +122,13 @@ def _image_xy(tile: MapTile, geobox: GeoBox, cols: Floats, rows: Floats) -> tupl
     return transform_arrays(*tile.xy(cols, rows), WEB_MERCATOR, geobox.crs.identity)
 
 
-@cache
-def _weights() -> Floats:
-    """Return what interpolates the centres of pixels from every 16th edge, (256, 17)."""
-    edges = np.arange(0, SIDE + 1, _STEP)
-    centres = np.arange(SIDE) + 0.5
-    return np.array([np.interp(centres, edges, row) for row in np.eye(len(edges))]).T
+def _between(edges: Floats) -> Floats:
+    """Return what is linearly between every 16th edge at the centres of pixels, (256, 256)."""
+    share = ((np.arange(_STEP) + 0.5) / _STEP)[:, None]
+    down = edges[:-1, None] * (1 - share) + edges[1:, None] * share
+    turned = down.reshape(SIDE, -1).T
+    across = turned[:-1, None] * (1 - share) + turned[1:, None] * share
+    return np.ascontiguousarray(across.reshape(SIDE, SIDE).T)
 
 
 def _is_smooth(xs: Floats, ys: Floats) -> bool:
@@ -173,7 +173,8 @@ def _positions(xs: Floats, ys: Floats, geobox: GeoBox) -> Positions:
     with np.errstate(invalid="ignore", over="ignore"):
         right, down = xs - c, ys - f
         cols, rows = (e * right - b * down) / determinant, (a * down - d * right) / determinant
-        steps = np.hypot(np.diff(cols, axis=1), np.diff(rows, axis=1))
+        few = slice(None, None, _STEP)
+        steps = np.hypot(np.diff(cols[few], axis=1), np.diff(rows[few], axis=1))
     steps = steps[np.isfinite(steps)]
     step = float(np.median(steps)) if steps.size else math.inf
     return Positions(cols=cols, rows=rows, step=step)

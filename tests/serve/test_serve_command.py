@@ -1,0 +1,94 @@
+"""The command `serve`: what it says, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from shell import geobatch
+from workbench import Workbench, image, write_tiff
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    made = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((64, 64), np.uint8)])
+    made.apply(image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+    return made
+
+
+def started(*options: str | Path) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "geobatch", "serve", *map(str, options), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def test_it_says_where_answers_and_ends_by_ctrl_c(bench: Workbench) -> None:
+    process, line = started(bench.store, "--json")
+    said = json.loads(line)
+    assert said["type"] == "serve"
+    assert said["assets"] == 1
+    with urllib.request.urlopen(f"{said['url']}healthz") as answer:
+        assert json.load(answer)["status"] == "ok"
+        assert answer.headers["content-security-policy"]
+        assert "server" not in answer.headers
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1]) == {"type": "exit", "code": 0}
+    assert "Traceback" not in err
+
+
+def test_an_open_address_says_what_it_exposes(bench: Workbench) -> None:
+    process, line = started(bench.store, "--host", "0.0.0.0", "--allow-host", "maps.example")
+    try:
+        port = re.search(r":(\d+)/", line)
+        assert port is not None
+        for host, status in (("127.0.0.1", 200), ("maps.example", 200), ("evil.example", 421)):
+            link = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=30)
+            link.request("GET", "/healthz", headers={"Host": host})
+            assert link.getresponse().status == status
+            link.close()
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert "warning: everyone who reaches 0.0.0.0 can read all 1 assets" in err
+    assert "nothing asks for a password" in err
+
+
+def test_what_cannot_be_served_is_refused(bench: Workbench, tmp_path: Path) -> None:
+    assert geobatch("serve", tmp_path / "none").code == 10
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = geobatch("serve", bench.store, "--port", port)
+    assert done.code == 64
+    assert f"cannot listen on `127.0.0.1`, port {port}" in done.err
+    done = geobatch("serve", bench.store, "--host", "no.such.host.invalid")
+    assert done.code == 64
+    assert geobatch("serve", bench.store, "--port", "70000").code == 64
+    assert geobatch("serve", bench.store, "--plan", tmp_path / "a.tif").code == 1
+
+
+def test_what_is_missing_is_named(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    find: Any = __import__("importlib.util", fromlist=["find_spec"]).find_spec
+    monkeypatch.setattr(
+        "geobatch.cli.commands.serve.stores.find_spec",
+        lambda name: None if name == "uvicorn" else find(name),
+    )
+    done = geobatch("serve", bench.store)
+    assert done.code == 7
+    assert "starlette" in done.err
+    assert "uvicorn" in done.err
