@@ -158,7 +158,7 @@ def content_root(tree: Tree) -> Digest:
 
 def encode_commit(commit: Commit) -> bytes:
     """Return the document of a commit."""
-    document = {
+    document: dict[str, Json] = {
         "format": FORMAT,
         "parent": commit.parent,
         "tree": commit.tree,
@@ -171,6 +171,8 @@ def encode_commit(commit: Commit) -> bytes:
         document["origins"] = commit.origins
     if commit.renamed:
         document["renamed"] = dict(commit.renamed)
+    if commit.cubes:
+        document["cubes"] = list(commit.cubes)
     if commit.provenance is not None:
         document["provenance"] = {
             key: value for key, value in to_builtins(commit.provenance).items() if value
@@ -197,6 +199,7 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             origins=document.get("origins"),
             renamed=tuple(sorted(document.get("renamed", {}).items())),
             provenance=_provenance(document.get("provenance")),
+            cubes=tuple(sorted(map(str, document.get("cubes", ())))),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise _malformed(name, "commit", error) from error

@@ -12,12 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
-from geobatch.errors import (
-    ConflictError,
-    NotDurableError,
-    NotFoundError,
-    StoreError,
-)
+from geobatch.errors import ConflictError, NotDurableError, NotFoundError, StoreError
 from geobatch.format.documents import (
     content_root,
     decode_asset,
@@ -31,6 +26,7 @@ from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.commits.backoff import Backoff
+from geobatch.store.commits.cubes import NOTHING, cubes_after, cubes_of
 from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
@@ -265,6 +261,7 @@ class TileStore:
         time: datetime | None = None,
         provenance: Provenance | None = None,
         is_exact: bool = False,
+        cubes: Mapping[str, bool] = NOTHING,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
 
@@ -282,6 +279,7 @@ class TileStore:
             time: Time of the commit, aware; by default now.
             provenance: Who asked for it, and from which Git commit; None if unknown.
             is_exact: Whether any commit that was published since is a conflict.
+            cubes: Ids of collections, and whether they have cubes from now on.
 
         Returns:
             The head with the changes: the one found where it has them all already.
@@ -295,7 +293,8 @@ class TileStore:
         head, backoff = base, Backoff()
         while backoff.lost < _ATTEMPTS:
             tree = changed_tree(head.tree, changes)
-            if tree == head.tree:
+            shown = cubes_after(head, cubes, tree)
+            if tree == head.tree and shown == cubes_of(head):
                 if not self._spec_files.is_readable(head):  # equal bytes mend what is damaged
                     self._put_origins(head, tree, origins, checkouts)
                 return head
@@ -309,6 +308,7 @@ class TileStore:
                 origins=self._put_origins(head, tree, origins, checkouts),
                 renamed=tuple(sorted(renamed.items())),
                 provenance=provenance,
+                cubes=shown,
             )
             digest = self._put_durably(encode_commit(commit))
             number = head.number + 1

@@ -52,6 +52,8 @@ class ViewState(Struct, frozen=True, kw_only=True):
     """Assets that an update was changing when it was killed; their parts are not named."""
     intact: Mapping[Digest, str] = {}
     """Files with the bytes of an object that is damaged or missing, by its digest."""
+    refused: Mapping[str, str] = {}
+    """Why something that is asked for is not shown, by its name in the view."""
 
 
 class ViewChange(Struct, frozen=True, kw_only=True):
@@ -67,6 +69,8 @@ class ViewChange(Struct, frozen=True, kw_only=True):
     """Files that were removed."""
     damaged: Mapping[str, CorruptObjectError] = {}
     """Assets that could not be shown because their objects are damaged."""
+    refused: Mapping[str, str] = {}
+    """Why something that is asked for is not shown, by its name in the view."""
 
 
 class View(Protocol):

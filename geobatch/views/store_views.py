@@ -14,6 +14,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.refs import TREE
 from geobatch.store.identity import ZarrView, read_views
 from geobatch.store.tilestore import TileStore
+from geobatch.views.cubes.tree import CubeTree
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
 from geobatch.views.remote.copies import CopiedFiles
@@ -59,6 +60,7 @@ class StoreViews:
             self.views = (
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
+                CubeTree(store, disk, cache=cache, most_swapped=most_swapped),
             )
         elif (chosen := read_views(store.backend)) is not None:
             kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
@@ -85,6 +87,7 @@ class StoreViews:
             behind=tuple(sorted({one for state in states for one in state.behind})),
             parts=tuple(sorted(part for state in states for part in state.parts)),
             is_current=all(state.is_current for state in states),
+            refused={name: why for state in states for name, why in state.refused.items()},
         )
 
     def update(
@@ -128,6 +131,7 @@ class StoreViews:
             copied=sum(change.copied for change in changes),
             removed=sum(change.removed for change in changes),
             damaged=damaged,
+            refused={name: why for change in changes for name, why in change.refused.items()},
         )
 
     @contextmanager

@@ -48,6 +48,7 @@ def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
         },
         "totals": _totals(listed),
         "collections": _collections(listed),
+        **({"cubes": [cube.to_json() for cube in plan.cubes]} if plan.cubes else {}),
         "undeclared": list(plan.undeclared),
     }
 

@@ -102,7 +102,7 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
     return {
         **chunks,
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
-        **_consolidated(groups, arrays),
+        **consolidated(groups, arrays),
     }
 
 
@@ -132,7 +132,7 @@ def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
     for band in asset.bands_of(grid.name):
         has_mask = ArrayKey(band=band.id, level=level, is_mask=True) in keys
         if ArrayKey(band=band.id, level=level) in keys:
-            found[band.id] = _array(
+            found[band.id] = array(
                 geobox.shape,
                 dtype=band.dtype,
                 chunk_shape=(asset.tile, asset.tile),
@@ -144,7 +144,7 @@ def _bands(record: AssetRecord, grid: Grid, level: int) -> dict[str, Json]:
                 ),
             )
         if has_mask:
-            found[band.id + MASK_SUFFIX] = _array(
+            found[band.id + MASK_SUFFIX] = array(
                 geobox.shape,
                 dtype="uint8",
                 chunk_shape=(asset.tile, asset.tile),
@@ -162,7 +162,7 @@ def _references(geobox: GeoBox) -> dict[str, Json]:
     The value of `spatial_ref` says nothing, so it is left to the fill value and has no chunk.
     """
     found = {
-        GRID_MAPPING: _array(
+        GRID_MAPPING: array(
             (),
             dtype="int64",
             chunk_shape=(),
@@ -174,7 +174,7 @@ def _references(geobox: GeoBox) -> dict[str, Json]:
     }
     if geobox.is_axis_aligned:
         for axis, size in (("y", geobox.height), ("x", geobox.width)):
-            found[axis] = _array(
+            found[axis] = array(
                 (size,),
                 dtype="float64",
                 chunk_shape=(size,),
@@ -197,7 +197,7 @@ def _centres(geobox: GeoBox) -> dict[str, bytes]:
     }
 
 
-def _array(
+def array(
     shape: tuple[int, ...],
     *,
     dtype: str,
@@ -207,6 +207,17 @@ def _array(
     dimensions: tuple[str, ...],
     attributes: Attributes,
 ) -> Json:
+    """Return the document of an array.
+
+    Args:
+        shape: Its shape.
+        dtype: Numpy name of its type.
+        chunk_shape: Shape of a chunk.
+        fill: Value of absent chunks.
+        codecs: How a chunk is encoded.
+        dimensions: Names of its dimensions.
+        attributes: Its attributes.
+    """
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -226,7 +237,7 @@ def _group(attributes: Attributes) -> Json:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -> dict[str, bytes]:
+def consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -> dict[str, bytes]:
     """Return the group documents, deepest first, each with the documents of all that is below it.
 
     Texts are spliced, not encoded again: a document appears in every group above it.
