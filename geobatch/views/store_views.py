@@ -18,6 +18,7 @@ from geobatch.views.cubes.tree import CubeTree
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
 from geobatch.views.remote.copies import CopiedFiles
+from geobatch.views.remote.cubes import CubeReferences
 from geobatch.views.remote.lease import SECONDS
 from geobatch.views.remote.references import SHOWN, ReferenceFiles
 from geobatch.views.zarr.staging import Staging
@@ -64,7 +65,10 @@ class StoreViews:
             )
         elif (chosen := read_views(store.backend)) is not None:
             kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
-            self.views = (kind(store, seconds=seconds),)
+            self.views = (
+                kind(store, seconds=seconds),
+                CubeReferences(store, seconds=seconds),
+            )
 
     def compare(self, head: Head) -> ViewState | None:
         """Return how the views differ from a head; nothing is changed. None if there are none.

@@ -18,6 +18,7 @@ from geobatch.model.assets.cubes import (
 from geobatch.model.digest import Digest, digest_json
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.store.commits.cubes import cubes_of
+from geobatch.store.commits.refs import CUBES
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import VIEW
 
@@ -25,7 +26,7 @@ FOLDER = "cubes"
 """Folder of the cubes in a store."""
 SUFFIX = ".zarr"
 """What follows the folder of the images in the name of a cube; no asset id has a dot."""
-SHOWN = f"{FOLDER}/.shown.json"
+SHOWN = CUBES
 """Says which commit the cubes show."""
 
 

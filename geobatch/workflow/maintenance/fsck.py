@@ -21,6 +21,7 @@ from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, 
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
 from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.views.cubes.members import FOLDER as CUBES_FOLDER
 from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
@@ -214,7 +215,8 @@ class _Views:
 
     def _finding(self, part: Part) -> Finding:
         kind = {MISSING: Kind.MISSING, FOREIGN: Kind.FOREIGN}.get(part.problem, Kind.DAMAGED)
-        hurt = self._hurt(part.path.partition("/")[2].rstrip("/"))
+        folder, _, path = part.path.partition("/")
+        hurt = None if folder == CUBES_FOLDER else self._hurt(path.rstrip("/"))
         return Finding(
             kind=kind,
             name=part.path.rstrip("/"),

@@ -23,7 +23,7 @@ from geobatch.store.backends.protocol import RUNS, Backend, parse_name
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.drops import GC_RUNS, Drops
-from geobatch.store.commits.refs import REFERENCES, REFS, TREE, Refs
+from geobatch.store.commits.refs import REFS, SHOWN_BY, Refs
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
@@ -44,7 +44,7 @@ from geobatch.workflow.maintenance.recompute import Recomputing, plan_recomputin
 from geobatch.workflow.publication import declared_in
 from geobatch.workflow.request import DEFAULT_STORE, Request
 
-_VIEWS = ("zarr/", "parquet/", "references/")
+_VIEWS = ("zarr/", "parquet/", "references/", "cubes/")
 _ROUNDS = 4
 """Repairs in a row: what one restores may show more that is damaged."""
 _WHY = "fsck --repair: damaged or foreign"
@@ -227,12 +227,12 @@ class _Repair:
         if self._backend.local is None and any(
             _is_shown(one) and not one.hurts and one.kind is not Kind.FOREIGN for one in findings
         ):
-            shown = (*shown, TREE, REFERENCES)  # without it, a view in a bucket is made again
+            shown = (*shown, *SHOWN_BY)  # without it, a view in a bucket is made again
         return replace(plan, shown=tuple(dict.fromkeys(shown)), is_shown_again=is_shown_again)
 
     def _documents(self) -> Iterator[str]:
         """Yield the documents of views that say which commit is shown."""
-        for name in (TREE, REFERENCES):
+        for name in SHOWN_BY:
             if self._backend.size(name) is not None:
                 yield name
 
@@ -389,7 +389,7 @@ def _remove_dead_runs(backend: Backend) -> None:
 
 
 def _is_shown(finding: Finding) -> bool:
-    return finding.name.startswith(_VIEWS) or finding.name in {"zarr", "parquet"}
+    return finding.name.startswith(_VIEWS) or finding.name in {"zarr", "parquet", "cubes"}
 
 
 def _is_valid(name: str) -> bool:
