@@ -132,7 +132,11 @@ class Surveyor:
             except CorruptObjectError as error:
                 found.damaged[self._at] = error
                 found.hurt.add(name)
-        found.strange = list(self._strange(found.wanted.keys() - found.refused.keys()))
+        found.strange = [
+            path
+            for path in self._strange(found.wanted.keys() - found.refused.keys())
+            if path != OWN or not found.wanted
+        ]
         return found
 
     def compare(self, name: str, members: tuple[Member, ...]) -> Comparison:
@@ -188,7 +192,7 @@ class Surveyor:
 
     def _strange(self, names: Collection[str]) -> Iterator[str]:
         """Yield what is beside the cubes, and belongs to none."""
-        inside: dict[str, set[str]] = {"": {OWN} if names else set()}
+        inside: dict[str, set[str]] = {"": set()}
         for path in (*folders_above(names), *names):
             above, _, name = path.rpartition("/")
             inside.setdefault(above, set()).add(name)
