@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -27,12 +28,17 @@ from zarr_workbench import Pixels, killed_at, look, sync
 from geobatch.model.assets.asset import AnyImage, Codec
 from geobatch.model.digest import digest_bytes
 from geobatch.model.published import Head
+from geobatch.store.backends.memory import MemoryBackend
 from geobatch.store.caches.cache import SourceCache
+from geobatch.store.identity import ZarrView
 from geobatch.store.location import StoreLocation
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.views.cubes import metadata
 from geobatch.views.protocol import ViewChange
+from geobatch.views.remote.cubes import CubeReferences
+from geobatch.workflow.maintenance.fsck import fsck
+from geobatch.workflow.maintenance.repair import repair
 
 State: TypeAlias = dict[str, tuple[AnyImage, Pixels]]
 CUBES = {"s2": True}
@@ -518,6 +524,83 @@ def test_what_does_not_fit_is_not_shown_and_is_named(store: TileStore) -> None:
         assert found is not None
         assert found.refused == change.refused
         assert found.is_current
+
+
+@pytest.mark.parametrize("views", [ZarrView.NONE, ZarrView.COPY])
+def test_in_a_bucket_references_lead_to_the_same_bytes(store: TileStore, views: ZarrView) -> None:
+    backend = MemoryBackend()
+    bucket = TileStore.create(backend, views=views)
+    states = [days(1, 2), days(1, 2, 4), days(0, 2, 4), days(2, seed=5) | days(3), {}, days(7)]
+    for state in states:
+        publish(store, state)
+        sync(store)
+        publish(bucket, state)
+        change = sync(bucket)
+        assert bool(change.assets)
+        names = list(backend.list("cubes/"))
+        if not state:
+            assert not names
+            continue
+        assert names == ["cubes/.shown.json", "cubes/s2.json"]
+        found = json.loads(backend.get("cubes/s2.json"))
+        assert found["version"] == 1
+        cube = root(store) / "cubes/s2.zarr"
+        wanted = {
+            path.relative_to(cube).as_posix(): path.read_bytes()
+            for path in cube.rglob("*")
+            if path.is_file()
+        }
+        assert {key: _resolved(backend, one) for key, one in found["refs"].items()} == wanted
+        assert fsck(backend).is_whole
+        assert sync(bucket) == ViewChange()
+    backend.replace("cubes/s2.json", b"{}")
+    backend.replace("cubes/other.json", b"{}")
+    assert {(one.name, one.kind.value) for one in fsck(backend).findings} == {
+        ("cubes/s2.json", "damaged"),
+        ("cubes/other.json", "foreign"),
+    }
+    assert repair(backend).after.is_whole
+
+
+class Watched(MemoryBackend):
+    """A backend that notes what is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    def get(self, name: str, *, start: int = 0, length: int | None = None) -> bytes:
+        self.read.append(name)
+        return super().get(name, start=start, length=length)
+
+
+def test_a_day_more_in_a_bucket_reads_no_pages_of_the_others() -> None:
+    backend = Watched()
+    bucket = TileStore.create(backend, views=ZarrView.NONE)
+    publish(bucket, days(*range(9)))
+    sync(bucket)
+    publish(bucket, days(*range(10)))
+    pages = {
+        ref.stored
+        for entry in bucket.head().tree.entries[:9]
+        for _, ref in bucket.record(entry).arrays
+        if ref is not None
+    }
+    backend.read.clear()
+    CubeReferences(bucket).update(bucket.head())
+    assert backend.read
+    assert not {Objects.path(one) for one in pages} & set(backend.read)
+
+
+def _resolved(backend: MemoryBackend, reference: str | list[Any]) -> bytes:
+    if isinstance(reference, str):
+        start = "base64:"
+        is_coded = reference.startswith(start)
+        return base64.b64decode(reference.removeprefix(start)) if is_coded else reference.encode()
+    url, offset, size = reference
+    data = backend.get(url.removeprefix(f"{backend.location}/"))
+    assert (offset, size) == (0, len(data))
+    return data
 
 
 def test_a_store_without_cubes_has_no_folder_of_them(store: TileStore) -> None:
