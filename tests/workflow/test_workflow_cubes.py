@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import xarray as xr
 
 import geobatch
 from geobatch.errors import PlanError, SpecError
+from geobatch.explain.status import status
 from geobatch.model.plans.plan import Options
 from geobatch.store.copying.copy import CopyOptions
 from geobatch.store.tilestore import TileStore
@@ -100,6 +102,39 @@ def test_days_come_change_and_go(bench: Bench) -> None:
     (cube,) = bench.apply(prune=True).cubes
     assert (cube.images, cube.removed) == (2, 1)
     bench.assert_stacks("s2/l2a", "20250102", "20250103")
+
+
+def test_a_collection_in_python_is_the_cube_verified(bench: Bench) -> None:
+    bench.raster("20250102")
+    bench.apply()
+    with xr.open_zarr(bench.store / "cubes/s2/l2a.zarr/0") as cube:
+        wanted = cube.b1.values
+    bench.raster("20250102", seed=7)
+    bench.apply()
+    store = geobatch.open_store(bench.store)
+    at_first = store.collection("s2/l2a", at=1)
+    np.testing.assert_array_equal(at_first.b1.values, wanted)
+    again = pickle.loads(pickle.dumps(at_first))
+    np.testing.assert_array_equal(again.b1[1, 20:99, 7:140].values, wanted[1, 20:99, 7:140])
+    with xr.open_zarr(bench.store / "cubes/s2/l2a.zarr/0") as cube:
+        np.testing.assert_array_equal(store.collection("s2/l2a").b1.values, cube.b1.values)
+    for path in (bench.store / "objects").rglob("*"):
+        if path.is_file() and path.stat().st_nlink > 1:  # a tile that is shown
+            path.chmod(0o644)
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+    with pytest.raises(geobatch.CorruptObjectError):
+        _ = store.collection("s2/l2a").b1.values
+
+
+def test_what_a_status_says(bench: Bench) -> None:
+    bench.apply()
+    assert not status(bench.store, [bench.spec]).has_differences
+    bench.declare(SPEC.replace("cube: true\n", ""))
+    found = status(bench.store, [bench.spec])
+    assert found.has_differences
+    assert [(cube.id, cube.action) for cube in found.cubes] == [("s2/l2a", "delete")]
 
 
 def test_the_setting_alone_is_a_commit_and_no_content(bench: Bench) -> None:
