@@ -364,7 +364,17 @@ KILLED: dict[str, tuple[State, State]] = {
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize("most_swapped", [LARGE, SMALL])
-@pytest.mark.parametrize("history", KILLED)
+@pytest.mark.parametrize(
+    "history",
+    [
+        "appended",
+        "inserted",
+        *(
+            pytest.param(name, marks=pytest.mark.attack)
+            for name in ("removed", "reordered", "gone")
+        ),
+    ],
+)
 def test_killed_at_any_instant_and_run_again(
     scratch: Path, history: str, most_swapped: int, is_long: bool
 ) -> None:
