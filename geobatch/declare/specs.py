@@ -205,6 +205,9 @@ class Declaration(Compared, frozen=True, kw_only=True):
 class CollectionSpec(Declaration, frozen=True, kw_only=True):
     """The id and the positions of a collection; its images are specs of their own."""
 
+    has_cubes: bool = field(default=False, name="cube")
+    """Whether the images of each folder are also shown as one array along time."""
+
 
 class SpecFields(Declaration, frozen=True, kw_only=True):
     """What every asset may declare."""

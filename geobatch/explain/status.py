@@ -16,6 +16,7 @@ from geobatch.explain.declared import (
     find_declared,
     plan_declared,
 )
+from geobatch.model.plans.cube_change import CubeChange
 from geobatch.model.plans.plan import Because, Op, Plan, Reason
 from geobatch.model.published import Head
 from geobatch.planner import moves, renamed_head
@@ -90,6 +91,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """None where there is no store yet."""
     assets: tuple[AssetStatus, ...] | None = None
     """Declared and published assets, sorted by id; None where no specs were given."""
+    cubes: tuple[CubeChange, ...] = ()
+    """Cubes that the next apply would make, change or remove."""
 
     def of(self, state: State) -> tuple[AssetStatus, ...]:
         """Return the assets in a state."""
@@ -105,7 +108,8 @@ class Status(Struct, frozen=True, kw_only=True):
         """Whether the next apply would change anything, be it only files of the Zarr tree."""
         states = (State.CREATE, State.UPDATE, State.RENAME, State.MISSING, State.BROKEN)
         tree = None if self.store is None else self.store.tree
-        return any(map(self.of, states)) or (tree is not None and not tree.is_current)
+        is_old = tree is not None and not tree.is_current
+        return any(map(self.of, states)) or bool(self.cubes) or is_old
 
     @property
     def changed_sources(self) -> tuple[str, ...]:
@@ -162,12 +166,14 @@ def status(
         )
         if not place.has_store():
             made = plan_declared(declared, None, cache=cache)
-            return Status(store=None, assets=tuple(_assets(declared, made, Head())))
+            assets = tuple(_assets(declared, made, Head()))
+            return Status(store=None, assets=assets, cubes=made.cubes)
         with closing(TileStore.open(place)) as store:
             head = store.head()
             made = plan_declared(declared, store, cache=cache, head=head)
             assets = tuple(_assets(declared, made, head))
-            return Status(store=_store_status(store, head, cache), assets=assets)
+            shown = _store_status(store, head, cache)
+            return Status(store=shown, assets=assets, cubes=made.cubes)
 
 
 def _store_status(store: TileStore, head: Head, cache: SourceCache) -> StoreStatus:

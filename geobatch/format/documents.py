@@ -146,7 +146,7 @@ def content_root(tree: Tree) -> Digest:
 
 def encode_commit(commit: Commit) -> bytes:
     """Return the document of a commit."""
-    document = {
+    document: dict[str, Json] = {
         "format": TREE_FORMAT,
         "parent": commit.parent,
         "tree": commit.tree,
@@ -159,6 +159,8 @@ def encode_commit(commit: Commit) -> bytes:
         document["origins"] = commit.origins
     if commit.renamed:
         document["renamed"] = dict(commit.renamed)
+    if commit.cubes:
+        document["cubes"] = list(commit.cubes)
     if commit.provenance is not None:
         document["provenance"] = {
             key: value for key, value in to_builtins(commit.provenance).items() if value
@@ -185,6 +187,7 @@ def decode_commit(data: bytes, *, name: str = "commit document") -> Commit:
             origins=document.get("origins"),
             renamed=tuple(sorted(document.get("renamed", {}).items())),
             provenance=_provenance(document.get("provenance")),
+            cubes=tuple(sorted(map(str, document.get("cubes", ())))),
         )
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise malformed(name, "commit", error) from error

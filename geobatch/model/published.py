@@ -255,6 +255,8 @@ class Commit(Struct, frozen=True, kw_only=True):
     """(asset id, id in the commit before) of assets that were renamed, sorted."""
     provenance: Provenance | None = None
     """Who asked for it, and from which Git commit; None where unknown."""
+    cubes: tuple[str, ...] = ()
+    """Collections whose images are shown along time, too: ids, sorted."""
 
 
 class Head(Struct, frozen=True, kw_only=True):

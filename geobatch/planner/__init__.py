@@ -13,6 +13,7 @@ from geobatch.planner.changes import (
 )
 from geobatch.planner.checks import grid_results, pending_results, pixel_results
 from geobatch.planner.complete import complete
+from geobatch.planner.cubes import with_cubes
 from geobatch.planner.dirty import Blocks, changed_sources
 from geobatch.planner.moves import moves, renamed_head, renamed_record
 from geobatch.planner.names_by_case import refuse_alike
@@ -30,4 +31,5 @@ __all__ = [
     "complete", "deletions", "fingerprints_of", "grid_results", "is_selected", "is_under",
     "may_be_selected", "moves", "narrowed", "needed_records", "pending_results", "pixel_results",
     "plan", "refuse_alike", "renamed_head", "renamed_record", "source_pairs", "wanted_bands",
+    "with_cubes",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from geobatch.model.published import AssetRecord, Commit, Head, Tree, TreeEntry
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.commits.backoff import Backoff
+from geobatch.store.commits.cubes import NOTHING, cubes_after, cubes_of
 from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
@@ -270,6 +271,7 @@ class TileStore:
         time: datetime | None = None,
         provenance: Provenance | None = None,
         is_exact: bool = False,
+        cubes: Mapping[str, bool] = NOTHING,
     ) -> Head:
         """Publish changes to a head as its next commit, in one step, after all they refer to.
 
@@ -287,6 +289,7 @@ class TileStore:
             time: Time of the commit, aware; by default now.
             provenance: Who asked for it, and from which Git commit; None if unknown.
             is_exact: Whether any commit that was published since is a conflict.
+            cubes: Ids of collections, and whether they have cubes from now on.
 
         Returns:
             The head with the changes: the one found where it has them all already.
@@ -302,7 +305,8 @@ class TileStore:
         head, backoff = base, Backoff()
         while backoff.lost < _ATTEMPTS:
             tree = in_pages(changed_tree(head.tree, changes))
-            is_same = tree == head.tree
+            shown = cubes_after(head, cubes, tree)
+            is_same = tree == head.tree and shown == cubes_of(head)
             if is_same and self._spec_files.is_readable(head):
                 return head
             declared, documents = self._spec_files.following(
@@ -323,6 +327,7 @@ class TileStore:
                 origins=declared,
                 renamed=tuple(sorted(renamed.items())),
                 provenance=provenance,
+                cubes=shown,
             )
             data = encode_commit(commit)
             digest = digest_bytes(data)

@@ -161,6 +161,29 @@ class Files:
             raise
         return True
 
+    def rename(self, path: str, target: str) -> bool:
+        """Give a file or folder another path, whose last part is free.
+
+        Returns:
+            False where it is not there; then nothing was done.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        if not self.exists(path):
+            return False
+        self._make_folder(self._folder + target)
+        os.rename(self._folder + path, self._folder + target)  # noqa: PTH104
+        return True
+
+    def holds(self, path: str, data: bytes) -> bool:
+        """Return whether there is a file of these bytes at a path."""
+        try:
+            with open(self._folder + path, "rb") as file:  # noqa: PTH123
+                return file.read(len(data) + 1) == data
+        except (*_NO_FOLDER, IsADirectoryError):
+            return False
+
     def exists(self, path: str) -> bool:
         """Return whether there is a file or folder at a path."""
         return os.path.lexists(self._folder + path)

@@ -54,6 +54,8 @@ class ViewState(Struct, frozen=True, kw_only=True):
     """Whether another version of geobatch made it, by other rules: all assets are unsettled."""
     intact: Mapping[Digest, str] = {}
     """Files with the bytes of an object that is damaged or missing, by its digest."""
+    refused: Mapping[str, str] = {}
+    """Why something that is asked for is not shown, by its name in the view."""
 
 
 class ViewChange(Struct, frozen=True, kw_only=True):
@@ -69,6 +71,8 @@ class ViewChange(Struct, frozen=True, kw_only=True):
     """Files that were removed."""
     damaged: Mapping[str, CorruptObjectError] = {}
     """Assets that could not be shown because their objects are damaged."""
+    refused: Mapping[str, str] = {}
+    """Why something that is asked for is not shown, by its name in the view."""
 
 
 class View(Protocol):

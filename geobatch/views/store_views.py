@@ -16,9 +16,11 @@ from geobatch.store.commits.refs import TREE
 from geobatch.store.identity import ZarrView, read_views
 from geobatch.store.tilestore import TileStore
 from geobatch.views import stac
+from geobatch.views.cubes.tree import CubeTree
 from geobatch.views.parquet import ParquetFiles
 from geobatch.views.protocol import View, ViewChange, ViewState
 from geobatch.views.remote.copies import CopiedFiles
+from geobatch.views.remote.cubes import CubeReferences
 from geobatch.views.remote.lease import SECONDS
 from geobatch.views.remote.references import SHOWN, ReferenceFiles
 from geobatch.views.zarr.staging import Staging
@@ -61,12 +63,16 @@ class StoreViews:
             self.views = (
                 ZarrTree(store, disk, staging=self.staging, cache=cache, most_swapped=most_swapped),
                 ParquetFiles(store, disk),
+                CubeTree(store, disk, cache=cache, most_swapped=most_swapped),
             )
             if has_catalog(store.backend):
                 self.views += (stac.CatalogFolder(store, disk, cache=cache),)
         elif (chosen := read_views(store.backend)) is not None:
             kind = CopiedFiles if chosen is ZarrView.COPY else ReferenceFiles
-            self.views = (kind(store, seconds=seconds),)
+            self.views = (
+                kind(store, seconds=seconds),
+                CubeReferences(store, seconds=seconds),
+            )
             if has_catalog(store.backend):
                 self.views += (stac.CatalogObjects(store, seconds=seconds),)
 
@@ -91,6 +97,7 @@ class StoreViews:
             behind=tuple(sorted({one for state in states for one in state.behind})),
             parts=tuple(sorted(part for state in states for part in state.parts)),
             is_current=all(state.is_current for state in states),
+            refused={name: why for state in states for name, why in state.refused.items()},
         )
 
     def update(
@@ -134,6 +141,7 @@ class StoreViews:
             copied=sum(change.copied for change in changes),
             removed=sum(change.removed for change in changes),
             damaged=damaged,
+            refused={name: why for change in changes for name, why in change.refused.items()},
         )
 
     @contextmanager

@@ -15,6 +15,7 @@ from geobatch.model.assets.asset import Asset, Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import Bounds
+from geobatch.model.plans.cube_change import CubeChange
 from geobatch.model.plans.plan import AssetChange, Op, Plan
 from geobatch.model.plans.plan_json import VERBS
 from geobatch.model.provenance import CheckoutPath
@@ -64,6 +65,7 @@ def publish(
     if executed.failures and not request.keep_going:
         raise refusal_of(executed.failures)
     made = [change for change in planned.plan.changes if change.id in executed.changes]
+    message = _message(made, planned.plan.cubes)
     renamed = {change.id: change.previous_id for change in made if change.op is Op.RENAME}
     specs = planned.resolved.specs
     origins, checkouts = declared_in(specs, request.store.base, is_git=request.is_git)
@@ -71,10 +73,11 @@ def publish(
         base=base,
         changes={**executed.changes, **dict.fromkeys(renamed.values())},
         renamed=renamed,
-        message=_message(made),
+        message=message,
         tools=tools_of(planned.plan),
         origins=origins,
         checkouts=checkouts,
+        cubes=planned.cubes,
         provenance=find_provenance(
             request.paths,
             message=request.message,
@@ -83,7 +86,7 @@ def publish(
         ),
     )
     if head.number != base.number:
-        _LOG.info("published commit %d (%s): %s", head.number, head.digest, _message(made))
+        _LOG.info("published commit %d (%s): %s", head.number, head.digest, message)
     assets = assets_of(planned, executed)
     with suppress(StoreError):  # of a listing, which is made again when it is asked for
         keep_rows(store, [head.tree], assets, executed.tables, locate=locate)
@@ -139,6 +142,8 @@ def declared_in(
     return origins, Checkouts().paths_of(files) if is_git else {}
 
 
-def _message(changes: Iterable[AssetChange]) -> str:
+def _message(changes: Iterable[AssetChange], cubes: Iterable[CubeChange] = ()) -> str:
     ops = Counter(change.op for change in changes)
-    return ", ".join(f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op])
+    parts = [f"{word} {ops[op]}" for op, word in VERBS.items() if ops[op]]
+    parts += [f"{cube.action} cube {cube.id}" for cube in cubes if cube.action != "update"]
+    return ", ".join(parts)

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from geobatch import workflow
 from geobatch.declare.projects.confine import Confine
+from geobatch.errors import NotFoundError
+from geobatch.model.assets.image import Raster
 from geobatch.model.plans.plan import Options
 from geobatch.model.published import Head
 from geobatch.processors import processor_count
@@ -104,6 +106,18 @@ class Base(Struct, frozen=True, kw_only=True, eq=False):
     """The open store; None if there is none yet."""
     head: Head = Head()
     """Its newest commit."""
+
+    def image(self, asset_id: str) -> Raster:
+        """Return a published image.
+
+        Raises:
+            NotFoundError: There is none.
+            CorruptObjectError: Its document is damaged.
+        """
+        entry = self.head.tree.entry(asset_id)
+        if entry is None or self.store is None:
+            raise NotFoundError(f"there is no asset `{asset_id}`")
+        return self.store.record(entry).image
 
     @property
     def store_id(self) -> str:

@@ -15,6 +15,7 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
 
 if TYPE_CHECKING:
+    from geobatch.views.protocol import ViewChange
     from geobatch.views.store_views import StoreViews
 
 _LOG = Logger(__name__)
@@ -42,6 +43,7 @@ def repair_views(views: StoreViews, head: Head) -> StoreError | None:
         _LOG.warning("repaired the files that show %s", shortened(", ".join(change.assets), 500))
     for damage in change.damaged.values():
         _LOG.warning("%s", damage)
+    _warn_of_refused(change)
     return None
 
 
@@ -59,7 +61,7 @@ def show(views: StoreViews, head: Head, *, again: Collection[str], is_new: bool)
         StoreError: The tree cannot be updated; it says whether a commit is published.
     """
     try:
-        views.update(head, again=again, is_thorough=not is_new)
+        _warn_of_refused(views.update(head, again=again, is_thorough=not is_new))
     except KeyboardInterrupt:
         raise _interrupted(
             f"commit {head.number} is published" if is_new else "nothing was published"
@@ -72,6 +74,11 @@ def show(views: StoreViews, head: Head, *, again: Collection[str], is_new: bool)
             f"updated: {error.message}",
             hint=_HINT,
         ) from error
+
+
+def _warn_of_refused(change: ViewChange) -> None:
+    for name, why in change.refused.items():
+        _LOG.warning("`%s` is not shown: %s", name, why)
 
 
 def undone(error: StoreError, plan: Plan) -> StoreError:

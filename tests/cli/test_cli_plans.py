@@ -79,7 +79,7 @@ def test_the_file_is_what_json_prints_and_says_what_it_counts(bench: Workbench) 
     beside = saved.pop("tiles")
     printed.pop("type")
     assert printed == saved
-    assert saved["format_version"] == "1.3"
+    assert saved["format_version"] == "1.4"
     assert saved["summary"] == {
         "create": 1, "update": 1, "rename": 0, "delete": 1, "blocked": 0, "unchanged": 0,
         "not_selected": 0,

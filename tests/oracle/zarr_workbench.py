@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Collection, Mapping
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -148,14 +151,19 @@ def write(store: TileStore, made: AnyImage, planes: Pixels) -> AssetRecord:
     return AssetRecord(asset=made, arrays=tuple(arrays), fingerprints=())
 
 
-def publish(store: TileStore, wanted: Mapping[str, tuple[AnyImage, Pixels]]) -> Head:
+def publish(
+    store: TileStore,
+    wanted: Mapping[str, tuple[AnyImage, Pixels]],
+    *,
+    cubes: Mapping[str, bool] = MappingProxyType({}),
+) -> Head:
     """Make the head hold these assets and no other."""
     base = store.head()
     changes = {entry.id: None for entry in base.tree.entries} | {
         asset_id: store.put_record(write(store, made, planes))
         for asset_id, (made, planes) in wanted.items()
     }
-    return store.publish(base=base, changes=changes, message="test", tools={})
+    return store.publish(base=base, changes=changes, message="test", tools={}, cubes=cubes)
 
 
 GZIP = Codec(name="gzip", level=1, compressor="", shuffle="")
@@ -180,3 +188,30 @@ def sync(
 def look(store: TileStore, *, head: Head, cache: SourceCache | None = None) -> ViewState | None:
     """Return how the views of a store differ from a head."""
     return StoreViews(store, cache=cache).compare(head)
+
+
+FILE_EVENTS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.flock"}
+
+
+def killed_at(step: int, action: Callable[[], object]) -> bool:
+    """Run an action in a child that dies before its nth file operation; return if it did die."""
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def count(event: str, _: tuple[Any, ...]) -> None:
+            nonlocal left
+            if event in FILE_EVENTS:
+                if left == 0:
+                    os._exit(9)
+                left -= 1
+
+        try:
+            sys.addaudithook(count)
+            action()
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9)
+    return code == 9

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from depth import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from zarr_workbench import Pixels, look, sync
+from zarr_workbench import Pixels, killed_at, look, sync
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.assets.asset import AnyImage
@@ -322,33 +321,6 @@ def test_past_the_link_limit_chunks_are_copies(
         assert change.linked > 0
         assert change.copied > 0
         assert_shows(store, head)
-
-
-FILE_EVENTS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "fcntl.flock"}
-
-
-def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Run an action in a child that dies before its nth file operation; return if it did die."""
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def count(event: str, _: tuple[Any, ...]) -> None:
-            nonlocal left
-            if event in FILE_EVENTS:
-                if left == 0:
-                    os._exit(9)
-                left -= 1
-
-        try:
-            sys.addaudithook(count)
-            action()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, 9)
-    return code == 9
 
 
 SMALL: dict[str, State] = {

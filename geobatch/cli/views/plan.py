@@ -49,7 +49,8 @@ def plan_lines(
     )
     yield ""
     yield from change_lines(document["asset_changes"], is_whole=is_whole)
-    if document["asset_changes"]:
+    yield from _cube_lines(document)
+    if document["asset_changes"] or document.get("cubes"):
         yield ""
     counts = [f"{summary[name]:,} {name}" for name in counted]
     skipped = summary["not_selected"]
@@ -60,6 +61,22 @@ def plan_lines(
     yield from undeclared_lines(document)
     for refusal in document["refusals"]:
         yield f"apply would refuse: {refusal}"
+
+
+def _cube_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which cubes appear, change and go."""
+    rows = []
+    for cube in document.get("cubes", ()):
+        counts = [f"{cube[name]:,} {name}" for name in ("added", "changed", "removed")]
+        shown = [text for text in counts if not text.startswith("0 ")]
+        rows.append(
+            (
+                f"  {_SIGNS[cube['action']]} cube {cube['id']}",
+                count_text(cube["images"], "image"),
+                f"{cube['action']}: {', '.join(shown)}",
+            )
+        )
+    yield from columns(rows, right={1})
 
 
 def _total_lines(document: Mapping[str, Any]) -> Iterator[str]:

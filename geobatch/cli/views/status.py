@@ -51,6 +51,8 @@ def status_lines(status: Status, *, is_whole: bool = False) -> Iterator[str]:
     if shown:
         yield ""
     yield from columns(list(_rows(shown, is_whole=is_whole)))
+    for cube in status.cubes:
+        yield f"cube {cube.id}  to {cube.action}"
     yield ""
     counts = [(len(status.of(state)), state.value) for state in State]
     yield f"Assets: {_counts_text(counts)}."
@@ -163,6 +165,8 @@ def status_json(status: Status) -> dict[str, Any]:
             }
             for asset in status.assets
         ]
+        if status.cubes:
+            fields["cubes"] = [cube.to_json() for cube in status.cubes]
         fields["sources"] = {"changed": list(status.changed_sources)}
         fields["summary"] = {state.name.lower(): len(status.of(state)) for state in State}
     return fields

@@ -106,6 +106,7 @@ class TemplateManifest(Manifest):
         "uri_prefix": "write the whole path in `for_each.files`",
         "for_each": "it belongs next to `image`, at the top level",
         "image": "it belongs next to `for_each`, at the top level",
+        "cube": "it belongs next to `for_each`, at the top level",
     }
 
     kind: ImageKind | None = None
@@ -138,6 +139,8 @@ class CollectionManifest(Part):
     """`/`-separated name of the collection, the folder of its images."""
     name: AssetName | None = None
     """Earth Engine's spelling of the id: `projects/P/assets/ID`."""
+    cube: bool = False
+    """Whether the images of each folder are also shown as one array along time."""
     for_each: ForEachManifest | None = None
     """The files."""
     image: TemplateManifest | None = None

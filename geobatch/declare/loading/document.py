@@ -13,6 +13,7 @@ from geobatch.declare.checks.image_spec import image_spec
 from geobatch.declare.checks.other_files import other_file_problem
 from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.checks.table import TableCheck
+from geobatch.declare.collections.cubes import cube_problems
 from geobatch.declare.collections.expand import Collection
 from geobatch.declare.collections.optional import optional_problems
 from geobatch.declare.collections.placeholders import image_positions, take_templates
@@ -170,7 +171,12 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
         return Draft(problems=tuple(checked.problems))
     lost = {str(loc[0]) for loc in checked.lost if len(loc) == 1}
     problems = [*checked.problems, *identity_problems(found, positions, lost, project)]
-    named = CollectionSpec(id=asset_id_of(found, project), positions=positions, project=project)
+    named = CollectionSpec(
+        id=asset_id_of(found, project),
+        positions=positions,
+        project=project,
+        has_cubes=found.cube,
+    )
     base: ImageSpec | ExternalImageSpec | None = None
     if found.image is not None:
         check = Check(
@@ -199,7 +205,8 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
     if problems or base is None:
         return Draft(problems=tuple(problems), collection=named)
     specs = collection.images(base, checked.templates, matches)
-    return Draft(specs=specs, problems=tuple(collection.problems), collection=named)
+    found_in_images = [*collection.problems, *cube_problems(named, specs)]
+    return Draft(specs=specs, problems=tuple(found_in_images), collection=named)
 
 
 def _table(root: MappingNode, path: str, project: Project) -> Draft:

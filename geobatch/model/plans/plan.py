@@ -15,6 +15,7 @@ from geobatch.model.checks.result import CheckResult
 from geobatch.model.compared import Compared
 from geobatch.model.digest import Digest
 from geobatch.model.geobox import GeoBox
+from geobatch.model.plans.cube_change import CubeChange
 from geobatch.model.tiles import TileSet
 
 _LIMIT = re.compile("[0-9]{1,9}%?", re.ASCII)
@@ -249,11 +250,13 @@ class Plan(Compared, frozen=True, kw_only=True):
     """How many sources were read to be identified."""
     sources_by_stat: int = 0
     """How many sources have an unchanged stat."""
+    cubes: tuple[CubeChange, ...] = ()
+    """Cubes that appear, change or go, sorted by id."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return all(change.op is Op.KEEP for change in self.changes)
+        return not self.cubes and all(change.op is Op.KEEP for change in self.changes)
 
     def count(self, op: Op) -> int:
         """Return how many assets an op concerns, less those that are blocked."""

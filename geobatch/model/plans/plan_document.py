@@ -277,6 +277,17 @@ class OptionsDocument(Struct):
     keep_project_prefix: bool = False
 
 
+class CubeDocument(Struct):
+    """What the plan does to the cube of a folder."""
+
+    id: str
+    action: Literal["create", "update", "delete"]
+    images: Count
+    added: Count
+    changed: Count
+    removed: Count
+
+
 class PlanDocument(Struct):
     """A whole saved plan."""
 
@@ -297,6 +308,7 @@ class PlanDocument(Struct):
     paths: Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]
     totals: TotalsDocument | None = None
     collections: list[CollectionDocument] = []
+    cubes: list[CubeDocument] = []
     undeclared: list[str] = []
     warnings: list[WarningDocument] = []
     rehearsal: RehearsalDocument | None = None

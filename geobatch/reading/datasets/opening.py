@@ -13,8 +13,9 @@ from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import Bounds
 from geobatch.model.published import Head
 from geobatch.model.text.suggest import suggestion
+from geobatch.reading.datasets.alike import alike_level
 from geobatch.reading.datasets.collection import collection_dataset
-from geobatch.reading.datasets.level import level_dataset, select_level
+from geobatch.reading.datasets.level import Level, level_dataset, select_level
 from geobatch.store.tilestore import TileStore
 
 
@@ -58,12 +59,17 @@ class Opening(Struct, frozen=True, kw_only=True, eq=False):
         chunks: Mapping[str, int] | None,
     ) -> xr.Dataset:
         """Return images along time; see `Store.collection`."""
-        levels = []
+        levels: list[Level] = []
         for asset_id in ids:
             entry = self.head.tree.entry(asset_id)
             if entry is None or entry.is_table:
                 continue
-            raster, group = self._raster(asset_id), self.group(asset_id)
+            raster = self._raster(asset_id)
+            # The images of a cube are all like the first: they are opened when they are read.
+            if levels and (alike := alike_level(levels[0], raster)) is not None:
+                levels.append(alike)
+                continue
+            group = self.group(asset_id)
             levels.append(
                 select_level(
                     raster, group, self.head, level=level, bands=bands, grid=grid, is_masked=True

@@ -17,6 +17,9 @@ TREE = "zarr/zarr.json"
 """Document of the Zarr tree, which names the commit that the tree shows."""
 REFERENCES = "references/.shown.json"
 """Document of the references in a bucket; it says the same of them."""
+CUBES = "cubes/.shown.json"
+"""Document of the cubes; it says the same of them."""
+SHOWN_BY = (TREE, REFERENCES, CUBES)
 
 _HINTS = "cache/"
 _HINT = "head"

@@ -13,6 +13,7 @@ from geobatch.errors import CorruptObjectError, PlanError, ProtectedError
 from geobatch.model.assets.names_by_case import first_alike
 from geobatch.model.plans.plan import Op
 from geobatch.model.published import Head, TreeEntry
+from geobatch.store.commits.cubes import changes_between
 from geobatch.store.commits.renames import renames
 from geobatch.store.entries import find_ids
 from geobatch.store.maintenance.check import Checker, Damage, StateLeaves, modified_since
@@ -66,7 +67,12 @@ class RollbackPlan(Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether nothing would change."""
-        return not self.changes
+        return not (self.changes or self.cubes)
+
+    @property
+    def cubes(self) -> dict[str, bool]:
+        """Ids of collections that would have cubes again (True), or no longer (False)."""
+        return {} if self.names else changes_between(self.base, self.target)
 
     @property
     def blocked(self) -> tuple[AssetRollback, ...]:
@@ -174,6 +180,7 @@ def publish_rollback(store: TileStore, plan: RollbackPlan, *, tools: Mapping[str
         origins={change.id: origins[change.id] for change in plan.changes if change.id in origins},
         checkouts=checkouts,
         is_exact=not plan.names,
+        cubes=plan.cubes,
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.published import AssetRecord, Head, TreeEntry
@@ -27,6 +29,8 @@ from geobatch.views.zarr.survey import shown_of
 FOLDER = "references"
 """Folder of the documents in a store."""
 SUFFIX = ".json"
+Reference: TypeAlias = str | list[str | int]
+"""Bytes, or where they are: url, offset, length."""
 SHOWN = REFERENCES
 """Says which commit they show; no asset has a name with a dot."""
 
@@ -42,12 +46,29 @@ def references(index: Index, record: AssetRecord, base: str) -> bytes:
     Raises:
         CorruptObjectError: An index page is damaged.
     """
-    refs: dict[str, str | list[str | int]] = {}
-    for path, data in documents(record).items():
-        is_text = path.endswith(DOCUMENT)
-        refs[path] = data.decode() if is_text else f"base64:{base64.b64encode(data).decode()}"
+    refs = texts_as_references(documents(record))
     for chunk in asset_folder.chunks(index, record):
-        refs[chunk.path] = [f"{base}/{Objects.path(chunk.stored)}", 0, chunk.size]
+        refs[chunk.path] = reference(chunk, base)
+    return references_document(refs)
+
+
+def texts_as_references(texts: Mapping[str, bytes]) -> dict[str, Reference]:
+    """Return documents and coordinates as they are in a document of references, by path."""
+    return {
+        path: data.decode()
+        if path.endswith(DOCUMENT)
+        else f"base64:{base64.b64encode(data).decode()}"
+        for path, data in texts.items()
+    }
+
+
+def reference(chunk: asset_folder.Chunk, base: str) -> Reference:
+    """Return what leads to the object of a chunk, in the store of a url."""
+    return [f"{base}/{Objects.path(chunk.stored)}", 0, chunk.size]
+
+
+def references_document(refs: Mapping[str, Reference]) -> bytes:
+    """Return a document of references."""
     return json.dumps({"version": 1, "refs": refs}, separators=(",", ":")).encode()
 
 

@@ -112,10 +112,14 @@ class RemoteView(ABC):
                     return ViewChange()
                 done = self._update(wanted, again, mixed)
                 if lease.is_held():
-                    self._announce(attributes_of(wanted), done.damaged)
+                    self.finish(wanted, done.damaged)
                     return done
             # Another process took this one for dead: what both changed may be a mixture.
             mixed |= set(done.assets)
+
+    def finish(self, head: Head, damaged: Collection[str]) -> None:
+        """Say that the view shows a head, except assets that are damaged."""
+        self._announce(attributes_of(head), damaged)
 
     def _needs(self, head: Head, again: Collection[str]) -> bool:
         state = self._state(head)

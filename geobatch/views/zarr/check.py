@@ -80,21 +80,55 @@ def compare(
         CorruptObjectError: An index page is damaged, or an object missing or cut.
         OSError: The disk refused.
     """
-    top = folder or f"{tree}{record.asset.id}/"
+    return compare_files(
+        store,
+        folder or f"{tree}{record.asset.id}/",
+        name=record.asset.id,
+        texts=dict(others or {}) | documents(record),
+        shown=chunks(index, record),
+        spared=spared,
+        audit=audit,
+    )
+
+
+def compare_files(
+    store: str,
+    top: str,
+    *,
+    name: str,
+    texts: Mapping[str, bytes],
+    shown: Iterable[Chunk],
+    spared: Collection[str] = (),
+    audit: Audit | None = None,
+) -> Comparison:
+    """Compare a folder with what it must hold.
+
+    Args:
+        store: Folder of the store, a slash behind.
+        top: The folder, a slash behind.
+        name: Its path in the view.
+        texts: Documents and coordinates, by path within.
+        shown: Chunks.
+        spared: Folders within that are not compared.
+        audit: How chunks are compared if objects may be damaged.
+
+    Raises:
+        CorruptObjectError: An index page is damaged, or an object missing or cut.
+        OSError: The disk refused.
+    """
     found = {name: stat for name, stat in walk(top, spared) if name}
     made = Comparison()
 
     def note(path: str, problem: str) -> None:
-        made.parts.append(Part(path=f"{record.asset.id}/{path}", problem=problem))
+        made.parts.append(Part(path=f"{name}/{path}", problem=problem))
 
-    texts = dict(others or {}) | documents(record)
     for path, text in texts.items():
         problem = _text_problem(top + path, found.pop(path, None), text)
         if problem:
             made.texts[path] = text
             note(path, problem)
     folders = {f"{above}/" for path in (*texts, *spared) for above in _above(path)}
-    for chunk in chunks(index, record):
+    for chunk in shown:
         problem = _chunk_problem(
             store, top, found.pop(chunk.path, None), chunk, audit=audit, made=made
         )
@@ -151,9 +185,9 @@ def folder_state(tree: str, asset_id: str, stored: Digest, spared: Collection[st
     found = sorted(walk(top, spared), key=itemgetter(0))
     if not found or len(found) > MOST_CACHED:
         return b""
-    stamp = stamp_of(found)
+    made = stamp_of(found)
     names = "\n".join(name for name, _ in found)
-    return b"" if stamp is None else bytes.fromhex(stored) + stamp + names.encode()
+    return b"" if made is None else bytes.fromhex(stored) + made + names.encode()
 
 
 def settled_state(tree: str, asset_id: str, stored: Digest) -> bytes:

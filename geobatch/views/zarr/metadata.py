@@ -97,7 +97,7 @@ def documents(record: AssetRecord) -> dict[str, bytes]:
     return {
         **chunks,
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
-        **_consolidated(groups, arrays),
+        **consolidated(groups, arrays),
     }
 
 
@@ -133,7 +133,7 @@ def _values(record: AssetRecord, step: Step) -> dict[str, Json]:
         mask = ArrayKey(band=band.id, level=level, is_mask=True)
         if mask in keys:
             attributes["mask"] = array_path(asset, mask)
-        found[names[band.id]] = _array(
+        found[names[band.id]] = array(
             step.geobox.shape,
             dtype=band.dtype,
             chunk_shape=(asset.tile, asset.tile),
@@ -151,7 +151,7 @@ def _masks(record: AssetRecord, step: Step) -> dict[str, Json]:
     keys = {key for key, _ in record.arrays if key.is_mask}
     names = array_names(asset)
     return {
-        names[band.id]: _array(
+        names[band.id]: array(
             step.geobox.shape,
             dtype="uint8",
             chunk_shape=(asset.tile, asset.tile),
@@ -178,7 +178,7 @@ def _references(asset: Raster, step: Step) -> dict[str, Json]:
     """
     geobox = step.geobox
     found = {
-        GRID_MAPPING: _array(
+        GRID_MAPPING: array(
             (),
             dtype="int64",
             chunk_shape=(),
@@ -190,7 +190,7 @@ def _references(asset: Raster, step: Step) -> dict[str, Json]:
     }
     if geobox.is_axis_aligned:
         for axis, size in (("y", geobox.height), ("x", geobox.width)):
-            found[axis] = _array(
+            found[axis] = array(
                 (size,),
                 dtype="float64",
                 chunk_shape=(size,),
@@ -200,7 +200,7 @@ def _references(asset: Raster, step: Step) -> dict[str, Json]:
                 attributes=zarr_attributes.coordinate(geobox, axis),
             )
     if asset.start_time is not None:
-        found[TIME] = _array(
+        found[TIME] = array(
             (),
             dtype="float64",
             chunk_shape=(),
@@ -227,7 +227,7 @@ def _coordinates(asset: Raster, step: Step) -> dict[str, bytes]:
     return {name: values.astype("<f8").tobytes() for name, values in found.items()}
 
 
-def _array(
+def array(
     shape: tuple[int, ...],
     *,
     dtype: str,
@@ -237,6 +237,17 @@ def _array(
     dimensions: tuple[str, ...],
     attributes: Attributes,
 ) -> Json:
+    """Return the document of an array.
+
+    Args:
+        shape: Its shape.
+        dtype: Numpy name of its type.
+        chunk_shape: Shape of a chunk.
+        fill: Value of absent chunks.
+        codecs: How a chunk is encoded.
+        dimensions: Names of its dimensions.
+        attributes: Its attributes.
+    """
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -256,7 +267,7 @@ def _group(attributes: Attributes) -> Json:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -> dict[str, bytes]:
+def consolidated(groups: Mapping[str, Attributes], arrays: Mapping[str, str]) -> dict[str, bytes]:
     """Return the group documents, deepest first, each with the documents of all that is below it.
 
     Texts are spliced, not encoded again: a document appears in every group above it.

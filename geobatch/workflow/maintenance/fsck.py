@@ -26,11 +26,12 @@ from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, 
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
 from geobatch.store.tilestore import Location, TileStore, open_backend
+from geobatch.views.cubes.members import FOLDER as CUBES_FOLDER
 from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
 
-VIEWS = ("zarr/", "parquet/", "references/", f"{CATALOG}/")
+VIEWS = ("zarr/", "parquet/", "references/", f"{CATALOG}/", f"{CUBES_FOLDER}/")
 """Folders of views."""
 _CHUNK = re.compile("/(?P<array>.+)/c/(?P<row>[0-9]+)/(?P<col>[0-9]+)", re.ASCII)
 """The path of a chunk in the folder of an asset."""
@@ -150,7 +151,12 @@ def _is_known(backend: Backend) -> bool:
 
 def is_shown(finding: Finding) -> bool:
     """Return whether a finding is of a file or folder of a view."""
-    return finding.name.startswith(VIEWS) or finding.name in {"zarr", "parquet", CATALOG}
+    return finding.name.startswith(VIEWS) or finding.name in {
+        "zarr",
+        "parquet",
+        CATALOG,
+        CUBES_FOLDER,
+    }
 
 
 def made_again(findings: Sequence[Finding]) -> Iterator[str]:
@@ -245,7 +251,7 @@ class _Views:
             path = path.removesuffix(ITEM)
         elif folder == CATALOG:
             path = ""
-        hurt = self._hurt(path.rstrip("/"))
+        hurt = None if folder == CUBES_FOLDER else self._hurt(path.rstrip("/"))
         return Finding(
             kind=kind,
             name=part.path.rstrip("/"),

@@ -23,7 +23,7 @@ from geobatch.store.backends.protocol import RUNS, Backend, parse_name
 from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.commits.drops import GC_RUNS, Drops
-from geobatch.store.commits.refs import REFERENCES, REFS, TREE, Refs
+from geobatch.store.commits.refs import REFS, SHOWN_BY, Refs
 from geobatch.store.identity import IDENTITY, new_identity
 from geobatch.store.location import StoreLocation
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
@@ -229,7 +229,7 @@ class _Repair:
 
     def _documents(self) -> Iterator[str]:
         """Yield the documents of views that say which commit is shown."""
-        for name in (TREE, REFERENCES):
+        for name in SHOWN_BY:
             if self._backend.size(name) is not None:
                 yield name
 

@@ -48,6 +48,7 @@ from geobatch.workflow.checks import (
     with_checks,
 )
 from geobatch.workflow.planning.bands import Bands, damage_warnings, damaged_bands
+from geobatch.workflow.planning.cubes import cube_settings, with_declared_cubes
 from geobatch.workflow.planning.deletions import (
     deletion_doubts,
     find_deletions,
@@ -83,6 +84,11 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
         if base.store is None or self.plan.refusals:
             return self
         return replace(self, estimate=estimate_of(base.store.caches, self.plan))
+
+    @property
+    def cubes(self) -> Mapping[str, bool]:
+        """Ids of collections, and whether they have cubes from now on; others keep it."""
+        return cube_settings(self.resolved.specs, self.plan)
 
     @property
     def refused(self) -> tuple[Problem, ...]:
@@ -149,13 +155,21 @@ def plan_resolved(
         unseen=deletion_doubts(deleted, records, origins, declared=declared, request=request),
     )
     return PlannedSpecs(
-        plan=with_checks(completed, resolved.specs, records=records, known=bands),
+        plan=_finished(completed, resolved.specs, base, records=records, bands=bands),
         resolved=located,
         warnings=_sorted_warnings(located, warnings, base=base.head),
         records=records,
         bands=bands,
         kept=kept,
     )
+
+
+def _finished(
+    plan: Plan, specs: SpecSet, base: Base, *, records: Mapping[str, AssetRecord], bands: Bands
+) -> Plan:
+    """Return a plan with what it does to cubes, and with its checks."""
+    whole = with_declared_cubes(plan, specs, base)
+    return with_checks(whole, specs, records=records, known=bands)
 
 
 def _ids_of(specs: SpecSet) -> frozenset[str]:

@@ -47,6 +47,7 @@ def info(
     at: At = None,
 ) -> Exit:
     """Describe an asset, a collection, the store, or all assets that match the filters."""
+    from geobatch.cli.views.cubes import cube_lines, cubes_json
     from geobatch.cli.views.filters import parse_filter
     from geobatch.cli.views.store import (
         asset_json,
@@ -78,7 +79,11 @@ def info(
             check(store, head, location=settings.store)
             for line in store_lines(store, head):
                 settings.output.line(line)
-            settings.output.record("store", **store_json(store, head))
+            cubes = cubes_json(store, head)
+            for line in cube_lines(cubes, "cube          "):
+                settings.output.line(line)
+            more = {"cubes": cubes} if cubes else {}
+            settings.output.record("store", **store_json(store, head), **more)
             return Exit.OK
         entry = head.tree.entry(asset)
         if entry is None:
@@ -93,11 +98,15 @@ def info(
 
 def _show_collection(settings: Settings, store: TileStore, head: Head, asset: str) -> Exit:
     from geobatch.cli.views.collection import collection_json, collection_lines
+    from geobatch.cli.views.cubes import cube_lines, cubes_json
 
     fields = collection_json(store, head, asset.rstrip("/"))
     if fields is None:
         raise no_asset(asset, [entry.id for entry in head.tree.entries])
     for line in collection_lines(fields):
         settings.output.line(line)
-    settings.output.record("collection", **fields)
+    cubes = cubes_json(store, head, asset)
+    for line in cube_lines(cubes, "  cube        "):
+        settings.output.line(line)
+    settings.output.record("collection", **fields, **({"cubes": cubes} if cubes else {}))
     return Exit.OK

@@ -43,6 +43,7 @@ def ls(
     at: At = None,
 ) -> Exit:
     """List the published assets; the first line names the columns, `-q` omits it."""
+    from geobatch.cli.views.cubes import cube_lines, cubes_json
     from geobatch.cli.views.filters import parse_filter
     from geobatch.cli.views.store import (
         LS_HEADER,
@@ -59,6 +60,7 @@ def ls(
     rows = []
     with reading(settings) as store:
         head = store.head() if at is None else store.at(at)
+        cubes = cubes_json(store, head, prefix) if shown.is_open else []
         for entry, row in found_assets(store, head, prefix, shown):
             rows.append(asset_row(entry, row))
             if settings.output.is_json:
@@ -67,6 +69,10 @@ def ls(
     shown_rows = [LS_HEADER, *rows] if rows and not settings.output.is_quiet else rows
     for line in columns(shown_rows, right={4}):
         settings.output.line(line)
+    for cube in cubes:
+        settings.output.record("cube", **cube)
+    for line in cube_lines(cubes, "cube "):
+        settings.output.note(line)
     if not rows and not shown.is_open:
         settings.output.note("no asset matches the filters")
     elif not rows:

@@ -29,12 +29,15 @@ def rollback_lines(plan: RollbackPlan, *, is_whole: bool = False) -> Iterator[st
             yield "      risk     is no longer protected: the next apply can delete the asset"
     if len(plan.changes) > len(shown):
         yield f"  and {len(plan.changes) - len(shown):,} more; `-v` or `--json` lists each"
-    if plan.changes:
+    for name, has_cubes in sorted(plan.cubes.items()):
+        yield f"  {'+' if has_cubes else '-'} cubes of {name}"
+    if plan.changes or plan.cubes:
         yield ""
     if not plan.knows_renames:
         yield "Commits between the two are missing: a renamed asset is deleted and restored."
     counts = [f"{plan.count(op):,} {word}" for op, word in _VERBS.items() if plan.count(op)]
-    yield f"Rollback: {', '.join(counts) or 'nothing to do'}.  {plan.unchanged:,} unchanged."
+    nothing = "no asset" if plan.cubes else "nothing to do"
+    yield f"Rollback: {', '.join(counts) or nothing}.  {plan.unchanged:,} unchanged."
     if plan.changes:
         yield "No tile is computed or copied."
 
@@ -47,6 +50,7 @@ def rollback_json(plan: RollbackPlan) -> dict[str, Any]:
         "target": {"number": plan.target.number, "commit": plan.target.digest},
         "names": list(plan.names),
         "changes": [_change_json(change) for change in plan.changes],
+        **({"cubes": plan.cubes} if plan.cubes else {}),
         "knows_renames": plan.knows_renames,
         "summary": {
             **{word: plan.count(op) for op, word in _VERBS.items()},

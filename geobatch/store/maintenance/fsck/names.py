@@ -25,7 +25,7 @@ from geobatch.store.rehearsals.records import REHEARSALS, Rehearsal, Rehearsals,
 
 CACHE = "cache/"
 _REF = re.compile(re.escape(REFS) + "[0-9a-f]{16}")
-_ELSEWHERE = ("zarr/", "parquet/", "references/", "stac/", QUARANTINE, RUNS, PROOFS)
+_ELSEWHERE = ("zarr/", "parquet/", "references/", "stac/", "cubes/", QUARANTINE, RUNS, PROOFS)
 """Folders that are checked by themselves, or by no one."""
 _OURS = (OBJECTS, "refs/", CACHE, PINS, GC_RUNS, REHEARSALS)
 """Folders whose names are checked here."""
