@@ -48,18 +48,14 @@ def cube_documents(record: AssetRecord, members: Sequence[Member]) -> dict[str, 
     chunks: dict[str, bytes] = {}
     arrays: dict[str, str] = {}
     groups: dict[str, Attributes] = {}
-    for path, data in documents(record).items():
+    for path, data in _timeless(documents(record)).items():
         node = path.rpartition("/")[0]
-        if path.endswith(f"/{TIME}/c"):  # of the one image
-            continue
         if not path.endswith(DOCUMENT):
             chunks[path] = data
             continue
         document = json.loads(data)
         if document["node_type"] == "group":
             groups[node] = _group(document["attributes"])
-            continue
-        if not document["dimension_names"] and node.endswith(f"/{TIME}"):
             continue
         if document["dimension_names"] == _PLANE:
             _stack(document, len(members))
@@ -79,6 +75,14 @@ def cube_documents(record: AssetRecord, members: Sequence[Member]) -> dict[str, 
         **{join(path, DOCUMENT): text.encode() for path, text in arrays.items()},
         **consolidated(groups, arrays),
     }
+
+
+def _timeless(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the documents of an image without its own time, a coordinate without dimensions."""
+    own = f"/{TIME}/c"
+    levels = [path.removesuffix(own) for path in found if path.endswith(own)]
+    dropped = {join(level, TIME, name) for level in levels for name in ("c", DOCUMENT)}
+    return {path: data for path, data in found.items() if path not in dropped}
 
 
 def _facts(record: AssetRecord, members: Sequence[Member]) -> Attributes:

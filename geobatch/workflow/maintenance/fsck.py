@@ -20,7 +20,7 @@ from geobatch.stac.links import FOLDER as CATALOG
 from geobatch.stac.links import ITEM
 from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend, LocalDisk
-from geobatch.store.commits.refs import REFERENCES, TREE
+from geobatch.store.commits.refs import SHOWN_BY
 from geobatch.store.identity import IDENTITY, has_wrong_check, read_identity
 from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
@@ -163,8 +163,7 @@ def made_again(findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the documents of views in a bucket without which these are made again."""
     shown = [one for one in findings if is_shown(one)]
     if any(not one.hurts and one.kind is not Kind.FOREIGN for one in shown):
-        yield TREE
-        yield REFERENCES
+        yield from SHOWN_BY
     if any(one.name.startswith(f"{CATALOG}/") for one in shown):
         yield f"{CATALOG}/{ROOT}"
 
