@@ -128,7 +128,7 @@ def assert_shows(store: TileStore, state: State, *, is_settled: bool = True) -> 
                     else {}
                 )
         for key in bench.keys(images[0][0]):
-            name = f"{key.level}/{key.band}{'.mask' if key.is_mask else ''}"
+            name = f"{'masks/' if key.is_mask else ''}{key.level}/{key.band}"
             array = zarr.open_array(cube / name, mode="r")
             np.testing.assert_array_equal(array[:], np.stack([planes[key] for _, planes in images]))
             for chunk in [one for one in files if one.is_relative_to(cube / name / "c")]:
@@ -152,7 +152,7 @@ def test_xarray_opens_the_stack_unaided(store: TileStore) -> None:
     sync(store)
     images = stacked(state, "s2")
     with xr.open_zarr(root(store) / "cubes/s2.zarr/0") as found:
-        assert set(found.data_vars) == {"b1", "b1.mask"} & set(found.data_vars)
+        assert set(found.data_vars) == {"b1"} & set(found.data_vars)
         assert found.b1.dims == ("time", "y", "x")
         assert found.b1.chunks is not None
         assert found.b1.chunks[0] == (1, 1, 1), "a chunk of dask is no day"

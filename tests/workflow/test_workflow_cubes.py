@@ -160,7 +160,7 @@ def test_bytes_cost_nothing(bench: Bench) -> None:
         path.stat().st_ino for path in (bench.store / "objects").rglob("*") if path.is_file()
     }
     chunks = list((bench.store / "cubes").rglob("b1/c/*/*/*"))
-    chunks += (bench.store / "cubes").rglob("b1.mask/c/*/*/*")
+    chunks += (bench.store / "cubes").rglob("masks/*/b1/c/*/*/*")
     assert len(chunks) == sum(
         entry.tiles for entry in TileStore.open(bench.store).head().tree.entries
     )
