@@ -65,10 +65,8 @@ def cube_documents(record: AssetRecord, members: Sequence[Member]) -> dict[str, 
         if document["dimension_names"] == _PLANE:
             _stack(document, len(members))
             level = node.rpartition("/")[0]
-            for name, text in times.arrays().items():
-                arrays[join(level, name)] = text
-            for name, chunk in times.chunks().items():
-                chunks[join(level, name)] = chunk
+            arrays |= {join(level, name): text for name, text in times.arrays().items()}
+            chunks |= {join(level, name): chunk for name, chunk in times.chunks().items()}
         arrays[node] = _text(document)
     for path in {node.rpartition("/")[0] for node in arrays}:
         if times.has_bounds:
