@@ -59,6 +59,7 @@ def report_of(plan: PlanDocument, links: Links) -> Report:
         values=tuple(_values(assets)),
         warnings=tuple(plan.warnings),
         undeclared=tuple(plan.undeclared),
+        cubes=len(plan.cubes),
         rehearsal=plan.rehearsal,
         estimate=plan.estimate,
         assets=tuple(assets),

@@ -19,7 +19,8 @@ def headline(report: Report) -> str:
     """Return what happens to how many assets: `updates 1 asset, creates 2`."""
     counted = [(report.counts[name], VERBS[name]) for name in ACTIONS if report.counts[name]]
     if not counted:
-        return "changes nothing"
+        cubes = count_text(report.cubes, "cube")
+        return f"makes or removes {cubes}, changes no asset" if report.cubes else "changes nothing"
     (count, verb), *others = counted
     return ", ".join([f"{verb} {count_text(count, 'asset')}", *(f"{v} {n:,}" for n, v in others)])
 

@@ -198,6 +198,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """What `plan` warned of."""
     undeclared: tuple[str, ...]
     """Published assets without a spec, which stay."""
+    cubes: int = 0
+    """How many cubes appear, change or go."""
     rehearsal: RehearsalDocument | None
     """The rehearsal; None if the plan was not rehearsed."""
     estimate: EstimateDocument | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ BOUNDS = "time_bnds"
 """Name of the array of starts and ends."""
 TIMES = 1024
 """Times in a chunk of the coordinate: a step more changes one chunk, and the others stay."""
+_TIME_OF_IMAGE = re.compile(rf"(^|/){TIME}/c(/|$)")
+"""A chunk of the time that an image may have; a cube has its own."""
 _PLANE = ["y", "x"]
 _INT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
 _UNITS = (
@@ -51,19 +54,20 @@ def cube_documents(record: AssetRecord, members: Sequence[Member]) -> dict[str, 
     for path, data in _timeless(documents(record)).items():
         node = path.rpartition("/")[0]
         if not path.endswith(DOCUMENT):
-            chunks[path] = data
+            if not _TIME_OF_IMAGE.search(path):
+                chunks[path] = data
             continue
         document = json.loads(data)
         if document["node_type"] == "group":
             groups[node] = _group(document["attributes"])
             continue
+        if node.rpartition("/")[2] == TIME:  # of the image alone
+            continue
         if document["dimension_names"] == _PLANE:
             _stack(document, len(members))
             level = node.rpartition("/")[0]
-            for name, text in times.arrays().items():
-                arrays[join(level, name)] = text
-            for name, chunk in times.chunks().items():
-                chunks[join(level, name)] = chunk
+            arrays |= {join(level, name): text for name, text in times.arrays().items()}
+            chunks |= {join(level, name): chunk for name, chunk in times.chunks().items()}
         arrays[node] = _text(document)
     for path in {node.rpartition("/")[0] for node in arrays}:
         if times.has_bounds:
