@@ -284,6 +284,8 @@ class Driver(Protocol):
 
     has_features: ClassVar[bool] = False
     """Whether a spec selects features of a source, each of which makes bands."""
+    has_variables: ClassVar[bool] = False
+    """Whether a file may hold several rasters, of which a spec names one."""
     has_metadata: ClassVar[bool] = True
     """Whether `skip_metadata_read` ignores what a source says of itself."""
     keeps_band_names: ClassVar[bool] = False

@@ -122,7 +122,14 @@ def probe_sources(sources: Sequence[DeclaredSource], options: ProbeOptions) -> P
     """
     positions: dict[str, list[int]] = {}
     for position, source in enumerate(sources):
-        positions.setdefault(driver_of(source).name, []).append(position)
+        driver = driver_of(source)
+        if source.variable and not driver.has_variables:
+            raise SourceError(
+                f"`{source.uri}`: the tileset declares `variable: {source.variable}`, but such a"
+                " file has no variables",
+                hint="omit `variable`; the names of NetCDF files end with `.nc`",
+            )
+        positions.setdefault(driver.name, []).append(position)
     probes: dict[int, AnyProbe] = {}
     hashed, by_stat = 0, 0
     for name, driver in list(_drivers.items()):

@@ -178,10 +178,10 @@ def test_many_warnings_are_cut_in_text_alone(folder: Path) -> None:
 
 
 def test_a_table_manifest_is_named_for_what_it_is(folder: Path) -> None:
-    (folder / "manifests/t.csv").touch()
-    table = {"name": "t", "sources": [{"uris": ["t.csv"], "xColumn": "lon"}]}
+    (folder / "manifests/t.shp").touch()
+    table = {"name": "t", "sources": [{"uris": ["t.shp"], "xColumn": "lon"}]}
     (folder / "manifests/t.json").write_text(json.dumps(table, indent=1))
     done = geobatch("validate", "manifests")
     assert done.code == 1
-    assert "manifests/t.json:6:5: table-format: `t.csv`: tables are read from TFRecord" in done.err
+    assert "manifests/t.json:6:5: table-format: `t.shp`: tables are read from CSV" in done.err
     assert "1 problem\n" in done.err

@@ -193,6 +193,21 @@ def test_a_table_in_a_bucket_is_the_one_on_a_disk(bucket: FakeBucket, tmp_path: 
     assert bucket.counted() == {"list": 1}
 
 
+def test_a_csv_table_in_a_bucket_is_the_one_on_a_disk(bucket: FakeBucket, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    lines = "".join(f'{n},"é, {n}",POINT({n} {n / 2})\n' for n in range(30_000))
+    (tmp_path / "run" / "t.csv").write_text(f"n,name,g\n{lines}", encoding="utf-8")
+    upload(bucket, tmp_path / "run")
+    specs = [
+        {"kind": "table", "id": "t", "sources": [{"uris": [f"{start}t.csv"]}]}
+        for start in ("run/", f"{bucket.url}run/")
+    ]
+    here, there = (apply_to(tmp_path, f"at{n}", spec) for n, spec in enumerate(specs))
+    assert here.content_root == there.content_root
+    found = plan([tmp_path / "at1.yaml"], store=tmp_path / "store-at1")
+    assert found.changes[0].op is Op.KEEP
+
+
 def test_an_export_on_a_server_is_the_one_on_a_disk(tmp_path: Path) -> None:
     run = tmp_path / "run"
     shards = Export(bands={"p": numbered(64, 64)}, patch=(16, 16)).write(run, splits=[8])

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import xarray as xr
 from whole_rasters import write_jp2, write_netcdf
-from workbench import Workbench, image
+from workbench import Workbench, image, write_tiff
 
 import geobatch
 from geobatch.errors import GeobatchError, Problem, SourceError
@@ -273,3 +273,35 @@ def test_a_jp2_that_is_none_is_named(bench: Workbench) -> None:
     (bench.folder / "a.jp2").write_bytes(b"II*\0")
     with pytest.raises(SourceError, match=r"`a\.jp2`: expected a JPEG 2000 file"):
         bench.apply(image("x", "a.jp2"))
+
+
+def test_a_variable_of_a_file_that_has_none_is_refused(bench: Workbench) -> None:
+    write_jp2(bench.folder / "a.jp2", noise(1, dtype="uint16"))
+    write_tiff(bench.folder / "a.tif", [noise(dtype="uint16")])
+    for name in ("a.jp2", "a.tif"):
+        path = bench.write_spec([image("x", name, tileset={"variable": "t"})])
+        with pytest.raises(SourceError, match=rf"`{name}`: the tileset declares `variable: t`"):
+            plan([path], store=bench.store)
+
+
+def test_netcdf_is_not_read_where_files_are_confined(bench: Workbench) -> None:
+    write_netcdf(bench.folder / "a.nc", {"t": noise()})
+    (bench.folder / "geobatch.yaml").write_text("allow: ['.']\n")
+    path = bench.write_spec([image("x", tileset=nc())])
+    with pytest.raises(GeobatchError, match="may name other files"):
+        plan([path], store=bench.store)
+
+
+def test_a_mosaic_of_netcdf_and_tiff(bench: Workbench) -> None:
+    above, below = noise(seed=4, dtype="int16"), noise(seed=5, dtype="int16")
+    write_netcdf(bench.folder / "a.nc", {"t": above})
+    with rasterio.open(
+        bench.folder / "b.tif", "w", driver="GTiff", count=1, height=HEIGHT, width=WIDTH,
+        dtype="int16", crs="EPSG:4326",
+        transform=rasterio.Affine(0.5, 0, 4.75, 0, -0.5, 60.25 - HEIGHT / 2),
+    ) as file:  # fmt: skip
+        file.write(below, 1)
+    sources = [{"uris": ["a.nc"]}, {"uris": ["b.tif"]}]
+    missing: Any = {"missing_data": {"values": [-32767]}}
+    bench.apply(image("x", tileset=nc(sources=sources), **missing))
+    assert np.array_equal(bench.array("x/0/b1"), np.concatenate([above, below]))

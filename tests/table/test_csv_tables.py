@@ -301,6 +301,15 @@ def test_which_column_is_the_geometry(tmp_path: Path) -> None:
     assert point(more=override) == ("longitude_latitude", 7, "POINT(1 2)")
 
 
+def test_points_need_not_be_made(tmp_path: Path) -> None:
+    text = "longitude,latitude\n1,n/a\n"
+    table = made(tmp_path, text, source="x_column: ''\ny_column: ''\n")
+    assert table.column_names == ["latitude", "longitude"]
+    table = made(tmp_path, "longitude,latitude\n1,2\n,3\n")
+    assert table.column_names == ["latitude", "longitude", "longitude_latitude"]
+    assert table.column("longitude_latitude").null_count == 1
+
+
 def test_a_changed_geometry_is_another_content(tmp_path: Path) -> None:
     first = apply([write(tmp_path, "g\nPOINT(1 2)\n")], store=tmp_path / "store", workers=1)
     second = apply([write(tmp_path, "g\nPOINT(1 3)\n")], store=tmp_path / "store", workers=1)
@@ -348,6 +357,7 @@ LONG = "POINT(1 2)," * 3
          ["`t.csv:2`"]),
         ("d,k\n2020-01-01,1\n2020-13-01,1\n", "date_format: yyyy-MM-dd\n", "",
          ["`t.csv:3`: column `d`: `2020-13-01` is not a date", "`2020-01-01` in `t.csv:2`"]),
+        ("longitude,latitude\n1,2\n1,n/a\n", "", "", ["column `latitude`", "NUMERIC", "x_column"]),
         ("a,longitude\n1,2\n", "x_column: lon\ny_column: lat\n", "", ["the column `lon`"]),
         (",".join(f"c{n}" for n in range(1001)) + "\n", "", "", ["1,001 columns"]),
         (f"a\n{'x' * 100_001}\n", "", "", ["`t.csv:2`: column `a`: a text has 100,001"]),

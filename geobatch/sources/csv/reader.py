@@ -168,3 +168,19 @@ class CsvReader(RowReader):
                 self._dates.add(name)
             else:
                 self._types[name] = declared.get(name, columns[name].type)
+        if not geometry:
+            self._check_points(columns)
+
+    def _check_points(self, columns: Mapping[str, Column]) -> None:
+        """Check that columns which make points by their names hold numbers."""
+        names = (self._table.x_column, self._table.y_column)
+        if self._table.is_placed or not all(name in self._types for name in names):
+            return
+        for name in names:
+            if self._types[name] is ColumnType.STRING and columns[name].has_values:
+                raise SourceError(
+                    f"`{self._first}`: column `{name}` gives the coordinates of points, but some of"
+                    " its values are no numbers",
+                    hint=f"`column_data_type_overrides: {{{name}: NUMERIC}}` names the first of"
+                    " them; `x_column: ''` and `y_column: ''` make no points",
+                )

@@ -38,7 +38,8 @@ class Column:
         self._date_format = date_format
         self.uri = ""
         """File of the next values."""
-        self._has_values = False
+        self.has_values = False
+        """Whether any value is not empty."""
         self._may_be_long = self._may_be_number = self._may_be_geometry = True
         self._has_inexact = False
         self.date: tuple[str, int, str] | None = None
@@ -48,7 +49,7 @@ class Column:
 
     def add(self, value: str, line: int) -> None:
         """Take a value that is not empty."""
-        self._has_values = True
+        self.has_values = True
         if self._date_format and (self.date is None or self.other is None):
             if milliseconds(value, self._date_format) is None:
                 self.other = self.other or (self.uri, line, value)
@@ -77,12 +78,12 @@ class Column:
     @property
     def is_geometry(self) -> bool:
         """Whether each value is written like a geometry."""
-        return self._has_values and self._may_be_geometry
+        return self.has_values and self._may_be_geometry
 
     @property
     def type(self) -> ColumnType:
         """What each value is: an integer, a number, or else a text; no value is lost or rounded."""
-        if not self._has_values or not self._may_be_number:
+        if not self.has_values or not self._may_be_number:
             return ColumnType.STRING
         if self._may_be_long:
             return ColumnType.INT64

@@ -24,6 +24,7 @@ class NetCdf(WholeRaster):
     """Variables with two dimensions of space; each slice along others is a band."""
 
     name: ClassVar[str] = "netcdf"
+    has_variables: ClassVar[bool] = True
     gdal_name: ClassVar[str] = "netCDF"
     word: ClassVar[str] = "NetCDF file"
     endings: ClassVar[tuple[str, ...]] = ENDINGS

@@ -160,8 +160,6 @@ class WholeRaster(Driver):
             if source.variable in names:
                 return source.variable
             message = f"the {self.word} has no variable `{source.variable}`; it has {shown}"
-            if names == [""]:
-                message = f"`variable` is declared, but a {self.word} has none"
             raise UnnamedError(message, hint=suggestion(source.variable, names))
         if len(names) != 1:
             raise UnnamedError(
