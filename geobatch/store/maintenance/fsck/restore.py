@@ -110,8 +110,9 @@ class Restorer:
         for documents in itertools.islice(candidates, _MOST_TRIED):
             if hits := wanted & documents.keys():
                 found |= {
-                    digest: data
-                    for digest, data in documents.items()
+                    digest: documents[digest]
+                    for hit in hits
+                    for digest in _with_below(documents, hit)
                     if digest in hits or not self._is_whole(digest)
                 }
                 wanted -= hits
@@ -283,6 +284,16 @@ def _documents_of(entries: Sequence[TreeEntry], *, is_part: bool) -> Mapping[Dig
     tree = Tree(entries=entries)
     old = encode_tree(tree)
     return {digest_bytes(old): old, **documents_of(tree)[1]}
+
+
+def _with_below(documents: Mapping[Digest, bytes], digest: Digest) -> Iterator[Digest]:
+    """Yield a document and those of the pages below it, as far as they are given."""
+    yield digest
+    document = json.loads(documents[digest])
+    below = [page["stored"] for page in document.get("pages", ())]
+    for one in (*below, document.get("root")):
+        if one in documents:
+            yield from _with_below(documents, one)
 
 
 def _shown_root(objects: Objects) -> Digest | None:
