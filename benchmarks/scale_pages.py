@@ -120,7 +120,7 @@ itself, on one thread.
 
 def run(folder: Path, tiles: int, workers: int, *, is_simulated: bool) -> dict[str, Any]:
     """Plan and execute an image of about so many tiles; return what it took."""
-    bands = max(1, round(tiles / (MOST * 4 / 3)))
+    bands = math.ceil(tiles / (MOST * 4 / 3))
     side = min(math.isqrt(MOST), round(math.sqrt(tiles * 3 / 4 / bands)))
     spec = write(folder, side, bands)
     os.environ[TILES_LIMIT.variable] = str(MOST)

@@ -2,7 +2,8 @@
 
 A pass covers `span` levels above its base. The pixels of the first base come from the sources (or
 from kept level-0 tiles), those of every later base from the tiles that the pass before has put. So
-a run holds no more pixels than its workers' regions, whatever the size of the raster.
+a run holds no more pixels than its workers' regions, whatever the size of the raster. A pass of
+very many tiles is cut into squares, whose tasks put index pages; parts of pages are joined after.
 """
 
 from __future__ import annotations

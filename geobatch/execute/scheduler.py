@@ -1,6 +1,7 @@
 """The scheduler: turns a plan into tasks, and what an executor made of them into assets.
 
-It alone writes index pages. It runs in one thread, and knows nothing of how tasks are run.
+It alone writes the index pages that no task puts. It runs in one thread, and knows nothing of how
+tasks are run.
 """
 
 from __future__ import annotations
