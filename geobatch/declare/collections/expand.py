@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, field
@@ -137,26 +137,26 @@ class Collection(Struct, kw_only=True):
                     message = f"not every pattern has the group {show(field_)}"
                 self._report(("image", *loc), "placeholder", message, hint)
 
-    def images(
-        self, base: R, templates: dict[Loc, Template], found: Sequence[Match]
-    ) -> tuple[R, ...]:
+    def images(self, base: R, templates: dict[Loc, Template], found: list[Match]) -> tuple[R, ...]:
         """Return an image for each file, sorted by id.
 
         Args:
             base: The image, with stand-ins where templates are.
             templates: By loc in the image.
-            found: What `matches` returned.
+            found: What `matches` returned; it is emptied meanwhile, as very many take memory.
         """
         uris = [self.project.locate(uri, folder_of(self.positions.path)) for uri in self.rule.files]
         if are_matches(base, templates) and not any(uri.is_away or uri.allowed for uri in uris):
             base = replace(base, positions=replace(base.positions, is_of_matches=True))
         maker = _Maker(base=base, templates=templates, columns=self._columns)
-        first: dict[str, Match] = {}
+        first: dict[str, str] = {}
         kinds: dict[str, tuple[Match, Plain]] = {}
         made = []
         has_optional = any(tileset.is_optional for tileset in base.tilesets)
         folder = folder_of(self.positions.path)
-        for match in found:
+        found.reverse()
+        while found:
+            match = found.pop()
             try:
                 image = maker.image(self.id, match.fields)
             except PydanticCustomError as error:
@@ -165,8 +165,8 @@ class Collection(Struct, kw_only=True):
                     ("image", *maker.at), error.type, context["message"], match, context["hint"]
                 )
                 continue
-            if (other := first.setdefault(image.id, match)) is not match:
-                message = f"the asset {show(image.id)} is declared twice: by {show(other.uri)} and"
+            if (other := first.setdefault(image.id, match.uri)) is not match.uri:
+                message = f"the asset {show(image.id)} is declared twice: by {show(other)} and"
                 hint = "add to `id` a field in which they differ"
                 self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
                 continue
