@@ -122,9 +122,9 @@ class Store:
     def open(self, asset_id: str, at: str | int | None = None) -> zarr.Group:
         """Open an asset as a zarr group that verifies all it reads.
 
-        An asset with one grid has a group per level (`"0"` is full resolution) with one 2-D array
-        (row, column) per band, and `<band>.mask` (uint8, 0 masked to 255 valid) where the band has
-        a mask array; an asset with several grids has such a group per grid.
+        An asset has a group per resolution (`"0"` is the finest) with one 2-D array (row, column)
+        per band, named as CF allows; `masks` has groups alike, with arrays (uint8, 0 masked to 255
+        valid) of bands that have masks. An asset whose grids do not fit has all that per grid.
 
         Args:
             asset_id: Id of the asset.

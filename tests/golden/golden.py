@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ def unpack_current(archive: Path, folder: Path) -> Path:
     made = unpack(archive, folder)
     with closing(TileStore.open(made / "store")) as store:
         StoreViews(store).update(store.head())
+    shutil.rmtree(made / "store/runs")  # its lock, which an archive does not have
     return made
 
 

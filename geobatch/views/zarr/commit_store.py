@@ -31,9 +31,9 @@ def open_group(
 ) -> zarr.Group:
     """Open an asset, or a folder of assets, as a read-only zarr group.
 
-    The group of an asset with one grid holds a group per level, `"0"` the finest, and that one
-    2-D array (row, col) per band; with several grids there is a group per grid between. Every
-    chunk is checked against its digest as it is read.
+    The group of an asset holds a group per resolution, `"0"` the finest, and that one 2-D array
+    (row, col) per band; `masks` holds groups alike. If its grids do not fit, there is a group per
+    set of grids between. Every chunk is checked against its digest as it is read.
 
     Args:
         store: The store.
