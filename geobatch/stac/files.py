@@ -138,6 +138,17 @@ def _table(asset_id: str, stored: StoredTable, links: Links, *, has_tree: bool) 
     name = f"parquet/{asset_id}.parquet"
     if not has_tree:
         name = f"objects/{stored.stored[:2]}/{stored.stored[2:]}"
+    return {
+        "href": links.file(name),
+        "type": PARQUET,
+        "roles": ["data"],
+        "file:size": stored.size,
+        "file:checksum": checksum(stored.stored),
+    }
+
+
+def table_json(stored: StoredTable) -> dict[str, Any]:
+    """Return the fields of the table extension, which are properties of an item."""
     columns = [
         {
             "name": one.name,
@@ -145,17 +156,13 @@ def _table(asset_id: str, stored: StoredTable, links: Links, *, has_tree: bool) 
         }
         for one in stored.columns
     ]
+    if stored.geometry is None:
+        return {"table:columns": columns, "table:row_count": stored.rows}
     return {
-        "href": links.file(name),
-        "type": PARQUET,
-        "roles": ["data"],
-        "file:size": stored.size,
-        "file:checksum": checksum(stored.stored),
-        "table:columns": columns + ([{"name": stored.geometry, "type": "byte_array"}]
-                                    if stored.geometry else []),
+        "table:columns": [*columns, {"name": stored.geometry, "type": "byte_array"}],
         "table:row_count": stored.rows,
-        **({"table:primary_geometry": stored.geometry} if stored.geometry else {}),
-    }  # fmt: skip
+        "table:primary_geometry": stored.geometry,
+    }
 
 
 def checksum(digest: Digest) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from geobatch.model.assets.facts import Kind
 from geobatch.model.assets.image import Raster
 from geobatch.model.published import AssetRecord, TreeEntry
-from geobatch.stac.files import JSON, TREE, ZARR, assets_json, projection_json
+from geobatch.stac.files import JSON, TREE, ZARR, assets_json, projection_json, table_json
 from geobatch.stac.links import Links
 from geobatch.stac.names import collection_id, folder_of, item_id
 from geobatch.stac.outline import outline_of
@@ -54,6 +54,8 @@ def item_json(
     }
     if isinstance(asset, Raster) and len(asset.grids) == 1:
         properties |= projection_json(asset.grids[0].geobox)
+    if record.table is not None:
+        properties |= table_json(record.table)
     assets = assets_json(asset, record.table, links, has_tree=has_tree)
     collection = links.folder(folder, is_collection=True)
     return {

@@ -74,14 +74,15 @@ class FileLinks(Struct, frozen=True, kw_only=True):
     def file(self, name: str) -> str:
         """Return the href of a file or folder of the store."""
         if self.store is None:
-            return self._from_here(f"../{name}")
+            return "../" * len([FOLDER, *filter(None, self.at.split("/"))]) + name
         found = f"{self.store}/{name}"
         return found if "://" in found else posixpath.normpath(found)
 
     def _from_here(self, name: str) -> str:
         if name.startswith(f"{self.at}/"):  # most are, and a folder may have very many
             return f"./{name[len(self.at) + 1 :]}"
-        found = posixpath.relpath(f"{FOLDER}/{name}", posixpath.join(FOLDER, self.at))
+        # Both are absolute, so that the folder in which the program runs plays no part.
+        found = posixpath.relpath(f"/{name}", f"/{self.at}")
         return found if found.startswith("../") else f"./{found}"
 
 

@@ -48,11 +48,11 @@ def write_items(items: Sequence[bytes], collection: dict[str, Any]) -> bytes:
         SourceError: pyarrow is not installed.
     """
     pa = arrow()
-    rows = [_row(json.loads(item)) for item in items]
+    made = [json.loads(item) for item in items]
+    kinds = sorted({item["geometry"]["type"] for item in made if item["geometry"] is not None})
+    rows = list(map(_row, made))
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: _column(pa, name, [row.get(name) for row in rows]) for name in names}
-    kinds = sorted({row["_kind"] for row in rows if row.get("_kind")})
-    del columns["_kind"]
     boxes = [row["bbox"] for row in rows if row.get("bbox")]
     geometry: dict[str, Any] = {"encoding": "WKB", "geometry_types": kinds}
     if boxes:
@@ -122,7 +122,6 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
         "collection": item["collection"],
         **dict.fromkeys(_TIMES),
         **item["properties"],
-        "_kind": None if geometry is None else geometry["type"],
     }
     for key in _TIMES:
         if row[key] is not None:

@@ -17,6 +17,7 @@ from workbench import Workbench, image, write_tiff
 
 import geobatch
 from geobatch.errors import NotFoundError
+from geobatch.stac.links import FileLinks
 
 BANDS = [{"id": "v", "tileset_id": "t"}]
 
@@ -188,6 +189,22 @@ def test_a_service_names_its_own_urls(store: geobatch.Store) -> None:
     assert hrefs["self"] == "https://x.org/api/collections/s.l2/items/s.l2.a"
     assert hrefs["collection"] == "https://x.org/api/collections/s.l2"
     assert item["assets"]["zarr"]["href"] == "s3://b/store/zarr/s/l2/a"
+
+
+def test_hrefs_do_not_depend_on_the_folder_in_which_a_program_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for folder in ("/", "/usr/lib"):
+        monkeypatch.chdir(folder)
+        links = FileLinks(at="a/b")
+        assert links.file("../../far.tif") == "../../../../../far.tif"
+        assert links.file("zarr/a") == "../../../zarr/a"
+        assert links.item("a/b/c") == "./c.item.json"
+        assert links.item("a/bc") == "../bc.item.json"
+        assert links.root() == "../../catalog.json"
+        assert FileLinks(at="").file("zarr/a") == "../zarr/a"
+        assert FileLinks(at="").item("a/b") == "./a/b.item.json"
+        assert FileLinks(at="", store="/s/store").file("../far.tif") == "/s/far.tif"
 
 
 def outline(store: geobatch.Store, name: str) -> Any:

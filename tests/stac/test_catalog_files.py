@@ -48,7 +48,9 @@ def state(*ids: str, **facts: Any) -> State:
     return found
 
 
-MIXED = state("f/a", properties=(("cloud", 3),)) | state("f/b", properties=(("cloud", "none"),))
+MIXED = state("f/a", properties=(("_kind", "x"), ("cloud", 3))) | state(
+    "f/b", properties=(("cloud", "none"),)
+)
 STATES: dict[str, State] = {
     "none": {},
     "one": state("f/a"),
