@@ -239,9 +239,9 @@ export class Detail {
         .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.id < b.id ? -1 : 1));
       this.isCut = found.total > found.assets.length;
     }
-    // Of a folder, the images that are of one kind with this one.
+    // Of a folder, the images whose ids differ from that of this one only in digits.
     const own = this.inFolder.find((one) => one.id === id);
-    this.series = own ? this.inFolder.filter((one) => one.bands === own.bands && String(one.shape) === String(own.shape)) : [];
+    this.series = own ? this.inFolder.filter((one) => one.bands === own.bands && pattern(one.id) === pattern(id)) : [];
     const place = $('series');
     if (place) place.replaceWith(this.seriesPart());
   }
@@ -266,7 +266,7 @@ export class Detail {
     const name = (one) => (one.kind === 'plan' ? one.name : `rehearsed ${one.made.slice(0, 16).replace('T', ' ')}, ${one.id.slice(0, 8)}`);
     return el('section', {}, el('h3', { text: 'Plans' }), el('label', {}, 'Show what a plan changes',
       el('select', { id: 'plan', onchange: (event) => this.setPlan(found.find((one) => one.id === event.target.value)) },
-        el('option', { value: '', text: 'nothing' }), found.map((one) => el('option', { value: one.id, text: name(one) })))),
+        el('option', { value: '', text: 'nothing' }), found.map((one) => el('option', { value: one.id, text: name(one), selected: one.id === this.plan?.id })))),
     el('p', { id: 'plan-changes', class: 'note', role: 'status' }));
   }
 
@@ -372,6 +372,7 @@ function legend(palette, properties) {
   }));
 }
 
+const pattern = (id) => id.replace(/[0-9]+/g, '#');
 const label = (one) => `Commit ${one.number}, ${one.time.slice(0, 16).replace('T', ' ')}${one.message ? `: ${one.message}` : ''}`;
 
 function copyPart({ name, text, note }) {
