@@ -336,7 +336,9 @@ def test_errors_are_said(browser: Browser, tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
     with server(bench.store) as url:
         with page(browser, f"{url}#asset=none") as seen:
-            expect(seen.get_by_role("alert")).to_contain_text("There is no asset `none` in commit 1.")
+            expect(seen.get_by_role("alert")).to_contain_text(
+                "There is no asset `none` in commit 1."
+            )
         with page(browser, f"{url}#asset=a") as seen:
             expect(seen.get_by_role("alert")).to_contain_text("is damaged")
             red = (shot(seen) == (176, 0, 32)).all(axis=2)
