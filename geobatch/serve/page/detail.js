@@ -130,7 +130,7 @@ export class Detail {
     const press = (isPixels, text) => el('button', { type: 'button', 'aria-pressed': String(this.pixels === isPixels), text, id: isPixels ? 'as-pixels' : 'as-map',
       disabled: !isPixels && !one.is_on_map, onclick: () => { this.pixels = isPixels; this.draw(); this.refresh(true); } });
     parts.push(el('div', { class: 'buttons', role: 'group', 'aria-label': 'How the map shows it' }, press(false, 'On the map'), press(true, 'As stored')));
-    if (!one.is_on_map) parts.push(el('p', { class: 'note', text: 'It reaches a pole, which this map has not; its pixels are shown as they are stored.' }));
+    if (!one.is_on_map) parts.push(el('p', { class: 'note', text: 'It reaches a pole, which this map does not show: its pixels are shown as they are stored.' }));
     return el('section', {}, el('h3', { text: 'Shown as' }), el('div', { class: 'fields' }, parts));
   }
 
@@ -312,7 +312,8 @@ export class Detail {
       this.view.start(false);
       const box = one.bbox;
       this.view.image = { ...image, key, limits: api.site.isStatic ? one.zooms : {} };
-      if (box && box[2] >= box[0]) this.view.image.bounds = [[box[1], box[0]], [box[3], box[2]]].map(([lat, lon]) => [Math.min(Math.max(lat, -85.05), 85.05), lon]);
+      // Across the antimeridian, tiles of both ends of the map are under the image.
+      if (box && box[2] >= box[0] && box[0] >= -180 && box[2] <= 180) this.view.image.bounds = [[box[1], box[0]], [box[3], box[2]]].map(([lat, lon]) => [Math.min(Math.max(lat, -85.05), 85.05), lon]);
     }
     this.onZoom = this.onZoom || (() => this.sayLevel());
     this.view.map.off('zoomend', this.onZoom);
