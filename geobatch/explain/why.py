@@ -64,7 +64,7 @@ def why(
         workers: Threads that probe sources; by default one per processor.
         keep_project_prefix: Whether `projects/P/assets/a` stays the id of an asset.
         confine: Whether to read only the project's folder and what is allowed.
-        at: The commit; by default the newest.
+        at: The commit of an image; by default the newest.
 
     Raises:
         NotFoundError: There is no such asset, band, tile or commit.

@@ -54,7 +54,7 @@ def test_all_options_of_a_command_are_completed(
     ("line", "expected"),
     [
         ("geobatch pl", "plan"),
-        ("geobatch s", "schema show status"),
+        ("geobatch s", "schema show status serve site"),
         ("geobatch x", ""),
         ("geobatch new ", "image"),
         ("geobatch new image --ti", "--time-start --time_start --time-end --time_end"),

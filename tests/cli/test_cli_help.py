@@ -49,6 +49,8 @@ COMMANDS = {
     "diff": ("A [B]", "--stats --level --tiles --exit-code"),
     "status": ("[SPECS]...", "--keep-project-prefix --confine --allow-from --detailed-exitcode"),
     "why": ("ASSET [SPECS]...", "--tile --band --keep-project-prefix --confine --allow-from"),
+    "serve": ("[STORE]", "--port --host --allow-host --allow-origin --plan"),
+    "site": ("DEST", "--tiles --commits"),
     "export": ("ASSET[@COMMIT] [DEST]", EXPORTED),
     "rollback": ("COMMIT [ASSET]...", "-n --dry-run -y --yes"),
     "checkout": ("ASSET[@COMMIT] DEST", "--link"),

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rasterio
 from msgspec.structs import replace
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from rasterio.transform import Affine
 from serving import png
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
@@ -336,11 +338,40 @@ def test_errors_are_said(browser: Browser, tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
     with server(bench.store) as url:
         with page(browser, f"{url}#asset=none") as seen:
-            expect(seen.get_by_role("alert")).to_contain_text("there is no asset `none`")
+            expect(seen.get_by_role("alert")).to_contain_text(
+                "There is no asset `none` in commit 1."
+            )
         with page(browser, f"{url}#asset=a") as seen:
             expect(seen.get_by_role("alert")).to_contain_text("is damaged")
             red = (shot(seen) == (176, 0, 32)).all(axis=2)
             assert red.sum() > 500
+
+
+def test_images_across_the_antimeridian_and_at_a_pole(browser: Browser, tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    places = {"across": ("EPSG:4326", (0.05, 170, 10)), "south": ("EPSG:3031", (5000, -1e6, 1e6))}
+    specs = []
+    for name, (crs, (size, left, top)) in places.items():
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", driver="GTiff", height=400, width=400, count=1,
+            dtype="uint8", crs=crs, transform=Affine(size, 0, left, 0, -size, top),
+        ) as file:  # fmt: skip
+            file.write(np.full((400, 400), 200, np.uint8), 1)
+        specs.append(image(name, f"{name}.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+    bench.apply(*specs)
+    with server(bench.store) as url:
+        for name in places:
+            with page(browser, f"{url}#asset={name}") as seen:
+                seen.locator("#open").wait_for()
+                seen.locator(".leaflet-tile-loaded").first.wait_for()
+                pressed = "#as-pixels" if name == "south" else "#as-map"
+                expect(seen.locator(pressed)).to_have_attribute("aria-pressed", "true")
+                box = seen.locator("#map").bounding_box()
+                assert box is not None
+                middle, row = int(box["x"] + box["width"] / 2), int(box["y"] + box["height"] / 2)
+                colours = shot(seen)[row + 20]
+                assert (colours[middle - 60] == colours[middle + 60]).all(), name
+                assert (colours[middle - 60] == 128).all(), name  # a stretch without extent
 
 
 def test_a_site_of_files_shows_the_same(browser: Browser, bench: Workbench, tmp_path: Path) -> None:

@@ -9,14 +9,20 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from serving import png
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
+
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
 
 @pytest.fixture
@@ -92,3 +98,47 @@ def test_what_is_missing_is_named(bench: Workbench, monkeypatch: pytest.MonkeyPa
     assert done.code == 7
     assert "starlette" in done.err
     assert "uvicorn" in done.err
+
+
+@pytest.mark.attack
+def test_100_clients_never_see_two_commits_in_one_answer(bench: Workbench) -> None:
+    """While commits are published, each answer is of the commit that its header names."""
+    values: dict[str, int] = {}
+    process, line = started(bench.store, "-q")
+    port = int(str(re.search(r":(\d+)/", line)[1]))  # type: ignore[index]
+    seen: list[tuple[str, int]] = []
+    is_over = threading.Event()
+
+    def client() -> None:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        while not is_over.is_set():
+            link.request("GET", "/native/a/0/0/0.png?rescale=0,255")
+            answer = link.getresponse()
+            body = answer.read()
+            assert answer.status == 200
+            shown = np.unique(png(body)[:64, :64, 0])
+            assert shown.size == 1, "one answer shows two commits"
+            seen.append((str(answer.headers["X-Geobatch-Commit"]), int(shown[0])))
+        link.close()
+
+    try:
+        with ThreadPoolExecutor(100) as pool:
+            clients = [pool.submit(client) for _ in range(100)]
+            for value in (40, 80, 120, 160):
+                write_tiff(bench.folder / "a.tif", [np.full((64, 64), value, np.uint8)])
+                done = bench.apply(image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+                values[str(done.commit)] = value
+                time.sleep(2)
+            is_over.set()
+            for one in clients:
+                one.result()
+        text = Path(f"/proc/{process.pid}/status").read_text()
+        peak = int(re.findall(r"VmHWM:\s+(\d+)", text)[0]) // 1024
+    finally:
+        is_over.set()
+        process.terminate()
+        process.communicate(timeout=30)
+    assert set(values) <= {commit for commit, _ in seen}
+    for commit, shown in seen:
+        assert shown == values.get(commit, 1)
+    assert peak < 400, f"{peak} MB"

@@ -5,6 +5,8 @@ const known = new Map();
 
 export const site = { isStatic, base };
 
+const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.?!`]$/.test(text) && !text.endsWith('`') ? '' : '.');
+
 async function fetched(path) {
   let answer;
   try {
@@ -13,7 +15,7 @@ async function fetched(path) {
     throw new Error('The server does not answer. Is it still running?');
   }
   const value = await answer.json().catch(() => ({ error: `The server answered ${answer.status}.` }));
-  if (!answer.ok) throw new Error([value.error, value.hint].filter(Boolean).join(' '));
+  if (!answer.ok) throw new Error([value.error, value.hint].filter(Boolean).map(sentence).join(' '));
   return value;
 }
 

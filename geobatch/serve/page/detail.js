@@ -130,7 +130,7 @@ export class Detail {
     const press = (isPixels, text) => el('button', { type: 'button', 'aria-pressed': String(this.pixels === isPixels), text, id: isPixels ? 'as-pixels' : 'as-map',
       disabled: !isPixels && !one.is_on_map, onclick: () => { this.pixels = isPixels; this.draw(); this.refresh(true); } });
     parts.push(el('div', { class: 'buttons', role: 'group', 'aria-label': 'How the map shows it' }, press(false, 'On the map'), press(true, 'As stored')));
-    if (!one.is_on_map) parts.push(el('p', { class: 'note', text: 'It reaches a pole, which this map has not; its pixels are shown as they are stored.' }));
+    if (!one.is_on_map) parts.push(el('p', { class: 'note', text: 'It reaches a pole, which this map does not show: its pixels are shown as they are stored.' }));
     return el('section', {}, el('h3', { text: 'Shown as' }), el('div', { class: 'fields' }, parts));
   }
 
@@ -239,9 +239,9 @@ export class Detail {
         .sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : a.id < b.id ? -1 : 1));
       this.isCut = found.total > found.assets.length;
     }
-    // Of a folder, the images that are of one kind with this one.
+    // Of a folder, the images whose ids differ from that of this one only in digits.
     const own = this.inFolder.find((one) => one.id === id);
-    this.series = own ? this.inFolder.filter((one) => one.bands === own.bands && String(one.shape) === String(own.shape)) : [];
+    this.series = own ? this.inFolder.filter((one) => one.bands === own.bands && pattern(one.id) === pattern(id)) : [];
     const place = $('series');
     if (place) place.replaceWith(this.seriesPart());
   }
@@ -266,7 +266,7 @@ export class Detail {
     const name = (one) => (one.kind === 'plan' ? one.name : `rehearsed ${one.made.slice(0, 16).replace('T', ' ')}, ${one.id.slice(0, 8)}`);
     return el('section', {}, el('h3', { text: 'Plans' }), el('label', {}, 'Show what a plan changes',
       el('select', { id: 'plan', onchange: (event) => this.setPlan(found.find((one) => one.id === event.target.value)) },
-        el('option', { value: '', text: 'nothing' }), found.map((one) => el('option', { value: one.id, text: name(one) })))),
+        el('option', { value: '', text: 'nothing' }), found.map((one) => el('option', { value: one.id, text: name(one), selected: one.id === this.plan?.id })))),
     el('p', { id: 'plan-changes', class: 'note', role: 'status' }));
   }
 
@@ -312,7 +312,8 @@ export class Detail {
       this.view.start(false);
       const box = one.bbox;
       this.view.image = { ...image, key, limits: api.site.isStatic ? one.zooms : {} };
-      if (box && box[2] >= box[0]) this.view.image.bounds = [[box[1], box[0]], [box[3], box[2]]].map(([lat, lon]) => [Math.min(Math.max(lat, -85.05), 85.05), lon]);
+      // Across the antimeridian, tiles of both ends of the map are under the image.
+      if (box && box[2] >= box[0] && box[0] >= -180 && box[2] <= 180) this.view.image.bounds = [[box[1], box[0]], [box[3], box[2]]].map(([lat, lon]) => [Math.min(Math.max(lat, -85.05), 85.05), lon]);
     }
     this.onZoom = this.onZoom || (() => this.sayLevel());
     this.view.map.off('zoomend', this.onZoom);
@@ -372,6 +373,7 @@ function legend(palette, properties) {
   }));
 }
 
+const pattern = (id) => id.replace(/[0-9]+/g, '#');
 const label = (one) => `Commit ${one.number}, ${one.time.slice(0, 16).replace('T', ' ')}${one.message ? `: ${one.message}` : ''}`;
 
 function copyPart({ name, text, note }) {
