@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeAlias
 
-from geobatch.errors import ConflictError, NotDurableError, NotFoundError, StoreError
+from geobatch.errors import ConflictError, NotDurableError, StoreError
 from geobatch.format.documents import (
     content_root,
     decode_asset,
@@ -28,6 +27,7 @@ from geobatch.store.backends.run_folder import remove_dead_runs
 from geobatch.store.commits.backoff import Backoff
 from geobatch.store.commits.cubes import NOTHING, cubes_after, cubes_of
 from geobatch.store.commits.history import History
+from geobatch.store.commits.named import find_commit
 from geobatch.store.commits.pins import Pin, Pins
 from geobatch.store.commits.refs import Refs
 from geobatch.store.commits.spec_files import SpecFiles
@@ -52,7 +52,6 @@ from geobatch.store.rehearsals.records import Rehearsal, Rehearsals
 Location: TypeAlias = StoreLocation | Path | str | Backend
 """A folder, a prefix of a bucket, or a backend that is open already."""
 
-_COMMIT = re.compile("[0-9]+|HEAD(~[0-9]+)?|[0-9a-f]{64}")
 _ATTEMPTS = 100
 """Lost races until publishing gives up; each means that another process has published."""
 
@@ -171,19 +170,7 @@ class TileStore:
             NotFoundError: There is no such commit and no such pin; see `History.at`.
             CorruptObjectError: The pin is damaged, or its ref, the commit or its tree.
         """
-        is_commit = _COMMIT.fullmatch(ref) is not None
-        pin = None if is_commit else self.pins.find(ref)
-        try:
-            head = self.commits.at(ref if pin is None else pin.commit)
-        except NotFoundError:
-            named = self.pins.find(ref) if is_commit else None
-            if named is None:
-                raise
-            return self.commits.at(named.commit)
-        # Digits beyond the last number may be how a digest starts: the pin of that name wins.
-        is_prefix = ref.isascii() and ref.isdigit() and head.number != int(ref)
-        named = self.pins.find(ref) if is_prefix else None
-        return head if named is None else self.commits.at(named.commit)
+        return find_commit(ref, self.commits, self.pins)
 
     def log(self) -> Iterator[Head]:
         """Yield the commits, newest first; see `History.log`."""
