@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from geobatch.errors import NotFoundError
-from geobatch.store.commits.history import Head, History
+from geobatch.model.published import Head
+from geobatch.store.commits.history import History
 from geobatch.store.commits.pins import Pins
 
 _EXACT = re.compile("[0-9]+|HEAD(~[0-9]+)?|[0-9a-f]{64}")
