@@ -12,7 +12,7 @@ from serving import client, png
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
-from geobatch.cli.commands.serve.stores import saved_plans
+from geobatch.cli.commands.serve.plans import saved_plans
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

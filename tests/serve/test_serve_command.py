@@ -14,7 +14,6 @@ import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -88,16 +87,31 @@ def test_what_cannot_be_served_is_refused(bench: Workbench, tmp_path: Path) -> N
     assert geobatch("serve", bench.store, "--plan", tmp_path / "a.tif").code == 1
 
 
-def test_what_is_missing_is_named(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    find: Any = __import__("importlib.util", fromlist=["find_spec"]).find_spec
-    monkeypatch.setattr(
-        "geobatch.cli.commands.serve.stores.find_spec",
-        lambda name: None if name == "uvicorn" else find(name),
-    )
-    done = geobatch("serve", bench.store)
-    assert done.code == 7
-    assert "starlette" in done.err
-    assert "uvicorn" in done.err
+@pytest.mark.parametrize("name", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("command", [["serve"], ["site", "out"]])
+def test_what_is_missing_is_named(bench: Workbench, name: str, command: list[str]) -> None:
+    """In a process in which the library cannot be found, as without the extra."""
+    code = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(name)
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda one: None if one == {name!r} else find(one)
+sys.meta_path.insert(0, Missing())
+from geobatch.cli.main import run
+sys.exit(run({[*command, "--store", str(bench.store)]!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
+        cwd=bench.folder,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert "requires starlette and uvicorn" in done.stderr
+    assert "install" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.attack

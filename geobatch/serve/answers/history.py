@@ -101,7 +101,6 @@ def commit_json(head: Head) -> dict[str, Any]:
         "commit": head.digest,
         "time": None if commit is None else commit.time,
         "message": "" if commit is None else commit.message,
-        "assets": len(head.tree.entries),
         "git": "" if provenance is None else provenance.git_commit,
         "pull_request": "" if provenance is None else provenance.pull_request,
     }

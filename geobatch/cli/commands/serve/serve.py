@@ -50,10 +50,11 @@ def serve(
     ] = None,
 ) -> Exit:
     """Show the store on a map in the browser, and serve its tiles; nothing can be changed."""
-    from geobatch.cli.commands.serve.serve_run import run_serve
     from geobatch.cli.commands.serve.stores import named_store
 
     settings: Settings = named_store(context.obj, store)
+    from geobatch.cli.commands.serve.serve_run import run_serve
+
     run_serve(
         settings,
         host=host,

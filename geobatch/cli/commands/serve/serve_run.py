@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from geobatch.cli.commands.serve.stores import saved_plans
+from geobatch.cli.commands.serve.plans import saved_plans
 from geobatch.cli.output import Output
 from geobatch.cli.settings import Settings
 from geobatch.serve.app import make_app

@@ -31,9 +31,10 @@ def site(
     """Write what `serve` shows as files, for any web host."""
     from geobatch.cli.commands.serve.stores import named_store
     from geobatch.cli.words import byte_text, count_text
-    from geobatch.serve.site import Bounds, write_site
 
     settings: Settings = named_store(context.obj, None)
+    from geobatch.serve.site import Bounds, write_site
+
     output = settings.output
     bounds = Bounds(tiles=tiles, commits=commits)
     done = write_site(settings.store, folder, bounds, output.note)

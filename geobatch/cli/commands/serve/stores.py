@@ -1,25 +1,15 @@
-"""The store that `serve` and `site` read: the argument, or `--store`; and its saved plans."""
+"""The store that `serve` and `site` read: the argument, or `--store`; no optional library yet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
-from geobatch.cli.commands.review.review_run import require_plan
-from geobatch.cli.files.saved_plan import tiles_of
 from geobatch.cli.settings import Settings
 from geobatch.cli.stores import require_store
 from geobatch.errors import SourceError
 from geobatch.extras import install_hint
-from geobatch.model.plans.plan_document import PlanDocument
-from geobatch.review.build import report_of
-from geobatch.review.links import Links
-from geobatch.serve.answers.plans import SavedPlan
 
 
 def named_store(settings: Settings, store: str | None) -> Settings:
@@ -35,18 +25,3 @@ def named_store(settings: Settings, store: str | None) -> Settings:
         settings = replace(settings, store_text=store, _parsed=[])
     require_store(settings)
     return settings
-
-
-def saved_plans(files: Sequence[Path]) -> list[SavedPlan]:
-    """Return the plans of some files.
-
-    Raises:
-        PlanError: One is not a plan.
-    """
-    found = []
-    for file in files:
-        saved = require_plan(file)
-        document = msgspec.convert(saved.document, PlanDocument)
-        report = report_of(document, Links())
-        found.append(SavedPlan(name=file.name, report=report, rows=partial(tiles_of, saved)))
-    return found
