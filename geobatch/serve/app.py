@@ -149,7 +149,7 @@ def _store(question: Question) -> Answer:
             "version": VERSION,
             "commit": state.name,
             "number": state.head.number,
-            "assets": len(state.by_id),
+            "assets": state.head.tree.count,
         },
         state,
     )

@@ -15,7 +15,6 @@ from functools import cached_property
 from msgspec import Struct
 
 from geobatch.errors import NotFoundError
-from geobatch.format.documents import decode_tree
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.model.text.suggest import suggestion
@@ -34,6 +33,7 @@ FRESH_SECONDS = 0.5
 KEPT_BYTES = 128 << 20
 """Bytes of decoded tiles that are kept."""
 _COMMITS_KEPT = 4
+_MOST_SUGGESTED = 10_000
 _RECORDS_KEPT = 16 << 20
 _RECORD_BYTES = 4096
 REHEARSAL = "rehearsal:"
@@ -50,8 +50,6 @@ class State:
         """The commit; of a rehearsal, only its tree."""
         self.name = name
         """Digest, or `rehearsal:<plan id>`; what `at` takes."""
-        self.by_id: dict[str, TreeEntry] = {entry.id: entry for entry in head.tree.entries}
-        """Entries by asset id, sorted."""
         self._lock = threading.Lock()
 
     @property
@@ -64,11 +62,14 @@ class State:
 
         Raises:
             NotFoundError: There is none.
+            CorruptObjectError: The page of the tree that lists it is damaged.
         """
-        found = self.by_id.get(asset_id)
+        tree = self.head.tree
+        found = tree.entry(asset_id)
         if found is None:
             where = f"commit {self.head.number}" if self.head.number else "this state of the store"
-            hint = suggestion(asset_id, self.by_id) if len(self.by_id) <= 10_000 else None
+            ids = [entry.id for entry in tree.entries] if tree.count <= _MOST_SUGGESTED else []
+            hint = suggestion(asset_id, ids)
             raise NotFoundError(f"there is no asset `{asset_id[:200]}` in {where}", hint=hint or "")
         return found
 
@@ -213,8 +214,7 @@ class Commits:
         )
         if len(found) != 1:
             raise NotFoundError(f"there is no rehearsed plan `{plan[:64]}`")
-        data = self._store.objects.get(found[0].tree)
-        tree = decode_tree(data, name="the rehearsed tree")
+        tree = self._store.commits.trees.read(found[0].tree, "the rehearsed tree")
         return State(self._store, Head(tree=tree), f"{REHEARSAL}{found[0].id}")
 
     def _keep(self, state: State) -> State:

@@ -94,17 +94,17 @@ class Site:
                 "name": str(self._served.location),
                 "commit": state.name,
                 "number": state.head.number,
-                "assets": len(state.by_id),
+                "assets": state.head.tree.count,
             },
         )
         rows = [row_json(entry, row) for entry, row in state.rows()]
         self._json("api/assets.json", {"commit": state.name, "all": len(rows), "assets": rows})
-        for asset_id in state.by_id:
+        for entry in state.head.tree.entries:
             try:
-                self._asset(state, asset_id)
+                self._asset(state, entry.id)
             except GeobatchError as error:
                 self.written.damaged += 1
-                self._note(f"warning: {asset_id}: {error.message}")
+                self._note(f"warning: {entry.id}: {error.message}")
             self.written.assets += 1
         return self.written
 

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from msgspec.structs import replace
 from rasterio.shutil import copy
 from serving import client, png
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
 from geobatch.cli.commands.serve.plans import saved_plans
+from geobatch.format.trees.paged import PagedTree
+from geobatch.store.tilestore import TileStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -51,6 +54,29 @@ def test_a_rehearsed_plan_is_seen_before_it_is_published(bench: Workbench) -> No
             assert web.get(f"{url}&at={wrong}").status_code == 404
         assert web.get("/api/plans/none?asset=a").status_code == 404
         assert web.get(f"/api/plans/{plan['id']}?asset=none").status_code == 404
+
+
+def test_a_rehearsal_of_a_store_whose_tree_is_in_pages(bench: Workbench) -> None:
+    store = TileStore.create(bench.store)
+    head = store.head()
+    (entry,) = head.tree.entries
+    changes = {f"many/{n:04}": replace(entry, id=f"many/{n:04}") for n in range(3000)}
+    store.publish(base=head, changes=changes, message="many", tools={})
+    assert isinstance(store.head().tree, PagedTree)
+    store.close()
+    done = geobatch("plan", "spec.yaml", "--rehearse", "-o", "p.json", "--store", bench.store)
+    assert done.code == 0, done.err
+    with client(bench.store) as web:
+        (plan,) = web.get("/api/plans").json()["plans"]
+        url = "/native/a/0/0/0.png?rescale=0,255"
+        assert png(web.get(f"{url}&at={plan['at']}").content)[199, 199, 0] == 99
+        assert web.get(f"/api/plans/{plan['id']}?asset=a").json()["features"]
+        assert web.get(f"/api/assets/many/2999?at={plan['at']}").json()["id"] == "a"
+        assert web.get("/api/assets/many/3000").status_code == 404
+        assert web.get("/api/store").json()["assets"] == 3001
+        found = web.get(f"/api/diff/1/{plan['at']}").json()
+        assert (found["total"], found["assets"][0]) == (3001, {"id": "a", "op": "changed"})
+        assert found["assets"][1] == {"id": "many/0000", "op": "added"}
 
 
 def test_a_saved_plan_is_outlined(bench: Workbench) -> None:

@@ -123,12 +123,10 @@ def diff(question: Question) -> Answer:
 
 def assets_json(before: State, after: State) -> dict[str, Any]:
     """Return which assets differ between two states."""
-    found = []
-    for asset_id in sorted(before.by_id.keys() | after.by_id.keys()):
-        old, new = before.by_id.get(asset_id), after.by_id.get(asset_id)
-        if old != new:
-            op = "added" if old is None else "removed" if new is None else "changed"
-            found.append({"id": asset_id, "op": op})
+    found = [
+        {"id": asset_id, "op": "added" if old is None else "removed" if new is None else "changed"}
+        for asset_id, (old, new) in before.head.tree.differences(after.head.tree).items()
+    ]
     return {
         "a": before.name,
         "b": after.name,
@@ -179,7 +177,7 @@ def tiles_json(
 
 
 def _record(served: Served, state: State, asset_id: str) -> AssetRecord | None:
-    entry = state.by_id.get(asset_id)
+    entry = state.head.tree.entry(asset_id)
     return None if entry is None or entry.is_table else served.record(entry)
 
 

@@ -47,6 +47,7 @@ def run_serve(
     saved = saved_plans(plans)
     served = Served.open(settings.store)
     state = served.commits.find()
+    count = state.head.tree.count
     found = open_socket(host, port)
     url, output = url_of(found), settings.output
     names = {*LOCAL, host.strip("[]").lower(), *(name.lower() for name in hosts)}
@@ -58,10 +59,10 @@ def run_serve(
     logger.addHandler(handler)
     try:
         output.line(f"geobatch serve {settings.store}  commit {state.head.number}  {url}")
-        output.record("serve", url=url, commit=state.name, assets=len(state.by_id))
+        output.record("serve", url=url, commit=state.name, assets=count)
         if not is_local(found):
             output.note(
-                f"warning: everyone who reaches {host} can read all {len(state.by_id):,} assets of "
+                f"warning: everyone who reaches {host} can read all {count:,} assets of "
                 "this store at every commit, with the paths of their sources and the messages of "
                 "commits; nothing asks for a password"
             )
