@@ -92,11 +92,13 @@ class StoreViews:
         if not states:
             return None
         numbers = [state.number for state in states if state.number is not None]
+        comparable = [state for state in states if not state.is_former]
         return ViewState(
             number=numbers[0] if numbers else None,
             behind=tuple(sorted({one for state in states for one in state.behind})),
-            parts=tuple(sorted(part for state in states for part in state.parts)),
+            parts=tuple(sorted(part for state in comparable for part in state.parts)),
             is_current=all(state.is_current for state in states),
+            is_former=len(comparable) < len(states),
             refused={name: why for state in states for name, why in state.refused.items()},
         )
 

@@ -77,9 +77,14 @@ def test_a_command_that_has_nothing_to_do_brings_it_up_to_date(
     for name in ("store", "sources"):
         shutil.copytree(golden / name, tmp_path / name)
     shutil.copy(golden / "specs.yaml", tmp_path)
+    before = geobatch("status", "--store", tmp_path / "store")
+    assert "has the layout of another version of geobatch" in before.out
+    assert "does not belong here" not in before.out  # other rules say where files belong
     done = geobatch("apply", tmp_path / "specs.yaml", "--store", tmp_path / "store")
     assert done.code == 0, done.err
     assert files(tmp_path / "store") == fresh
+    after = geobatch("status", "--store", tmp_path / "store")
+    assert "another version" not in after.out
     group = zarr.open_group(tmp_path / "store/zarr/scene/b", mode="r")
     assert sorted(group.group_keys()) == ["0", "1", "masks"]
 

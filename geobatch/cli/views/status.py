@@ -95,7 +95,8 @@ def _tree_text(tree: ViewState) -> str:
         return "current"
     shows = "shows no commit" if tree.number is None else f"shows commit {tree.number}"
     behind = f", {count_text(len(tree.behind), 'asset')} to update" if tree.behind else ""
-    return f"{shows}{behind}: the next apply updates it"
+    layout = ", has the layout of another version of geobatch" if tree.is_former else ""
+    return f"{shows}{layout}{behind}: the next apply updates it"
 
 
 def _part_lines(tree: ViewState) -> Iterator[str]:
