@@ -21,8 +21,8 @@ class TileKey(NamedTuple):
 
     def __str__(self) -> str:
         key = self.array
-        mask = ".mask" if key.is_mask else ""
-        return f"level {key.level}, band `{key.band}{mask}`, tile {self.row}/{self.col}"
+        band = f"mask of band `{key.band}`" if key.is_mask else f"band `{key.band}`"
+        return f"level {key.level}, {band}, tile {self.row}/{self.col}"
 
 
 class TilePosition(Struct, frozen=True, kw_only=True):
