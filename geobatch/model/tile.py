@@ -21,8 +21,7 @@ class TileKey(NamedTuple):
 
     def __str__(self) -> str:
         key = self.array
-        band = f"mask of band `{key.band}`" if key.is_mask else f"band `{key.band}`"
-        return f"level {key.level}, {band}, tile {self.row}/{self.col}"
+        return f"level {key.level}, {key.words}, tile {self.row}/{self.col}"
 
 
 class TilePosition(Struct, frozen=True, kw_only=True):
