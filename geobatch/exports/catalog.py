@@ -13,7 +13,7 @@ from geobatch.errors import ExportError
 from geobatch.exports.destination import Destination
 from geobatch.model.published import Head, Tree, TreeEntry
 from geobatch.stac.links import CATALOG, ITEM, items_file
-from geobatch.store.identity import ZarrView, read_views
+from geobatch.store.identity import ZarrView, read_views, store_around
 from geobatch.store.tilestore import TileStore
 from geobatch.views.stac.documents import Documents
 from geobatch.views.zarr.survey import attributes_of
@@ -54,7 +54,7 @@ def export_catalog(
         progress: Receives how many items are made, and of how many.
 
     Raises:
-        ExportError: Something else is in the way, or the disk refused.
+        ExportError: Something else is in the way, it is inside a store, or the disk refused.
         CorruptObjectError: The document of an asset is damaged; nothing is written.
         LockedError: Another export writes the same folder.
         SourceError: pyarrow is not installed.
@@ -96,6 +96,12 @@ def export_catalog(
 
 def _check_free(target: Path, destination: Path, *, overwrite: bool) -> None:
     """Refuse a folder that has something; a catalog is replaced if that is asked for."""
+    if (around := store_around(target)) is not None:
+        raise ExportError(
+            f"`{destination}` is inside the store `{around}`",
+            hint="name a folder outside of it; `geobatch init --views stac=files` keeps a catalog"
+            " in the store",
+        )
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     is_catalog = (target / CATALOG).is_file()

@@ -177,6 +177,11 @@ def export(
 def _check_arguments(
     kind: str, compression: str, workers: int | None, region: Bounds | None
 ) -> None:
+    if kind == "stac":
+        raise ValueError(
+            "`format` cannot be `stac` here: `open_store(...).stac()` gives items and collections,"
+            " and the command `geobatch export --format stac` writes a catalog"
+        )
     if kind not in ("cog", *TABLE_FORMATS):
         raise ValueError(f"`format` must be `cog`, `tfrecord`, `parquet` or `csv`, got `{kind}`")
     if compression not in COMPRESSIONS:

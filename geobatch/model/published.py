@@ -58,6 +58,11 @@ class ArrayKey(Struct, frozen=True, kw_only=True, order=True):
     is_mask: bool = False
     """Whether it is the uint8 mask of the band."""
 
+    @property
+    def words(self) -> str:
+        """What messages call it."""
+        return f"mask of band `{self.band}`" if self.is_mask else f"band `{self.band}`"
+
 
 def array_keys(asset: Raster) -> Iterator[ArrayKey]:
     """Yield the arrays of an asset, sorted: values of each band and level, and masks if any."""

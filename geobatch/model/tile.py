@@ -21,8 +21,7 @@ class TileKey(NamedTuple):
 
     def __str__(self) -> str:
         key = self.array
-        mask = ".mask" if key.is_mask else ""
-        return f"level {key.level}, band `{key.band}{mask}`, tile {self.row}/{self.col}"
+        return f"level {key.level}, {key.words}, tile {self.row}/{self.col}"
 
 
 class TilePosition(Struct, frozen=True, kw_only=True):

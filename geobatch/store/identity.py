@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,11 @@ def is_store(folder: Path) -> bool:
     """Return whether there is a store in a folder, even if unfinished, or without its identity."""
     names = (IDENTITY, COPYING)
     return any((folder / name).exists() for name in names) or (folder / REFS).is_dir()
+
+
+def store_around(path: Path) -> Path | None:
+    """Return the store that a path, with its links resolved, is in, or that it is; None if none."""
+    return next((one for one in (path, *path.parents) if os.path.exists(one / IDENTITY)), None)  # noqa: PTH110 - never raises
 
 
 class ZarrView(StrEnum):

@@ -26,7 +26,7 @@ from geobatch.model.published import AssetRecord, Head
 from geobatch.store.backends.durability import Durability, sync_folder
 from geobatch.store.backends.reflink import share_blocks
 from geobatch.store.entries import find_entry
-from geobatch.store.identity import IDENTITY
+from geobatch.store.identity import store_around
 from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.views.objects import check_object
@@ -145,7 +145,7 @@ def _refuse_store(store: TileStore, target: Path) -> None:
     if local is not None and target.is_relative_to(os.path.realpath(local.root)):
         found: Path | None = local.root
     else:  # in any other store, too, it would be foreign
-        found = next((one for one in target.parents if os.path.exists(one / IDENTITY)), None)  # noqa: PTH110 - never raises
+        found = store_around(target)
     if found is not None:
         raise StoreError(
             f"`{target}` is inside the store `{found}`", hint="name a folder outside of it"

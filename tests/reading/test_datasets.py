@@ -287,3 +287,28 @@ def test_what_is_not_one_grid_is_refused(tmp_path: Path) -> None:
         store.collection("nothing")
     with pytest.raises(ValueError, match="meets no image"):
         store.collection("level", bounds=(0, 0, 1, 1))
+
+
+def test_times_that_nanoseconds_cannot_hold_are_true_and_sorted(tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    when = {
+        "d": "2500-06-01T10:00:00.25Z", "c": "2025-06-01T10:00:00.5Z", "b": "2025-06-01T10:00:00Z",
+        "a": "1500-01-01T00:00:00Z",
+    }  # fmt: skip
+    write_tiff(tmp_path / "a.tif", [np.ones((8, 8), np.uint8)])
+    bands = [{"id": "asset", "tileset_id": "t"}]
+    bench.apply(
+        *(image(f"s/{id_}", "a.tif", start_time=time, bands=bands) for id_, time in when.items())
+    )
+    store = geobatch.open_store(bench.store)
+    wanted = {id_: np.datetime64(time.removesuffix("Z"), "us") for id_, time in when.items()}
+    for id_, time in wanted.items():
+        assert store.dataset(f"s/{id_}")["time"].values.astype("datetime64[us]") == time
+    for ids in ("abcd", "bc"):
+        found = store.collection("s", time=None if ids == "abcd" else "2025")
+        assert found["time"].values.astype("datetime64[us]").tolist() == [
+            wanted[id_].tolist() for id_ in ids
+        ]
+        # A band has the name that the coordinate has otherwise.
+        assert found["asset_"].values.tolist() == [f"s/{id_}" for id_ in ids]
+        assert found["asset"].shape == (len(ids), 8, 8)

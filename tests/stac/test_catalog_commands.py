@@ -14,6 +14,7 @@ from cogs import external, values, write_cog
 from shell import Done, geobatch
 from workbench import Workbench, image, write_tiff
 
+from geobatch.exports.export import export
 from geobatch.model.digest import digest_bytes
 
 PIXELS = np.arange(4096, dtype=np.int16).reshape(64, 64)
@@ -129,16 +130,25 @@ def test_an_exported_catalog_names_the_files_of_the_store(bench: Workbench) -> N
         (["s/*", "out", "--level", "1"], "--level"),
         (["s/*", "out", "--bands", "b1"], "--bands"),
         (["s/*"], "DEST is missing"),
+        (["s/*", "store/stac", "--overwrite"], "is inside the store"),
+        (["s/*", "store/zarr/s/new"], "is inside the store"),
+        (["s/*", "store"], "is inside the store"),
     ],
 )
 def test_what_cannot_be_exported_is_said(bench: Workbench, argv: list[str], words: str) -> None:
     publish(bench, "s/a")
     publish(bench, "s/a", "s/b")
-    argv = [str(bench.folder / one) if one == "out" else one for one in argv]
+    argv = [str(bench.folder / one) if one.startswith(("out", "store")) else one for one in argv]
     done = geobatch("--store", bench.store, "export", *argv, "--format", "stac")
     assert done.code
     assert words in done.err
     assert not (bench.folder / "out").exists()
+    assert geobatch("--store", bench.store, "fsck").code == 0
+
+
+def test_python_says_how_it_gives_a_catalog(bench: Workbench) -> None:
+    with pytest.raises(ValueError, match="--format stac` writes a catalog"):
+        export("s/a", bench.folder / "out", format="stac", store=bench.store)  # type: ignore[call-overload]
 
 
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")

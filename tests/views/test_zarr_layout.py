@@ -164,7 +164,10 @@ def test_the_last_layout_of_masks_begins_where_masks_do() -> None:
     assert "mask" not in found["0/b0"]["attributes"]
 
 
-IDS = st.text("abAB01_-", min_size=1, max_size=4)
+COORDINATES = {"bnds", "x", "y", "spatial_ref", "time", "time_bnds"}
+IDS = st.text("abAB01_-", min_size=1, max_size=4) | st.sampled_from(
+    ["time", "TIME", "-time", "band_time", "time_bnds", "time-bnds", "spatial-ref", "masks", "0"]
+)
 
 
 @given(ids=st.lists(IDS, min_size=1, max_size=9, unique_by=str.casefold))
@@ -175,7 +178,8 @@ def test_names_are_legal_and_differ_and_legal_ids_are_kept(ids: list[str]) -> No
     assert len({name.casefold() for name in names.values()}) == len(ids)
     for one, name in names.items():
         assert re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
-        if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", one):
+        assert name.casefold() not in COORDINATES
+        if re.fullmatch("[A-Za-z][A-Za-z0-9_]*", one) and one.casefold() not in COORDINATES:
             assert name == one
         attributes = nodes(made)[f"0/{name}"]["attributes"]
         assert attributes.get("band", one) == attributes["long_name"] == one
@@ -188,4 +192,13 @@ def test_names_as_people_meet_them() -> None:
     assert array_names(made) == {
         "10m": "band_10m", "nir-1": "nir_1_2", "nir_1": "nir_1", "NIR--1": "NIR__1",
         "_q": "band__q", "-": "band__", "B8A": "B8A",
+    }  # fmt: skip
+
+
+def test_no_band_has_the_name_of_a_coordinate() -> None:
+    ids = ["Time", "spatial-ref", "Time-Bnds", "time_bnds", "masks", "0"]
+    made = bench.asset("a", *(bench.band(one) for one in ids), shape=(9, 9), tile=16)
+    assert array_names(made) == {
+        "Time": "band_Time", "spatial-ref": "band_spatial_ref", "Time-Bnds": "band_Time_Bnds",
+        "time_bnds": "band_time_bnds_2", "masks": "masks", "0": "band_0",
     }  # fmt: skip

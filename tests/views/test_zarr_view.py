@@ -169,6 +169,25 @@ async def test_listing_agrees_with_reading(store: TileStore, head: Head) -> None
         assert found == sorted(key for key in keys if key.startswith(prefix))
 
 
+async def test_a_band_may_be_called_as_the_folder_of_chunks(store: TileStore) -> None:
+    made = bench.asset("c/c", *map(bench.band, ("c", "cloud", "c_c")), shape=(20, 20), tile=16)
+    planes = bench.pixels(made)
+    view = ZarrView(store, bench.publish(store, {"c/c": (made, planes)}))
+    group = zarr.open_group(view, path="c/c", mode="r")
+    keys = await _collect_aiterator(view.list())
+    for key, plane in planes.items():
+        folder = f"{'masks/' if key.is_mask else ''}{key.level}/{key.band}"
+        array = group[folder]
+        assert isinstance(array, zarr.Array)
+        np.testing.assert_array_equal(array[:], plane)
+        for path in (f"c/c/{folder}", f"c/c/{folder}/c", f"c/c/{folder}/c/0"):
+            below = {
+                one[len(path) + 1 :].split("/")[0] for one in keys if one.startswith(f"{path}/")
+            }
+            assert set(await _collect_aiterator(view.list_dir(path))) == below
+            assert below
+
+
 @pytest.mark.parametrize(
     "key",
     [

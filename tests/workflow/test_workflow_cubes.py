@@ -268,7 +268,31 @@ def test_a_published_image_that_is_not_declared_any_more_must_fit_too(bench: Ben
     bench.assert_stacks("s2/l2a", "20250103")
 
 
-def test_a_band_may_not_have_the_name_of_a_coordinate(bench: Bench) -> None:
-    bench.declare(SPEC + "  bands: [{id: Time}]\n")
-    with pytest.raises(PlanError, match="band `Time`, which is the name of a coordinate"):
-        bench.apply()
+@pytest.mark.parametrize(
+    ("band", "name"),
+    [("Time", "band_Time"), ("time-bnds", "band_time_bnds"), ("spatial-ref", "band_spatial_ref"),
+     ("masks", "masks"), ("0", "band_0"), ("asset", "asset"), ("bnds", "band_bnds"), ("c", "c")],
+)  # fmt: skip
+def test_a_band_may_be_called_as_anything_beside_it(bench: Bench, band: str, name: str) -> None:
+    text = SPEC.replace("  start_time", "  end_time: '{date+1:%Y%m%d}'\n  start_time")
+    bench.declare(f"{text}  bands: [{{id: '{band}'}}]\n")
+    bench.apply()
+    assert bench.plan().is_empty
+    assert fsck(bench.store).is_whole
+    planes = []
+    for day in ("20250101", "20250103"):
+        with rasterio.open(bench.folder / f"data/{day}.tif") as source:
+            planes.append(source.read(1, masked=True).astype("float32").filled(np.nan))
+        image = xr.open_zarr(bench.store / f"zarr/s2/l2a/{day}/0")
+        engine = xr.open_dataset(bench.store, engine="geobatch", asset=f"s2/l2a/{day}")
+        for found in (image, engine):
+            assert list(found.data_vars) == [name]
+            assert found.time.dt.strftime("%Y%m%d").item() == day
+            np.testing.assert_array_equal(found[name].values, planes[-1])
+    with xr.open_zarr(bench.store / "cubes/s2/l2a.zarr/0") as cube:
+        assert list(cube.data_vars) == [name]
+        assert set(cube.coords) == {"time", "time_bnds", "x", "y", "spatial_ref"}
+        np.testing.assert_array_equal(cube[name].values, np.stack(planes))
+    series = geobatch.open_store(bench.store).collection("s2/l2a")
+    assert list(series.data_vars) == [name]
+    np.testing.assert_array_equal(series[name].values, np.stack(planes))

@@ -216,4 +216,4 @@ def _value_json(value: ValueDiff) -> dict[str, Any]:
 
 
 def _array_name(key: ArrayKey) -> str:
-    return f"{key.band}.mask" if key.is_mask else key.band
+    return f"mask of {key.band}" if key.is_mask else key.band

@@ -14,6 +14,9 @@ from geobatch.model.published import ArrayKey
 MASKS = "masks"
 """Folder of the masks, with a group per level as the bands have."""
 
+RESERVED = frozenset({"time", "time_bnds", "bnds", "x", "y", "spatial_ref"})
+"""Coordinates and dimensions of an image or a cube, in lower or upper case."""
+
 _LEGAL = re.compile("[A-Za-z][A-Za-z0-9_]*")
 _ILLEGAL = re.compile("[^A-Za-z0-9_]")
 
@@ -43,9 +46,10 @@ def array_path(asset: Raster, key: ArrayKey) -> str:
 def array_names(asset: Raster) -> dict[str, str]:
     """Return the name of each band's arrays, by the band's id.
 
-    It is the id, if that begins with a letter, has only letters, digits and `_`, and is not `time`.
-    Otherwise, each other character becomes `_`, `band_` comes before what begins with no letter and
-    before `time`, and a number behind what is taken, also if only by other case.
+    It is the id, if that begins with a letter, has only letters, digits and `_`, and is not the
+    name of a coordinate. Otherwise, each other character becomes `_`, `band_` comes before what
+    begins with no letter or is a coordinate, and a number behind what is taken, also if only by
+    other case.
 
     Source: CF 1.11 section 2.3.
     """
@@ -59,13 +63,13 @@ def join(*parts: str) -> str:
 
 @lru_cache(maxsize=256)
 def _names(ids: tuple[str, ...]) -> dict[str, str]:
-    found = {one: one for one in ids if _LEGAL.fullmatch(one) and one.casefold() != "time"}
+    found = {one: one for one in ids if _LEGAL.fullmatch(one) and one.casefold() not in RESERVED}
     taken = {one.casefold() for one in found}
     for one in ids:
         if one in found:
             continue
         legal = _ILLEGAL.sub("_", one)
-        if not legal[0].isalpha() or legal.casefold() == "time":
+        if not legal[0].isalpha() or legal.casefold() in RESERVED:
             legal = f"band_{legal}"
         name = next(
             name

@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from geobatch.model.assets.band import Band
 from geobatch.model.assets.image import Raster
 
-AXES = ("time", "time_bnds")
-"""Arrays of a cube that no band may be called."""
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - all times are in UTC
 _APART = "put the images of each tile in a folder of their own, such as `id: '{tile}/{date}'`"
 _LONGEST = 1 << 63
@@ -77,11 +75,6 @@ def cube_problems(images: Sequence[Raster]) -> Iterator[tuple[str, str]]:
                 f"`{whole[0][1].id}` and `{image.id}` are not one array: {found}",
                 f"each folder is a cube: {_APART}",
             )
-    if whole and (taken := [b.id for b in whole[0][1].bands if b.id.casefold() in AXES]):
-        yield (
-            f"`{whole[0][1].id}` has a band `{taken[0]}`, which is the name of a coordinate",
-            "call it otherwise: `bands` names the bands",
-        )
 
 
 def difference(a: Raster, b: Raster) -> str | None:

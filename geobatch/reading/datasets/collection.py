@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from geobatch.errors import PlanError
 from geobatch.format.zarr_layout.paths import array_names
+from geobatch.model.assets.cubes import nanoseconds
 from geobatch.model.geobox import Bounds, GeoBox
 from geobatch.model.window import Window
 from geobatch.reading.datasets.lazy import LazyArray, lazy_variable
@@ -19,7 +20,7 @@ from geobatch.reading.datasets.level import (
     Level,
     attributes_of,
     coordinates_of,
-    moment,
+    moments,
     time_attributes,
 )
 from geobatch.reading.datasets.values import BandValues
@@ -92,13 +93,13 @@ def collection_dataset(levels: Sequence[Level], bounds: Bounds | None) -> xr.Dat
     times = [_time(level) for level in levels]
     canvas = _canvas(levels, bounds)
     placed = [Placed(level=level, window=_window(canvas, level)) for level in levels]
-    moments = sorted(set(times))
+    days = sorted(set(times), key=nanoseconds)
     steps = [
         sorted(
             (one for one, time in zip(placed, times, strict=True) if time == when),
             key=lambda one: one.level.raster.id,
         )
-        for when in moments
+        for when in days
     ]
     first = levels[0]
     chunks = {"time": 1, **first.chunks}
@@ -108,11 +109,12 @@ def collection_dataset(levels: Sequence[Level], bounds: Bounds | None) -> xr.Dat
         for number, values in enumerate(first.bands)
     }
     ids = [", ".join(one.level.raster.id for one in step) for step in steps]
+    asset = "asset"
+    while asset in variables:  # a band may be called so, too
+        asset += "_"
     coordinates = {
-        "time": xr.Variable(
-            ("time",), np.array([moment(when) for when in moments]), time_attributes()
-        ),
-        "asset": xr.Variable(("time",), np.array(ids, dtype=object).astype(str)),
+        "time": xr.Variable(("time",), moments(days), time_attributes()),
+        asset: xr.Variable(("time",), np.array(ids, dtype=object).astype(str)),
         **_axes(canvas),
         GRID_MAPPING: coordinates_of(first)[GRID_MAPPING],
     }

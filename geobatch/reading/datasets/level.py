@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 import zarr
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from geobatch.errors import NotFoundError
 from geobatch.format.zarr_layout.paths import array_names, array_path, level_path
 from geobatch.model.assets.asset import Band, Grid
+from geobatch.model.assets.cubes import nanoseconds
 from geobatch.model.assets.image import Raster
 from geobatch.model.geobox import GeoBox
 from geobatch.model.published import ArrayKey, Head
@@ -29,6 +31,7 @@ from geobatch.views.zarr.attributes import (
 
 MASK = "_mask"
 """What follows a band's name in that of the coordinate that holds its mask."""
+_LONGEST = 1 << 63
 _DECODED = ("_FillValue", "scale_factor", "add_offset", "mask", "coordinates")
 """Attributes that a dataset with masks and scales applied no longer has."""
 
@@ -132,7 +135,7 @@ def level_dataset(level: Level) -> xr.Dataset:
             )
     time = level.raster.start_time
     if time is not None:
-        coordinates[TIME] = xr.Variable((), moment(time), time_attributes())
+        coordinates[TIME] = xr.Variable((), moments([time])[0], time_attributes())
     return xr.Dataset(variables, coordinates, facts_of(level.raster, level.head, level.number))
 
 
@@ -185,9 +188,15 @@ def time_attributes() -> dict[str, Any]:
     return {name: found[name] for name in found.keys() - {"units", "calendar"}}
 
 
-def moment(time: str) -> np.datetime64:
-    """Return a time in RFC 3339, in UTC, as xarray has times."""
-    return np.datetime64(time.removesuffix("Z"), "ns")
+def moments(times: Sequence[str]) -> npt.NDArray[np.datetime64]:
+    """Return times in RFC 3339, in UTC, as xarray has them.
+
+    They count nanoseconds; if one is before 1678 or after 2261, which these cannot hold, all count
+    microseconds.
+    """
+    is_far = any(abs(nanoseconds(time)) >= _LONGEST for time in times)
+    unit = "datetime64[us]" if is_far else "datetime64[ns]"
+    return np.array([np.datetime64(time.removesuffix("Z")).astype(unit) for time in times], unit)
 
 
 def _bands(raster: Raster, names: Sequence[str] | None, grid: str | None) -> tuple[Band, ...]:

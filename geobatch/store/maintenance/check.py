@@ -110,8 +110,7 @@ class Damage(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         parts = [f"`{self.asset}`"] if self.asset else ["where assets are declared"]
         if self.array is not None:
-            mask = ".mask" if self.array.is_mask else ""
-            parts += [f"level {self.array.level}", f"band `{self.array.band}{mask}`"]
+            parts += [f"level {self.array.level}", self.array.words]
         if self.tile is not None:
             parts.append(f"tile {self.tile[0]}/{self.tile[1]}")
         return f"{', '.join(parts)}: {self.message}"

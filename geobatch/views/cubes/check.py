@@ -8,6 +8,7 @@ compares every file.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from geobatch.model.digest import Digest
@@ -18,6 +19,8 @@ from geobatch.views.cubes.metadata import cube_documents
 from geobatch.views.protocol import Audit
 from geobatch.views.zarr.check import Comparison, compare_files, folder_state, is_guest, stamp_of
 
+_DAYS = re.compile("/[A-Za-z][A-Za-z0-9_]*/c/$")
+"""Folder of the days of an array: a level is a number, so that a band may be called `c`."""
 MOST_COMPARED = 1 << 14
 """Chunks of a cube all of whose files an apply compares: that takes some 0.05 s."""
 
@@ -84,5 +87,5 @@ def _outside_days(top: str) -> Iterator[tuple[str, os.stat_result]]:
                 if not entry.is_dir(follow_symlinks=False):
                     if not is_guest(name):
                         yield name, entry.stat(follow_symlinks=False)
-                elif not folder.endswith("/c/"):
+                elif not _DAYS.search(folder):
                     waiting.append(f"{name}/")

@@ -209,7 +209,7 @@ class Keys:
         asset, path = found
         if path in asset.documents:
             return asset.documents[path]
-        array, _, text = path.partition("/c/")
+        array, _, text = path.rpartition("/c/")  # a band may be called `c`
         tiles, position = asset.arrays.get(array), parse_position(text)
         if tiles is None or position is None:
             return None
@@ -232,11 +232,13 @@ class Keys:
         """Return the names below a folder of an asset; `start` is empty or ends with a slash."""
         inside = (path for path in asset.documents if path.startswith(start))
         names = {path[len(start) :].partition("/")[0] for path in inside}
-        array, _, row = start.removesuffix("/").partition("/c")
+        own = start.removesuffix("/")
+        is_array = own in asset.arrays
+        array, _, row = (own, "", "") if is_array else own.rpartition("/c")
         tiles = asset.arrays.get(array)
         if tiles is None or (tiles.root is None and asset.external is None):
             return names
-        if start == f"{array}/":
+        if is_array:
             return names | {"c"}
         if start == f"{array}/c/":
             return {str(row) for row, _ in self._positions(asset, tiles)}

@@ -87,7 +87,7 @@ def _tiles_text(array: ArrayDifference) -> str:
 
 
 def _array_name(key: ArrayKey) -> str:
-    return f"{key.band}.mask" if key.is_mask else key.band
+    return f"mask of {key.band}" if key.is_mask else key.band
 
 
 def _value(value: object) -> str:

@@ -80,8 +80,7 @@ def hurt_text(hurt: Hurt, *, is_whole: bool = False) -> str:
     """Return what a file hurts, in a line."""
     parts = [f"`{hurt.asset}`"] if hurt.asset else []
     if hurt.array is not None:
-        mask = ".mask" if hurt.array.is_mask else ""
-        parts += [f"level {hurt.array.level}", f"band `{hurt.array.band}{mask}`"]
+        parts += [f"level {hurt.array.level}", hurt.array.words]
     if hurt.tiles:
         named = hurt.tiles if is_whole else hurt.tiles[:_TILES]
         tiles = " ".join(f"{row}/{col}" for row, col in named)

@@ -66,7 +66,7 @@ def _steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
         names = [_change_text(change) for change in plan.recomputing.changes]
         yield _step("recompute", "compute from the sources", names)
     if plan.is_shown_again:
-        yield _step("views", "complete `zarr/` and `parquet/`", [])
+        yield _step("views", "complete the views, such as `zarr/`", [])
 
 
 def _first_steps(plan: RepairPlan) -> Iterator[dict[str, Any]]:
