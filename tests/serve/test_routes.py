@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from workbench import Workbench, image, write_tiff
 
 from geobatch.serve.app import make_app
-from geobatch.serve.commits import Served
+from geobatch.serve.commits import FRESH_SECONDS, Served
 from geobatch.serve.guard import LOCAL
 from geobatch.store.location import StoreLocation
 
@@ -155,6 +155,24 @@ def test_a_commit_says_what_its_author_wrote(tmp_path: Path) -> None:
     with client(bench.store) as web:
         (one,) = web.get("/api/history/a").json()["commits"]
         assert (one["user_message"], one["message"]) == (words, "create 1")
+
+
+def test_a_store_that_is_gone_is_not_an_empty_store(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((40, 40), np.uint8)])
+    bench.apply(image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+    with client(bench.store) as web:
+        assert web.get("/healthz").json()["number"] == 1
+        bench.store.rename(tmp_path / "elsewhere")
+        time.sleep(FRESH_SECONDS)
+        for path in ("/healthz", "/api/assets", "/stac/search", "/native/a/0/0/0.png"):
+            assert web.get(path).status_code == 500
+        assert "the store had commit 1" in web.get("/healthz").json()["error"]
+        assert "the store had commit 1" in caplog.text
+        (tmp_path / "elsewhere").rename(bench.store)
+        assert web.get("/healthz").json()["number"] == 1
 
 
 def test_history_and_what_differs(web: TestClient) -> None:
