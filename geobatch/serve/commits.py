@@ -14,7 +14,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
-from geobatch.errors import NotFoundError
+from geobatch.errors import NoStoreError, NotFoundError
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.model.text.suggest import suggestion
@@ -171,6 +171,7 @@ class Commits:
         Raises:
             NotFoundError: There is no such commit.
             CorruptObjectError: It is damaged.
+            NoStoreError: The store is gone.
         """
         if not ref or ref == "HEAD":
             return self._head()
@@ -197,6 +198,12 @@ class Commits:
             if newest is not None and now - self._checked < FRESH_SECONDS:
                 return newest
             number = self._store.commits.refs.newest()
+            if newest is not None and number < newest.head.number:
+                raise NoStoreError(
+                    f"the store had commit {newest.head.number}, and now its newest is {number}: "
+                    "it was removed or replaced, or its disk is not there",
+                    hint="put it back, or start the server again",
+                )
             if newest is None or newest.head.number != number:
                 newest = self._keep(_state_of(self._store, self._store.head()))
             self._newest, self._checked = newest, now

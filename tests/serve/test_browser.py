@@ -276,6 +276,30 @@ def test_lines_are_copied_and_work(browser: Browser, url: str, bench: Workbench)
                 assert seen.request.get(copied).ok
 
 
+def test_lines_for_bands_on_several_grids_work(browser: Browser, tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    layers = []
+    for name, side, pixel in (("fine", 80, 10), ("half", 40, 20)):
+        at = Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
+        about = {"count": 1, "dtype": "uint8", "crs": "EPSG:32633", "transform": at}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", height=side, width=side, **about) as file:
+            file.write(np.full((1, side, side), side, np.uint8))
+        layers.append({"id": name, "sources": [{"uris": [f"{name}.tif"]}]})
+    bands = [{"id": "8A", "tileset_id": "fine"}, {"id": "swir-1", "tileset_id": "half"}]
+    bench.apply({"kind": "image", "id": "s2/a", "tilesets": layers, "bands": bands})
+    with server(bench.store) as url, page(browser, f"{url}#asset=s2%2Fa") as seen:
+        for band, side, array in (("8A", 80, "0/band_8A"), ("swir-1", 40, "1/swir_1")):
+            seen.locator("#band").select_option(band)
+            lines = seen.locator("#open pre").all_inner_texts()
+            names_of: dict[str, Any] = {}
+            exec(lines[0], names_of)
+            level, name = array.split("/")
+            assert names_of["ds"][name].shape == (side, side)
+            assert lines[1].endswith(f'open_zarr("{url}zarr/s2/a/{level}")')
+            assert lines[2] == f"gdalinfo 'ZARR:\"/vsicurl/{url}zarr/s2/a\":/{array}'"
+            assert seen.request.get(f"{url}zarr/s2/a/{array}/zarr.json").ok
+
+
 def test_by_keyboard_alone(browser: Browser, url: str) -> None:
     with page(browser, url) as seen:
         seen.keyboard.press("/")

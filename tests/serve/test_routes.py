@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.io import MemoryFile
+from rasterio.transform import Affine
 from serving import client, png
 from shell import geobatch
 from starlette.testclient import TestClient
 from workbench import Workbench, image, write_tiff
 
 from geobatch.serve.app import make_app
-from geobatch.serve.commits import Served
+from geobatch.serve.commits import FRESH_SECONDS, Served
 from geobatch.serve.guard import LOCAL
 from geobatch.store.location import StoreLocation
 
@@ -100,6 +101,78 @@ def test_an_asset_is_described(web: TestClient) -> None:
     assert band["id"] == "height"
     assert -500 <= band["stretch"][0] < band["stretch"][1] <= 3000
     assert web.get("/api/assets/land/none").status_code == 404
+
+
+def test_bands_are_found_in_the_zarr_tree(tmp_path: Path) -> None:
+    """Of grids that fit, the coarse one begins at level 1; others have folders. Names are of CF."""
+    bench = Workbench(folder=tmp_path)
+    for name, side, pixel, first in (
+        ("fine", 80, 10, 0),
+        ("half", 40, 20, 0),
+        ("apart", 50, 15, 1),
+    ):
+        values = np.full((1, side, side), side, np.uint8)
+        at = Affine(pixel, 0, 500_000 + first, 0, -pixel, 5_000_000)
+        about = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": "EPSG:32633"}
+        with rasterio.open(
+            tmp_path / f"{name}.tif", "w", height=side, width=side, transform=at, **about
+        ) as file:
+            file.write(values)
+    sources = {name: f"{name}.tif" for name in ("fine", "half", "apart")}
+    bench.apply(
+        grids("fits", {"fine": "8A", "half": "swir-1"}, sources),
+        grids("apart", {"fine": "8A", "apart": "time"}, sources),
+    )
+    found = {}
+    with client(bench.store) as web:
+        for name in ("fits", "apart"):
+            for band in web.get(f"/api/assets/{name}").json()["bands"]:
+                found[name, band["id"]] = band["zarr"]
+                document = web.get(f"/zarr/{name}/{band['zarr']}/zarr.json").json()
+                assert document["node_type"] == "array"
+    assert found["fits", "8A"] == "0/band_8A"
+    assert found["fits", "swir-1"] == "1/swir_1"
+    assert found["apart", "time"].endswith("/0/band_time")
+    assert found["apart", "8A"].count("/") == 2
+
+
+def grids(name: str, bands: dict[str, str], files: dict[str, str]) -> dict[str, Any]:
+    return {
+        "kind": "image",
+        "id": name,
+        "tilesets": [{"id": one, "sources": [{"uris": [files[one]]}]} for one in bands],
+        "bands": [{"id": band, "tileset_id": one} for one, band in bands.items()],
+    }
+
+
+def test_a_commit_says_what_its_author_wrote(tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((40, 40), np.uint8)])
+    spec = bench.write_spec([image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}])])
+    words = "<b>First</b> light"
+    done = geobatch("apply", spec, "--store", bench.store, "--init", "-m", words)
+    assert done.code == 0, done.err
+    with client(bench.store) as web:
+        (one,) = web.get("/api/history/a").json()["commits"]
+        assert (one["user_message"], one["message"]) == (words, "create 1")
+
+
+def test_a_store_that_is_gone_is_not_an_empty_store(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((40, 40), np.uint8)])
+    bench.apply(image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+    with client(bench.store) as web:
+        assert web.get("/healthz").json()["number"] == 1
+        bench.store.rename(tmp_path / "elsewhere")
+        time.sleep(FRESH_SECONDS)
+        for path in ("/healthz", "/api/assets", "/stac/search", "/native/a/0/0/0.png"):
+            assert web.get(path).status_code == 500
+        assert "the store had commit 1" in web.get("/healthz").json()["error"]
+        assert "the store had commit 1" in caplog.text
+        (tmp_path / "elsewhere").rename(bench.store)
+        assert web.get("/healthz").json()["number"] == 1
 
 
 def test_history_and_what_differs(web: TestClient) -> None:

@@ -75,7 +75,8 @@ def test_conditions(web: TestClient, query: str, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("search?bbox=1", 400), ("search?datetime=x", 400), ("search?limit=0", 400),
+    [("search?bbox=1", 400), ("search?bbox=nan,0,1,1", 400), ("search?datetime=x", 400),
+     ("search?limit=0", 400),
      ("search?limit=x", 400), ("collections/none", 404), ("collections/none/items", 404),
      ("collections/s2/items/none", 404), ("collections/~top/items/s2.01", 404),
      ("conformance", 200)],

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from geobatch.errors import GeobatchError
+from geobatch.format.zarr_layout.paths import array_path
 from geobatch.model.assets.band import Band
 from geobatch.model.assets.documents.listed import Row
 from geobatch.model.assets.grid import Grid
 from geobatch.model.digest import number_to_json
 from geobatch.model.geobox import Bounds
-from geobatch.model.published import TreeEntry
+from geobatch.model.published import ArrayKey, TreeEntry
 from geobatch.reading import parse_query
 from geobatch.reading.filters import parse_bounds
 from geobatch.serve.answers.answer import Answer, Question, json_answer, whole_number
@@ -123,7 +124,11 @@ class Assets:
             "bbox": finite(box_around([box for box in boxes if box is not None])),
             "is_on_map": on_map,
             "grids": [_grid_json(grid, raster.tile) for grid in raster.grids],
-            "bands": [self._band_json(image, band) for band in raster.bands],
+            "bands": [
+                self._band_json(image, band)
+                | {"zarr": array_path(raster, ArrayKey(band=band.id, level=0))}
+                for band in raster.bands
+            ],
             "style": {"bands": list(default_bands(raster))},
             "colormaps": list(COLORMAPS),
         }

@@ -101,6 +101,7 @@ def commit_json(head: Head) -> dict[str, Any]:
         "commit": head.digest,
         "time": None if commit is None else commit.time,
         "message": "" if commit is None else commit.message,
+        "user_message": "" if provenance is None else provenance.message,
         "git": "" if provenance is None else provenance.git_commit,
         "pull_request": "" if provenance is None else provenance.pull_request,
     }

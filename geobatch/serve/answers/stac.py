@@ -5,6 +5,7 @@ Source: https://github.com/radiantearth/stac-api-spec, version 1.0.0.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 from urllib.parse import urlencode
 
@@ -197,6 +198,9 @@ def _box(text: str) -> list[float] | None:
     if not text:
         return None
     try:
-        return [float(part) for part in text.split(",")]
+        found = [float(part) for part in text.split(",")]
     except ValueError:
-        raise BadQueryError("`bbox`: expected four or six numbers") from None
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise BadQueryError("`bbox`: expected four or six numbers")
+    return found

@@ -77,13 +77,19 @@ async function start() {
   if (asked) await open(asked);
 }
 
+let isLost = false;
 // Says that something was published since the page was opened, and offers it.
 async function watch(shown) {
-  const now = await api.store().catch(() => null);
-  if (!now) {
-    say('The server does not answer. Is it still running?', true);
+  let now;
+  try {
+    now = await api.store();
+  } catch (error) {
+    isLost = true;
+    say(error.message, true);
     return;
   }
+  if (isLost) say('');
+  isLost = false;
   if (now.commit === shown.commit) return;
   Object.assign(shown, now);
   $('head').replaceChildren(el('button', { type: 'button', text: `Commit ${now.number} was published: show it`, onclick: async () => {

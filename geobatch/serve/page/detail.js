@@ -56,7 +56,7 @@ export class Detail {
   }
 
   head(id) {
-    return el('div', { class: 'top' }, el('h2', { text: id, tabindex: '-1', id: 'title' }),
+    return el('div', { class: 'top' }, el('h2', { tabindex: '-1', id: 'title' }, id.split('/').flatMap((part, index) => (index ? ['/', el('wbr'), part] : [part]))),
       el('button', { type: 'button', id: 'close', text: 'Back to the list', onclick: () => this.onClose() }));
   }
 
@@ -374,7 +374,7 @@ function legend(palette, properties) {
 }
 
 const pattern = (id) => id.replace(/[0-9]+/g, '#');
-const label = (one) => `Commit ${one.number}, ${one.time.slice(0, 16).replace('T', ' ')}${one.message ? `: ${one.message}` : ''}`;
+const label = (one) => `Commit ${one.number}, ${one.time.slice(0, 16).replace('T', ' ')}${one.user_message || one.message ? `: ${one.user_message || one.message}` : ''}`;
 
 function copyPart({ name, text, note }) {
   const button = el('button', { type: 'button', text: 'Copy', 'aria-label': `Copy the line for ${name}`, onclick: async () => {

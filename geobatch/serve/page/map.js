@@ -127,7 +127,7 @@ export class View {
   // Moves to where some assets are, at their first sight.
   around(assets) {
     const boxes = assets.filter((one) => one.bbox).map((one) => L.latLngBounds(boxOf(one.bbox)));
-    if (!this.isPixels && boxes.length) this.map.fitBounds(boxes.reduce((all, box) => all.extend(box), L.latLngBounds(boxes[0])), { maxZoom: 6, padding: [30, 30] });
+    if (!this.isPixels && boxes.length) this.map.fitBounds(boxes.reduce((all, box) => all.extend(box), L.latLngBounds(boxes[0])), { maxZoom: 9, padding: [30, 30] });
   }
 
   fit(bbox) {

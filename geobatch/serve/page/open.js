@@ -10,18 +10,20 @@ export function openLines(one, store, image) {
     return lines;
   }
   const band = one.bands.find((each) => each.id === image.band);
-  const group = one.grids.length > 1 ? `/${band.grid}` : '';
-  const lines = [{ name: 'xarray with geobatch', text: `import xarray as xr\nds = xr.open_dataset(${quoted(store.name)}, engine="geobatch", asset=${quoted(one.id)})`, note: 'Masked, scaled and verified.' }];
+  // Of bands on several grids, each begins at its own level, or in a folder of its grid.
+  const grid = one.grids.length > 1 ? `, grid=${quoted(band.grid)}` : '';
+  const [array, level, ...folder] = band.zarr.split('/').reverse();
+  const lines = [{ name: 'xarray with geobatch', text: `import xarray as xr\nds = xr.open_dataset(${quoted(store.name)}, engine="geobatch", asset=${quoted(one.id)}${grid})`, note: `Masked, scaled and verified.${store.name.includes('://') ? '' : ' The path of the store is that on the computer which serves it.'}` }];
   if (site.isStatic) {
     lines.push({ name: 'QGIS (XYZ tiles)', text: `${base}/tiles/${one.commit.slice(0, 16)}/${one.id}/{z}/{x}/{y}.png` });
     return lines;
   }
-  const zarr = `${base}/zarr/${one.id}${group}`;
+  const zarr = [`${base}/zarr/${one.id}`, ...folder.reverse()].join('/');
   const query = new URLSearchParams(image.style);
   const xyz = `${base}/tiles/${one.id}/{z}/{x}/{y}.png?${query}`;
   return [...lines,
-    { name: 'xarray', text: `import xarray as xr\nds = xr.open_zarr(${quoted(`${zarr}/0`)})`, note: 'Needs fsspec and aiohttp.' },
-    { name: 'GDAL', text: `gdalinfo 'ZARR:"/vsicurl/${zarr}":/0/${image.band}'`, note: 'GDAL 3.13 or newer; 3.12 reads no overviews.' },
+    { name: 'xarray', text: `import xarray as xr\nds = xr.open_zarr(${quoted(`${zarr}/${level}`)})`, note: 'Needs fsspec and aiohttp.' },
+    { name: 'GDAL', text: `gdalinfo 'ZARR:"/vsicurl/${zarr}":/${level}/${array}'`, note: 'GDAL 3.13 or newer; 3.12 reads no overviews.' },
     { name: 'QGIS (XYZ tiles)', text: xyz, note: 'Layer, Add Layer, Add XYZ Layer, New.' },
     { name: 'QGIS (WMTS)', text: `${base}/wmts?prefix=${encodeURIComponent(one.id)}`, note: 'Layer, Add Layer, Add WMS/WMTS Layer, New.' },
     { name: 'OpenLayers', text: `new ol.layer.Tile({source: new ol.source.XYZ({url: ${quoted(xyz)}})})` },
