@@ -227,7 +227,8 @@ def test_status_and_why_name_a_check_that_a_grid_does_not_pass(bench: Workbench)
     assert len(states["a"].problems) == 2
     assert "expected `[20, 20]`" in states["a"].problems[0]
     assert states["b"].state is State.AS_DECLARED
-    for command in (["status", specs], ["why", "a", specs]):
+    commands: tuple[list[str | Path], ...] = (["status", specs], ["why", "a", specs])
+    for command in commands:
         done = geobatch(*command, "--store", bench.store)
         assert "expected `[20, 20]`" in done.out
         assert "a bug" not in done.err
