@@ -79,13 +79,17 @@ def find_declared(
         confine=confine,
     )
     found = resolve_specs(request, resolve_some, cache=cache)
-    troubles = {failure.id: errors[failure.id] for failure in found.failures}
+    troubles = {one.id: errors[one.id] for one in found.failures if one.id in errors}
     missing = {name: error for name, error in troubles.items() if isinstance(error, SpecError)}
+    broken = {name: _messages(error) for name, error in troubles.items() if name not in missing}
+    for one in found.failures:
+        if one.id not in errors:  # a check that its grid does not pass
+            broken[one.id] = (*broken.get(one.id, ()), one.message)
     return Declared(
         request=request,
         resolved=found,
         missing={name: _messages(error) for name, error in missing.items()},
-        broken={name: _messages(error) for name, error in troubles.items() if name not in missing},
+        broken=broken,
     )
 
 

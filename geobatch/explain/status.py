@@ -45,7 +45,7 @@ class State(StrEnum):
     MISSING = "with sources missing"
     """Declared, but files are missing."""
     BROKEN = "cannot be resolved"
-    """Declared, but its sources cannot be read or do not fit together."""
+    """Declared, but its sources cannot be read, do not fit together, or do not pass a check."""
     UNDECLARED = "not in these specs"
     """Published, but not declared by any of the given specs."""
 

@@ -14,6 +14,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.declare import validate
 from geobatch.errors import CheckError, CorruptObjectError, SpecError
+from geobatch.explain.status import State, status
 from geobatch.model.plans.plan import Options
 from geobatch.workflow.apply import apply
 from geobatch.workflow.plan import plan
@@ -215,3 +216,19 @@ def test_a_damaged_asset_can_be_repaired(bench: Workbench) -> None:
     assert geobatch("fsck", "--repair", "spec.yaml", "--read-data").code == 0
     assert geobatch("fsck", "--read-data").code == 0
     assert bench.apply(image("b", "b.tif", checks=checks)).content_root == root
+
+
+def test_status_and_why_name_a_check_that_a_grid_does_not_pass(bench: Workbench) -> None:
+    bench.apply(image("a", "a.tif"), image("b", "b.tif"))
+    checks = [{"resolution": [20, 20]}, {"crs": "EPSG:32601"}]
+    specs = bench.write_spec([image("a", "a.tif", checks=checks), image("b", "b.tif")])
+    states = {one.id: one for one in status(bench.store, [specs]).assets or ()}
+    assert states["a"].state is State.BROKEN
+    assert len(states["a"].problems) == 2
+    assert "expected `[20, 20]`" in states["a"].problems[0]
+    assert states["b"].state is State.AS_DECLARED
+    commands: tuple[list[str | Path], ...] = (["status", specs], ["why", "a", specs])
+    for command in commands:
+        done = geobatch(*command, "--store", bench.store)
+        assert "expected `[20, 20]`" in done.out
+        assert "a bug" not in done.err

@@ -228,10 +228,6 @@ def silence(bench: Bench) -> None:
     (bench.folder / "geobatch.yaml").write_text("silence: [categorical-mean]\n")
 
 
-def mirror(bench: Bench) -> None:
-    (bench.folder / "geobatch.yaml").write_text('uri_map: {"scenes/": mirror/scenes/}\n')
-
-
 def link(bench: Bench) -> None:
     """Replace a file with a link to another."""
     path = bench.folder / "scenes/n2.tif"
@@ -256,7 +252,7 @@ def publish(bench: Bench) -> None:
 STEPS: tuple[Callable[[Bench], None], ...] = (
     rewrite, rewrite_single, touch, rewrite_with_old_times, swap, rename, add, remove,
     remove_single, add_sidecar, change_sidecar, remove_sidecar, add_mask, change_rule,
-    change_policy, add_check, add_failing_check, add_comment, change_document, silence, mirror,
+    change_policy, add_check, add_failing_check, add_comment, change_document, silence,
     link, damage_cache, publish,
 )  # fmt: skip
 
@@ -394,3 +390,20 @@ def test_images_with_warnings_of_their_own_are_known(first: Bench, tmp_path: Pat
     planned = agree(bench)
     assert planned is not None
     assert len([one for one in planned.warnings if one.rule == "lossy-source"]) == COUNT - 1
+
+
+def test_another_mirror_has_other_files(first: Bench, tmp_path: Path) -> None:
+    bench = copied(first, tmp_path / "bench")
+    project = bench.folder / "geobatch.yaml"
+    project.write_text('uri_map: {"gs://bucket/": ./}\n')
+    bench.rule["for_each"]["files"] = "gs://bucket/scenes/*.tif"
+    bench.write_specs()
+    time.sleep(SETTLED)
+    bench.apply()
+    planned = agree(bench)
+    assert planned is not None
+    assert len(planned.kept.specs) == 2 * COUNT
+    project.write_text('uri_map: {"gs://bucket/": mirror/}\n')
+    planned = agree(bench)
+    assert planned is not None
+    assert planned.plan.count(Op.UPDATE) == COUNT

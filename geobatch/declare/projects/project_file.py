@@ -34,7 +34,7 @@ _REMOTE_FOLDER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://(.*/)?", re.DOTALL)
 def _check_prefix(value: str) -> str:
     if not _REMOTE_FOLDER.fullmatch(value):
         hint = 'write it as in `uri_map: {"gs://bucket/": data/}`'
-        refuse("uri-map", f"{show(value)} is not a prefix of uris that ends with `/`", hint)
+        refuse("uri-map", f"{show(value)} is no prefix of urls that ends with `/`", hint)
     return value
 
 
