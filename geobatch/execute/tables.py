@@ -87,7 +87,7 @@ def _record(
     if not isinstance(asset, Table) or work is None:
         raise InternalError(f"`{change.id}`: no table to make")
     if work.is_read:
-        stored = read_table(change.id, asset, objects, folder=folder, counts=counts)
+        stored = read_table(asset, objects, folder=folder, counts=counts)
     else:
         found = records[change.id].table
         if found is None:
@@ -96,13 +96,10 @@ def _record(
     return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=stored)
 
 
-def read_table(
-    asset_id: str, table: Table, objects: Objects, *, folder: Path, counts: Counts
-) -> StoredTable:
+def read_table(table: Table, objects: Objects, *, folder: Path, counts: Counts) -> StoredTable:
     """Read the rows of a table from its sources, and put them as one object.
 
     Args:
-        asset_id: Id of the table, for messages.
         table: The table, with the files of its sources.
         objects: Where the rows are put.
         folder: Where rows wait, on a disk.
@@ -133,7 +130,7 @@ def read_table(
         if not gatherer.columns:
             wanted = "records with features" if gatherer.rows else "records"
             raise SourceError(
-                f"`{asset_id}`: expected {wanted}, got none in"
+                f"expected {wanted}, got none in"
                 f" {', '.join(f'`{source.uri}`' for source in table.sources[:8])}",
                 hint="name the files that hold the rows",
             )

@@ -13,7 +13,7 @@ COMPRESSIONS = (
     "DEFLATE", "LZW", "PACKBITS", "ZSTD", "LZMA", "LERC", "JPEG", "WEBP", "JXL",
 )  # fmt: skip
 """Compressions of TIFFs, the frequent ones first."""
-DRIVERS = ("GTiff", "COG", "Zarr")
+DRIVERS = ("GTiff", "netCDF", "JP2OpenJPEG", "COG", "Zarr")
 """Drivers that are of use: to read sources, to export, to read the plain tree."""
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from geobatch.declare import AssetSpec, SpecSet
 from geobatch.declare.checks.lint import peak_warnings
+from geobatch.declare.checks.points import point_warnings
 from geobatch.declare.failures import failures_of
 from geobatch.errors import Problem, SourceError, SourceErrors
 from geobatch.execute import Counts, TaskContext, execute, execute_tables, inside_of, shares_of
@@ -228,7 +229,7 @@ class _Collector(Struct, kw_only=True, eq=False):
             bytes_written=counts.bytes_written,
             failures=(*failures_of(specs, self.failures), *failed),
             checks=self.checks,
-            warnings=(*_warnings(specs, counts.peaks), *self._check_warnings()),
+            warnings=(*_warnings(specs, counts.peaks, self.tables), *self._check_warnings()),
         )
 
     def _check_warnings(self) -> Iterator[Problem]:
@@ -252,10 +253,17 @@ class _Collector(Struct, kw_only=True, eq=False):
             save_bands(self.cache, bands_of(entry, record, peaks))
 
 
-def _warnings(specs: SpecSet, peaks: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
+def _warnings(
+    specs: SpecSet,
+    peaks: Mapping[str, Mapping[str, int]],
+    tables: Mapping[str, StoredTable],
+) -> Iterator[Problem]:
     for spec in specs.images:
         if spec.id in peaks:
             yield from peak_warnings(spec, peaks[spec.id])
+    for table in specs.tables:
+        if table.id in tables:
+            yield from point_warnings(table, tables[table.id])
 
 
 def _finish_reading(asset: Raster, work: Sequence[BandWork], reader: Sources) -> None:

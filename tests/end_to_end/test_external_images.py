@@ -70,6 +70,7 @@ def test_it_reads_as_an_ingested_asset(tmp_path: Path, case: str) -> None:
             assert_same(outside[line][...], inside[line][...], line)  # type: ignore[arg-type,index]
     shown, wanted = dict(outside.attrs), dict(inside.attrs)
     assert shown.pop("geobatch") == {**wanted.pop("geobatch"), "id": "out"}  # type: ignore[dict-item]
+    assert (shown.pop("title"), wanted.pop("title")) == ("out", "in")
     assert shown == wanted
 
 

@@ -148,7 +148,7 @@ class Workbench:
 
     def names(self, path: str) -> set[str]:
         """Return the names of a level's arrays, less the coordinates."""
-        return set(self.group(path).array_keys()) - {"x", "y", "spatial_ref"}
+        return set(self.group(path).array_keys()) - {"x", "y", "spatial_ref", "time"}
 
     def masks(self, path: str) -> Values:
         """Read the whole mask of a band, by the path of its values."""

@@ -147,14 +147,68 @@ def test_integers_of_64_bits_keep_their_missing_value(bench: Workbench) -> None:
         ({"valid_range": np.array([0, 1], "f4")}, None, "`valid_range` is not applied"),
     ],
 )
+@pytest.mark.parametrize("is_silenced", [False, True])
 def test_what_surprises_is_said_once(
-    bench: Workbench, attributes: dict[str, Any], lons: Any, words: str
+    bench: Workbench, attributes: dict[str, Any], lons: Any, words: str, is_silenced: bool
 ) -> None:
     write_netcdf(bench.folder / "a.nc", {"t": noise()}, lons=lons, attributes={"t": attributes})
     path = bench.write_spec([image("x", tileset=nc())])
+    if is_silenced:
+        (bench.folder / "geobatch.yaml").write_text("silence: [odd-source]\n")
     found = [one for one in warnings(bench, path) if one.rule == "odd-source"]
-    assert len(found) == 1
-    assert words in found[0].message
+    assert len(found) == (not is_silenced)
+    assert all(words in one.message for one in found)
+
+
+def test_rows_of_a_gaussian_grid_are_said_to_move(bench: Workbench) -> None:
+    lats = np.rad2deg(np.arcsin(np.polynomial.legendre.leggauss(64)[0]))[::-1]
+    values = noise()[:64]
+    write_netcdf(bench.folder / "a.nc", {"t": values}, lats=lats)
+    path = bench.write_spec([image("x", tileset=nc())])
+    (found,) = [one for one in warnings(bench, path) if one.rule == "odd-source"]
+    even = np.linspace(lats[0], lats[-1], 64)
+    moved = float(found.message.rpartition("up to ")[2].split()[0])
+    assert moved == pytest.approx(np.abs(even - lats).max(), rel=0.2)
+
+
+def test_longitude_before_latitude_is_refused(bench: Workbench) -> None:
+    """GDAL takes the last dimension for columns, whatever it is."""
+    lat = ("lat", 50 + 0.5 * np.arange(WIDTH), {"units": "degrees_north"})
+    lon = ("lon", 5 + 0.5 * np.arange(HEIGHT), {"units": "degrees_east"})
+    xr.Dataset({"t": (("lon", "lat"), noise())}, {"lat": lat, "lon": lon}).to_netcdf(
+        bench.folder / "a.nc"
+    )
+    path = bench.write_spec([image("x", tileset=nc())])
+    with pytest.raises(GeobatchError, match="its last dimension, `lat`, is latitude"):
+        plan([path], store=bench.store)
+
+
+def test_a_latitude_of_one_value_is_no_dimension(bench: Workbench) -> None:
+    write_netcdf(bench.folder / "a.nc", {"t": noise()})
+    with netCDF4.Dataset(bench.folder / "a.nc", "a") as file:
+        file.createVariable("lat_of_station", "f8", ()).units = "degrees_north"
+    bench.apply(image("x", tileset=nc(variable="t")))
+    assert opened(bench)["b1"].shape == (HEIGHT, WIDTH)
+
+
+def test_the_only_variable_may_be_in_a_group(bench: Workbench) -> None:
+    values = noise()
+    write_netcdf(bench.folder / "root.nc", {"t": values})
+    with (
+        netCDF4.Dataset(bench.folder / "a.nc", "w") as file,
+        netCDF4.Dataset(bench.folder / "root.nc") as root,
+    ):
+        group = file.createGroup("forecast")
+        for name, size in root.dimensions.items():
+            group.createDimension(name, len(size))
+        for name, one in root.variables.items():
+            made = group.createVariable(name, one.dtype, one.dimensions)
+            made.setncatts(one.__dict__)
+            made[:] = one[:]
+        group["t"].units = "K"
+    for more in ({}, {"variable": "/forecast/t"}):
+        bench.apply(image("x", tileset=nc(**more)))
+        assert np.array_equal(opened(bench)["b1"].to_numpy(), values)
 
 
 def test_a_plain_file_has_no_warnings(bench: Workbench) -> None:

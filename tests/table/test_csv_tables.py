@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas
+import pyarrow.compute as pc
 import pyarrow.parquet
 import pytest
 import shapely
@@ -306,7 +307,7 @@ def test_points_need_not_be_made(tmp_path: Path) -> None:
     table = made(tmp_path, text, source="x_column: ''\ny_column: ''\n")
     assert table.column_names == ["latitude", "longitude"]
     table = made(tmp_path, "longitude,latitude\n1,2\n,3\n")
-    assert table.column_names == ["latitude", "longitude", "longitude_latitude"]
+    assert table.column_names == ["latitude", "longitude", "longitude_latitude", "bbox"]
     assert table.column("longitude_latitude").null_count == 1
 
 
@@ -357,7 +358,8 @@ LONG = "POINT(1 2)," * 3
          ["`t.csv:2`"]),
         ("d,k\n2020-01-01,1\n2020-13-01,1\n", "date_format: yyyy-MM-dd\n", "",
          ["`t.csv:3`: column `d`: `2020-13-01` is not a date", "`2020-01-01` in `t.csv:2`"]),
-        ("longitude,latitude\n1,2\n1,n/a\n", "", "", ["column `latitude`", "NUMERIC", "x_column"]),
+        ("longitude,latitude\n1,2\n1,n/a\n", "", "",
+         ["t.csv:3`: column `latitude`", "`n/a` is no number", "x_column"]),
         ("a,longitude\n1,2\n", "x_column: lon\ny_column: lat\n", "", ["the column `lon`"]),
         (",".join(f"c{n}" for n in range(1001)) + "\n", "", "", ["1,001 columns"]),
         (f"a\n{'x' * 100_001}\n", "", "", ["`t.csv:2`: column `a`: a text has 100,001"]),
@@ -484,3 +486,33 @@ def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
 def test_points_of_geometry_are_wkb(tmp_path: Path) -> None:
     (row,) = rows(tmp_path, "g\nPOINT(1 2)\n")
     assert row["g"] == struct.pack("<BIdd", 1, 1, 1, 2)
+
+
+def test_readers_skip_geometries_by_their_boxes(tmp_path: Path) -> None:
+    """The covering of GeoParquet 1.1 is the bounds that shapely gives; none of no vertex."""
+    shapes = [
+        shapely.box(-3, 40, 2.5, 47), None, shapely.Point(10.5, -20), shapely.MultiPoint(),
+        shapely.LineString([(179, 5, 100), (-179, 6, 200)]), shapely.Point(),
+        shapely.GeometryCollection([shapely.Point(30, 1), shapely.LineString([(31, 0), (29, 2)])]),
+    ]  # fmt: skip
+    texts = (
+        "" if one is None else f'"{shapely.to_wkt(one, output_dimension=3)}"' for one in shapes
+    )
+    lines = "".join(f"{number},{text},x\n" for number, text in enumerate(texts))
+    table = made(tmp_path, f"n,wkt,bbox\n{lines}", source="primary_geometry_column: wkt\n")
+    found = [
+        None if box is None else tuple(box[edge] for edge in ("xmin", "ymin", "xmax", "ymax"))
+        for box in table.column("bbox_1").to_pylist()
+    ]
+    empty = [one is None or one.is_empty for one in shapes]
+    assert found == [
+        None if skip or one is None else one.bounds for one, skip in zip(shapes, empty, strict=True)
+    ]
+    assert empty == [False, True, False, True, False, True, False]
+    assert table.column("wkt").null_count == 1
+    path = tmp_path / "store/parquet/t/rows.parquet"
+    geo = json.loads(pyarrow.parquet.read_schema(path).metadata[b"geo"])["columns"]["wkt"]
+    assert geo["covering"]["bbox"]["xmin"] == ["bbox_1", "xmin"]
+    assert geopandas.read_parquet(path, bbox=(28, 0, 32, 3))["n"].tolist() == [6]
+    west = pyarrow.parquet.read_table(path, filters=pc.field("bbox_1", "xmax") < 5)
+    assert west.column("n").to_pylist() == [0]

@@ -191,6 +191,30 @@ def test_without_places_there_are_no_points(tmp_path: Path, source: str, row: Ro
     assert b"geo" not in (schema.metadata or {})
 
 
+@pytest.mark.parametrize(
+    ("source", "row", "words"),
+    [
+        ("", {"longitude": texts("7"), "latitude": floats(1)}, "`longitude` holds texts"),
+        ("", {"longitude": floats(7), "latitude": floats(1, 2)}, "`latitude` holds lists"),
+        ("", {"Lon": floats(7), "LAT": floats(1)}, "made of `Lon`, `LAT`"),
+        ("x_column: ''\ny_column: ''\n", {"lon": floats(7), "lat": floats(1)}, ""),
+        ("crs: EPSG:32633\n", {"longitude": floats(7), "latitude": floats(1)}, ""),
+        ("", {"longitude": floats(7), "latitude": floats(1)}, ""),
+        ("", {"lon": floats(7)}, ""),
+    ],
+)
+def test_columns_that_look_like_points_and_are_none_are_said_once(
+    tmp_path: Path, source: str, row: Row, words: str
+) -> None:
+    write_spec(tmp_path, source=source)
+    write_split(tmp_path, [row, row], [1])
+    for expected in (words, ""):
+        summary = geobatch.apply([tmp_path / "table.yaml"], store=tmp_path / "store", workers=1)
+        found = [one.message for one in summary.warnings if one.rule == "no-points"]
+        assert len(found) == bool(expected)
+        assert all(expected in one for one in found)
+
+
 def test_overrides_decide_types(tmp_path: Path) -> None:
     more = (
         "column_data_type_overrides: {id: STRING, year: LONG, mixed: NUMERIC, gone: LONG}\n"

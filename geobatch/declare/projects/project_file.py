@@ -23,8 +23,9 @@ from geobatch.model.executor_name import parse_executor
 LINTS = (
     "absent-files", "alpha-not-used", "antimeridian", "categorical-mean", "cog", "file-order",
     "inclusive-end", "lossy-source", "mask-never-valid", "mixed-property-types", "moved-from",
-    "nodata-not-its-text", "nodata-outside-type", "premultiplied-alpha", "same-band",
-    "unlike-bands", "unread-mask", "unread-metadata", "unread-overviews", "unread-pages",
+    "no-points", "nodata-not-its-text", "nodata-outside-type", "odd-source",
+    "premultiplied-alpha", "same-band", "unlike-bands", "unread-mask", "unread-metadata",
+    "unread-overviews", "unread-pages",
 )  # fmt: skip
 """Rules that warn and can be silenced."""
 

@@ -83,7 +83,8 @@ class CsvReader(RowReader):
         for line in found:
             if len(line.values) != count:
                 hint = f"put `{table.qualifier}` around a value that holds a `{table.delimiter}`"
-                message = f"expected {count:,} values, as in line {first.number}, got "
+                values = "value" if count == 1 else "values"
+                message = f"expected {count:,} {values}, as in line {first.number}, got "
                 raise LineError(line.number, f"{message}{len(line.values):,}", hint=hint)
             yield line
 
@@ -177,10 +178,12 @@ class CsvReader(RowReader):
         if self._table.is_placed or not all(name in self._types for name in names):
             return
         for name in names:
-            if self._types[name] is ColumnType.STRING and columns[name].has_values:
+            odd = columns[name].odd
+            if self._types[name] is ColumnType.STRING and odd is not None:
+                uri, line, value = odd
                 raise SourceError(
-                    f"`{self._first}`: column `{name}` gives the coordinates of points, but some of"
-                    " its values are no numbers",
-                    hint=f"`column_data_type_overrides: {{{name}: NUMERIC}}` names the first of"
-                    " them; `x_column: ''` and `y_column: ''` make no points",
+                    f"`{uri}:{line}`: column `{name}` gives the coordinates of points, but"
+                    f" `{value[:40]}` is no number",
+                    hint="leave it empty where there is no point; `x_column: ''` and"
+                    " `y_column: ''` make no points",
                 )

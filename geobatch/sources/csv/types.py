@@ -46,6 +46,8 @@ class Column:
         """(file, line, value) of the first date."""
         self.other: tuple[str, int, str] | None = None
         """(file, line, value) of the first value that is no date."""
+        self.odd: tuple[str, int, str] | None = None
+        """(file, line, value) of the first value that is no number."""
 
     def add(self, value: str, line: int) -> None:
         """Take a value that is not empty."""
@@ -58,22 +60,26 @@ class Column:
         if self._may_be_geometry:
             self._may_be_geometry = _GEOMETRY.match(value) is not None
         if self._may_be_number:
-            self._add_number(value)
+            self._may_be_number = self._add_number(value)
+            if not self._may_be_number:
+                self.odd = (self.uri, line, value)
 
-    def _add_number(self, value: str) -> None:
+    def _add_number(self, value: str) -> bool:
+        """Take a value if it is a number, and return whether it is one."""
         if _LONG.fullmatch(value):
             if len(value) > _DIGITS and abs(number := int(value)) > _EXACT:
                 self._has_inexact = True
                 self._may_be_long &= number in _LONGS
-            return
+            return True
         self._may_be_long = False
-        self._may_be_number = _NUMBER.fullmatch(value) is not None
-        if not self._may_be_number or value[-1] in _ENDS_OF_WORDS:
-            return
+        if not _NUMBER.fullmatch(value):
+            return False
+        if value[-1] in _ENDS_OF_WORDS:
+            return True
         if value.lstrip("-").isdigit():
             self._has_inexact |= len(value) > _DIGITS and abs(float(value)) > _EXACT
         # A number beyond float64 would become infinite.
-        self._may_be_number = abs(float(value)) != float("inf")
+        return abs(float(value)) != float("inf")
 
     @property
     def is_geometry(self) -> bool:

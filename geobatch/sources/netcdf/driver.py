@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from geobatch.model.sources.header import Header
+from geobatch.sources import netcdf
 from geobatch.sources.naming import UnnamedError
 from geobatch.sources.netcdf.classic import check_length
 from geobatch.sources.whole.raster import WholeRaster
@@ -36,9 +37,9 @@ class NetCdf(WholeRaster):
             raise UnnamedError('a `"` in the path of a NetCDF file', hint="rename the file")
         found = {name.rpartition(":")[2]: name for name in dataset.subdatasets}
         if not found and dataset.count:
-            found = {dataset.tags(1)["NETCDF_VARNAME"]: ""}
+            found = {_full_name(dataset): ""}
         if not found:
-            raise UnnamedError("the NetCDF file has no variable with two dimensions")
+            raise UnnamedError("the NetCDF file has no variable with two dimensions and pixels")
         return found
 
     def check_file(self, path: Path) -> None:
@@ -61,13 +62,27 @@ class NetCdf(WholeRaster):
                 int(text) if re.fullmatch("-?[0-9]+", text := one.get("_FillValue", "")) else value
                 for one, value in zip(tags, nodata, strict=True)
             )
+        fault = header.transform_fault or _unplaced(header)
+        if (name := netcdf.last_latitude(self, header, dataset)) is not None:
+            fault = (
+                f"its last dimension, `{name}`, is latitude: expected latitude before longitude, as"
+                " `ncpdq` of NCO arranges them"
+            )
         return replace(
             header,
             nodata=nodata,
             descriptions=tuple(_described(one, dataset.tags()) for one in tags),
-            transform_fault=header.transform_fault or _unplaced(header),
-            notes=tuple(_notes(header, tags[0])),
+            transform=None if fault else header.transform,
+            transform_fault=fault,
+            notes=tuple(_notes(header, tags[0], dataset.tags(ns="GEOLOCATION2"))),
         )
+
+
+def _full_name(dataset: Any) -> str:
+    """Return the name of the only variable of a file, with its group."""
+    name: str = dataset.tags(1)["NETCDF_VARNAME"]
+    keys = (key.rpartition("#")[0] for key in dataset.tags())
+    return next((key for key in keys if key.rpartition("/")[2] == name), name)
 
 
 def _described(tags: Mapping[str, str], shared: Mapping[str, str]) -> str | None:
@@ -91,8 +106,17 @@ def _unplaced(header: Header) -> str | None:
     )
 
 
-def _notes(header: Header, tags: Mapping[str, str]) -> list[tuple[str, str]]:
+def _notes(
+    header: Header, tags: Mapping[str, str], uneven: Mapping[str, str]
+) -> list[tuple[str, str]]:
     notes = []
+    if header.transform is not None and (values := uneven.get("Y_VALUES")):
+        message = (
+            "its rows are not evenly spaced, as those of a Gaussian grid; they are placed evenly,"
+            f" by up to {netcdf.greatest_move(header, values):.3g} degrees"
+        )
+        hint = f"`cdo remapbil,r{header.width}x{header.height} IN OUT` makes a regular grid"
+        notes.append((message, hint))
     fill, missing = tags.get("_FillValue"), tags.get("missing_value")
     if fill is not None and missing is not None and fill != missing:
         message = f"`missing_value` is {missing}, `_FillValue` {fill}: only the latter is masked"

@@ -32,7 +32,7 @@ from geobatch.sources.whole.identity import FileState, identify_files
 if TYPE_CHECKING:
     from geobatch.sources.whole.raster_reader import RasterReader
 
-EPOCH = 1
+EPOCH = 2
 """Increased whenever equal files would get other headers than before."""
 
 

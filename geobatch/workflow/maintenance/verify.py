@@ -288,9 +288,7 @@ class _Run:
             table = one.located.asset
             if isinstance(table, Table) and one.table_key in self._drawn:
                 try:
-                    one.add_table(
-                        read_table(one.id, table, objects, folder=self._folder, counts=Counts())
-                    )
+                    one.add_table(read_table(table, objects, folder=self._folder, counts=Counts()))
                 except SourceError as error:
                     one.add_error(error, tiles=0)
                 self._finish_region(one)
