@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from workbench import Workbench, image, write_tiff
 
 from geobatch.cli.commands.serve.plans import saved_plans
 from geobatch.format.trees.paged import PagedTree
+from geobatch.store.location import StoreLocation
 from geobatch.store.tilestore import TileStore
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -50,10 +52,29 @@ def test_a_rehearsed_plan_is_seen_before_it_is_published(bench: Workbench) -> No
         why = web.get(f"/api/why/a?row=199&col=199&at={plan['at']}").json()["bands"][0]
         assert why["value"] == 99
         assert "not published" in why["note"]
+        assert [one["id"] for one in listed(bench, "p.json")] == [plan["id"]]
         for wrong in ("rehearsal:", "rehearsal:00000000", "rehearsal:zz", "rehearsal:*"):
             assert web.get(f"{url}&at={wrong}").status_code == 404
         assert web.get("/api/plans/none?asset=a").status_code == 404
         assert web.get(f"/api/plans/{plan['id']}?asset=none").status_code == 404
+
+
+def listed(bench: Workbench, file: str) -> list[dict[str, Any]]:
+    """Return the plans of a server that was given a plan that is rehearsed, too."""
+    store = TileStore.open(StoreLocation.of(bench.store))
+    store.close()
+    with client(bench.store, plans=saved_plans([Path(file)], store.id)) as web:
+        found: list[dict[str, Any]] = web.get("/api/plans").json()["plans"]
+    return found
+
+
+def test_a_plan_of_another_store_is_refused(bench: Workbench) -> None:
+    other = bench.folder / "other"
+    assert geobatch("apply", "spec.yaml", "--store", other, "--init").code == 0
+    assert geobatch("plan", "spec.yaml", "-o", "p.json", "--store", other).code == 0
+    done = geobatch("serve", bench.store, "--plan", "p.json")
+    assert done.code == 1
+    assert "`p.json` is a plan for another store" in done.err
 
 
 def test_a_rehearsal_of_a_store_whose_tree_is_in_pages(bench: Workbench) -> None:
@@ -81,7 +102,9 @@ def test_a_rehearsal_of_a_store_whose_tree_is_in_pages(bench: Workbench) -> None
 
 def test_a_saved_plan_is_outlined(bench: Workbench) -> None:
     assert geobatch("plan", "spec.yaml", "-o", "p.json", "--store", bench.store).code == 0
-    with client(bench.store, plans=saved_plans([Path("p.json")])) as web:
+    store = TileStore.open(StoreLocation.of(bench.store))
+    store.close()
+    with client(bench.store, plans=saved_plans([Path("p.json")], store.id)) as web:
         (plan,) = web.get("/api/plans").json()["plans"]
         assert (plan["kind"], plan["name"], plan["assets"]) == ("plan", "p.json", ["a"])
         found = web.get(f"/api/plans/{plan['id']}?asset=a").json()

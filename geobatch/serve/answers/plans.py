@@ -50,6 +50,7 @@ class Plans:
             key=lambda one: one.made,
             reverse=True,
         )
+        rehearsed = {one.id for one in live}  # and perhaps saved, too
         return [_rehearsal_json(one) for one in live] + [
             {
                 "id": one.report.plan_id,
@@ -58,6 +59,7 @@ class Plans:
                 "assets": [asset.id for asset in one.report.assets],
             }
             for one in self._saved.values()
+            if one.report.plan_id not in rehearsed
         ]
 
     def tiles(self, question: Question) -> Answer:

@@ -62,15 +62,17 @@ async function start() {
       form.elements.text.focus();
     }
   });
+  const store = {};
   try {
-    const store = await api.store();
+    Object.assign(store, await api.store());
     $('store').textContent = store.name;
     $('store').title = store.name;
     $('head').textContent = store.number ? `commit ${store.number}` : 'no commits';
-    if (!api.site.isStatic) setInterval(() => watch(store), 10000);
   } catch (error) {
+    isLost = true;
     say(error.message, true);
   }
+  if (!api.site.isStatic) setInterval(() => watch(store), 10000);
   await search();
   view.around(list.known());
   const asked = new URLSearchParams(location.hash.slice(1)).get('asset');

@@ -263,7 +263,7 @@ export class Detail {
   plansPart() {
     const found = this.plans.plans.filter((one) => !one.assets || one.assets.includes(this.one.id));
     if (!found.length) return null;
-    const name = (one) => (one.kind === 'plan' ? one.name : `rehearsed ${one.made.slice(0, 16).replace('T', ' ')}, ${one.id.slice(0, 8)}`);
+    const name = (one) => (one.kind === 'plan' ? one.name : `rehearsed ${one.made.slice(0, 16).replace('T', ' ')}${one.base_number ? ` on commit ${one.base_number}` : ''}, ${one.id.slice(0, 8)}`);
     return el('section', {}, el('h3', { text: 'Plans' }), el('label', {}, 'Show what a plan changes',
       el('select', { id: 'plan', onchange: (event) => this.setPlan(found.find((one) => one.id === event.target.value)) },
         el('option', { value: '', text: 'nothing' }), found.map((one) => el('option', { value: one.id, text: name(one), selected: one.id === this.plan?.id })))),

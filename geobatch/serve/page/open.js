@@ -13,7 +13,7 @@ export function openLines(one, store, image) {
   // Of bands on several grids, each begins at its own level, or in a folder of its grid.
   const grid = one.grids.length > 1 ? `, grid=${quoted(band.grid)}` : '';
   const [array, level, ...folder] = band.zarr.split('/').reverse();
-  const lines = [{ name: 'xarray with geobatch', text: `import xarray as xr\nds = xr.open_dataset(${quoted(store.name)}, engine="geobatch", asset=${quoted(one.id)}${grid})`, note: `Masked, scaled and verified.${store.name.includes('://') ? '' : ' The path of the store is that on the computer which serves it.'}` }];
+  const lines = [{ name: 'xarray with geobatch', text: `import xarray as xr\nds = xr.open_dataset(${quoted(store.name)}, engine="geobatch", asset=${quoted(one.id)}${grid})`, note: `Masked, scaled and verified.${store.name.includes('://') ? '' : ` The store is a folder of the computer ${site.isStatic ? 'that wrote these pages' : 'that runs this server'}.`}` }];
   if (site.isStatic) {
     lines.push({ name: 'QGIS (XYZ tiles)', text: `${base}/tiles/${one.commit.slice(0, 16)}/${one.id}/{z}/{x}/{y}.png` });
     return lines;

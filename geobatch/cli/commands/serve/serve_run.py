@@ -44,8 +44,8 @@ def run_serve(
         PlanError: A plan cannot be read.
         NoStoreError: There is no store.
     """
-    saved = saved_plans(plans)
     served = Served.open(settings.store)
+    saved = saved_plans(plans, served.store.id)
     state = served.commits.find()
     count = state.head.tree.count
     found = open_socket(host, port)
