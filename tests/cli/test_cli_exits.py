@@ -317,9 +317,14 @@ class Interrupting(io.StringIO):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_of_any_command_is_told(number: signal.Signals, code: int) -> None:
+    # A shell starts what runs in the background with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     stdout, stderr = Interrupting(number), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-        assert run(["schema"]) == code
+        try:
+            assert run(["schema"]) == code
+        finally:
+            signal.signal(signal.SIGINT, before)
     assert stderr.getvalue().startswith("error: interrupted\nhint: run the same command again")
 
 
