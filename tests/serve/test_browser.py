@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ from serving import png
 from shell import geobatch
 from workbench import Workbench, image, write_tiff
 
+from geobatch.serve.commits import FRESH_SECONDS
 from geobatch.store.tilestore import TileStore
 
 CHROMIUM = next(
@@ -351,6 +353,22 @@ def test_what_is_published_meanwhile_is_offered(browser: Browser, tmp_path: Path
         bench.apply(image("a", "a.tif", bands=bands))
         seen.get_by_text("Commit 1 was published: show it").click()
         expect(seen.locator("#count")).to_have_text("1 asset")
+
+
+def test_a_store_that_is_gone_is_said_until_it_is_back(browser: Browser, tmp_path: Path) -> None:
+    bench = Workbench(folder=tmp_path)
+    write_tiff(tmp_path / "a.tif", [np.ones((64, 64), np.uint8)])
+    bench.apply(image("a", "a.tif", bands=[{"id": "v", "tileset_id": "t"}]))
+    with server(bench.store) as url:
+        bench.store.rename(tmp_path / "elsewhere")
+        time.sleep(FRESH_SECONDS)
+        with page(browser, url) as seen:
+            expect(seen.locator("#count")).to_contain_text("The store had commit 1")
+            expect(seen.locator("#message")).to_contain_text("its disk is not there")
+            (tmp_path / "elsewhere").rename(bench.store)
+            seen.get_by_text("show it").click()
+            expect(seen.locator("#count")).to_have_text("1 asset")
+            expect(seen.locator("#message")).to_be_hidden()
 
 
 def test_errors_are_said(browser: Browser, tmp_path: Path) -> None:
