@@ -31,7 +31,7 @@ cloud *arguments:
 
 # Run long random histories, kills at every call, and 10^5 mutated files; arguments go to pytest.
 soak *arguments:
-    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/cloud tests/fuzz tests/golden tests/maintenance tests/store/maintenance {{ arguments }}
+    HYPOTHESIS_PROFILE=soak uv run pytest -m 'attack or not attack' tests/histories tests/attacks tests/cloud tests/fuzz tests/golden tests/maintenance tests/store/maintenance tests/views tests/stac tests/execute tests/table tests/serve {{ arguments }}
 
 # Fix what ruff can fix.
 fix:

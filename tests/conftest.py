@@ -136,10 +136,19 @@ def case(request: pytest.FixtureRequest, cases: dict[str, Case]) -> Case:
 
 _SOAK = (
     "attacks",
+    "test_catalog_files.py",
+    "test_csv_tables.py",
+    "test_cubes.py",
     "test_dask_killed.py",
     "test_gc_races.py",
-    "test_rot.py",
+    "test_histories.py",
+    "test_histories_killed.py",
+    "test_pages_executors.py",
+    "test_rehearsals.py",
     "test_rollback_killed.py",
+    "test_rot.py",
+    "test_verify_histories.py",
+    "test_zarr_tree.py",
 )
 """Folders and files whose long forms take many minutes: `just soak` runs them."""
 _SLOW = (

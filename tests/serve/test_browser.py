@@ -441,6 +441,7 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.soak
 def test_a_store_of_100_000_images(browser: Browser, tmp_path: Path) -> None:
     bench = Workbench(folder=tmp_path)
     write_tiff(tmp_path / "a.tif", [np.ones((64, 64), np.uint8)])

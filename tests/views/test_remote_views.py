@@ -163,7 +163,7 @@ def _noting(function: Any, names: list[str]) -> Any:
     return noted
 
 
-def test_no_request_but_two_if_nothing_changed(
+def test_two_requests_if_nothing_changed(
     states: list[tuple[MemoryBackend, dict[str, bytes]]],
 ) -> None:
     backend = MemoryBackend()
@@ -182,7 +182,7 @@ def test_no_request_but_two_if_nothing_changed(
 
         setattr(backend, name, noted)
     views.update(head)
-    assert requests == ["get zarr/zarr.json"]
+    assert requests == ["get zarr/zarr.json", "get cubes/.shown.json"]
 
 
 @pytest.mark.parametrize(

@@ -303,7 +303,7 @@ def newer_pin(backend: Backend) -> None:
 
 
 def newer_store(backend: Backend) -> None:
-    backend.replace("geobatch.json", b'{"format":2,"id":"x","digest":"blake3-256"}')
+    backend.replace("geobatch.json", b'{"format":3,"id":"x","digest":"blake3-256"}')
 
 
 def newer_drops(backend: Backend) -> None:

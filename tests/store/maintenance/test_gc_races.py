@@ -95,7 +95,7 @@ def test_a_gc_before_any_operation_of_an_apply(is_old_again: bool) -> None:
             break
         assert_whole(backend, {"a": str(version), "b": "3"})
         at += 1
-    assert at > 20
+    assert at > 15
 
 
 def test_a_deleting_gc_before_any_operation_of_an_apply() -> None:
@@ -115,7 +115,7 @@ def test_a_deleting_gc_before_any_operation_of_an_apply() -> None:
         if beside.count <= at:
             break
         at += 1
-    assert at > 20
+    assert at > 15
 
 
 class Beside:
@@ -190,7 +190,7 @@ def test_both_on_a_local_disk(tmp_path: Path, who: str, is_now: bool, is_long: b
             break
         local(root, lambda b: assert_whole(b, {"a": "1", "b": "3"}))()
         at += step
-    assert at > 20
+    assert at > 15
 
 
 def test_gc_deletes_nothing_that_a_live_run_may_put_back(tmp_path: Path) -> None:
