@@ -104,7 +104,8 @@ def assert_shows(store: TileStore, state: State, *, is_settled: bool = True) -> 
     top = root(store) / "cubes"
     folders = {name.rpartition("/")[0] for name in state}
     if not folders:
-        assert not top.exists()
+        # Of a run that was killed at its very end, the empty folder may be left.
+        assert not top.exists() or not any(top.iterdir())
         return
     shown = json.loads((top / ".shown.json").read_text())["attributes"]["geobatch"]
     assert shown["commit"] == store.head().digest
