@@ -169,6 +169,7 @@ def test_a_source_that_is_damaged_is_read_once_and_names_the_worker(
     assert len(tasks) == len({task.key for task in tasks if isinstance(task, RegionTask)})
 
 
+@pytest.mark.soak
 def test_a_task_that_kills_its_workers_is_named(tmp_path: Path) -> None:
     """It is sent alone once the workers of its batch were killed; the others finish.
 
