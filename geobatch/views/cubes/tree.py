@@ -104,7 +104,7 @@ class CubeTree:
         self._store.backend.sync()
         is_none = not found.wanted
         update.announce(None if is_none else document_of(attributes_of(head), found.hurt))
-        removed = update.remove_what_left()
+        removed = update.aside.remove()
         if touched and self._cache is not None:
             # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))

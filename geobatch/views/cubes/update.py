@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from geobatch.errors import CorruptObjectError
 from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.tilestore import TileStore
+from geobatch.views.aside import AsideFolders
 from geobatch.views.cubes import folder as cube_folder
 from geobatch.views.cubes.members import FOLDER, Cube, Member, is_alike
 from geobatch.views.cubes.survey import OWN, Survey, Surveyor
@@ -17,8 +16,6 @@ from geobatch.views.files import Files
 from geobatch.views.zarr import asset_folder
 from geobatch.views.zarr.check import Comparison
 from geobatch.views.zarr.metadata import DOCUMENT
-
-_COUNT = itertools.count()
 
 
 class Update:
@@ -45,8 +42,9 @@ class Update:
         self._surveyor = surveyor
         self._most_swapped = most_swapped
         self._root = disk.root / FOLDER
-        self._left: list[Path] = []
         self._at = ""
+        self.aside = AsideFolders(disk, self._root)
+        """What is made aside, and what was moved out."""
         self.files = Files(sources=disk.root, folder=self._root)
         """The folder of the cubes."""
 
@@ -69,16 +67,6 @@ class Update:
         self.files.remove(OWN)
         with suppress(OSError):
             self._root.rmdir()
-
-    def remove_what_left(self) -> int:
-        """Remove what was moved out; return how many files that were."""
-        removed = 0
-        for folder in self._left:
-            left = Files(sources=self._disk.root, folder=folder)
-            with suppress(OSError):  # the end of the run removes it, or the next one does
-                left.sweep("")
-            removed += left.removed
-        return removed
 
     def _show(self, cube: Cube, found: Survey) -> None:
         name, members = cube.name, found.members[cube.name]
@@ -113,9 +101,9 @@ class Update:
 
     def _swap(self, name: str, members: Sequence[Member]) -> bool:
         """Make a cube elsewhere and exchange it; return whether it was possible."""
-        if not self._is_near():
+        if not self.aside.is_near():
             return False
-        folder = self._aside()
+        folder = self.aside.path()
         files = Files(sources=self._disk.root, folder=folder)
         cube_folder.build(files, name, self._store, members, at=self._note)
         return self.files.put(folder / name, name, made_by=files)
@@ -132,20 +120,8 @@ class Update:
         asset_folder.change(self.files, name, broken.chunks, broken.texts, ())
 
     def _take_away(self, path: str) -> None:
-        if not self._is_near() or not self.files.take_away(path, self._aside()):
+        if not self.aside.is_near() or not self.files.take_away(path, self.aside.path()):
             self.files.sweep(path)
 
     def _note(self, asset_id: str) -> None:
         self._at = asset_id
-
-    def _is_near(self) -> bool:
-        """Return whether folders can be moved between the run and the cubes."""
-        try:
-            return self._root.stat().st_dev == self._disk.root.stat().st_dev
-        except FileNotFoundError:
-            return True
-
-    def _aside(self) -> Path:
-        """Return a path in the folder of the run, for what comes to the cubes or left them."""
-        self._left.append(self._disk.scratch(f"{FOLDER}/aside-{next(_COUNT)}"))
-        return self._left[-1]

@@ -33,21 +33,20 @@ from geobatch.views.remote.audit import compare_names
 from geobatch.views.remote.change import REQUESTS, AssetChange
 from geobatch.views.remote.lease import SECONDS
 from geobatch.views.remote.references import (
+    DocumentFiles,
     Reference,
     reference,
     references_document,
     texts_as_references,
 )
-from geobatch.views.remote.view import RemoteView
 from geobatch.views.zarr import asset_folder
 from geobatch.views.zarr.metadata import DOCUMENT
-from geobatch.views.zarr.survey import Shown as State
 
 _Day = dict[str, Reference]
 """References of an image, by path with an empty step: `0/b1/c//3/4`."""
 
 
-class CubeReferences(RemoteView):
+class CubeReferences(DocumentFiles):
     """The documents of all cubes; a view."""
 
     folder = FOLDER
@@ -101,18 +100,9 @@ class CubeReferences(RemoteView):
             again = f"geobatch apply --replace '{name.removesuffix(SUFFIX)}/*' SPECS"
             raise error.with_hint(f"`{again}` computes the images again") from None
 
-    def removal(self, asset_id: str, head: Head) -> AssetChange:
-        """Return what is removed of a cube that is gone."""
-        del head
-        return AssetChange(asset_id=asset_id, removed=[_name(asset_id)])
-
-    def rest(self, state: State, head: Head) -> AssetChange:
-        """Return what is foreign in the folder, if it is not known what was there."""
-        if state.is_known:
-            return AssetChange(asset_id="")
-        wanted = {SHOWN, *map(_name, self.wanted(head))}
-        names = [name for name in self._backend.list(f"{FOLDER}/") if name not in wanted]
-        return AssetChange(asset_id="", removed=names)
+    def file_name(self, asset_id: str) -> str:
+        """Return the name of a cube's document in the store."""
+        return _name(asset_id)
 
     def finish(self, head: Head, damaged: Collection[str]) -> None:
         """Say that the view shows a head; without cubes, nothing says so."""

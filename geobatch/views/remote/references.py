@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -72,7 +73,28 @@ def references_document(refs: Mapping[str, Reference]) -> bytes:
     return json.dumps({"version": 1, "refs": refs}, separators=(",", ":")).encode()
 
 
-class ReferenceFiles(RemoteView):
+class DocumentFiles(RemoteView):
+    """A document for each asset, and one that says what they show."""
+
+    @abstractmethod
+    def file_name(self, asset_id: str) -> str:
+        """Return the name of an asset's document in the store."""
+
+    def removal(self, asset_id: str, head: Head) -> AssetChange:
+        """Return what is removed of an asset that is gone."""
+        del head
+        return AssetChange(asset_id=asset_id, removed=[self.file_name(asset_id)])
+
+    def rest(self, state: State, head: Head) -> AssetChange:
+        """Return what is foreign in the folder, if it is not known what was there."""
+        if state.is_known:
+            return AssetChange(asset_id="")
+        wanted = {self.document, *map(self.file_name, self.wanted(head))}
+        names = [name for name in self._backend.list(f"{self.folder}/") if name not in wanted]
+        return AssetChange(asset_id="", removed=names)
+
+
+class ReferenceFiles(DocumentFiles):
     """The documents of all images; a view."""
 
     folder = FOLDER
@@ -89,18 +111,9 @@ class ReferenceFiles(RemoteView):
         data = references(self._store.index, record, self._backend.location)
         return AssetChange(asset_id=entry.id, texts={_name(entry.id): data})
 
-    def removal(self, asset_id: str, head: Head) -> AssetChange:
-        """Return what is removed of an asset that is gone."""
-        del head
-        return AssetChange(asset_id=asset_id, removed=[_name(asset_id)])
-
-    def rest(self, state: State, head: Head) -> AssetChange:
-        """Return what is foreign in the folder, if it is not known what was there."""
-        if state.is_known:
-            return AssetChange(asset_id="")
-        wanted = {SHOWN, *map(_name, self.wanted(head))}
-        names = [name for name in self._backend.list(f"{FOLDER}/") if name not in wanted]
-        return AssetChange(asset_id="", removed=names)
+    def file_name(self, asset_id: str) -> str:
+        """Return the name of an asset's document in the store."""
+        return _name(asset_id)
 
     def compare_names(self, head: Head, audit: Audit, found: ViewState) -> ViewState:
         """Return what is wrong with each name; see `View.compare`."""

@@ -6,12 +6,9 @@ assets are unsettled: touched by an update that has not ended, and so to be comp
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from pathlib import Path
 
 from geobatch.errors import CorruptObjectError
 from geobatch.model.published import AssetRecord, Head
@@ -19,6 +16,7 @@ from geobatch.model.sources.file_stat import MARGIN_NS
 from geobatch.store.backends.protocol import LocalDisk
 from geobatch.store.caches.cache import SourceCache
 from geobatch.store.tilestore import TileStore
+from geobatch.views.aside import AsideFolders
 from geobatch.views.files import Files, check_is_folder
 from geobatch.views.protocol import Audit, Part, ViewChange, ViewState
 from geobatch.views.zarr import asset_folder
@@ -27,8 +25,6 @@ from geobatch.views.zarr.check import remove_guests
 from geobatch.views.zarr.metadata import DOCUMENT, FOLDER, folders_above, plain_group
 from geobatch.views.zarr.staging import Staging
 from geobatch.views.zarr.survey import Survey, Surveyor, attributes_of, document_of
-
-_COUNT = itertools.count()
 
 MOST_SWAPPED = 1_000
 """Chunks of an asset whose folder is made aside and exchanged as a whole.
@@ -136,7 +132,7 @@ class _Update:
         self._most_swapped = most_swapped
         self._root = disk.root / FOLDER
         self._files = Files(sources=disk.root, folder=self._root)
-        self._left: list[Path] = []
+        self._aside = AsideFolders(disk, self._root)
 
     def run(self, found: Survey, staging: Staging | None) -> ViewChange:
         shown, folders = found.shown, found.folders
@@ -169,7 +165,7 @@ class _Update:
         changed = time.monotonic()
         self._store.backend.sync()
         self._announce(attributes_of(self._head), unsettled=damaged.keys())
-        removed = self._remove_what_left()
+        removed = self._aside.remove()
         if shown_again and self._surveyor.has_cache:
             # A change within the same tick of the clock could not be noticed later.
             time.sleep(max(0.0, changed + MARGIN_NS / 1e9 - time.monotonic()))
@@ -199,9 +195,9 @@ class _Update:
 
     def _swap(self, record: AssetRecord) -> bool:
         """Build an asset's folder elsewhere and exchange it; return whether it was possible."""
-        if asset_folder.tile_count(record) > self._most_swapped or not self._is_near():
+        if asset_folder.tile_count(record) > self._most_swapped or not self._aside.is_near():
             return False
-        asset_id, folder = record.asset.id, self._aside()
+        asset_id, folder = record.asset.id, self._aside.path()
         files = Files(sources=self._disk.root, folder=folder)
         asset_folder.build(files, self._store.index, record)
         return self._files.put(folder / asset_id, asset_id, made_by=files)
@@ -267,34 +263,13 @@ class _Update:
             self._files.write(f"{folder}/{DOCUMENT}", plain_group())
 
     def _take_away(self, path: str) -> None:
-        if not self._is_near() or not self._files.take_away(path, self._aside()):
+        if not self._aside.is_near() or not self._files.take_away(path, self._aside.path()):
             self._files.sweep(path)
 
     def _holds_others(self, asset_id: str) -> bool:
         """Return whether another asset is within the folder of one."""
         below = self._surveyor.below(asset_id)
         return any(self._files.exists(f"{asset_id}/{other}") for other in below)
-
-    def _is_near(self) -> bool:
-        """Return whether folders can be moved between the run and the tree."""
-        try:
-            return self._root.stat().st_dev == self._disk.root.stat().st_dev
-        except FileNotFoundError:
-            return True
-
-    def _aside(self) -> Path:
-        """Return a path in the folder of the run, for what comes to the tree or left it."""
-        self._left.append(self._disk.scratch(f"{FOLDER}/aside-{next(_COUNT)}"))
-        return self._left[-1]
-
-    def _remove_what_left(self) -> int:
-        removed = 0
-        for folder in self._left:
-            left = Files(sources=self._disk.root, folder=folder)
-            with suppress(OSError):  # the end of the run removes it, or the next one does
-                left.sweep("")
-            removed += left.removed
-        return removed
 
     def _announce(self, attributes: Mapping[str, object], *, unsettled: Collection[str]) -> None:
         """Write the document of the tree's own group, durably."""
