@@ -21,7 +21,7 @@ BLANKS = "".join(map(chr, range(33)))
 
 
 class Line(NamedTuple):
-    """A row as it is written."""
+    """A row of texts, before any has a type."""
 
     number: int
     """Its first line, from 1."""
