@@ -169,6 +169,11 @@ _SLOW = (
 """Folders and files of many processes: their short forms count as attacks, too."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than processors: tests wait for disks and for processes."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

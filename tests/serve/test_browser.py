@@ -147,8 +147,15 @@ def names(seen: Page) -> list[str]:
 
 
 def shot(seen: Page) -> npt.NDArray[np.uint8]:
+    """Return what is seen once nothing moves: new tiles are faded in."""
     seen.wait_for_load_state("networkidle")
-    return png(seen.screenshot())[..., :3]
+    before, now = b"", seen.screenshot()
+    for _ in range(50):
+        if now == before:
+            break
+        seen.wait_for_timeout(50)
+        before, now = now, seen.screenshot()
+    return png(now)[..., :3]
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
