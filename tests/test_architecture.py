@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,37 @@ def imports_of(here: str) -> Iterator[tuple[Path, str]]:
     for path in modules_of(here):
         for name in imports(path):
             yield path, name
+
+
+def links(path: Path) -> set[str]:
+    """Return the modules of geobatch that a module imports, for types and late ones as well.
+
+    A room's `__init__.py` that hands on names late counts as the modules that it names.
+    """
+    found = set()
+    for node in nodes(path):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("geobatch"):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = {name for name in names if name in KNOWN}
+            found |= inner or {node.module or ""}
+    return found & KNOWN
+
+
+def dotted(path: Path) -> str:
+    """Return the name by which a module is imported."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+KNOWN = {dotted(path) for path in MODULES}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {dotted(path): links(path) - {dotted(path)} for path in MODULES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("here", sorted(BELOW))

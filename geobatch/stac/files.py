@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from geobatch.format.object_names import object_name
 from geobatch.format.zarr_layout.paths import join
 from geobatch.format.zarr_layout.pyramids import Pyramid, pyramids
 from geobatch.model.assets.asset import Asset, ExternalImage
@@ -137,7 +138,7 @@ def _cogs(asset: ExternalImage, links: Links) -> list[tuple[str, dict[str, Any]]
 def _table(asset_id: str, stored: StoredTable, links: Links, *, has_tree: bool) -> dict[str, Any]:
     name = f"parquet/{asset_id}.parquet"
     if not has_tree:
-        name = f"objects/{stored.stored[:2]}/{stored.stored[2:]}"
+        name = object_name(stored.stored)
     return {
         "href": links.file(name),
         "type": PARQUET,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from geobatch.errors import CorruptObjectError, NotFoundError, StoreError
+from geobatch.format.object_names import object_name
 from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store import maintenance
 from geobatch.store.backends.protocol import Backend, Data
@@ -38,7 +39,7 @@ class Objects:
     @staticmethod
     def path(digest: Digest) -> str:
         """Return the name of an object in its store: `objects/ab/cdef...`."""
-        return f"objects/{digest[:2]}/{digest[2:]}"
+        return object_name(digest)
 
     def put(self, data: Data) -> tuple[Digest, bool]:
         """Keep bytes; durable after the backend's next `sync`.

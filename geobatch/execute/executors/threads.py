@@ -10,7 +10,6 @@ from typing import Self
 from msgspec import Struct
 
 from geobatch.execute.executors.protocol import Outcome
-from geobatch.execute.tasks.ahead import begin_reading
 from geobatch.execute.tasks.runner import TaskContext, begin_task
 from geobatch.execute.tasks.task import Task, TaskResult
 from geobatch.sources.registry import stay_in_session
@@ -69,7 +68,7 @@ class ThreadTasks:
 
     def submit(self, number: int, task: Task) -> None:
         """Have a thread run a task; what it reads of objects is fetched while others run."""
-        begin_reading(task, self._context, is_soon=True)
+        self._context.begin_reading(task, is_soon=True)
         self._numbers[self._pool.submit(begin_task, task, self._context)] = number
 
     def completed(self) -> Sequence[Outcome]:

@@ -4,39 +4,44 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from geobatch.execute.reuse.region_cache import RegionCache
 from geobatch.execute.tasks.batches import pieces
+from geobatch.execute.tasks.inputs import Inputs
 from geobatch.execute.tasks.task import RegionTask, Task
 from geobatch.model.assets.asset import Band, MaskSource
 from geobatch.model.assets.image import Raster
 from geobatch.model.window import Window
-from geobatch.sources.driver import ObjectReader
-
-if TYPE_CHECKING:
-    from geobatch.execute.tasks.runner import TaskContext
+from geobatch.sources.driver import ObjectReader, Reader
 
 
-def begin_reading(task: Task, context: TaskContext, *, is_soon: bool = False) -> None:
+def begin_reading(
+    task: Task,
+    *,
+    inputs: Inputs,
+    reader: Reader,
+    regions: RegionCache | None,
+    is_soon: bool = False,
+) -> None:
     """Start to fetch all that a task will read of objects; do not wait for it, and raise nothing.
 
     Nothing is fetched for a region whose result is in the cache.
 
     Args:
         task: The task.
-        context: What it is run with.
+        inputs: What it names by digest.
+        reader: Where source pixels come from.
+        regions: Where the results of finished regions are kept; None for nowhere.
         is_soon: Whether the task is only waiting to be run.
     """
-    reader = context.reader
     if not isinstance(task, RegionTask) or not isinstance(reader, ObjectReader):
         return
     if not any(band.from_sources for band in task.bands):
         return
-    asset = context.inputs.asset(task.asset)
+    asset = inputs.asset(task.asset)
     if not any(one.remote for tileset in asset.tilesets for one in tileset.sources):
         return
-    cache = context.regions
-    if is_soon and cache is not None and task.is_cached and cache.get(task.key) is not None:
+    if is_soon and regions is not None and task.is_cached and regions.get(task.key) is not None:
         return
     windows = _windows(task, asset)
     bands = [asset.band(one.band) for one in task.bands if one.from_sources]

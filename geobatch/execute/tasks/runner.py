@@ -50,6 +50,12 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     sink: TileSink | None = None
     """What receives the tiles of new assets, from the coordinator's thread; None for nothing."""
 
+    def begin_reading(self, task: Task, *, is_soon: bool = False) -> None:
+        """Start to fetch all that a task will read of objects; see `ahead.begin_reading`."""
+        begin_reading(
+            task, inputs=self.inputs, reader=self.reader, regions=self.regions, is_soon=is_soon
+        )
+
 
 def run_task(task: Task, context: TaskContext) -> TaskResult:
     """Return what a task put; its tiles are in the store, and no index names them yet.
@@ -80,7 +86,7 @@ def begin_task(task: Task, context: TaskContext) -> TaskResult:
         cached = None if found is None else from_bytes(found, objects)
         if cached is not None:
             return cached
-    begin_reading(task, context)
+    context.begin_reading(task)
     result = compute_region(
         task, context.inputs, objects=objects, index=index, reader=context.reader
     )
@@ -113,7 +119,7 @@ class _Regions(Struct, frozen=True, kw_only=True, eq=False):
 
     def begin(self, task: RegionTask) -> None:
         """Start to fetch what a region reads."""
-        begin_reading(task, self.context, is_soon=True)
+        self.context.begin_reading(task, is_soon=True)
 
     def run(self, task: RegionTask) -> TaskResult:
         """Compute a region, if the run was not stopped meanwhile."""

@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from geobatch.sources.geotiff.gdal import FAILURES
 from geobatch.sources.whole.dataset import open_raster
+from geobatch.sources.whole.format import RasterFormat
 
 if TYPE_CHECKING:
     from geobatch.model.sources.header import Header
-    from geobatch.sources.whole.raster import WholeRaster
 
 _NORTH = re.compile("degrees?_?(?:north|N)")
 _EAST = re.compile("degrees?_?(?:east|E)")
 
 
-def last_latitude(driver: WholeRaster, header: Header, dataset: Any) -> str | None:
+def last_latitude(driver: RasterFormat, header: Header, dataset: Any) -> str | None:
     """Return the name of the latitudes if they place columns; None if they place rows.
 
     GDAL takes the last dimension for columns, whatever its coordinates are.

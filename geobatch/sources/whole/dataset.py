@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -21,14 +21,12 @@ from geobatch.sources.files import regular_file
 from geobatch.sources.geotiff.gdal import OPENING, gdal_environment, source_errors
 from geobatch.sources.geotiff.headers.header import crs_of
 from geobatch.sources.naming import UnnamedError
-
-if TYPE_CHECKING:
-    from geobatch.sources.whole.raster import WholeRaster
+from geobatch.sources.whole.format import RasterFormat
 
 _IDENTITY: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-def open_raster(driver: WholeRaster, path: str, variable: str = "") -> Any:
+def open_raster(driver: RasterFormat, path: str, variable: str = "") -> Any:
     """Open a file, or a raster of it, with one driver of GDAL; call in `gdal_environment`.
 
     Raises:
@@ -48,7 +46,7 @@ def open_raster(driver: WholeRaster, path: str, variable: str = "") -> Any:
 
 
 def describe_file(
-    driver: WholeRaster, path: Path, read_crs: Callable[[str], Crs]
+    driver: RasterFormat, path: Path, read_crs: Callable[[str], Crs]
 ) -> Mapping[str, Header]:
     """Return the headers of all rasters of a file, without uris and paths, by name.
 
@@ -71,7 +69,7 @@ def describe_file(
         return headers
 
 
-def _header(driver: WholeRaster, dataset: Any, read_crs: Callable[[str], Crs]) -> Header:
+def _header(driver: RasterFormat, dataset: Any, read_crs: Callable[[str], Crs]) -> Header:
     dtypes = tuple(str(dtype) for dtype in dataset.dtypes)
     for band, dtype in enumerate(dtypes):
         if dtype not in DTYPES:

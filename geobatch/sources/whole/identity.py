@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.pin import PinnedObject
@@ -138,3 +138,8 @@ def _identify(
         is_linked=pinned is None and os.path.realpath(part.path) != os.fspath(part.path),
         maker=maker,
     )
+
+
+def variable_digest(digest: Digest, variable: str) -> Digest:
+    """Return what identifies a raster that has a name, of a file that has a digest."""
+    return digest_json(["geobatch variable", digest, variable])

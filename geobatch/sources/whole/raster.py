@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from msgspec.structs import replace
 
-from geobatch.model.digest import Digest, digest_json
+from geobatch.model.digest import Digest
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import (
-    Header,
     crs_from_text,
     crs_to_text,
     header_from_text,
@@ -27,7 +26,8 @@ from geobatch.sources import whole
 from geobatch.sources.driver import Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import crs_reader, maker
-from geobatch.sources.whole.identity import FileState, identify_files
+from geobatch.sources.whole.format import RasterFormat
+from geobatch.sources.whole.identity import FileState, identify_files, variable_digest
 
 if TYPE_CHECKING:
     from geobatch.sources.whole.raster_reader import RasterReader
@@ -36,49 +36,11 @@ EPOCH = 2
 """Increased whenever equal files would get other headers than before."""
 
 
-class WholeRaster(Driver):
+class WholeRaster(RasterFormat, Driver):
     """Local files of one format; a file holds one raster, or several that have names."""
 
     libraries: ClassVar[tuple[str, ...]] = ("rasterio",)
     is_portable: ClassVar[bool] = True
-
-    gdal_name: ClassVar[str]
-    """Name of GDAL's driver."""
-    word: ClassVar[str]
-    """What messages call a file."""
-    endings: ClassVar[tuple[str, ...]]
-    """Endings of the names of its files, in small letters."""
-    starts: ClassVar[tuple[bytes, ...]]
-    """What its files start with; others are not given to GDAL."""
-
-    def names(self, dataset: Any) -> Mapping[str, str]:  # noqa: ARG002 - for drivers
-        """Return the rasters of an open file: GDAL's name of each by its own, empty for the file.
-
-        Args:
-            dataset: The file, opened by its path.
-        """
-        return {"": ""}
-
-    def complete(self, header: Header, dataset: Any) -> Header:  # noqa: ARG002 - for drivers
-        """Return the header of a raster with what only this format says."""
-        return header
-
-    def check_file(self, path: Path) -> None:
-        """Refuse a file that does not start like its format, before GDAL opens it.
-
-        Raises:
-            UnnamedError: It does not.
-            OSError: It cannot be read.
-        """
-        with path.open("rb") as file:
-            start = file.read(16)
-        if not start.startswith(self.starts):
-            message = f"expected a {self.word}, got a file that starts with `{start[:8].hex(' ')}`"
-            raise UnnamedError(message)
-
-    def raster_name(self, path: str, variable: str) -> str:  # noqa: ARG002 - for drivers
-        """Return GDAL's name of a raster of a file."""
-        return path
 
     def matches(self, source: DeclaredSource) -> bool:
         """Return whether a source is one such file that is ingested, by its name."""
@@ -167,8 +129,3 @@ class WholeRaster(Driver):
                 hint="declare `variable: NAME` in the tileset",
             )
         return names[0]
-
-
-def variable_digest(digest: Digest, variable: str) -> Digest:
-    """Return what identifies a raster that has a name, of a file that has a digest."""
-    return digest_json(["geobatch variable", digest, variable])

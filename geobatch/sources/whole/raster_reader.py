@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,8 @@ from geobatch.sources.geotiff.gdal import FAILURES, gdal_environment, reason
 from geobatch.sources.masks.weights import weights
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.whole.dataset import open_raster
-from geobatch.sources.whole.raster import variable_digest
-
-if TYPE_CHECKING:
-    from geobatch.sources.whole.raster import WholeRaster
+from geobatch.sources.whole.format import RasterFormat
+from geobatch.sources.whole.identity import variable_digest
 
 _OPEN = 8
 """Rasters that a thread has open at most."""
@@ -34,7 +32,7 @@ _Handles: TypeAlias = "OrderedDict[tuple[str, str], Any]"
 class RasterReader:
     """Reads windows of the files of one driver; each thread has its own handles."""
 
-    def __init__(self, driver: WholeRaster) -> None:
+    def __init__(self, driver: RasterFormat) -> None:
         """Open nothing yet."""
         self._driver = driver
         self._local = threading.local()

@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from geobatch.errors import NotFoundError, StoreError
 from geobatch.format.documents import FORMAT, check_format
+from geobatch.format.object_names import object_name
 from geobatch.model.digest import Digest, canonical_json, digest_bytes
 from geobatch.store.backends.protocol import Backend, LocalDisk, parse_name
-from geobatch.store.objects import Objects
 
 QUARANTINE = "quarantine/"
 """Folder of everything that was moved."""
@@ -199,7 +199,7 @@ class Quarantine:
                 return True
         except NotFoundError:
             return True
-        return name == Objects.path(digest_bytes(data))
+        return name == object_name(digest_bytes(data))
 
     def delete(self, batch_id: str) -> Removed:
         """Delete a batch and what it holds, its document last.
@@ -233,7 +233,7 @@ def find_object(backend: Backend, digest: Digest, *, is_restored: bool) -> bytes
         digest: Digest of the object.
         is_restored: Whether to put it back, durably.
     """
-    name, quarantine = Objects.path(digest), Quarantine(backend)
+    name, quarantine = object_name(digest), Quarantine(backend)
     for batch_id in reversed(quarantine.ids()):
         try:
             data = backend.get(quarantine.path(batch_id, name))
@@ -251,7 +251,7 @@ def find_object(backend: Backend, digest: Digest, *, is_restored: bool) -> bytes
 def whole_objects(backend: Backend, digests: Collection[Digest]) -> tuple[Digest, ...]:
     """Return those of some objects that quarantine has with all their bytes, sorted."""
     quarantine = Quarantine(backend)
-    names = {Objects.path(digest): digest for digest in digests}
+    names = {object_name(digest): digest for digest in digests}
     held = {
         names[name]
         for batch_id in (quarantine.ids() if names else ())
