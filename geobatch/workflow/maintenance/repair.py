@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -113,6 +115,7 @@ def repair(
     progress: Progress = no_progress,
     observer: Observer | None = None,
     approve: Callable[[RepairPlan, Report], bool] = lambda *_: True,
+    executor: Any = None,
 ) -> Repaired:
     """Check a store and repair what is damaged, missing or foreign.
 
@@ -125,6 +128,7 @@ def repair(
         progress: Notified while objects are read.
         observer: Receives the progress of what is computed.
         approve: Receives each plan, and what was found, before anything is done; False ends it.
+        executor: What reads objects, and computes tiles; see `Request.executor`.
 
     Returns:
         What was found, and what is left.
@@ -140,12 +144,15 @@ def repair(
     left, batches, tried = list[str](), list[str](), set[Digest]()
     first: Report | None = None
     is_agreed, rounds = True, 0
-    found = audit(backend, subset=subset, workers=count, progress=progress)
+    reading = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
+    check = partial(audit, backend, **reading)
+    found = check()
     while rounds < _ROUNDS:
         first = first or found.report
         if found.report.is_whole and not found.is_unfinished:
             break
-        request = Request.of(paths, store=location or DEFAULT_STORE, workers=count)
+        where = location or DEFAULT_STORE
+        request = Request.of(paths, store=where, workers=count, executor=executor)
         with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
             plan = run.plan()
             left += plan.left
@@ -155,7 +162,7 @@ def repair(
             left += run.execute(plan, observer or SilentObserver())
             batches += run.batches
         rounds += not plan.returned  # of these there are only so many
-        found = audit(backend, subset=subset, workers=count, progress=progress)
+        found = check()
     if is_agreed:
         _remove_dead_runs(backend)
     return Repaired(
