@@ -139,19 +139,17 @@ def repair(
         InterruptedRunError: The user stopped the repair; it can be repeated.
         StoreError: The store cannot be read or written.
     """
-    count = workers or processor_count()
     location, backend = _located(store)
+    where, count = location or DEFAULT_STORE, workers or processor_count()
     left, batches, tried = list[str](), list[str](), set[Digest]()
-    first: Report | None = None
     is_agreed, rounds = True, 0
     reading = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
     check = partial(audit, backend, **reading)
     found = check()
+    first = found.report
     while rounds < _ROUNDS:
-        first = first or found.report
         if found.report.is_whole and not found.is_unfinished:
             break
-        where = location or DEFAULT_STORE
         request = Request.of(paths, store=where, workers=count, executor=executor)
         with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
             plan = run.plan()
@@ -165,11 +163,9 @@ def repair(
         found = check()
     if is_agreed:
         _remove_dead_runs(backend)
+    left = [] if found.report.is_whole else left
     return Repaired(
-        before=first or found.report,
-        after=found.report,
-        batches=tuple(batches),
-        left=tuple(dict.fromkeys(left)) if not found.report.is_whole else (),
+        before=first, after=found.report, batches=tuple(batches), left=tuple(dict.fromkeys(left))
     )
 
 
