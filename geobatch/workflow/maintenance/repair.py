@@ -143,8 +143,8 @@ def repair(
     where, count = location or DEFAULT_STORE, workers or processor_count()
     left, batches, tried = list[str](), list[str](), set[Digest]()
     is_agreed, rounds = True, 0
-    reading = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
-    check = partial(audit, backend, **reading)
+    options = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
+    check = partial(audit, backend, **options)
     found = check()
     first = found.report
     while rounds < _ROUNDS:
@@ -163,10 +163,14 @@ def repair(
         found = check()
     if is_agreed:
         _remove_dead_runs(backend)
-    left = [] if found.report.is_whole else left
-    return Repaired(
-        before=first, after=found.report, batches=tuple(batches), left=tuple(dict.fromkeys(left))
-    )
+    return _repaired(first, found.report, batches, left)
+
+
+def _repaired(
+    before: Report, after: Report, batches: Sequence[str], left: Sequence[str]
+) -> Repaired:
+    named = () if after.is_whole else tuple(dict.fromkeys(left))
+    return Repaired(before=before, after=after, batches=tuple(batches), left=named)
 
 
 class _Repair:
