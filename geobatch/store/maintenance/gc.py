@@ -336,8 +336,10 @@ class _Work:
         dropped = {fact.digest for fact in self._roots.commits} - {one.digest for one in plan.kept}
         caches = self._store.caches
         caches.delete_all(f"{_CHECKED}{digest}" for digest in dropped)
-        regions = list(caches.list(_REGIONS))
-        caches.delete_all(self._old(regions, caches, self._roots.oldest_kept_ns()))
+        # Workers of a cluster keep them in the bucket.
+        for kept in (caches,) if caches is backend else (caches, backend):
+            regions = list(kept.list(_REGIONS))
+            kept.delete_all(self._old(regions, kept, self._roots.oldest_kept_ns()))
 
 
 def _parts(reached: Reachable, fact: CommitFact) -> Iterator[tuple[str, Digests]]:
