@@ -26,6 +26,7 @@ from geobatch.store.objects import Objects
 from geobatch.store.tilestore import TileStore
 from geobatch.testing.crash import CrashBackend, KilledError
 from geobatch.views.protocol import ViewChange
+from geobatch.views.remote import long_text, references
 from geobatch.views.remote.lease import LEASES
 from geobatch.views.store_views import StoreViews
 from geobatch.workflow.apply import apply
@@ -349,9 +350,16 @@ def test_fsck_names_what_is_wrong(states: list[tuple[MemoryBackend, dict[str, by
     }
 
 
+@pytest.mark.parametrize("is_mapped", [False, True])
 def test_references_lead_to_the_bytes_of_each_key(
     states: list[tuple[MemoryBackend, dict[str, bytes]]],
+    monkeypatch: pytest.MonkeyPatch,
+    is_mapped: bool,
 ) -> None:
+    """Also if a document is too long for memory, and is put together in a file."""
+    if is_mapped:
+        monkeypatch.setattr(long_text, "MOST_BYTES", 100)
+        monkeypatch.setattr(references, "_AT_ONCE", 3)
     backend = MemoryBackend()
     for step, (state, wanted) in enumerate(states):
         with_store_of(backend, state, ZarrView.NONE)
@@ -365,6 +373,7 @@ def test_references_lead_to_the_bytes_of_each_key(
             asset = name.removeprefix("references/").removesuffix(".json")
             document = json.loads(backend.get(name))
             assert document["version"] == 1
+            assert backend.get(name) == json.dumps(document, separators=(",", ":")).encode()
             for key, reference in document["refs"].items():
                 found[f"{asset}/{key}"] = _resolved(backend, reference)
         assert {one for one in images if f"{one}/zarr.json" in found} == images

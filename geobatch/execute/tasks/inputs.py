@@ -1,4 +1,4 @@
-"""What tasks name by digest: an asset, and the index roots that they build upon.
+"""What tasks name by digest: an asset, the index roots that they build upon, or bytes.
 
 So a task is small, and what all tasks of an asset share is sent once.
 """
@@ -41,14 +41,14 @@ class Inputs:
         """
         self._load = load
         self._located = located
-        self._values: dict[Digest, AnyImage | Roots] = {}
+        self._values: dict[Digest, AnyImage | Roots | bytes] = {}
         self._packed: dict[Digest, bytes] = {}
         self._counts = Counter[Digest]()
         """How often each was added: two assets may have equal index roots."""
         self._loaded: dict[Digest, Any] = {}
         self._lock = threading.Lock()
 
-    def add(self, value: AnyImage | Roots) -> Digest:
+    def add(self, value: AnyImage | Roots | bytes) -> Digest:
         """Add a value, which does not change any more; return the digest by which tasks name it."""
         packed = pickle.dumps(value, protocol=5)
         digest = digest_bytes(packed)
@@ -83,6 +83,15 @@ class Inputs:
         """
         roots: Roots = {} if digest is None else self._get(digest)
         return roots
+
+    def data(self, digest: Digest) -> bytes:
+        """Return bytes.
+
+        Raises:
+            InternalError: They are not known, or what was loaded is not what it should be.
+        """
+        data: bytes = self._get(digest)
+        return data
 
     def _get(self, digest: Digest) -> Any:
         value = self._values.get(digest)

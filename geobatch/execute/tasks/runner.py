@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from geobatch.errors import InterruptedRunError
+from geobatch.execute import upkeep
 from geobatch.execute.pages import records
 from geobatch.execute.pages.compute import compute_pages, join_pages, regions_of
 from geobatch.execute.reuse.region_cache import RegionCache, from_bytes, to_bytes
@@ -23,6 +24,7 @@ from geobatch.execute.tasks.task import (
     Task,
     TaskResult,
 )
+from geobatch.execute.upkeep.tasks import UpkeepTask
 from geobatch.sources.driver import Reader
 from geobatch.sources.reader import Sources
 from geobatch.store.backends.protocol import Backend
@@ -72,7 +74,9 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
 
 def begin_task(task: Task, context: TaskContext) -> TaskResult:
     """Return what a task computed; `result.puts` may still be on the way. Errors as `run_task`."""
-    objects, index, cache = context.objects, context.index, context.regions
+    objects, index = context.objects, context.index
+    if isinstance(task, UpkeepTask):
+        return upkeep.run_upkeep(task, context.inputs, backend=objects.backend)
     if isinstance(task, RecodeTask):
         return recode_tiles(task, objects=objects, index=index)
     if isinstance(task, CheckTask):
@@ -81,6 +85,11 @@ def begin_task(task: Task, context: TaskContext) -> TaskResult:
         return join_pages(task, objects=objects, index=index)
     if isinstance(task, PagesTask):
         return _run_pages(task, context)
+    return _begin_region(task, context)
+
+
+def _begin_region(task: RegionTask, context: TaskContext) -> TaskResult:
+    objects, index, cache = context.objects, context.index, context.regions
     if cache is not None and task.is_cached:
         found = cache.get(task.key)
         cached = None if found is None else from_bytes(found, objects)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from msgspec import Struct, field
 
+from geobatch.execute.upkeep.tasks import UpkeepTask
 from geobatch.model.assets.asset import Codec
 from geobatch.model.checks.measure import BandMeasures, Measure
 from geobatch.model.digest import Digest
@@ -15,6 +16,11 @@ from geobatch.model.published import ArrayKey, PageRef
 from geobatch.model.tile import StoredTile
 from geobatch.model.tiles import TileSet
 from geobatch.model.window import Box
+
+if TYPE_CHECKING:
+    # They load what keeps a store, which few runs need.
+    from geobatch.store.maintenance.quarantine import Removed
+    from geobatch.store.maintenance.sweeping.sweep import Sweep
 
 Peaks: TypeAlias = dict[str, int]
 """The highest weight that was read of the masks of files, by tileset."""
@@ -234,7 +240,7 @@ class CheckTask(Struct, frozen=True, kw_only=True):
 
 ComputingTask: TypeAlias = RegionTask | PagesTask
 """What computes tiles of an image."""
-Task: TypeAlias = RegionTask | PagesTask | JoinTask | RecodeTask | CheckTask
+Task: TypeAlias = RegionTask | PagesTask | JoinTask | RecodeTask | CheckTask | UpkeepTask
 """What an executor runs."""
 
 
@@ -279,6 +285,12 @@ class TaskResult(Struct, kw_only=True):
     """Bytes that another machine put in its memory: of a run that only compares."""
     puts: list[tuple[Future[bool], int]] = field(default_factory=list)
     """Tiles that are being put: whether each is new, once that is known, and its length."""
+    damaged: list[int] = field(default_factory=list)
+    """Which of the objects that were read are not whole, by their number in the task."""
+    swept: Sweep | None = None
+    """What a part of a list gave."""
+    deleted: Removed | None = None
+    """What was deleted from quarantine."""
     sunk: bytes = b""
     """What the sink of another process made of an image that is one task; see `TileSink.pack`."""
 

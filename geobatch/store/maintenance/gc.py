@@ -21,7 +21,7 @@ from geobatch.store.maintenance.gc_plan import (
     GcPlan,
     check_clock,
 )
-from geobatch.store.maintenance.gc_survey import Roots, Scan, scan_objects
+from geobatch.store.maintenance.gc_survey import Roots
 from geobatch.store.maintenance.guard import LEAST_GRACE, moving, only_gc
 from geobatch.store.maintenance.quarantine import MOST_NAMES, Quarantine
 from geobatch.store.maintenance.reachable import (
@@ -31,6 +31,8 @@ from geobatch.store.maintenance.reachable import (
     hex_of,
     object_digests,
 )
+from geobatch.store.maintenance.sweeping.parts import Parts, Start, here
+from geobatch.store.maintenance.sweeping.sweep import Scan, Sweep
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.objects import Objects
 from geobatch.store.rehearsals.folders import remove_held
@@ -40,7 +42,6 @@ _WHY = "gc"
 """Why a batch was made that `gc` made."""
 _REGIONS = "cache/regions/"
 _CHECKED = "cache/checked/"
-Mask = npt.NDArray[np.bool_]
 
 
 class GcResult(Struct, frozen=True, kw_only=True):
@@ -60,13 +61,20 @@ class GcResult(Struct, frozen=True, kw_only=True):
     """Batches that `--now` could not delete, since a run is live."""
 
 
-def plan_gc(location: Location, options: GcOptions, *, now: datetime | None = None) -> GcPlan:
+def plan_gc(
+    location: Location,
+    options: GcOptions,
+    *,
+    now: datetime | None = None,
+    start: Start = here,
+) -> GcPlan:
     """Return what `gc` would do; nothing is changed.
 
     Args:
         location: Where the store is.
         options: What to keep.
         now: The time; by default that of the clock.
+        start: Begins to list objects; by default in this thread.
 
     Raises:
         CorruptObjectError: Something that is kept is unreadable.
@@ -75,16 +83,24 @@ def plan_gc(location: Location, options: GcOptions, *, now: datetime | None = No
     """
     with closing(TileStore.open(location)) as store:
         _check_grace(store, options)
-        return _Work(store, options, now or datetime.now(UTC), own_run="").plan()
+        with start(store) as parts:
+            return _Work(store, options, now or datetime.now(UTC), parts, own_run="").plan()
 
 
-def collect(location: Location, options: GcOptions, *, now: datetime | None = None) -> GcResult:
+def collect(
+    location: Location,
+    options: GcOptions,
+    *,
+    now: datetime | None = None,
+    start: Start = here,
+) -> GcResult:
     """Move what is not needed to quarantine, and delete what has been there long enough.
 
     Args:
         location: Where the store is.
         options: What to keep.
         now: The time; by default that of the clock.
+        start: Begins to list and delete objects; by default in this thread.
 
     Raises:
         CorruptObjectError: Something that is kept is unreadable; nothing was changed.
@@ -101,7 +117,9 @@ def collect(location: Location, options: GcOptions, *, now: datetime | None = No
             settle(store)
             local = store.backend.local
             own = "" if local is None else local.scratch("gc").parent.name
-            return _Work(store, options, now or datetime.now(UTC), own_run=own).collect()
+            with start(store) as parts:
+                work = _Work(store, options, now or datetime.now(UTC), parts, own_run=own)
+                return work.collect()
     finally:
         local = store.backend.local
         if local is not None:
@@ -127,9 +145,16 @@ class _Work:
     """One `gc`."""
 
     def __init__(
-        self, store: TileStore, options: GcOptions, now: datetime, *, own_run: str
+        self,
+        store: TileStore,
+        options: GcOptions,
+        now: datetime,
+        parts: Parts,
+        *,
+        own_run: str,
     ) -> None:
         self._store = store
+        self._parts = parts
         self._options = options
         self._now = now
         self._roots = Roots(store, options, now, own_run=own_run)
@@ -147,13 +172,9 @@ class _Work:
             ((f"batch `{b.id}` in quarantine", _time(b.time_ns)) for b in batches),
             trusts_clock=True,
         )
-        scan = scan_objects(self._store)
-        self._check_objects(scan)
-        is_needed = roots.reachable.digests.has(scan.digests)
-        is_old = scan.modified <= roots.oldest_kept_ns()
-        is_garbage = ~is_needed & is_old
-        is_young = ~is_needed & ~is_old
-        self._candidates = scan.digests[is_garbage]
+        swept = self._parts.sweep(roots.reachable.digests, until_ns=roots.oldest_kept_ns())
+        self._check_objects(swept)
+        self._candidates = swept.garbage.digests
         numbers = {kept.number for kept in roots.kept}
         return GcPlan(
             time=self._now,
@@ -164,12 +185,12 @@ class _Work:
                 for fact in reversed(roots.commits)
                 if fact.number not in numbers and fact.number not in roots.dropped
             ),
-            garbage=tuple(self._garbage(scan, is_garbage)),
+            garbage=tuple(self._garbage(swept.garbage)),
             batches=tuple(self._due()),
-            objects=len(scan.digests),
-            bytes=int(scan.sizes.sum()),
-            young=int(is_young.sum()),
-            young_bytes=int(scan.sizes[is_young].sum()),
+            objects=swept.objects,
+            bytes=swept.bytes,
+            young=swept.young,
+            young_bytes=swept.young_bytes,
             live_runs=roots.live_runs,
             rehearsals=len(roots.rehearsals),
             expired=tuple(one.id for one in roots.expired),
@@ -208,13 +229,11 @@ class _Work:
         backend.sync()
         return result
 
-    def _check_objects(self, scan: Scan) -> None:
+    def _check_objects(self, swept: Sweep) -> None:
         """Refuse objects from the future."""
-        if len(scan.modified):
-            newest = int(np.argmax(scan.modified))
-            digest = next(hex_of(scan.digests[newest : newest + 1]))
-            time = _time(int(scan.modified[newest]))
-            check_clock(self._now, [(f"`{Objects.path(digest)}`", time)], trusts_clock=True)
+        if swept.newest:
+            name, time = Objects.path(swept.newest), _time(swept.newest_ns)
+            check_clock(self._now, [(f"`{name}`", time)], trusts_clock=True)
 
     def _due(self) -> Iterator[Due]:
         """Yield what is in quarantine."""
@@ -233,9 +252,9 @@ class _Work:
                 and (roots.live_since is None or (batch.is_complete and time < roots.live_since)),
             )
 
-    def _garbage(self, scan: Scan, is_garbage: Mask) -> Iterator[Garbage]:
+    def _garbage(self, scan: Scan) -> Iterator[Garbage]:
         """Yield what is moved, by the asset and commit that needed it last; largest first."""
-        left = is_garbage.copy()
+        left = np.ones(len(scan.digests), dtype=np.bool_)
         reached = self._roots.reachable.copy(on_damage=lambda *_: None)
         kept = {one.number for one in self._roots.kept}
         found: list[Garbage] = []
@@ -291,7 +310,7 @@ class _Work:
                 self._roots.reach()
                 restored += self._restore(batch)
             # No live run began before the batch was complete, so none needs it.
-            removed = self._quarantine.delete(batch)
+            removed = self._parts.delete(batch, self._quarantine)
             deleted, freed = deleted + removed.names, freed + removed.freed
         return replace(
             result,
@@ -317,8 +336,10 @@ class _Work:
         dropped = {fact.digest for fact in self._roots.commits} - {one.digest for one in plan.kept}
         caches = self._store.caches
         caches.delete_all(f"{_CHECKED}{digest}" for digest in dropped)
-        regions = list(caches.list(_REGIONS))
-        caches.delete_all(self._old(regions, caches, self._roots.oldest_kept_ns()))
+        # Workers of a cluster keep them in the bucket.
+        for kept in (caches,) if caches is backend else (caches, backend):
+            regions = list(kept.list(_REGIONS))
+            kept.delete_all(self._old(regions, kept, self._roots.oldest_kept_ns()))
 
 
 def _parts(reached: Reachable, fact: CommitFact) -> Iterator[tuple[str, Digests]]:

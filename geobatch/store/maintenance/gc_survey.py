@@ -1,4 +1,4 @@
-"""The facts that `gc` plans by: commits, pins, live runs, objects; and what commits reach."""
+"""The facts that `gc` plans by: commits, pins, live runs; and what commits reach."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-from msgspec import Struct
-
 from geobatch.errors import CorruptObjectError
 from geobatch.format.documents import decode_commit
-from geobatch.model.digest import DIGEST_BYTES, Digest
+from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import RUNS
 from geobatch.store.backends.run_folder import run_names
 from geobatch.store.commits.refs import Refs
@@ -25,59 +21,13 @@ from geobatch.store.maintenance.gc_plan import (
     check_clock,
     kept_commits,
 )
-from geobatch.store.maintenance.reachable import (
-    Digests,
-    Reachable,
-    digests_of,
-    object_digests,
-)
+from geobatch.store.maintenance.reachable import Digests, Reachable, digests_of
 from geobatch.store.rehearsals.records import Rehearsal
 from geobatch.store.several import several
 from geobatch.store.tilestore import TileStore
 
-_PART = 1 << 16
-"""Objects that are listed before they become arrays."""
 _RUN_MARGIN = timedelta(seconds=2)
 """The coarsest clock that a file system may have."""
-
-
-class Scan(Struct, frozen=True):
-    """All objects of a store, sorted by digest."""
-
-    digests: Digests
-    """(n,) digests."""
-    sizes: npt.NDArray[np.int64]
-    """(n,) lengths in bytes."""
-    freed: npt.NDArray[np.int64]
-    """(n,) bytes that the disk gets back; 0 for a file with other links."""
-    modified: npt.NDArray[np.int64]
-    """(n,) times of modification, in nanoseconds."""
-
-
-def scan_objects(store: TileStore) -> Scan:
-    """Return all objects; other files in their folders are not for `gc`."""
-    parts: list[tuple[bytes, npt.NDArray[np.int64]]] = []
-    names: list[str] = []
-    facts: list[tuple[int, int, int]] = []
-
-    def flush() -> None:
-        parts.append((bytes.fromhex("".join(names)), np.array(facts, dtype=np.int64)))
-        names.clear()
-        facts.clear()
-
-    for name, state in store.backend.scan("objects/"):
-        digest = next(object_digests((name,)), None)
-        if digest is None:
-            continue
-        names.append(digest)
-        freed = state.size if state.links == 1 else 0
-        facts.append((state.size, freed, state.modified_ns))
-        if len(names) == _PART:
-            flush()
-    flush()
-    table = np.concatenate([facts.reshape(-1, 3) for _, facts in parts])
-    digests = np.frombuffer(b"".join(data for data, _ in parts), dtype=f"S{DIGEST_BYTES}")
-    return Scan(digests, table[:, 0], table[:, 1], table[:, 2])
 
 
 class Roots:

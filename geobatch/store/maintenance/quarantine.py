@@ -207,14 +207,26 @@ class Quarantine:
         Raises:
             StoreError: The backend failed; the rest can be deleted later.
         """
-        if (local := self._backend.local) is not None:
-            removed = _remove(local, batch_id)
-        else:
-            found = dict(self._backend.scan(self.path(batch_id, "")))
-            removed = Removed(names=len(found), freed=sum(state.size for state in found.values()))
-            self._backend.delete_all(found)
+        removed = self.delete_part(batch_id, "")
         self._backend.delete(_document(batch_id))
         return removed
+
+    def delete_part(self, batch_id: str, prefix: str) -> Removed:
+        """Delete what a batch holds in a folder; what is gone already is passed over.
+
+        Args:
+            batch_id: The batch.
+            prefix: Folder of the names, with a slash behind.
+
+        Raises:
+            StoreError: The backend failed; the rest can be deleted later.
+        """
+        path = self.path(batch_id, prefix)
+        if (local := self._backend.local) is not None:
+            return _remove(local, path.rstrip("/"))
+        found = dict(self._backend.scan(path))
+        self._backend.delete_all(found)
+        return Removed(names=len(found), freed=sum(state.size for state in found.values()))
 
     def _copy(self, moves: Sequence[tuple[str, str]]) -> None:
         """Copy names durably, then delete them under their old names."""
@@ -298,10 +310,10 @@ def _is_renamed(local: LocalDisk, source: str, target: str) -> bool:
     return True
 
 
-def _remove(local: LocalDisk, batch_id: str) -> Removed:
-    """Remove the folder of a batch with all its files."""
+def _remove(local: LocalDisk, name: str) -> Removed:
+    """Remove a folder of a batch with all its files."""
     names = freed = 0
-    top = local.path(f"{QUARANTINE}{batch_id}")
+    top = local.path(name)
     try:
         for folder, folders, files in os.walk(top, topdown=False, onerror=_refuse):
             links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114

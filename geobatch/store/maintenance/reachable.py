@@ -40,6 +40,11 @@ def digests_of(hexes: Iterable[Digest]) -> Digests:
     return np.frombuffer(bytes.fromhex("".join(hexes)), dtype=_DTYPE)
 
 
+def from_bytes(data: bytes) -> Digests:
+    """Return digests that lie one after the other."""
+    return np.frombuffer(data, dtype=_DTYPE)
+
+
 def hex_of(digests: Digests) -> Iterator[Digest]:
     """Yield the digests of an array."""
     for first in range(0, len(digests), _AT_ONCE):
@@ -71,6 +76,16 @@ class DigestSet:
         made = DigestSet()
         made._sorted = [*self._sorted]
         return made
+
+    def beginning_with(self, first: bytes) -> Digests:
+        """Return the digests that begin with some bytes, sorted."""
+        past = first + b"\xff" * (DIGEST_BYTES - len(first))
+        found = [digests_of([])]
+        for known in self._sorted:
+            start = np.searchsorted(known, np.array([first], dtype=_DTYPE)[0])
+            stop = np.searchsorted(known, np.array([past], dtype=_DTYPE)[0], side="right")
+            found.append(known[start:stop])
+        return np.sort(np.concatenate(found))
 
     def has(self, digests: Digests) -> npt.NDArray[np.bool_]:
         """Return which of some digests are in the set."""

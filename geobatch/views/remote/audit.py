@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
@@ -13,7 +14,9 @@ from geobatch.model.digest import Digest, digest_bytes
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
+from geobatch.views.remote import long_text
 from geobatch.views.remote.change import REQUESTS, Shown
+from geobatch.views.remote.long_text import Text
 
 
 def compare_names(
@@ -22,8 +25,9 @@ def compare_names(
     *,
     folders: Collection[str],
     document: str,
-    texts: Mapping[str, bytes],
+    texts: Mapping[str, Text],
     shown: Mapping[str, Shown],
+    files: Mapping[str, Shown] = MappingProxyType({}),
     spared: tuple[str, ...],
     damaged: Mapping[str, CorruptObjectError],
     audit: Audit,
@@ -37,6 +41,7 @@ def compare_names(
         document: Name of its own document, which is compared elsewhere.
         texts: What documents must say, by name.
         shown: What objects must be copied, by name.
+        files: Digests and lengths of other documents, by name.
         spared: Starts of names that are not compared.
         damaged: Assets that cannot be compared.
         audit: Which bytes are read.
@@ -47,8 +52,11 @@ def compare_names(
         for name, state in backend.scan(f"{folder}/")
         if name != document
     }
-    wanted = {name: len(text) for name, text in texts.items()}
-    wanted |= {name: one.size for name, one in shown.items()}
+    described = dict(files) | {
+        name: Shown(name=name, stored=digest_bytes(text), size=len(text))
+        for name, text in texts.items()
+    }
+    wanted = {name: one.size for name, one in (*described.items(), *shown.items())}
     for start in spared:
         sizes = {name: size for name, size in sizes.items() if not name.startswith(start)}
         wanted = {name: size for name, size in wanted.items() if not name.startswith(start)}
@@ -57,13 +65,14 @@ def compare_names(
     reading = (
         (name, size)
         for name, size in wanted.items()
-        if name not in problems and (name in texts or _is_read(shown[name], audit))
+        if name not in problems and (name in described or _is_read(shown[name], audit))
     )
     with ThreadPoolExecutor(REQUESTS, thread_name_prefix="geobatch-view") as pool:
-        for name, data in in_flight(pool, partial(_read, backend), reading, most=REQUESTS):
-            if data is None:
+        read = partial(_digest_of, backend, wanted)
+        for name, got in in_flight(pool, read, reading, most=REQUESTS):
+            if got is None:
                 problems[name] = MISSING
-            elif digest_bytes(data) != _digest(name, texts, shown):
+            elif got != (described.get(name) or shown[name]).stored:
                 problems[name] = "other content"
             elif name in shown and shown[name].stored in audit.damaged:
                 intact[shown[name].stored] = name
@@ -87,15 +96,11 @@ def _problems(sizes: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, 
     return problems
 
 
-def _read(backend: Backend, name: str) -> tuple[str, bytes | None]:
+def _digest_of(backend: Backend, sizes: Mapping[str, int], name: str) -> tuple[str, Digest | None]:
     try:
-        return name, backend.get(name)
+        return name, digest_bytes(long_text.read(backend, name, sizes[name]))
     except NotFoundError:
         return name, None
-
-
-def _digest(name: str, texts: Mapping[str, bytes], shown: Mapping[str, Shown]) -> Digest:
-    return digest_bytes(texts[name]) if name in texts else shown[name].stored
 
 
 def _is_read(one: Shown, audit: Audit) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
@@ -14,6 +14,7 @@ from geobatch.model.digest import Digest
 from geobatch.store.backends.protocol import Backend
 from geobatch.store.copying.in_flight import in_flight
 from geobatch.store.objects import Objects
+from geobatch.views.remote.long_text import Text
 
 REQUESTS = 64
 """Requests at the same time."""
@@ -39,7 +40,7 @@ class AssetChange(Struct, kw_only=True):
     """Names that are deleted before: documents that cannot describe old and new chunks."""
     copies: list[Shown] = field(default_factory=list)
     """Objects that are copied."""
-    texts: dict[str, bytes] = field(default_factory=dict)
+    texts: Mapping[str, Text] = field(default_factory=dict)
     """Documents and coordinates, in the order of writing."""
     removed: list[str] = field(default_factory=list)
     """Names that are deleted after."""
@@ -91,12 +92,14 @@ class Changes:
             self._backend.delete_all(found)
             self.removed += len(found)
 
-    def _put(self, text: tuple[str, bytes]) -> None:
+    def _put(self, text: tuple[str, Text]) -> None:
         self._backend.replace(*text)
 
 
-def _round(name: str, data: bytes) -> int:
+def _round(name: str, data: Text) -> int:
     """Return when a text is written: groups last, and the deepest of them first."""
-    if not name.endswith(".json") or json.loads(data).get("node_type") != "group":
+    if isinstance(data, memoryview) or not name.endswith(".json"):  # long ones are no groups
+        return -1_000_000
+    if json.loads(data).get("node_type") != "group":
         return -1_000_000
     return -name.count("/")

@@ -32,6 +32,7 @@ from geobatch.views.protocol import Audit, ViewChange, ViewState
 from geobatch.views.remote.audit import compare_names
 from geobatch.views.remote.change import REQUESTS, AssetChange
 from geobatch.views.remote.lease import SECONDS
+from geobatch.views.remote.long_text import Text
 from geobatch.views.remote.references import (
     DocumentFiles,
     Reference,
@@ -113,7 +114,7 @@ class CubeReferences(DocumentFiles):
 
     def compare_names(self, head: Head, audit: Audit, found: ViewState) -> ViewState:
         """Return what is wrong with each name; see `View.compare`."""
-        texts: dict[str, bytes] = {}
+        texts: dict[str, Text] = {}
         damaged: dict[str, CorruptObjectError] = {}
         for entry in self.wanted(head).values():
             try:

@@ -2,7 +2,8 @@
 
 Its form is kerchunk's, version 1, with the keys of Zarr v3: xarray and zarr-python open it by
 fsspec's `reference://`. A document names objects, which never change: who has opened it reads one
-state, whatever is published meanwhile.
+state, whatever is published meanwhile. It is written while the pages of the index are read: memory
+does not grow with the tiles.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import base64
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from typing import TypeAlias
 
 from geobatch.errors import CorruptObjectError
+from geobatch.model.digest import digest_bytes
 from geobatch.model.published import AssetRecord, Head, TreeEntry
 from geobatch.store.commits.refs import REFERENCES
 from geobatch.store.index import Index
 from geobatch.store.objects import Objects
 from geobatch.views.protocol import Audit, ViewState
 from geobatch.views.remote.audit import compare_names
-from geobatch.views.remote.change import AssetChange
+from geobatch.views.remote.change import AssetChange, Shown
+from geobatch.views.remote.long_text import Text, joined
 from geobatch.views.remote.view import RemoteView
 from geobatch.views.zarr import asset_folder
 from geobatch.views.zarr.metadata import DOCUMENT, documents
@@ -30,14 +34,16 @@ from geobatch.views.zarr.survey import shown_of
 FOLDER = "references"
 """Folder of the documents in a store."""
 SUFFIX = ".json"
+_AT_ONCE = 4096
+"""Chunks that are listed at a time."""
 Reference: TypeAlias = str | list[str | int]
 """Bytes, or where they are: url, offset, length."""
 SHOWN = REFERENCES
 """Says which commit they show; no asset has a name with a dot."""
 
 
-def references(index: Index, record: AssetRecord, base: str) -> bytes:
-    """Return the document of an image.
+def references(index: Index, record: AssetRecord, base: str) -> Text:
+    """Return the document of an image, which lists each of its chunks.
 
     Args:
         index: Tiles of arrays by position.
@@ -47,10 +53,21 @@ def references(index: Index, record: AssetRecord, base: str) -> bytes:
     Raises:
         CorruptObjectError: An index page is damaged.
     """
-    refs = texts_as_references(documents(record))
-    for chunk in asset_folder.chunks(index, record):
-        refs[chunk.path] = reference(chunk, base)
-    return references_document(refs)
+    return joined(_pieces(index, record, base))
+
+
+def _pieces(index: Index, record: AssetRecord, base: str) -> Iterator[bytes]:
+    """Yield the document of an image in parts, each of some thousand chunks."""
+    start, _, end = references_document({}).partition(b"{}")
+    items = chain(
+        texts_as_references(documents(record)).items(),
+        ((one.path, reference(one, base)) for one in asset_folder.chunks(index, record)),
+    )
+    mark = start + b"{"
+    while some := dict(islice(items, _AT_ONCE)):
+        yield mark + json.dumps(some, separators=(",", ":"))[1:-1].encode()
+        mark = b","
+    yield b"}" + end
 
 
 def texts_as_references(texts: Mapping[str, bytes]) -> dict[str, Reference]:
@@ -117,11 +134,12 @@ class ReferenceFiles(DocumentFiles):
 
     def compare_names(self, head: Head, audit: Audit, found: ViewState) -> ViewState:
         """Return what is wrong with each name; see `View.compare`."""
-        texts: dict[str, bytes] = {}
+        files: dict[str, Shown] = {}
         damaged: dict[str, CorruptObjectError] = {}
         for entry in self.wanted(head).values():
             try:
-                texts |= self.change(entry, None, head).texts
+                for name, text in self.change(entry, None, head).texts.items():
+                    files[name] = Shown(name=name, stored=digest_bytes(text), size=len(text))
             except CorruptObjectError as error:
                 damaged[entry.id] = error
         spared = [_name(one) for one in (*found.unsettled, *damaged)]
@@ -130,7 +148,8 @@ class ReferenceFiles(DocumentFiles):
             found,
             folders=(FOLDER,),
             document=SHOWN,
-            texts=texts,
+            texts={},
+            files=files,
             shown={},
             spared=tuple(spared),
             damaged=damaged,

@@ -24,6 +24,8 @@ from geobatch.views.zarr.survey import attributes_of, document_of, read_shown
 
 _MOST_NAMES = 8192
 """Names that change together at least, if there are as many."""
+_LONG = 128
+"""Names that a long document counts for."""
 
 
 class RemoteView(ABC):
@@ -196,6 +198,8 @@ def _batched(
         some[asset_id] = change
         if isinstance(change, AssetChange):
             count += len(change.copies) + len(change.texts)
+            # Each has a file open.
+            count += _LONG * sum(isinstance(text, memoryview) for text in change.texts.values())
         if count >= _MOST_NAMES:
             yield some
             some, count = {}, 0

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from typing import Any
 
 from msgspec import Struct
 
@@ -22,7 +23,13 @@ from geobatch.store.backends.file_lock import locked
 from geobatch.store.backends.protocol import Backend, LocalDisk
 from geobatch.store.commits.refs import SHOWN_BY
 from geobatch.store.identity import IDENTITY, has_wrong_check, read_identity
-from geobatch.store.maintenance.fsck.contents import NOTHING, Progress, Subset, no_progress
+from geobatch.store.maintenance.fsck.contents import (
+    NOTHING,
+    Progress,
+    Reading,
+    Subset,
+    no_progress,
+)
 from geobatch.store.maintenance.fsck.findings import Finding, Hurt, Kind, Report
 from geobatch.store.maintenance.fsck.store_check import Checked, check_store
 from geobatch.store.tilestore import Location, TileStore, open_backend
@@ -30,6 +37,7 @@ from geobatch.views.cubes.members import FOLDER as CUBES_FOLDER
 from geobatch.views.files import ASIDE
 from geobatch.views.protocol import FOREIGN, MISSING, Audit, Part, ViewState
 from geobatch.views.store_views import LOCK, StoreViews
+from geobatch.workflow.maintenance.upkeep import executor_here, working
 
 VIEWS = ("zarr/", "parquet/", "references/", f"{CATALOG}/", f"{CUBES_FOLDER}/")
 """Folders of views."""
@@ -56,6 +64,7 @@ def fsck(
     subset: Subset = NOTHING,
     workers: int | None = None,
     progress: Progress = no_progress,
+    executor: Any = None,
 ) -> Report:
     """Check everything in a store; nothing is changed.
 
@@ -64,17 +73,21 @@ def fsck(
         subset: Objects of which every byte is read; of the others, existence and length.
         workers: How many threads read; by default one per processor.
         progress: Notified while objects are read.
+        executor: What reads them in place of threads; see `Request.executor`.
 
     Returns:
         Every damaged, missing or foreign file, with what it hurts.
 
     Raises:
         NoStoreError: There is no store.
+        ExecutionError: The workers of the executor cannot be used.
         FormatError: A newer geobatch wrote it.
         InterruptedRunError: The user stopped the check.
+        SettingError: The executor cannot be used.
         StoreError: The store cannot be read.
     """
-    return audit(store, subset=subset, workers=workers, progress=progress).report
+    found = audit(store, subset=subset, workers=workers, progress=progress, executor=executor)
+    return found.report
 
 
 def audit(
@@ -83,15 +96,21 @@ def audit(
     subset: Subset = NOTHING,
     workers: int | None = None,
     progress: Progress = no_progress,
+    executor: Any = None,
 ) -> Audited:
     """Check everything, and return all that a repair needs; see `fsck`."""
     began = time.perf_counter()
     backend = open_backend(store)
     is_known = _is_known(backend)
     try:
-        checked = check_store(
-            backend, subset=subset, workers=workers or processor_count(), progress=progress
-        )
+        with _reading(backend, subset, executor, workers) as reading:
+            checked = check_store(
+                backend,
+                subset=subset,
+                workers=workers or processor_count(),
+                progress=progress,
+                reading=reading,
+            )
         findings, notes = list(checked.findings), list(checked.notes)
         intact: dict[Digest, str] = {}
         is_unfinished = False
@@ -115,6 +134,19 @@ def audit(
         seconds=time.perf_counter() - began,
     )
     return Audited(report=report, checked=checked, intact=intact, is_unfinished=is_unfinished)
+
+
+@contextmanager
+def _reading(
+    backend: Backend, subset: Subset, asked: Any, workers: int | None
+) -> Iterator[Reading | None]:
+    """Give what reads objects in place of threads; None if that is nothing else."""
+    executor = executor_here(asked, workers=workers) if subset.number else None
+    if executor is None:
+        yield None
+        return
+    with working(executor, backend, is_written=False) as found:
+        yield found.read
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -113,6 +115,7 @@ def repair(
     progress: Progress = no_progress,
     observer: Observer | None = None,
     approve: Callable[[RepairPlan, Report], bool] = lambda *_: True,
+    executor: Any = None,
 ) -> Repaired:
     """Check a store and repair what is damaged, missing or foreign.
 
@@ -125,6 +128,7 @@ def repair(
         progress: Notified while objects are read.
         observer: Receives the progress of what is computed.
         approve: Receives each plan, and what was found, before anything is done; False ends it.
+        executor: What reads objects, and computes tiles; see `Request.executor`.
 
     Returns:
         What was found, and what is left.
@@ -135,17 +139,18 @@ def repair(
         InterruptedRunError: The user stopped the repair; it can be repeated.
         StoreError: The store cannot be read or written.
     """
-    count = workers or processor_count()
     location, backend = _located(store)
+    where, count = location or DEFAULT_STORE, workers or processor_count()
     left, batches, tried = list[str](), list[str](), set[Digest]()
-    first: Report | None = None
     is_agreed, rounds = True, 0
-    found = audit(backend, subset=subset, workers=count, progress=progress)
+    options = {"subset": subset, "workers": count, "progress": progress, "executor": executor}
+    check = partial(audit, backend, **options)
+    found = check()
+    first = found.report
     while rounds < _ROUNDS:
-        first = first or found.report
         if found.report.is_whole and not found.is_unfinished:
             break
-        request = Request.of(paths, store=location or DEFAULT_STORE, workers=count)
+        request = Request.of(paths, store=where, workers=count, executor=executor)
         with closing(_Repair(backend, found, request, bool(location), tried=tried)) as run:
             plan = run.plan()
             left += plan.left
@@ -155,15 +160,17 @@ def repair(
             left += run.execute(plan, observer or SilentObserver())
             batches += run.batches
         rounds += not plan.returned  # of these there are only so many
-        found = audit(backend, subset=subset, workers=count, progress=progress)
+        found = check()
     if is_agreed:
         _remove_dead_runs(backend)
-    return Repaired(
-        before=first or found.report,
-        after=found.report,
-        batches=tuple(batches),
-        left=tuple(dict.fromkeys(left)) if not found.report.is_whole else (),
-    )
+    return _repaired(first, found.report, batches, left)
+
+
+def _repaired(
+    before: Report, after: Report, batches: Sequence[str], left: Sequence[str]
+) -> Repaired:
+    named = () if after.is_whole else tuple(dict.fromkeys(left))
+    return Repaired(before=before, after=after, batches=tuple(batches), left=named)
 
 
 class _Repair:

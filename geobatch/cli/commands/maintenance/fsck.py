@@ -9,6 +9,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
+from geobatch.cli.options import ExecutorText
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import require_store
 
@@ -52,6 +53,7 @@ def fsck(
     dry_run: Annotated[
         bool, typer.Option("-n", "--dry-run", help="With --repair: only show what would be done.")
     ] = False,
+    executor: ExecutorText = None,
 ) -> Exit:
     """Check every file of the store, in every commit; name what is damaged and what it hurts."""
     from geobatch.cli.progress import counting
@@ -63,16 +65,32 @@ def fsck(
     subset = _subset(is_all=read_data, text=read_data_subset)
     if not repair and (paths or dry_run):
         raise typer.BadParameter("specs and `--dry-run` need `--repair`")
+    if executor is not None and not (repair or subset.number):
+        raise typer.BadParameter(
+            "`--executor` needs `--read-data`, `--read-data-subset` or `--repair`: nothing else is"
+            " done by tasks"
+        )
     if repair:
-        return _repair(settings, paths or (), subset, is_dry=dry_run)
+        return _repair(settings, paths or (), subset, is_dry=dry_run, executor=executor)
     with counting("fsck", "objects", is_quiet=output.is_quiet, is_json=output.is_json) as progress:
-        report = check(settings.store, subset=subset, workers=settings.workers, progress=progress)
+        report = check(
+            settings.store,
+            subset=subset,
+            workers=settings.workers,
+            progress=progress,
+            executor=executor,
+        )
     _print(settings, report)
     return Exit.OK if report.is_whole else Exit.CORRUPT
 
 
 def _repair(
-    settings: Settings, paths: list[Path] | tuple[()], subset: Subset, *, is_dry: bool
+    settings: Settings,
+    paths: list[Path] | tuple[()],
+    subset: Subset,
+    *,
+    is_dry: bool,
+    executor: str | None,
 ) -> Exit:
     from geobatch.cli.progress import counting, observing
     from geobatch.cli.views.maintenance.repair import (
@@ -111,6 +129,7 @@ def _repair(
             progress=progress,
             observer=observer,
             approve=approve,
+            executor=executor,
         )
     if not is_dry:
         _print(settings, done.after)

@@ -10,6 +10,7 @@ import typer
 
 from geobatch.cli.command import Command, group
 from geobatch.cli.exits import Exit
+from geobatch.cli.options import ExecutorText
 from geobatch.cli.settings import EPILOG, Settings
 from geobatch.cli.stores import require_store
 
@@ -69,13 +70,16 @@ def gc(
         bool,
         typer.Option("--trust-clock", help="Allow a store that was not used for over a year."),
     ] = False,
+    executor: ExecutorText = None,
 ) -> Exit:
     """Find what no kept commit needs; move it to quarantine, and delete it from there later."""
+    from geobatch.cli.progress import counting
     from geobatch.cli.views.maintenance.gc import gc_lines, gc_records, result_lines
-    from geobatch.store.maintenance.gc import collect, plan_gc
     from geobatch.store.maintenance.gc_plan import GcOptions
+    from geobatch.workflow.maintenance import upkeep
 
     settings: Settings = context.obj
+    output = settings.output
     options = GcOptions(
         keep_last=keep_last,
         keep_within=read_duration(keep_within, "--keep-within"),
@@ -84,13 +88,20 @@ def gc(
         trusts_clock=trusts_clock,
     )
     require_store(settings)
-    result = collect(settings.store, options) if is_applied else None
-    plan = plan_gc(settings.store, options) if result is None else result.plan
+    with counting("gc", "parts", is_quiet=output.is_quiet, is_json=output.is_json) as progress:
+        plan, result = upkeep.gc(
+            settings.store,
+            options,
+            is_applied=is_applied,
+            executor=executor,
+            workers=settings.workers,
+            progress=progress,
+        )
     for line in gc_lines(plan, is_applied=is_applied, is_verbose=settings.is_verbose):
-        settings.output.line(line)
+        output.line(line)
     if result is not None:
         for line in result_lines(result):
-            settings.output.line(line)
+            output.line(line)
     for kind, fields in gc_records(plan, result):
-        settings.output.record(kind, **fields)
+        output.record(kind, **fields)
     return Exit.OK

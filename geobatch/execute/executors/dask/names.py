@@ -14,6 +14,7 @@ from geobatch.execute.tasks.task import (
     RegionTask,
     Task,
 )
+from geobatch.execute.upkeep.tasks import UpkeepTask
 from geobatch.model.digest import Digest, Json, digest_bytes, digest_json
 
 _MOST_PREFIXES = 256
@@ -74,12 +75,16 @@ def _fingerprint(task: Task) -> Digest:
 
 
 def _name(task: Task, inputs: Inputs) -> str:
+    if isinstance(task, UpkeepTask):
+        return task.command
     if isinstance(task, RecodeTask | JoinTask):
         return task.asset_id
     return inputs.asset(task.asset).id
 
 
 def _level(task: Task) -> str:
+    if isinstance(task, UpkeepTask):
+        return task.part
     if isinstance(task, RegionTask):
         return f"L{task.region.level}"
     if isinstance(task, PagesTask):

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -61,6 +61,31 @@ class Read(NamedTuple):
     """How many were read."""
     bytes: int
     """Their bytes."""
+    doubted: tuple[Digest, ...] = ()
+    """Those that a worker found damaged, and that are whole here."""
+
+    def doubts(self) -> Iterator[str]:
+        """Yield what is to be said of those."""
+        if self.doubted:
+            yield (
+                f"workers found {len(self.doubted):,} objects damaged that are whole here, such as"
+                f" `{Objects.path(self.doubted[0])}`: a worker's disk or memory is at fault"
+            )
+
+
+class Reading(Protocol):
+    """Reads objects in place of the threads of this process."""
+
+    def __call__(
+        self,
+        objects: Objects,
+        found: Iterable[tuple[Digest, int]],
+        *,
+        subset: Subset,
+        progress: Progress,
+        total: int,
+    ) -> Read:
+        """Read objects; see `read_all`."""
 
 
 def read_all(
@@ -96,8 +121,8 @@ def read_all(
     with ThreadPoolExecutor(workers) as pool:
         while rounds := list(itertools.islice(batches, 4 * workers)):
             jobs = [[one for one in batch if one[0] in subset] for batch in rounds]
-            for problems in pool.map(lambda job: list(_problems(objects, job)), jobs):
-                damaged.update(problems)
+            for wrong in pool.map(lambda job: list(problems(objects, (d for d, _ in job))), jobs):
+                damaged.update(wrong)
             count += sum(map(len, jobs))
             size += sum(length for job in jobs for _, length in job)
             done += sum(map(len, rounds))
@@ -105,10 +130,9 @@ def read_all(
     return Read(damaged, count, size)
 
 
-def _problems(
-    objects: Objects, found: Iterable[tuple[Digest, int]]
-) -> Iterator[tuple[Digest, str]]:
-    for digest, _ in found:
+def problems(objects: Objects, digests: Iterable[Digest]) -> Iterator[tuple[Digest, str]]:
+    """Yield what is wrong with objects, one after the other: those that are whole are omitted."""
+    for digest in digests:
         try:
             objects.get(digest)
         except GeobatchError as error:

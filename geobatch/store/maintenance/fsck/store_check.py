@@ -7,6 +7,7 @@ each document and page once. What is damaged is collected with all that needs it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from geobatch.store.maintenance.check import Below, Checker, Damage
 from geobatch.store.maintenance.fsck.contents import (
     NOTHING,
     Progress,
+    Reading,
     Subset,
     no_progress,
     read_all,
@@ -94,6 +96,7 @@ def check_store(
     subset: Subset = NOTHING,
     workers: int = 1,
     progress: Progress = no_progress,
+    reading: Reading | None = None,
 ) -> Checked:
     """Check a store; nothing is changed.
 
@@ -102,6 +105,7 @@ def check_store(
         subset: Objects of which every byte is read; of the others, existence and length.
         workers: How many threads read.
         progress: Notified while objects are read.
+        reading: What reads objects in place of these threads.
 
     Raises:
         FormatError: A newer geobatch wrote it.
@@ -113,13 +117,9 @@ def check_store(
     )  # what is published later is not looked for
     names = Names()
     inventory = Inventory.of(objects_of(backend, names))
-    read = read_all(
-        objects,
-        inventory.all(),
-        subset=subset,
-        workers=max(workers, _REQUESTS) if backend.is_remote else workers,
-        progress=progress,
-        total=len(inventory),
+    threads = max(workers, _REQUESTS) if backend.is_remote else workers
+    read = (reading or partial(read_all, workers=threads))(
+        objects, inventory.all(), subset=subset, progress=progress, total=len(inventory)
     )
     inventory.damaged = read.damaged
     walk = _Walk(objects, inventory)
@@ -139,7 +139,7 @@ def check_store(
     ]
     return Checked(
         findings=tuple(sorted(findings, key=lambda one: one.order)),
-        notes=tuple(notes_of(backend, names)),
+        notes=(*notes_of(backend, names), *read.doubts()),
         totals=Totals(
             objects=len(inventory),
             bytes=inventory.bytes,

@@ -1,0 +1,1 @@
+"""All objects of a store are listed in parts, and batches deleted, here or elsewhere."""
