@@ -177,14 +177,10 @@ def test_a_full_disk_is_an_error_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tensorflow_is_asked_for_only_by_tfrecord(store: Path, tmp_path: Path) -> None:
+def test_no_export_of_an_image_needs_tensorflow(store: Path, tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')")
     argv: list[str | Path] = ["--store", store, "export", "a/one", tmp_path / "out" / "x"]
-    done = process(*argv, *TFRECORD, PYTHONPATH=str(tmp_path))
-    assert done.code == 1
-    assert "pip install" in done.err
-    assert "'tensorflow>=2.18'" in done.err
-    assert not list((tmp_path / "out").iterdir())
+    assert process(*argv, *TFRECORD, PYTHONPATH=str(tmp_path)).code == 0
     assert process(*argv, "--format", "cog", PYTHONPATH=str(tmp_path)).code == 0
 
 

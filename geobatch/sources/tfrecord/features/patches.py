@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import numpy.typing as npt
 from geobatch.model.sources.tfrecord import Feature, Mixer
 from geobatch.model.text.suggest import suggestion
 from geobatch.sources.naming import UnnamedError
-from geobatch.sources.tfrecord.shards.records import parse_example
-from geobatch.sources.tfrecord.tensorflow_library import tensorflow
+from geobatch.sources.tfrecord.features.parsed import TensorFlowParser
+from geobatch.sources.tfrecord.shards.plain_example import PlainFeature, read_plain
+from geobatch.sources.tfrecord.shards.records import feature_sizes
 
 Patches = npt.NDArray[Any]
 """(record, row, col) of one band."""
@@ -24,17 +26,6 @@ class Decoder:
     def __init__(self, features: Sequence[Feature], mixer: Mixer) -> None:
         self._features = features
         self._mixer = mixer
-        tf = tensorflow()
-        self._parse = tf.io.parse_example
-        # Its message quotes the record, and invalid text there raises another error.
-        self._errors = (tf.errors.OpError, UnicodeDecodeError)
-        self._spec = {
-            feature.name: tf.io.FixedLenFeature(
-                [] if feature.kind == "bytes_list" else [self._length(feature)],
-                {"float_list": tf.float32, "int64_list": tf.int64}.get(feature.kind, tf.string),
-            )
-            for feature in features
-        }
 
     def decode(self, batch: Sequence[bytes], *, first: int) -> Iterator[Patches]:
         """Yield the patches of each band in turn, without their margins.
@@ -46,14 +37,70 @@ class Decoder:
         Raises:
             UnnamedError: A record lacks a feature, or holds it in another length or kind than the
                 first one, or a value that the pixel type cannot hold.
+            SourceError: TensorFlow must read a record, and is not installed.
         """
-        try:
-            parsed = self._parse(batch, self._spec)
-        except self._errors as error:
-            raise self._explain(batch, first, error) from None
+        plain = [read_plain(record) for record in batch]
+        if any(found is None for found in plain):
+            values = self._parse(batch, first)
+        else:
+            found = [one for one in plain if one is not None]
+            values = {
+                feature.name: self._read(feature, batch, found, first) for feature in self._features
+            }
         for feature in self._features:
-            values = self._values(feature, parsed[feature.name], first)
-            yield from self._bands(feature, _converted(values, feature, first))
+            yield from self._bands(feature, _converted(values[feature.name], feature, first))
+
+    def _read(
+        self,
+        feature: Feature,
+        batch: Sequence[bytes],
+        plain: Sequence[Mapping[str, PlainFeature]],
+        first: int,
+    ) -> npt.NDArray[Any]:
+        """Return the values of a feature, (record, value), of records that could be read."""
+        count, dtype = self._length(feature), self._dtype(feature)
+        values: npt.NDArray[Any] = np.empty((len(batch), count), dtype=dtype)
+        for target, record, features in zip(values, batch, plain, strict=True):
+            found = features.get(feature.name)
+            if found is None or found.kind != feature.kind or len(found.values) != 1:
+                raise self._explain(batch, first)
+            ((start, stop),) = found.values
+            if stop - start != values[0].nbytes:
+                raise self._explain(batch, first)
+            target[:] = np.frombuffer(record, dtype, count, start)
+        return values
+
+    def _parse(self, batch: Sequence[bytes], first: int) -> dict[str, npt.NDArray[Any]]:
+        """Return the values of all features, which TensorFlow parses."""
+        parser = self._parser
+        try:
+            parsed = parser.parse(batch)
+        except parser.errors as error:
+            raise self._explain(batch, first, error) from None
+        values = {}
+        for feature in self._features:
+            found = parsed[feature.name]
+            values[feature.name] = (
+                self._joined(feature, found, first) if isinstance(found, list) else found
+            )
+        return values
+
+    @cached_property
+    def _parser(self) -> TensorFlowParser:
+        return TensorFlowParser({one.name: (one.kind, self._length(one)) for one in self._features})
+
+    def _joined(self, feature: Feature, texts: Sequence[bytes], first: int) -> npt.NDArray[Any]:
+        dtype = self._dtype(feature)
+        expected = self._length(feature) * dtype.itemsize
+        for number, text in enumerate(texts, first):
+            if len(text) != expected:
+                raise _wrong_length(number, feature.name, f"{expected} bytes", len(text))
+        return np.frombuffer(b"".join(texts), dtype=dtype).reshape(len(texts), -1)
+
+    def _dtype(self, feature: Feature) -> np.dtype[Any]:
+        """Return the type of the values in a record."""
+        dtype = feature.dtype if feature.kind == "bytes_list" else "float32"
+        return np.dtype(dtype).newbyteorder("<")
 
     def _length(self, feature: Feature) -> int:
         rows, cols = self._padded(feature)
@@ -62,19 +109,6 @@ class Decoder:
     def _padded(self, feature: Feature) -> tuple[int, int]:
         (rows, cols), (more_rows, more_cols) = self._mixer.patch, feature.margin
         return (rows + more_rows, cols + more_cols)
-
-    def _values(self, feature: Feature, tensor: Any, first: int) -> npt.NDArray[Any]:
-        """Return the values of the records, (record, value)."""
-        if feature.kind != "bytes_list":
-            # The tensor's own memory: it is not written to.
-            return np.asarray(memoryview(tensor))
-        dtype = np.dtype(feature.dtype).newbyteorder("<")
-        expected = self._length(feature) * dtype.itemsize
-        texts = tensor.numpy()
-        for number, text in enumerate(texts, first):
-            if len(text) != expected:
-                raise _wrong_length(number, feature.name, f"{expected} bytes", len(text))
-        return np.frombuffer(b"".join(texts), dtype=dtype).reshape(len(texts), -1)
 
     def _bands(self, feature: Feature, values: npt.NDArray[Any]) -> Iterator[Patches]:
         count, (rows, cols) = len(values), self._padded(feature)
@@ -87,25 +121,29 @@ class Decoder:
         for channel in range(feature.depth):
             yield planes[:, channel, top : top + height, left : left + width]
 
-    def _explain(self, records: Sequence[bytes], first: int, error: Exception) -> UnnamedError:
-        """Return the error for the first bad record of a batch that cannot be parsed."""
+    def _explain(
+        self, records: Sequence[bytes], first: int, error: Exception | None = None
+    ) -> UnnamedError:
+        """Return the error for the first bad record of a batch."""
         for number, record in enumerate(records, first):
-            found = parse_example(record, number)
+            found = feature_sizes(record, number)
             for feature in self._features:
-                if feature.name not in found:
+                size = found.get(feature.name)
+                if size is None:
                     return missing_feature(number, feature.name, found)
-                kind = found[feature.name].WhichOneof("kind") or "nothing"
-                if kind != feature.kind:
+                if size.kind != feature.kind:
                     return UnnamedError(
                         f"record {number}: feature `{feature.name}`: expected"
-                        f" `{feature.kind}`, as in the first record, got `{kind}`"
+                        f" `{feature.kind}`, as in the first record, got `{size.kind or 'nothing'}`"
                     )
-                length = len(getattr(found[feature.name], kind).value)
-                expected = 1 if kind == "bytes_list" else self._length(feature)
-                if length != expected:
+                expected = 1 if size.kind == "bytes_list" else self._length(feature)
+                if size.values != expected:
                     unit = "value" if expected == 1 else "values"
                     what = f"{expected} {unit}"
-                    return _wrong_length(number, feature.name, what, length)
+                    return _wrong_length(number, feature.name, what, size.values)
+                wanted = self._length(feature) * self._dtype(feature).itemsize
+                if size.size is not None and size.size != wanted:
+                    return _wrong_length(number, feature.name, f"{wanted} bytes", size.size)
         return UnnamedError(f"records from {first} on cannot be parsed: {error}")
 
 

@@ -9,13 +9,13 @@ Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from io import FileIO
 from itertools import chain
 from pathlib import Path
 
 from blake3 import blake3
+from isal import isal_zlib
 
 from geobatch.model.digest import Digest
 from geobatch.model.limits import RECORD_BYTES, RECORD_FEATURES
@@ -88,11 +88,11 @@ def _inflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the content of a compressed file, which may have several members, in small parts."""
     data = next(pieces, b"")
     while data:
-        member = zlib.decompressobj(wbits=47)  # gzip or zlib
+        member = isal_zlib.decompressobj(wbits=47)  # gzip or zlib
         while True:
             try:
                 made = member.decompress(data, _CHUNK)
-            except zlib.error as error:
+            except isal_zlib.error as error:  # type: ignore[misc] # its stubs have no class
                 raise _cut(str(error)) from None
             if made:
                 yield made

@@ -1,11 +1,11 @@
-"""Records of a shard in batches, and the features of the first: TensorFlow parses them."""
+"""Records of a shard in batches, their digests, and how many values their features have."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
@@ -15,11 +15,13 @@ from geobatch.sources import remote
 from geobatch.sources.files import check_unchanged
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.tfrecord.shards.frames import records_in, records_of
+from geobatch.sources.tfrecord.shards.plain_example import read_plain, sorted_parts
 from geobatch.sources.tfrecord.tensorflow_library import example_of
 
 BATCH_BYTES = 8 << 20
 """About how many bytes of records are in memory at a time; one record may be longer."""
 _BATCH_RECORDS = 1024
+_FLOAT_BYTES = 4
 
 
 def batches(shard: Shard) -> Iterator[list[bytes]]:
@@ -82,11 +84,21 @@ def record_digests(records: Sequence[bytes]) -> bytes:
     """
     digests = bytearray()
     for record in records:
-        example = example_of(record)
-        # A record that is not an Example keeps its bytes: reading its pixels reports it.
-        data = record if example is None else example.SerializeToString(deterministic=True)
-        digests += blake3(data).digest()
+        hasher = blake3()
+        for part in _sorted(record):
+            hasher.update(part)
+        digests += hasher.digest()
     return bytes(digests)
+
+
+def _sorted(record: bytes) -> list[bytes]:
+    """Return a record in parts, with its features sorted."""
+    plain = read_plain(record)
+    if plain:
+        return sorted_parts(record, plain)
+    example = example_of(record)
+    # A record that is not an Example keeps its bytes: reading its pixels reports it.
+    return [record if example is None else example.SerializeToString(deterministic=True)]
 
 
 def digests_of(shard: Shard) -> bytes:
@@ -109,31 +121,62 @@ def describe(shard: Shard) -> str:
     """
     with Named(shard.uri):
         first = next(_records(shard), None)
-        parsed = {} if first is None else parse_example(first, 0)
+        found = {} if first is None else feature_sizes(first, 0)
         check_shard(shard)
     if first is None:
         return "{}"
-    features: dict[str, Json] = {}
-    for name, feature in parsed.items():
-        kind = feature.WhichOneof("kind") or ""
-        values: Any = getattr(feature, kind).value if kind else ()
-        count = len(values)
-        if kind == "bytes_list":
-            count = len(values[0]) if count == 1 else -1
-        features[name] = [kind, count]
+    features: dict[str, Json] = {
+        name: [one.kind, one.values if one.size is None else one.size]
+        for name, one in found.items()
+    }
     return json.dumps({"features": features}, sort_keys=True)
 
 
-def parse_example(record: bytes, number: int) -> dict[str, Any]:
-    """Return the features of a serialized record, by name.
+class FeatureSize(NamedTuple):
+    """How many values a feature has."""
+
+    kind: str
+    """`float_list`, `int64_list`, `bytes_list`, or empty where it has no values."""
+    values: int
+    """How many values."""
+    size: int | None = None
+    """Of a `bytes_list`, how many bytes its only value has, or -1 if it has not one value."""
+
+
+def feature_sizes(record: bytes, number: int) -> dict[str, FeatureSize]:
+    """Return the size of each feature of a serialized record, by name.
 
     Raises:
         UnnamedError: It is not a `tf.train.Example`.
     """
+    plain = read_plain(record)
+    if plain is None:
+        return _parsed_sizes(record, number)
+    found = {}
+    for name, feature in plain.items():
+        lengths = [stop - start for start, stop in feature.values]
+        if feature.kind == "bytes_list":
+            found[name] = FeatureSize(feature.kind, len(lengths), _only(lengths))
+        else:
+            found[name] = FeatureSize(feature.kind, sum(lengths) // _FLOAT_BYTES)
+    return found
+
+
+def _parsed_sizes(record: bytes, number: int) -> dict[str, FeatureSize]:
     example = example_of(record)
     if example is None:
         raise UnnamedError(
             f"record {number} is not a `tf.train.Example`",
             hint="an image must have one Example per patch, with one feature per band",
         )
-    return dict(example.features.feature.items())
+    found = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind") or ""
+        values: Any = getattr(feature, kind).value if kind else ()
+        size = _only([len(value) for value in values]) if kind == "bytes_list" else None
+        found[name] = FeatureSize(kind, len(values), size)
+    return found
+
+
+def _only(lengths: Sequence[int]) -> int:
+    return lengths[0] if len(lengths) == 1 else -1
