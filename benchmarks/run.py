@@ -104,12 +104,13 @@ class Pair:
 class Bench:
     """The commands that are measured, at one choice of options."""
 
-    def __init__(self, *, interleave: str, timeout: float) -> None:
+    def __init__(self, *, interleave: str, timeout: float, work: Path = WORK) -> None:
         self.interleave = interleave
         self.timeout = timeout
-        self.outputs = WORK / "output"
+        self.work = work
+        self.outputs = work / "output"
         self.number = 0
-        self.logs = WORK / "logs"
+        self.logs = work / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def run(self, *command: str) -> Cost:
@@ -127,7 +128,7 @@ class Bench:
         Nothing is deleted while there is room: for minutes after, ext4 makes new files slowly.
         """
         self.number += 1
-        if shutil.disk_usage(WORK).free < ROOM:
+        if shutil.disk_usage(self.work).free < ROOM:
             self.clear()
         os.sync()
 
@@ -137,9 +138,16 @@ class Bench:
 
     def source(self, size: int) -> Path:
         """Make the workload unless it is there, and return its path."""
-        options = ["--size", str(size), "--interleave", self.interleave, "--directory", str(WORK)]
+        options = [
+            "--size",
+            str(size),
+            "--interleave",
+            self.interleave,
+            "--directory",
+            str(self.work),
+        ]
         said = self.run(str(HERE / "make_workload.py"), *options).output
-        return WORK / said.split(":")[0]
+        return self.work / said.split(":")[0]
 
     def spec(self, size: int) -> Path:
         """Return the spec of a workload: the committed one, or its copy for another raster."""
@@ -167,11 +175,12 @@ class Bench:
             raise CommandError(f"a commit was due: {is_fresh}, but apply said {summaries[-1]}")
         return Sample(cost=cost, written=disk_use(self.output))
 
-    def rival(self, rival: Rival, source: Path) -> Sample:
+    def rival(self, rival: Rival, source: Path, *options: str) -> Sample:
         """Run a rival over a raster."""
         self.begin()
-        script, *options = rival.script.split()
-        cost = self.run(str(HERE / "rivals" / script), str(source), str(self.output), *options)
+        script, *own = rival.script.split()
+        command = (str(HERE / "rivals" / script), str(source), str(self.output))
+        cost = self.run(*command, *own, *options)
         return Sample(cost=cost, written=disk_use(self.output))
 
 

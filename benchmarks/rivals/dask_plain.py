@@ -20,7 +20,13 @@ TOP = 256
 
 def write_level(level: xr.DataArray, path: str) -> None:
     """Compute one level and write it as a Zarr v3 array of one band x 512 x 512 chunks."""
-    codec = BloscCodec(typesize=2, cname="zstd", clevel=1, shuffle="bitshuffle", blocksize=1 << 20)
+    codec = BloscCodec(
+        typesize=level.dtype.itemsize,
+        cname="zstd",
+        clevel=1,
+        shuffle="bitshuffle",
+        blocksize=1 << 20,
+    )
     chunked = level.chunk({"band": 1, "y": CHUNK, "x": CHUNK})
     for name in chunked.coords:
         chunked[name].encoding.clear()
@@ -40,7 +46,8 @@ def main(source: str, output: str) -> None:
     while max(level.shape[1:]) > TOP:
         below = xr.open_zarr(f"{output}/{number}")["pixels"]
         below.encoding.clear()
-        level = below.coarsen(y=2, x=2, boundary="trim").mean().round().astype(below.dtype)
+        mean = below.coarsen(y=2, x=2, boundary="trim").mean()
+        level = mean if below.dtype.kind == "f" else mean.round().astype(below.dtype)
         number += 1
         write_level(level, f"{output}/{number}")
 

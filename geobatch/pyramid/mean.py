@@ -11,8 +11,6 @@ from geobatch.model.assets.policy import Policy
 from geobatch.pyramid.pixels import Mask, Values, members_of
 from geobatch.pyramid.reducer import Reducer
 
-_STRIP = 1 << 20
-"""Pixels whose means are taken at a time, so that what is made in between stays in a cache."""
 _SIGN_BIT = np.uint64(1 << 63)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _HALF_BITS = np.uint64(32)
@@ -53,24 +51,21 @@ def _integer_mean(values: Values, out: Values) -> None:
     one piece is read faster than every second pixel. Signed integers are shifted by their lowest,
     and so is their mean.
     """
-    rows, cols = values.shape
     bits = 8 * values.itemsize
     narrow, wide = np.dtype(f"u{values.itemsize}"), np.dtype(f"u{2 * values.itemsize}").type
     half, low, two = wide(bits), wide((1 << bits) - 1), wide(2)
     sign = wide(0) if values.dtype.kind == "u" else wide(1 << (bits - 1))
-    height = max(_STRIP // cols, 2) // 2 * 2
-    for top in range(0, rows, height):
-        pairs = np.ascontiguousarray(values[top : top + height]).view(wide)
-        if sign:
-            pairs = pairs ^ (sign << half | sign)
-        sums = pairs >> half
-        sums += pairs & low
-        means = sums[0::2] + sums[1::2]
-        means += two
-        means >>= two
-        if sign:
-            means ^= sign
-        out.view(narrow)[top // 2 : (top + height) // 2] = means
+    pairs = np.ascontiguousarray(values).view(wide)
+    if sign:
+        pairs = pairs ^ (sign << half | sign)
+    sums = pairs >> half
+    sums += pairs & low
+    means = sums[0::2] + sums[1::2]
+    means += two
+    means >>= two
+    if sign:
+        means ^= sign
+    out.view(narrow)[:] = means
 
 
 def _weighted(members: list[Values], masks: list[Mask]) -> Values:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geobatch.model.assets.policy import Policy
-from geobatch.pyramid.pixels import Mask, Values
+from geobatch.pyramid.pixels import Mask, Values, places_of
 from geobatch.pyramid.reducer import Reducer, by_members
 
 
@@ -13,9 +13,17 @@ def _unweighted(members: list[Values]) -> Values:
     if len(members) < 4:
         return members[0]
     a, b, c, d = members
-    # The first of the most frequent, in row-major order: the upper-left one wins every tie.
-    rest = np.where((b == c) | (b == d), b, np.where(c == d, c, a))
-    return np.where((a == b) | (a == c) | (a == d), a, rest)
+    # The first of the most frequent, in row-major order: the upper-left one wins every tie, so
+    # another wins only where that one is alone.
+    is_alone = a != b
+    is_alone &= a != c
+    is_alone &= a != d
+    result = a.copy()
+    places = places_of(is_alone)
+    if len(places[0]):
+        a, b, c, d = (member[places] for member in members)
+        result[places] = np.where((b == c) | (b == d), b, np.where(c == d, c, a))
+    return result
 
 
 def _weighted(members: list[Values], masks: list[Mask]) -> Values:

@@ -7,13 +7,18 @@ pixels of its group alone, never on what else the plane holds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from geobatch.model.assets.asset import Number
 from geobatch.model.assets.policy import Policy
-from geobatch.pyramid.pixels import Mask, Plane, Values, members_of
+from geobatch.pyramid.pixels import Mask, Plane, Values, members_of, places_of
+from geobatch.pyramid.reducer import Weighted
 from geobatch.pyramid.reducers import REDUCERS, mask_reducer
 
+_STRIP = 1 << 17
+"""Pixels that are reduced at a time, so that what is made in between stays in a cache."""
 _FEW = 1 / 8
 """Share of groups whose masks differ up to which these are picked out and reduced by themselves."""
 
@@ -38,9 +43,6 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number, out: Values | No
     shape = ((height + 1) // 2, (width + 1) // 2)
     if out is None:
         out = np.empty(shape, dtype=values.dtype)
-    if mask is not None and not mask.any():
-        out[:] = fill
-        return Plane(out, np.zeros(shape, dtype=np.uint8))
     weights = [
         (
             (rows, cols),
@@ -52,13 +54,11 @@ def reduce_plane(plane: Plane, *, policy: Policy, fill: Number, out: Values | No
                 out=out[rows, cols],
             ),
         )
-        for rows, down in _parts(height)
+        for rows, down in _strips(height, width)
         for cols, right in _parts(width)
     ]
-    if len(weights) == 1:
-        return Plane(out, weights[0][1])
     # Without a mask, only infinities can make one: their mean may be NaN, which is always masked.
-    is_masked = any(part is not None for _, part in weights)
+    is_masked = mask is not None or any(part is not None for _, part in weights)
     out_mask = np.full(shape, 255, dtype=np.uint8) if is_masked else None
     for place, part in weights:
         if out_mask is not None and part is not None:
@@ -73,34 +73,60 @@ def _parts(size: int) -> list[tuple[slice, slice]]:
     return [*parts, (slice(even // 2, None), slice(even, None))] if size % 2 else parts
 
 
+def _strips(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Yield (result slice, slice) for the rows that are reduced at a time."""
+    most = max(_STRIP // width, 2) // 2 * 2
+    even = height - height % 2
+    for top in range(0, even, most):
+        bottom = min(top + most, even)
+        yield slice(top // 2, bottom // 2), slice(top, bottom)
+    if height % 2:
+        yield slice(even // 2, None), slice(even, None)
+
+
 def _reduce_groups(
     values: Values, mask: Mask | None, *, policy: Policy, fill: Number, out: Values
 ) -> Mask | None:
-    """Reduce a plane of an even number of rows and columns, or one of them; return the weights."""
+    """Reduce a plane of an even number of rows and columns, or one of them; return the weights.
+
+    They are None where all pixels are valid.
+    """
     reducer = REDUCERS[policy]
+    if mask is not None and mask.min() == 255:
+        mask = None
+    elif mask is not None and not mask.max():
+        out[:] = fill
+        return np.zeros(out.shape, dtype=np.uint8)
     reducer.unweighted(values, out)
     weights: Mask | None = None
     if mask is not None:
         weights = np.empty(out.shape, dtype=np.uint8)
         mask_reducer(policy).unweighted(mask, weights)
-    if mask is not None and weights is not None and reducer.weighted is not None:
-        _keep_visible(weights, mask)
-        members, masks = members_of(values), members_of(mask)
-        uneven = np.zeros(out.shape, dtype=np.bool_)
-        for other in masks[1:]:
-            uneven |= other != masks[0]
-        count = np.count_nonzero(uneven)
-        if count > _FEW * uneven.size:
-            np.copyto(out, reducer.weighted(members, masks), where=uneven)
-        elif count:
-            places = uneven.nonzero()
-            picked = [member[places] for member in members], [member[places] for member in masks]
-            out[places] = reducer.weighted(*picked)
+        if reducer.weighted is not None:
+            _weigh(values, mask, weighted=reducer.weighted, out=out, weights=weights)
     if out.dtype.kind == "f" and reducer.makes_values:
         weights = _mask_nan(out, weights)
     if weights is not None:
         np.copyto(out, out.dtype.type(fill), where=weights == 0)
     return weights
+
+
+def _weigh(values: Values, mask: Mask, *, weighted: Weighted, out: Values, weights: Mask) -> None:
+    """Reduce again, by their weights, the groups whose masks differ."""
+    first, *others = masks = members_of(mask)
+    if not weights.all():  # the mean of masks is at least 1 where any of them is above 0
+        for member in masks:
+            np.maximum(weights, member > 0, out=weights)
+    uneven = np.zeros(out.shape, dtype=np.bool_)
+    for other in others:
+        uneven |= other != first
+    count = np.count_nonzero(uneven)
+    if count > _FEW * uneven.size:
+        np.copyto(out, weighted(members_of(values), masks), where=uneven)
+    elif count:
+        places = places_of(uneven)
+        members = [member[places] for member in members_of(values)]
+        out[places] = weighted(members, [member[places] for member in masks])
 
 
 def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
@@ -110,10 +136,3 @@ def _mask_nan(values: Values, mask: Mask | None) -> Mask | None:
     masked = np.full(values.shape, 255, dtype=np.uint8) if mask is None else mask
     masked[invalid] = 0
     return masked
-
-
-def _keep_visible(weights: Mask, mask: Mask) -> None:
-    """Raise the mean of masks to at least 1 where any of them is above 0."""
-    if not weights.all():
-        for member in members_of(mask):
-            np.maximum(weights, member > 0, out=weights)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from geobatch.model.assets.policy import Policy
 from geobatch.pyramid.pixels import Values
-from geobatch.pyramid.reducer import Reducer, by_members
+from geobatch.pyramid.reducer import Reducer
 
 
-def _first(members: list[Values]) -> Values:
-    return members[0]
+def _unweighted(values: Values, out: Values) -> None:
+    out[:] = values[::2, ::2]
 
 
 SAMPLE = Reducer(
     policy=Policy.SAMPLE,
     resampling="nearest",
-    unweighted=by_members(_first),
+    unweighted=_unweighted,
     weighted=None,
 )
