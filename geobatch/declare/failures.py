@@ -22,12 +22,11 @@ def failures_of(specs: SpecSet, errors: Mapping[str, SourceError]) -> tuple[Fail
         specs: Loaded specs.
         errors: What was raised while they were read, by asset id.
     """
-    by_id = {spec.id: spec for spec in specs.specs} if errors else {}
     return tuple(
         failure
         for name, first in sorted(errors.items())
         for error in first.every
-        for failure in asset_failures(by_id[name], error)
+        for failure in asset_failures(specs.spec(name), error)
     )
 
 

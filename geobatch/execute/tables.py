@@ -57,7 +57,7 @@ def execute_tables(
         InterruptedRunError: The user stopped the run.
     """
     try:
-        for change in plan.changes:
+        for change in plan.changed:
             if change.table is None or change.asset is None:
                 continue
             observer.asset_started(change.id, tiles=0)

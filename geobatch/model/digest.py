@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeAlias
 
 from blake3 import blake3
@@ -13,6 +14,8 @@ Digest: TypeAlias = str
 """BLAKE3-256 as 64 lowercase hexadecimal digits."""
 
 DIGEST_BYTES = 32
+_AT_ONCE = 1000
+"""Items of a list that are encoded together."""
 ALGORITHM = "blake3-256"
 
 Json: TypeAlias = Any
@@ -54,6 +57,22 @@ def canonical_json(value: Json) -> bytes:
 def digest_json(value: Json) -> Digest:
     """Return the digest of a value's canonical JSON."""
     return digest_bytes(canonical_json(value))
+
+
+def digest_json_list(start: Sequence[Json], items: Iterable[Json]) -> Digest:
+    """Return `digest_json([*start, [*items]])`; few of the items are in memory at a time.
+
+    Args:
+        start: Values, at least one.
+        items: Values.
+    """
+    hasher = blake3(canonical_json(list(start))[:-1] + b",[")
+    every, comma = iter(items), b""
+    while some := list(islice(every, _AT_ONCE)):
+        hasher.update(comma + canonical_json(some)[1:-1])
+        comma = b","
+    hasher.update(b"]]")
+    return hasher.hexdigest()
 
 
 def _plain(value: Json) -> Json:

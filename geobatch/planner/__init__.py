@@ -19,17 +19,19 @@ from geobatch.planner.moves import moves, renamed_head, renamed_record
 from geobatch.planner.names_by_case import refuse_alike
 from geobatch.planner.selection import (
     Choice,
+    Kept,
     choose,
     deletions,
     is_selected,
     is_under,
+    keep,
     may_be_selected,
 )
 
 __all__ = [
-    "Blocks", "Choice", "Fingerprints", "because_of", "block_pairs", "changed_sources", "choose",
-    "complete", "deletions", "fingerprints_of", "grid_results", "is_selected", "is_under",
-    "may_be_selected", "moves", "narrowed", "needed_records", "pending_results", "pixel_results",
-    "plan", "refuse_alike", "renamed_head", "renamed_record", "source_pairs", "wanted_bands",
-    "with_cubes",
+    "Blocks", "Choice", "Fingerprints", "Kept", "because_of", "block_pairs", "changed_sources",
+    "choose", "complete", "deletions", "fingerprints_of", "grid_results", "is_selected", "is_under",
+    "keep", "may_be_selected", "moves", "narrowed", "needed_records", "pending_results",
+    "pixel_results", "plan", "refuse_alike", "renamed_head", "renamed_record", "source_pairs",
+    "wanted_bands", "with_cubes",
 ]  # fmt: skip

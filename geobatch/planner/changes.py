@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from heapq import merge
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -13,12 +14,13 @@ from msgspec.structs import replace
 from geobatch.model.assets.asset import Asset, Band, Image, Resolution, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint, band_frame
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import Digest, digest_json
-from geobatch.model.plans.plan import AssetChange, BandWork, Op, Plan, Start, TileCounts
+from geobatch.model.digest import Digest, digest_json_list
+from geobatch.model.plans.plan import AssetChange, BandWork, Changes, Op, Plan, Start, TileCounts
 from geobatch.model.published import AssetRecord, BandFingerprint, BandTiles, Head, TreeEntry
 from geobatch.model.tiles import TileSet
 from geobatch.planner.because import because_of
 from geobatch.planner.dirty import Blocks, changed_sources, dirty_tiles
+from geobatch.planner.selection import Kept
 from geobatch.planner.tables import table_change
 
 Base: TypeAlias = tuple[str, str]
@@ -41,7 +43,7 @@ def plan(
     blocks: Blocks = MappingProxyType({}),
     known: Known = MappingProxyType({}),
     fingerprints: Fingerprints | None = None,
-    kept: Fingerprints = MappingProxyType({}),
+    kept: Kept = Kept(),  # noqa: B008 - a value
 ) -> Plan:
     """Return everything that an apply of the resolved assets would do to a published state.
 
@@ -53,7 +55,7 @@ def plan(
         blocks: Changed blocks of sources, at least where known of those that `block_pairs` names.
         known: Tiles of bands that were made before, by pyramid fingerprint; they are taken over.
         fingerprints: `fingerprints_of` the resolution, where it is known already.
-        kept: Fingerprints of further assets, which are published as they are.
+        kept: Further assets, which are published as they are.
 
     Raises:
         KeyError: A needed record is missing.
@@ -69,13 +71,12 @@ def plan(
         else:
             record = None if entry is None else records[asset.id]
             changes.append(_change(asset, fingerprint, record, blocks, known))
-    changes += [AssetChange(id=name, op=Op.KEEP) for name in kept]
-    every = sorted({**fingerprints, **kept}.items())
+    every = merge(sorted(fingerprints.items()), kept.items()) if fingerprints else kept.items()
     return Plan(
         store_id=store_id,
         base_commit=base.digest,
-        plan_id=digest_json([PLAN_EPOCH, store_id, base.digest, every]),
-        changes=tuple(sorted(changes, key=lambda change: change.id)),
+        plan_id=digest_json_list([PLAN_EPOCH, store_id, base.digest], every),
+        changes=Changes(changes, kept.ids),
         sources_hashed=resolution.sources_hashed,
         sources_by_stat=resolution.sources_by_stat,
     )
@@ -93,7 +94,10 @@ def narrowed(
         known: As for `plan`.
     """
     return replace(
-        made, changes=tuple(_narrowed(change, records, blocks, known) for change in made.changes)
+        made,
+        changes=Changes(
+            (_narrowed(change, records, blocks, known) for change in made.changed), made.kept
+        ),
     )
 
 

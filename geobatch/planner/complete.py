@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from geobatch.model.assets.asset import Asset, Table
 from geobatch.model.assets.fingerprint import asset_fingerprint
 from geobatch.model.digest import Digest, digest_json
-from geobatch.model.plans.plan import AssetChange, Because, Op, Plan, Reason
+from geobatch.model.plans.plan import AssetChange, Because, Changes, Op, Plan, Reason
 from geobatch.model.published import AssetRecord, Head
 from geobatch.planner.because import because_of
 from geobatch.planner.dirty import Blocks, changed_sources
@@ -53,7 +54,7 @@ def complete(
         KeyError: A needed record is missing.
     """
     changes = []
-    for change in made.changes:
+    for change in sorted(_compared(made, moved), key=attrgetter("id")):
         whole = change if change.asset is None else _complete(change, choice, records, blocks)
         if change.id in moved:
             before = records[change.id].asset
@@ -67,18 +68,26 @@ def complete(
     return replace(
         made,
         plan_id=digest_json([made.plan_id, *extra]) if any(extra) else made.plan_id,
-        changes=tuple(sorted(changes, key=lambda change: change.id)),
+        changes=Changes(changes, (name for name in made.kept if name not in moved)),
         refusals=(*refusals(changes, base=base, max_delete=max_delete), *unseen),
         not_selected=choice.not_selected,
         undeclared=_undeclared(base, declared, deleted),
     )
 
 
+def _compared(made: Plan, moved: Mapping[str, str]) -> Iterator[AssetChange]:
+    """Yield what changes, also what is kept but for its name."""
+    yield from made.changed
+    if moved:
+        yield from (AssetChange(id=name, op=Op.KEEP) for name in made.kept if name in moved)
+
+
 def _undeclared(
     base: Head, declared: Collection[str], deleted: Sequence[AssetChange]
 ) -> tuple[str, ...]:
-    known = {*declared, *(change.id for change in deleted)}
-    return tuple(entry.id for entry in base.tree.entries if entry.id not in known)
+    going = {change.id for change in deleted}
+    ids = (entry.id for entry in base.tree.entries)
+    return tuple(name for name in ids if name not in declared and name not in going)
 
 
 def _complete(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Asset, Raster
@@ -11,7 +11,11 @@ from geobatch.model.published import AssetRecord
 
 
 def refuse_alike(
-    assets: Collection[Asset], *, published: Collection[str], records: Mapping[str, AssetRecord]
+    assets: Collection[Asset],
+    *,
+    new: Iterable[str],
+    published: Iterable[str],
+    records: Mapping[str, AssetRecord],
 ) -> None:
     """Refuse assets and bands whose names differ from published ones only by case.
 
@@ -20,13 +24,15 @@ def refuse_alike(
 
     Args:
         assets: The resolved assets.
-        published: Ids of the published assets, renamed ones under their former ids.
+        new: Ids of those that are not published under them.
+        published: Ids of the published assets, renamed ones under their former ids; taken only if
+            there are new ones.
         records: Published assets that change.
 
     Raises:
         PlanError: Such a name exists.
     """
-    if (found := first_alike((asset.id for asset in assets), published)) is not None:
+    if (found := first_alike(new, published)) is not None:
         name, folder, other = found
         raise PlanError(
             f"`{name}` and the published `{other}` differ only by case, in `{folder}`: on many"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePath
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Asset, Raster, Resolution
 from geobatch.model.assets.fingerprint import asset_fingerprint, band_fingerprint
-from geobatch.model.digest import Digest
+from geobatch.model.digest import DIGEST_BYTES, Digest
 from geobatch.model.plans.plan import (
     AssetChange,
     Because,
@@ -47,6 +47,78 @@ class Choice(Struct, frozen=True, kw_only=True):
     """How many declared assets are not selected."""
 
 
+class Kept(Struct, frozen=True, kw_only=True):
+    """Assets that are published as they are, known without resolving them."""
+
+    ids: Sequence[str] = ()
+    """Their ids, sorted."""
+    fingerprints: bytes | bytearray = b""
+    """Their fingerprints, 32 bytes each."""
+
+    def items(self) -> Iterator[tuple[str, Digest]]:
+        """Yield ids and fingerprints."""
+        step = DIGEST_BYTES
+        for number, name in enumerate(self.ids):
+            yield name, self.fingerprints[step * number : step * number + step].hex()
+
+
+def keep(
+    known: Iterable[tuple[str, bytes]], *, base: Head, others: Collection[str]
+) -> tuple[Kept, list[str], Head]:
+    """Compare known assets with the published ones, in one walk over both.
+
+    Args:
+        known: Ids and fingerprints, sorted by id.
+        base: The published state.
+        others: Ids of assets that are to be resolved in any case.
+
+    Returns:
+        Those that are kept, ids of the other known ones, and the state without those that are kept;
+        its count is that of all.
+    """
+    ids: list[str] = []
+    fingerprints = bytearray()
+    late: list[str] = []
+    left: list[TreeEntry] = []
+    published = base.tree.each()
+    entry = next(published, None)
+    for name, fingerprint in known:
+        while entry is not None and entry.id < name:
+            left.append(entry)
+            entry = next(published, None)
+        is_mine = entry is not None and entry.id == name and name not in others
+        if entry is not None and is_mine and bytes.fromhex(entry.fingerprint) == fingerprint:
+            ids.append(name)
+            fingerprints += fingerprint
+            entry = next(published, None)
+        else:
+            late.append(name)
+    left += () if entry is None else (entry, *published)
+    tree = Rest(entries=left, count=base.tree.count)
+    return Kept(ids=ids, fingerprints=fingerprints), late, replace(base, tree=tree)
+
+
+class Rest(Tree):
+    """Some assets of a published state; the others are kept as they are."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self, *, entries: Iterable[TreeEntry], count: int) -> None:
+        """Keep assets.
+
+        Args:
+            entries: The assets, sorted by id.
+            count: How many the state has.
+        """
+        super().__init__(entries=entries)
+        self._count = count
+
+    @property
+    def count(self) -> int:
+        """How many assets the published state has."""
+        return self._count
+
+
 def choose(
     resolution: Resolution, *, base: Head, options: Options, declared: Collection[str]
 ) -> Choice:
@@ -64,10 +136,13 @@ def choose(
         PlanError: A pattern matches no asset, or there is no such state.
     """
     published = {entry.id for entry in base.tree.entries}
-    known = {*declared, *(published if options.is_pruning else ())}
     parts = [part for pattern in options.select for part in pattern.split(",")]
-    _check_patterns([part for part in parts if not part.startswith("state:")], "--select", known)
-    _check_patterns(options.replace, "--replace", set(declared))
+    if parts:
+        known = {*declared, *(published if options.is_pruning else ())}
+        names = [part for part in parts if not part.startswith("state:")]
+        _check_patterns(names, "--select", known)
+    if options.replace:
+        _check_patterns(options.replace, "--replace", set(declared))
     for part in parts:
         if part.startswith("state:") and part not in STATES:
             raise PlanError(
@@ -88,7 +163,9 @@ def choose(
             if asset.id in replaced and isinstance(asset, Raster)
             for band in asset.bands
         ),
-        not_selected=sum(1 for name in declared if not is_selected(name, options.select, states)),
+        not_selected=sum(1 for name in declared if not is_selected(name, options.select, states))
+        if options.select
+        else 0,
     )
 
 
@@ -162,7 +239,7 @@ def refusals(
         if change.blocked
     ]
     deleted = [change for change in changes if change.op is Op.DELETE and not change.blocked]
-    count, total = len(deleted), len(base.tree.entries)
+    count, total = len(deleted), base.tree.count
     if count and not _may_delete(count, total, max_delete):
         limit = f"`--max-delete` allows {max_delete}" if max_delete else f"more than {SHARE} %"
         limit = "all of them" if max_delete is None and count == total else limit

@@ -10,7 +10,8 @@ import re
 import stat
 import time
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import merge
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,10 +24,12 @@ from msgspec import Struct, field
 from geobatch.declare import AssetSpec, ImageSpec, SpecSet
 from geobatch.declare.files.find import folder_of
 from geobatch.declare.loading.spec_cache import modules_digest
+from geobatch.declare.spec_list import by_file, ids_of
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Image, Resolution
-from geobatch.model.digest import Digest, digest_bytes
+from geobatch.model.digest import DIGEST_BYTES, Digest, digest_bytes
 from geobatch.model.limits import LIMITS
+from geobatch.model.sources.declared import OF_RECORDS
 from geobatch.model.sources.file_stat import FileStat, file_stat
 from geobatch.resolve.unread_files import Beside
 from geobatch.sources.probe_cache import maker
@@ -40,8 +43,6 @@ _ROW = np.dtype([("key", "<u8"), ("check", "<u8"), ("fingerprint", "V32"), ("war
 """An image: the two halves of its key, its fingerprint, and the number of its warnings."""
 _LOCAL = re.compile(r"(?!/vsi)[^*?\[\]:#\0]+", re.IGNORECASE).fullmatch
 """Names that mean one local file; not all that do."""
-_OTHERS = (".json", ".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
-"""Endings of files that are not rasters."""
 
 _Rows = npt.NDArray[Any]
 _Stat = tuple[int, int, int, int, int]
@@ -71,9 +72,14 @@ class _Kept(Struct, frozen=True, array_like=True):
 class _Found(NamedTuple):
     """The known images of one spec file."""
 
-    specs: list[AssetSpec]
+    ids: list[str]
     rows: _Rows
     warnings: _Warnings
+
+
+def _pairs(found: _Found) -> Iterator[tuple[str, bytes]]:
+    step, data = DIGEST_BYTES, found.rows["fingerprint"].tobytes()
+    return ((name, data[step * at : step * at + step]) for at, name in enumerate(found.ids))
 
 
 class Known(Struct, frozen=True, kw_only=True):
@@ -86,12 +92,10 @@ class Known(Struct, frozen=True, kw_only=True):
     began_ns: int = field(default_factory=time.time_ns)
     """A time before the sources of other images were read."""
 
-    def items(self) -> Iterator[tuple[AssetSpec, Digest]]:
-        """Yield each image and its fingerprint."""
-        for specs, rows, _ in self.files.values():
-            fingerprints = rows["fingerprint"].tobytes()
-            for number, spec in enumerate(specs):
-                yield spec, fingerprints[32 * number : 32 * number + 32].hex()
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the id and the fingerprint of each image, sorted by id."""
+        some = list(map(_pairs, self.files.values()))
+        return some[0] if len(some) == 1 else merge(*some)
 
     def warnings(self) -> Iterator[Problem]:
         """Yield the warnings about them."""
@@ -108,24 +112,26 @@ class Known(Struct, frozen=True, kw_only=True):
         return int(np.setdiff1d(np.array(self.sources), others).size)
 
 
-def known_images(specs: Iterable[AssetSpec], cache: KnownImages) -> Known:
+def known_images(specs: Sequence[AssetSpec], cache: KnownImages) -> Known:
     """Return those of some valid specs whose images are known, by the stats of their files now."""
     known, beside, keys = Known(), Beside(), _Keys()
     for path, images in _by_file(specs):
         kept = _read(cache, path)
         rows = np.frombuffer(kept.rows, dtype=_ROW)
-        able, wanted = list[AssetSpec](), bytearray()
+        able, wanted = list[str](), bytearray()
         owners, paths, folder = array("q"), array("q"), folder_of(path)
         for spec in images if rows.size else ():
+            if not isinstance(spec, ImageSpec) or spec.project.allowed is not None:
+                continue
             names, stats = _stats(spec, folder, beside)
             if key := keys.of(spec, stats):
                 owners.extend([len(able)] * len(names))
                 paths.extend(map(hash, names))
-                able.append(spec)
+                able.append(spec.id)
                 wanted += key
         at, is_known = _search(rows, np.frombuffer(wanted, dtype="<u8").reshape(-1, 2))
         if is_known.any():
-            those = [spec for spec, is_one in zip(able, is_known.tolist(), strict=True) if is_one]
+            those = [name for name, is_one in zip(able, is_known.tolist(), strict=True) if is_one]
             known.files[path] = _Found(those, rows[at[is_known]], kept.warnings)
             mine = np.array(paths)[is_known[np.array(owners)]]
             known.sources.frombytes(mine.tobytes())
@@ -134,12 +140,12 @@ def known_images(specs: Iterable[AssetSpec], cache: KnownImages) -> Known:
 
 def without_known(specs: SpecSet, known: Known) -> SpecSet:
     """Return the specs of which nothing is known."""
-    ids = {spec.id for spec, _ in known.items()}
-    return SpecSet(specs=tuple(spec for spec in specs.specs if spec.id not in ids))
+    ids = {name for name, _ in known.items()}
+    return specs.named(name for name in specs.ids if name not in ids)
 
 
 def keep_images(
-    specs: Iterable[AssetSpec],
+    specs: Sequence[AssetSpec],
     resolution: Resolution,
     fingerprints: Mapping[str, Digest],
     *,
@@ -165,17 +171,20 @@ def keep_images(
         earlier = known.files.get(path, _Found([], np.empty(0, dtype=_ROW), ((),)))
         lists = {words: number for number, words in enumerate(earlier.warnings)}
         made = bytearray()
-        for spec in images:
-            image = by_id.get(spec.id)
-            if image is None or spec.id in unsure or spec.id in resolution.beside:
+        for number, name in enumerate(ids_of(images)):
+            image = by_id.get(name)
+            if image is None or name in unsure or name in resolution.beside:
+                continue
+            spec = images[number]
+            if not isinstance(spec, ImageSpec) or spec.project.allowed is not None:
                 continue
             words = tuple(map(_words, resolution.by_image.get(spec.id, ())))
             key = keys.of(spec, _probed(spec, image, before_ns=known.began_ns))
             # The lines of a collection are those of all its images: they are part of the keys.
             is_kept = not words or spec.positions.is_of_collection
             if key and is_kept:
-                number = lists.setdefault(words, len(lists))
-                made += key + bytes.fromhex(fingerprints[spec.id]) + number.to_bytes(4, "little")
+                at = lists.setdefault(words, len(lists))
+                made += key + bytes.fromhex(fingerprints[name]) + at.to_bytes(4, "little")
         if made:
             rows = np.concatenate([earlier.rows, np.frombuffer(made, dtype=_ROW)])
             value = msgspec.msgpack.encode(_packed(rows, tuple(lists)))
@@ -227,13 +236,9 @@ class _Keys:
         return found
 
 
-def _by_file(specs: Iterable[AssetSpec]) -> Iterator[tuple[str, list[ImageSpec]]]:
-    """Yield the images of each spec file that has many."""
-    found: dict[str, list[ImageSpec]] = {}
-    for spec in specs:
-        if isinstance(spec, ImageSpec) and spec.project.allowed is None:
-            found.setdefault(spec.path, []).append(spec)
-    yield from ((path, images) for path, images in found.items() if len(images) >= FROM)
+def _by_file(specs: Sequence[AssetSpec]) -> Iterator[tuple[str, Sequence[AssetSpec]]]:
+    """Yield the specs of each file that has many."""
+    yield from ((path, some) for path, some in by_file(specs).items() if len(some) >= FROM)
 
 
 def _read(cache: KnownImages, path: str) -> _Kept:
@@ -263,7 +268,7 @@ def _names(spec: ImageSpec, folder: Path) -> list[str]:
             if spec.project.mirrors:
                 location = spec.project.locate(name, folder)
                 start, name = location.folder, location.name
-            if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(_OTHERS):
+            if len(source.uris) > 1 or not _LOCAL(name) or name.lower().endswith(OF_RECORDS):
                 return []
             path = name if name.startswith("/") else f"{start}/{name}"
             found.append(str(Path(path)) if "./" in name or "//" in name else path)

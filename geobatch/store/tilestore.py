@@ -204,6 +204,10 @@ class TileStore:
         """Return which spec file published each asset, by id; see `SpecFiles.origins`."""
         return self._spec_files.origins(head)
 
+    def check_origins(self, head: Head) -> None:
+        """Read which spec file published each asset; for the errors see `origins`."""
+        self._spec_files.check(head)
+
     def checkouts(self, head: Head) -> dict[str, CheckoutPath]:
         """Return where spec files are in their repositories; see `SpecFiles.checkouts`."""
         return self._spec_files.checkouts(head)

@@ -213,7 +213,7 @@ def plan_request(
         refuse_failed(planned.refused)
     if planned.plan.refusals:
         is_protected = any(
-            change.blocked and change.op is Op.DELETE for change in planned.plan.changes
+            change.blocked and change.op is Op.DELETE for change in planned.plan.changed
         )
         two = (
             "; to delete a protected asset, apply twice: first with `lifecycle: {protect: false}`, "
@@ -228,7 +228,7 @@ def plan_request(
 
 def changed_ids(planned: PlannedSpecs, executed: Executed) -> set[str]:
     """Return the ids of the assets that a run changed."""
-    changed = {one.id for one in planned.plan.changes if one.op is not Op.KEEP}
+    changed = {one.id for one in planned.plan.changed}
     return changed - {failure.id for failure in executed.failures}
 
 

@@ -68,7 +68,7 @@ def without_equal_blocks(
 def _pairs(planned: PlannedSpecs) -> Mapping[tuple[Digest, Digest], Source]:
     """Return the objects of a plan that replaced another source, or state, in its place."""
     found: dict[tuple[Digest, Digest], Source] = {}
-    for change in planned.plan.changes:
+    for change in planned.plan.changed:
         asset, record = change.asset, planned.records.get(change.id)
         if not isinstance(asset, Image) or record is None or not isinstance(record.asset, Image):
             continue

@@ -12,7 +12,7 @@ from geobatch.model.assets.asset import Resolution
 from geobatch.model.assets.image import Raster
 from geobatch.model.checks.result import CheckResult
 from geobatch.model.digest import Digest
-from geobatch.model.plans.plan import AssetChange, Failure, Op, Plan, Risk
+from geobatch.model.plans.plan import AssetChange, Changes, Failure, Op, Plan, Risk
 from geobatch.model.published import AssetRecord, BandTiles
 from geobatch.planner import grid_results, pending_results
 
@@ -23,11 +23,11 @@ def without_refused(
     specs: SpecSet, resolution: Resolution
 ) -> tuple[Resolution, tuple[Failure, ...]]:
     """Return the assets whose grids pass, and why the others are not published."""
-    by_id = {spec.id: spec for spec in specs.specs}
     failures = tuple(
         failure
         for asset in resolution.images
-        for failure in failures_of_checks(by_id[asset.id], grid_results(asset))
+        if asset.checks
+        for failure in failures_of_checks(specs.spec(asset.id), grid_results(asset))
     )
     refused = {failure.id for failure in failures}
     kept = tuple(asset for asset in resolution.assets if asset.id not in refused)
@@ -49,20 +49,19 @@ def with_checks(
         records: Published records that the work builds upon, by asset id.
         known: Tiles of finished bands that are taken over, by pyramid fingerprint.
     """
-    changes = tuple(_with_checks(one, records.get(one.id), known) for one in plan.changes)
-    if changes == plan.changes:
+    changes = tuple(_with_checks(one, records.get(one.id), known) for one in plan.changed)
+    if changes == plan.changed:
         return plan
-    made = replace(plan, changes=changes)
+    made = replace(plan, changes=Changes(changes, plan.kept))
     refusals = [f"{one.path}:{one.line}: {one.message}" for one in refused_checks(made, specs)]
     return replace(made, refusals=(*plan.refusals, *refusals))
 
 
 def refused_checks(plan: Plan, specs: SpecSet) -> tuple[Problem, ...]:
     """Return which checks refuse a plan, each with its line."""
-    by_id = {spec.id: spec for spec in specs.specs}
     return tuple(
-        _problem(by_id[change.id], result)
-        for change in plan.changes
+        _problem(specs.spec(change.id), result)
+        for change in plan.changed
         for result in change.checks
         if result.is_refusing
     )
@@ -89,9 +88,9 @@ def _with_checks(
 
 def grid_warnings(specs: SpecSet, resolution: Resolution) -> Iterator[Problem]:
     """Yield warnings of grids that do not pass a check of severity `warn`."""
-    by_id = {spec.id: spec for spec in specs.specs}
     for asset in resolution.images:
-        yield from warnings_of_checks(by_id[asset.id], grid_results(asset))
+        if asset.checks:
+            yield from warnings_of_checks(specs.spec(asset.id), grid_results(asset))
 
 
 def warnings_of_checks(spec: AssetSpec, results: Iterable[CheckResult]) -> Iterator[Problem]:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from geobatch.declare import AssetSpec, SpecSet
+from geobatch.declare import SpecSet
 from geobatch.declare.checks.lint import peak_warnings
 from geobatch.declare.checks.points import point_warnings
 from geobatch.declare.failures import failures_of
+from geobatch.declare.spec_list import samples
 from geobatch.errors import Problem, SourceError, SourceErrors
 from geobatch.execute import Counts, TaskContext, execute, execute_tables, inside_of, shares_of
 from geobatch.model.assets.asset import Asset
@@ -73,7 +74,7 @@ def execute_plan(
     """
     with staging, Sources(folder=store.scratch(), cache=cache) as reader:
         planned, blocks = without_equal_blocks(planned, reader, cache)
-        due = [change for change in planned.plan.changes if change.asset is not None]
+        due = [change for change in planned.plan.changed if change.asset is not None]
         observer.run_started(assets=len(due), tiles=sum(change.tiles.compute for change in due))
         collected = _Collector(
             plan=planned.plan,
@@ -83,7 +84,7 @@ def execute_plan(
             counts=Counts(),
             staging=staging,
             failures={},
-            specs={spec.id: spec for spec in planned.resolved.specs.specs},
+            specs=planned.resolved.specs,
             blocks=blocks,
         )
         # Whatever happens here, no thread reads or puts any more when the sources are closed.
@@ -112,7 +113,7 @@ def _compute(
     )
     finished = execute(
         shares_of(
-            planned.plan.changes,
+            planned.plan.changed,
             workers=request.workers,
             executor=executor_for(planned.resolved.specs, request),
         ),
@@ -147,7 +148,7 @@ def executor_for(specs: SpecSet, request: Request) -> Executor | None:
     """
     return executor_of(
         request.executor,
-        (spec.project for spec in specs.specs),
+        (spec.project for spec in samples(specs.specs)),
         workers=request.workers,
         is_confined=request.confine is not None,
     )
@@ -163,7 +164,7 @@ class _Collector(Struct, kw_only=True, eq=False):
     counts: Counts
     staging: Staging
     failures: dict[str, SourceError]
-    specs: Mapping[str, AssetSpec]
+    specs: SpecSet
     blocks: BlockTotals
     changes: dict[str, TreeEntry | None] = field(default_factory=dict)
     checks: dict[str, tuple[CheckResult, ...]] = field(default_factory=dict)
@@ -171,7 +172,7 @@ class _Collector(Struct, kw_only=True, eq=False):
 
     def collect(self, records: Iterable[AssetRecord]) -> None:
         """Store the record of each asset as it is finished."""
-        by_id = {change.id: change for change in self.plan.changes}
+        by_id = {change.id: change for change in self.plan.changed}
         for record in records:
             change = by_id[record.asset.id]
             try:
@@ -184,7 +185,7 @@ class _Collector(Struct, kw_only=True, eq=False):
             self._add_peaks(change.id, reused)
             self._store_record(record)
             self._check(change, record)
-        self.changes |= {one.id: None for one in self.plan.changes if one.op is Op.DELETE}
+        self.changes |= {one.id: None for one in self.plan.changed if one.op is Op.DELETE}
 
     def _check(self, change: AssetChange, record: AssetRecord) -> None:
         """Check what was counted; an asset that does not pass is kept for the next run only."""
@@ -201,7 +202,7 @@ class _Collector(Struct, kw_only=True, eq=False):
 
     def check_sources(self) -> None:
         """Compare all sources a last time: what is published was read from unchanged files."""
-        for change in self.plan.changes:
+        for change in self.plan.changed:
             if change.id in self.changes and change.asset is not None:
                 try:
                     _check_sources(change.asset, self.reader)
@@ -216,7 +217,7 @@ class _Collector(Struct, kw_only=True, eq=False):
             failure
             for name, results in sorted(self.checks.items())
             if name not in self.failures
-            for failure in failures_of_checks(self.specs[name], results)
+            for failure in failures_of_checks(self.specs.spec(name), results)
         )
         return Executed(
             changes=self.changes,
@@ -235,7 +236,7 @@ class _Collector(Struct, kw_only=True, eq=False):
     def _check_warnings(self) -> Iterator[Problem]:
         for name, results in sorted(self.checks.items()):
             of_pixels = (result for result in results if result.kind.is_of_pixels)
-            yield from warnings_of_checks(self.specs[name], of_pixels)
+            yield from warnings_of_checks(self.specs.spec(name), of_pixels)
 
     def _add_peaks(self, asset_id: str, reused: Sequence[str]) -> None:
         for peaks in peaks_of(self.cache, reused):
@@ -258,10 +259,11 @@ def _warnings(
     peaks: Mapping[str, Mapping[str, int]],
     tables: Mapping[str, StoredTable],
 ) -> Iterator[Problem]:
-    for spec in specs.images:
+    found = specs.named(sorted({*peaks, *tables}))
+    for spec in found.images:
         if spec.id in peaks:
             yield from peak_warnings(spec, peaks[spec.id])
-    for table in specs.tables:
+    for table in found.tables:
         if table.id in tables:
             yield from point_warnings(table, tables[table.id])
 

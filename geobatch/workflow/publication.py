@@ -9,6 +9,7 @@ from pathlib import Path
 
 from geobatch.declare import SpecSet
 from geobatch.declare.failures import refusal_of
+from geobatch.declare.spec_list import by_file, ids_of
 from geobatch.errors import StoreError
 from geobatch.logs import Logger
 from geobatch.model.assets.asset import Asset, Raster
@@ -64,7 +65,7 @@ def publish(
     """
     if executed.failures and not request.keep_going:
         raise refusal_of(executed.failures)
-    made = [change for change in planned.plan.changes if change.id in executed.changes]
+    made = [change for change in planned.plan.changed if change.id in executed.changes]
     message = _message(made, planned.plan.cubes)
     renamed = {change.id: change.previous_id for change in made if change.op is Op.RENAME}
     specs = planned.resolved.specs
@@ -97,7 +98,7 @@ def publish(
 
 def assets_of(planned: PlannedSpecs, executed: Executed) -> dict[Digest, Asset]:
     """Return the assets that were computed, by the digest of their document."""
-    found = ((one.asset, executed.changes.get(one.id)) for one in planned.plan.changes)
+    found = ((one.asset, executed.changes.get(one.id)) for one in planned.plan.changed)
     return {entry.stored: asset for asset, entry in found if asset is not None and entry}
 
 
@@ -113,8 +114,8 @@ def tools_of(plan: Plan) -> dict[str, str]:
 
 def _tools(plan: Plan) -> Iterator[str]:
     yield from _TOOLS
-    assets = (change.asset for change in plan.changes if isinstance(change.asset, Raster))
-    read = [change.asset for change in plan.changes if change.table and change.table.is_read]
+    assets = (change.asset for change in plan.changed if isinstance(change.asset, Raster))
+    read = [change.asset for change in plan.changed if change.table and change.table.is_read]
     rows = [source for table in read if isinstance(table, Table) for source in table.sources]
     if rows:
         yield from _TABLE_TOOLS
@@ -137,8 +138,9 @@ def declared_in(
     Returns:
         Spec files by asset id; and where these are in their repositories, by spec file.
     """
-    files = {path: origin_of(path, store=store) for path in {spec.path for spec in specs.specs}}
-    origins = {spec.id: files[spec.path] for spec in specs.specs}
+    by_path = by_file(specs.specs)
+    files = {path: origin_of(path, store=store) for path in by_path}
+    origins = {name: files[path] for path, some in by_path.items() for name in ids_of(some)}
     return origins, Checkouts().paths_of(files) if is_git else {}
 
 

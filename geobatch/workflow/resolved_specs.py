@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.declare import AssetSpec, SpecSet, load, validate
+from geobatch.declare import SpecSet, load, validate
 from geobatch.declare.loading.garbage import without_collecting
 from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.errors import PlanError, SourceError
@@ -66,8 +66,8 @@ def resolve_specs(
         confine=request.confine,
     )
     if options.select:
-        chosen = tuple(spec for spec in specs.specs if may_be_selected(spec.id, options.select))
-        return _resolved(specs, SpecSet(specs=chosen), request, resolve)
+        chosen = [name for name in specs.ids if may_be_selected(name, options.select)]
+        return _resolved(specs, specs.named(chosen), request, resolve)
     if images is None or options.replace or request.rehash:
         return _resolved(specs, specs, request, resolve)
     known = known_images(specs.specs, images)
@@ -81,12 +81,12 @@ def resolve_specs(
 
 
 def resolve_late(
-    resolved: ResolvedSpecs, late: Sequence[AssetSpec], request: Request, resolve: Resolve
+    resolved: ResolvedSpecs, late: Sequence[str], request: Request, resolve: Resolve
 ) -> ResolvedSpecs:
-    """Return resolved specs with some known images resolved, too; for the errors see above."""
+    """Return resolved specs with some known images, by id, resolved, too; for errors see above."""
     if not late:
         return resolved
-    more = _resolved(resolved.specs, SpecSet(specs=tuple(late)), request, resolve)
+    more = _resolved(resolved.specs, resolved.specs.named(late), request, resolve)
     first, second = resolved.resolution, more.resolution
     joined = replace(
         first,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from pydantic_core import PydanticCustomError
 
-from geobatch.declare.checks.image import is_before
 from geobatch.declare.checks.reporter import problem_at
 from geobatch.declare.collections.csv_rows import Rows, RowsError, read_rows
 from geobatch.declare.collections.deadline import OverdueError, deadline
+from geobatch.declare.collections.images import Images, may_be_made
+from geobatch.declare.collections.maker import Maker
 from geobatch.declare.collections.optional import prepare_optional, without_absent
 from geobatch.declare.collections.placeholders import are_matches
 from geobatch.declare.collections.template import (
@@ -25,7 +26,6 @@ from geobatch.declare.collections.template import (
     field_of,
 )
 from geobatch.declare.fields.collection import BUILT_IN, ForEachManifest
-from geobatch.declare.fields.values import check_asset_id, check_property, parse_time, refuse
 from geobatch.declare.files import in_bucket
 from geobatch.declare.files.find import (
     folder_of,
@@ -40,18 +40,11 @@ from geobatch.declare.hints import did_you_mean, listed, show
 from geobatch.declare.loading.enough import MAX_HINTED
 from geobatch.declare.projects.confine import outside
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.specs import Loc, Positions, RasterSpec, SourceSpec, TilesetSpec
-from geobatch.errors import Problem
+from geobatch.declare.specs import Loc, Positions, RasterSpec
+from geobatch.errors import InternalError, Problem
 from geobatch.model.limits import PATTERN_SECONDS
 
 R = TypeVar("R", bound=RasterSpec)
-_PARSERS: dict[str, Callable[[str], str]] = {
-    "memo": str,
-    "moved_from": check_asset_id,
-    "start_time": parse_time,
-    "end_time": parse_time,
-}
-"""Parsers that make a value of a template's text, by field."""
 MAX_SHOWN = 5
 """How many files are named for one mistake; the others are only counted."""
 
@@ -91,15 +84,15 @@ class Collection(Struct, kw_only=True):
     _columns: frozenset[str] = frozenset()
     _counts: Counter[tuple[Loc, str]] = field(default_factory=Counter)
 
-    def matches(self) -> list[Match]:
-        """Return the files with their fields, in order; files with problems are omitted."""
+    def files(self) -> list[str]:
+        """Return the uris of the files that the rule matches, in order; others are reported."""
         self._read_rows()
         uris = self._uris()
         if not self.has_fields and not self.problems:
             return []  # nothing is requested of the bucket that has the table
         try:
             with deadline():
-                found = [match for uri in uris if (match := self._match(uri)) is not None]
+                found = [uri for uri in uris if self.match(uri) is not None]
         except OverdueError:
             seconds = PATTERN_SECONDS.value
             message = f"comparing {len(uris):,} names with the patterns takes more than {seconds} s"
@@ -137,26 +130,26 @@ class Collection(Struct, kw_only=True):
                     message = f"not every pattern has the group {show(field_)}"
                 self._report(("image", *loc), "placeholder", message, hint)
 
-    def images(self, base: R, templates: dict[Loc, Template], found: list[Match]) -> tuple[R, ...]:
-        """Return an image for each file, sorted by id.
+    def images(
+        self, base: R, templates: dict[Loc, Template], uris: list[str], *, is_held: bool
+    ) -> Sequence[Any]:
+        """Return an image for each file, sorted by id; very many are made when they are asked for.
 
         Args:
             base: The image, with stand-ins where templates are.
             templates: By loc in the image.
-            found: What `matches` returned; it is emptied meanwhile, as very many take memory.
+            uris: What `files` returned.
+            is_held: Whether all are made at once in any case.
         """
-        uris = [self.project.locate(uri, folder_of(self.positions.path)) for uri in self.rule.files]
-        if are_matches(base, templates) and not any(uri.is_away or uri.allowed for uri in uris):
-            base = replace(base, positions=replace(base.positions, is_of_matches=True))
-        maker = _Maker(base=base, templates=templates, columns=self._columns)
-        first: dict[str, str] = {}
-        kinds: dict[str, tuple[Match, Plain]] = {}
-        made = []
-        has_optional = any(tileset.is_optional for tileset in base.tilesets)
         folder = folder_of(self.positions.path)
-        found.reverse()
-        while found:
-            match = found.pop()
+        places = [self.project.locate(uri, folder) for uri in self.rule.files]
+        if are_matches(base, templates) and not any(one.is_away or one.allowed for one in places):
+            base = replace(base, positions=replace(base.positions, is_of_matches=True))
+        maker = Maker(base=base, templates=templates, columns=self._columns)
+        made = Images[R](is_held=is_held or not may_be_made(base, templates, uris))
+        kinds: dict[str, tuple[Match, Plain]] = {}
+        for uri in uris:
+            match = self.matched(uri)
             try:
                 image = maker.image(self.id, match.fields)
             except PydanticCustomError as error:
@@ -165,18 +158,23 @@ class Collection(Struct, kw_only=True):
                     ("image", *maker.at), error.type, context["message"], match, context["hint"]
                 )
                 continue
-            if (other := first.setdefault(image.id, match.uri)) is not match.uri:
-                message = f"the asset {show(image.id)} is declared twice: by {show(other)} and"
-                hint = "add to `id` a field in which they differ"
-                self._report_file(("image", "id"), "duplicate-asset", message, match, hint)
-                continue
             self._check_kinds(image, match, kinds)
-            made.append(image)
+            made.add(image, uri)
+        for uri, other, asset_id in made.doubles():
+            message = f"the asset {show(asset_id)} is declared twice: by {show(other)} and"
+            hint = "add to `id` a field in which they differ"
+            self._report_file(("image", "id"), "duplicate-asset", message, self.matched(uri), hint)
         self._count_rest()
-        if has_optional:
-            prepare_optional(made, folder)
-            made = [without_absent(image, folder) for image in made]
-        return tuple(sorted(made, key=lambda image: image.id))
+        if not made.is_held:
+            return made.large(self.positions.path, lambda uri: self._made(maker, uri))
+        images = made.held()
+        if any(tileset.is_optional for tileset in base.tilesets):
+            prepare_optional(images, folder)
+            images = [without_absent(image, folder) for image in images]
+        return tuple(images)
+
+    def _made(self, maker: Maker[R], uri: str) -> R:
+        return maker.image(self.id, self.matched(uri).fields)
 
     def _check_kinds(
         self, image: RasterSpec, match: Match, kinds: dict[str, tuple[Match, Plain]]
@@ -253,7 +251,15 @@ class Collection(Struct, kw_only=True):
             message = f"the columns {listed(clash)} of {show(csv.path)} are already fields"
             self._report(here, "csv", message, "rename the column, or the group of the pattern")
 
-    def _match(self, uri: str) -> Match | None:
+    def matched(self, uri: str) -> Match:
+        """Return a file that `files` returned, with its fields."""
+        match = self.match(uri)
+        if match is None:
+            raise InternalError(f"`{uri}` matches no more")
+        return match
+
+    def match(self, uri: str) -> Match | None:
+        """Return a file with its fields; None if it does not match, which may be reported."""
         name = os.path.basename(uri)  # noqa: PTH119 - by the thousand
         own: dict[str, str | None] = {}
         patterns = self.rule.pattern
@@ -297,97 +303,6 @@ class Collection(Struct, kw_only=True):
                 message = f"the same problem in {more:,} more file{'s' if more > 1 else ''}"
                 self.problems.append(problem_at(self.positions, loc, rule, message, None))
         self._counts.clear()
-
-
-class _Maker(Generic[R]):
-    """Fills the fields of a file into the templates of an image.
-
-    What no template touches is shared by all images, and no field is validated twice.
-    """
-
-    def __init__(self, *, base: R, templates: dict[Loc, Template], columns: frozenset[str]) -> None:
-        self.base = base
-        self.templates = templates
-        self.columns = columns
-        self.at: Loc = ()
-        """The template being filled in, for errors."""
-        own: dict[str, Template] = {}
-        self._texts: list[tuple[str, Template]] = []
-        self._tilesets: list[tuple[TilesetSpec, dict[Loc, Template]]]
-        self._tilesets = [(tileset, {}) for tileset in base.tilesets]
-        for loc, template in templates.items():
-            if loc[0] == "tilesets":
-                self._tilesets[int(loc[1])][1][loc] = template
-            elif loc[0] == "properties":
-                own[str(loc[1])] = template
-            elif loc != ("id",):
-                self._texts.append((str(loc[0]), template))
-        self._properties: list[tuple[str, Plain | Template]]
-        self._properties = sorted((dict(base.properties) | own).items())
-        self._same: dict[str, Any] = asdict(base)
-
-    def image(self, folder: str, fields: Fields) -> R:
-        """Return the image of a file."""
-        self.at = ("id",)
-        made = self._same.copy()
-        made["id"] = check_asset_id(f"{folder}/{self.templates['id',].text(fields)}")
-        for name, template in self._texts:
-            self.at = (name,)
-            made[name] = _PARSERS[name](template.text(fields))
-        start, end = made["start_time"], made["end_time"]
-        if start and end and is_before(end, start):
-            self.at = ("end_time",)
-            message = f"the end {show(end)} is before the start {show(start)}"
-            refuse("time-order", message, "correct one of them; `end_time` is exclusive")
-        made["properties"] = self._filled(fields)
-        made["tilesets"] = tuple(
-            [
-                self._tileset(*tileset, fields) if tileset[1] else tileset[0]
-                for tileset in self._tilesets
-            ]
-        )
-        return type(self.base)(**made)
-
-    def _filled(self, fields: Fields) -> tuple[tuple[str, Plain], ...]:
-        found: list[tuple[str, Plain]] = []
-        for key, wanted in self._properties:
-            if not isinstance(wanted, Template):
-                found.append((key, wanted))
-                continue
-            self.at = ("properties", key)
-            value = wanted.value(fields, self.columns)
-            if value is not None:
-                found.append((key, check_property(value)))
-        return tuple(found)
-
-    def _tileset(
-        self, tileset: TilesetSpec, templates: dict[Loc, Template], fields: Fields
-    ) -> TilesetSpec:
-        """Return a tileset with its texts filled in."""
-        crs, sources = tileset.crs, list(tileset.sources)
-        for loc, template in templates.items():
-            self.at = loc
-            text = template.text(fields)
-            if not text:
-                refuse("empty-value", "the text is empty")
-            if loc[2] == "crs":
-                crs = text
-                continue
-            number, location = int(loc[3]), int(loc[5])
-            source = sources[number]
-            uris = (*source.uris[:location], text, *source.uris[location + 1 :])
-            sources[number] = SourceSpec(
-                uris=uris, affine_transform=source.affine_transform, dimensions=source.dimensions
-            )
-        return TilesetSpec(
-            id=tileset.id,
-            sources=tuple(sources),
-            dtype=tileset.dtype,
-            crs=crs,
-            variable=tileset.variable,
-            tfrecord=tileset.tfrecord,
-            is_optional=tileset.is_optional,
-        )
 
 
 def _kind(value: Plain) -> str:

@@ -26,6 +26,7 @@ from geobatch.declare.loading.load import drafts, problem, raise_all
 from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
 from geobatch.declare.projects.project import NO_PROJECT, Location
+from geobatch.declare.spec_list import held, in_order
 from geobatch.declare.specs import (
     AssetSpec,
     ExternalImageSpec,
@@ -39,14 +40,10 @@ from geobatch.declare.specs import (
 )
 from geobatch.errors import Problem
 from geobatch.model.assets.table import is_csv
-from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.declared import MIXER, OF_RECORDS, DeclaredSource
 
-SHARDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz")
-"""Endings of TFRecord files; next to a mixer, shards may have any name."""
-MIXER = ".json"
 LINKING = (".nc", ".nc4", ".cdf", ".netcdf")
 """Endings of files that may name others: NetCDF 4 is HDF5, which has external data."""
-_OF_RECORDS = (*SHARDS, MIXER)
 
 NO_TABLES = (
     ".csv.gz", ".tsv.gz", ".shp", ".zip", ".dbf", ".json", ".geojson", ".gpkg", ".parquet",
@@ -112,15 +109,17 @@ def validate(
         confine=confine,
         is_offline=is_offline,
     )
-    folders = {path: folder_of(path) for path in {spec.path for spec in specs}}
-    prepare(specs)
-    for spec in specs:
+    # Those that are made when they are asked for have one file each, which was matched.
+    mine = held(specs)
+    folders = {path: folder_of(path) for path in {spec.path for spec in mine}}
+    prepare(mine)
+    for spec in mine:
         if is_enough(problems):
             break
         if not _is_there(spec, folders[spec.path]):
             _expand(spec, problems)
     raise_all(limited(problems))
-    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
+    return SpecSet(specs=in_order(specs), seen=seen)
 
 
 def prepare(specs: Iterable[AssetSpec]) -> None:
@@ -142,7 +141,7 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
     """Return whether every source is one existing file, as in most specs."""
     if spec.positions.is_of_matches and isinstance(spec, RasterSpec):
         uris = [source.uris[0] for tileset in spec.tilesets for source in tileset.sources]
-        if not any(uri.lower().endswith(_OF_RECORDS) for uri in uris):
+        if not any(uri.lower().endswith(OF_RECORDS) for uri in uris):
             return True  # it was matched a moment ago
     return isinstance(spec, RasterSpec) and all(
         len(source.uris) == 1
@@ -151,7 +150,7 @@ def _is_there(spec: AssetSpec, folder: Path) -> bool:
         and not unusable(location := NO_PROJECT.locate(spec.uri_prefix + source.uris[0], folder))
         and not location.is_away
         and is_file(location)
-        and not location.name.lower().endswith(_OF_RECORDS)
+        and not location.name.lower().endswith(OF_RECORDS)
         for tileset in spec.tilesets
         for source in tileset.sources
     )
@@ -274,7 +273,7 @@ def _source(
         problems.append(problem(spec, (*loc, "uris", linking.uri_index), OUTSIDE, message, hint))
         return []
     names = (*(location.name for location in locations), *(file.url or file.uri for file in found))
-    if any(name.lower().endswith(_OF_RECORDS) for name in names):
+    if any(name.lower().endswith(OF_RECORDS) for name in names):
         is_whole = len(problems) == count
         return _records(spec, (*loc, "uris"), found, problems) if is_whole else []
     _check_beside(spec, loc, locations, problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -63,7 +64,7 @@ LIMITS = {
 class Draft(Struct, frozen=True, kw_only=True):
     """What a document declares, as far as its problems allow."""
 
-    specs: tuple[AssetSpec, ...] = ()
+    specs: Sequence[AssetSpec] = ()
     """Without the invalid parts; empty if nothing valid is left."""
     problems: tuple[Problem, ...] = ()
     """In no order."""
@@ -198,13 +199,13 @@ def _collection(root: MappingNode, path: str, project: Project) -> Draft:
     if rule is None or any(loc[0] == "for_each" for loc in checked.lost):
         return Draft(problems=tuple(problems), collection=named)
     collection = Collection(id=named.id, rule=rule, positions=positions, project=project)
-    matches = collection.matches()
+    uris = collection.files()
     if collection.has_fields:
         collection.check_names(checked.templates)
     problems += collection.problems
     if problems or base is None:
         return Draft(problems=tuple(problems), collection=named)
-    specs = collection.images(base, checked.templates, matches)
+    specs = collection.images(base, checked.templates, uris, is_held=named.has_cubes)
     found_in_images = [*collection.problems, *cube_problems(named, specs)]
     return Draft(specs=specs, problems=tuple(found_in_images), collection=named)
 

@@ -8,6 +8,7 @@ from geobatch.declare.loading.document import draft
 from geobatch.declare.loading.enough import is_enough, limited
 from geobatch.declare.loading.similar import SimilarDocuments
 from geobatch.declare.projects.project import Project
+from geobatch.declare.spec_list import MadeSpecs
 from geobatch.declare.specs import AssetSpec, CollectionSpec
 from geobatch.declare.text.read import Reading
 from geobatch.errors import Problem
@@ -17,7 +18,9 @@ class FileDraft(Struct, kw_only=True):
     """What a spec file declares, as far as its problems allow."""
 
     specs: list[AssetSpec] = field(default_factory=list)
-    """Every image and table, those of collections too."""
+    """Every image and table, those of small collections too."""
+    large: list[MadeSpecs] = field(default_factory=list)
+    """The images of large collections."""
     collections: list[CollectionSpec] = field(default_factory=list)
     """Collections that the file declares; their images are among the specs."""
     problems: list[Problem] = field(default_factory=list)
@@ -55,7 +58,10 @@ class Drafting:
                 continue
             one = draft(found, path=path, project=project)
             made.problems += one.problems
-            made.specs += one.specs
+            if isinstance(one.specs, MadeSpecs):
+                made.large.append(one.specs)
+            else:
+                made.specs += one.specs
             if len(one.specs) == 1 and not (one.collection or one.problems or reading.problems):
                 similar.add(reading.events, one.specs[0])
             if one.collection is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ from geobatch.declare.loading.garbage import without_collecting
 from geobatch.declare.loading.spec_cache import SpecCache, SpecEntries
 from geobatch.declare.projects.confine import Confine, confined, outside_problem
 from geobatch.declare.projects.find import Projects
+from geobatch.declare.spec_list import MadeSpecs, SpecList, ids_of, in_order
 from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
 from geobatch.errors import Problem, SpecError
-from geobatch.model.assets.names_by_case import folders
+from geobatch.model.assets.names_by_case import folders, may_clash
 from geobatch.model.limits import SPEC_BYTES
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def load(
         paths, keep_project_prefix=keep_project_prefix, cache=cache, confine=confine
     )
     raise_all(problems)
-    return SpecSet(specs=tuple(sorted(specs, key=lambda spec: spec.id)), seen=seen)
+    return SpecSet(specs=in_order(specs), seen=seen)
 
 
 @without_collecting()
@@ -62,7 +64,7 @@ def drafts(
     cache: SpecEntries | None = None,
     confine: Confine | None = None,
     is_offline: bool = False,
-) -> tuple[list[AssetSpec], list[Problem], Seen]:
+) -> tuple[Sequence[AssetSpec], list[Problem], Seen]:
     """Return every spec as far as it is valid, every problem, and what was read.
 
     Arguments are `load`'s, and whether no bucket is asked.
@@ -74,7 +76,8 @@ def drafts(
         allowed=run, keeps_prefix=keep_project_prefix, objects=objects, cache=cached
     )
     drafting: Drafting | None = None
-    specs: list[AssetSpec] = []
+    held: list[AssetSpec] = []
+    large: list[MadeSpecs] = []
     collections: list[CollectionSpec] = []
     problems: list[Problem] = []
     walk = Walk(allowed=run)
@@ -92,21 +95,25 @@ def drafts(
             continue
         found = cached.specs(str(path), data, project)
         if found is not None:
-            specs += found
+            held += found
             continue
         if drafting is None:
             drafting = loading.Drafting()
         made = drafting.file(data, path=str(path), project=project)
-        specs += made.specs
+        held += made.specs
+        large += made.large
         collections += made.collections
         problems += made.problems
         if made.is_plain:
             cached.put_specs(str(path), data, made.specs, project)
     problems += walk.problems
     problems += projects.problems
-    problems += _clashes(specs)
-    problems += _alike(specs)
-    problems += _claims(specs)
+    specs: Sequence[AssetSpec] = SpecList(held, large) if large else held
+    if not large or may_clash(ids_of(specs)):
+        problems += _clashes([*held, *itertools.chain(*large)])
+        problems += _alike([*held, *itertools.chain(*large)])
+    if any(spec.moved_from for spec in held):
+        problems += _claims([*held, *itertools.chain(*large)])
     problems += _doubles(collections)
     if not specs and not problems and not objects.unchecked:
         where = Path(paths[0]) if paths else Path()

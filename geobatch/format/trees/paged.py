@@ -159,6 +159,10 @@ class PagedTree(Tree):
             self._all = tuple(self.pages.items())
         return self._all
 
+    def each(self) -> Iterator[TreeEntry]:
+        """Yield all assets, sorted by id; see `entries`."""
+        return self.pages.items() if self._all is None else iter(self._all)
+
     def read_from(self, source: Source[TreeEntry]) -> PagedTree:
         """Return the tree after its documents were put, to be read from there."""
         return PagedTree(Pages(ASSETS, self.pages.root, source), self._all)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from geobatch.model.digest import Json
-from geobatch.model.plans.plan import Op, Plan
+from geobatch.model.plans.plan import Plan
 
 _BYTES_PER_RUN = 70_000_000
 """Bytes of pixels that take as long as to start, to plan and to publish."""
@@ -49,7 +49,7 @@ class Estimate(Struct, frozen=True, kw_only=True):
 
 def work_of(plan: Plan) -> int:
     """Return how much a plan has to do, in bytes of pixels that take as long; 0 for nothing."""
-    done = [one for one in plan.changes if one.op is not Op.KEEP and not one.blocked]
+    done = [one for one in plan.changed if not one.blocked]
     if not done:
         return 0
     pixels = sum(change.bytes_read + change.bytes_write_max for change in done)

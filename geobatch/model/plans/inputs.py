@@ -87,7 +87,7 @@ def inputs_of(
         base_commit=plan.base_commit,
         tool=tool,
         assets=tuple(sorted(found, key=attrgetter("id"))),
-        deleted=tuple(change.id for change in plan.changes if change.op is Op.DELETE),
+        deleted=tuple(change.id for change in plan.changed if change.op is Op.DELETE),
     )
 
 

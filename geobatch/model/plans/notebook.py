@@ -17,17 +17,16 @@ _HEADER = ("", "asset", "why", "tiles", "check")
 
 def plan_text(plan: Plan) -> str:
     """Return what a plan does in a few words: `1 update, 5 unchanged`."""
-    counts: dict[str, int] = {}
-    for change in plan.changes:
-        word = "unchanged" if change.op.name == "KEEP" else change.op.name.lower()
-        word = "refused" if change.blocked else word
+    counts = {"unchanged": len(plan.kept)} if plan.kept else {}
+    for change in plan.changed:
+        word = "refused" if change.blocked else change.op.name.lower()
         counts[word] = counts.get(word, 0) + 1
     return ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items())) or "no assets"
 
 
 def plan_html(plan: Plan) -> str:
     """Return a table with a row for each asset that changes."""
-    rows = [_row(change) for change in plan.changes if change.op.name != "KEEP"]
+    rows = [_row(change) for change in plan.changed]
     notes = [f"Refused: {one}" for one in plan.refusals]
     if plan.undeclared:
         ids = shortened(", ".join(plan.undeclared), _MOST_IDS)

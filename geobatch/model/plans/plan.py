@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import ClassVar
+from heapq import merge
+from operator import attrgetter
+from typing import ClassVar, overload
 
 from msgspec import Struct
 
@@ -227,6 +230,54 @@ class AssetChange(Struct, frozen=True, kw_only=True):
         return bool(self.carried) and not any(asset_id for _, (asset_id, _) in self.carried)
 
 
+class Changes(Sequence[AssetChange]):
+    """Changes sorted by asset id. Those of kept assets are made when they are asked for."""
+
+    __slots__ = ("changed", "kept")
+
+    def __init__(self, changes: Iterable[AssetChange], kept: Iterable[str] = ()) -> None:
+        """Sort changes.
+
+        Args:
+            changes: Changes of different assets, in any order.
+            kept: Ids of further assets, which are kept.
+        """
+        changes = sorted(changes, key=_id)
+        names = [change.id for change in changes if change.op is Op.KEEP]
+        self.changed = tuple(change for change in changes if change.op is not Op.KEEP)
+        """Those of assets that are not kept."""
+        self.kept: Sequence[str] = sorted([*names, *kept])
+        """Ids of those that are."""
+
+    def __len__(self) -> int:
+        return len(self.changed) + len(self.kept)
+
+    def __iter__(self) -> Iterator[AssetChange]:
+        kept = (AssetChange(id=name, op=Op.KEEP) for name in self.kept)
+        return merge(self.changed, kept, key=_id) if self.changed else kept
+
+    @overload
+    def __getitem__(self, at: int) -> AssetChange: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[AssetChange, ...]: ...
+    def __getitem__(self, at: int | slice) -> AssetChange | tuple[AssetChange, ...]:
+        return tuple(self)[at]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Changes):
+            return (self.changed, self.kept) == (other.changed, other.kept)
+        return isinstance(other, tuple) and tuple(self) == other
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+_id = attrgetter("id")
+
+
 class Plan(Compared, frozen=True, kw_only=True):
     """Everything that an apply would do, and nothing else."""
 
@@ -238,7 +289,7 @@ class Plan(Compared, frozen=True, kw_only=True):
     """Commit that the plan was made against."""
     plan_id: Digest
     """Hash of store, base, specs and sources: the same on every machine."""
-    changes: tuple[AssetChange, ...]
+    changes: Sequence[AssetChange]
     """Sorted by asset id; unchanged assets are KEEP."""
     refusals: tuple[str, ...] = ()
     """Why an apply would refuse the plan; empty where it would not."""
@@ -256,17 +307,33 @@ class Plan(Compared, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.cubes and all(change.op is Op.KEEP for change in self.changes)
+        return not (self.cubes or self.changed)
+
+    @property
+    def changed(self) -> Sequence[AssetChange]:
+        """The changes of assets that are not kept."""
+        return _sorted(self.changes).changed
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """Ids of the assets that are kept, sorted."""
+        return _sorted(self.changes).kept
 
     def count(self, op: Op) -> int:
         """Return how many assets an op concerns, less those that are blocked."""
-        return sum(1 for change in self.changes if change.op is op and not change.blocked)
+        if op is Op.KEEP:
+            return len(self.kept)
+        return sum(1 for change in self.changed if change.op is op and not change.blocked)
 
     def __repr__(self) -> str:
         return f"<Plan {self.plan_id[:8]}: {plans.plan_text(self)}>"
 
     def _repr_html_(self) -> str:
         return plans.plan_html(self)
+
+
+def _sorted(changes: Sequence[AssetChange]) -> Changes:
+    return changes if isinstance(changes, Changes) else Changes(changes)
 
 
 class Options(Struct, frozen=True, kw_only=True):

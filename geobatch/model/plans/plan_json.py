@@ -30,7 +30,7 @@ def plan_json(plan: Plan, *, locate: Locate | None = None) -> dict[str, Json]:
         plan: The plan.
         locate: Returns where changes are; without it, the document has no boxes.
     """
-    listed = [change for change in plan.changes if change.op is not Op.KEEP]
+    listed = plan.changed
     return {
         "format_version": FORMAT_VERSION,
         "plan_id": plan.plan_id,
@@ -152,7 +152,7 @@ def _actions(change: AssetChange) -> list[Json]:
 
 def inputs_json(plan: Plan, inputs: Inputs) -> dict[str, Json]:
     """Return the inputs of a plan, as members in addition to those of `plan_json`."""
-    blocks = {(change.id, *item) for change in plan.changes for item in change.blocks_changed}
+    blocks = {(change.id, *item) for change in plan.changed for item in change.blocks_changed}
     changed = {(asset_id, uri): count for asset_id, uri, count in blocks}
     return {
         "tool": {"name": "geobatch", "version": inputs.tool},
@@ -237,7 +237,7 @@ def options_from_json(document: dict[str, Json]) -> Options:
 
 def tile_rows(plan: Plan) -> Iterator[dict[str, Json]]:
     """Yield every tile that a plan recomputes, of values and masks, as it counts them."""
-    for change in plan.changes:
+    for change in plan.changed:
         for work in change.work:
             yield from _band_rows(change, work)
 

@@ -9,6 +9,11 @@ from msgspec import Struct
 from geobatch.model.sources.pin import Remote
 from geobatch.model.sources.servers import Servers
 
+MIXER = ".json"
+"""Ending of the file that says how patches in TFRecord files make an image."""
+OF_RECORDS = (".tfrecord", ".tfrecords", ".tfrecord.gz", ".tfrecords.gz", MIXER)
+"""Endings of TFRecord files and of mixers; next to a mixer, shards may have any name."""
+
 
 class DeclaredSource(Struct, frozen=True, kw_only=True):
     """A source as a spec declares it: one file, or the mixer of TFRecord shards with its shards."""

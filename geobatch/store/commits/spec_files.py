@@ -40,6 +40,11 @@ class SpecFiles:
         """
         return {one.id: one.file for one in self._pages(head).items()}
 
+    def check(self, head: Head) -> None:
+        """Read all origins, and keep none; for the errors see `origins`."""
+        for _ in self._pages(head).items():
+            pass
+
     def checkouts(self, head: Head) -> dict[str, CheckoutPath]:
         """Return where spec files are in their repositories, as far as known, by origin.
 

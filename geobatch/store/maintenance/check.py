@@ -314,10 +314,9 @@ def check(
     since = READ_NONE if is_structure else modified_since(store, head)
     leaves = StateLeaves(store.objects, read_from=since)
     checker = Checker(store.objects, leaves)
-    entries = [e for e in head.tree.entries if only in (None, e.id) and e.id not in spared]
-    if is_structure:
-        entries = []
-    damages = [damage for entry in entries for damage in checker.asset(entry)]
+    entries = () if is_structure else head.tree.each() if only is None else head.tree.below(only)
+    wanted = (e for e in entries if only in (None, e.id) and e.id not in spared)
+    damages = [damage for entry in wanted for damage in checker.asset(entry)]
     if only is None and not spared:
         damages += _origins(store, head)
     if damages:
@@ -328,7 +327,7 @@ def check(
 
 def _origins(store: TileStore, head: Head) -> Iterator[Damage]:
     try:
-        store.origins(head)
+        store.check_origins(head)
     except CorruptObjectError as error:
         yield Damage(asset="", message=error.message)
 

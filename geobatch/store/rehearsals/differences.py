@@ -49,7 +49,7 @@ def rehearsed_assets(
     """
     old = {entry.id: entry for entry in base.entries}
     new = {entry.id: entry for entry in tree.entries}
-    for change in plan.changes:
+    for change in plan.changed:
         if not isinstance(change.asset, Image) or change.id not in new:
             continue
         entry = old.get(change.previous_id or change.id)

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from geobatch.declare import AssetSpec, expand, load
 from geobatch.declare.files.find import folder_of
-from geobatch.declare.files.uris import MIXER, declared, found_files
+from geobatch.declare.files.uris import declared, found_files
 from geobatch.declare.projects.find import Projects
 from geobatch.errors import CorruptObjectError, SourceError, SpecError
 from geobatch.model.assets.asset import Asset, Source, Table, Tileset
 from geobatch.model.assets.table import TableSource
 from geobatch.model.published import AssetRecord, Head
-from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.declared import MIXER, DeclaredSource
 from geobatch.sources.driver import AnyProbe, ProbeOptions
 from geobatch.sources.registry import driver_named, probe_rows, probe_sources
 from geobatch.store.caches.cache import SourceCache
@@ -133,7 +133,7 @@ def _find_specs(
     }
 
 
-def _specs_in(path: Path, *, keeps_prefix: bool, cache: SourceCache) -> tuple[AssetSpec, ...]:
+def _specs_in(path: Path, *, keeps_prefix: bool, cache: SourceCache) -> Sequence[AssetSpec]:
     """Return the specs of a file; none if it is missing or wrong."""
     if not path.is_file():
         return ()

@@ -50,7 +50,7 @@ class Recomputing(Struct, frozen=True, kw_only=True, eq=False):
     @property
     def changes(self) -> tuple[AssetChange, ...]:
         """What is computed of each asset."""
-        return () if self.planned is None else self.planned.plan.changes
+        return () if self.planned is None else tuple(self.planned.plan.changes)
 
 
 def plan_recomputing(
@@ -165,7 +165,7 @@ def _match(
     """Return the published states that the specs and sources still give, and what is left."""
     assets: dict[str, Asset] = {asset.id: asset for asset in resolved.resolution.assets}
     failed = {one.id: one.message for one in resolved.failures}
-    declared = {spec.id for spec in resolved.specs.specs}
+    declared = set(resolved.specs.ids)
     states: dict[str, HurtAsset] = {}
     left: list[str] = []
     for one in due:

@@ -29,22 +29,21 @@ def damaged_bands(
         store: The store that has their tiles.
         is_read: Whether their tiles are read and verified.
     """
-    used = {name for change in plan.changes for name in _taken_over(change).values()}
+    used = {name for change in plan.changed for name in _taken_over(change).values()}
     found = {name: damage_of(store, bands[name], is_read=is_read) for name in sorted(used)}
     return {name: damage for name, damage in found.items() if damage}
 
 
 def damage_warnings(plan: Plan, damaged: Mapping[Digest, str], specs: SpecSet) -> Iterator[Problem]:
     """Yield a warning for each band of an earlier run that cannot be taken over."""
-    by_id = {spec.id: spec for spec in specs.specs}
-    for change in plan.changes:
+    for change in plan.changed:
         for band, name in _taken_over(change).items():
             if name in damaged:
                 message = (
                     f"tiles of band `{band}` that an earlier run made are damaged: {damaged[name]}"
                 )
                 hint = "nothing needs to be done: the band is computed again from its sources"
-                yield from warning(by_id[change.id], ("id",), "damaged-tiles", message, hint)
+                yield from warning(specs.spec(change.id), ("id",), "damaged-tiles", message, hint)
 
 
 def _taken_over(change: AssetChange) -> dict[str, Digest]:

@@ -22,7 +22,7 @@ def cube_settings(specs: SpecSet, plan: Plan) -> dict[str, bool]:
     declared = {one.id: one.has_cubes for one in specs.seen.collections}
     if not plan.not_selected or not declared:
         return declared
-    ids = [change.id for change in plan.changes if change.asset is not None]
+    ids = [change.id for change in plan.changed if change.asset is not None]
     return {
         one: has_cubes
         for one, has_cubes in declared.items()

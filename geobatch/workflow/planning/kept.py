@@ -8,12 +8,11 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.declare import AssetSpec, SpecSet
+from geobatch.declare import SpecSet
 from geobatch.model.assets.asset import Asset
 from geobatch.model.assets.image import Raster
-from geobatch.model.digest import Digest
 from geobatch.model.published import Head
-from geobatch.planner import Fingerprints, grid_results
+from geobatch.planner import Fingerprints, Kept, grid_results, keep
 from geobatch.resolve import resolve
 from geobatch.resolve.known import keep_images
 from geobatch.store.caches.cache import SourceCache
@@ -24,28 +23,23 @@ from geobatch.workflow.resolved_specs import ResolvedSpecs, resolve_late
 _AT_A_TIME = 1000
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class KeptImages(Struct, frozen=True, kw_only=True):
     """Images that were not resolved, since they are published as they are."""
 
-    specs: tuple[AssetSpec, ...] = ()
-    """Their specs."""
-    fingerprints: tuple[Digest, ...] = ()
-    """Their fingerprints."""
+    kept: Kept = Kept()
+    """Their ids and fingerprints."""
+    specs: SpecSet = SpecSet(specs=())
+    """All specs."""
     request: Request | None = None
     """What was asked for."""
-
-    def by_id(self) -> dict[str, Digest]:
-        """Return their fingerprints by id."""
-        ids = (spec.id for spec in self.specs)
-        return dict(zip(ids, self.fingerprints, strict=True))
 
     def assets(self) -> Iterator[Asset]:
         """Resolve them, some at a time, as their sources are now."""
         if self.request is None:
             return
         with SourceCache(self.request.store) as cache:
-            for start in range(0, len(self.specs), _AT_A_TIME):
-                some = SpecSet(specs=self.specs[start : start + _AT_A_TIME])
+            for start in range(0, len(self.kept.ids), _AT_A_TIME):
+                some = self.specs.named(self.kept.ids[start : start + _AT_A_TIME])
                 yield from resolve(some, workers=self.request.workers, cache=cache).assets
 
 
@@ -53,38 +47,32 @@ def kept_images(
     resolved: ResolvedSpecs,
     base: Base,
     head: Head,
-    moved: Collection[str],
+    others: Collection[str],
     *,
     request: Request,
     cache: SourceCache,
-) -> tuple[ResolvedSpecs, Kept]:
+) -> tuple[ResolvedSpecs, KeptImages, Head]:
     """Return all assets resolved and located, but for known images that are published as they are.
 
     Args:
         resolved: What the specs declare.
         base: The published state.
         head: Its commit, in which renamed assets have their new ids.
-        moved: Ids of the renamed ones.
+        others: Ids of those that are resolved in any case: renamed, or damaged.
         request: What to cover.
         cache: Facts about sources.
+
+    Returns:
+        The resolved assets; the others; and the state without these.
     """
-    kept: list[AssetSpec] = []
-    fingerprints: list[Digest] = []
-    late: list[AssetSpec] = []
+    kept, late = Kept(), list[str]()
     if resolved.known is not None and resolved.known.files:
-        published = {entry.id: entry.fingerprint for entry in head.tree.entries}
-        for spec, fingerprint in resolved.known.items():
-            there = published.get(spec.id)
-            if there == fingerprint and spec.id not in moved:
-                kept.append(spec)
-                fingerprints.append(there)
-            else:
-                late.append(spec)
+        kept, late, head = keep(resolved.known.items(), base=head, others=others)
     resolve_all = partial(resolve, workers=request.workers, cache=cache)
     found = resolve_late(resolved, late, request, resolve_all)
     located = set_locations(found, base, head=head, request=request)
-    specs = Kept(specs=tuple(kept), fingerprints=tuple(fingerprints), request=request)
-    return replace(found, resolution=located), specs
+    images = KeptImages(kept=kept, specs=resolved.specs, request=request)
+    return replace(found, resolution=located), images, head
 
 
 def keep_resolved(

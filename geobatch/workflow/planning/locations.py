@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from geobatch.declare import SpecSet
+from geobatch.declare.spec_list import held
 from geobatch.errors import Problem
 from geobatch.model.assets.asset import Resolution
 from geobatch.model.published import AssetRecord, Head
@@ -60,7 +61,7 @@ def _unreachable_warnings(
     specs: SpecSet, records: Mapping[str, AssetRecord], *, store: Path
 ) -> Iterator[Problem]:
     """Yield a warning for each published location where there is no file."""
-    for spec in specs.specs:
+    for spec in held(specs.specs):  # of an external image
         record = records.get(spec.id)
         gone = () if record is None else unreachable(record, store=store)
         if gone:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from geobatch.declare import SpecSet
+from geobatch.declare import RasterSpec, SpecSet
 from geobatch.declare.checks.lint import ignored_allow, lost_claims, mixed_types
 from geobatch.declare.collections.optional import absent_warnings
 from geobatch.declare.loading.digests import spec_digests
 from geobatch.declare.loading.garbage import without_collecting
+from geobatch.declare.spec_list import held, samples
 from geobatch.errors import Problem
 from geobatch.model.plans.estimate import Estimate
 from geobatch.model.plans.inputs import Inputs, inputs_of
@@ -24,6 +25,7 @@ from geobatch.planner import (
     Blocks,
     Choice,
     Fingerprints,
+    Kept,
     block_pairs,
     choose,
     complete,
@@ -56,7 +58,7 @@ from geobatch.workflow.planning.deletions import (
     unread_specs,
     with_protection,
 )
-from geobatch.workflow.planning.kept import Kept, keep_resolved, kept_images
+from geobatch.workflow.planning.kept import KeptImages, keep_resolved, kept_images
 from geobatch.workflow.request import Base, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs
 
@@ -74,7 +76,7 @@ class PlannedSpecs(Struct, frozen=True, kw_only=True):
     """Published records that the work builds upon, by asset id."""
     bands: Bands = MappingProxyType({})
     """Tiles of bands that an earlier run computed, by pyramid fingerprint."""
-    kept: Kept = Kept()
+    kept: KeptImages = KeptImages()
     """Images that were not resolved."""
     estimate: Estimate | None = None
     """How long an apply may take; None if there is no run to go by, or apply would refuse it."""
@@ -130,8 +132,8 @@ def plan_resolved(
     """
     declared, moved = _ids_of(resolved.specs), moves(resolved.specs.claims, base=base.head)
     origins = find_origins(base, request=request, seen=resolved.specs.seen, is_renaming=bool(moved))
-    head = renamed_head(base.head, moved)
-    located, kept = kept_images(resolved, base, head, moved, request=request, cache=cache)
+    head, others = renamed_head(base.head, moved), {*moved, *damaged}
+    located, kept, head = kept_images(resolved, base, head, others, request=request, cache=cache)
     choice = choose(located.resolution, base=head, options=request.options, declared=declared)
     deleted = find_deletions(head, declared=declared, origins=origins, request=request)
     spared = {*choice.replaced, *(change.id for change in deleted), *damaged}
@@ -139,7 +141,7 @@ def plan_resolved(
     prints = keep_resolved(located, fingerprints_of(choice.resolution), cache=cache)
     records = _read_records(base, choice, prints, head=head, spared=spared, moved=moved)
     blocks = _compare_blocks(choice, records, cache=cache, reads_objects=request.rehash)
-    work = _Work(choice, base, prints, kept, records, blocks, is_applied, checks_bands)
+    work = _Work(choice, base, prints, kept.kept, records, blocks, is_applied, checks_bands)
     made, bands, warnings = _plan_undamaged(work, resolved, cache=cache)
     completed = complete(
         made,
@@ -173,11 +175,11 @@ def _finished(
 
 
 def _ids_of(specs: SpecSet) -> frozenset[str]:
-    return frozenset(spec.id for spec in specs.specs)
+    return frozenset(specs.ids)
 
 
-def _ids(head: Head) -> frozenset[str]:
-    return frozenset(entry.id for entry in head.tree.entries)
+def _ids(head: Head) -> Iterator[str]:
+    return (entry.id for entry in head.tree.each())
 
 
 def _check_published(
@@ -213,7 +215,10 @@ def _read_records(
             records[entry.id] = record
     for name in moved.keys() & records.keys():
         records[name] = renamed_record(records[name], name)
-    refuse_alike(choice.resolution.assets, published=_ids(base.head), records=records)
+    there = {entry.id for entry in head.tree.entries} - moved.keys()
+    assets = choice.resolution.assets
+    new = [asset.id for asset in assets if asset.id not in there]
+    refuse_alike(assets, new=new, published=_ids(base.head), records=records)
     return records
 
 
@@ -261,7 +266,7 @@ class _Work(Struct, frozen=True):
             blocks=self.blocks,
             known=bands,
             fingerprints=self.fingerprints,
-            kept=self.kept.by_id(),
+            kept=self.kept,
         )
 
 
@@ -286,11 +291,12 @@ def _sorted_warnings(
     resolved: ResolvedSpecs, of_store: Iterable[Problem], *, base: Head
 ) -> tuple[Problem, ...]:
     specs, resolution = resolved.specs, resolved.resolution
+    mine = held(specs.specs)
     found = [
-        *mixed_types(specs.specs),
-        *absent_warnings(specs.images),
-        *ignored_allow(specs.specs),
-        *lost_claims(specs.specs, _ids(base)),
+        *mixed_types(samples(specs.specs)),
+        *absent_warnings([one for one in mine if isinstance(one, RasterSpec)]),
+        *ignored_allow(samples(specs.specs)),
+        *(lost_claims(mine, frozenset(_ids(base))) if specs.claims else ()),
         *grid_warnings(specs, resolution),
         *resolution.warnings,
         *of_store,

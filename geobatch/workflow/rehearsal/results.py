@@ -126,14 +126,14 @@ def _tables(store: TileStore, entries: Iterable[TreeEntry]) -> Iterator[tuple[st
 
 def changes_of(plan: Plan, entries: Mapping[str, TreeEntry | None]) -> dict[str, TreeEntry | None]:
     """Return what was executed, and the former ids of renamed assets."""
-    gone = [change.previous_id for change in plan.changes if change.op is Op.RENAME]
+    gone = [change.previous_id for change in plan.changed if change.op is Op.RENAME]
     return {**entries, **dict.fromkeys(gone)}
 
 
 def _changes_in(plan: Plan, tree: Tree) -> dict[str, TreeEntry | None]:
     """Return what a plan makes of its assets, by a tree that has it."""
     by_id = {entry.id: entry for entry in tree.entries}
-    entries = {one.id: by_id.get(one.id) for one in plan.changes if one.op is not Op.KEEP}
+    entries = {one.id: by_id.get(one.id) for one in plan.changed}
     return changes_of(plan, entries)
 
 

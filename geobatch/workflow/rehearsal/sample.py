@@ -87,7 +87,7 @@ def sample_plan(
     """
     regions = sorted(set(_regions(planned.plan)), key=lambda one: _draw(planned.plan, one))
     drawn = frozenset(regions[: math.ceil(share * len(regions))])
-    sampled = [change for one in planned.plan.changes if (change := _sampled(one, drawn))]
+    sampled = [change for one in planned.plan.changed if (change := _sampled(one, drawn))]
     counts = Counts()
     found: dict[str, Any] = {}
     different: set[Region] = set()
@@ -133,7 +133,7 @@ def _ingested(change: AssetChange) -> Iterator[BandWork]:
 
 def _regions(plan: Plan) -> Iterator[Region]:
     """Yield the regions in which a tile of level 0 is computed, some more than once."""
-    for change in plan.changes:
+    for change in plan.changed:
         for work in _ingested(change):
             for row, col in work.tiles:
                 yield _region(change, work.band, row, col)

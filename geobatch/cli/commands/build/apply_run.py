@@ -23,7 +23,7 @@ from geobatch.cli.settings import Settings
 from geobatch.cli.stores import check_store
 from geobatch.cli.views.plan import plan_lines, undeclared_lines
 from geobatch.errors import Problem
-from geobatch.model.plans.plan import Op, Options
+from geobatch.model.plans.plan import Options
 from geobatch.model.plans.plan_json import change_json, plan_json
 from geobatch.model.plans.summary import ApplySummary
 from geobatch.workflow.apply import Approve, apply_specs
@@ -71,8 +71,8 @@ def run_apply(settings: Settings, paths: Sequence[Path], asked: Asked) -> Exit:
             return Exit.ERROR
     output.warn(summary.warnings)
     failed = {failure.id for failure in summary.failures}
-    for change in summary.plan.changes:
-        if output.is_json and change.op is not Op.KEEP and change.id not in failed:
+    for change in summary.plan.changed:
+        if output.is_json and change.id not in failed:
             done = replace(change, checks=summary.checks.get(change.id, change.checks))
             output.record("asset", **change_json(done, locate=locate))
     print_failures(output, summary.failures)
@@ -138,7 +138,7 @@ def _showing_first(
         for line in lines:
             output.line(line)
         output.flush()
-        is_risky = any(change.risks for change in made.changes)
+        is_risky = any(change.risks for change in made.changed)
         if is_asking and is_risky and not output.is_confirmed("Apply this plan?"):
             raise _DeclinedError
 
