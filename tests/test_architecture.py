@@ -139,11 +139,13 @@ def imports_of(here: str) -> Iterator[tuple[Path, str]]:
 
 
 def links(path: Path) -> set[str]:
-    """Return the modules of geobatch that a module imports, for types and late ones as well.
+    """Return the modules of geobatch that a module imports, also for types alone.
 
-    A room's `__init__.py` that hands on names late counts as the modules that it names.
+    A door imports nothing: what it hands on is loaded when it is used.
     """
-    found = set()
+    found: set[str] = set()
+    if path.name == "__init__.py":
+        return found
     for node in nodes(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("geobatch"):
             names = {f"{node.module}.{alias.name}" for alias in node.names}

@@ -13,13 +13,6 @@ from geobatch.store.caches.cache import SourceCache
 from geobatch.store.maintenance.sync_repair import settle
 from geobatch.store.rehearsals.folders import drop_held
 from geobatch.store.tilestore import TileStore
-from geobatch.workflow.apply import (
-    Approve,
-    changed_ids,
-    plan_request,
-    resolve_request,
-    summary_of,
-)
 from geobatch.workflow.publication import publish
 from geobatch.workflow.rehearsal.results import (
     LostRehearsalError,
@@ -29,6 +22,13 @@ from geobatch.workflow.rehearsal.results import (
     find_rehearsal,
 )
 from geobatch.workflow.request import Base, Request
+from geobatch.workflow.stages import (
+    Approve,
+    changed_ids,
+    plan_request,
+    resolve_request,
+    summary_of,
+)
 from geobatch.workflow.views import open_views, repair_views, show, undone
 
 

@@ -42,9 +42,6 @@ from geobatch.store.rehearsals.statistics import band_statistics, statistics_jso
 from geobatch.store.tilestore import TileStore
 from geobatch.views import zarr
 from geobatch.workflow import rehearsal
-from geobatch.workflow.apply import (
-    resolve_request,
-)
 from geobatch.workflow.executed import Executed
 from geobatch.workflow.plan import log_plan, planning
 from geobatch.workflow.planning.place import locate
@@ -60,6 +57,9 @@ from geobatch.workflow.rehearsal.results import (
 )
 from geobatch.workflow.request import DEFAULT_STORE, Base, Paths, Request
 from geobatch.workflow.resolved_specs import ResolvedSpecs
+from geobatch.workflow.stages import (
+    resolve_request,
+)
 
 if TYPE_CHECKING:
     # Loads what decodes and encodes pixels.

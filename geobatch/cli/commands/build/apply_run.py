@@ -26,10 +26,11 @@ from geobatch.errors import Problem
 from geobatch.model.plans.plan import Options
 from geobatch.model.plans.plan_json import change_json, plan_json
 from geobatch.model.plans.summary import ApplySummary
-from geobatch.workflow.apply import Approve, apply_specs
+from geobatch.workflow.apply import apply_specs
 from geobatch.workflow.planning.place import locate
 from geobatch.workflow.planning.planned_specs import PlannedSpecs
 from geobatch.workflow.request import Request
+from geobatch.workflow.stages import Approve
 
 
 class _DeclinedError(Exception):
