@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ from dask_cluster import SPECS, Silent, Spy, cluster, image, state, write_images
 from rasterio import Affine
 from whole_rasters import write_jp2, write_netcdf
 
+from geobatch.errors import SourceError
 from geobatch.execute.executors.dask.executor import DaskExecutor
 from geobatch.execute.executors.threads import ThreadExecutor
 from geobatch.execute.tasks import runner
-from geobatch.execute.tasks.task import CheckTask, RecodeTask, RegionTask
+from geobatch.execute.tasks.task import CheckTask, RecodeTask, RegionTask, TableTask
 from geobatch.store.location import StoreLocation
-from geobatch.store.tilestore import TileStore
-from geobatch.testing.rasters import write_raster
 from geobatch.workflow.apply import apply
 from geobatch.workflow.maintenance.verify import VerifyRequest, verify_request
 from geobatch.workflow.rehearsal.rehearse import rehearse_specs
@@ -95,22 +94,30 @@ def test_jpeg_2000(tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch) ->
     compare(tmp_path, spy, monkeypatch, RegionTask)
 
 
-def test_csv(tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table beside an image: the image is computed on the workers, and both are published."""
+def test_tables(tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CSV and TFRecord, each as a task; also verified, and with a row that is no row."""
     lines = [f"{n},{n / 7},{50 + n / 100},plot {n}" for n in range(300)]
     (tmp_path / "rows.csv").write_text("\n".join(["n,longitude,latitude,name", *lines]))
-    write_raster(tmp_path / "a.tif", np.ones((90, 100), np.uint8))
-    (tmp_path / "spec.yaml").write_text(
+    shutil.copy(SPECS / "data" / "plots.tfrecord", tmp_path)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(
         "kind: table\nid: rows\nsources: [{uris: [rows.csv], crs: EPSG:4326}]\n---\n"
-        + image("a", "a.tif")
+        "kind: table\nid: plots\nsources:\n- {uris: [plots.tfrecord], crs: EPSG:32627,"
+        " x_column: easting, y_column: northing}\n"
     )
-    compare(tmp_path, spy, monkeypatch)
-    with closing(TileStore.open(tmp_path / "dask")) as store:
-        entry = store.head().tree.entry("rows")
-        assert entry is not None
-        table = store.record(entry).table
-    assert table is not None
-    assert table.rows == 300
+    compare(tmp_path, spy, monkeypatch, TableTask)
+    with monkeypatch.context() as patch:
+        asked = VerifyRequest(
+            store=StoreLocation.of(tmp_path / "dask"), executor=on_workers(spy, patch)
+        )
+        found = verify_request(asked)
+    assert [one.regions_checked for one in found.assets] == [1, 1]
+    assert not found.is_different
+    with (tmp_path / "rows.csv").open("a") as file:
+        file.write("\n300,7,50,x,one value too many")
+    with monkeypatch.context() as patch, pytest.raises(SourceError, match=r"rows\.csv") as caught:
+        apply([spec], store=tmp_path / "dask", executor=on_workers(spy, patch))
+    assert "the worker `tcp://127.0.0.1:" in str(caught.value.hint)
 
 
 def test_all_examples(tmp_path: Path, spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
