@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from geobatch.execute.executors.protocol import Executor
     from geobatch.execute.reuse.region_cache import RegionCache
     from geobatch.execute.scheduler import execute
-    from geobatch.execute.tables import execute_tables
+    from geobatch.execute.tables import execute_tables, run_table
     from geobatch.execute.tasks.runner import TaskContext
 else:
     # These load what decodes and encodes pixels.
@@ -26,11 +26,12 @@ else:
             "execute": "scheduler",
             "execute_tables": "tables",
             "inside_of": "checking",
+            "run_table": "tables",
             "shares_of": "executors.choice",
         },
     )
 
 __all__ = [
     "Counts", "Executor", "Observer", "RegionCache", "SilentObserver", "TaskContext", "execute",
-    "execute_tables", "inside_of", "shares_of",
+    "execute_tables", "inside_of", "run_table", "shares_of",
 ]  # fmt: skip

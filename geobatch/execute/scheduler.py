@@ -74,6 +74,8 @@ def execute(
     try:
         for executor, changes in shares:
             due = [one for one in changes if one.asset is not None and one.table is None]
+            if not due:  # a cluster need not be there
+                continue
             with executor.start(context) as running:
                 schedule = _Schedule(
                     running=running,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Generator, Mapping
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from geobatch.errors import InternalError, InterruptedRunError, SourceError, SourceErrors
 from geobatch.execute.counts import Counts
+from geobatch.execute.executors.protocol import Executor, Outcome
+from geobatch.execute.tasks.runner import TaskContext
+from geobatch.execute.tasks.task import TableTask, TaskResult
+from geobatch.execute.verification.comparison import Unkept
 from geobatch.model.assets.fingerprint import table_fingerprint
 from geobatch.model.assets.table import StoredTable, Table
 from geobatch.model.digest import Digest
@@ -24,6 +30,9 @@ from geobatch.table.library import arrow
 from geobatch.table.spill import Spill
 from geobatch.table.write import write_parquet
 
+_Read: TypeAlias = StoredTable | SourceError | None
+"""Rows that were put, or why not; None if none were read."""
+
 
 def execute_tables(
     plan: Plan,
@@ -34,6 +43,8 @@ def execute_tables(
     observer: Observer,
     counts: Counts,
     failures: dict[str, SourceError] | None = None,
+    executor: Executor | None = None,
+    context: TaskContext | None = None,
 ) -> Generator[AssetRecord, None, None]:
     """Make every table that a plan names, and yield each when its rows are in the store.
 
@@ -49,6 +60,8 @@ def execute_tables(
         observer: Notified of the table in work.
         counts: Added to as tables finish.
         failures: Where errors of sources are put, by asset id, while the other assets go on.
+        executor: What reads tables, each as a task; None to read them here, one after the other.
+        context: What tasks are run with.
 
     Raises:
         SourceError: A shard cannot be read, its records are no rows of one table, or TensorFlow or
@@ -56,17 +69,18 @@ def execute_tables(
         StoreError: The disk refused.
         InterruptedRunError: The user stopped the run.
     """
+    due = [one for one in plan.changed if one.table is not None and one.asset is not None]
+    read = _read_here
+    if executor is not None and context is not None and any(map(_is_read, due)):
+        read = partial(_read_elsewhere, executor=executor, context=context)
     try:
-        for change in plan.changed:
-            if change.table is None or change.asset is None:
-                continue
-            observer.asset_started(change.id, tiles=0)
-            try:
-                yield _record(change, records, objects, folder=folder, counts=counts)
-            except SourceError as error:
+        for change, stored in read(due, objects, folder=folder, counts=counts, observer=observer):
+            if isinstance(stored, SourceError):
                 if failures is None:
-                    raise
-                failures[change.id] = error
+                    raise stored
+                failures[change.id] = stored
+            else:
+                yield _record(change, records, stored)
             observer.asset_finished(change.id)
     except KeyboardInterrupt:
         raise InterruptedRunError(
@@ -75,25 +89,101 @@ def execute_tables(
         ) from None
 
 
-def _record(
-    change: AssetChange,
-    records: Mapping[str, AssetRecord],
+def _is_read(change: AssetChange) -> bool:
+    return change.table is not None and change.table.is_read
+
+
+def _table(change: AssetChange) -> Table:
+    if not isinstance(change.asset, Table):
+        raise InternalError(f"`{change.id}`: no table to make")
+    return change.asset
+
+
+def _read_here(
+    changes: Sequence[AssetChange],
     objects: Objects,
     *,
     folder: Path,
     counts: Counts,
+    observer: Observer,
+) -> Iterator[tuple[AssetChange, _Read]]:
+    """Yield changes with the rows that were put, or why not; None if rows are reused."""
+    for change in changes:
+        observer.asset_started(change.id, tiles=0)
+        stored: _Read = None
+        if _is_read(change):
+            try:
+                stored = read_table(_table(change), objects, folder=folder, counts=counts)
+            except SourceError as error:
+                stored = error
+        yield change, stored
+
+
+def _read_elsewhere(
+    changes: Sequence[AssetChange],
+    objects: Objects,
+    *,
+    folder: Path,
+    counts: Counts,
+    observer: Observer,
+    executor: Executor,
+    context: TaskContext,
+) -> Iterator[tuple[AssetChange, _Read]]:
+    """Yield what `_read_here` does, of tables that an executor reads."""
+    reused = [one for one in changes if not _is_read(one)]
+    yield from _read_here(reused, objects, folder=folder, counts=counts, observer=observer)
+    waiting = deque(one for one in changes if _is_read(one))
+    in_flight: dict[int, tuple[AssetChange, Digest]] = {}
+    with executor.start(context) as running:
+        while waiting or in_flight:
+            while waiting and len(in_flight) < running.capacity:
+                change, number = waiting.popleft(), len(changes) - len(waiting)
+                observer.asset_started(change.id, tiles=0)
+                table = _table(change)
+                task = TableTask(key=table_fingerprint(table), asset=context.inputs.add(table))
+                in_flight[number] = change, task.asset
+                running.submit(number, task)
+            for outcome in running.completed():
+                change, asset = in_flight.pop(outcome.number)
+                context.inputs.forget(asset)
+                yield change, _taken_in(outcome, _table(change), counts)
+
+
+def _taken_in(outcome: Outcome, table: Table, counts: Counts) -> _Read:
+    """Return what became of a table, and count it."""
+    if isinstance(outcome.error, SourceError):
+        return outcome.error
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.result is None or outcome.result.table is None:
+        raise InternalError(f"`{table.id}`: a task put no rows")
+    counts.rows += outcome.result.table.rows
+    counts.bytes_written += outcome.result.bytes_written
+    counts.bytes_read += sum(one.stat.size for one in table.sources if one.stat is not None)
+    return outcome.result.table
+
+
+def run_table(task: TableTask, context: TaskContext) -> TaskResult:
+    """Return the rows of a table that a task puts; of a run that only compares, none are kept.
+
+    Raises:
+        SourceError: See `execute_tables`.
+        StoreError: The store cannot be written.
+    """
+    counts = Counts()
+    objects = Unkept(context.objects.backend) if context.is_compared else context.objects
+    folder = context.folder or Path(tempfile.gettempdir())
+    stored = read_table(context.inputs.table(task.asset), objects, folder=folder, counts=counts)
+    return TaskResult(table=stored, bytes_written=counts.bytes_written)
+
+
+def _record(
+    change: AssetChange, records: Mapping[str, AssetRecord], stored: StoredTable | None
 ) -> AssetRecord:
-    asset, work = change.asset, change.table
-    if not isinstance(asset, Table) or work is None:
-        raise InternalError(f"`{change.id}`: no table to make")
-    if work.is_read:
-        stored = read_table(asset, objects, folder=folder, counts=counts)
-    else:
-        found = records[change.id].table
-        if found is None:
-            raise InternalError(f"`{change.id}`: no rows to reuse")
-        stored = found
-    return AssetRecord(asset=asset, arrays=(), fingerprints=(), table=stored)
+    found = records[change.id].table if stored is None else stored
+    if found is None:
+        raise InternalError(f"`{change.id}`: no rows to reuse")
+    return AssetRecord(asset=_table(change), arrays=(), fingerprints=(), table=found)
 
 
 def read_table(table: Table, objects: Objects, *, folder: Path, counts: Counts) -> StoredTable:

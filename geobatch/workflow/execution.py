@@ -110,12 +110,14 @@ def _compute(
         regions=ValueCache(into.store.caches),
         caches=into.store.caches,
         sink=into.staging,
+        folder=into.store.scratch(),
     )
+    chosen = executor_for(planned.resolved.specs, request)
     finished = execute(
         shares_of(
             planned.plan.changed,
             workers=request.workers,
-            executor=executor_for(planned.resolved.specs, request),
+            executor=chosen,
         ),
         base_commit=planned.plan.base_commit,
         records=planned.records,
@@ -133,6 +135,8 @@ def _compute(
         observer=observer,
         counts=into.counts,
         failures=into.failures,
+        executor=chosen,
+        context=context,
     )
     with closing(finished), closing(tables):
         yield from finished

@@ -82,14 +82,14 @@ def test_a_source_on_another_mount_has_another_device_number(tmp_path: Path) -> 
     spec = write_images(tmp_path / "in", small=1)
     assets = [change.image for change in plan([spec], store=tmp_path / "store").changes]
     moved = [_on_device(one, 7) for one in assets]
-    found = [Devices().located(one) for one in moved]
+    found = [Devices().image(one) for one in moved]
     assert [_stats(one) for one in found] == [_stats(one) for one in assets]
     write_raster(tmp_path / "in" / "large.tif", np.zeros((900, 700), np.uint8))
     with (
         Sources(folder=tmp_path, cache=SourceCache.memory()) as reader,
         pytest.raises(SourceError, match="changed"),
     ):
-        reader.check(Devices().located(moved[0]).tilesets[0].sources[0])
+        reader.check(Devices().image(moved[0]).tilesets[0].sources[0])
 
 
 def _on_device(asset: AnyImage, number: int) -> AnyImage:

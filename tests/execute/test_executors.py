@@ -117,7 +117,8 @@ def test_the_examples_are_the_same_with_any_executor(
     store = tmp_path / "store"
     found = apply([SPECS], store=store, executor=executor)
     assert (found.content_root, state(store)) == examples
-    assert len(started) == (2 if executor == ProcessExecutor(3) else 0)
+    # Two for the images, and two for the table.
+    assert len(started) == (4 if executor == ProcessExecutor(3) else 0)
     assert plan([SPECS], store=store).is_empty
 
 

@@ -184,6 +184,7 @@ def main() -> None:
             reader=reader,
             inputs=Inputs(sent.load),
             regions=ValueCache(disk),
+            folder=disk.root / RUNS,
             sink=sink,
         )
         serve(lambda item: _answer(sent.task(item), context, disk))

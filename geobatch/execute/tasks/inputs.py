@@ -9,13 +9,16 @@ import pickle
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from geobatch.errors import InternalError
 from geobatch.execute.tasks.task import Roots
 from geobatch.model.assets.asset import AnyImage
+from geobatch.model.assets.table import Table
 from geobatch.model.digest import Digest, digest_bytes
 
+Located: TypeAlias = AnyImage | Table
+"""What has sources."""
 _MOST_LOADED = 16
 """Values that a process keeps of those that it was sent."""
 
@@ -31,24 +34,24 @@ class Inputs:
         self,
         load: Callable[[Digest], bytes] | None = None,
         *,
-        located: Callable[[AnyImage], AnyImage] | None = None,
+        located: Callable[[Located], Located] | None = None,
     ) -> None:
         """Know nothing yet.
 
         Args:
             load: Returns the bytes of a value that is not known: those of `packed`.
-            located: Returns an image that was loaded, with its sources as this machine has them.
+            located: Returns an asset that was loaded, with its sources as this machine has them.
         """
         self._load = load
         self._located = located
-        self._values: dict[Digest, AnyImage | Roots | bytes] = {}
+        self._values: dict[Digest, AnyImage | Table | Roots | bytes] = {}
         self._packed: dict[Digest, bytes] = {}
         self._counts = Counter[Digest]()
         """How often each was added: two assets may have equal index roots."""
         self._loaded: dict[Digest, Any] = {}
         self._lock = threading.Lock()
 
-    def add(self, value: AnyImage | Roots | bytes) -> Digest:
+    def add(self, value: AnyImage | Table | Roots | bytes) -> Digest:
         """Add a value, which does not change any more; return the digest by which tasks name it."""
         packed = pickle.dumps(value, protocol=5)
         digest = digest_bytes(packed)
@@ -74,6 +77,15 @@ class Inputs:
         """
         asset: AnyImage = self._get(digest)
         return asset
+
+    def table(self, digest: Digest) -> Table:
+        """Return a table.
+
+        Raises:
+            InternalError: It is not known, or what was loaded is not what it should be.
+        """
+        table: Table = self._get(digest)
+        return table
 
     def roots(self, digest: Digest | None) -> Roots:
         """Return index roots; none for None.
@@ -109,6 +121,6 @@ class Inputs:
         if digest_bytes(data) != digest:
             raise InternalError(f"a task names `{digest}`, which is not known here")
         value = pickle.loads(data)  # noqa: S301 - what the first process has packed
-        if self._located is not None and isinstance(value, AnyImage):
+        if self._located is not None and isinstance(value, AnyImage | Table):
             return self._located(value)
         return value

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from msgspec import Struct, field
 
+from geobatch import execute
 from geobatch.errors import InterruptedRunError
 from geobatch.execute import upkeep
 from geobatch.execute.pages import records
@@ -21,6 +24,7 @@ from geobatch.execute.tasks.task import (
     PagesTask,
     RecodeTask,
     RegionTask,
+    TableTask,
     Task,
     TaskResult,
 )
@@ -47,6 +51,8 @@ class TaskContext(Struct, frozen=True, kw_only=True, eq=False):
     """Where the results of finished regions are kept; None for nowhere."""
     is_compared: bool = False
     """Whether `objects` keeps in memory what is put: nothing may be written to the store."""
+    folder: Path | None = None
+    """Where rows of tables wait, on a disk; None for the folder of temporary files."""
     caches: Backend | None = None
     """Where caches and temporary files are; None where nothing is kept."""
     sink: TileSink | None = None
@@ -74,18 +80,25 @@ def run_task(task: Task, context: TaskContext) -> TaskResult:
 
 def begin_task(task: Task, context: TaskContext) -> TaskResult:
     """Return what a task computed; `result.puts` may still be on the way. Errors as `run_task`."""
-    objects, index = context.objects, context.index
     if isinstance(task, UpkeepTask):
-        return upkeep.run_upkeep(task, context.inputs, backend=objects.backend)
+        return upkeep.run_upkeep(task, context.inputs, backend=context.objects.backend)
+    if isinstance(task, RecodeTask | CheckTask | JoinTask):
+        return _run_stored(task, context)
+    if isinstance(task, TableTask):
+        return execute.run_table(task, context)
+    if isinstance(task, PagesTask):
+        return _run_pages(task, context)
+    return _begin_region(task, context)
+
+
+def _run_stored(task: RecodeTask | CheckTask | JoinTask, context: TaskContext) -> TaskResult:
+    """Run a task that reads no source."""
+    objects, index = context.objects, context.index
     if isinstance(task, RecodeTask):
         return recode_tiles(task, objects=objects, index=index)
     if isinstance(task, CheckTask):
         return count_tiles(task, context.inputs, objects=objects, index=index)
-    if isinstance(task, JoinTask):
-        return join_pages(task, objects=objects, index=index)
-    if isinstance(task, PagesTask):
-        return _run_pages(task, context)
-    return _begin_region(task, context)
+    return join_pages(task, objects=objects, index=index)
 
 
 def _begin_region(task: RegionTask, context: TaskContext) -> TaskResult:

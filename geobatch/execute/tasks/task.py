@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from geobatch.execute.upkeep.tasks import UpkeepTask
 from geobatch.model.assets.asset import Codec
+from geobatch.model.assets.table import StoredTable
 from geobatch.model.checks.measure import BandMeasures, Measure
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, PageRef
@@ -238,9 +239,30 @@ class CheckTask(Struct, frozen=True, kw_only=True):
         return tuple(one for one in named if one is not None)
 
 
+class TableTask(Struct, frozen=True, kw_only=True):
+    """The rows of a table, which are read from its sources and put as one object."""
+
+    key: Digest
+    """Fingerprint of everything that determines the result."""
+    asset: Digest
+    """The table, with its sources, as `Inputs` resolves it."""
+    is_portable: bool = True
+    """Whether another process can run it."""
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it reads sources from their start, as each process would do again: no other."""
+        return False
+
+    @property
+    def inputs(self) -> tuple[Digest, ...]:
+        """What the task names, and the process that runs it must know."""
+        return (self.asset,)
+
+
 ComputingTask: TypeAlias = RegionTask | PagesTask
 """What computes tiles of an image."""
-Task: TypeAlias = RegionTask | PagesTask | JoinTask | RecodeTask | CheckTask | UpkeepTask
+Task: TypeAlias = ComputingTask | JoinTask | RecodeTask | CheckTask | TableTask | UpkeepTask
 """What an executor runs."""
 
 
@@ -285,6 +307,8 @@ class TaskResult(Struct, kw_only=True):
     """Bytes that another machine put in its memory: of a run that only compares."""
     puts: list[tuple[Future[bool], int]] = field(default_factory=list)
     """Tiles that are being put: whether each is new, once that is known, and its length."""
+    table: StoredTable | None = None
+    """The rows that were put."""
     damaged: list[int] = field(default_factory=list)
     """Which of the objects that were read are not whole, by their number in the task."""
     swept: Sweep | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from geobatch.errors import CorruptObjectError, SourceError
 from geobatch.execute.tasks.inputs import Inputs
-from geobatch.execute.tasks.task import RegionTask
+from geobatch.execute.tasks.task import RegionTask, TableTask
 from geobatch.execute.verification.comparison import TileFinding
 from geobatch.execute.verification.tasks import tile_count, tile_total, verification_tasks
 from geobatch.model.assets.asset import Image, Table
@@ -66,6 +66,13 @@ class AssetWork:
                 seed=self._seed,
                 inputs=inputs,
             )
+
+    def all_tasks(self, inputs: Inputs) -> Iterator[RegionTask | TableTask]:
+        """Yield the tasks of an image, or the one that reads a table."""
+        table = self.located.asset
+        if isinstance(table, Table):
+            yield TableTask(key=self.table_key, asset=inputs.add(table))
+        yield from self.tasks(inputs)
 
     def keys(self) -> list[Digest]:
         """Return the keys of the regions that can be computed; a table is one, if it can."""

@@ -13,13 +13,11 @@ from typing import Any, overload
 from msgspec import Struct
 
 from geobatch.errors import CorruptObjectError, InterruptedRunError, SourceError
-from geobatch.execute.counts import Counts
-from geobatch.execute.executors.protocol import Executor
+from geobatch.execute.executors.protocol import Executor, Outcome
 from geobatch.execute.executors.threads import ThreadExecutor
-from geobatch.execute.tables import read_table
 from geobatch.execute.tasks.runner import TaskContext
-from geobatch.execute.tasks.task import RegionTask
-from geobatch.execute.verification.comparison import Rebuilt, Unkept, findings
+from geobatch.execute.tasks.task import RegionTask, TableTask
+from geobatch.execute.verification.comparison import Rebuilt, findings
 from geobatch.execute.verification.tasks import tile_count
 from geobatch.logs import Logger
 from geobatch.model.assets.asset import Table
@@ -199,8 +197,7 @@ def verify_request(
         drawn = _draw(work, request.sample)
         run = _Run(store, reader, Path(folder), drawn, progress)
         try:
-            run.compute_images(work, executor)
-            run.read_tables(work)
+            run.compute(work, executor)
         except KeyboardInterrupt:
             raise InterruptedRunError(
                 "interrupted; nothing was changed", hint="`--sample 1%` takes less time"
@@ -245,19 +242,23 @@ class _Run:
         self._progress = progress
         self._done = 0
 
-    def compute_images(self, work: Sequence[AssetWork], executor: Executor) -> None:
-        """Compute the drawn regions of images, a bounded number at a time."""
+    def compute(self, work: Sequence[AssetWork], executor: Executor) -> None:
+        """Compute the drawn regions of images, and tables, a bounded number at a time."""
         kept = Rebuilt(self._store.objects)
         context = TaskContext(
-            objects=kept, index=self._store.index, reader=self._reader, is_compared=True
+            objects=kept,
+            index=self._store.index,
+            reader=self._reader,
+            is_compared=True,
+            folder=self._folder,
         )
         waiting = (
             (one, task)
             for one in work
-            for task in one.tasks(context.inputs)
+            for task in one.all_tasks(context.inputs)
             if task.key in self._drawn
         )
-        in_flight: dict[int, tuple[AssetWork, RegionTask]] = {}
+        in_flight: dict[int, tuple[AssetWork, RegionTask | TableTask]] = {}
         number = 0
         with executor.start(context) as running:
             while True:
@@ -269,7 +270,9 @@ class _Run:
                     return
                 for outcome in running.completed():
                     one, task = in_flight.pop(outcome.number)
-                    if outcome.result is not None:
+                    if isinstance(task, TableTask):
+                        _take_table(one, outcome)
+                    elif outcome.result is not None:
                         kept.add(outcome.result.kept)
                         found = findings(
                             task, outcome.result, record=one.record, store=self._store, kept=kept
@@ -280,18 +283,6 @@ class _Run:
                     elif outcome.error is not None:
                         raise outcome.error
                     self._finish_region(one)
-
-    def read_tables(self, work: Sequence[AssetWork]) -> None:
-        """Read the drawn tables, one after the other."""
-        objects = Unkept(self._store.objects.backend)
-        for one in work:
-            table = one.located.asset
-            if isinstance(table, Table) and one.table_key in self._drawn:
-                try:
-                    one.add_table(read_table(table, objects, folder=self._folder, counts=Counts()))
-                except SourceError as error:
-                    one.add_error(error, tiles=0)
-                self._finish_region(one)
 
     def _finish_region(self, one: AssetWork) -> None:
         self._done += 1
@@ -313,3 +304,12 @@ class _Run:
                 except SourceError as error:
                     error.uri = error.uri or source.uri
                     one.add_error(error, tiles=0)
+
+
+def _take_table(one: AssetWork, outcome: Outcome) -> None:
+    if isinstance(outcome.error, SourceError):
+        one.add_error(outcome.error, tiles=0)
+    elif outcome.error is not None:
+        raise outcome.error
+    elif outcome.result is not None and outcome.result.table is not None:
+        one.add_table(outcome.result.table)

@@ -12,6 +12,7 @@ from geobatch.execute.tasks.task import (
     PagesTask,
     RecodeTask,
     RegionTask,
+    TableTask,
     Task,
 )
 from geobatch.execute.upkeep.tasks import UpkeepTask
@@ -24,9 +25,9 @@ _MOST_PREFIXES = 256
 def may_share(one: Task, other: Task) -> bool:
     """Return whether two tasks may be sent together: of a large image, those of one level.
 
-    A task that covers many regions takes long enough by itself.
+    A task that covers many regions, or a table, takes long enough by itself.
     """
-    return not isinstance(one, PagesTask) and _part(one) == _part(other)
+    return not isinstance(one, PagesTask | TableTask) and _part(one) == _part(other)
 
 
 def _part(task: Task) -> tuple[str, Digest | None]:
@@ -69,7 +70,7 @@ def key_of(prefix: str, tasks: Sequence[Task], apart: Json) -> tuple[str, Digest
 
 
 def _fingerprint(task: Task) -> Digest:
-    if isinstance(task, RegionTask | PagesTask):
+    if isinstance(task, RegionTask | PagesTask | TableTask):
         return task.key
     return digest_bytes(pickle.dumps(task, protocol=5))
 
@@ -79,12 +80,16 @@ def _name(task: Task, inputs: Inputs) -> str:
         return task.command
     if isinstance(task, RecodeTask | JoinTask):
         return task.asset_id
+    if isinstance(task, TableTask):
+        return inputs.table(task.asset).id
     return inputs.asset(task.asset).id
 
 
 def _level(task: Task) -> str:
     if isinstance(task, UpkeepTask):
         return task.part
+    if isinstance(task, TableTask):
+        return "rows"
     if isinstance(task, RegionTask):
         return f"L{task.region.level}"
     if isinstance(task, PagesTask):

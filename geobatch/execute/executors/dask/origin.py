@@ -9,7 +9,9 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.execute.tasks.inputs import Located
 from geobatch.model.assets.asset import AnyImage, Source
+from geobatch.model.assets.table import Table
 from geobatch.model.sources.file_stat import FileStat
 from geobatch.store.backends.protocol import RUNS, Backend
 from geobatch.store.backends.run_folder import run_names
@@ -64,7 +66,18 @@ class Devices:
     def __init__(self) -> None:
         self._known: dict[tuple[int, str], int] = {}
 
-    def located(self, asset: AnyImage) -> AnyImage:
+    def located(self, asset: Located) -> Located:
+        """Return an asset whose sources have the device numbers of this machine."""
+        return self._table(asset) if isinstance(asset, Table) else self.image(asset)
+
+    def _table(self, table: Table) -> Table:
+        rows = (
+            one if one.stat is None else replace(one, stat=self._stat(one.path, one.stat))
+            for one in table.sources
+        )
+        return replace(table, sources=tuple(rows))
+
+    def image(self, asset: AnyImage) -> AnyImage:
         """Return an image whose sources have the device numbers of this machine."""
         tilesets = tuple(
             replace(one, sources=tuple(map(self.source, one.sources))) for one in asset.tilesets

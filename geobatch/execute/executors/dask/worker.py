@@ -87,6 +87,8 @@ class _Opened:
             reader=self._reader,
             inputs=Inputs(self._load, located=self._devices.located),
             regions=ValueCache(session.backend) if session.is_cached else None,
+            is_compared=session.is_compared,
+            folder=self._folder,
         )
         self._is_synced = session.is_compared or session.origin.is_synced(session.backend)
         threading.Thread(target=self._watch, name="geobatch-idle", daemon=True).start()
