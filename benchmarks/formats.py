@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,7 +66,6 @@ class Run:
                 found = self.pair(rival, is_checked=number == 0)
                 if number:
                     pairs[rival.name].append(found)
-            shutil.rmtree(self.bench.outputs, ignore_errors=True)
         own = [one.geobatch.cost for several in pairs.values() for one in several]
         return {
             "title": self.chosen.title,

@@ -27,9 +27,9 @@ REGION_BYTES = 64 << 20
 """Most bytes of values and masks that the level-0 pixels of a region may take."""
 SHARED_BYTES = 192 << 20
 """The same of one tile, if the bands of a source share their blocks."""
-STRIP_BYTES = 24 << 20
-"""Most bytes of full-width strips that the rows of a region may span, so that GDAL's cache holds
-them for the next region of the same rows."""
+STRIP_BYTES = 48 << 20
+"""Most bytes of full-width strips that the rows of a region may span, so that they are kept for the
+next region of the same rows."""
 
 
 PAGED_TILES = 1 << 17
@@ -123,7 +123,7 @@ def square_of(
         for at in range(level, level + span + 1)
         if at > level or band.from_sources
     )
-    # Of a source in strips, GDAL's cache holds the rows of one region, for the next one.
+    # Of a source in strips, the rows of one region are kept for the next one.
     if not is_large(tiles) or (level == 0 and _strip_row(asset, bands)):
         return None
     plane = bands[0].dirty[level].shape

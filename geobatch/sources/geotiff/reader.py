@@ -27,6 +27,7 @@ from geobatch.sources.geotiff.headers.tables import read_tables
 from geobatch.sources.geotiff.objects.kept import KeptHeaders
 from geobatch.sources.geotiff.objects.raster import extents_of
 from geobatch.sources.geotiff.objects.rasters import ObjectRasters
+from geobatch.sources.geotiff.strips import Strips
 from geobatch.sources.geotiff.verified import Checked, CheckedFile, checked
 from geobatch.sources.masks.weights import weights
 from geobatch.sources.naming import LostStateError, Named, UnnamedError
@@ -71,6 +72,7 @@ class Reader:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._handles: dict[int, Handle] = {}
+        self._strips = Strips()
         self._bytes_read = 0
         self._is_closed = False
 
@@ -99,6 +101,7 @@ class Reader:
             self._is_closed = True
             handles = list(self._handles.values())
             self._handles.clear()
+        self._strips.clear()
         self._local = threading.local()
         with gdal_environment():
             for handle in handles:
@@ -206,13 +209,33 @@ class Reader:
             dtype = handle.dataset.dtypes[0]
             pixels: npt.NDArray[Any] = np.empty((len(bands), *window.shape), dtype)
             try:
-                handle.run(handle.dataset.read, bands, out=pixels, window=in_file(window))
+                self._decode(source, handle, window, bands, out=pixels)
             except FAILURES as error:
                 self._confirm(source, handle)
                 raise bad_block(handle, bands, window, error) from error
         self._confirm(source, handle)
         self._count(handle.sizes, window, list(indexes))
         return pixels
+
+    def _decode(
+        self,
+        source: Source,
+        handle: Handle,
+        window: Window,
+        bands: list[int],
+        *,
+        out: npt.NDArray[Any],
+    ) -> None:
+        """Decode a window into an array; each strip of a local file once for all threads."""
+
+        def decode(rows: Window) -> npt.NDArray[Any]:
+            pixels = np.empty((len(bands), *rows.shape), out.dtype)
+            handle.run(handle.dataset.read, bands, out=pixels, window=in_file(rows))
+            return pixels
+
+        if source.state is None and self._strips.read(source, window, bands, out, decode):
+            return
+        handle.run(handle.dataset.read, bands, out=out, window=in_file(window))
 
     def _read_mask(self, source: Source, window: Window, level: int) -> npt.NDArray[np.uint8]:
         with gdal_environment():
