@@ -21,7 +21,7 @@ from measure import CommandError, Cost, measure
 HERE = Path(__file__).resolve().parent
 WORK = HERE / "work"
 FULL_SIZE = 8192
-TARGET = 1.3
+TARGET = 0.8
 ROOM = 600
 """MB beyond TensorFlow's own that an export may take."""
 SPEC = """\

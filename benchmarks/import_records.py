@@ -4,7 +4,7 @@
 
 Whole processes that follow each other: `tf.data` parses the patches; `geobatch apply` imports the
 same pixels from a TIFF that is not compressed, which is what encoding costs; `geobatch apply`
-imports the patches. The last may take at most 1.3 times the first and once the second.
+imports the patches. The last may take the second, and 0.6 times the first (0.9 of its CPU time).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from run import FULL_SIZE, HERE, WORK, Bench, table
 
 SIDE, PATCH = 37, 256
 """As in make_records.py, which is not imported: the parent of what is measured stays small."""
-LIMIT = 1.3
+LIMITS = {"wall": 0.6, "CPU": 0.9}
 MEMORY = 600
 """MB beyond those of a process that has TensorFlow imported and nothing else."""
 SPEC = """\
@@ -93,8 +93,8 @@ def report(found: dict[str, list[Cost]], *, side: int, shards: int) -> tuple[str
         [
             f"(TFRecord - TIFF) / `tf.data`, {kind} seconds",
             f"{median(values):.2f} ({', '.join(f'{value:.2f}' for value in values)})",
-            f"{LIMIT}",
-            "yes" if median(values) <= LIMIT else "NO",
+            f"{LIMITS[kind]}",
+            "yes" if median(values) <= LIMITS[kind] else "NO",
         ]
         for kind, values in ratios.items()
     ]

@@ -1,24 +1,27 @@
-"""Random windows of a COG: through geobatch, and with rasterio alone.
+"""Random windows of 512: through geobatch, with zarr-python on its tree, and with rasterio alone.
 
-    uv run python benchmarks/windows.py --size 4096     # small
+    uv run python benchmarks/windows.py                             # writes windows.md
+    uv run python benchmarks/windows.py --size 4096 --windows 60    # small
 
-Both read the same windows of one band, in turns, each from a process that is warm; the report is
-the median of the ratios of the turns.
+One raster is ingested, and one stays in its COG. All read the same windows of one band, in turns
+and in one process that is warm; a ratio is the median of the ratios of the turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import rasterio
 import rasterio.shutil
+import zarr
+from machine import machine_facts
 from rasterio.transform import from_origin
 from rasterio.windows import Window
 
@@ -26,6 +29,22 @@ import geobatch
 from geobatch.workflow.apply import apply
 
 WINDOW = 512
+FULL_SIZE = 12288
+CACHE_MB = 64
+"""Decoded blocks that GDAL keeps: as many as geobatch keeps of external images."""
+Read: TypeAlias = Callable[[int, int], Any]
+"""Returns the window whose first pixel is at (row, column)."""
+HEAD = (
+    "| windows of | level | at | geobatch, ms | CPU ms | zarr, ms | CPU ms | rasterio, ms | CPU ms"
+    " | to zarr | to rasterio |\n|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+)
+
+
+class Cost(NamedTuple):
+    """What a turn took."""
+
+    wall: float
+    cpu: float
 
 
 def make_cog(path: Path, size: int, *, compress: str) -> None:
@@ -50,62 +69,127 @@ def make_cog(path: Path, size: int, *, compress: str) -> None:
     plain.unlink()
 
 
-def timed(read: Callable[[int, int], Any], places: list[tuple[int, int]]) -> float:
+def timed(read: Read, places: list[tuple[int, int]]) -> Cost:
     """Return the seconds that reading some windows takes."""
-    started = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     for row, col in places:
         read(row, col)
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def of_array(array: Any) -> Read:
+    """Return what reads windows of a zarr array."""
+    return lambda row, col: array[row : row + WINDOW, col : col + WINDOW]
+
+
+def of_dataset(dataset: Any) -> Read:
+    """Return what reads windows of the band of a rasterio dataset."""
+    return lambda row, col: dataset.read(1, window=Window(col, row, WINDOW, WINDOW))
 
 
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=16384, help="rows and columns of the COG")
-    parser.add_argument("--windows", type=int, default=200, help="windows per turn")
-    parser.add_argument("--turns", type=int, default=7, help="turns of each reader")
+    parser.add_argument("--size", type=int, default=FULL_SIZE, help="rows and columns of the COG")
+    parser.add_argument("--windows", type=int, default=60, help="windows per turn")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each reader")
+    parser.add_argument("--folder", type=Path, help="where to make the rasters; not a tmpfs")
+    parser.add_argument("--output", type=Path, help="write the page here")
     options = parser.parse_args()
-    print("| COG | windows | rasterio, ms a window | geobatch, ms a window | ratio |")
-    print("|---|---|---:|---:|---:|")
-    for compress in ("DEFLATE", "ZSTD"):
-        with tempfile.TemporaryDirectory() as name:
-            measure(Path(name), compress, options)
+    rows = []
+    for compress in ("ZSTD", "DEFLATE"):
+        with tempfile.TemporaryDirectory(dir=options.folder) as name:
+            rows += measure(Path(name), compress, options)
+    facts = "\n".join(f"- {name}: {value}" for name, value in machine_facts())
+    text = (
+        "# Windows of 512\n\nWritten by `benchmarks/windows.py`; what is compared: "
+        f"[README.md](README.md).\n\n{options.size} x {options.size} uint16, tiles of 512. Medians "
+        f"of {options.turns} turns of {options.windows} windows, all readers in turn in one "
+        "process that is warm, in which GDAL keeps 64 MB of blocks; milliseconds a window.\n\n"
+        + facts
+        + "\n\n"
+        + "\n".join([HEAD, *rows])
+        + "\n"
+    )
+    print(text)
+    whole = Path(__file__).with_name("windows.md") if options.size == FULL_SIZE else None
+    output = options.output or whole
+    if output:
+        output.write_text(text)
 
 
-def measure(folder: Path, compress: str, options: argparse.Namespace) -> None:
-    """Measure one COG."""
+def measure(folder: Path, compress: str, options: argparse.Namespace) -> list[str]:
+    """Return rows of the table: of a COG that stays, and of its pixels in the store."""
     make_cog(folder / "cog.tif", options.size, compress=compress)
+    source = "tilesets: [{sources: [{uris: [cog.tif]}]}]"
     (folder / "spec.yaml").write_text(
-        "kind: external_image\nid: a\ntilesets: [{sources: [{uris: [cog.tif]}]}]\n"
+        f"kind: external_image\nid: outside\n{source}\n---\nid: inside\n{source}\n"
     )
     apply([folder / "spec.yaml"], store=folder / "store")
-    array: Any = geobatch.open_store(folder / "store").open("a")["0/b1"]
+    store = geobatch.open_store(folder / "store")
+    tree: Any = zarr.open_group(folder / "store" / "zarr" / "inside", mode="r")
+    rows = []
+    for level in (0, 1):
+        options_of_level = {} if level == 0 else {"overview_level": level - 1}
+        with (
+            rasterio.Env(GDAL_CACHEMAX=CACHE_MB),
+            rasterio.open(folder / "cog.tif", **options_of_level) as dataset,
+        ):
+            by_rasterio = of_dataset(dataset)
+            for asset, title in (("inside", "the store"), ("outside", f"a {compress} COG")):
+                if asset == "inside" and compress != "ZSTD":
+                    continue
+                group: Any = store.open(asset)
+                readers = {"geobatch": of_array(group[f"{level}/b1"]), "rasterio": by_rasterio}
+                if asset == "inside":
+                    readers["zarr"] = of_array(tree[f"{level}/b1"])
+                for at in ("any place", "tiles"):
+                    costs = compare(readers, options.size >> level, at, options)
+                    rows.append(f"| {title} | {level} | {at} | {cells(costs, options.windows)} |")
+                    print(rows[-1], flush=True)
+    return rows
+
+
+def compare(
+    readers: dict[str, Read], size: int, at: str, options: argparse.Namespace
+) -> dict[str, list[Cost]]:
+    """Return what each turn of each reader took; the first turn only warms up."""
     rng = np.random.default_rng(1)
-    for kind in ("anywhere", "on tiles"):
-        with rasterio.open(folder / "cog.tif") as dataset:
+    found: dict[str, list[Cost]] = {name: [] for name in readers}
+    for turn in range(options.turns + 1):
+        places = rng.integers(0, size - WINDOW + 1, (options.windows, 2))
+        if at == "tiles":
+            places = places // WINDOW * WINDOW
+        chosen = [(int(row), int(col)) for row, col in places]
+        if turn == 0 and at == "any place":
+            pixels = [read(*chosen[0]) for read in readers.values()]
+            # Overviews of the COG are GDAL's; those of the store geobatch's.
+            same = pixels if size == options.size else [pixels[0], pixels[-1]][: len(pixels) - 1]
+            assert all(np.array_equal(one, same[0]) for one in same)
+        for name, read in readers.items():
+            cost = timed(read, chosen)
+            if turn:
+                found[name].append(cost)
+    return found
 
-            def by_rasterio(row: int, col: int, dataset: Any = dataset) -> Any:
-                return dataset.read(1, window=Window(col, row, WINDOW, WINDOW))
 
-            def by_geobatch(row: int, col: int) -> Any:
-                return array[row : row + WINDOW, col : col + WINDOW]
-
-            times: list[tuple[float, float]] = []
-            for _ in range(options.turns + 1):
-                places = rng.integers(0, options.size - WINDOW, (options.windows, 2))
-                if kind == "on tiles":
-                    places = places // WINDOW * WINDOW
-                chosen = [(int(row), int(col)) for row, col in places]
-                if not times:
-                    assert np.array_equal(by_rasterio(*chosen[0]), by_geobatch(*chosen[0]))
-                times.append((timed(by_rasterio, chosen), timed(by_geobatch, chosen)))
-        del times[0]  # the first turn warms up
-        ratio = statistics.median(ours / theirs for theirs, ours in times)
-        theirs, ours = (
-            statistics.median(column) / options.windows * 1000
-            for column in zip(*times, strict=True)
-        )
-        print(f"| {compress} | {kind} | {theirs:.2f} | {ours:.2f} | {ratio:.2f} |", flush=True)
+def cells(costs: dict[str, list[Cost]], windows: int) -> str:
+    """Return what a reader takes for a window, and the ratios of geobatch to the others."""
+    values, ratios = [], []
+    for name in ("geobatch", "zarr", "rasterio"):
+        turns = costs.get(name, [])
+        values += [
+            f"{median(part) / windows * 1000:.2f}" if turns else ""
+            for part in (
+                [cost.wall for cost in turns],
+                [cost.cpu for cost in turns],
+            )
+        ]
+        if name != "geobatch":
+            pairs = zip(costs["geobatch"], turns, strict=False)
+            found = [ours.wall / theirs.wall for ours, theirs in pairs]
+            ratios.append(f"{median(found):.2f}" if found else "")
+    return " | ".join([*values, *ratios])
 
 
 if __name__ == "__main__":

@@ -100,8 +100,8 @@ def export_tfrecord(
         progress: Told of patches.
 
     Raises:
-        ExportError: The options do not fit the selection, files are in the way, TensorFlow is not
-            installed, or the disk refused.
+        ExportError: The options do not fit the selection, files are in the way, or the disk
+            refused.
         CorruptObjectError: A tile is damaged; no file is written.
         InterruptedRunError: The user stopped the run.
     """

@@ -78,6 +78,12 @@ class Objects:
             return self._missing(digest)
         return _verified(digest, data)
 
+    def get_cached(self, digest: Digest) -> Data | None:
+        """Return what `get` does if that needs no wait for a disk; None else, and of damage."""
+        local = self.backend.local
+        data = None if local is None else local.get_cached(self.path(digest))
+        return data if data is not None and digest_bytes(data) == digest else None
+
     def get_all(self, digests: Sequence[Digest]) -> Iterator[bytes]:
         """Yield the bytes of several digests, verified; several are read at a time.
 

@@ -18,7 +18,7 @@ from geobatch.errors import NotDurableError, NotFoundError, StoreError
 from geobatch.store.backends.durability import Durability, start_writing_out, sync_folder
 from geobatch.store.backends.one_by_one import OneByOne
 from geobatch.store.backends.protocol import RUNS, Data, LocalDisk, State, check_range, parse_name
-from geobatch.store.backends.reads import read_range, read_whole
+from geobatch.store.backends.reads import read_cached, read_range, read_whole
 from geobatch.store.backends.run_folder import Run
 
 _OBJECT_MODE = 0o444
@@ -53,6 +53,7 @@ class LocalBackend(OneByOne):
         self._run: Run | None = None
         self._within = within
         self._durability = Durability(self.root)
+        self._has_cached_reads = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (partial(LocalBackend, within=self._within), (self.root,))
@@ -98,6 +99,16 @@ class LocalBackend(OneByOne):
             raise NotFoundError(f"`{name}` is not in the store `{self.root}`") from None
         except OSError as error:
             raise self._failure("read", name, error) from error
+
+    def get_cached(self, name: str) -> Data | None:
+        """Return the bytes of a name if that needs no wait; see `LocalDisk.get_cached`."""
+        if not self._has_cached_reads:
+            return None
+        try:
+            return read_cached(self._prefix + parse_name(name))
+        except OSError as error:
+            self._has_cached_reads = error.errno != errno.EOPNOTSUPP  # as in tmpfs
+            return None
 
     def put(self, name: str, data: Data) -> bool:
         """Keep bytes under a name for good; see `Backend.put`."""

@@ -154,6 +154,9 @@ class LocalDisk(Backend, Protocol):
     def path(self, name: str) -> Path:
         """Return the file of a name, whether it exists or not."""
 
+    def get_cached(self, name: str) -> Data | None:
+        """Return the bytes of a name, or None if they cannot be had without a wait for the disk."""
+
     def scratch(self, name: str) -> Path:
         """Return a path in the folder of this run, which is removed when the run ends."""
 

@@ -27,6 +27,27 @@ def read_whole(path: str) -> bytes:
         os.close(number)
 
 
+def read_cached(path: str) -> bytearray | None:
+    """Return the bytes of a file if the system has all of them in memory, and does not wait.
+
+    None also where the system cannot tell, as on macOS.
+
+    Raises:
+        OSError: The file cannot be opened, or its file system has no such reads (EOPNOTSUPP).
+    """
+    flag = getattr(os, "RWF_NOWAIT", None)
+    if flag is None:
+        return None
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = bytearray(os.fstat(number).st_size)
+        return data if os.preadv(number, [data], 0, flag) == len(data) else None
+    except BlockingIOError:  # none of them
+        return None
+    finally:
+        os.close(number)
+
+
 def read_range(file: FileIO, start: int, length: int | None) -> bytes:
     """Return the bytes of a range; of a file that is as long, all of them."""
     end = os.fstat(file.fileno()).st_size

@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from geobatch.errors import NotFoundError
 from geobatch.model.published import Head
 from geobatch.model.text.suggest import suggestion
-from geobatch.store.backends.protocol import Backend
+from geobatch.store.backends.protocol import Backend, Data
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.keys import Chunks, Keys
 from geobatch.views.zarr.metadata import folders_above
@@ -150,6 +150,9 @@ class ZarrView(Store):
             CorruptObjectError: The stored bytes do not match their digest.
             ValueError: The byte range is of an unknown kind.
         """
+        cached = self._keys.read_cached(key)  # a thread would cost as much as the read
+        if cached is not None:
+            return prototype.buffer.from_bytes(_slice(cached, byte_range))
         read = partial(self.get_sync, key, prototype=prototype, byte_range=byte_range)
         loop, chunks = asyncio.get_running_loop(), self._chunks
         if chunks is None:
@@ -234,7 +237,7 @@ class ZarrView(Store):
             yield key
 
 
-def _slice(data: bytes | memoryview, byte_range: Any) -> Any:
+def _slice(data: Data, byte_range: Any) -> Any:
     match byte_range:
         case None:
             return data

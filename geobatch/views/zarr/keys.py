@@ -15,6 +15,7 @@ from geobatch.errors import CorruptObjectError, InternalError
 from geobatch.format.zarr_layout.paths import array_path, join
 from geobatch.model.digest import Digest
 from geobatch.model.published import ArrayKey, AssetRecord, Head, PageRef
+from geobatch.store.backends.protocol import Data
 from geobatch.store.commits.drops import dropped_error
 from geobatch.store.tilestore import TileStore
 from geobatch.views.zarr.metadata import (
@@ -153,6 +154,17 @@ class Keys:
                 raise InternalError(f"`{key}`: pixels of external images cannot be decoded here")
             return self._chunks.read(found.record, found.key, row=found.row, col=found.col)
         return self._store.objects.get(found.digest) if isinstance(found, _Chunk) else found
+
+    def read_cached(self, key: str) -> Data | None:
+        """Return the bytes of a stored tile, verified, if that needs no wait for a disk.
+
+        None else, of any other key, and where `read` reports damage.
+        """
+        try:
+            found = self._find(key) if "/c/" in key else None
+        except CorruptObjectError:
+            return None
+        return self._store.objects.get_cached(found.digest) if isinstance(found, _Chunk) else None
 
     def size(self, key: str) -> int | None:
         """Return the number of bytes of a key, or None where there is no such key."""
