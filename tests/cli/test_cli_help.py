@@ -58,8 +58,8 @@ COMMANDS = {
     "pin": ("[NAME] [COMMIT]", "--force"),
     "unpin": ("NAME", ""),
     "verify": ("[ASSET]...", "--sample --seed --at --rehash --executor -o --output --against"),
-    "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run"),
-    "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock"),
+    "fsck": ("[SPECS]...", "--read-data --read-data-subset --repair -n --dry-run --executor"),
+    "gc": ("", "--apply --keep-last --keep-within --grace --now --trust-clock --executor"),
     "doctor": ("", ""),
     "new": ("COMMAND [ARGS]...", ""),
 }
