@@ -22,7 +22,7 @@ from geobatch.model.assets.fingerprint import external_content
 from geobatch.model.assets.image import Raster
 from geobatch.model.assets.table import Table
 from geobatch.model.checks.measure import Measure
-from geobatch.model.digest import Digest, Json, canonical_json, digest_json
+from geobatch.model.digest import Digest, Json, canonical_json, digest_bytes, digest_json
 from geobatch.model.provenance import CheckoutPath, Provenance
 from geobatch.model.published import (
     ArrayKey,
@@ -42,12 +42,22 @@ _PAGED_CONTENT_ROOT = "geobatch content root 2"
 
 def encode_asset(record: AssetRecord) -> bytes:
     """Return the document of a published asset."""
+    return asset_document(record)[0]
+
+
+def asset_document(record: AssetRecord) -> tuple[bytes, Digest]:
+    """Return the document of a published asset, and the Merkle hash of `asset_content`.
+
+    What a reader can see is encoded once for both.
+    """
     recorded = recorded_json(record.asset)
     if record.table is not None:
         recorded["rows"] = stored_json(record.table)
     else:
         recorded |= _tiles_json(record)
-    return canonical_json({"format": FORMAT, "visible": _visible(record), "recorded": recorded})
+    visible = canonical_json(_visible(record))
+    start = canonical_json({"format": FORMAT, "recorded": recorded})
+    return b'%s,"visible":%s}' % (start[:-1], visible), digest_bytes(visible)
 
 
 def _tiles_json(record: AssetRecord) -> dict[str, Any]:

@@ -78,14 +78,10 @@ class Page(Struct, frozen=True, kw_only=True):
 
     def to_bytes(self) -> bytes:
         """Return the page as it is stored: header, bitmap, then one column after the other."""
-        header = np.zeros((), dtype=HEADER)
-        header["magic"] = MAGIC
-        header["version"] = VERSION
-        header["height"] = self.height
-        header["count"] = len(self.slots)
-        header["bitmap"] = self.bitmap
+        start = _START.pack(MAGIC, VERSION, self.height, len(self.slots)).ljust(_BITMAP, b"\0")
         names = CHILD.names or ()
-        return b"".join([header.tobytes(), *(self.children[name].tobytes() for name in names)])
+        columns = (self.children[name].tobytes() for name in names)
+        return b"".join([start, self.bitmap.tobytes(), *columns])
 
     @classmethod
     def from_bytes(cls, data: bytes, *, height: int, digest: Digest) -> Page:

@@ -56,17 +56,18 @@ def find_ids(names: Sequence[str], ids: Collection[str], *, where: str) -> set[s
     return found
 
 
-def entry_of(record: AssetRecord, stored: Digest) -> TreeEntry:
+def entry_of(record: AssetRecord, stored: Digest, *, content: Digest | None = None) -> TreeEntry:
     """Return the entry of an asset in a tree.
 
     Args:
         record: The asset.
         stored: Digest of its document.
+        content: What `asset_content` returns for it, if that is known.
     """
     return TreeEntry(
         id=record.asset.id,
         kind=record.asset.kind.value,
-        content=asset_content(record),
+        content=content or asset_content(record),
         stored=stored,
         fingerprint=asset_fingerprint(record.asset),
         is_protected=record.asset.is_protected,

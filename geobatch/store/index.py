@@ -26,6 +26,7 @@ from geobatch.store.pages.places import (
     Shape,
     any_below,
     as_child,
+    checked,
     height_of,
     keys_of,
     page_ref,
@@ -96,9 +97,7 @@ class Index:
             CorruptObjectError: A page of `base` is damaged.
         """
         height = height_of(shape)
-        keys = keys_of(
-            _checked(entries["row"], shape[0]), _checked(entries["col"], shape[1]), height
-        )
+        keys = keys_of(checked(entries["row"], shape[0]), checked(entries["col"], shape[1]), height)
         order = np.argsort(keys)
         keys = keys[order]
         if np.any(keys[1:] == keys[:-1]):
@@ -110,7 +109,7 @@ class Index:
         children["tiles"] = 1
         gone = np.zeros((0, 2), dtype=np.uint32) if remove is None else remove
         removed = np.sort(
-            keys_of(_checked(gone[:, 0], shape[0]), _checked(gone[:, 1], shape[1]), height)
+            keys_of(checked(gone[:, 0], shape[0]), checked(gone[:, 1], shape[1]), height)
         )
         return self._write(height, base, _Change(keys, children, removed))
 
@@ -271,14 +270,16 @@ class Index:
         keys, removed = change.keys, change.removed
         if len(keys) == 0 and (base is None or len(removed) == 0):
             return base
+        shift = np.uint64(2 * BITS * (height - change.bottom))
+        set_slots = ((keys >> shift) % np.uint64(SLOTS)).astype(np.intp)
+        if base is None and height == change.bottom:  # of most images this is all
+            return self._put_page(height, set_slots, change.children)
         dense: npt.NDArray[np.void] = np.zeros(SLOTS, dtype=CHILD)
         present = np.zeros(SLOTS, dtype=np.bool_)
         if base is not None:
             page = self._page(base.stored, height)
             dense[page.slots] = page.children
             present[page.slots] = True
-        shift = np.uint64(2 * BITS * (height - change.bottom))
-        set_slots = ((keys >> shift) % np.uint64(SLOTS)).astype(np.intp)
         removed_slots = ((removed >> shift) % np.uint64(SLOTS)).astype(np.intp)
         if height == change.bottom:
             present[removed_slots] = False
@@ -299,9 +300,12 @@ class Index:
                 if after is not None:
                     dense[slot] = as_child(after)
         slots = np.flatnonzero(present)
-        if len(slots) == 0:
-            return None
-        page = Page(height=height, slots=slots, children=dense[slots])
+        return self._put_page(height, slots, dense[slots]) if len(slots) else None
+
+    def _put_page(
+        self, height: int, slots: npt.NDArray[np.intp], children: npt.NDArray[np.void]
+    ) -> PageRef:
+        page = Page(height=height, slots=slots, children=children)
         data = page.to_bytes()
         stored, _ = self._objects.put_soon(data)
         return PageRef(content=page.content, stored=stored, size=len(data), tiles=page.tiles)
@@ -392,9 +396,3 @@ def _sorted(parts: list[Entries]) -> Entries:
     parts.clear()
     order = np.argsort(row_major(joined["row"], joined["col"]), kind="stable")
     return joined[order]
-
-
-def _checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:
-    if len(values) and int(values.max()) >= limit:
-        raise ValueError(f"tile coordinate {values.max()} lies outside a plane of {limit}")
-    return values

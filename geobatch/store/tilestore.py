@@ -13,9 +13,9 @@ from typing import Self, TypeAlias
 
 from geobatch.errors import ConflictError, NotDurableError, StoreError
 from geobatch.format.documents import (
+    asset_document,
     content_root,
     decode_asset,
-    encode_asset,
     encode_commit,
 )
 from geobatch.format.trees.paged import in_pages
@@ -214,8 +214,9 @@ class TileStore:
 
     def put_record(self, record: AssetRecord) -> TreeEntry:
         """Keep the document of an asset, to be published by `publish`."""
-        stored, _ = self.objects.put_soon(encode_asset(record))
-        return entry_of(record, stored)
+        document, content = asset_document(record)
+        stored, _ = self.objects.put_soon(document)
+        return entry_of(record, stored, content=content)
 
     def put_tree(self, tree: Tree) -> tuple[Digest, Sequence[Digest]]:
         """Keep a tree; return its digest, and those of its pages that are not of a commit."""

@@ -22,6 +22,7 @@ from geobatch.model.sources.header import (
 )
 from geobatch.model.sources.probe import Probe
 from geobatch.sources import geotiff
+from geobatch.sources.geotiff.headers.alike import AlikeHeaders
 from geobatch.sources.naming import Named, UnnamedError
 from geobatch.sources.probe_cache import maker
 from geobatch.sources.threads import nothing
@@ -34,11 +35,13 @@ def probe_file(
     *,
     known_crs: dict[str, Crs | None],
     read_crs: Callable[[str], Crs],
+    alike: AlikeHeaders,
 ) -> tuple[Probe, CachedProbe, BlockTable | None]:
     """Read a file; if its earlier state is trusted, only its header is read again.
 
-    Where a file changed and its tags did not, the header is the earlier one. The thread stays in
-    GDAL's environment.
+    Where a file changed and its tags did not, the header is the earlier one; and where only its
+    place differs from that of another file, it follows from the header of that. The thread stays
+    in GDAL's environment.
     """
     path = source.path
 
@@ -47,22 +50,23 @@ def probe_file(
         geotiff.stay_in_environment()
         return geotiff.read_header(path, source.uri, read_crs=read_crs)
 
-    table, header = None, None
+    table, header, frame = None, None, None
     with Named(source.uri):
         if trusted is None:
             time_ns = time.time_ns()
             may_serve = before is not None and _may_serve(before)
             identity = geotiff.identify(path, meanwhile=nothing if may_serve else read_header)
             digest, found, table = identity.digest, identity.stat, identity.table
-            tags, is_still = identity.tags, identity.is_still
+            tags, is_still, frame = identity.tags, identity.is_still, identity.frame
             if before is not None and may_serve and before.tags == tags:
                 # The file may be behind a link now.
                 header = cached_header(replace(before, is_linked=True), source, known_crs)
         else:
             time_ns, digest, found = trusted.time_ns, trusted.digest, trusted.stat
             tags, is_still = trusted.tags, trusted.is_still
-        if header is None:
+        if header is None and (header := alike.find(frame, path, source.uri)) is None:
             header = read_header()
+            alike.add(frame, header)
         if geotiff.stat(path) != found:
             raise UnnamedError(
                 "changed while geobatch read it",

@@ -23,6 +23,7 @@ from geobatch.model.sources.declared import DeclaredSource
 from geobatch.processes.pool import MOST_SENT, Keep, Work, start
 from geobatch.processes.worker import serve
 from geobatch.sources.geotiff import gdal_environment
+from geobatch.sources.geotiff.headers.alike import AlikeHeaders
 from geobatch.sources.geotiff.probe import probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader
 from geobatch.sources.threads import Meanwhile, nothing
@@ -83,6 +84,7 @@ class _Probing(Work[Sequence[str], _Found]):
 
     def __init__(self, read_crs: Callable[[str], Crs]) -> None:
         self._read_crs = read_crs
+        self._alike = AlikeHeaders()
         self._decode = msgspec.msgpack.Decoder(_Found).decode
 
     def pack(self, item: Sequence[str], _: Keep) -> bytes:
@@ -93,16 +95,20 @@ class _Probing(Work[Sequence[str], _Found]):
 
     def run(self, item: Sequence[str]) -> _Found:
         with gdal_environment():
-            return _probe_files(item, self._read_crs)
+            return _probe_files(item, self._read_crs, self._alike)
 
 
-def _probe_files(paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found:
+def _probe_files(
+    paths: Sequence[str], read_crs: Callable[[str], Crs], alike: AlikeHeaders
+) -> _Found:
     found = _Found(numbers=[], probes=[], tables=[], texts=[], crs=[])
     positions: dict[str, int] = {}
     for number, path in enumerate(paths):
         with suppress(GeobatchError):
             source = DeclaredSource(uri="", path=Path(path), source=0)
-            _, cached, table = probe_file(source, None, None, known_crs={}, read_crs=read_crs)
+            _, cached, table = probe_file(
+                source, None, None, known_crs={}, read_crs=read_crs, alike=alike
+            )
             found.numbers.append(number)
             found.probes.append(replace(cached, crs=""))
             found.tables.append(table)
@@ -114,5 +120,7 @@ def _probe_files(paths: Sequence[str], read_crs: Callable[[str], Crs]) -> _Found
 def main() -> None:
     """Be one of the processes of a pool."""
     encode = msgspec.msgpack.Encoder().encode
-    read_crs = crs_reader()
-    serve(lambda item: encode(_probe_files([*map(os.fsdecode, item.split(b"\0"))], read_crs)))
+    read_crs, alike = crs_reader(), AlikeHeaders()
+    serve(
+        lambda item: encode(_probe_files([*map(os.fsdecode, item.split(b"\0"))], read_crs, alike))
+    )

@@ -15,6 +15,7 @@ from geobatch.model.sources.cached_probe import CachedProbe
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.sources import geotiff
+from geobatch.sources.geotiff.headers.alike import AlikeHeaders
 from geobatch.sources.geotiff.probe import cached_header, probe_file
 from geobatch.sources.probe_cache import ProbeCache, crs_reader, trusted_probes
 from geobatch.sources.threads import Meanwhile, nothing, on_threads
@@ -83,7 +84,7 @@ def probe_rasters(
     before = [earlier.get(os.fspath(file.path)) for file in others]
     trusted = [unchanged.get(os.fspath(file.path)) for file in others]
     found = on_threads(
-        partial(probe_file, known_crs=crs, read_crs=crs_reader(cache)),
+        partial(probe_file, known_crs=crs, read_crs=crs_reader(cache), alike=AlikeHeaders()),
         others,
         before,
         trusted,

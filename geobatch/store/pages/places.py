@@ -87,3 +87,14 @@ def page_ref(child: np.void) -> PageRef | None:
         size=int(child["size"]),
         tiles=int(child["tiles"]),
     )
+
+
+def checked(values: npt.NDArray[np.uint32], limit: int) -> npt.NDArray[np.uint32]:
+    """Return the rows or columns of tiles.
+
+    Raises:
+        ValueError: One lies outside of its plane.
+    """
+    if len(values) and int(values.max()) >= limit:
+        raise ValueError(f"tile coordinate {values.max()} lies outside a plane of {limit}")
+    return values

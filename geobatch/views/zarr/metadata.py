@@ -30,6 +30,9 @@ VIEW = 3
 1 was that of trees which do not say; 2 had a group per grid, and masks beside their bands.
 """
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Made once: `json.dumps` makes one for each of very many small documents."""
+
 _REFERENCES = (GRID_MAPPING, "x", "y", TIME)
 
 FLOAT64_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}]
@@ -299,4 +302,4 @@ def _order(path: str) -> list[tuple[bool, str]]:
 
 
 def _text(document: Json) -> str:
-    return json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return _ENCODE(document)

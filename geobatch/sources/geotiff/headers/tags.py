@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from geobatch.model.digest import Digest, Json, digest_json
+from geobatch.model.digest import Json
 from geobatch.sources.geotiff.headers import tiff
 
 TAGS_EPOCH = 1
@@ -29,8 +29,8 @@ _STRUCTURE = re.compile(rb"GDAL_STRUCTURAL_METADATA_SIZE=([0-9]{6}) bytes\n")
 _STRUCTURE_BYTES = len("GDAL_STRUCTURAL_METADATA_SIZE=000000 bytes\n")
 
 
-def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest | None:
-    """Return the hash of all that the header of a TIFF is read from.
+def inputs_of(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Json | None:
+    """Return all that the header of a TIFF is read from.
 
     Sidecars are not included, because they are never read.
 
@@ -39,7 +39,8 @@ def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest
         directories: All its directories.
 
     Returns:
-        The hash; None if the header may be read from something else as well.
+        A list, whose digest is compared; it ends with (tags, size of the file or None) of each
+        directory. None if the header may be read from something else as well.
 
     Raises:
         OSError: The file cannot be read.
@@ -57,7 +58,7 @@ def digest_tags(file: BinaryIO, directories: Sequence[tiff.Directory]) -> Digest
         is_raw = compression == _NONE
         tags = tiff.list_tags(file, directory, without=frozenset() if is_raw else _PLACES)
         found.append([tags, os.fstat(file.fileno()).st_size if is_raw else None])
-    return digest_json(["geobatch tags", TAGS_EPOCH, _start(file), found])
+    return ["geobatch tags", TAGS_EPOCH, _start(file), found]
 
 
 def _start(file: BinaryIO) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from geobatch.model.assets.asset import FileStat
-from geobatch.model.digest import Digest
+from geobatch.model.digest import Digest, digest_json
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.file_stat import file_stat
 from geobatch.sources.files import changed, digest_file, explain, is_written, regular_file
 from geobatch.sources.geotiff.headers import tiff
-from geobatch.sources.geotiff.headers.tags import digest_tags
+from geobatch.sources.geotiff.headers.alike import Frame, frame_of
+from geobatch.sources.geotiff.headers.tags import inputs_of
 from geobatch.sources.geotiff.identity.blocks import tabulate
 from geobatch.sources.geotiff.identity.hashing import Meanwhile
 from geobatch.sources.naming import UnnamedError
@@ -33,6 +34,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Hash of what its header is read from, if known: see `geotiff.headers.tags`."""
     is_still: bool = False
     """Whether its stat shows every later change."""
+    frame: Frame | None = None
+    """What files with nearly the same header share, if they can be told by their tags."""
 
 
 def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
@@ -57,7 +60,7 @@ def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
             before = file_stat(os.fstat(file.fileno()))
             is_still = not is_written(file.fileno())
             try:
-                table, tags = _read(file, meanwhile)
+                table, tags, frame = _read(file, meanwhile)
                 digest = table.identity if table is not None else digest_file(file, before.size)
             except EOFError:
                 raise changed() from None
@@ -67,13 +70,20 @@ def identify(path: Path, *, meanwhile: Meanwhile = lambda: None) -> Identity:
         raise UnnamedError(f"cannot be read: {explain(error)}") from error
     if not before == after == named:
         raise changed()
-    return Identity(digest=digest, stat=before, table=table, tags=tags, is_still=is_still)
+    return Identity(
+        digest=digest, stat=before, table=table, tags=tags, is_still=is_still, frame=frame
+    )
 
 
-def _read(file: FileIO, meanwhile: Meanwhile) -> tuple[BlockTable | None, Digest | None]:
+def _read(
+    file: FileIO, meanwhile: Meanwhile
+) -> tuple[BlockTable | None, Digest | None, Frame | None]:
     try:
         directories = tiff.read_directories(file)
     except ValueError:
-        return None, None
+        return None, None, None
     table = tabulate(file, directories, meanwhile=meanwhile)
-    return table, None if table is None else digest_tags(file, directories)
+    inputs = None if table is None else inputs_of(file, directories)
+    if inputs is None:
+        return table, None, None
+    return table, digest_json(inputs), frame_of(inputs, directories[0].order)
