@@ -3,6 +3,7 @@
 from geobatch.declare.checks.lint import lint
 from geobatch.declare.files.uris import Expansion, expand, prepare, validate
 from geobatch.declare.loading.load import load, problem, spec_files
+from geobatch.declare.spec_set import SpecSet
 from geobatch.declare.specs import (
     AssetSpec,
     BandSpec,
@@ -17,7 +18,6 @@ from geobatch.declare.specs import (
     RasterSpec,
     Seen,
     SourceSpec,
-    SpecSet,
     TableSpec,
     TfrecordSpec,
     TilesetSpec,

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from geobatch.declare.files.find import GLOB
-from geobatch.declare.specs import AssetSpec, Loc, SpecSet, sources_of
+from geobatch.declare.spec_set import SpecSet
+from geobatch.declare.specs import AssetSpec, Loc, sources_of
 from geobatch.errors import CheckError, GeobatchError, PlanError, Problem, SourceError, joined
 from geobatch.model.plans.plan import Failure
 

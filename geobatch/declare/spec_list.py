@@ -7,15 +7,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
-if TYPE_CHECKING:
-    from geobatch.declare.specs import AssetSpec
+from geobatch.declare.specs import AssetSpec
 
 _id = attrgetter("id")
 
 
-class _Specs(Sequence["AssetSpec"]):
+class _Specs(Sequence[AssetSpec]):
     """Specs sorted by id, of which only what is needed to make them is in memory."""
 
     __slots__ = ("ids",)

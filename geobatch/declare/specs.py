@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Literal, TypeAlias
 
 from msgspec import Struct, field
 
 from geobatch.declare.files.objects import Objects
 from geobatch.declare.projects.project import NO_PROJECT, Project
-from geobatch.declare.spec_list import find_spec, held, ids_of
 from geobatch.model.assets.asset import Codec, Kind, Number, Policy
 from geobatch.model.assets.image import DEFAULT_TILE
 from geobatch.model.assets.table import ColumnType
@@ -339,40 +338,3 @@ class Seen(Struct, frozen=True, kw_only=True):
     """Collections that were read."""
     objects: Objects = field(default_factory=Objects)
     """What was learned of buckets."""
-
-
-class SpecSet(Struct, frozen=True, kw_only=True):
-    """Every asset that the given files declare."""
-
-    specs: Sequence[AssetSpec]
-    """Sorted by id; those of large collections are made when they are asked for."""
-    seen: Seen = Seen()
-    """What was read to know that."""
-
-    @property
-    def images(self) -> tuple[ImageSpec | ExternalImageSpec, ...]:
-        """Return the specs of images, ingested and external."""
-        return tuple(spec for spec in self.specs if isinstance(spec, RasterSpec))
-
-    @property
-    def tables(self) -> tuple[TableSpec, ...]:
-        """Return the specs of tables."""
-        return tuple(spec for spec in self.specs if isinstance(spec, TableSpec))
-
-    @property
-    def claims(self) -> dict[str, str]:
-        """Former id of each asset that declares one, by id."""
-        return {spec.id: spec.moved_from for spec in held(self.specs) if spec.moved_from}
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """All ids, sorted."""
-        return ids_of(self.specs)
-
-    def spec(self, asset_id: str) -> AssetSpec:
-        """Return the spec of an id; see `find_spec`."""
-        return find_spec(self.specs, asset_id)
-
-    def named(self, names: Iterable[str]) -> SpecSet:
-        """Return the specs of some ids; see `find_spec`."""
-        return SpecSet(specs=tuple(find_spec(self.specs, name) for name in names))

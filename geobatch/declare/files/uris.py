@@ -27,6 +27,7 @@ from geobatch.declare.loading.spec_cache import SpecEntries
 from geobatch.declare.projects.confine import OUTSIDE, Confine, outside
 from geobatch.declare.projects.project import NO_PROJECT, Location
 from geobatch.declare.spec_list import held, in_order
+from geobatch.declare.spec_set import SpecSet
 from geobatch.declare.specs import (
     AssetSpec,
     ExternalImageSpec,
@@ -34,7 +35,6 @@ from geobatch.declare.specs import (
     Loc,
     RasterSpec,
     SourceSpec,
-    SpecSet,
     TableSpec,
     sources_of,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geobatch.declare.specs import SpecSet
+from geobatch.declare.spec_set import SpecSet
 from geobatch.model.digest import Digest, digest_bytes
 
 

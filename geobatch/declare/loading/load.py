@@ -18,7 +18,8 @@ from geobatch.declare.loading.spec_cache import SpecCache, SpecEntries
 from geobatch.declare.projects.confine import Confine, confined, outside_problem
 from geobatch.declare.projects.find import Projects
 from geobatch.declare.spec_list import MadeSpecs, SpecList, ids_of, in_order
-from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen, SpecSet
+from geobatch.declare.spec_set import SpecSet
+from geobatch.declare.specs import AssetSpec, CollectionSpec, Declaration, Seen
 from geobatch.errors import Problem, SpecError
 from geobatch.model.assets.names_by_case import folders, may_clash
 from geobatch.model.limits import SPEC_BYTES
