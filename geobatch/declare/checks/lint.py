@@ -62,18 +62,16 @@ def ignored_allow(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
             )
 
 
-def categorical_warning(spec: RasterSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
-    """Yield a warning that a band of classes gets its levels from MEAN, the default.
+def categorical_words(band: str, why: str) -> tuple[str, str, str]:
+    """Return rule, message and hint of the warning that the default policy mixes classes.
 
     Args:
-        spec: The spec; has no policy for the band.
-        loc: Where to point.
-        band: Id of the band.
-        why: Why these are probably classes.
+        band: Id of the band; no policy is declared for it.
+        why: Why its values are probably classes.
     """
     message = f"the band {show(band)} {why}, and the default policy MEAN mixes classes"
     hint = "write `pyramiding_policy: MODE`; or `MEAN`, if you mean it"
-    yield from warning(spec, loc, "categorical-mean", message, hint)
+    return "categorical-mean", message, hint
 
 
 def warning(spec: Declaration, loc: Loc, rule: str, message: str, hint: str) -> Iterator[Problem]:
@@ -248,7 +246,8 @@ def _categorical(spec: RasterSpec) -> Iterable[Problem]:
         for index, band in enumerate(spec.bands or ()):
             if band.pyramiding_policy is None and is_class_like(band.id):
                 loc = ("bands", index, "id")
-                yield from categorical_warning(spec, loc, band.id, "is named like classes")
+                words = categorical_words(band.id, "is named like classes")
+                yield from warning(spec, loc, *words)
 
 
 def _same_bands(spec: RasterSpec) -> Iterator[Problem]:

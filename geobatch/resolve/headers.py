@@ -1,0 +1,326 @@
+"""Headers as an image uses them: what sidecars and the spec declare is added, or replaces them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from operator import is_
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from geobatch.declare import RasterSpec, TilesetSpec
+from geobatch.errors import SourceError
+from geobatch.model.assets.asset import Number
+from geobatch.model.geobox import Crs, Transform
+from geobatch.model.limits import BLOCK_BYTES
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.model.sources.header import Header
+from geobatch.model.sources.probe import Probe
+from geobatch.resolve.notes import RefusalError
+from geobatch.resolve.selection import ProbedSource
+from geobatch.sources.naming import Named
+from geobatch.sources.small_files import read_small
+
+MAX_SIDECAR_BYTES = 1 << 20
+"""Most bytes of a sidecar, which has a few lines."""
+
+
+class Mosaic(Struct, frozen=True, kw_only=True):
+    """The sources of a tileset, with their headers as the image uses them."""
+
+    number: int
+    """Position of the tileset in the spec."""
+    declared: TilesetSpec
+    """The tileset."""
+    sources: tuple[ProbedSource, ...]
+    """Its sources, in mosaicking order."""
+    headers: tuple[Header, ...]
+    """Of each source. The transform and the CRS are the declared ones, where there are some; nodata
+    is in the type of the bands; an alpha band that the spec declares as a band masks nothing."""
+    has_own_crs: bool
+    """Whether the CRS is not that of the first file: it is declared, or the file has none."""
+    has_missing: bool
+    """Whether the spec declares the missing values of each of its bands."""
+    is_alpha_mask: bool
+    """Whether an alpha band masks the others: nothing that comes before it in rank is there."""
+
+    @property
+    def id(self) -> str:
+        """Id of the tileset."""
+        return self.declared.id
+
+
+def read_mosaics(
+    spec: RasterSpec,
+    sources: Sequence[tuple[ProbedSource, ...]],
+    read_crs: Callable[[str], Crs],
+) -> dict[str, Mosaic]:
+    """Return the tilesets of an image by id, with the headers of their sources.
+
+    A tileset that neither a band nor a mask names keeps the headers of its files.
+
+    Args:
+        spec: The image.
+        sources: Its sources, per tileset.
+        read_crs: Returns the CRS that a text names.
+
+    Raises:
+        RefusalError: A declared CRS is not known, or a declared size is not that of the file.
+        SourceError: A sidecar cannot be read, or a block is too large.
+        PlanError: Sources of one tileset differ in their structure.
+    """
+    systems = [_declared_crs(number, one, read_crs) for number, one in enumerate(spec.tilesets)]
+    named = {part.tileset_id for part in (*(spec.bands or ()), *spec.mask_bands)}
+    mosaics = {}
+    for number, (tileset, crs) in enumerate(zip(spec.tilesets, systems, strict=True)):
+        bands = [band for band in spec.bands or () if band.tileset_id == tileset.id]
+        data = {band.tileset_band_index for band in bands if band.feature is None}
+        headers = [one.probe.header for one in sources[number]]
+        if spec.bands is None or tileset.id in named:
+            for position, one in enumerate(sources[number]):
+                is_bare = spec.skip_metadata_read and one.driver.has_metadata
+                own = bare(one.probe.header) if is_bare else one.probe.header
+                header = _typed(complete(own, one, crs, read_crs), tileset.dtype, data)
+                _check_dimensions(number, one, header)
+                _check_block(header, one.probe)
+                headers[position] = header
+            check_structure(headers)
+        is_by_band = bool(bands) and all(band.missing_data is not None for band in bands)
+        mosaics[tileset.id] = Mosaic(
+            number=number,
+            declared=tileset,
+            sources=sources[number],
+            headers=tuple(headers),
+            has_own_crs=crs is not None or sources[number][0].probe.header.crs is None,
+            has_missing=is_by_band or spec.missing_data is not None,
+            is_alpha_mask=_is_alpha_mask(headers[0], spec.missing_data),
+        )
+    return mosaics
+
+
+def _declared_crs(number: int, tileset: TilesetSpec, read_crs: Callable[[str], Crs]) -> Crs | None:
+    if tileset.crs is None:
+        return None
+    try:
+        return read_crs(tileset.crs)
+    except ValueError as error:
+        raise RefusalError(("tilesets", number, "crs"), "crs", str(error)) from None
+
+
+def complete(
+    header: Header,
+    source: ProbedSource,
+    crs: Crs | None,
+    read_crs: Callable[[str], Crs],
+) -> Header:
+    """Return a header with the placement that the spec declares, else the file, else its sidecars.
+
+    As with GDAL, the file itself overrides its world file.
+
+    Args:
+        header: The file's own.
+        source: The file, with its sidecars and the declared transform.
+        crs: The declared CRS.
+        read_crs: Returns the CRS that a text names.
+
+    Raises:
+        SourceError: A sidecar cannot be read, or does not hold what its name promises.
+    """
+    file = source.file
+    transform, system = source.declared.affine_transform or header.transform, crs or header.crs
+    if transform is None and file.world is not None:
+        name = f"{_name(file.world)}` of `{file.uri}"
+        transform = parse_world_file(_text(file, file.world), name=name)
+    if system is None and file.projection is not None:
+        try:
+            system = read_crs(_text(file, file.projection).strip())
+        except ValueError:
+            # The text is not quoted: the file may be something else.
+            message = (
+                f"`{_name(file.projection)}` of `{file.uri}`: it holds no coordinate reference"
+                " system, expected WKT"
+            )
+            hint = "give `crs` to the tileset in the spec"
+            raise SourceError(message, hint=hint) from None
+    if transform is header.transform and system is header.crs:
+        return header
+    return replace(header, transform=transform, crs=system)
+
+
+def bare(header: Header) -> Header:
+    """Return a header with what is needed to read pixels, and no metadata.
+
+    Placement, nodata, alpha, names, units, scales and colours are gone, as `skip_metadata_read`
+    asks. An internal mask is pixels, and stays.
+    """
+    nothing = (None,) * header.count
+    return replace(
+        header,
+        transform=None,
+        transform_fault=None,
+        crs=None,
+        crs_fault=None,
+        nodata=nothing,
+        mask=None if header.mask == "alpha" else header.mask,
+        alpha_index=None,
+        descriptions=nothing,
+        units=nothing,
+        scales=nothing,
+        offsets=nothing,
+        palettes=nothing,
+        colours=(),
+        is_premultiplied=False,
+    )
+
+
+def _typed(header: Header, dtype: str | None, data: Collection[int]) -> Header:
+    """Return a header with its nodata in the type of the bands, and without an alpha that is data.
+
+    Args:
+        header: The header.
+        dtype: Declared type of the bands; None for the file's own.
+        data: Indexes of the bands that the spec declares.
+    """
+    if header.alpha_index in data:
+        mask = None if header.mask == "alpha" else header.mask
+        header = replace(header, mask=mask, alpha_index=None, is_premultiplied=False)
+    nodata = tuple(
+        own_nodata(header, index, dtype or own) for index, own in enumerate(header.dtypes)
+    )
+    is_same = all(map(is_, nodata, header.nodata))  # `7.0` is another nodata than `7`
+    return header if is_same else replace(header, nodata=nodata)
+
+
+def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
+    """Return the nodata of a file's band, in the band's dtype; None without one."""
+    value = header.nodata[index]
+    is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
+    if value is not None and is_reinterpreted:
+        # The pixels are reinterpreted, and so is their nodata.
+        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
+    if is_reinterpreted and header.nodata_text is not None:
+        # TIFF had no signed bytes for long: the tag may refer to the declared type.
+        with suppress(ValueError):
+            return in_dtype(int(header.nodata_text), dtype)
+    return None if value is None else in_dtype(value, dtype)
+
+
+def in_dtype(value: Number, dtype: str) -> Number | None:
+    """Return a number in a dtype, or None if the dtype cannot hold it."""
+    if dtype.startswith("float"):
+        with np.errstate(over="ignore"):
+            rounded = float(np.dtype(dtype).type(value))
+        return None if math.isinf(rounded) and not math.isinf(value) else rounded
+    if not math.isfinite(value) or value != int(value):
+        return None
+    limits = np.iinfo(dtype)
+    return int(value) if limits.min <= int(value) <= limits.max else None
+
+
+def _is_alpha_mask(header: Header, missing: Sequence[Number] | None) -> bool:
+    """Return whether an alpha band masks the others: no missing value is in the way."""
+    if header.mask != "alpha":
+        return False
+    if missing is None:
+        return header.nodata[0] is None
+    return all(in_dtype(value, header.dtypes[0]) is None for value in missing)
+
+
+def _check_dimensions(number: int, source: ProbedSource, header: Header) -> None:
+    """Check the size of a source that the spec declares."""
+    declared = source.declared.dimensions
+    if declared is not None and declared != (header.width, header.height):
+        raise RefusalError(
+            ("tilesets", number, "sources", source.file.source, "dimensions"),
+            "dimensions",
+            f"`{declared[0]} x {declared[1]}`: `{source.file.uri}` has"
+            f" {header.width} x {header.height} pixels",
+            "remove `dimensions`: the file declares its size",
+        )
+
+
+def _check_block(header: Header, probe: Probe) -> None:
+    """Check that a block does not take more memory than is allowed: GDAL decodes all of it."""
+    rows, cols = header.block
+    count = len(header.dtypes) if header.is_pixel_interleaved else 1
+    size = rows * cols * count * np.dtype(header.dtypes[0]).itemsize
+    shards = probe.records.shards if probe.records else ()
+    limit = BLOCK_BYTES.of_file(sum((one.stat.size for one in shards), probe.stat.size))
+    if size > limit:
+        raise SourceError(
+            f"`{header.uri}`: a block of {rows} x {cols} pixels of {count}"
+            f" band{'' if count == 1 else 's'} takes {size} bytes of memory in each worker,"
+            f" expected at most {limit}",
+            hint="rewrite it in smaller blocks: `gdal_translate -co TILED=YES`; or,"
+            f" {BLOCK_BYTES.hint(size)}",
+        )
+
+
+def parse_world_file(text: str, *, name: str) -> Transform:
+    """Return the transform of a world file.
+
+    Six numbers, one a line: width of a pixel, two shears (y per column, x per row), height of a
+    pixel, then x and y of the centre of the upper left pixel.
+    Source: https://gdal.org/en/stable/drivers/raster/wld.html
+
+    Raises:
+        SourceError: The text is not a world file.
+    """
+    words = text.split()
+    try:
+        a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
+    except ValueError:
+        raise SourceError(
+            f"`{name}`: a world file must hold six numbers, got {len(words)}",
+            hint="give `affine_transform` in the spec instead",
+        ) from None
+    transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
+    if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
+        raise SourceError(f"`{name}`: the six numbers are not a valid transform")
+    return transform
+
+
+def _text(file: DeclaredSource, sidecar: DeclaredSource) -> str:
+    name = f"{_name(sidecar)}` of `{file.uri}"
+    with Named(name):
+        return read_small(sidecar, most=MAX_SIDECAR_BYTES).decode("utf-8", "replace")
+
+
+def _name(sidecar: DeclaredSource) -> str:
+    return os.path.basename(sidecar.uri)  # noqa: PTH119 - of a uri
+
+
+def check_structure(headers: Sequence[Header]) -> None:
+    """Check that the sources of a tileset agree in what makes their pixels comparable.
+
+    Raises:
+        PlanError: Two differ; names both files and both values.
+    """
+    first = headers[0]
+    for other in headers[1:]:
+        uris = first.uri, other.uri
+        _agree("band count", *uris, first.count, other.count)
+        _agree("data type", *uris, first.dtypes, other.dtypes)
+        _agree("scale", *uris, first.scales, other.scales)
+        _agree("offset", *uris, first.offsets, other.offsets)
+
+
+def _agree(what: str, first: str, other: str, expected: Any, got: Any) -> None:
+    # Compared as text: NaN, as a missing value, equals itself here.
+    if repr(expected) != repr(got):
+        raise PlanError(
+            f"sources of one tileset differ in {what}: `{first}` has `{_text(expected)}`,"
+            f" `{other}` has `{_text(got)}`",
+            hint="put them into separate tilesets, or rewrite one of them",
+        )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(value[0]) if len(set(map(repr, value))) == 1 else ", ".join(map(str, value))
+    return str(value)
