@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import RasterSpec, TilesetSpec
-from geobatch.errors import SourceError
+from geobatch.errors import PlanError, SourceError
 from geobatch.model.assets.asset import Number
 from geobatch.model.geobox import Crs, Transform
 from geobatch.model.limits import BLOCK_BYTES
@@ -75,7 +75,8 @@ def read_mosaics(
         PlanError: Sources of one tileset differ in their structure.
     """
     systems = [_declared_crs(number, one, read_crs) for number, one in enumerate(spec.tilesets)]
-    named = {part.tileset_id for part in (*(spec.bands or ()), *spec.mask_bands)}
+    named = {band.tileset_id for band in spec.bands or ()}
+    named |= {mask.tileset_id for mask in spec.mask_bands}
     mosaics = {}
     for number, (tileset, crs) in enumerate(zip(spec.tilesets, systems, strict=True)):
         bands = [band for band in spec.bands or () if band.tileset_id == tileset.id]
@@ -314,13 +315,13 @@ def _agree(what: str, first: str, other: str, expected: Any, got: Any) -> None:
     # Compared as text: NaN, as a missing value, equals itself here.
     if repr(expected) != repr(got):
         raise PlanError(
-            f"sources of one tileset differ in {what}: `{first}` has `{_text(expected)}`,"
-            f" `{other}` has `{_text(got)}`",
+            f"sources of one tileset differ in {what}: `{first}` has `{_shown(expected)}`,"
+            f" `{other}` has `{_shown(got)}`",
             hint="put them into separate tilesets, or rewrite one of them",
         )
 
 
-def _text(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return str(value[0]) if len(set(map(repr, value))) == 1 else ", ".join(map(str, value))
     return str(value)

@@ -36,6 +36,7 @@ def image_notes(
     mosaics: Mapping[str, Mosaic],
     canvases: Mapping[str, Canvas],
     wraps: Mapping[str, Wrap],
+    *,
     typed: Sequence[TypedBand],
     bands: Sequence[Band],
 ) -> Iterator[Note]:

@@ -34,7 +34,7 @@ def pin_image(
     notes: list[Note] = []
     for mosaic in mosaics.values():
         (source,) = mosaic.sources
-        state = states[mosaic.id] = _state(source)
+        state = states[mosaic.id] = in_place_state(source)
         if state.weaknesses is not None:
             loc = ("tilesets", mosaic.number, "sources", 0, "uris", 0)
             message = f"`{source.probe.header.uri}`: {state.weaknesses.message}"
@@ -60,7 +60,12 @@ def pin_image(
     ), notes
 
 
-def _state(source: ProbedSource) -> InPlaceState:
+def in_place_state(source: ProbedSource) -> InPlaceState:
+    """Return the state of a source whose pixels stay where they are.
+
+    Raises:
+        PlanError: Its pixels must be ingested, or it must be rewritten first.
+    """
     if source.driver.in_place is None:
         raise PlanError(f"`{source.probe.header.uri}`: its pixels cannot stay where they are")
     return source.driver.in_place.state(source.file, source.probe)

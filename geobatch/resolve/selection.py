@@ -73,7 +73,7 @@ def select_sources(
         PlanError: Sources of one tileset differ in their features.
     """
     return [
-        _select(spec, number, *parts, read_crs)
+        _select(spec, number, list(zip(*parts, strict=True)), read_crs)
         for number, parts in enumerate(zip(files, probes, drivers, strict=True))
     ]
 
@@ -81,16 +81,22 @@ def select_sources(
 def _select(
     spec: RasterSpec,
     number: int,
-    files: Sequence[DeclaredSource],
-    probes: Sequence[AnyProbe],
-    drivers: Sequence[Driver],
+    probed: Sequence[tuple[DeclaredSource, AnyProbe, Driver]],
     read_crs: Callable[[str], Crs],
 ) -> tuple[ProbedSource, ...]:
-    has_features = any(driver.has_features for driver in drivers)
+    """Return the sources of a tileset.
+
+    Args:
+        spec: The image.
+        number: Position of the tileset.
+        probed: Its files, each with its state and its driver.
+        read_crs: Returns the CRS that a text names.
+    """
+    has_features = any(driver.has_features for _, _, driver in probed)
     request = _request(spec, number) if has_features else _NOTHING
     sources = spec.tilesets[number].sources
     found = []
-    for file, probe, driver in zip(files, probes, drivers, strict=True):
+    for file, probe, driver in probed:
         declared = sources[file.source]
         transform = declared.affine_transform
         try:
@@ -101,7 +107,7 @@ def _select(
                 loc = request.locs[request.selection.features.index(error.feature)]
             raise RefusalError(loc, "feature", error.message, error.hint) from None
         found.append(ProbedSource(file=file, declared=declared, probe=made, driver=driver))
-    if not drivers[0].has_features:
+    if not found[0].driver.has_features:
         _check_plain(spec, number)
     _check_alike(found)
     return tuple(found)

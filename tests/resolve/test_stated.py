@@ -17,7 +17,7 @@ from geobatch.errors import Problem, SourceError
 from geobatch.model.assets.asset import AnyImage, MaskSource, Resolution
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.resolve import resolve
-from geobatch.resolve.sidecars import parse_world_file
+from geobatch.resolve.headers import parse_world_file
 
 # What is written bare, and what GDAL is asked about it.
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

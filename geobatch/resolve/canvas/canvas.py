@@ -110,7 +110,7 @@ def canvases_of(
 
 
 def _name(plane: GeoBox, names: dict[GeoBox, str]) -> str:
-    """Return the name of a grid: the pixel size with its unit, such as `r10m`; adds it to others."""
+    """Return the name of a grid, such as `r10m`: the pixel size with its unit; adds new ones."""
     if plane not in names:
         name = base = f"r{abs(plane.transform[0]):.9g}{_unit(plane.crs.cf)}"
         number = 2

@@ -76,8 +76,8 @@ def check_gap(canvas: Canvas, remedy: str | None = None) -> None:
     # A declared grid includes its gaps on purpose.
     if canvas.is_union and area - canvas.covered > MAX_GAP * area:
         raise PlanError(
-            f"the sources cover {canvas.covered} of the {area} pixels of their union: more than 99 % is"
-            f" empty (`{canvas.sources[0].header.uri}` to `{canvas.sources[-1].header.uri}`)",
+            f"the sources cover {canvas.covered} of the {area} pixels of their union: more than 99"
+            f" % is empty (`{canvas.sources[0].header.uri}` to `{canvas.sources[-1].header.uri}`)",
             hint=remedy or "check for a source far from the others, or declare `grid.bounds`",
         )
 
