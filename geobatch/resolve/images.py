@@ -129,7 +129,7 @@ def _resolve(
     check_canvases(spec, mosaics, canvases, wraps)
     bands = resolve_bands(typed, mosaics, canvases, spec.footprint)
     image = image_of(spec, mosaics, canvases, bands, read_crs)
-    notes = list(image_notes(spec, mosaics, canvases, wraps, typed=typed, bands=bands))
+    notes = list(image_notes(spec, mosaics, canvases, wraps, typed))
     beside.note(spec, mosaics)
     if isinstance(image, ExternalImage):
         image, weaknesses = pin_image(image, mosaics)

@@ -9,17 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from geobatch.declare import Loc, RasterSpec
-from geobatch.declare.checks.lint import categorical_words
 from geobatch.declare.hints import show
-from geobatch.model.assets.asset import Band, Number
-from geobatch.model.assets.class_names import is_class_like
+from geobatch.model.assets.asset import Number
 from geobatch.model.sources.header import Header, Palette
 from geobatch.resolve.bands.defaults import TypedBand
 from geobatch.resolve.canvas.antimeridian import Wrap
 from geobatch.resolve.canvas.canvas import Canvas
 from geobatch.resolve.headers import Mosaic
 from geobatch.resolve.notes import Note
-from geobatch.resolve.selection import ProbedSource
 
 _KINDS = {
     "descriptions": "the descriptions of their bands",
@@ -36,9 +33,7 @@ def image_notes(
     mosaics: Mapping[str, Mosaic],
     canvases: Mapping[str, Canvas],
     wraps: Mapping[str, Wrap],
-    *,
-    typed: Sequence[TypedBand],
-    bands: Sequence[Band],
+    bands: Sequence[TypedBand],
 ) -> Iterator[Note]:
     """Yield the warnings about an image that its headers and canvases give.
 
@@ -47,19 +42,15 @@ def image_notes(
         mosaics: Its tilesets.
         canvases: Their canvases; those of bands first.
         wraps: What is wrong with those at the antimeridian.
-        typed: Its bands, with warnings about their missing values.
-        bands: Likewise, resolved.
+        bands: Its bands, with the warnings about each.
     """
     of_bands = [tileset for tileset, canvas in canvases.items() if not canvas.is_of_masks]
     for tileset in of_bands:
         yield from _alpha_notes(spec, mosaics[tileset])
     for tileset in of_bands:
         yield from _wrap_notes(mosaics[tileset], wraps)
-    for number, (declared, band) in enumerate(zip(typed, bands, strict=True)):
-        yield from declared.notes
-        if not declared.has_own_policy:
-            loc: Loc = ("tilesets",) if spec.bands is None else ("bands", number, "id")
-            yield from _class_notes(loc, band)
+    for band in bands:
+        yield from band.notes
     for tileset, canvas in canvases.items():
         mosaic = mosaics[tileset]
         if canvas.is_of_masks:
@@ -82,7 +73,7 @@ def _alpha_notes(spec: RasterSpec, mosaic: Mosaic) -> Iterator[Note]:
     is_masked = "" in masked or (bands and all(band.id in masked for _, band in bands.values()))
     if is_masked or any(mask.tileset_id == mosaic.id for mask in spec.mask_bands):
         return
-    uri, loc = show(source.file.uri), _loc(mosaic, source)
+    uri, loc = source.shown, source.loc
     if header.alpha_index in bands:
         is_missing = spec.missing_data is not None or mosaic.headers[0].nodata[0] is not None
         if header.mask != "alpha" or is_missing or len(bands) == 1:
@@ -128,25 +119,6 @@ def _wrap_notes(mosaic: Mosaic, wraps: Mapping[str, Wrap]) -> Iterator[Note]:
         yield Note(loc, "antimeridian", wrap.message, wrap.hint)
 
 
-def _class_notes(loc: Loc, band: Band) -> Iterator[Note]:
-    """Yield a warning if a band of classes uses MEAN, the default.
-
-    A palette tells, or the name of a band of integers; how many values there are would have to be
-    read.
-    """
-    if band.is_float:
-        return
-    if band.palette is not None:
-        why = "has a colour table"
-    elif is_class_like(band.id):
-        why = "is named like classes"
-    elif band.description is not None and is_class_like(band.description):
-        why = f"is described as {show(band.description)}"
-    else:
-        return
-    yield Note(loc, *categorical_words(band.id, why))
-
-
 def _source_notes(mosaic: Mosaic) -> Iterator[Note]:
     """Yield warnings about the first file of each source: lossy pixels, and nodata that is none."""
     told: set[int] = set()
@@ -154,7 +126,7 @@ def _source_notes(mosaic: Mosaic) -> Iterator[Note]:
         if source.file.source in told:
             continue
         told.add(source.file.source)
-        loc, uri = _loc(mosaic, source), show(source.file.uri)
+        loc, uri = source.loc, source.shown
         for message, hint in header.notes:
             yield Note(loc, "odd-source", f"{uri}: {message}", hint)
         if header.is_lossy:
@@ -222,16 +194,10 @@ def _unlike_notes(mosaic: Mosaic) -> Iterator[Note]:
         one, two = texts(expected, got)
         more = f" ({len(unlike):,} of {len(headers):,} sources differ)" if len(unlike) > 1 else ""
         message = (
-            f"sources of one tileset differ in {words}: {show(mosaic.sources[0].file.uri)} has"
-            f" {one}, {show(source.file.uri)} has {two}{more}; those of the first file are used"
+            f"sources of one tileset differ in {words}: {mosaic.sources[0].shown} has"
+            f" {one}, {source.shown} has {two}{more}; those of the first file are used"
         )
-        yield Note(_loc(mosaic, source), "unlike-bands", message, _UNLIKE_HINT)
-
-
-def _loc(mosaic: Mosaic, source: ProbedSource) -> Loc:
-    """Return the position in the spec of the uri that names a source."""
-    file = source.file
-    return ("tilesets", mosaic.number, "sources", file.source, "uris", file.uri_index)
+        yield Note(source.loc, "unlike-bands", message, _UNLIKE_HINT)
 
 
 def _texts(one: Sequence[Any], two: Sequence[Any]) -> tuple[str, str]:

@@ -30,6 +30,8 @@ def pin_image(
     Raises:
         PlanError: A file cannot be read in place, or a mask covers another plane than its bands.
     """
+    for tileset in image.tilesets:
+        _check_offset(tileset, image.grid(tileset.grid))
     states: dict[str, InPlaceState] = {}
     notes: list[Note] = []
     for mosaic in mosaics.values():
@@ -41,7 +43,6 @@ def pin_image(
             notes.append(Note(loc, source.probe.driver, message, state.weaknesses.hint))
     by_grid: dict[str, list[InPlaceState]] = {}
     for tileset in image.tilesets:
-        _check_offset(tileset, image.grid(tileset.grid))
         by_grid.setdefault(tileset.grid, []).append(states[tileset.id])
     shapes = {grid: _common_levels(members) for grid, members in by_grid.items()}
 

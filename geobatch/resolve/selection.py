@@ -16,6 +16,7 @@ from geobatch.declare import (
     TfrecordSpec,
     TilesetSpec,
 )
+from geobatch.declare.hints import show
 from geobatch.errors import PlanError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
@@ -37,6 +38,13 @@ class ProbedSource(Struct, frozen=True, kw_only=True):
     """Its state."""
     driver: Driver
     """What reads it."""
+    loc: Loc
+    """Position in the spec of the uri that names it."""
+
+    @property
+    def shown(self) -> str:
+        """Its uri, as messages show it."""
+        return show(self.file.uri)
 
 
 class _Request(Struct, frozen=True, kw_only=True):
@@ -106,7 +114,15 @@ def _select(
             if error.feature in request.selection.features:
                 loc = request.locs[request.selection.features.index(error.feature)]
             raise RefusalError(loc, "feature", error.message, error.hint) from None
-        found.append(ProbedSource(file=file, declared=declared, probe=made, driver=driver))
+        found.append(
+            ProbedSource(
+                file=file,
+                declared=declared,
+                probe=made,
+                driver=driver,
+                loc=("tilesets", number, "sources", file.source, "uris", file.uri_index),
+            )
+        )
     if not found[0].driver.has_features:
         _check_plain(spec, number)
     _check_alike(found)

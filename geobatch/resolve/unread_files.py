@@ -78,7 +78,7 @@ class Beside:
                 if not source.driver.has_sidecars:
                     continue
                 if source.probe.header.pages:
-                    self._note_pages(spec, mosaic, source)
+                    self._note_pages(spec, source)
                 if not source.file.url:
                     self._note_files(spec, mosaics, mosaic, source)
 
@@ -98,15 +98,15 @@ class Beside:
         stem = os.path.splitext(lower)[0]  # noqa: PTH122
         return not any(base + suffix in sidecars for base in (lower, stem) for suffix in _SUFFIXES)
 
-    def _note_pages(self, spec: RasterSpec, mosaic: Mosaic, source: ProbedSource) -> None:
+    def _note_pages(self, spec: RasterSpec, source: ProbedSource) -> None:
         file, pages = source.file, source.probe.header.pages
         images = "another image" if pages == 1 else f"{pages} other images"
-        message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
+        message = f"{source.shown} holds {images} (pages); only the first image is read"
         hint = (
             "write each to a separate file, for example with"
             f" `gdal_translate GTIFF_DIR:2:{file.path.name} page_2.tif`"
         )
-        self._add(_PAGES, spec, mosaic, source, words=(message, hint))
+        self._add(_PAGES, spec, source, words=(message, hint))
 
     def _note_files(
         self,
@@ -139,22 +139,19 @@ class Beside:
                 if not says:
                     continue
                 what = f"{what} {says}"
-            message = f"`{beside}` is next to {show(source.file.uri)} {what}"
-            self._add(kind, spec, mosaic, source, words=(message, hint))
+            message = f"`{beside}` is next to {source.shown} {what}"
+            self._add(kind, spec, source, words=(message, hint))
 
     def _add(
         self,
         kind: str,
         spec: RasterSpec,
-        mosaic: Mosaic,
         source: ProbedSource,
         *,
         words: tuple[str, str],
     ) -> None:
         path, line, _ = spec.where()
-        file = source.file
-        loc = ("tilesets", mosaic.number, "sources", file.source, "uris", file.uri_index)
-        made = _Found(spec=spec, loc=loc, message=words[0], hint=words[1])
+        made = _Found(spec=spec, loc=source.loc, message=words[0], hint=words[1])
         self._found.setdefault((path, line, kind), made).count += 1
         self.ids.add(spec.id)
 

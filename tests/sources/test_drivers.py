@@ -253,6 +253,7 @@ def test_pixels_can_stay_only_where_a_driver_reads_them_in_place(bench: Workbenc
                     declared=SourceSpec(uris=(name,)),
                     probe=probe,
                     driver=driver_named(probe.driver),
+                    loc=(),
                 )
             )
 

@@ -62,13 +62,27 @@ def ignored_allow(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
             )
 
 
-def categorical_words(band: str, why: str) -> tuple[str, str, str]:
+def categorical_words(
+    band: str, *, has_palette: bool = False, description: str | None = None
+) -> tuple[str, str, str] | None:
     """Return rule, message and hint of the warning that the default policy mixes classes.
 
     Args:
-        band: Id of the band; no policy is declared for it.
-        why: Why its values are probably classes.
+        band: Id of a band of integers, for which no policy is declared.
+        has_palette: Whether it has a colour table.
+        description: What its file says of it.
+
+    Returns:
+        None if its values are probably not classes; how many there are would have to be read.
     """
+    if has_palette:
+        why = "has a colour table"
+    elif is_class_like(band):
+        why = "is named like classes"
+    elif description is not None and is_class_like(description):
+        why = f"is described as {show(description)}"
+    else:
+        return None
     message = f"the band {show(band)} {why}, and the default policy MEAN mixes classes"
     hint = "write `pyramiding_policy: MODE`; or `MEAN`, if you mean it"
     return "categorical-mean", message, hint
@@ -244,10 +258,8 @@ def _kind(value: str | float) -> str:
 def _categorical(spec: RasterSpec) -> Iterable[Problem]:
     if spec.pyramiding_policy is None:
         for index, band in enumerate(spec.bands or ()):
-            if band.pyramiding_policy is None and is_class_like(band.id):
-                loc = ("bands", index, "id")
-                words = categorical_words(band.id, "is named like classes")
-                yield from warning(spec, loc, *words)
+            if band.pyramiding_policy is None and (words := categorical_words(band.id)):
+                yield from warning(spec, ("bands", index, "id"), *words)
 
 
 def _same_bands(spec: RasterSpec) -> Iterator[Problem]:

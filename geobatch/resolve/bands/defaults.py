@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import BandSpec, Loc, MaskBandSpec, RasterSpec
+from geobatch.declare.checks.lint import categorical_words
 from geobatch.declare.fields.names import is_band_id
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Number, Policy
 from geobatch.model.sources.header import Header
-from geobatch.model.sources.tfrecord import channels_of
 from geobatch.resolve.headers import Mosaic, in_dtype
 from geobatch.resolve.notes import Note, RefusalError
 
@@ -33,14 +33,12 @@ class TypedBand(Struct, frozen=True, kw_only=True):
     """Numpy name of its pixel type."""
     policy: Policy
     """How its levels are made."""
-    has_own_policy: bool
-    """Whether the spec declares the policy."""
     missing: tuple[Number, ...] | None
     """Declared missing values in its dtype; None if none are declared."""
     mask: MaskBandSpec | None
     """The mask band that masks it."""
     notes: tuple[Note, ...] = ()
-    """Warnings about missing values that its dtype cannot hold."""
+    """Warnings: missing values that its dtype cannot hold, and classes without a policy."""
 
 
 def type_bands(spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> list[TypedBand]:
@@ -71,17 +69,18 @@ def type_bands(spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> list[TypedBan
 def _indexed(number: int, band: BandSpec, mosaic: Mosaic) -> BandSpec:
     """Return a band of the spec with its index in the sources, which have one there."""
     if band.feature is not None:
-        channels = channels_of(mosaic.sources[0].probe.features)
-        indexes = [i for i, (feature, _) in enumerate(channels) if feature.name == band.feature]
-        if len(indexes) > 1:
+        features = mosaic.sources[0].probe.features
+        position = [feature.name for feature in features].index(band.feature)
+        depth = features[position].depth
+        if depth > 1:
             raise RefusalError(
                 ("bands", number, "feature"),
                 "feature",
-                f"`{band.feature}` has {len(indexes)} values per pixel, one band each",
+                f"`{band.feature}` has {depth} values per pixel, one band each",
                 "name it in `tfrecord: {features: [...]}`, and select bands by"
                 " `tileset_band_index`",
             )
-        return replace(band, tileset_band_index=indexes[0])
+        return replace(band, tileset_band_index=sum(one.depth for one in features[:position]))
     there = mosaic.headers[0].count
     if band.tileset_band_index >= there:
         raise RefusalError(
@@ -179,18 +178,26 @@ def _typed(
         if fitting is not None:
             missing.append(fitting)
             continue
-        here = (*loc, "missing_data", "values", position)
+        here: Loc = (*loc, "missing_data", "values", position)
         message = f"`{value}` is not a value of band {show(band.id)}, which is {dtype.upper()}"
         hint = "no pixel can equal it: remove it, or declare a wider `data_type`"
         notes.append(Note(here, "nodata-outside-type", message, hint))
     policy = band.pyramiding_policy or spec.pyramiding_policy
+    if policy is None and not dtype.startswith("float"):
+        words = categorical_words(
+            band.id,
+            has_palette=header.palettes[index] is not None,
+            description=header.descriptions[index],
+        )
+        if words is not None:
+            here = ("tilesets",) if spec.bands is None else ("bands", number, "id")
+            notes.append(Note(here, *words))
     return TypedBand(
         id=band.id,
         tileset=mosaic.id,
         index=index,
         dtype=dtype,
         policy=policy or Policy.MEAN,
-        has_own_policy=policy is not None,
         missing=None if declared is None else tuple(missing),
         mask=mask,
         notes=tuple(notes),
