@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from geobatch.declare import RasterSpec, TilesetSpec
+from geobatch.declare.hints import show
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.assets.asset import Number
 from geobatch.model.geobox import Crs, Transform
@@ -53,6 +54,11 @@ class Mosaic(Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """Id of the tileset."""
         return self.declared.id
+
+    @property
+    def spelled(self) -> str:
+        """Its id, as a spec spells it."""
+        return show(self.id).strip("`")
 
 
 def read_mosaics(

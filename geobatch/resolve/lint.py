@@ -80,12 +80,11 @@ def _alpha_notes(spec: RasterSpec, mosaic: Mosaic) -> Iterator[Note]:
             return
         number, band = bands[header.alpha_index]
         message = (
-            f"the band {show(band.id)} is tagged alpha in {uri} and declared as a band:"
+            f"the band `{band.id}` is tagged alpha in {uri} and declared as a band:"
             " it is then data and masks no other band"
         )
-        tileset = show(mosaic.id).strip("`")
         hint = (
-            f"to mask the others by it, add `mask_bands: {{tileset_id: {tileset}}}`"
+            f"to mask the others by it, add `mask_bands: {{tileset_id: {mosaic.spelled}}}`"
             " and remove the band"
         )
         yield Note(("bands", number, "id"), "alpha-not-used", message, hint)

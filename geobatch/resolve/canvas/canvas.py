@@ -151,10 +151,13 @@ def canvas_of(headers: Sequence[Header], *, bounds: Bounds | None) -> Canvas:
         top, left = min(row for row, _ in offsets), min(col for _, col in offsets)
         bottom = max(row + box.height for (row, _), box in zip(offsets, boxes, strict=True))
         right = max(col + box.width for (_, col), box in zip(offsets, boxes, strict=True))
-        a, b, _, d, e, _ = origin.transform
-        x, y = origin.xy(col=left, row=top)
+        a, b, c, d, e, f = origin.transform
+        corner = (a * left + b * top + c, d * left + e * top + f)
         plane = replace(
-            origin, transform=(a, b, x, d, e, y), height=bottom - top, width=right - left
+            origin,
+            transform=(a, b, corner[0], d, e, corner[1]),
+            height=bottom - top,
+            width=right - left,
         )
         offsets = [(row - top, col - left) for row, col in offsets]
     return Canvas(
@@ -299,11 +302,8 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     _check_crs(reference, plane.crs, header, box.crs)
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
     corners = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]
-    placed = [_position(plane, box, col=col, row=row) for col, row in corners]
-    starts = [
-        (at_col - col, at_row - row)
-        for (col, row), (at_col, at_row) in zip(corners, placed, strict=True)
-    ]
+    a, b, c, d, e, f = _in_pixels(plane.transform, box.transform)
+    starts = [(c + (a - 1) * x + b * y, f + d * x + (e - 1) * y) for x, y in corners]
     if not all(map(math.isfinite, (*starts[0], *starts[-1]))):
         raise PlanError(
             f"`{header.uri}` is too far from the grid of `{reference}` to count pixels",
@@ -360,10 +360,14 @@ def _crs_name(text: str) -> str:
     return show(text if name is None else name[1])
 
 
-def _position(plane: GeoBox, box: GeoBox, *, col: int, row: int) -> tuple[float, float]:
-    """Return the (column, row) on a plane of a pixel corner of a box."""
-    x, y = box.xy(col=col, row=row)
-    return plane.col_row(x=x, y=y)
+def _in_pixels(plane: Transform, box: Transform) -> Transform:
+    """Return the transform from pixels of a box to (columns, rows) of a plane, by Cramer's rule."""
+    a, b, c, d, e, f = plane
+    area = a * e - b * d
+    starts = ((box[0], box[3]), (box[1], box[4]), (box[2] - c, box[5] - f))
+    cols = [(e * x - b * y) / area for x, y in starts]
+    rows = [(a * y - d * x) / area for x, y in starts]
+    return (cols[0], cols[1], cols[2], rows[0], rows[1], rows[2])
 
 
 def _resolution(transform: Transform) -> str:
