@@ -17,18 +17,14 @@ from geobatch.declare import RasterSpec, TilesetSpec
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.assets.asset import Number
-from geobatch.model.geobox import Crs, Transform
+from geobatch.model.geobox import Crs
 from geobatch.model.limits import BLOCK_BYTES
-from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.probe import Probe
 from geobatch.resolve.notes import RefusalError
 from geobatch.resolve.selection import ProbedSource
 from geobatch.sources.naming import Named
-from geobatch.sources.small_files import read_small
-
-MAX_SIDECAR_BYTES = 1 << 20
-"""Most bytes of a sidecar, which has a few lines."""
+from geobatch.sources.small_files import read_projection, read_world_file
 
 
 class Mosaic(Struct, frozen=True, kw_only=True):
@@ -92,11 +88,14 @@ def read_mosaics(
             for position, one in enumerate(sources[number]):
                 is_bare = spec.skip_metadata_read and one.driver.has_metadata
                 own = bare(one.probe.header) if is_bare else one.probe.header
-                header = _typed(complete(own, one, crs, read_crs), tileset.dtype, data)
-                _check_dimensions(number, one, header)
-                _check_block(header, one.probe)
-                headers[position] = header
+                headers[position] = _typed(own, tileset.dtype, data)
+                _check_dimensions(number, one, own)
+                _check_block(own, one.probe)
             check_structure(headers)
+        is_alpha_mask = _is_alpha_mask(headers[0], spec.missing_data)
+        if spec.bands is None or tileset.id in named:
+            for position, one in enumerate(sources[number]):
+                headers[position] = complete(headers[position], one, crs, read_crs)
         is_by_band = bool(bands) and all(band.missing_data is not None for band in bands)
         mosaics[tileset.id] = Mosaic(
             number=number,
@@ -105,7 +104,7 @@ def read_mosaics(
             headers=tuple(headers),
             has_own_crs=crs is not None or sources[number][0].probe.header.crs is None,
             has_missing=is_by_band or spec.missing_data is not None,
-            is_alpha_mask=_is_alpha_mask(headers[0], spec.missing_data),
+            is_alpha_mask=is_alpha_mask,
         )
     return mosaics
 
@@ -140,20 +139,17 @@ def complete(
     """
     file = source.file
     transform, system = source.declared.affine_transform or header.transform, crs or header.crs
-    if transform is None and file.world is not None:
-        name = f"{_name(file.world)}` of `{file.uri}"
-        transform = parse_world_file(_text(file, file.world), name=name)
-    if system is None and file.projection is not None:
-        try:
-            system = read_crs(_text(file, file.projection).strip())
-        except ValueError:
-            # The text is not quoted: the file may be something else.
-            message = (
-                f"`{_name(file.projection)}` of `{file.uri}`: it holds no coordinate reference"
-                " system, expected WKT"
-            )
-            hint = "give `crs` to the tileset in the spec"
-            raise SourceError(message, hint=hint) from None
+    world = file.world if transform is None else None
+    projection = file.projection if system is None else None
+    for sidecar in (world, projection):
+        if sidecar is None:
+            continue
+        name = os.path.basename(sidecar.uri)  # noqa: PTH119 - of a uri
+        with Named(f"{name}` of `{file.uri}"):
+            if sidecar is world:
+                transform = read_world_file(sidecar)
+            else:
+                system = read_projection(sidecar, read_crs)
     if transform is header.transform and system is header.crs:
         return header
     return replace(header, transform=transform, crs=system)
@@ -266,40 +262,6 @@ def _check_block(header: Header, probe: Probe) -> None:
             hint="rewrite it in smaller blocks: `gdal_translate -co TILED=YES`; or,"
             f" {BLOCK_BYTES.hint(size)}",
         )
-
-
-def parse_world_file(text: str, *, name: str) -> Transform:
-    """Return the transform of a world file.
-
-    Six numbers, one a line: width of a pixel, two shears (y per column, x per row), height of a
-    pixel, then x and y of the centre of the upper left pixel.
-    Source: https://gdal.org/en/stable/drivers/raster/wld.html
-
-    Raises:
-        SourceError: The text is not a world file.
-    """
-    words = text.split()
-    try:
-        a, d, b, e, x, y = (float(word.replace(",", ".")) for word in words)
-    except ValueError:
-        raise SourceError(
-            f"`{name}`: a world file must hold six numbers, got {len(words)}",
-            hint="give `affine_transform` in the spec instead",
-        ) from None
-    transform = (a, b, x - a / 2 - b / 2, d, e, y - d / 2 - e / 2)
-    if not all(map(math.isfinite, transform)) or a * e - b * d == 0:
-        raise SourceError(f"`{name}`: the six numbers are not a valid transform")
-    return transform
-
-
-def _text(file: DeclaredSource, sidecar: DeclaredSource) -> str:
-    name = f"{_name(sidecar)}` of `{file.uri}"
-    with Named(name):
-        return read_small(sidecar, most=MAX_SIDECAR_BYTES).decode("utf-8", "replace")
-
-
-def _name(sidecar: DeclaredSource) -> str:
-    return os.path.basename(sidecar.uri)  # noqa: PTH119 - of a uri
 
 
 def check_structure(headers: Sequence[Header]) -> None:
