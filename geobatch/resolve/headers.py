@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from operator import is_
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,6 @@ from msgspec.structs import replace
 from geobatch.declare import RasterSpec, TilesetSpec
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError, SourceError
-from geobatch.model.assets.asset import Number
 from geobatch.model.geobox import Crs
 from geobatch.model.limits import BLOCK_BYTES
 from geobatch.model.sources.header import Header
@@ -37,14 +33,14 @@ class Mosaic(Struct, frozen=True, kw_only=True):
     sources: tuple[ProbedSource, ...]
     """Its sources, in mosaicking order."""
     headers: tuple[Header, ...]
-    """Of each source. The transform and the CRS are the declared ones, where there are some; nodata
-    is in the type of the bands; an alpha band that the spec declares as a band masks nothing."""
+    """Of each source. The transform and the CRS are the declared ones, where there are some.
+    `type_headers` makes nodata and alpha those of the bands."""
     has_own_crs: bool
     """Whether the CRS is not that of the first file: it is declared, or the file has none."""
     has_missing: bool
     """Whether the spec declares the missing values of each of its bands."""
-    is_alpha_mask: bool
-    """Whether an alpha band masks the others: nothing that comes before it in rank is there."""
+    is_used: bool
+    """Whether a band or a mask is in it. If none is, the headers are those of the files."""
 
     @property
     def id(self) -> str:
@@ -82,18 +78,16 @@ def read_mosaics(
     mosaics = {}
     for number, (tileset, crs) in enumerate(zip(spec.tilesets, systems, strict=True)):
         bands = [band for band in spec.bands or () if band.tileset_id == tileset.id]
-        data = {band.tileset_band_index for band in bands if band.feature is None}
+        is_used = spec.bands is None or tileset.id in named
         headers = [one.probe.header for one in sources[number]]
-        if spec.bands is None or tileset.id in named:
-            for position, one in enumerate(sources[number]):
-                is_bare = spec.skip_metadata_read and one.driver.has_metadata
-                own = bare(one.probe.header) if is_bare else one.probe.header
-                headers[position] = _typed(own, tileset.dtype, data)
-                _check_dimensions(number, one, own)
-                _check_block(own, one.probe)
+        for position, one in enumerate(sources[number] if is_used else ()):
+            is_bare = spec.skip_metadata_read and one.driver.has_metadata
+            header = bare(one.probe.header) if is_bare else one.probe.header
+            _check_dimensions(number, one, header)
+            _check_block(header, one.probe)
+            headers[position] = header
+        if is_used:
             check_structure(headers)
-        is_alpha_mask = _is_alpha_mask(headers[0], spec.missing_data)
-        if spec.bands is None or tileset.id in named:
             for position, one in enumerate(sources[number]):
                 headers[position] = complete(headers[position], one, crs, read_crs)
         is_by_band = bool(bands) and all(band.missing_data is not None for band in bands)
@@ -104,7 +98,7 @@ def read_mosaics(
             headers=tuple(headers),
             has_own_crs=crs is not None or sources[number][0].probe.header.crs is None,
             has_missing=is_by_band or spec.missing_data is not None,
-            is_alpha_mask=is_alpha_mask,
+            is_used=is_used,
         )
     return mosaics
 
@@ -179,59 +173,6 @@ def bare(header: Header) -> Header:
         colours=(),
         is_premultiplied=False,
     )
-
-
-def _typed(header: Header, dtype: str | None, data: Collection[int]) -> Header:
-    """Return a header with its nodata in the type of the bands, and without an alpha that is data.
-
-    Args:
-        header: The header.
-        dtype: Declared type of the bands; None for the file's own.
-        data: Indexes of the bands that the spec declares.
-    """
-    if header.alpha_index in data:
-        mask = None if header.mask == "alpha" else header.mask
-        header = replace(header, mask=mask, alpha_index=None, is_premultiplied=False)
-    nodata = tuple(
-        own_nodata(header, index, dtype or own) for index, own in enumerate(header.dtypes)
-    )
-    is_same = all(map(is_, nodata, header.nodata))  # `7.0` is another nodata than `7`
-    return header if is_same else replace(header, nodata=nodata)
-
-
-def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
-    """Return the nodata of a file's band, in the band's dtype; None without one."""
-    value = header.nodata[index]
-    is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
-    if value is not None and is_reinterpreted:
-        # The pixels are reinterpreted, and so is their nodata.
-        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
-    if is_reinterpreted and header.nodata_text is not None:
-        # TIFF had no signed bytes for long: the tag may refer to the declared type.
-        with suppress(ValueError):
-            return in_dtype(int(header.nodata_text), dtype)
-    return None if value is None else in_dtype(value, dtype)
-
-
-def in_dtype(value: Number, dtype: str) -> Number | None:
-    """Return a number in a dtype, or None if the dtype cannot hold it."""
-    if dtype.startswith("float"):
-        with np.errstate(over="ignore"):
-            rounded = float(np.dtype(dtype).type(value))
-        return None if math.isinf(rounded) and not math.isinf(value) else rounded
-    if not math.isfinite(value) or value != int(value):
-        return None
-    limits = np.iinfo(dtype)
-    return int(value) if limits.min <= int(value) <= limits.max else None
-
-
-def _is_alpha_mask(header: Header, missing: Sequence[Number] | None) -> bool:
-    """Return whether an alpha band masks the others: no missing value is in the way."""
-    if header.mask != "alpha":
-        return False
-    if missing is None:
-        return header.nodata[0] is None
-    return all(in_dtype(value, header.dtypes[0]) is None for value in missing)
 
 
 def _check_dimensions(number: int, source: ProbedSource, header: Header) -> None:

@@ -12,7 +12,7 @@ from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.resolve.bands.defaults import type_bands
+from geobatch.resolve.bands.defaults import type_bands, type_headers
 from geobatch.resolve.bands.masks import resolve_bands
 from geobatch.resolve.canvas.antimeridian import find_wraps
 from geobatch.resolve.canvas.canvas import canvases_of
@@ -123,6 +123,7 @@ def _resolve(
     drivers = [[driver_named(probe.driver) for probe in named] for named in probes]
     sources = select_sources(spec, files, probes, drivers, read_crs)
     mosaics = read_mosaics(spec, sources, read_crs)
+    mosaics = type_headers(spec, mosaics)
     typed = type_bands(spec, mosaics)
     canvases = canvases_of(spec, mosaics, typed)
     wraps = find_wraps(mosaics, canvases, spec.uri_prefix)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
+from operator import is_
 
 import numpy as np
 from msgspec import Struct
@@ -16,7 +19,7 @@ from geobatch.declare.hints import show
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Number, Policy
 from geobatch.model.sources.header import Header
-from geobatch.resolve.headers import Mosaic, in_dtype
+from geobatch.resolve.headers import Mosaic
 from geobatch.resolve.notes import Note, RefusalError
 
 
@@ -39,6 +42,32 @@ class TypedBand(Struct, frozen=True, kw_only=True):
     """The mask band that masks it."""
     notes: tuple[Note, ...] = ()
     """Warnings: missing values that its dtype cannot hold, and classes without a policy."""
+
+
+def type_headers(spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> dict[str, Mosaic]:
+    """Return the tilesets of an image with nodata and alpha as its bands have them.
+
+    Nodata is in the type of the bands; an alpha band that the spec declares as a band masks
+    nothing.
+
+    Args:
+        spec: The image.
+        mosaics: Its tilesets.
+    """
+    typed = {}
+    for id_, mosaic in mosaics.items():
+        typed[id_] = mosaic
+        if mosaic.is_used:
+            data = {
+                band.tileset_band_index
+                for band in spec.bands or ()
+                if band.tileset_id == id_ and band.feature is None
+            }
+            dtype = mosaic.declared.dtype
+            headers = tuple([_typed_header(header, dtype, data) for header in mosaic.headers])
+            if not all(map(is_, headers, mosaic.headers)):
+                typed[id_] = replace(mosaic, headers=headers)
+    return typed
 
 
 def type_bands(spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> list[TypedBand]:
@@ -99,10 +128,11 @@ def _default_bands(spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> Collectio
     masks = {mask.tileset_id for mask in spec.mask_bands}
     for mosaic in mosaics.values():
         header, source = mosaic.headers[0], mosaic.sources[0]
+        alpha = header.alpha_index if _is_alpha_mask(header, spec.missing_data) else None
         names = source.driver.band_names(replace(source.probe, header=header))
         for index in range(header.count):
             is_mask = mosaic.id in masks and index == header.count - 1
-            if not is_mask and not (mosaic.is_alpha_mask and index == header.alpha_index):
+            if not is_mask and index != alpha:
                 own = names[index] if names else ""
                 must_keep = source.driver.keeps_band_names
                 name = _band_name(header, index, own, must_keep=must_keep, taken=found)
@@ -238,3 +268,56 @@ def _fitting(value: Number, dtype: str, file_dtype: str) -> Number | None:
     is_rounded = file_dtype == "float32" and dtype == "float64"
     rounded = in_dtype(value, file_dtype) if is_rounded else None
     return in_dtype(value, dtype) if rounded is None else rounded
+
+
+def _typed_header(header: Header, dtype: str | None, data: Collection[int]) -> Header:
+    """Return a header with its nodata in the type of the bands, and without an alpha that is data.
+
+    Args:
+        header: The header.
+        dtype: Declared type of the bands; None for the file's own.
+        data: Indexes of the bands that the spec declares.
+    """
+    if header.alpha_index in data:
+        mask = None if header.mask == "alpha" else header.mask
+        header = replace(header, mask=mask, alpha_index=None, is_premultiplied=False)
+    nodata = tuple(
+        own_nodata(header, index, dtype or own) for index, own in enumerate(header.dtypes)
+    )
+    is_same = all(map(is_, nodata, header.nodata))  # `7.0` is another nodata than `7`
+    return header if is_same else replace(header, nodata=nodata)
+
+
+def own_nodata(header: Header, index: int, dtype: str) -> Number | None:
+    """Return the nodata of a file's band, in the band's dtype; None without one."""
+    value = header.nodata[index]
+    is_reinterpreted = {dtype, header.dtypes[index]} == {"int8", "uint8"}
+    if value is not None and is_reinterpreted:
+        # The pixels are reinterpreted, and so is their nodata.
+        return int(np.array([value], dtype=header.dtypes[index]).view(dtype)[0])
+    if is_reinterpreted and header.nodata_text is not None:
+        # TIFF had no signed bytes for long: the tag may refer to the declared type.
+        with suppress(ValueError):
+            return in_dtype(int(header.nodata_text), dtype)
+    return None if value is None else in_dtype(value, dtype)
+
+
+def in_dtype(value: Number, dtype: str) -> Number | None:
+    """Return a number in a dtype, or None if the dtype cannot hold it."""
+    if dtype.startswith("float"):
+        with np.errstate(over="ignore"):
+            rounded = float(np.dtype(dtype).type(value))
+        return None if math.isinf(rounded) and not math.isinf(value) else rounded
+    if not math.isfinite(value) or value != int(value):
+        return None
+    limits = np.iinfo(dtype)
+    return int(value) if limits.min <= int(value) <= limits.max else None
+
+
+def _is_alpha_mask(header: Header, missing: Sequence[Number] | None) -> bool:
+    """Return whether an alpha band masks the others: no missing value is in the way."""
+    if header.mask != "alpha":
+        return False
+    if missing is None:
+        return header.nodata[0] is None
+    return all(in_dtype(value, header.dtypes[0]) is None for value in missing)
