@@ -1,22 +1,32 @@
-"""Images from specs and sources: the sources are read, and each image is resolved."""
+"""Images from specs and sources: the sources are read, and each image passes the stages."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
-from geobatch.declare import ExternalImageSpec, ImageSpec, expand, prepare
+from geobatch.declare import ExternalImageSpec, ImageSpec, expand, prepare, problem
 from geobatch.declare.checks.lint import order_warnings
-from geobatch.errors import PlanError, Problem, SourceError
+from geobatch.errors import PlanError, Problem, SourceError, SpecError
 from geobatch.model.assets.asset import ExternalImage, Image, Resolution
-from geobatch.resolve.image import ImageResolver
-from geobatch.resolve.pinned import pinned
-from geobatch.resolve.selection import select
+from geobatch.model.geobox import Crs
+from geobatch.model.sources.declared import DeclaredSource
+from geobatch.resolve.bands.defaults import type_bands, type_headers
+from geobatch.resolve.bands.masks import resolve_bands
+from geobatch.resolve.canvas.antimeridian import find_wraps
+from geobatch.resolve.canvas.canvas import canvases_of
+from geobatch.resolve.canvas.fullness import check_canvases
+from geobatch.resolve.headers import read_mosaics
+from geobatch.resolve.image import image_of
+from geobatch.resolve.lint import image_notes
+from geobatch.resolve.notes import Note, RefusalError
+from geobatch.resolve.pinned import pin_image
+from geobatch.resolve.selection import select_sources
 from geobatch.resolve.unread_files import Beside
-from geobatch.sources.driver import ProbeOptions
+from geobatch.sources.driver import AnyProbe, ProbeOptions
 from geobatch.sources.probe_cache import ProbeCache, crs_reader
-from geobatch.sources.registry import probe_sources
+from geobatch.sources.registry import driver_named, probe_sources
 from geobatch.sources.threads import Meanwhile, nothing
 
 
@@ -61,21 +71,21 @@ def resolve_images(
     beside = Beside()
     for spec in specs:
         try:
-            known = select(spec, files[spec.id], probes[spec.id], read_crs)
-            resolver = ImageResolver(spec, files[spec.id], known, read_crs)
-            image = resolver.asset()
-            own = [*order_warnings(spec, expansions[spec.id]), *resolver.warnings]
-            beside.note(spec, files[spec.id], known)
-            if isinstance(image, ExternalImage):
-                image, more = pinned(image, spec, files[spec.id], known)
-                own += more
-            if own:
-                by_image[spec.id] = tuple(own)
-                warnings += own
-            assets.append(image)
+            image, notes = _resolve(spec, files[spec.id], probes[spec.id], read_crs, beside)
+        except RefusalError as error:
+            raise SpecError((problem(spec, *error.note),)) from None
         except (PlanError, SourceError) as error:
             where = ":".join(str(part) for part in spec.where()[:2])
             raise type(error)(f"{where}: `{spec.id}`: {error.message}", hint=error.hint) from None
+        assets.append(image)
+        silenced = spec.project.silenced
+        own = [
+            *order_warnings(spec, expansions[spec.id]),
+            *(problem(spec, *note) for note in notes if note.rule not in silenced),
+        ]
+        if own:
+            by_image[spec.id] = tuple(own)
+            warnings += own
     warnings += beside.warnings()
     return Resolution(
         assets=tuple(assets),
@@ -92,3 +102,37 @@ def resolve_images(
         by_image=by_image,
         beside=frozenset(beside.ids),
     )
+
+
+def _resolve(
+    spec: ImageSpec | ExternalImageSpec,
+    files: Sequence[Sequence[DeclaredSource]],
+    probes: Sequence[Sequence[AnyProbe]],
+    read_crs: Callable[[str], Crs],
+    beside: Beside,
+) -> tuple[Image | ExternalImage, list[Note]]:
+    """Return an image and the warnings about it: the stages, each of which is one module.
+
+    Args:
+        spec: The image.
+        files: Its files, per tileset.
+        probes: Their states, likewise.
+        read_crs: Returns the CRS that a text names.
+        beside: Notes the files beside them.
+    """
+    drivers = [[driver_named(probe.driver) for probe in named] for named in probes]
+    sources = select_sources(spec, files, probes, drivers, read_crs)
+    mosaics = read_mosaics(spec, sources, read_crs)
+    mosaics = type_headers(spec, mosaics)
+    typed = type_bands(spec, mosaics)
+    canvases = canvases_of(spec, mosaics, typed)
+    wraps = find_wraps(mosaics, canvases, spec.uri_prefix)
+    check_canvases(spec, mosaics, canvases, wraps)
+    bands = resolve_bands(typed, mosaics, canvases, spec.footprint)
+    image = image_of(spec, mosaics, canvases, bands, read_crs)
+    notes = list(image_notes(spec, mosaics, canvases, wraps, typed))
+    beside.note(spec, mosaics)
+    if isinstance(image, ExternalImage):
+        image, weaknesses = pin_image(image, mosaics)
+        notes += weaknesses
+    return image, notes

@@ -2,74 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from msgspec.structs import replace
 
-from geobatch.declare import RasterSpec
-from geobatch.declare.checks.lint import warning
-from geobatch.errors import PlanError, Problem
+from geobatch.errors import PlanError
 from geobatch.model.assets.asset import Codec, ExternalImage, Grid, Tileset
-from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import Probe
-from geobatch.sources.registry import in_place
+from geobatch.resolve.headers import Mosaic
+from geobatch.resolve.notes import Note
+from geobatch.resolve.selection import ProbedSource
+from geobatch.sources.driver import InPlaceState
 
 PLAIN = Codec(name="none", level=0, compressor="", shuffle="")
 """Codec of a reader's pixels: none, they are decoded already."""
 
 
-def pinned(
-    asset: ExternalImage,
-    spec: RasterSpec,
-    files: Sequence[Sequence[DeclaredSource]],
-    probes: Sequence[Sequence[Probe]],
-) -> tuple[ExternalImage, list[Problem]]:
+def pin_image(
+    image: ExternalImage, mosaics: Mapping[str, Mosaic]
+) -> tuple[ExternalImage, list[Note]]:
     """Return an image whose pixels stay in its sources, and warnings about these sources.
 
     Args:
-        asset: The image, without what its sources define.
-        spec: What declares it.
-        files: Its one file per tileset.
-        probes: Their states, likewise.
+        image: The image, without what its sources define.
+        mosaics: Its tilesets, of one source each.
 
     Raises:
         PlanError: A file cannot be read in place, or a mask covers another plane than its bands.
     """
-    file_of = {t.id: file for t, (file,) in zip(spec.tilesets, files, strict=True)}
-    found = {t.id: probe for t, (probe,) in zip(spec.tilesets, probes, strict=True)}
-    warnings: list[Problem] = []
-    for number, probe in enumerate(found.values()):
-        in_place(probe).check(probe)
-        warnings += _weaknesses(spec, number, probe)
-    by_grid: dict[str, list[Probe]] = {}
-    for tileset in asset.tilesets:
-        _check_offset(tileset, asset.grid(tileset.grid))
-        by_grid.setdefault(tileset.grid, []).append(found[tileset.id])
+    for tileset in image.tilesets:
+        _check_offset(tileset, image.grid(tileset.grid))
+    states: dict[str, InPlaceState] = {}
+    notes: list[Note] = []
+    for mosaic in mosaics.values():
+        (source,) = mosaic.sources
+        state = states[mosaic.id] = in_place_state(source)
+        if state.weaknesses is not None:
+            loc = ("tilesets", mosaic.number, "sources", 0, "uris", 0)
+            message = f"`{source.probe.header.uri}`: {state.weaknesses.message}"
+            notes.append(Note(loc, source.probe.driver, message, state.weaknesses.hint))
+    by_grid: dict[str, list[InPlaceState]] = {}
+    for tileset in image.tilesets:
+        by_grid.setdefault(tileset.grid, []).append(states[tileset.id])
     shapes = {grid: _common_levels(members) for grid, members in by_grid.items()}
 
-    def pin(tileset: Tileset) -> Tileset:
+    def pinned(tileset: Tileset) -> Tileset:
         (source,) = tileset.sources
-        probe, levels = found[tileset.id], len(shapes[tileset.grid])
-        made = in_place(probe).pin(file_of[tileset.id], probe, levels=levels)
-        return replace(tileset, sources=(replace(source, pin=made),))
+        pin, levels = states[tileset.id].pin, len(shapes[tileset.grid])
+        pin = replace(pin, overviews=pin.overviews[: levels - 1])
+        return replace(tileset, sources=(replace(source, pin=pin),))
 
     return replace(
-        asset,
-        grids=tuple(replace(grid, shapes=shapes[grid.name]) for grid in asset.grids),
-        tilesets=tuple(map(pin, asset.tilesets)),
-        tile=max(in_place(probe).tile_side(probe) for probe in found.values()),
+        image,
+        grids=tuple(replace(grid, shapes=shapes[grid.name]) for grid in image.grids),
+        tilesets=tuple(map(pinned, image.tilesets)),
+        tile=max(state.tile for state in states.values()),
         codec=PLAIN,
-    ), warnings
+    ), notes
 
 
-def _common_levels(probes: Sequence[Probe]) -> tuple[tuple[int, int], ...]:
+def in_place_state(source: ProbedSource) -> InPlaceState:
+    """Return the state of a source whose pixels stay where they are.
+
+    Raises:
+        PlanError: Its pixels must be ingested, or it must be rewritten first.
+    """
+    if source.driver.in_place is None:
+        raise PlanError(f"`{source.probe.header.uri}`: its pixels cannot stay where they are")
+    return source.driver.in_place.state(source.file, source.probe)
+
+
+def _common_levels(states: Sequence[InPlaceState]) -> tuple[tuple[int, int], ...]:
     """Return (rows, columns) of each level that all sources of one grid have, from level 0."""
-    planes = [in_place(probe).level_shapes(probe) for probe in probes]
-    return tuple(
-        shapes[0]
-        for shapes in takewhile(lambda shapes: len(set(shapes)) == 1, zip(*planes, strict=False))
-    )
+    levels = zip(*(state.shapes for state in states), strict=False)
+    return tuple(shapes[0] for shapes in takewhile(lambda shapes: len(set(shapes)) == 1, levels))
 
 
 def _check_offset(tileset: Tileset, grid: Grid) -> None:
@@ -82,12 +88,3 @@ def _check_offset(tileset: Tileset, grid: Grid) -> None:
             " image it must cover exactly the grid",
             hint="cut it to the grid, or ingest it with `kind: image`",
         )
-
-
-def _weaknesses(spec: RasterSpec, number: int, probe: Probe) -> Iterator[Problem]:
-    """Yield one warning with everything that a source should have and lacks, and one command."""
-    found = in_place(probe).weaknesses(probe)
-    if found is not None:
-        loc = ("tilesets", number, "sources", 0, "uris", 0)
-        message = f"`{probe.header.uri}`: {found.message}"
-        yield from warning(spec, loc, probe.driver, message, found.hint)

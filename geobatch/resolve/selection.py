@@ -1,4 +1,4 @@
-"""What specs select within sources: each driver is asked, and its refusals get their positions."""
+"""What specs select within sources: each driver is asked, and refuses what is not possible."""
 
 from __future__ import annotations
 
@@ -12,18 +12,39 @@ from geobatch.declare import (
     Loc,
     MaskBandSpec,
     RasterSpec,
+    SourceSpec,
     TfrecordSpec,
     TilesetSpec,
-    problem,
 )
-from geobatch.errors import PlanError, SpecError
+from geobatch.declare.hints import show
+from geobatch.errors import PlanError
 from geobatch.model.geobox import Crs
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.model.sources.selection import FeatureRequest, SourceSelection
-from geobatch.model.sources.tfrecord import Feature, channels_of
-from geobatch.sources.driver import AnyProbe, SelectionError
-from geobatch.sources.registry import driver_named
+from geobatch.model.sources.tfrecord import Feature
+from geobatch.resolve.notes import RefusalError
+from geobatch.sources.driver import AnyProbe, Driver, SelectionError
+
+
+class ProbedSource(Struct, frozen=True, kw_only=True):
+    """A source of a tileset as it was probed, with what its spec selects of it."""
+
+    file: DeclaredSource
+    """Its files, as the spec names them."""
+    declared: SourceSpec
+    """What the spec declares of it."""
+    probe: Probe
+    """Its state."""
+    driver: Driver
+    """What reads it."""
+    loc: Loc
+    """Position in the spec of the uri that names it."""
+
+    @property
+    def shown(self) -> str:
+        """Its uri, as messages show it."""
+        return show(self.file.uri)
 
 
 class _Request(Struct, frozen=True, kw_only=True):
@@ -38,75 +59,74 @@ class _Request(Struct, frozen=True, kw_only=True):
 _NOTHING = _Request()
 
 
-def select(
+def select_sources(
     spec: RasterSpec,
     files: Sequence[Sequence[DeclaredSource]],
     probes: Sequence[Sequence[AnyProbe]],
+    drivers: Sequence[Sequence[Driver]],
     read_crs: Callable[[str], Crs],
-) -> list[list[Probe]]:
-    """Return the probes of an image, with what its spec selects of them.
+) -> list[tuple[ProbedSource, ...]]:
+    """Return the sources of each tileset of an image, with what its spec selects of them.
 
     Args:
         spec: The image.
         files: Its files, per tileset.
         probes: Their states, likewise.
+        drivers: The driver of each, likewise.
         read_crs: Returns the CRS that a text names.
 
     Raises:
-        SpecError: The spec selects what is not possible, or from sources without features.
+        RefusalError: The spec selects what is not possible, or from sources without features.
         SourceError: A source lacks what the spec selects.
         PlanError: Sources of one tileset differ in their features.
     """
     return [
-        _select(spec, number, named, states, read_crs)
-        for number, (named, states) in enumerate(zip(files, probes, strict=True))
+        _select(spec, number, list(zip(*parts, strict=True)), read_crs)
+        for number, parts in enumerate(zip(files, probes, drivers, strict=True))
     ]
-
-
-def feature_index(spec: RasterSpec, number: int, features: Sequence[Feature]) -> int:
-    """Return the index, in its tileset, of the feature that a band names.
-
-    Raises:
-        SpecError: The feature makes several bands.
-    """
-    name = (spec.bands or ())[number].feature
-    indexes = [i for i, (feature, _) in enumerate(channels_of(features)) if feature.name == name]
-    if len(indexes) > 1:
-        raise _error(
-            spec,
-            ("bands", number, "feature"),
-            f"`{name}` has {len(indexes)} values per pixel, one band each",
-            "name it in `tfrecord: {features: [...]}`, and select bands by `tileset_band_index`",
-        )
-    return indexes[0]
 
 
 def _select(
     spec: RasterSpec,
     number: int,
-    files: Sequence[DeclaredSource],
-    probes: Sequence[AnyProbe],
+    probed: Sequence[tuple[DeclaredSource, AnyProbe, Driver]],
     read_crs: Callable[[str], Crs],
-) -> list[Probe]:
-    drivers = [driver_named(probe.driver) for probe in probes]
-    has_features = any(driver.has_features for driver in drivers)
+) -> tuple[ProbedSource, ...]:
+    """Return the sources of a tileset.
+
+    Args:
+        spec: The image.
+        number: Position of the tileset.
+        probed: Its files, each with its state and its driver.
+        read_crs: Returns the CRS that a text names.
+    """
+    has_features = any(driver.has_features for _, _, driver in probed)
     request = _request(spec, number) if has_features else _NOTHING
     sources = spec.tilesets[number].sources
     found = []
-    for file, probe, driver in zip(files, probes, drivers, strict=True):
-        transform = sources[file.source].affine_transform
+    for file, probe, driver in probed:
+        declared = sources[file.source]
+        transform = declared.affine_transform
         try:
             made = driver.select(probe, request.selection, transform=transform, read_crs=read_crs)
         except SelectionError as error:
             loc: Loc = ("tilesets", number, "sources")
             if error.feature in request.selection.features:
                 loc = request.locs[request.selection.features.index(error.feature)]
-            raise _error(spec, loc, error.message, error.hint) from None
-        found.append(made)
-    if not drivers[0].has_features:
+            raise RefusalError(loc, "feature", error.message, error.hint) from None
+        found.append(
+            ProbedSource(
+                file=file,
+                declared=declared,
+                probe=made,
+                driver=driver,
+                loc=("tilesets", number, "sources", file.source, "uris", file.uri_index),
+            )
+        )
+    if not found[0].driver.has_features:
         _check_plain(spec, number)
-    _check_alike(files, found)
-    return found
+    _check_alike(found)
+    return tuple(found)
 
 
 def _request(spec: RasterSpec, number: int) -> _Request:
@@ -123,12 +143,14 @@ def _request(spec: RasterSpec, number: int) -> _Request:
         if isinstance(part, BandSpec):
             if options.features and part.feature not in wanted:
                 message = f"`{part.feature}` is not among the `features` of the tileset"
-                raise _error(spec, loc, message, "add it there, or remove that list")
+                hint = "add it there, or remove that list"
+                raise RefusalError(loc, "feature", message, hint)
             wanted.setdefault(part.feature, (FeatureSpec(name=part.feature), loc))
         else:
             if part.feature in wanted and part.feature != list(wanted)[-1]:
                 message = f"the mask `{part.feature}` is listed before other features"
-                raise _error(spec, loc, message, "list it last in `features`, or remove it")
+                hint = "list it last in `features`, or remove it"
+                raise RefusalError(loc, "feature", message, hint)
             mask = FeatureSpec(name=part.feature, dtype="uint8")
             wanted.setdefault(part.feature, (mask, loc))
             break  # the last feature of a tileset is its mask, so there is one
@@ -181,17 +203,18 @@ def _check_plain(spec: RasterSpec, number: int) -> None:
     locs += [loc for loc, _ in _named(spec, tileset)]
     if locs:
         message = "the sources of this tileset are not TFRecord files"
-        raise _error(spec, locs[0], message, "remove the key")
+        raise RefusalError(locs[0], "feature", message, "remove the key")
 
 
-def _check_alike(files: Sequence[DeclaredSource], found: Sequence[Probe]) -> None:
+def _check_alike(found: Sequence[ProbedSource]) -> None:
     """Check that the sources of a tileset have the same features."""
-    first = found[0].features
-    for file, other in zip(files, found, strict=True):
-        if first != other.features:
+    first = found[0]
+    for other in found:
+        if first.probe.features != other.probe.features:
             raise PlanError(
-                f"sources of one tileset differ in their features: `{files[0].uri}` has"
-                f" {_shown(first)}, `{file.uri}` has {_shown(other.features)}",
+                f"sources of one tileset differ in their features: `{first.file.uri}` has"
+                f" {_shown(first.probe.features)}, `{other.file.uri}` has"
+                f" {_shown(other.probe.features)}",
                 hint="put them into separate tilesets",
             )
 
@@ -203,8 +226,3 @@ def _shown(features: Sequence[Feature]) -> str:
         for one in features
     )
     return ", ".join(shown) or "none, because it is not in TFRecord files"
-
-
-def _error(spec: RasterSpec, loc: Loc, message: str, hint: str) -> SpecError:
-    """Return the error for a wrong selection of features."""
-    return SpecError((problem(spec, loc, "feature", message, hint),))

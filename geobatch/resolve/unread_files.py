@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,14 +12,10 @@ from msgspec import Struct
 
 from geobatch.declare import Loc, RasterSpec
 from geobatch.declare.checks.lint import warning
-from geobatch.declare.files.sidecars import PROJECTION, WORLD
 from geobatch.declare.hints import show
 from geobatch.errors import Problem
-from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.header import Header
-from geobatch.model.sources.probe import Probe
-from geobatch.resolve.lint import is_decided
-from geobatch.sources.registry import driver_named
+from geobatch.resolve.headers import Mosaic
+from geobatch.resolve.selection import ProbedSource
 
 _MASK, _OVERVIEWS, _METADATA, _PAGES = "mask", "overviews", "metadata", "pages"
 _SUFFIXES = {".msk": _MASK, ".ovr": _OVERVIEWS, ".aux.xml": _METADATA}
@@ -75,21 +71,16 @@ class Beside:
         self.ids: set[str] = set()
         """Ids of the images that the warnings are about."""
 
-    def note(
-        self,
-        spec: RasterSpec,
-        files: Sequence[Sequence[DeclaredSource]],
-        found: Sequence[Sequence[Probe]],
-    ) -> None:
+    def note(self, spec: RasterSpec, mosaics: Mapping[str, Mosaic]) -> None:
         """Check the neighbours of an image's files, and their headers."""
-        for number, (named, probes) in enumerate(zip(files, found, strict=True)):
-            for file, probe in zip(named, probes, strict=True):
-                if not driver_named(probe.driver).has_sidecars:
+        for mosaic in mosaics.values():
+            for source in mosaic.sources:
+                if not source.driver.has_sidecars:
                     continue
-                if probe.header.pages:
-                    self._note_pages(spec, number, file, probe.header)
-                if not file.url:
-                    self._note_files(spec, number, file, probe.header, files)
+                if source.probe.header.pages:
+                    self._note_pages(spec, source)
+                if not source.file.url:
+                    self._note_files(spec, mosaics, mosaic, source)
 
     def warnings(self) -> Iterator[Problem]:
         """Yield a warning for each kind of thing and each document."""
@@ -107,26 +98,24 @@ class Beside:
         stem = os.path.splitext(lower)[0]  # noqa: PTH122
         return not any(base + suffix in sidecars for base in (lower, stem) for suffix in _SUFFIXES)
 
-    def _note_pages(
-        self, spec: RasterSpec, number: int, file: DeclaredSource, header: Header
-    ) -> None:
-        images = "another image" if header.pages == 1 else f"{header.pages} other images"
-        message = f"{show(file.uri)} holds {images} (pages); only the first image is read"
+    def _note_pages(self, spec: RasterSpec, source: ProbedSource) -> None:
+        file, pages = source.file, source.probe.header.pages
+        images = "another image" if pages == 1 else f"{pages} other images"
+        message = f"{source.shown} holds {images} (pages); only the first image is read"
         hint = (
             "write each to a separate file, for example with"
             f" `gdal_translate GTIFF_DIR:2:{file.path.name} page_2.tif`"
         )
-        self._add(_PAGES, spec, number, file, words=(message, hint))
+        self._add(_PAGES, spec, source, words=(message, hint))
 
     def _note_files(
         self,
         spec: RasterSpec,
-        number: int,
-        file: DeclaredSource,
-        header: Header,
-        files: Sequence[Sequence[DeclaredSource]],
+        mosaics: Mapping[str, Mosaic],
+        mosaic: Mosaic,
+        source: ProbedSource,
     ) -> None:
-        folder, name = os.path.split(file.path)
+        folder, name = os.path.split(source.file.path)
         sidecars = self._sidecars(folder)
         if not sidecars:
             return
@@ -136,7 +125,8 @@ class Beside:
             if beside is None and kind is _OVERVIEWS:
                 beside = sidecars.get(os.path.splitext(lower)[0] + suffix)  # noqa: PTH122
             path = Path(folder, beside or "")
-            if beside is None or any(path == one.path for named in files for one in named):
+            every = (one for other in mosaics.values() for one in other.sources)
+            if beside is None or any(path == one.file.path for one in every):
                 continue
             if kind is _MASK and any(not mask.band_ids for mask in spec.mask_bands):
                 continue
@@ -145,25 +135,23 @@ class Beside:
                 allowed = spec.project.allowed
                 if allowed is not None and not allowed.holds(path):
                     continue
-                says = _says(path, spec, number, file, header)
+                says = _says(path, mosaic, source)
                 if not says:
                     continue
                 what = f"{what} {says}"
-            message = f"`{beside}` is next to {show(file.uri)} {what}"
-            self._add(kind, spec, number, file, words=(message, hint))
+            message = f"`{beside}` is next to {source.shown} {what}"
+            self._add(kind, spec, source, words=(message, hint))
 
     def _add(
         self,
         kind: str,
         spec: RasterSpec,
-        number: int,
-        file: DeclaredSource,
+        source: ProbedSource,
         *,
         words: tuple[str, str],
     ) -> None:
         path, line, _ = spec.where()
-        loc = ("tilesets", number, "sources", file.source, "uris", file.uri_index)
-        made = _Found(spec=spec, loc=loc, message=words[0], hint=words[1])
+        made = _Found(spec=spec, loc=source.loc, message=words[0], hint=words[1])
         self._found.setdefault((path, line, kind), made).count += 1
         self.ids.add(spec.id)
 
@@ -179,24 +167,23 @@ class Beside:
         return known
 
 
-def _says(path: Path, spec: RasterSpec, number: int, file: DeclaredSource, header: Header) -> str:
+def _says(path: Path, mosaic: Mosaic, source: ProbedSource) -> str:
     """Return what only GDAL's metadata declares, not the spec or the file; empty for nothing."""
     try:
         with path.open("rb") as stream:
             text = stream.read(_MAX_BYTES).decode("utf-8", "replace")
     except OSError:
         return "something that cannot be read"
-    tileset = spec.tilesets[number]
     found: dict[str, str] = {}
     for name, value in _ELEMENT.findall(text):
         found.setdefault(name, value.strip())
     nodata = found.get("NoDataValue")
-    is_own = nodata is not None and _is_number(nodata, header.nodata[0])
-    if is_decided(spec, number) or is_own:
+    is_own = nodata is not None and _is_number(nodata, source.probe.header.nodata[0])
+    if mosaic.has_missing or is_own:
         found.pop("NoDataValue", None)
-    if tileset.crs is not None:
+    if mosaic.declared.crs is not None:
         found.pop("SRS", None)
-    if tileset.sources[file.source].affine_transform is not None:
+    if source.declared.affine_transform is not None:
         found.pop("GeoTransform", None)
         found.pop("GCPList", None)
     words = (
@@ -221,20 +208,3 @@ def _is_number(text: str, value: float | None) -> bool:
         return value is not None and repr(float(text)) == repr(float(value))
     except ValueError:
         return False
-
-
-def placing_hint(path: str, *, is_crs: bool) -> str:
-    """Return how to use a sidecar with the raster's placement or CRS; empty if there is none.
-
-    Args:
-        path: The raster.
-        is_crs: Whether the CRS is wanted, not the placement.
-    """
-    stem = os.path.splitext(path)[0]  # noqa: PTH122
-    suffixes = PROJECTION if is_crs else WORLD
-    for suffix in suffixes:
-        for name in (stem + suffix, stem + suffix.upper(), path + suffix):
-            if Path(name).is_file():
-                base, beside = Path(path).name, Path(name).name
-                return f"`{beside}` is next to it: `uris: [{base}, {beside}]`; or "
-    return ""

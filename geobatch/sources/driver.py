@@ -242,27 +242,28 @@ class Weaknesses(Struct, frozen=True, kw_only=True):
     """A command that fixes most of it, or what to change."""
 
 
+class InPlaceState(Struct, frozen=True, kw_only=True):
+    """A source whose pixels stay where they are."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """(rows, columns) of each level that it has, from level 0."""
+    tile: int
+    """Side, in pixels, of the largest tile of any level."""
+    pin: Pin
+    """The state that an asset shows, with all levels."""
+    weaknesses: Weaknesses | None = None
+    """What it should have and lacks."""
+
+
 class InPlace(Protocol):
     """What a driver adds if the pixels of its sources can stay where they are."""
 
-    def check(self, probe: Probe) -> None:
-        """Check that a source can be read in place.
+    def state(self, source: DeclaredSource, probe: Probe) -> InPlaceState:
+        """Return the state of a source that is read in place.
 
         Raises:
-            PlanError: It cannot; names the command that fixes it.
+            PlanError: It cannot be; names the command that fixes it.
         """
-
-    def weaknesses(self, probe: Probe) -> Weaknesses | None:
-        """Return what a source should have and lacks, or None."""
-
-    def level_shapes(self, probe: Probe) -> Sequence[tuple[int, int]]:
-        """Return (rows, columns) of each level that a source has, from level 0."""
-
-    def tile_side(self, probe: Probe) -> int:
-        """Return the side, in pixels, of the largest tile of any level."""
-
-    def pin(self, source: DeclaredSource, probe: Probe, *, levels: int) -> Pin:
-        """Return the state of a source that an asset shows, as levels 0 to `levels` - 1."""
 
 
 class Driver(Protocol):

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from geobatch.errors import InternalError, PlanError, SourceError
+from geobatch.errors import InternalError, SourceError
 from geobatch.model.assets.asset import Raster, Resolution
 from geobatch.model.assets.table import TableSource
 from geobatch.model.digest import Digest
 from geobatch.model.sources.blocks import BlockTable
 from geobatch.model.sources.declared import DeclaredSource
-from geobatch.model.sources.probe import Probe
 from geobatch.sources.cog.driver import Cog
 from geobatch.sources.csv.rows import CsvRows
-from geobatch.sources.driver import AnyProbe, Driver, InPlace, ProbeOptions, Probes, ReaderCache
+from geobatch.sources.driver import AnyProbe, Driver, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.geotiff.driver import GeoTiff
 from geobatch.sources.jpeg2000.driver import Jpeg2000
 from geobatch.sources.netcdf.driver import NetCdf
@@ -67,18 +66,6 @@ def drivers_of(asset: Raster) -> list[Driver]:
 def libraries() -> list[str]:
     """Return the packages that shape the pixels of any kind of source, sorted."""
     return sorted({name for driver in _drivers.values() for name in driver.libraries})
-
-
-def in_place(probe: Probe) -> InPlace:
-    """Return what reads the pixels of a source that stay where they are.
-
-    Raises:
-        PlanError: They must be ingested.
-    """
-    found = driver_named(probe.driver).in_place
-    if found is None:
-        raise PlanError(f"`{probe.header.uri}`: its pixels cannot stay where they are")
-    return found
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from geobatch.errors import PlanError
 from geobatch.model.assets.asset import DTYPES, Band, MaskSource, Number, Policy
-from geobatch.resolve.bands.decide import decide_band, decide_dtype, in_dtype
+from geobatch.resolve.bands.defaults import decide_dtype, in_dtype, own_nodata
+from geobatch.resolve.bands.masks import decide_band
 from geobatch.sources.geotiff import Header
 from geobatch.testing.assets import pixel_values
 
@@ -60,13 +61,18 @@ def decide(
     mask_tileset: str | None = None,
     has_gaps: bool = False,
 ) -> Band:
+    of_band = dtype or headers[0].dtypes[index]
+    typed = [
+        replace(one, nodata=tuple(own_nodata(one, n, of_band) for n in range(one.count)))
+        for one in headers
+    ]
     return decide_band(
         band_id="b",
         grid="g",
         tileset="t",
         index=index,
-        headers=headers,
-        dtype=dtype or headers[0].dtypes[index],
+        headers=typed,
+        dtype=of_band,
         policy=Policy.MEAN,
         missing=missing,
         mask_tileset=mask_tileset,

@@ -18,12 +18,11 @@ from geobatch.resolve.canvas.canvas import (
     Canvas,
     SourceOffset,
     canvas_of,
-    check_gap,
-    check_size,
-    check_structure,
     covered_pixels,
     offsets_on,
 )
+from geobatch.resolve.canvas.fullness import check_gap, check_size
+from geobatch.resolve.headers import check_structure
 from geobatch.sources.geotiff import Header
 
 UTM = Crs(code="EPSG:32633", wkt="PROJCRS[33]")
@@ -70,8 +69,8 @@ def header(
 
 def placed(*headers: Header, bounds: Bounds | None = None) -> Canvas:
     check_structure(headers)
-    canvas = canvas_of(headers, transforms=[None] * len(headers), crs=None, bounds=bounds)
-    check_gap(canvas, is_declared=bounds is not None)
+    canvas = canvas_of(headers, bounds=bounds)
+    check_gap(canvas)
     return canvas
 
 
@@ -331,21 +330,20 @@ def test_bounds_need_straight_pixels() -> None:
 def test_a_file_without_a_place_needs_one_from_the_spec() -> None:
     nowhere = replace(header(A), transform=None, crs=None)
     with pytest.raises(SourceError, match="affine_transform"):
-        raise_hint([nowhere], transforms=[None], crs=UTM)
+        raise_hint([replace(nowhere, crs=UTM)])
     with pytest.raises(SourceError, match="crs"):
-        raise_hint([nowhere], transforms=[(1, 0, 0, 0, -1, 0)], crs=None)
-    canvas = canvas_of([nowhere], transforms=[(1, 0, 7, 0, -1, 9)], crs=UTM, bounds=None)
+        raise_hint([replace(nowhere, transform=(1, 0, 0, 0, -1, 0))])
+    placed_there = replace(nowhere, transform=(1, 0, 7, 0, -1, 9), crs=UTM)
+    canvas = canvas_of([placed_there], bounds=None)
     assert canvas.geobox == GeoBox(
         crs=UTM, transform=(1, 0, 7, 0, -1, 9), height=nowhere.height, width=nowhere.width
     )
 
 
-def raise_hint(
-    headers: Sequence[Header], *, transforms: Sequence[Transform | None], crs: Crs | None
-) -> None:
+def raise_hint(headers: Sequence[Header]) -> None:
     """Place headers, and raise an error anew with its hint in its message."""
     try:
-        canvas_of(headers, transforms=transforms, crs=crs, bounds=None)
+        canvas_of(headers, bounds=None)
     except SourceError as error:
         raise SourceError(f"{error.message} {error.hint}") from error
 
@@ -353,10 +351,10 @@ def raise_hint(
 def test_a_mask_may_be_larger_or_smaller_than_what_it_masks() -> None:
     canvas = placed(header(A), header(B, col=100))
     masks = [header("m.tif", col=-7, row=-3, width=400, height=300), header("n.tif", col=3, row=4)]
-    found = offsets_on(masks, transforms=[None, None], crs=None, canvas=canvas)
+    found = offsets_on(masks, canvas=canvas)
     assert [(p.row, p.col) for p in found] == [(-3, -7), (4, 3)]
     with pytest.raises(PlanError, match=r"m\.tif"):
-        offsets_on([header("m.tif", col=0.5)], transforms=[None], crs=None, canvas=canvas)
+        offsets_on([header("m.tif", col=0.5)], canvas=canvas)
 
 
 # --- geoboxes -----------------------------------------------------------------------------------
@@ -434,8 +432,7 @@ def test_a_mismatch_of_crs_is_short_and_has_a_remedy(*, is_named_alike: bool) ->
     first = Crs(code=None, wkt=wkt("local", "1"))
     other = Crs(code=None, wkt=wkt("local" if is_named_alike else "other", "2"))
     with pytest.raises(PlanError) as caught:
-        canvas_of([header(A, crs=first), header(B, col=100, crs=other)], transforms=[None, None],
-              crs=None, bounds=None)  # fmt: skip
+        canvas_of([header(A, crs=first), header(B, col=100, crs=other)], bounds=None)
     text = f"{caught.value}{caught.value.hint}"
     assert len(text) < 600
     assert all(word in text for word in (A, B, "local", "`crs`", "gdalwarp", "image of each file"))

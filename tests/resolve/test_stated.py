@@ -17,7 +17,7 @@ from geobatch.errors import Problem, SourceError
 from geobatch.model.assets.asset import AnyImage, MaskSource, Resolution
 from geobatch.model.geobox import Crs, GeoBox
 from geobatch.resolve import resolve
-from geobatch.resolve.sidecars import parse_world_file
+from geobatch.sources.small_files import parse_world_file
 
 # What is written bare, and what GDAL is asked about it.
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -68,7 +68,7 @@ def test_sidecars_place_what_the_file_does_not(tmp_path: Path) -> None:
 )
 def test_world_files_are_read_as_gdal_reads_them(size: float, shear: float, corner: float) -> None:
     lines = [size, shear / 2, shear, -size, corner, -corner / 3]
-    found = parse_world_file("\n".join(map(repr, lines)), name="a.tfw")
+    found = parse_world_file("\n".join(map(repr, lines)))
     a, d, b, e, x, y = lines
     # The centre of the first pixel is where the file says.
     centre = GeoBox(crs=Crs(code=None, wkt=""), transform=found, height=1, width=1).xy(

@@ -16,18 +16,20 @@ from npy_driver import Npy, NpyReader
 from rasterio.env import get_gdal_config
 from workbench import CRS, PIXEL, X0, Y0, Workbench, assert_same, image, write_tiff
 
+from geobatch.declare import SourceSpec
 from geobatch.errors import InternalError, InterruptedRunError, PlanError, SourceError
 from geobatch.model.assets.asset import Source
 from geobatch.model.plans.plan import Op, Reason
 from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.probe import Probe
 from geobatch.model.window import Window
+from geobatch.resolve.pinned import in_place_state
+from geobatch.resolve.selection import ProbedSource
 from geobatch.sources.driver import Pixels, ProbeOptions, Probes, ReaderCache
 from geobatch.sources.reader import Sources
 from geobatch.sources.registry import (
     driver_named,
     driver_of,
-    in_place,
     probe_sources,
     registered,
     session,
@@ -245,7 +247,15 @@ def test_pixels_can_stay_only_where_a_driver_reads_them_in_place(bench: Workbenc
         (probe,) = probe_sources([declared], ProbeOptions()).probes
         assert isinstance(probe, Probe)
         with pytest.raises(PlanError, match=rf"`{name}`: its pixels cannot stay"):
-            in_place(probe)
+            in_place_state(
+                ProbedSource(
+                    file=declared,
+                    declared=SourceSpec(uris=(name,)),
+                    probe=probe,
+                    driver=driver_named(probe.driver),
+                    loc=(),
+                )
+            )
 
 
 def test_reduced_images_of_a_raster_to_ingest_are_not_read(bench: Workbench) -> None:

@@ -62,18 +62,30 @@ def ignored_allow(specs: Sequence[AssetSpec]) -> Iterator[Problem]:
             )
 
 
-def categorical_warning(spec: RasterSpec, loc: Loc, band: str, why: str) -> Iterator[Problem]:
-    """Yield a warning that a band of classes gets its levels from MEAN, the default.
+def categorical_words(
+    band: str, *, has_palette: bool = False, description: str | None = None
+) -> tuple[str, str, str] | None:
+    """Return rule, message and hint of the warning that the default policy mixes classes.
 
     Args:
-        spec: The spec; has no policy for the band.
-        loc: Where to point.
-        band: Id of the band.
-        why: Why these are probably classes.
+        band: Id of a band of integers, for which no policy is declared.
+        has_palette: Whether it has a colour table.
+        description: What its file says of it.
+
+    Returns:
+        None if its values are probably not classes; how many there are would have to be read.
     """
+    if has_palette:
+        why = "has a colour table"
+    elif is_class_like(band):
+        why = "is named like classes"
+    elif description is not None and is_class_like(description):
+        why = f"is described as {show(description)}"
+    else:
+        return None
     message = f"the band {show(band)} {why}, and the default policy MEAN mixes classes"
     hint = "write `pyramiding_policy: MODE`; or `MEAN`, if you mean it"
-    yield from warning(spec, loc, "categorical-mean", message, hint)
+    return "categorical-mean", message, hint
 
 
 def warning(spec: Declaration, loc: Loc, rule: str, message: str, hint: str) -> Iterator[Problem]:
@@ -246,9 +258,8 @@ def _kind(value: str | float) -> str:
 def _categorical(spec: RasterSpec) -> Iterable[Problem]:
     if spec.pyramiding_policy is None:
         for index, band in enumerate(spec.bands or ()):
-            if band.pyramiding_policy is None and is_class_like(band.id):
-                loc = ("bands", index, "id")
-                yield from categorical_warning(spec, loc, band.id, "is named like classes")
+            if band.pyramiding_policy is None and (words := categorical_words(band.id)):
+                yield from warning(spec, ("bands", index, "id"), *words)
 
 
 def _same_bands(spec: RasterSpec) -> Iterator[Problem]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from geobatch.declare import RasterSpec
 from geobatch.model.geobox import GeoBox, Transform
-from geobatch.model.sources.declared import DeclaredSource
 from geobatch.resolve.canvas.canvas import Canvas, SourceOffset
+from geobatch.resolve.headers import Mosaic
+from geobatch.resolve.selection import ProbedSource
 from geobatch.sources.projections.crs import turn
 
 _WHOLE = 0.005
@@ -59,35 +59,39 @@ def turns_apart(spans: Sequence[tuple[int, int]], turn: int) -> tuple[list[int],
     return [move - still for move in moves], max(widths)
 
 
-def find_wrap(
-    spec: RasterSpec,
-    number: int,
-    files: Sequence[DeclaredSource],
-    canvas: Canvas,
-    *,
-    is_union: bool,
-) -> Wrap | None:
-    """Return what is wrong with sources on both sides of the antimeridian, or None.
+def find_wraps(
+    mosaics: Mapping[str, Mosaic], canvases: Mapping[str, Canvas], prefix: str
+) -> dict[str, Wrap]:
+    """Return what is wrong with sources on both sides of the antimeridian, by tileset.
 
     Args:
-        spec: The image.
-        number: Index of the tileset.
-        files: Its files.
-        canvas: Their canvas.
-        is_union: Whether the canvas is their union, not another plane.
+        mosaics: The tilesets of an image.
+        canvases: Their canvases.
+        prefix: What the spec puts before every uri.
     """
+    found = {}
+    for tileset, canvas in canvases.items():
+        wrap = _find_wrap(mosaics[tileset], canvas, prefix)
+        if wrap is not None:
+            found[tileset] = wrap
+    return found
+
+
+def _find_wrap(mosaic: Mosaic, canvas: Canvas, prefix: str) -> Wrap | None:
     plane, placed = canvas.geobox, canvas.sources
-    is_odd = _has_hole(placed, plane) if is_union else any(_is_outside(s, plane) for s in placed)
+    is_odd = (
+        _has_hole(placed, plane) if canvas.is_union else any(_is_outside(s, plane) for s in placed)
+    )
     around = _turn_of(plane) if is_odd else None
     if around is None:
         return None
     pixels = around / abs(plane.transform[0])
     turn = round(pixels)
-    found = _of_union(canvas, turn) if is_union else _of_plane(canvas, turn)
+    found = _of_union(canvas, turn) if canvas.is_union else _of_plane(canvas, turn)
     if found is None:
         return None
     moves, words = found
-    message = f"sources of tileset `{spec.tilesets[number].id}` {words}"
+    message = f"sources of tileset `{mosaic.id}` {words}"
     if abs(pixels - turn) > _WHOLE:
         hint = (
             f"resample them: {around:.9g} units of x are {pixels:.9g} pixels, and no shift by a"
@@ -95,12 +99,8 @@ def find_wrap(
         )
         return Wrap(message=message, hint=hint)
     shift = around if plane.transform[0] > 0 else -around
-    sources = spec.tilesets[number].sources
-    transforms = [
-        _moved(spot, sources[file.source].affine_transform, move * shift)
-        for spot, file, move in zip(placed, files, moves, strict=True)
-    ]
-    return Wrap(message=message, hint=_hint(spec, number, files, moves, transforms))
+    transforms = [_moved(spot, move * shift) for spot, move in zip(placed, moves, strict=True)]
+    return Wrap(message=message, hint=_hint(mosaic, prefix, moves, transforms))
 
 
 def _turn_of(plane: GeoBox) -> float | None:
@@ -161,24 +161,19 @@ def _move_inside(spot: SourceOffset, plane: GeoBox, turn: int) -> int:
     return move if spot.col + move * turn < plane.width else 0
 
 
-def _moved(spot: SourceOffset, stated: Transform | None, shift: float) -> Transform:
+def _moved(spot: SourceOffset, shift: float) -> Transform:
     """Return the transform of a source, moved along x."""
-    transform = stated or spot.header.transform
-    assert transform is not None  # noqa: S101 - it is placed
-    a, b, c, d, e, f = transform
+    assert spot.header.transform is not None  # noqa: S101 - it is placed
+    a, b, c, d, e, f = spot.header.transform
     return (a, b, c + shift, d, e, f)
 
 
 def _hint(
-    spec: RasterSpec,
-    number: int,
-    files: Sequence[DeclaredSource],
-    moves: Sequence[int],
-    transforms: Sequence[Transform],
+    mosaic: Mosaic, prefix: str, moves: Sequence[int], transforms: Sequence[Transform]
 ) -> str:
     """Return the sources to write; of many, only the first of those that move."""
-    rows = list(zip(files, moves, transforms, strict=True))
-    entries = list(_entries(spec, number, rows, is_whole=len(rows) <= _MOST_LISTED))
+    rows = list(zip(mosaic.sources, moves, transforms, strict=True))
+    entries = list(_entries(rows, prefix, is_whole=len(rows) <= _MOST_LISTED))
     if len(rows) <= _MOST_LISTED:
         return f"write `sources: [{', '.join(entries)}]`"
     count = sum(map(bool, moves))
@@ -188,25 +183,20 @@ def _hint(
 
 
 def _entries(
-    spec: RasterSpec,
-    number: int,
-    rows: Sequence[tuple[DeclaredSource, int, Transform]],
-    *,
-    is_whole: bool,
+    rows: Sequence[tuple[ProbedSource, int, Transform]], prefix: str, *, is_whole: bool
 ) -> Iterator[str]:
-    sources = spec.tilesets[number].sources
-    per_source = Counter(file.source for file, _, _ in rows)
-    for file, move, transform in rows:
+    per_source = Counter(source.file.source for source, _, _ in rows)
+    for source, move, transform in rows:
         if not (move or is_whole):
             continue
-        source = sources[file.source]
+        file, declared = source.file, source.declared
         is_alone = per_source[file.source] == 1
-        uris = source.uris if is_alone else (file.uri.removeprefix(spec.uri_prefix),)
+        uris = declared.uris if is_alone else (file.uri.removeprefix(prefix),)
         parts = [f"uris: [{', '.join(map(_text, uris))}]"]
-        if move or source.affine_transform is not None:
+        if move or declared.affine_transform is not None:
             parts.append(f"affine_transform: {{{_affine(transform)}}}")
-        if source.dimensions is not None:
-            width, height = source.dimensions
+        if declared.dimensions is not None:
+            width, height = declared.dimensions
             parts.append(f"dimensions: {{width: {width}, height: {height}}}")
         yield f"{{{', '.join(parts)}}}"
 

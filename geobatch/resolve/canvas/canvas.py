@@ -1,33 +1,35 @@
-"""The canvas of a tileset: sources of one structure on one pixel grid."""
+"""The canvases of an image: sources of one structure on one pixel grid, which has a name."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from geobatch.declare import ImageSpec, RasterSpec
+from geobatch.declare.files.sidecars import PROJECTION, WORLD
 from geobatch.declare.hints import show
 from geobatch.errors import PlanError, SourceError
 from geobatch.model.geobox import Bounds, Crs, GeoBox, Transform
 from geobatch.model.sources.header import Header
-from geobatch.resolve.unread_files import placing_hint
-from geobatch.sources.gdal_commands import quoted_input, quoted_output
+from geobatch.resolve.bands.defaults import TypedBand
+from geobatch.resolve.headers import Mosaic
+from geobatch.sources.gdal_commands import quoted_files
 
 OFFSET_TOLERANCE = 0.01
 """Pixels by which a source may miss the grid of the first one, anywhere within it."""
 _MOST_PIXELS = 1 << 31
-MOST_TILES = 1 << 26
-"""Level-0 tiles of a canvas; plans hold a set of them per band."""
 _CRS_NAME = re.compile(r'[A-Z]+\["([^"]*)"')
 """First words of WKT."""
 _CRS_EXCERPT = 50
-MAX_GAP = 0.99
-"""Share of a canvas that may stay uncovered."""
 
 
 class SourceOffset(Struct, frozen=True, kw_only=True):
@@ -41,59 +43,103 @@ class SourceOffset(Struct, frozen=True, kw_only=True):
     """Canvas column of its first column."""
 
 
-class Canvas(Struct, frozen=True, kw_only=True):
+class Canvas(Struct, frozen=True, kw_only=True, dict=True):
     """A pixel plane with its sources, in mosaicking order."""
 
     geobox: GeoBox
     """The plane."""
     sources: tuple[SourceOffset, ...]
     """The sources."""
+    is_union: bool = True
+    """Whether the plane is the union of the sources."""
+    is_of_masks: bool = False
+    """Whether the sources only mask bands, whose plane it is."""
+    grid: str = ""
+    """Name of the plane in the image."""
+
+    @cached_property
+    def covered(self) -> int:
+        """How many pixels of the plane some source covers."""
+        return covered_pixels(self)
 
     @property
     def has_gaps(self) -> bool:
         """Whether some pixels of the plane are covered by no source."""
-        return covered_pixels(self) < self.geobox.height * self.geobox.width
+        return self.covered < self.geobox.height * self.geobox.width
 
 
-def check_structure(headers: Sequence[Header]) -> None:
-    """Check that the sources of a tileset agree in what makes their pixels comparable.
+def canvases_of(
+    spec: RasterSpec, mosaics: Mapping[str, Mosaic], bands: Sequence[TypedBand]
+) -> dict[str, Canvas]:
+    """Return the canvas of each tileset: those of bands, then those of masks.
+
+    Args:
+        spec: The image.
+        mosaics: Its tilesets.
+        bands: Its bands.
 
     Raises:
-        PlanError: Two differ; names both files and both values.
+        SourceError: A file has no CRS or no transform, and the spec gives none.
+        PlanError: Sources of one tileset, or a mask and its bands, do not fit together.
     """
-    first = headers[0]
-    for other in headers[1:]:
-        uris = first.uri, other.uri
-        _agree("band count", *uris, first.count, other.count)
-        _agree("data type", *uris, first.dtypes, other.dtypes)
-        _agree("scale", *uris, first.scales, other.scales)
-        _agree("offset", *uris, first.offsets, other.offsets)
+    bounds = spec.bounds if isinstance(spec, ImageSpec) else None
+    names: dict[GeoBox, str] = {}
+    canvases: dict[str, Canvas] = {}
+    for tileset in dict.fromkeys(band.tileset for band in bands):
+        canvas = canvas_of(mosaics[tileset].headers, bounds=bounds)
+        canvases[tileset] = replace(canvas, grid=_name(canvas.geobox, names))
+    masked: dict[str, Canvas] = {}
+    for band in bands:
+        if band.mask is None:
+            continue
+        mask, canvas = band.mask.tileset_id, canvases[band.tileset]
+        if masked.setdefault(mask, canvas).geobox != canvas.geobox:
+            raise PlanError(
+                f"mask tileset `{mask}` masks bands on two grids: `{canvas.grid}` and another",
+                hint="declare a separate mask tileset for the bands of each grid",
+            )
+        if mask not in canvases:
+            offsets = offsets_on(mosaics[mask].headers, canvas=canvas)
+            canvases[mask] = replace(canvas, sources=offsets, is_union=False, is_of_masks=True)
+        elif canvases[mask].geobox != canvas.geobox:
+            raise PlanError(
+                f"mask tileset `{mask}` is not on the grid of band `{band.id}`",
+                hint="resample it onto the band's grid first",
+            )
+    return canvases
 
 
-def canvas_of(
-    headers: Sequence[Header],
-    *,
-    transforms: Sequence[Transform | None],
-    crs: Crs | None,
-    bounds: Bounds | None,
-) -> Canvas:
+def _name(plane: GeoBox, names: dict[GeoBox, str]) -> str:
+    """Return the name of a grid, such as `r10m`: the pixel size with its unit; adds new ones."""
+    if plane not in names:
+        name = base = f"r{abs(plane.transform[0]):.9g}{_unit(plane.crs.cf)}"
+        number = 2
+        while name in names.values():
+            name, number = f"{base}_{number}", number + 1
+        names[plane] = name
+    return names[plane]
+
+
+@lru_cache(maxsize=256)
+def _unit(cf: str) -> str:
+    """Return the unit after a pixel size, from the CF attributes of a CRS."""
+    unit = json.loads(cf).get("x", {}).get("units", "")
+    return {"metre": "m", "m": "m", "degrees_east": "deg", "degree_east": "deg"}.get(unit, "")
+
+
+def canvas_of(headers: Sequence[Header], *, bounds: Bounds | None) -> Canvas:
     """Return the canvas of the sources of a tileset: their union, or the declared bounds.
 
     Args:
         headers: The sources, in mosaicking order.
-        transforms: Per source, a transform in the spec that overrides the file's.
-        crs: A CRS in the spec that overrides the files'.
         bounds: `grid.bounds` of the spec.
 
     Raises:
-        SourceError: A file has no CRS or no transform, and the spec gives none.
+        SourceError: A source has no CRS or no transform.
         PlanError: Two sources differ in CRS or resolution or are not whole pixels apart, or the
             bounds do not fit the pixel grid.
     """
-    boxes = [
-        _geobox(header, transform, crs)
-        for header, transform in zip(headers, transforms, strict=True)
-    ]
+    boxes = [_geobox(header) for header in headers]
     origin = boxes[0]
     if bounds is None and len(boxes) == 1:  # as in most small assets: the source is its own canvas
         return Canvas(geobox=origin, sources=(SourceOffset(header=headers[0], row=0, col=0),))
@@ -105,10 +151,13 @@ def canvas_of(
         top, left = min(row for row, _ in offsets), min(col for _, col in offsets)
         bottom = max(row + box.height for (row, _), box in zip(offsets, boxes, strict=True))
         right = max(col + box.width for (_, col), box in zip(offsets, boxes, strict=True))
-        a, b, _, d, e, _ = origin.transform
-        x, y = origin.xy(col=left, row=top)
+        a, b, c, d, e, f = origin.transform
+        corner = (a * left + b * top + c, d * left + e * top + f)
         plane = replace(
-            origin, transform=(a, b, x, d, e, y), height=bottom - top, width=right - left
+            origin,
+            transform=(a, b, corner[0], d, e, corner[1]),
+            height=bottom - top,
+            width=right - left,
         )
         offsets = [(row - top, col - left) for row, col in offsets]
     return Canvas(
@@ -117,43 +166,21 @@ def canvas_of(
             SourceOffset(header=header, row=row, col=col)
             for header, (row, col) in zip(headers, offsets, strict=True)
         ),
+        is_union=bounds is None,
     )
 
 
-def check_size(canvas: Canvas, *, tile: int) -> None:
-    """Refuse a canvas of more tiles than a plan can name.
-
-    Raises:
-        PlanError: It has too many.
-    """
-    geobox, first = canvas.geobox, canvas.sources[0].header
-    rows, cols = geobox.tile_shape(tile=tile)
-    if rows * cols > MOST_TILES:
-        raise PlanError(
-            f"{geobox.width:.6g} x {geobox.height:.6g} pixels of the size of those of `{first.uri}`"
-            f" are {rows * cols:.6g} tiles; at most {MOST_TILES:,} can be planned",
-            hint="check that `grid.bounds` are in the units of the CRS, or choose larger tiles",
-        )
-
-
-def offsets_on(
-    headers: Sequence[Header],
-    *,
-    transforms: Sequence[Transform | None],
-    crs: Crs | None,
-    canvas: Canvas,
-) -> tuple[SourceOffset, ...]:
+def offsets_on(headers: Sequence[Header], *, canvas: Canvas) -> tuple[SourceOffset, ...]:
     """Return the offsets of a mask tileset on the canvas of the bands that they mask.
 
     Raises:
-        SourceError: A file has no CRS or no transform, and the spec gives none.
+        SourceError: A source has no CRS or no transform.
         PlanError: A source differs from the canvas in CRS or resolution, or not whole pixels off.
     """
     placed = []
     reference = canvas.sources[0].header.uri
-    for header, transform in zip(headers, transforms, strict=True):
-        box = _geobox(header, transform, crs)
-        row, col = _offset(reference, canvas.geobox, header, box)
+    for header in headers:
+        row, col = _offset(reference, canvas.geobox, header, _geobox(header))
         placed.append(SourceOffset(header=header, row=row, col=col))
     return tuple(placed)
 
@@ -188,45 +215,35 @@ def covered_pixels(canvas: Canvas) -> int:
     return total
 
 
-def check_gap(canvas: Canvas, *, is_declared: bool, remedy: str | None = None) -> None:
-    """Refuse a canvas that the sources leave nearly uncovered.
+def _geobox(header: Header) -> GeoBox:
+    if header.transform is None:
+        why = header.transform_fault or "the file does not say where its pixels are"
+        hint = f"{_placing_hint(header.path, is_crs=False)}give `affine_transform` in the spec"
+        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
+    if header.crs is None:
+        why = header.crs_fault or "the file has no CRS"
+        hint = f"{_placing_hint(header.path, is_crs=True)}give `crs` to the tileset in the spec"
+        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
+    return GeoBox(
+        crs=header.crs, transform=header.transform, height=header.height, width=header.width
+    )
+
+
+def _placing_hint(path: str, *, is_crs: bool) -> str:
+    """Return how to use a sidecar with the raster's placement or CRS; empty if there is none.
 
     Args:
-        canvas: The canvas.
-        is_declared: Whether `grid.bounds` declare it.
-        remedy: What to write in the spec, where the reason is known.
-
-    Raises:
-        PlanError: The bounds meet no source, or more than 99 % of the union is gap.
+        path: The raster.
+        is_crs: Whether the CRS is wanted, not the placement.
     """
-    area = canvas.geobox.height * canvas.geobox.width
-    covered = covered_pixels(canvas)
-    if covered == 0:
-        raise PlanError(
-            f"no source lies within `grid.bounds`; `{canvas.sources[0].header.uri}` is outside",
-            hint=remedy or "bounds must be [left, bottom, right, top] in the units of the CRS",
-        )
-    # A declared grid includes its gaps on purpose.
-    if not is_declared and area - covered > MAX_GAP * area:
-        raise PlanError(
-            f"the sources cover {covered} of the {area} pixels of their union: more than 99 % is"
-            f" empty (`{canvas.sources[0].header.uri}` to `{canvas.sources[-1].header.uri}`)",
-            hint=remedy or "check for a source far from the others, or declare `grid.bounds`",
-        )
-
-
-def _geobox(header: Header, transform: Transform | None, crs: Crs | None) -> GeoBox:
-    placed_by = transform or header.transform
-    if placed_by is None:
-        why = header.transform_fault or "the file does not say where its pixels are"
-        hint = f"{placing_hint(header.path, is_crs=False)}give `affine_transform` in the spec"
-        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
-    system = crs or header.crs
-    if system is None:
-        why = header.crs_fault or "the file has no CRS"
-        hint = f"{placing_hint(header.path, is_crs=True)}give `crs` to the tileset in the spec"
-        raise SourceError(f"`{header.uri}`: {why}", hint=hint)
-    return GeoBox(crs=system, transform=placed_by, height=header.height, width=header.width)
+    stem = os.path.splitext(path)[0]  # noqa: PTH122
+    suffixes = PROJECTION if is_crs else WORLD
+    for suffix in suffixes:
+        for name in (stem + suffix, stem + suffix.upper(), path + suffix):
+            if Path(name).is_file():
+                base, beside = Path(path).name, Path(name).name
+                return f"`{beside}` is next to it: `uris: [{base}, {beside}]`; or "
+    return ""
 
 
 def _bounded(header: Header, origin: GeoBox, bounds: Bounds) -> GeoBox:
@@ -285,11 +302,8 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     _check_crs(reference, plane.crs, header, box.crs)
     # The far corners must fit too: a resolution that is a little off drifts away with distance.
     corners = [(0, 0), (box.width, 0), (0, box.height), (box.width, box.height)]
-    placed = [_position(plane, box, col=col, row=row) for col, row in corners]
-    starts = [
-        (at_col - col, at_row - row)
-        for (col, row), (at_col, at_row) in zip(corners, placed, strict=True)
-    ]
+    a, b, c, d, e, f = _in_pixels(plane.transform, box.transform)
+    starts = [(c + (a - 1) * x + b * y, f + d * x + (e - 1) * y) for x, y in corners]
     if not all(map(math.isfinite, (*starts[0], *starts[-1]))):
         raise PlanError(
             f"`{header.uri}` is too far from the grid of `{reference}` to count pixels",
@@ -300,7 +314,12 @@ def _offset(reference: str, plane: GeoBox, header: Header, box: GeoBox) -> tuple
     if max(misses) > OFFSET_TOLERANCE:
         if max(misses) > 2 * misses[0]:
             expected, got = _resolution(plane.transform), _resolution(box.transform)
-            _agree("resolution", reference, header.uri, expected, got)
+            if expected != got:
+                raise PlanError(
+                    f"sources of one tileset differ in resolution: `{reference}` has `{expected}`,"
+                    f" `{header.uri}` has `{got}`",
+                    hint="put them into separate tilesets, or rewrite one of them",
+                )
         raise PlanError(
             f"`{header.uri}` lies ({starts[0][0]:.6g}, {starts[0][1]:.6g}) pixels from the grid"
             f" of `{reference}`, expected whole pixels (within {OFFSET_TOLERANCE})",
@@ -315,8 +334,7 @@ def _check_crs(reference: str, expected: Crs, header: Header, got: Crs) -> None:
     here, there = _crs_names(str(expected), str(got))
     command = "gdalwarp"
     if expected.code:
-        source, target = quoted_input(header), quoted_output(header, "_warped")
-        command = f"gdalwarp -t_srs {expected.code} {source} {target}"
+        command = f"gdalwarp -t_srs {expected.code} {quoted_files(header, '_warped')}"
     raise PlanError(
         f"sources of one tileset differ in CRS: `{reference}` has {here}, `{header.uri}` has"
         f" {there}",
@@ -342,28 +360,16 @@ def _crs_name(text: str) -> str:
     return show(text if name is None else name[1])
 
 
-def _position(plane: GeoBox, box: GeoBox, *, col: int, row: int) -> tuple[float, float]:
-    """Return the (column, row) on a plane of a pixel corner of a box."""
-    x, y = box.xy(col=col, row=row)
-    return plane.col_row(x=x, y=y)
+def _in_pixels(plane: Transform, box: Transform) -> Transform:
+    """Return the transform from pixels of a box to (columns, rows) of a plane, by Cramer's rule."""
+    a, b, c, d, e, f = plane
+    area = a * e - b * d
+    starts = ((box[0], box[3]), (box[1], box[4]), (box[2] - c, box[5] - f))
+    cols = [(e * x - b * y) / area for x, y in starts]
+    rows = [(a * y - d * x) / area for x, y in starts]
+    return (cols[0], cols[1], cols[2], rows[0], rows[1], rows[2])
 
 
 def _resolution(transform: Transform) -> str:
     a, b, _, d, e, _ = transform
     return f"{a:.12g} x {e:.12g}" + (f" (shear {b:.12g}, {d:.12g})" if b or d else "")
-
-
-def _agree(what: str, first: str, other: str, expected: Any, got: Any) -> None:
-    # Compared as text: NaN, as a missing value, equals itself here.
-    if repr(expected) != repr(got):
-        raise PlanError(
-            f"sources of one tileset differ in {what}: `{first}` has `{_text(expected)}`,"
-            f" `{other}` has `{_text(got)}`",
-            hint="put them into separate tilesets, or rewrite one of them",
-        )
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return str(value[0]) if len(set(map(repr, value))) == 1 else ", ".join(map(str, value))
-    return str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from geobatch.errors import PlanError
 from geobatch.model.geobox import ceil_div
@@ -10,8 +10,8 @@ from geobatch.model.sources.declared import DeclaredSource
 from geobatch.model.sources.header import Header
 from geobatch.model.sources.pin import CogLayout, Pin, Plane
 from geobatch.model.sources.probe import Probe
-from geobatch.sources.driver import InPlace, Weaknesses
-from geobatch.sources.gdal_commands import quoted_input, quoted_output
+from geobatch.sources.driver import InPlace, InPlaceState, Weaknesses
+from geobatch.sources.gdal_commands import quoted_files
 
 SIDES = (256, 512, 1024, 2048)
 """Sides that the tiles of a COG may have."""
@@ -22,67 +22,43 @@ HEADER_LIMIT = 10_000_000
 class CogRules(InPlace):
     """What COGs of external images must be, and what is pinned of them."""
 
-    def check(self, probe: Probe) -> None:
-        """Check what a COG must be; see `InPlace.check`.
+    def state(self, source: DeclaredSource, probe: Probe) -> InPlaceState:
+        """Return the state of a COG; see `InPlace.state`.
 
         Source: Earth Engine's guide to COG-backed assets.
         """
-        problems = list(_problems(_layout(probe)))
+        header, layout, remote = probe.header, probe.layout, probe.remote
+        if layout is None:
+            raise PlanError(f"`{header.uri}`: was not read as a COG")
+        command = _rewrite(header)
+        problems = list(_problems(layout))
         if problems:
             raise PlanError(
-                f"`{probe.header.uri}` is not a COG that can be read in place: "
-                f"{'; '.join(problems)}",
-                hint=_rewrite(probe.header),
+                f"`{header.uri}` is not a COG that can be read in place: {'; '.join(problems)}",
+                hint=command,
             )
-
-    def weaknesses(self, probe: Probe) -> Weaknesses | None:
-        """Return what a COG should have and lacks; see `InPlace.weaknesses`."""
-        weak = list(_weaknesses(probe))
-        if not weak:
-            return None
-        is_rewritten = any(fixes for _, fixes in weak)
-        return Weaknesses(
-            message="; ".join(text for text, _ in weak),
-            hint=_rewrite(probe.header) if is_rewritten else "use larger tiles",
-        )
-
-    def level_shapes(self, probe: Probe) -> tuple[tuple[int, int], ...]:
-        """Return (rows, columns) of each level; see `InPlace.level_shapes`."""
-        return tuple((plane.height, plane.width) for plane in _planes(probe))
-
-    def tile_side(self, probe: Probe) -> int:
-        """Return the side of the largest tile; see `InPlace.tile_side`."""
-        return max(plane.block[0] for plane in _planes(probe))
-
-    def pin(self, source: DeclaredSource, probe: Probe, *, levels: int) -> Pin:
-        """Return the state of a COG that an asset shows; see `InPlace.pin`."""
-        layout, remote = _layout(probe), probe.remote
+        numbers = layout.levels(is_masked=header.mask == "internal")
+        planes = [layout.planes[number] for number in numbers]
+        weak = list(_weaknesses(layout, planes, is_interleaved=header.is_pixel_interleaved))
         found = probe.digest if remote is None else remote.generation
-        return Pin(
-            generation=source.generation or found,
-            location=source.url,
-            header_bytes=layout.header_bytes,
-            overviews=_numbers(probe)[1:levels],
-            is_interleaved=probe.header.is_pixel_interleaved,
-            remote=remote,
+        return InPlaceState(
+            shapes=tuple((plane.height, plane.width) for plane in planes),
+            tile=max(plane.block[0] for plane in planes),
+            pin=Pin(
+                generation=source.generation or found,
+                location=source.url,
+                header_bytes=layout.header_bytes,
+                overviews=numbers[1:],
+                is_interleaved=header.is_pixel_interleaved,
+                remote=remote,
+            ),
+            weaknesses=Weaknesses(
+                message="; ".join(text for text, _ in weak),
+                hint=command if any(fixes for _, fixes in weak) else "use larger tiles",
+            )
+            if weak
+            else None,
         )
-
-
-def _layout(found: Probe) -> CogLayout:
-    """Return the layout of a COG, which every source of an external image has."""
-    if found.layout is None:
-        raise PlanError(f"`{found.header.uri}`: was not read as a COG")
-    return found.layout
-
-
-def _numbers(found: Probe) -> tuple[int, ...]:
-    return _layout(found).levels(is_masked=found.header.mask == "internal")
-
-
-def _planes(found: Probe) -> tuple[Plane, ...]:
-    """Return the images of a COG that are its levels."""
-    layout = _layout(found)
-    return tuple(layout.planes[number] for number in _numbers(found))
 
 
 def _problems(layout: CogLayout) -> Iterator[str]:
@@ -108,13 +84,19 @@ def _problems(layout: CogLayout) -> Iterator[str]:
         )
 
 
-def _weaknesses(found: Probe) -> Iterator[tuple[str, bool]]:
-    """Yield what a COG should have and lacks, each with whether rewriting it helps."""
-    header, layout = found.header, _layout(found)
+def _weaknesses(
+    layout: CogLayout, planes: Sequence[Plane], *, is_interleaved: bool
+) -> Iterator[tuple[str, bool]]:
+    """Yield what a COG should have and lacks, each with whether rewriting it helps.
+
+    Args:
+        layout: Its layout.
+        planes: Its images that are levels.
+        is_interleaved: Whether a tile holds all of its bands.
+    """
     full = layout.planes[0]
     if full.block[0] < 512 < max(full.height, full.width):
         yield f"it has tiles of {full.block[0]}, which cause many small reads", True
-    planes = _planes(found)
     odd = [p for level, p in enumerate(planes) if not _is_half(full, p, level)]
     if odd:
         sizes = ", ".join(f"{plane.width} x {plane.height}" for plane in odd)
@@ -124,7 +106,7 @@ def _weaknesses(found: Probe) -> Iterator[tuple[str, bool]]:
         yield f"{count} of its overviews are not used: they lack its mask", True
     elif len(planes) == 1 and max(full.height, full.width) > full.block[0]:
         yield "it has no overviews, so level 0 is the only one", True
-    if header.is_pixel_interleaved:
+    if is_interleaved:
         yield "it interleaves its bands by pixel: reading one band reads them all", True
     if layout.header_bytes > HEADER_LIMIT:
         size = f"{layout.header_bytes:,} bytes"
@@ -141,9 +123,8 @@ def _is_half(full: Plane, plane: Plane, level: int) -> bool:
 def _rewrite(header: Header) -> str:
     """Return the hint with the command that makes a good COG of a file."""
     predictor = 3 if header.dtypes[0].startswith("float") else 2
-    source, target = quoted_input(header), quoted_output(header, "_cog")
     return (
         "rewrite it, with GDAL 3.11 or newer: "
-        f"`gdal_translate {source} {target} -of COG -co OVERVIEWS=IGNORE_EXISTING"
+        f"`gdal_translate {quoted_files(header, '_cog')} -of COG -co OVERVIEWS=IGNORE_EXISTING"
         f" -co COMPRESS=ZSTD -co LEVEL=22 -co PREDICTOR={predictor} -co INTERLEAVE=BAND`"
     )
